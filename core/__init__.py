@@ -1,0 +1,1 @@
+"""The host side, headless: machines, the channel, sessions, the daemon, the client, the CLI."""

@@ -1,0 +1,1 @@
+"""The console: the Textual front end."""
