@@ -21,8 +21,10 @@ line and exits with ``exit_status``; the wire carries ``code``, which is part of
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping
-from typing import ClassVar, Final, cast
+from typing import TYPE_CHECKING, ClassVar, Final, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 EXIT_TIMEOUT: Final = 124
 EXIT_SANDTOP_FAILED: Final = 125

@@ -1,0 +1,163 @@
+"""Frames: how messages and data are cut out of a byte stream. Bytes in, frames out; no I/O.
+
+A frame is a nine-byte header (payload length u32, kind u8, stream u32, all big-endian), the payload, and one zero
+byte. The zero byte lets a receiver tell a frame's end from the beginning of a resynchronisation marker, which
+contains none (see `sandtop.agent._handshake`); it also shows a receiver that lost its place.
+
+``docs/protocol.md`` describes what travels in them.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import dataclass
+from typing import Final, cast
+
+MAX_PAYLOAD: Final = 1 << 20
+"""The largest payload in bytes: argv and environment of a start travel in one frame."""
+MAX_DATA: Final = 32 * 1024
+"""The most data bytes a sender puts into one frame, and so the most that a control frame waits behind."""
+
+_HEADER: Final = struct.Struct("!IBI")
+_OFFSET: Final = struct.Struct("!Q")
+_CREDIT: Final = struct.Struct("!QQ")
+_TRAILER: Final = b"\0"
+_CONTROL, _DATA, _CREDIT_KIND, _EOF = 1, 2, 3, 4
+_MAX_OFFSET: Final = (1 << 63) - 1
+
+
+class ProtocolError(Exception):
+    """The peer sent what this protocol does not allow. The link cannot go on; nothing else ever comes out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A JSON object; its ``type`` names the message."""
+
+    message: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Bytes of ``stream`` that begin at ``offset`` of everything that stream ever carried."""
+
+    stream: int
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """The receiver of ``stream`` holds all before ``acked`` for good and takes bytes up to ``limit``."""
+
+    stream: int
+    acked: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Eof:
+    """``stream`` ends at ``offset``: that many bytes it ever carried."""
+
+    stream: int
+    offset: int
+
+
+Frame = Control | Data | Credit | Eof
+
+
+def data_header(stream: int, offset: int, length: int) -> bytes:
+    """What goes before ``length`` data bytes; `TRAILER` goes after them. For senders that avoid a copy."""
+    return _HEADER.pack(length + 8, _DATA, stream) + _OFFSET.pack(offset)
+
+
+TRAILER: Final = _TRAILER
+
+
+def encode(frame: Frame) -> bytes:
+    """The bytes of ``frame``. Raises ProtocolError when it is larger than a frame may be."""
+    if isinstance(frame, Data):
+        if len(frame.data) > MAX_PAYLOAD - 8:
+            raise ProtocolError(f"{len(frame.data)} data bytes do not fit a frame")
+        return data_header(frame.stream, frame.offset, len(frame.data)) + frame.data + _TRAILER
+    if isinstance(frame, Control):
+        payload = json.dumps(frame.message, separators=(",", ":")).encode("ascii")
+        if len(payload) > MAX_PAYLOAD:
+            raise ProtocolError(f"a control message of {len(payload)} bytes does not fit a frame")
+        return _HEADER.pack(len(payload), _CONTROL, 0) + payload + _TRAILER
+    if isinstance(frame, Credit):
+        return (
+            _HEADER.pack(16, _CREDIT_KIND, frame.stream) + _CREDIT.pack(frame.acked, frame.limit) + _TRAILER
+        )
+    return _HEADER.pack(8, _EOF, frame.stream) + _OFFSET.pack(frame.offset) + _TRAILER
+
+
+def _control(payload: bytes) -> Control:
+    try:
+        message: object = json.loads(payload)
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError("a control message that is not JSON") from error
+    if not isinstance(message, dict):
+        raise ProtocolError("a control message that is not a JSON object")
+    typed = cast("dict[str, object]", message)
+    if not isinstance(typed.get("type"), str):
+        raise ProtocolError("a control message without a type")
+    return Control(typed)
+
+
+def _offset(value: int) -> int:
+    if value > _MAX_OFFSET:
+        raise ProtocolError("an offset that no stream can reach")
+    return value
+
+
+def _decode(kind: int, stream: int, payload: bytes) -> Frame:
+    if kind == _DATA and len(payload) >= 8:
+        return Data(stream, _offset(_OFFSET.unpack_from(payload)[0]), payload[8:])
+    if kind == _CONTROL and stream == 0:
+        return _control(payload)
+    if kind == _CREDIT_KIND and len(payload) == 16:
+        acked, limit = _CREDIT.unpack(payload)
+        if acked > limit:
+            raise ProtocolError("a credit that ends before it begins")
+        return Credit(stream, _offset(acked), _offset(limit))
+    if kind == _EOF and len(payload) == 8:
+        return Eof(stream, _offset(_OFFSET.unpack(payload)[0]))
+    raise ProtocolError(f"a frame of kind {kind} with {len(payload)} bytes on stream {stream}")
+
+
+class Decoder:
+    """Turns bytes, split anywhere, into frames. Holds at most one frame's bytes beyond what it was just given."""
+
+    __slots__ = ("_buffer",)
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    @property
+    def buffered(self) -> int:
+        """How many bytes of an unfinished frame are held."""
+        return len(self._buffer)
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """The frames that are complete with ``data``. Raises ProtocolError; the decoder is of no use after that."""
+        buffer = self._buffer
+        buffer += data
+        frames: list[Frame] = []
+        position, available, header = 0, len(buffer), _HEADER.size
+        with memoryview(buffer) as view:
+            while available - position >= header:
+                length, kind, stream = _HEADER.unpack_from(view, position)
+                if length > MAX_PAYLOAD:
+                    raise ProtocolError(f"a frame of {length} bytes is larger than {MAX_PAYLOAD}")
+                end = position + header + length
+                if available <= end:
+                    break
+                if view[end]:
+                    raise ProtocolError("a frame that does not end where it says")
+                frames.append(_decode(kind, stream, bytes(view[position + header : end])))
+                position = end + 1
+        if position:
+            del buffer[:position]
+        return frames

@@ -1,0 +1,118 @@
+"""The handshake that begins a link, and begins it again, on a channel that has no connections.
+
+After the host closes a virtio-serial port and opens it again, the rest of a half-read frame still comes out of it, in
+both directions, and bytes that were in flight are gone. So the host sends a marker (a fixed word, the machine's token
+and a fresh nonce); the agent finds it wherever it stands, forgets everything before it, and answers with the nonce;
+the host drops everything before that answer. From there on both sides speak frames.
+
+The token is a secret between this host and this agent, so no data that merely passes through can contain the marker;
+an agent that has none yet takes the one of the first marker it sees. A marker contains no zero byte and every frame
+ends with one, so bytes that may be the beginning of a marker can be held back without ever holding back a frame.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_SYNC: Final = b"\xffSANDTOP-SYNC-1\xff"
+_ANSWER: Final = b"\xffSANDTOP-HERE-1\xff"
+TOKEN_LENGTH: Final = 32
+"""Token and nonce are this many lower-case hexadecimal digits."""
+_HEX: Final = re.compile(rb"[0-9a-f]{32}\Z")
+_MARKER_LENGTH: Final = len(_SYNC) + 2 * TOKEN_LENGTH
+_ANSWER_LENGTH: Final = len(_ANSWER) + TOKEN_LENGTH
+
+
+def marker(token: str, nonce: str) -> bytes:
+    """What the host sends first on a new link."""
+    return _SYNC + _checked(token) + _checked(nonce)
+
+
+def answer(nonce: bytes) -> bytes:
+    """What the agent sends first on a new link."""
+    return _ANSWER + nonce
+
+
+def _checked(value: str) -> bytes:
+    raw = value.encode("ascii")
+    if not _HEX.match(raw):
+        raise ValueError(f"not {TOKEN_LENGTH} hexadecimal digits: {value!r}")
+    return raw
+
+
+class HostHandshake:
+    """The host's side: drops what it is fed until the answer with its nonce has come."""
+
+    __slots__ = ("_expected", "_tail", "dropped")
+
+    def __init__(self, nonce: str) -> None:
+        self._expected = answer(_checked(nonce))
+        self._tail = b""
+        self.dropped = 0
+
+    def feed(self, data: bytes) -> bytes | None:
+        """None until the answer is complete; then the bytes behind it, the first of the link."""
+        window = self._tail + data
+        found = window.find(self._expected)
+        if found < 0:
+            self._tail = window[-(_ANSWER_LENGTH - 1) :]
+            self.dropped += len(window) - len(self._tail)
+            return None
+        self.dropped += found
+        return window[found + _ANSWER_LENGTH :]
+
+
+class AgentHandshake:
+    """The agent's side: watches all that arrives for a marker.
+
+    Attributes:
+        token: the token that a marker must carry, or None while any will do.
+    """
+
+    __slots__ = ("_held", "token")
+
+    def __init__(self, token: bytes | None = None) -> None:
+        self.token = token
+        self._held = b""
+
+    def feed(self, data: bytes) -> tuple[bytes | None, bytes]:
+        """``(nonce, link bytes)``: the nonce of the last marker in ``data``, or None when there was none.
+
+        With a nonce, a new link begins: forget the old one, send `answer`, and take the bytes as its first. Bytes
+        that may begin a marker are held back and come out, or not, with a later call.
+        """
+        if self._held:
+            data = self._held + data
+            self._held = b""
+        nonce: bytes | None = None
+        search = 0
+        while (found := data.find(self._prefix(), search)) >= 0:
+            end = found + _MARKER_LENGTH
+            if len(data) < end:
+                break
+            token, fresh = data[end - 2 * TOKEN_LENGTH : end - TOKEN_LENGTH], data[end - TOKEN_LENGTH : end]
+            if _HEX.match(token) and _HEX.match(fresh):
+                self.token, nonce, data, search = token, fresh, data[end:], 0
+            else:
+                search = found + 1
+        held = self._held_back(data)
+        if held:
+            self._held = data[-held:]
+            data = data[:-held]
+        return nonce, data
+
+    def _prefix(self) -> bytes:
+        return _SYNC if self.token is None else _SYNC + self.token
+
+    def _held_back(self, data: bytes) -> int:
+        """How many bytes at the end of ``data`` may be the beginning of a marker."""
+        start = max(0, len(data) - _MARKER_LENGTH + 1)
+        prefix = self._prefix()
+        while (start := data.find(_SYNC[:1], start)) >= 0:
+            candidate = data[start:]
+            if candidate.startswith(prefix) or prefix.startswith(candidate):
+                # a zero byte, which ends every frame, is in no marker
+                return 0 if b"\0" in candidate else len(candidate)
+            start += 1
+        return 0

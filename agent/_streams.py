@@ -1,0 +1,249 @@
+"""Streams: numbered bytes with credit, and the queue that puts them on a link. Bytes in, frames out; no I/O.
+
+Offsets count from the first byte a stream ever carried and outlive any link. The receiver grants an absolute limit
+(vsock's own scheme, virtio 1.2 section 5.10.6.3, with offsets for counters) and acknowledges what it holds for good;
+the sender keeps everything beyond the acknowledgement and, on a new link, goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from ._frames import MAX_DATA, TRAILER, Control, Credit, Eof, ProtocolError, data_header, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MAX_CONTROL_QUEUE: Final = 4096
+"""Control messages that may wait for a peer that does not read; one more is a ProtocolError."""
+
+
+class SendStream:
+    """The sender's side of one stream: what is not acknowledged, and how far the peer's credit reaches.
+
+    Attributes:
+        number: the stream's number on the link.
+        acked: the peer holds everything before this offset for good.
+        limit: the peer takes bytes up to this offset.
+        sent: the next offset to put on the link.
+        end: the offset behind the last byte that was written.
+        final: where the stream ends, once `close` was called.
+    """
+
+    __slots__ = (
+        "_chunks",
+        "_first_start",
+        "_next",
+        "_next_start",
+        "acked",
+        "end",
+        "eof_sent",
+        "final",
+        "limit",
+        "number",
+        "sent",
+    )
+
+    def __init__(self, number: int, offset: int = 0) -> None:
+        self.number = number
+        self.acked = self.limit = self.sent = self.end = offset
+        self.final: int | None = None
+        self.eof_sent = False
+        self._chunks: deque[bytes] = deque()  # whole pieces as written; the first may begin before `acked`
+        self._first_start = offset  # the offset at which the first of them begins
+        self._next = 0  # index of the chunk that `sent` points into
+        self._next_start = offset  # the offset at which that chunk begins
+
+    @property
+    def retained(self) -> int:
+        """Bytes held because they are not acknowledged."""
+        return self.end - self.acked
+
+    @property
+    def finished(self) -> bool:
+        """Whether the stream was closed and the peer has acknowledged all of it."""
+        return self.final is not None and self.acked == self.final
+
+    @property
+    def ready(self) -> bool:
+        """Whether `take` would return something."""
+        if self.sent < self.end:
+            return self.sent < self.limit
+        return self.final is not None and not self.eof_sent
+
+    def write(self, data: bytes) -> None:
+        """Append ``data``. The caller bounds `retained`."""
+        if self.final is not None:
+            raise ValueError("write to a closed stream")
+        for start in range(0, len(data), MAX_DATA):
+            piece = data[start : start + MAX_DATA]
+            self._chunks.append(piece)
+            self.end += len(piece)
+
+    def close(self) -> None:
+        """No more bytes will come."""
+        if self.final is None:
+            self.final = self.end
+
+    def rewind(self) -> None:
+        """A new link began: nothing may be sent before the peer says where it stands."""
+        self.sent = self.limit = self.acked
+        self.eof_sent = False
+        self._next = 0
+        self._next_start = self._first_start
+        self._skip_to(self.acked)
+
+    def credit(self, acked: int, limit: int) -> None:
+        """Take the peer's word. Raises ProtocolError when it acknowledges what was never written."""
+        if acked > self.end:
+            raise ProtocolError(f"stream {self.number}: acknowledged {acked} of {self.end} bytes")
+        if acked > self.sent:  # on a new link the peer may stand beyond where the old one left us
+            self._skip_to(acked)
+        self.acked = max(self.acked, acked)
+        self.limit = max(self.limit, limit)
+        chunks = self._chunks
+        while self._next and self._first_start + len(chunks[0]) <= self.acked:
+            self._first_start += len(chunks.popleft())
+            self._next -= 1
+
+    def _skip_to(self, offset: int) -> None:
+        self.sent = offset
+        while self._next < len(self._chunks) and self._next_start + len(self._chunks[self._next]) <= offset:
+            self._next_start += len(self._chunks[self._next])
+            self._next += 1
+
+    def take(self) -> tuple[int, bytes] | None:
+        """``(offset, bytes)`` to send now, at most `MAX_DATA` of them; None when there is nothing or no credit."""
+        room = self.limit - self.sent
+        if self.sent >= self.end or room <= 0:
+            return None
+        offset = self.sent
+        chunk = self._chunks[self._next]
+        start = offset - self._next_start
+        piece = chunk if start == 0 and len(chunk) <= room else chunk[start : start + room]
+        self._skip_to(offset + len(piece))
+        return offset, piece
+
+
+class ReceiveWindow:
+    """The receiver's side of one stream: what was taken, and how much the peer may send.
+
+    Attributes:
+        received: the next offset expected.
+        limit: the offset up to which the peer was granted credit.
+        final: where the stream ends, once the peer said so.
+    """
+
+    __slots__ = ("final", "limit", "number", "received")
+
+    def __init__(self, number: int, offset: int = 0, limit: int = 0) -> None:
+        self.number = number
+        self.received = offset
+        self.limit = max(limit, offset)
+        self.final: int | None = None
+
+    def take(self, offset: int, data: bytes) -> bytes:
+        """The part of ``data`` that is new: a repeat is dropped. Raises ProtocolError for a gap or an overrun."""
+        end = offset + len(data)
+        if offset > self.received:
+            raise ProtocolError(f"stream {self.number}: bytes {self.received} to {offset} are missing")
+        if end > self.limit or (self.final is not None and end > self.final):
+            raise ProtocolError(f"stream {self.number}: {end} is beyond the limit {self.limit}")
+        if end <= self.received:
+            return b""
+        fresh = data if offset == self.received else data[self.received - offset :]
+        self.received = end
+        return fresh
+
+    def finish(self, offset: int) -> None:
+        """The peer says that the stream ends at ``offset``. Raises ProtocolError when that cannot be."""
+        if offset < self.received or (self.final is not None and offset != self.final):
+            raise ProtocolError(f"stream {self.number}: ends at {offset} after {self.received} bytes")
+        self.final = offset
+
+    @property
+    def finished(self) -> bool:
+        return self.final == self.received
+
+    def grant(self, limit: int) -> Credit:
+        """The frame that acknowledges all received so far and lets the peer send up to ``limit``."""
+        self.limit = max(self.limit, limit)
+        return Credit(self.number, self.received, self.limit)
+
+
+class Outbox:
+    """What waits to go onto one link: control messages first, then credits, then each stream in turn."""
+
+    __slots__ = ("_control", "_credits", "_ready", "_streams")
+
+    def __init__(self) -> None:
+        self._control: deque[bytes] = deque()
+        self._credits: dict[int, Credit] = {}
+        self._streams: dict[int, SendStream] = {}
+        self._ready: deque[int] = deque()  # numbers of streams that may have something, each at most once
+
+    def control(self, message: dict[str, object]) -> None:
+        """Queue a control message. Raises ProtocolError when the peer has left too many unread."""
+        if len(self._control) >= MAX_CONTROL_QUEUE:
+            raise ProtocolError("the peer does not read its control messages")
+        self._control.append(encode(Control(message)))
+
+    def credit(self, credit: Credit) -> None:
+        """Queue a credit; a later one for the same stream takes its place."""
+        self._credits[credit.stream] = credit
+
+    def add(self, stream: SendStream) -> None:
+        """Let ``stream`` send on this link, once it has credit."""
+        self._streams[stream.number] = stream
+        self.wake(stream.number)
+
+    def remove(self, number: int) -> None:
+        self._streams.pop(number, None)
+
+    def wake(self, number: int) -> None:
+        """Say that stream ``number`` was written to, closed, or given credit."""
+        stream = self._streams.get(number)
+        if stream is not None and stream.ready and number not in self._ready:
+            self._ready.append(number)
+
+    def take_credit(self, credit: Credit) -> SendStream | None:
+        """Apply the peer's credit; the stream that it was for, or None when it is gone."""
+        stream = self._streams.get(credit.stream)
+        if stream is not None:
+            stream.credit(credit.acked, credit.limit)
+            self.wake(credit.stream)
+        return stream
+
+    def restart(self) -> None:
+        """A new link began: forget what was queued, and rewind every stream."""
+        self._control.clear()
+        self._credits.clear()
+        self._ready.clear()
+        for stream in self._streams.values():
+            stream.rewind()
+
+    @property
+    def empty(self) -> bool:
+        return not (self._control or self._credits or self._ready)
+
+    def pull(self) -> Sequence[bytes] | None:
+        """The pieces of the next frame, or None when nothing may be sent."""
+        if self._control:
+            return (self._control.popleft(),)
+        if self._credits:
+            return (encode(self._credits.pop(next(iter(self._credits)))),)
+        while self._ready:
+            number = self._ready.popleft()
+            stream = self._streams.get(number)
+            if stream is None:
+                continue
+            if (taken := stream.take()) is not None:
+                if stream.ready:
+                    self._ready.append(number)
+                offset, data = taken
+                return (data_header(number, offset, len(data)), data, TRAILER)
+            if stream.final is not None and stream.sent == stream.end and not stream.eof_sent:
+                stream.eof_sent = True
+                return (encode(Eof(number, stream.final)),)
+        return None

@@ -1,0 +1,40 @@
+"""The wire protocol, sans I/O, shared by the agent, the core and its clients. ``docs/protocol.md`` describes it.
+
+This is the only module of the agent that the host side imports.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ._frames import (
+    MAX_DATA,
+    MAX_PAYLOAD,
+    TRAILER,
+    Control,
+    Credit,
+    Data,
+    Decoder,
+    Eof,
+    Frame,
+    ProtocolError,
+    data_header,
+    encode,
+)
+from ._handshake import TOKEN_LENGTH, AgentHandshake, HostHandshake, answer, marker
+from ._streams import MAX_CONTROL_QUEUE, Outbox, ReceiveWindow, SendStream
+
+AGENT_PROTOCOL: Final = 1
+"""Version of the messages between core and agent; a core speaks to an agent one version older too."""
+PORT_NAME: Final = "sandtop.agent"
+"""Name of the virtio-serial port that carries the link."""
+
+STREAMS_PER_SESSION: Final = 4
+"""On the link to the agent, session n owns streams 4n (stdin), 4n+1 (stdout, or the terminal) and 4n+2 (stderr)."""
+
+__all__ = [
+    "AGENT_PROTOCOL", "MAX_CONTROL_QUEUE", "MAX_DATA", "MAX_PAYLOAD", "PORT_NAME", "STREAMS_PER_SESSION",
+    "TOKEN_LENGTH", "TRAILER", "AgentHandshake", "Control", "Credit", "Data", "Decoder", "Eof", "Frame",
+    "HostHandshake", "Outbox", "ProtocolError", "ReceiveWindow", "SendStream", "answer", "data_header", "encode",
+    "marker",
+]  # fmt: skip
