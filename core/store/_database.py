@@ -1,0 +1,184 @@
+"""The database: one connection, used from the core's own thread only.
+
+Write-ahead logging with ``synchronous=NORMAL``: a killed core loses nothing that was committed; only a crash of the
+host may lose the last moments, and it ends every machine anyway (https://www.sqlite.org/wal.html).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import TYPE_CHECKING, Any, Final, Self, cast
+
+from sandtop.core.errors import AlreadyExists, StorageError
+from sandtop.core.store._rows import Ownership, SandboxConfig, SandboxRow, SessionRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+    from types import TracebackType
+
+_MIGRATIONS: Final = (
+    """
+    CREATE TABLE sandbox (
+        uuid TEXT PRIMARY KEY, name TEXT NOT NULL, config TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL,
+        created_at REAL NOT NULL, started_at REAL, ownership TEXT, request_id TEXT NOT NULL,
+        image_digest TEXT NOT NULL, removed_at REAL
+    ) STRICT;
+    CREATE UNIQUE INDEX sandbox_name ON sandbox (name) WHERE removed_at IS NULL;
+    CREATE TABLE session (
+        id TEXT PRIMARY KEY, uuid TEXT NOT NULL REFERENCES sandbox ON DELETE CASCADE, number INTEGER NOT NULL,
+        start TEXT NOT NULL, state TEXT NOT NULL, created_at REAL NOT NULL, started_at REAL, ended_at REAL,
+        pid INTEGER, labels TEXT NOT NULL, record TEXT, UNIQUE (uuid, number)
+    ) STRICT;
+    """,
+)
+"""Each is applied once, in order; ``user_version`` counts them. Never change one that was released: add another."""
+
+
+class Database:
+    """The store. A context manager; every method raises `StorageError` when the disk does not go along."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._connection = sqlite3.connect(path, isolation_level=None, timeout=5)
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("PRAGMA synchronous=NORMAL")
+            self._connection.execute("PRAGMA foreign_keys=ON")
+            self._migrate()
+        except sqlite3.Error as error:
+            raise self._failure(error) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+    def _failure(self, error: sqlite3.Error) -> StorageError:
+        return StorageError(
+            f"the database {self._path} cannot be used: {error}",
+            hint="free some space or check the folder's permissions, then try again",
+        )
+
+    def _migrate(self) -> None:
+        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        if version > len(_MIGRATIONS):
+            raise StorageError(
+                f"the database {self._path} was written by a newer sandtop",
+                hint="upgrade sandtop, or move that file away",
+            )
+        for number, script in enumerate(_MIGRATIONS[version:], start=version + 1):
+            self._connection.executescript(f"BEGIN; {script} PRAGMA user_version={number}; COMMIT;")
+
+    def _execute(self, sql: str, values: Iterable[object] = ()) -> list[tuple[Any, ...]]:
+        try:
+            return self._connection.execute(sql, tuple(values)).fetchall()
+        except sqlite3.IntegrityError:
+            raise
+        except sqlite3.Error as error:
+            raise self._failure(error) from error
+
+    # sandboxes
+
+    def add_sandbox(self, row: SandboxRow) -> None:
+        """Store a new sandbox. Raises `AlreadyExists` when its name is taken."""
+        try:
+            self._execute(
+                "INSERT INTO sandbox VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                (
+                    row.uuid, row.name, _dump(row.config.to_json()), row.state, row.reason, row.created_at,
+                    row.started_at, _dump_ownership(row.ownership), row.request_id, row.image_digest, row.removed_at,
+                ),
+            )  # fmt: skip
+        except sqlite3.IntegrityError as error:
+            raise AlreadyExists(
+                f"there is a sandbox named {row.name} already",
+                sandbox=row.name,
+                hint=f"choose another name, or remove it: sandtop rm {row.name}",
+            ) from error
+
+    def update_sandbox(self, row: SandboxRow) -> None:
+        """Store what changes in a sandbox's life: state, reason, times, ownership, image digest."""
+        self._execute(
+            "UPDATE sandbox SET state=?, reason=?, started_at=?, ownership=?, image_digest=?, removed_at=?"
+            " WHERE uuid=?",
+            (
+                row.state, row.reason, row.started_at, _dump_ownership(row.ownership), row.image_digest,
+                row.removed_at, row.uuid,
+            ),
+        )  # fmt: skip
+
+    def remove_sandbox(self, uuid: str) -> None:
+        """Forget a sandbox and its sessions."""
+        self._execute("DELETE FROM sandbox WHERE uuid=?", (uuid,))
+
+    def sandboxes(self) -> list[SandboxRow]:
+        """All, oldest first; those of which only history is left among them."""
+        rows = self._execute("SELECT * FROM sandbox ORDER BY created_at, rowid")
+        return [_sandbox(row) for row in rows]
+
+    # sessions
+
+    def add_session(self, row: SessionRow) -> None:
+        """Store a new session, before anything is started. Raises `AlreadyExists` when the id is taken."""
+        try:
+            self._execute(
+                "INSERT INTO session VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                (
+                    row.id, row.uuid, row.number, _dump(row.start), row.state, row.created_at, row.started_at,
+                    row.ended_at, row.pid, _dump(row.labels), _dump(row.record),
+                ),
+            )  # fmt: skip
+        except sqlite3.IntegrityError as error:
+            raise AlreadyExists(
+                f"there is a session {row.id} already", hint="give each session its own id"
+            ) from error
+
+    def update_session(self, row: SessionRow) -> None:
+        """Store what changes in a session's life."""
+        self._execute(
+            "UPDATE session SET state=?, started_at=?, ended_at=?, pid=?, record=? WHERE id=?",
+            (row.state, row.started_at, row.ended_at, row.pid, _dump(row.record), row.id),
+        )
+
+    def remove_session(self, session_id: str) -> None:
+        self._execute("DELETE FROM session WHERE id=?", (session_id,))
+
+    def sessions(self) -> list[SessionRow]:
+        """All, oldest first."""
+        return [_session(row) for row in self._execute("SELECT * FROM session ORDER BY created_at, rowid")]
+
+
+def _dump(value: object) -> str | None:
+    return None if value is None else json.dumps(value, separators=(",", ":"))
+
+
+def _dump_ownership(value: Ownership | None) -> str | None:
+    return None if value is None else _dump([getattr(value, name) for name in Ownership.__slots__])
+
+
+def _load(text: str) -> Mapping[str, object]:
+    return cast("Mapping[str, object]", json.loads(text))
+
+
+def _sandbox(row: tuple[Any, ...]) -> SandboxRow:
+    uuid, name, config, state, reason, created, started, ownership, request_id, digest, removed = row
+    return SandboxRow(
+        uuid=uuid, name=name, config=SandboxConfig.from_json(_load(config)), state=state, reason=reason,
+        created_at=created, started_at=started,
+        ownership=Ownership(*json.loads(ownership)) if ownership else None,
+        request_id=request_id, image_digest=digest, removed_at=removed,
+    )  # fmt: skip
+
+
+def _session(row: tuple[Any, ...]) -> SessionRow:
+    session_id, uuid, number, start, state, created, started, ended, pid, labels, record = row
+    return SessionRow(
+        id=session_id, uuid=uuid, number=number, start=_load(start), state=state, created_at=created,
+        started_at=started, ended_at=ended, pid=pid, labels=cast("Mapping[str, str]", json.loads(labels)),
+        record=_load(record) if record else None,
+    )  # fmt: skip

@@ -1,0 +1,103 @@
+"""The rows, as plain frozen data."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxConfig:
+    """What the user asked for; it does not change while the sandbox exists.
+
+    Attributes:
+        memory: MiB.
+        disk: MiB that the sandbox may write; the file is sparse.
+        network: ``none`` or ``user``.
+        workdir, shell, user: the defaults of every session.
+        ephemeral: made by ``run``: removed as soon as its client is gone.
+    """
+
+    image: str = "base"
+    cpus: int = 1
+    memory: int = 512
+    disk: int = 8192
+    network: str = "none"
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    workdir: str = "/"
+    shell: str = "/bin/sh"
+    user: str = "root"
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    ephemeral: bool = False
+
+    def to_json(self) -> dict[str, object]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, object]) -> SandboxConfig:
+        """The inverse of `to_json`. Fields of a newer version are dropped, those of an older one defaulted."""
+        known: dict[str, Any] = {key: value for key, value in data.items() if key in cls.__slots__}
+        return cls(**known)
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """How a running machine is found again after the core died.
+
+    Attributes:
+        pid, start_time: QEMU's; the start time (in clock ticks since boot, proc(5)) tells a reused pid.
+        boot_id: the host's boot; another one means that the machine is gone.
+        token: the machine's secret for the channel's handshake.
+        accelerator: ``tcg`` or ``kvm``.
+    """
+
+    pid: int
+    start_time: int
+    boot_id: str
+    token: str
+    accelerator: str
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxRow:
+    """One sandbox. ``removed_at`` is set when only its history is left."""
+
+    uuid: str
+    name: str
+    config: SandboxConfig
+    state: str
+    reason: str
+    created_at: float
+    started_at: float | None = None
+    ownership: Ownership | None = None
+    request_id: str = ""
+    image_digest: str = ""
+    removed_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """One session. ``start`` is the message that started it, so that it can be sent again."""
+
+    id: str
+    uuid: str
+    number: int
+    start: Mapping[str, object]
+    state: str
+    created_at: float
+    started_at: float | None = None
+    ended_at: float | None = None
+    pid: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    record: Mapping[str, object] | None = None
+
+    @property
+    def argv(self) -> list[str]:
+        return cast("list[str]", self.start.get("argv") or [])
+
+    @property
+    def tty(self) -> bool:
+        return self.start.get("tty") is not None
