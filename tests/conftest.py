@@ -1,0 +1,96 @@
+"""What every test shares: the run's own temporary folders, the order, the times, and the check for leftovers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RUN = f"sandtop-tests-{uuid.uuid4().hex}"
+"""Every process that a test starts, however far removed, has this in its environment as ``SANDTOP_TEST_RUN``."""
+
+VM_TIMEOUT = 180.0
+"""Seconds that a test on virtual machines may take, unless it says otherwise: emulated, a boot alone takes 3–8 s."""
+
+_ROOT = pytest.StashKey[Path]()
+_seconds = {"quick tests": 0.0, "tests on virtual machines": 0.0}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # pytest's own tmp_path stays where it was, and stays after a failure; all else is ours to check and remove
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+    root = Path(tempfile.mkdtemp(prefix="st-"))  # short: sockets live below it
+    root.chmod(0o711)  # QEMU under a uid of its own has to pass
+    config.stash[_ROOT] = root
+    for variable, name in (("TMPDIR", "tmp"), ("XDG_RUNTIME_DIR", "run")):
+        (root / name).mkdir(mode=0o711)
+        os.environ[variable] = str(root / name)
+    tempfile.tempdir = None
+    os.environ["SANDTOP_TEST_RUN"] = RUN
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    shutil.rmtree(config.stash[_ROOT], ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "vm" in item.path.relative_to(item.config.rootpath / "tests").parts:
+            item.add_marker("vm")
+        if "vm" in item.keywords and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(VM_TIMEOUT))
+    items.sort(key=lambda item: "vm" in item.keywords)  # quick ones first: most mistakes show in seconds
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    _seconds["tests on virtual machines" if "vm" in report.keywords else "quick tests"] += report.duration
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.section("time")
+    for kind, seconds in _seconds.items():
+        terminalreporter.line(f"{kind}: {seconds:.0f} s")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_left_behind(pytestconfig: pytest.Config) -> Iterator[None]:
+    """Fails the run when the tests left a process, a socket or a temporary file behind."""
+    yield
+    root = pytestconfig.stash[_ROOT]
+    deadline = time.monotonic() + 5  # what was told to end may need a moment to be gone
+    while (processes := _processes(root)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    found = [f"process {pid}: {command}" for pid, command in processes.items()]
+    found += [f"file {path}" for path in (root / "tmp").iterdir()]
+    found += [f"socket {path}" for path in (root / "run").rglob("*") if path.is_socket()]
+    for pid in processes:
+        os.kill(pid, signal.SIGKILL)
+    if found:
+        pytest.fail("the tests left behind:\n" + "\n".join(found), pytrace=False)
+
+
+def _processes(root: Path) -> dict[int, str]:
+    """The command lines of the living processes that this run's tests started."""
+    found: dict[int, str] = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdecimal() or int(entry.name) == os.getpid():
+            continue
+        try:
+            command = (entry / "cmdline").read_bytes()
+            environment = (entry / "environ").read_bytes()
+        except OSError:  # gone meanwhile, or another user's
+            continue
+        # a zombie has neither; QEMU may have been given an environment of its own, but not paths of its own
+        if RUN.encode() in environment or bytes(root) in command:
+            found[int(entry.name)] = command.replace(b"\0", b" ").decode(errors="replace").strip()
+    return found
