@@ -1,0 +1,299 @@
+"""The QEMU process of one machine: started, recognised again by a later core, watched, and killed.
+
+A machine outlives the core that launched it. What identifies it for good is (pid, start time, host boot id); a pid
+alone may be somebody else's by tomorrow. Everything after the launch goes through a pidfd, which cannot come to
+mean another process (pidfd_open(2)).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import resource
+import select
+import shutil
+import signal
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import trio
+
+from sandtop.core.errors import MachineError, MissingDependency
+from sandtop.core.machine import procfs
+from sandtop.core.machine.commandline import CommandLine, command_line, needed
+from sandtop.core.machine.descriptors import Descriptors, remove_runtime
+from sandtop.core.machine.spec import Accelerator, MachineSpec
+from sandtop.core.machine.text import last_lines
+from sandtop.core.machine.users import kvm_groups, machine_uid
+
+STDERR_BYTES: Final = 64 * 1024
+"""What QEMU may say, in all. It is the start that is kept: a guest that provokes warnings cannot fill anything."""
+
+OOM_SCORE_ADJ: Final = 500
+"""When the host runs out of memory a machine goes before the core and the user's own programs do (-1000..1000)."""
+
+OPEN_FILES: Final = 1024
+"""QEMU has some forty descriptors open, and one more for each connection of a guest's user-mode network."""
+
+KILL_DEADLINE: Final = 5.0
+"""Seconds for the kernel to tear a killed machine down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a later core needs to find the machine again, and to know that it is the same.
+
+    Attributes:
+        uuid: the sandbox's.
+        pid: QEMU's.
+        start_time: in clock ticks since the host booted, as /proc/PID/stat has it.
+        boot_id: the host boot in which the other two mean something.
+    """
+
+    uuid: str
+    pid: int
+    start_time: int
+    boot_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """How a machine's process ended.
+
+    Attributes:
+        status: what it exited with; None when a signal ended it, or when that is not known.
+        signal: the number of the signal that ended it; None likewise. Both are None for a machine that this core
+            adopted: only a parent learns them.
+        out_of_memory: the kernel killed something for want of memory while this machine ran; a guess at a cause.
+        stderr: the last lines that QEMU wrote, fit for a terminal.
+    """
+
+    status: int | None
+    signal: int | None
+    out_of_memory: bool
+    stderr: str
+
+    @property
+    def reason(self) -> str:
+        """One line for people."""
+        last = self.stderr.rpartition("\n")[2]
+        said = f": {last}" if last else ""
+        memory = ", perhaps by the kernel, which ran out of memory" if self.out_of_memory else ""
+        if self.signal is not None:
+            return f"QEMU was killed by {_signal_name(self.signal)}{memory}{said}"
+        if self.status is None:
+            return f"QEMU is gone{memory}{said}"
+        if self.status == 0:
+            return f"the machine switched itself off{said}"
+        return f"QEMU exited with status {self.status}{said}"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+class MachineProcess:
+    """A running, or just dead, QEMU. A context manager that closes our descriptors; the machine is not touched."""
+
+    def __init__(self, identity: Identity, name: str, pidfd: int, stderr: int | None) -> None:
+        """Takes the descriptors over. ``name`` is the sandbox's, for errors; ``stderr`` what QEMU writes to."""
+        self.identity = identity
+        self._name = name
+        self._pidfd = pidfd
+        self._stderr = stderr
+        self._oom_kills = procfs.oom_kills()
+        self._ended: tuple[int | None, int | None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the descriptors back. The process, if it lives, goes on."""
+        for descriptor in (self._pidfd, self._stderr):
+            if descriptor is not None and descriptor >= 0:
+                os.close(descriptor)
+        self._pidfd, self._stderr = -1, None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process still runs; does not wait."""
+        return not _readable(self._pidfd)
+
+    def stderr_tail(self, lines: int = 10) -> str:
+        """The last lines that QEMU wrote to stderr, fit for a terminal; empty when an adopted one's is out of reach."""
+        if self._stderr is None:
+            return ""
+        return last_lines(os.pread(self._stderr, STDERR_BYTES, 0).rstrip(b"\0"), lines)
+
+    async def wait(self) -> Death:
+        """Wait, as long as it takes, for the process to end. Leaves no zombie if it is our child."""
+        # a duplicate, because trio lets only one task wait for a descriptor
+        pidfd = os.dup(self._pidfd)
+        try:
+            await trio.lowlevel.wait_readable(pidfd)
+        finally:
+            os.close(pidfd)
+        status, number = self._reap()
+        killed = number == signal.SIGKILL or (status is None and number is None)
+        return Death(status, number, killed and procfs.oom_kills() > self._oom_kills, self.stderr_tail())
+
+    async def kill(self, deadline: float = KILL_DEADLINE) -> Death:
+        """SIGKILL, and see that the process is gone. Raises `MachineError` if it is not after ``deadline`` seconds."""
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        with trio.move_on_after(deadline):
+            return await self.wait()
+        raise MachineError(
+            f"QEMU (pid {self.identity.pid}) does not die {deadline:g} s after SIGKILL",
+            sandbox=self._name,
+            hint="the host's kernel holds it, perhaps on a broken disk: see its state in /proc",
+        )
+
+    def _reap(self) -> tuple[int | None, int | None]:
+        """The (exit status, signal) of the dead process, each None when not known."""
+        if self._ended is None:
+            self._ended = (None, None)
+            # not our child: a core before us launched it, and init reaps it
+            with suppress(ChildProcessError):
+                result = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG)
+                if result is not None:
+                    exited = result.si_code == os.CLD_EXITED
+                    self._ended = (result.si_status, None) if exited else (None, result.si_status)
+        return self._ended
+
+
+def _readable(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+async def launch(spec: MachineSpec, runtime: Path, *, qemu: Path) -> MachineProcess:
+    """Start QEMU for ``spec`` with its processors standing still: QMP's ``cont`` lets them run.
+
+    ``runtime`` becomes the folder of its sockets; what an earlier machine left there is removed. ``qemu`` is the
+    program. Returns when it has been executed, which is before it has looked at its arguments: if they do not
+    please it the process ends soon. Raises `MissingDependency`, `MachineError` or `StorageError`; nothing is left
+    behind then.
+    """
+    # fork copies the core's page tables, and opening files may wait for a disk: not on the event loop
+    return await trio.to_thread.run_sync(partial(_launch, spec, runtime, qemu))
+
+
+def _launch(spec: MachineSpec, runtime: Path, qemu: Path) -> MachineProcess:
+    uid = machine_uid(spec.uuid)
+    remove_runtime(runtime)
+    stderr = _bounded_file()
+    try:
+        with Descriptors(needed(spec, runtime), spec.name, reader=uid) as descriptors:
+            command = command_line(spec, runtime, qemu=str(qemu), numbers=descriptors.numbers)
+            return _spawn(command, spec, uid, stderr)
+    except BaseException:
+        os.close(stderr)
+        remove_runtime(runtime)
+        raise
+
+
+def _spawn(command: CommandLine, spec: MachineSpec, uid: int | None, stderr: int) -> MachineProcess:
+    kvm = spec.accelerator is Accelerator.KVM
+    if not os.access(command.argv[0], os.X_OK):
+        raise MissingDependency(f"{command.argv[0]} is not there", sandbox=spec.name)
+    try:
+        child = subprocess.Popen(
+            [*_limited(), *command.argv],
+            stdin=subprocess.DEVNULL,
+            stdout=stderr,
+            stderr=stderr,
+            pass_fds=[descriptor.number for descriptor in command.descriptors],
+            cwd="/",
+            env={},
+            start_new_session=True,
+            user=uid,
+            group=uid,
+            extra_groups=None if uid is None else kvm_groups() if kvm else [],
+            umask=0o077,
+        )
+    except OSError as error:
+        raise MachineError(f"cannot run {command.argv[0]}: {error.strerror}", sandbox=spec.name) from error
+    # From here on the pidfd reaps it. Popen, seeing no status when it is collected, would keep the pid in a list of
+    # its own and reap it whenever another process is started, and the exit status would be lost.
+    child.returncode = 0
+    pidfd = os.pidfd_open(child.pid)
+    try:
+        started = procfs.start_time(child.pid)
+        assert started is not None, "a child that nobody has reaped is in /proc"
+        with suppress(OSError):  # a preference, not a guarantee
+            Path(f"/proc/{child.pid}/oom_score_adj").write_text(str(OOM_SCORE_ADJ))
+        identity = Identity(spec.uuid, child.pid, started, procfs.boot_id())
+        return MachineProcess(identity, spec.name, pidfd, stderr)
+    except BaseException:
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+        os.close(pidfd)
+        raise
+
+
+def _limited() -> list[str]:
+    """The words before QEMU's that give it its limits.
+
+    prlimit(1) sets them on itself and becomes QEMU: to set another user's from outside takes CAP_SYS_RESOURCE,
+    which root lacks in many a container.
+    """
+    prlimit = shutil.which("prlimit")
+    if prlimit is None:
+        raise MissingDependency("prlimit is not there", hint="apt-get install util-linux")
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    files = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    return [prlimit, "--core=0:0", f"--nofile={files}:{files}", "--"]
+
+
+def _bounded_file() -> int:
+    """A file in memory of `STDERR_BYTES` zeros that cannot grow: a write beyond its end fails with EPERM.
+
+    Unlike a pipe it needs no reader when the core is dead, and unlike a file on disk it has a bound that the
+    kernel holds (memfd_create(2), F_SEAL_GROW). A later core finds it as QEMU's descriptor 2.
+    """
+    descriptor = os.memfd_create("sandtop-stderr", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(descriptor, STDERR_BYTES)
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL)
+    return descriptor
+
+
+def adopt(identity: Identity, name: str) -> MachineProcess:
+    """The process that ``identity`` tells of, launched by an earlier core. ``name``: the sandbox's, for errors.
+
+    Looks at the boot id, the start time and the uuid on the command line; the caller has yet to ask QMP's
+    ``query-uuid``. Raises `MachineError` when that process is gone, or when its pid is another's now.
+    """
+    gone = MachineError("QEMU is gone", sandbox=name)
+    if identity.boot_id != procfs.boot_id():
+        raise MachineError("the host has rebooted", sandbox=name)
+    try:
+        # first the pidfd, then the questions: their answers are about the process that it holds
+        pidfd = os.pidfd_open(identity.pid)
+    except ProcessLookupError as error:
+        raise gone from error
+    try:
+        same = procfs.start_time(identity.pid) == identity.start_time
+        if not same or identity.uuid not in procfs.arguments(identity.pid):
+            raise gone
+        stderr = None
+        with suppress(OSError):  # only messages are lost
+            stderr = os.open(f"/proc/{identity.pid}/fd/2", os.O_RDONLY | os.O_CLOEXEC)
+        return MachineProcess(identity, name, pidfd, stderr)
+    except BaseException:
+        os.close(pidfd)
+        raise

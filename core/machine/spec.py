@@ -1,0 +1,113 @@
+"""What a virtual machine is made of: plain values, checked once, from which `commandline` derives all the rest."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid as uuids
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from sandtop.core.errors import InvalidRequest
+
+MIN_MEMORY_MIB: Final = 8
+"""Less than this and QEMU's firmware has no room; a kernel wants far more and says so on its console."""
+
+MAX_CPUS: Final = 64
+
+DEFAULT_TB_SIZE_MIB: Final = 32
+"""TCG's cache of translated code. QEMU's own default is a quarter of the memory of old hosts, at most 1 GiB."""
+
+GUEST_CID_MIN: Final = 3
+"""0 to 2 name the hypervisor, the loopback and the host (vsock(7))."""
+
+
+class Accelerator(StrEnum):
+    """What executes the guest's instructions."""
+
+    KVM = "kvm"
+    TCG = "tcg"
+
+
+class Network(StrEnum):
+    """``NONE``: the guest has no network device. ``USER``: QEMU's user-mode network behind one virtio device."""
+
+    NONE = "none"
+    USER = "user"
+
+
+class Transport(StrEnum):
+    """What carries the agent's byte stream."""
+
+    VIRTIO_SERIAL = "virtio-serial"
+    VSOCK = "vsock"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineSpec:
+    """One machine. Raises `InvalidRequest` when made of values that no machine can have.
+
+    Attributes:
+        uuid: the sandbox's uuid in its canonical form; it is on QEMU's command line and answers ``query-uuid``.
+        name: the sandbox's name, for messages only; it never reaches QEMU.
+        kernel: a bzImage, or an uncompressed vmlinux with a PVH entry.
+        initramfs: the guest runtime.
+        arguments: kernel arguments, without the console's, which the command line adds.
+        image: the root file system, read-only (squashfs).
+        overlay: the sandbox's own disk, raw, read-write.
+        memory_mib: guest memory, MiB.
+        cpus: virtual processors.
+        cid: the guest's vsock address; given exactly when ``transport`` is vsock.
+        tb_size_mib: TCG's translation cache, MiB; without meaning under KVM.
+    """
+
+    uuid: str
+    name: str
+    kernel: Path
+    initramfs: Path
+    image: Path
+    overlay: Path
+    arguments: str = ""
+    memory_mib: int = 512
+    cpus: int = 1
+    network: Network = Network.NONE
+    accelerator: Accelerator = Accelerator.TCG
+    transport: Transport = Transport.VIRTIO_SERIAL
+    cid: int | None = None
+    tb_size_mib: int = DEFAULT_TB_SIZE_MIB
+
+    def __post_init__(self) -> None:
+        problem = _problem(self)
+        if problem is not None:
+            raise InvalidRequest(problem, sandbox=self.name)
+
+    def to_json(self) -> dict[str, object]:
+        """The values as JSON types, for ``inspect``."""
+        return {
+            field.name: str(value) if isinstance(value := getattr(self, field.name), Path) else value
+            for field in dataclasses.fields(self)
+        }
+
+
+def _problem(spec: MachineSpec) -> str | None:
+    try:
+        canonical = str(uuids.UUID(spec.uuid)) == spec.uuid
+    except ValueError:
+        canonical = False
+    if not canonical:
+        return f"not a uuid: {spec.uuid!r}"
+    if spec.memory_mib < MIN_MEMORY_MIB:
+        return f"memory must be at least {MIN_MEMORY_MIB} MiB, not {spec.memory_mib}"
+    if not 1 <= spec.cpus <= MAX_CPUS:
+        return f"cpus must be 1 to {MAX_CPUS}, not {spec.cpus}"
+    if spec.tb_size_mib < 1:
+        return f"the translation cache must be at least 1 MiB, not {spec.tb_size_mib}"
+    if not spec.arguments.isprintable():
+        return "kernel arguments must be one line of text"
+    if spec.transport is Transport.VSOCK:
+        if spec.cid is None or spec.cid < GUEST_CID_MIN:
+            return f"vsock needs a cid of {GUEST_CID_MIN} or more, not {spec.cid}"
+    elif spec.cid is not None:
+        return "a cid is for the vsock transport only"
+    return None
