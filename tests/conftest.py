@@ -65,13 +65,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_left_behind(pytestconfig: pytest.Config) -> Iterator[None]:
     """Fails the run when the tests left a process, a socket or a temporary file behind."""
-    yield
     root = pytestconfig.stash[_ROOT]
+    plugins_own = set((root / "tmp").iterdir())
+    yield
     deadline = time.monotonic() + 5  # what was told to end may need a moment to be gone
     while (processes := _processes(root)) and time.monotonic() < deadline:
         time.sleep(0.1)
     found = [f"process {pid}: {command}" for pid, command in processes.items()]
-    found += [f"file {path}" for path in (root / "tmp").iterdir()]
+    found += [f"file {path}" for path in set((root / "tmp").iterdir()) - plugins_own]
     found += [f"socket {path}" for path in (root / "run").rglob("*") if path.is_socket()]
     for pid in processes:
         os.kill(pid, signal.SIGKILL)

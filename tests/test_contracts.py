@@ -1,0 +1,71 @@
+"""Who may import whom, at run time: what importing a room really loads (import-linter reads only the source)."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src"
+
+LOAD_ALL = """
+import pkgutil
+for module in pkgutil.walk_packages(sys.modules[room].__path__, room + "."):
+    if not module.name.endswith(".__main__"):
+        importlib.import_module(module.name)
+"""
+
+
+def loaded(room: str, *options: str, then: str = LOAD_ALL) -> set[str]:
+    """The names of all modules that a fresh Python has once it imported ``room`` and, unless told, all below it."""
+    program = f"import importlib, sys; sys.path.insert(0, {str(SOURCE)!r}); room = {room!r}\n"
+    program += f"importlib.import_module(room)\n{then}\nprint(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, *options, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+def roots(modules: set[str]) -> set[str]:
+    return {name.partition(".")[0] for name in modules}
+
+
+def within(modules: set[str], *packages: str) -> set[str]:
+    """Those of ``modules`` that are one of ``packages`` or below one."""
+    return {name for name in modules if any(name == p or name.startswith(p + ".") for p in packages)}
+
+
+def test_the_agent_runs_on_the_standard_library_alone() -> None:
+    modules = loaded("sandtop.agent", "-I", "-S")  # -S: no site-packages, as in the guest
+    assert "sandtop.agent.protocol" in modules
+    assert roots(modules) <= sys.stdlib_module_names | {"__main__", "sandtop"}
+    assert within(modules, "sandtop") - within(modules, "sandtop.agent") == {"sandtop"}
+
+
+def test_the_front_door_costs_nothing_until_it_is_used() -> None:
+    modules = loaded("sandtop", "-I", "-S", then="")
+    assert within(modules, "sandtop") == {"sandtop"}
+    assert roots(modules) <= sys.stdlib_module_names | {"__main__", "sandtop"}
+
+
+@pytest.mark.parametrize(
+    ("room", "forbidden"),
+    [
+        ("sandtop.core", {"textual", "sandtop.tui"}),
+        ("sandtop.core.daemon", {"textual", "rich", "pyte", "sandtop.core.cli", "sandtop.core.terminal"}),
+        ("sandtop.core.client", {"textual", "rich", "pyte", "trio", "sandtop.core.daemon"}),
+        ("sandtop.tui", {"trio", "sandtop.core.daemon", "sandtop.core.cli", "sandtop.core.machine"}),
+    ],
+)
+def test_a_room_does_not_load(room: str, forbidden: set[str]) -> None:
+    modules = loaded(room)
+    assert room in modules
+    assert within(modules, *forbidden) == set()
+
+
+def test_of_the_agent_the_host_side_loads_the_protocol_alone() -> None:
+    protocol = within(loaded("sandtop.agent.protocol", then=""), "sandtop.agent")
+    assert within(loaded("sandtop.core"), "sandtop.agent") == protocol
