@@ -6,17 +6,19 @@ bytes and more (unix(7)).
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from dataclasses import dataclass
-from pathlib import Path
-
-import platformdirs
+from typing import TYPE_CHECKING
 
 from sandtop.core.errors import InvalidRequest, StorageError, from_os_error
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 _APP = "sandtop"
+CORE_SOCKET = "core.sock"
+"""Name of the core's socket in the runtime directory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class Paths:
 
     @property
     def core_socket(self) -> Path:
-        return self.runtime / "core.sock"
+        return self.runtime / CORE_SOCKET
 
     @property
     def core_lock(self) -> Path:
@@ -99,28 +101,50 @@ def ensure_private(path: Path) -> None:
         path.chmod(0o700)
 
 
-def _runtime_root() -> Path:
+def _runtime_root() -> str:
     given = os.environ.get("XDG_RUNTIME_DIR")
     # systemd's /run/user/1000 has 14 characters; a far longer one leaves no room for socket names
     if given and len(given) <= 40 and os.path.isdir(given):
-        return Path(given)
-    return Path("/run") if os.geteuid() == 0 else Path("/tmp")
+        return given
+    return "/run" if os.geteuid() == 0 else "/tmp"
+
+
+def _home() -> str | None:
+    home = os.environ.get("SANDTOP_HOME")
+    if not home:
+        return None
+    if not os.path.isabs(home):
+        raise InvalidRequest(f"SANDTOP_HOME is not an absolute path: {home}", hint="give it from /")
+    return os.path.normpath(home)
+
+
+def runtime_directory() -> str:
+    """`Paths.runtime` as text. Raises `InvalidRequest` for a relative SANDTOP_HOME.
+
+    The commands that people wait for need no more than this, so it imports neither pathlib nor platformdirs (10 ms).
+    """
+    home = _home()
+    name = f"{_APP}-{os.geteuid()}"
+    if home is not None:
+        import hashlib
+
+        name += "-" + hashlib.sha256(os.fsencode(home)).hexdigest()[:10]
+    return os.path.join(_runtime_root(), name)
 
 
 def find() -> Paths:
     """The paths that the environment asks for. Raises `InvalidRequest` for a relative SANDTOP_HOME."""
-    home = os.environ.get("SANDTOP_HOME")
-    if home:
+    from pathlib import Path
+
+    home, runtime = _home(), Path(runtime_directory())
+    if home is not None:
         root = Path(home)
-        if not root.is_absolute():
-            raise InvalidRequest(f"SANDTOP_HOME is not an absolute path: {home}", hint="give it from /")
-        root = Path(os.path.normpath(root))
-        tag = hashlib.sha256(os.fsencode(root)).hexdigest()[:10]
-        runtime = _runtime_root() / f"{_APP}-{os.geteuid()}-{tag}"
         return Paths(data=root / "data", cache=root / "cache", config=root / "config", runtime=runtime)
+    import platformdirs
+
     return Paths(
         data=Path(platformdirs.user_data_dir(_APP)),
         cache=Path(platformdirs.user_cache_dir(_APP)),
         config=Path(platformdirs.user_config_dir(_APP)),
-        runtime=_runtime_root() / f"{_APP}-{os.geteuid()}",
+        runtime=runtime,
     )
