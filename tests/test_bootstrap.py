@@ -1,0 +1,156 @@
+"""What `bootstrap` does when all is there, and what it says when a step cannot be done. Its programs are stand-ins."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[1]
+
+ALL_INSTALLED = "echo installed"
+NONE_INSTALLED = "exit 1"
+
+MAKE_VENV = rf"""
+case "$1 $2" in
+"-m venv") mkdir -p .venv/bin && cp "$0" .venv/bin/python && printf '#!/bin/sh\necho just "$@"\n' >.venv/bin/just &&
+    chmod +x .venv/bin/just ;;
+"-m pip") echo "pip $*" >>log ;;
+*) exec {sys.executable} "$@" ;;
+esac
+"""
+
+
+class Host:
+    """A checkout with nothing but `bootstrap`, on a host whose programs are all stand-ins or coreutils."""
+
+    def __init__(self, folder: Path) -> None:
+        self.checkout = folder / "checkout"
+        self.programs = folder / "bin"
+        self.checkout.mkdir()
+        self.programs.mkdir()
+        shutil.copy(PROJECT / "bootstrap", self.checkout)
+        shutil.copy(PROJECT / "pyproject.toml", self.checkout)
+        for name in ("sh", "env", "cat", "dirname", "sed", "sha256sum", "rm", "mkdir", "cp", "chmod"):
+            program = shutil.which(name)
+            assert program
+            (self.programs / name).symlink_to(program)
+        self.has("dpkg-query", ALL_INSTALLED)
+        self.has("id", "echo 0")
+        self.has("python3", MAKE_VENV)
+
+    def has(self, name: str, script: str) -> None:
+        path = self.programs / name
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+
+    def bootstrap(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [self.checkout / "bootstrap", *words],
+            env={"PATH": os.fspath(self.programs)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    @property
+    def log(self) -> list[str]:
+        path = self.checkout / "log"
+        return path.read_text().splitlines() if path.exists() else []
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+def test_a_second_run_installs_nothing_and_hands_over(host: Host) -> None:
+    first = host.bootstrap("setup")
+    assert (first.returncode, first.stderr) == (0, "")
+    assert first.stdout.endswith("just setup\n")
+    assert len(host.log) == 1
+    second = host.bootstrap("test", "-k", "two words")
+    assert (second.returncode, second.stdout, second.stderr) == (0, "just test -k two words\n", "")
+    assert len(host.log) == 1
+
+
+def test_changed_dependencies_are_installed_and_changed_tool_settings_are_not(host: Host) -> None:
+    host.bootstrap("setup")
+    settings = host.checkout / "pyproject.toml"
+    settings.write_text(settings.read_text().replace("line-length = 110", "line-length = 111"))
+    assert host.bootstrap("setup").stdout == "just setup\n"
+    settings.write_text(settings.read_text().replace('"trio', '"hypothesis", "trio'))
+    host.bootstrap("setup")
+    assert len(host.log) == 2
+
+
+def test_only_what_is_missing_is_installed_and_named_first(host: Host) -> None:
+    host.has("dpkg-query", 'case "$*" in *squashfs-tools*) exit 1 ;; esac; echo installed')
+    host.has("apt-get", 'echo "apt-get $*" >>log')
+    done = host.bootstrap("setup")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("==> Installing Debian packages: squashfs-tools\n")
+    update, install, _pip = host.log
+    assert update.endswith(" update")
+    assert install.endswith(" install -y --no-install-recommends squashfs-tools")
+
+
+def test_a_user_installs_with_sudo(host: Host) -> None:
+    host.has("dpkg-query", NONE_INSTALLED)
+    host.has("id", "echo 1000")
+    host.has("apt-get", 'echo "apt-get $*" >>log')
+    host.has("sudo", 'echo sudo >>log; exec "$@"')
+    done = host.bootstrap("setup")
+    assert done.returncode == 0
+    assert done.stdout.startswith("==> Installing Debian packages with sudo: ")
+    assert host.log[0] == host.log[2] == "sudo"
+
+
+def test_neither_root_nor_sudo(host: Host) -> None:
+    host.has("dpkg-query", NONE_INSTALLED)
+    host.has("id", "echo 1000")
+    host.has("apt-get", "exit 0")
+    done = host.bootstrap("setup")
+    assert done.returncode == 1
+    assert done.stderr.startswith(
+        "bootstrap: neither root nor sudo here; ask root to run: apt-get install qemu-"
+    )
+
+
+def test_no_apt(host: Host) -> None:
+    host.has("dpkg-query", NONE_INSTALLED)
+    done = host.bootstrap("setup")
+    assert done.returncode == 1
+    assert done.stderr.startswith("bootstrap: there is no apt-get here")
+    assert "qemu-system-x86" in done.stderr
+
+
+@pytest.mark.parametrize("step", ["update", "install"])
+def test_apt_fails(host: Host, step: str) -> None:
+    host.has("dpkg-query", NONE_INSTALLED)
+    host.has("apt-get", f'case "$*" in *{step}*) echo E: broken >&2; exit 100 ;; esac')
+    done = host.bootstrap("setup")
+    assert done.returncode == 1
+    assert done.stderr.startswith("E: broken\nbootstrap: apt-get ")
+    assert not (host.checkout / ".venv").exists()
+
+
+def test_pip_fails_and_the_next_run_tries_again(host: Host) -> None:
+    host.has("python3", MAKE_VENV.replace('echo "pip $*" >>log', "echo no route >&2; exit 1"))
+    for _ in range(2):
+        done = host.bootstrap("setup")
+        assert done.returncode == 1
+        assert done.stderr == "no route\nbootstrap: pip could not install sandtop into .venv (see above)\n"
+    host.has("python3", MAKE_VENV)
+    assert host.bootstrap("setup").returncode == 0
+
+
+def test_old_python(host: Host) -> None:
+    host.has("python3", 'case "$1" in --version) echo Python 3.9.2 ;; *) exit 1 ;; esac')
+    done = host.bootstrap("setup")
+    assert done.returncode == 1
+    assert done.stderr == "bootstrap: Python 3.11 or newer is needed, and python3 here is: Python 3.9.2\n"
