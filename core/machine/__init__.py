@@ -1,1 +1,56 @@
-"""The virtual machine: QEMU's command line, its process, its monitor, its console."""
+"""The virtual machine: QEMU's command line, its process, its monitor, its console; the host and its accelerators.
+
+qemu = find_qemu()
+check_memory(spec.memory_mib)
+choice = await choose(qemu, kernel, cache)
+async with start(spec, runtime=…, console_log=…, qemu=qemu.path) as machine:    # leaving leaves it running
+    keep(machine.process.identity)
+    …
+    death = await machine.quit()
+remove_runtime(…)
+async with adopt(identity, name, runtime=…, console_log=…) as machine:          # a later core
+    …
+"""
+
+from __future__ import annotations
+
+from sandtop.core.machine.accelerator import Choice, Probe, choose, probe
+from sandtop.core.machine.commandline import AGENT_PORT, CommandLine, Role, command_line
+from sandtop.core.machine.console import tail
+from sandtop.core.machine.descriptors import remove_runtime
+from sandtop.core.machine.host import Host, Qemu, check_memory, find_qemu, look
+from sandtop.core.machine.machine import Machine, adopt, start
+from sandtop.core.machine.process import Death, Identity, MachineProcess
+from sandtop.core.machine.qmp import Event, QmpClient, QmpRefused
+from sandtop.core.machine.spec import Accelerator, MachineSpec, Network, Transport
+
+__all__ = [
+    "AGENT_PORT",
+    "Accelerator",
+    "Choice",
+    "CommandLine",
+    "Death",
+    "Event",
+    "Host",
+    "Identity",
+    "Machine",
+    "MachineProcess",
+    "MachineSpec",
+    "Network",
+    "Probe",
+    "Qemu",
+    "QmpClient",
+    "QmpRefused",
+    "Role",
+    "Transport",
+    "adopt",
+    "check_memory",
+    "choose",
+    "command_line",
+    "find_qemu",
+    "look",
+    "probe",
+    "remove_runtime",
+    "start",
+    "tail",
+]

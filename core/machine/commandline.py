@@ -15,13 +15,15 @@ What was measured to choose the options is beside each below. Debian 12's QEMU 7
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sandtop.core.machine.spec import Accelerator, MachineSpec, Network, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 AGENT_PORT: Final = "sandtop.agent"
 """The name of the agent's virtio-serial port, found in the guest at /sys/class/virtio-ports/*/name."""
@@ -127,7 +129,7 @@ def command_line(
     argv = (
         qemu,
         *_identity(spec),
-        *_hardening(),
+        *hardening(),
         *_machine(spec),
         *_boot(spec, fd),
         *_qmp(fd),
@@ -145,7 +147,7 @@ def _identity(spec: MachineSpec) -> list[str]:
     return ["-name", f"guest=sandtop-{spec.uuid}", "-uuid", spec.uuid]
 
 
-def _hardening() -> list[str]:
+def hardening() -> list[str]:
     return [
         "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
         "-nodefaults",

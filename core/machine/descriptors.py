@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import socket
 import stat
-from collections.abc import Mapping
-from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from sandtop.core.errors import MachineError, StorageError, from_os_error
 from sandtop.core.machine.commandline import Role
 from sandtop.core.paths import ensure_private
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from types import TracebackType
 
 SOCKET_PATH_BYTES: Final = 108
 """The kernel's sun_path, with its closing zero (unix(7))."""

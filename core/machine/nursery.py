@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import trio
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable
+
 
 @asynccontextmanager
-async def background(task: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+async def background(task: Callable[[], Awaitable[None]]) -> AsyncGenerator[None]:
     """Run ``task``, which must not raise, while the block runs; cancel it when the block ends.
 
     What the block raises comes out as it is, not in the group that a nursery makes of it.

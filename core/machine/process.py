@@ -18,8 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import trio
 
@@ -30,6 +29,9 @@ from sandtop.core.machine.descriptors import Descriptors, remove_runtime
 from sandtop.core.machine.spec import Accelerator, MachineSpec
 from sandtop.core.machine.text import last_lines
 from sandtop.core.machine.users import kvm_groups, machine_uid
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 STDERR_BYTES: Final = 64 * 1024
 """What QEMU may say, in all. It is the start that is kept: a guest that provokes warnings cannot fill anything."""

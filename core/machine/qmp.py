@@ -9,18 +9,21 @@ from __future__ import annotations
 import json
 import os
 import socket
+import struct
 from array import array
-from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import trio
 
 from sandtop.core.errors import MachineError
 from sandtop.core.machine.nursery import background
 from sandtop.core.machine.text import neutral
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping
+    from pathlib import Path
 
 LINE_BYTES: Final = 1024 * 1024
 """The longest line that is read. QEMU 7.2's longest answer, query-qmp-schema, has 170 KB."""
@@ -32,6 +35,7 @@ DEADLINE: Final = 5.0
 """Seconds that a command may take. QEMU answers in a millisecond; a host under load may not."""
 
 _READ_BYTES: Final = 64 * 1024
+_CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class QmpClient:
     Attributes:
         events: what QEMU reports, oldest first; ends when the connection does.
         dropped_events: how many events found `EVENTS` others waiting before them.
+        peer_pid: the process that listens at the other end, as the kernel knows it (SO_PEERCRED).
     """
 
     def __init__(self, stream: trio.socket.SocketType, name: str) -> None:
@@ -77,6 +82,8 @@ class QmpClient:
         self._broken: str | None = None
         self._report, self.events = trio.open_memory_channel[Event](EVENTS)
         self.dropped_events = 0
+        credentials = stream.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        self.peer_pid: int = _CREDENTIALS.unpack(credentials)[0]
 
     async def execute(
         self,
@@ -114,7 +121,7 @@ class QmpClient:
         return call.answer
 
     async def pass_descriptor(self, name: str, descriptor: int, *, deadline: float = DEADLINE) -> None:
-        """Give QEMU a copy of ``descriptor``, which later commands call ``fd:NAME`` (``getfd``). Raises as `execute`."""
+        """Give QEMU a copy of ``descriptor``, which later commands call ``fd:NAME`` (``getfd``)."""
         await self.execute("getfd", deadline=deadline, descriptor=descriptor, fdname=name)
 
     def _check(self) -> None:
@@ -173,13 +180,11 @@ class QmpClient:
             raise _NotQmp("a line that is not an object")
         return cast("dict[str, object]", parsed)
 
-    async def _greet(self) -> None:
-        if "QMP" not in await self._read_line():
-            raise _NotQmp("a greeting that is not QMP's")
-
-    async def _run(self) -> None:
-        """Read until the connection ends; never raises anything but `trio.Cancelled`."""
+    async def run(self) -> None:
+        """Read until the connection ends: the one task that `connect` gives the client. Never raises of its own."""
         try:
+            if "QMP" not in await self._read_line():
+                raise _NotQmp("a greeting that is not QMP's")
             while True:
                 self._take(await self._read_line())
         except _NotQmp as error:
@@ -219,26 +224,25 @@ class QmpClient:
 
 
 @asynccontextmanager
-async def connect(path: Path, name: str, *, deadline: float = DEADLINE) -> AsyncIterator[QmpClient]:
+async def connect(path: Path, name: str, *, deadline: float = DEADLINE) -> AsyncGenerator[QmpClient]:
     """A client of the QMP socket at ``path``, ready for commands; the connection ends with the context.
 
     ``name`` is the sandbox's, for errors. QEMU serves one connection at a time and takes the next when one is
     dropped. Raises `MachineError` when there is no QMP within ``deadline`` seconds.
     """
     with trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
-        client = QmpClient(stream, name)
         with trio.move_on_after(deadline) as waiting:
-            try:
-                await stream.connect(os.fsencode(path))
-                await client._greet()
-            except _NotQmp as error:
-                raise MachineError(f"QEMU's monitor sent {error}", sandbox=name) from error
-            except EOFError as error:
-                raise MachineError("QEMU closed the QMP connection", sandbox=name) from error
-            except OSError as error:
-                raise MachineError(f"cannot reach QEMU's monitor: {error.strerror}", sandbox=name) from error
+            await _reach(stream, path, name)
         if waiting.cancelled_caught:
             raise MachineError(f"QEMU's monitor did not answer within {deadline:g} s", sandbox=name)
-        async with background(client._run):
+        client = QmpClient(stream, name)
+        async with background(client.run):
             await client.execute("qmp_capabilities", deadline=deadline)
             yield client
+
+
+async def _reach(stream: trio.socket.SocketType, path: Path, name: str) -> None:
+    try:
+        await stream.connect(os.fsencode(path))
+    except OSError as error:
+        raise MachineError(f"cannot reach QEMU's monitor: {error.strerror}", sandbox=name) from error

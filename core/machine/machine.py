@@ -1,0 +1,170 @@
+"""One machine as the rest of the core sees it: its process, its monitor and its console together."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, cast
+
+import trio
+
+from sandtop.core.errors import MachineError
+from sandtop.core.machine import console, qmp
+from sandtop.core.machine.commandline import Role
+from sandtop.core.machine.descriptors import remove_runtime
+from sandtop.core.machine.process import Death, Identity, MachineProcess, launch
+from sandtop.core.machine.process import adopt as adopt_process
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from pathlib import Path
+
+    from sandtop.core.machine.spec import MachineSpec
+
+QUIT_DEADLINE: Final = 5.0
+"""Seconds for QEMU to flush its disks and exit when asked to."""
+
+_CONSOLE_DRAIN: Final = 1.0
+"""Seconds for the last console bytes of a dead machine to reach the log; they are in our socket's buffer."""
+
+
+_LAST_GASP: Final = 1.0
+"""Seconds for a QEMU that dropped its monitor to end by itself, so that its own reason is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A machine that runs, made by `start` or `adopt`.
+
+    Attributes:
+        name: the sandbox's, for errors.
+        process: QEMU; its ``identity`` is what to keep for `adopt`.
+        monitor: QMP.
+        runtime: the folder of its sockets.
+        console_log: where the console is kept.
+    """
+
+    name: str
+    process: MachineProcess
+    monitor: qmp.QmpClient
+    runtime: Path
+    console_log: Path
+    _console_ended: trio.Event
+
+    @property
+    def agent_socket(self) -> Path:
+        """The Unix socket of the agent's virtio-serial port; it takes one connection at a time."""
+        return self.runtime / Role.AGENT.value
+
+    async def resume(self) -> None:
+        """Let the processors run: the first time, or after `pause`. Raises `MachineError`."""
+        await self.monitor.execute("cont")
+
+    async def pause(self) -> None:
+        """Stop the processors. Raises `MachineError`."""
+        await self.monitor.execute("stop")
+
+    async def status(self) -> str:
+        """QEMU's run state: ``prelaunch``, ``running``, ``paused``, ``shutdown`` … Raises `MachineError`."""
+        answer = await self.monitor.execute("query-status")
+        status = cast("dict[str, object]", answer).get("status") if isinstance(answer, dict) else None
+        if not isinstance(status, str):
+            raise MachineError("QEMU's query-status makes no sense", sandbox=self.name)
+        return status
+
+    async def wait(self) -> Death:
+        """Wait, as long as it takes, for QEMU to end; the console log is complete then."""
+        death = await self.process.wait()
+        with trio.move_on_after(_CONSOLE_DRAIN):
+            await self._console_ended.wait()
+        return death
+
+    async def quit(self, deadline: float = QUIT_DEADLINE) -> Death:
+        """End QEMU now, in order: what the guest has written reaches the host's files. The guest is not asked.
+
+        QEMU is killed when it does not obey within ``deadline`` seconds, which loses nothing that the guest had
+        flushed. Raises `MachineError` when even that does not end it.
+        """
+        with trio.move_on_after(deadline):
+            # its answer may be lost with the connection; the end of the process is what counts
+            with suppress(MachineError):
+                await self.monitor.execute("quit", deadline=deadline)
+            return await self.wait()
+        return await self.kill()
+
+    async def kill(self) -> Death:
+        """SIGKILL, and see that QEMU is gone. Raises `MachineError` when it is not."""
+        await self.process.kill()
+        return await self.wait()
+
+    def console_tail(self, lines: int = 20) -> str:
+        """The last lines that the guest printed, fit for a terminal."""
+        return console.tail(self.console_log, lines)
+
+
+@asynccontextmanager
+async def start(
+    spec: MachineSpec, *, runtime: Path, console_log: Path, qemu: Path
+) -> AsyncGenerator[Machine]:
+    """Launch the machine of ``spec`` and let its processors run.
+
+    It goes on when the context ends, unless `Machine.quit` or `Machine.kill` was called. ``runtime`` becomes the
+    folder of its sockets: `remove_runtime` it when the machine has ended. Raises `MachineError` when QEMU does not
+    come up, saying why, and the errors of `launch`; no process or socket is left then.
+    """
+    with await launch(spec, runtime, qemu=qemu) as child:
+        async with AsyncExitStack() as stack:
+            try:
+                machine = await stack.enter_async_context(_attached(child, spec.name, runtime, console_log))
+                await machine.resume()
+            except MachineError as error:
+                death = await _give_up(child, runtime, patience=_LAST_GASP)
+                if death is None:
+                    raise
+                raise MachineError(death.reason, sandbox=spec.name) from error
+            except BaseException:
+                await _give_up(child, runtime, patience=0)
+                raise
+            yield machine
+
+
+async def _give_up(child: MachineProcess, runtime: Path, *, patience: float) -> Death | None:
+    """End a machine that did not come up. How it died, if it did so by itself within ``patience`` seconds."""
+    death = None
+    with trio.CancelScope(shield=True):
+        with trio.move_on_after(patience):
+            death = await child.wait()
+        if death is None:
+            await child.kill()
+    remove_runtime(runtime)
+    return death
+
+
+@asynccontextmanager
+async def adopt(
+    identity: Identity, name: str, *, runtime: Path, console_log: Path
+) -> AsyncGenerator[Machine]:
+    """The machine that an earlier core started, in whatever run state it is. It goes on when the context ends.
+
+    Raises `MachineError` when its process is gone, is another by now, or does not answer; it is not touched then.
+    """
+    with adopt_process(identity, name) as child:
+        async with _attached(child, name, runtime, console_log) as machine:
+            # Who listens, by the kernel's word: not a later machine of the same sandbox. (At the start it is still
+            # ourselves: QEMU has yet to call listen(2) on the socket that it inherited.)
+            if machine.monitor.peer_pid != identity.pid:
+                raise MachineError("another process answers in QEMU's place", sandbox=name)
+            yield machine
+
+
+@asynccontextmanager
+async def _attached(
+    child: MachineProcess, name: str, runtime: Path, console_log: Path
+) -> AsyncGenerator[Machine]:
+    async with (
+        console.recorded(runtime / Role.CONSOLE.value, console_log, name) as console_ended,
+        qmp.connect(runtime / Role.QMP.value, name) as monitor,
+    ):
+        if await monitor.execute("query-uuid") != {"UUID": child.identity.uuid}:
+            raise MachineError("another machine answers in this one's place", sandbox=name)
+        yield Machine(name, child, monitor, runtime, console_log, console_ended)
