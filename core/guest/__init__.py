@@ -1,0 +1,143 @@
+"""What boots: the kernel, the guest runtime, the images and the overlay disks, built once and kept in the cache.
+
+Synchronous, and some calls take half a minute: the daemon runs them in a thread or a child process.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from sandtop.core.errors import ImageError
+from sandtop.core.guest import base, foundation, kernel, overlay, runtime
+from sandtop.core.guest.image import Image, ImageStore
+from sandtop.core.guest.kernel import KERNEL_ARGS, Kernel
+from sandtop.core.guest.runtime import Runtime
+from sandtop.core.guest.store import locked, temporary_folder
+from sandtop.core.guest.tools import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from sandtop.core.paths import Paths
+
+__all__ = ["KERNEL_ARGS", "GuestStore", "Image", "Kernel", "Progress", "Runtime"]
+
+_T = TypeVar("_T")
+
+
+def _silent(line: str) -> None:
+    """A `Progress` that nobody hears."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuestStore:
+    """All that guests boot from, below ``paths.cache``.
+
+    Every method that builds something blocks until it is there, tells ``progress`` of its steps, and raises
+    `ImageError`, `MissingDependency` or `StorageError`. What exists and is whole is never built again.
+
+    Attributes:
+        paths: where the cache is.
+        agent: the folder of the package ``sandtop.agent``; None for the one that is installed.
+    """
+
+    paths: Paths
+    agent: Path | None = None
+
+    def kernel(self, progress: Progress = _silent) -> Kernel:
+        """The kernel, fetched when it is not there."""
+        return kernel.find(self._cache) or self._with_scratch(
+            lambda scratch: kernel.build(self._cache, scratch, progress), progress
+        )
+
+    def runtime(self, progress: Progress = _silent) -> Runtime:
+        """The runtime for `kernel` and the agent as it is now, built when it is not there."""
+        linux, stands_on, agent = self.kernel(progress), self._foundation(progress), self._agent()
+        found = runtime.find(self._cache, linux, stands_on, agent)
+        return found or runtime.build(self._cache, linux, stands_on, agent, progress)
+
+    def image(self, name: str) -> Image:
+        """The image called ``name``. Raises `NotFound`, with a hint that lists the names there are."""
+        return self._images.get(name)
+
+    def image_path(self, digest: str) -> Path:
+        """The file of the image with this digest, for a sandbox that was made of it. Raises `ImageError`."""
+        path = self._images.path_of(digest)
+        if not path.exists():
+            raise ImageError(f"the image {digest[:12]} of this sandbox is gone", hint="build it again")
+        return path
+
+    def images(self) -> list[Image]:
+        """All images, by name."""
+        return self._images.list()
+
+    def build_base(self, progress: Progress = _silent) -> Image:
+        """Build the ``base`` image from the newest packages, whether or not there is one."""
+        return self._with_scratch(lambda scratch: self._add_base(scratch, progress), progress)
+
+    def build_image(self, name: str, source: Path, progress: Progress = _silent) -> Image:
+        """Make an image of the user's own from a folder or a tar. See `ImageStore.build`."""
+        return self._images.build(name, source, progress)
+
+    def remove_image(self, name: str) -> None:
+        """Forget an image and free its disk space, whether or not it is in use. Raises `NotFound`."""
+        self._images.remove(name)
+
+    def prune_images(self, in_use: Collection[str]) -> None:
+        """Free what images left behind that were built again under their name, but for the digests ``in_use``."""
+        self._images.prune(in_use)
+
+    def create_overlay(self, path: Path, size: int, progress: Progress = _silent) -> None:
+        """Make the file ``path`` an empty overlay disk of ``size`` bytes. See `overlay.create`."""
+        overlay.create(self._cache, path, size, progress)
+
+    def prepare(self, progress: Progress = _silent) -> None:
+        """Build all that a first sandbox needs and that is not there yet. Takes milliseconds when all is."""
+        self.runtime(progress)
+        if not self._has_base():
+            # asked again with the scratch folder's lock held: another process may just have built it
+            self._with_scratch(
+                lambda scratch: None if self._has_base() else self._add_base(scratch, progress), progress
+            )
+
+    @property
+    def _cache(self) -> Path:
+        return self.paths.cache
+
+    @property
+    def _images(self) -> ImageStore:
+        return ImageStore(self.paths.images)
+
+    def _has_base(self) -> bool:
+        image = self._images.find(base.NAME)
+        return image is not None and image.source == base.SOURCE
+
+    def _add_base(self, scratch: Path, progress: Progress) -> Image:
+        return self._images.add(
+            base.NAME, base.SOURCE, lambda out: base.make(out, scratch, progress), progress
+        )
+
+    def _foundation(self, progress: Progress) -> foundation.Foundation:
+        return foundation.find(self._cache) or self._with_scratch(
+            lambda scratch: foundation.build(self._cache, scratch, progress), progress
+        )
+
+    def _agent(self) -> Path:
+        if self.agent is not None:
+            return self.agent
+        spec = importlib.util.find_spec("sandtop.agent")
+        if spec is None or spec.origin is None:
+            raise ImageError("the package sandtop.agent is not installed", hint="reinstall sandtop")
+        return Path(spec.origin).parent
+
+    def _with_scratch(self, build: Callable[[Path], _T], progress: Progress) -> _T:
+        """What ``build`` returns, given an empty folder in the cache that is gone afterwards."""
+        root = self._cache / "scratch"
+        with (
+            locked(root, lambda: progress("another process is building; waiting")),
+            temporary_folder(root) as folder,
+        ):
+            return build(folder)

@@ -1,0 +1,119 @@
+"""The ``base`` image: a small Debian with Python and the tools that people expect to find."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from typing import TYPE_CHECKING, Final
+
+from sandtop.core.errors import SandtopError
+from sandtop.core.guest.image import squash_tar
+from sandtop.core.guest.store import digest_of
+from sandtop.core.guest.tools import Progress, missing, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAME: Final = "base"
+_SUITE: Final = "bookworm"
+_PACKAGES: Final = (
+    # beside the essential ones. Not a variant of mmdebstrap: those take usrmerge, and it wants all of Perl.
+    "apt", "usr-is-merged",
+    "ca-certificates", "iproute2", "iputils-ping", "less", "netbase", "procps", "psmisc", "python3", "vim-tiny",
+    "wget", "xz-utils",
+)  # fmt: skip
+
+# Runs when all is installed, with the root as $1: no traces of the host, no documentation, byte code that never looks
+# at its source (a cold start in the guest then reads one file a module).
+_FINISH: Final = r"""
+set -eu
+cd "$1"
+echo sandbox >etc/hostname
+printf '127.0.0.1\tlocalhost sandbox\n::1\tlocalhost ip6-localhost ip6-loopback\n' >etc/hosts
+: >etc/resolv.conf
+: >etc/machine-id
+rm -rf usr/share/doc usr/share/man usr/share/info usr/share/locale usr/share/lintian var/cache/debconf/*-old
+rm -f etc/apt/apt.conf.d/99mmdebstrap
+find usr/lib/python3* -name __pycache__ -prune -exec rm -rf {} +
+chroot . python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /usr/lib/python3 /usr/lib/python3.*
+"""
+_HOOK: Final = "/usr/share/mmdebstrap/hooks/merged-usr"
+RECIPE: Final = digest_of("1", _SUITE, *_PACKAGES, _FINISH)[:16]
+SOURCE: Final = f"Debian {_SUITE}, recipe {RECIPE}"
+"""What `Image.source` says of a ``base`` made by this recipe."""
+
+
+def make(out: Path, scratch: Path, progress: Progress) -> None:
+    """Write the image to ``out``. ``scratch`` is an empty folder on a disk with some 300 MB to spare.
+
+    Raises `ImageError`, `MissingDependency`, `StorageError`.
+    """
+
+    def narrate(line: str) -> None:
+        if line.startswith("I: ") and "hook" not in line:
+            progress(f"image {NAME}: {line[3:]}")
+
+    as_root = os.geteuid() == 0
+    squash_tar(
+        [*(_own_mounts() if as_root else ()), *_mmdebstrap("root" if as_root else "unshare")],
+        out,
+        "installing the base image",
+        narrate,
+        # the users of a user namespace cannot enter a private folder: without root /tmp has to do
+        scratch if as_root else None,
+    )
+
+
+def _mmdebstrap(mode: str) -> list[str]:
+    if mode == "unshare" and shutil.which("newuidmap") is None:
+        raise missing("newuidmap")
+    return [
+        "mmdebstrap", f"--mode={mode}", "--variant=custom", "--include=?essential", f"--include={','.join(_PACKAGES)}",
+        f"--hook-dir={_HOOK}", f"--customize-hook={_FINISH}", "--format=tar",
+        "--dpkgopt=force-unsafe-io",
+        *(f"--aptopt={option}" for option in _apt_options()),
+        _SUITE, "-", *_sources(),
+    ]  # fmt: skip
+
+
+def _own_mounts() -> list[str]:
+    """A command prefix that gives mmdebstrap mounts of its own, so that none outlives it however it ends."""
+    prefix = ["unshare", "--mount", "--propagation", "unchanged", "--pid", "--fork", "--kill-child"]
+    try:
+        run([*prefix, "true"], "making a mount namespace", timeout=10)
+    except SandtopError:  # a container that lacks the right: mmdebstrap can do without
+        return []
+    return prefix
+
+
+def _sources() -> list[str]:
+    """This machine's own mirrors of the suite, as lines of sources.list; none for mmdebstrap's defaults."""
+    listed = run(
+        [
+            "apt-get",
+            "indextargets",
+            "--format",
+            "$(ORIGIN)|$(SITE)|$(RELEASE)|$(COMPONENT)",
+            "Created-By: Packages",
+        ],
+        "reading apt's sources",
+        timeout=30,
+    )
+    lines: list[str] = []
+    for line in listed.splitlines():
+        origin, site, release, component = line.split("|")
+        if (
+            origin == "Debian"
+            and component == "main"
+            and re.match(rf"{_SUITE}($|-updates|-security|/)", release)
+        ):
+            lines.append(f"deb {site} {release} {component}")
+    return lines if any(f" {_SUITE} " in line for line in lines) else []
+
+
+def _apt_options() -> list[str]:
+    """How this machine's apt reaches its archive (proxies and the like), for the building of the new root alone."""
+    dumped = run(["apt-config", "dump", "--no-empty"], "reading apt's settings", timeout=30)
+    wanted = re.compile(r'Acquire::(https?::|Check-|Retries\b).* "[^"]+";')
+    return [line.rstrip(";") for line in dumped.splitlines() if wanted.fullmatch(line)]

@@ -1,0 +1,210 @@
+"""The images that sandboxes start from: squashfs files named by the digest of their bytes, and names for them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from sandtop.core.errors import InvalidRequest, NotFound, from_os_error
+from sandtop.core.guest.store import locked, read_json, sync_file, temporary_folder, write_json
+from sandtop.core.guest.tools import Progress, pipe, run
+
+COMPRESSION: Final = ("-comp", "zstd", "-Xcompression-level", "3")
+_SQUASH: Final = ("-noappend", "-no-progress", "-quiet", *COMPRESSION)
+Maker = Callable[[Path], None]
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_BUILD_TIMEOUT: Final = 1800.0
+# the first bytes of each kind of compressed tar, and what unpacks it
+_UNPACKERS: Final = (
+    (b"\x1f\x8b", ("gzip", "-dc")),
+    (b"\xfd7zXZ\0", ("xz", "-dc")),
+    (b"\x28\xb5\x2f\xfd", ("zstd", "-dcq")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A named image.
+
+    Attributes:
+        name: what ``--image`` takes.
+        digest: SHA-256 (hex) of the file's bytes; two names may share it.
+        path: the squashfs file.
+        size: of that file, in bytes.
+        created_at: seconds since 1970.
+        source: where it came from: a path, or the packages of ``base``.
+    """
+
+    name: str
+    digest: str
+    path: Path
+    size: int
+    created_at: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageStore:
+    """The images below one folder. Safe for any number of processes at once."""
+
+    root: Path
+
+    def list(self) -> list[Image]:
+        """All named images, by name. One whose file is gone or has another size is not among them."""
+        found = [self.find(path.stem) for path in sorted((self.root / "names").glob("*.json"))]
+        return [image for image in found if image is not None]
+
+    def find(self, name: str) -> Image | None:
+        """The image called ``name``, or None when there is none or its file is damaged."""
+        if not _NAME.fullmatch(name):
+            return None
+        facts = read_json(self._reference(name))
+        match facts:
+            case {
+                "digest": str(digest),
+                "size": int(size),
+                "created_at": int() | float() as created_at,
+                "source": str(source),
+            }:
+                path = self.path_of(digest)
+            case _:
+                return None
+        try:
+            whole = path.stat().st_size == size
+        except OSError:
+            return None
+        return Image(name, digest, path, size, created_at, source) if whole else None
+
+    def get(self, name: str) -> Image:
+        """The image called ``name``. Raises `NotFound`, with a hint that lists the names there are."""
+        image = self.find(name)
+        if image is None:
+            names = ", ".join(known.name for known in self.list())
+            hint = f"there are: {names}" if names else "run: sandtop image build base"
+            raise NotFound(f"no image is called {name}", hint=hint)
+        return image
+
+    def path_of(self, digest: str) -> Path:
+        """Where the image with this digest is, whatever its name, if it is here."""
+        return self.root / f"{digest}.squashfs"
+
+    def build(self, name: str, source: Path, progress: Progress) -> Image:
+        """Make an image called ``name`` of a folder or a tar (plain, .gz, .xz or .zst), replacing the name.
+
+        The files of a tar keep their owners. Those of a folder do when root builds; an ordinary user cannot have given
+        them their right owners, and they all become root's. Raises `InvalidRequest` for a name or source that cannot
+        be, `ImageError`, `MissingDependency`, `StorageError`.
+        """
+        if source.is_dir():
+            if not any(source.iterdir()):
+                raise InvalidRequest(f"{source} is empty")
+            owners = () if os.geteuid() == 0 else ("-all-root",)
+            return self.add(
+                name,
+                str(source),
+                lambda out: _squash_folder(source, out, owners),
+                progress,
+            )
+        if not source.is_file():
+            raise InvalidRequest(f"{source} is neither a folder nor a tar file")
+        return self.add(
+            name, str(source), lambda out: squash_tar(_reader(source), out, f"reading {source}"), progress
+        )
+
+    def add(self, name: str, source: str, make: Maker, progress: Progress) -> Image:
+        """Make an image called ``name`` with ``make``, which writes a squashfs file at the path it is given."""
+        if not _NAME.fullmatch(name):
+            raise InvalidRequest(
+                f"{name!r} is no name for an image",
+                hint="use a-z, 0-9, '.', '_' and '-', at most 63 characters",
+            )
+        progress(f"image {name}: building from {source}")
+        try:
+            with (
+                locked(self.root, lambda: progress(f"image {name}: another process is building; waiting")),
+                temporary_folder(self.root) as folder,
+            ):
+                fresh = folder / "image"
+                make(fresh)
+                with fresh.open("rb") as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                size = fresh.stat().st_size
+                sync_file(fresh)
+                fresh.chmod(0o444)  # mapped by machines of several sandboxes: nobody writes to it
+                fresh.replace(self.path_of(digest))
+                self._reference(name).parent.mkdir(exist_ok=True)
+                image = Image(name, digest, self.path_of(digest), size, time.time(), source)
+                facts = asdict(image)
+                del facts["name"], facts["path"]
+                write_json(self._reference(name), facts)
+        except OSError as error:
+            raise from_os_error(error, f"building the image {name}") from error
+        progress(f"image {name}: {size / 1e6:.0f} MB")
+        return image
+
+    def remove(self, name: str) -> None:
+        """Forget the name, and unlink its file unless another name has the same. Raises `NotFound`."""
+        image = self.get(name)
+        try:
+            with locked(self.root, lambda: None):
+                self._reference(name).unlink(missing_ok=True)
+                if all(other.digest != image.digest for other in self.list()):
+                    image.path.unlink(missing_ok=True)
+        except OSError as error:
+            raise from_os_error(error, f"removing the image {name}") from error
+
+    def prune(self, in_use: Collection[str]) -> None:
+        """Unlink the files that no name has any more, and whose digest is not ``in_use`` by a sandbox."""
+        with locked(self.root, lambda: None):
+            keep = {image.digest for image in self.list()} | set(in_use)
+            for path in self.root.glob("*.squashfs"):
+                if path.stem not in keep:
+                    path.unlink(missing_ok=True)
+
+    def _reference(self, name: str) -> Path:
+        return self.root / "names" / f"{name}.json"
+
+
+def squash_tar(
+    producer: Sequence[str | Path],
+    out: Path,
+    doing: str,
+    narrate: Progress | None = None,
+    tmp: Path | None = None,
+) -> None:
+    """Make the squashfs file ``out`` of the tar that ``producer`` writes. Its owners and modes are kept."""
+    pipe(
+        producer,
+        ["mksquashfs", "-", out, "-tar", *_SQUASH],
+        doing,
+        timeout=_BUILD_TIMEOUT,
+        env={"TMPDIR": str(tmp)} if tmp else None,
+        narrate=narrate,
+    )
+
+
+def _squash_folder(source: Path, out: Path, owners: Sequence[str]) -> None:
+    run(["mksquashfs", source, out, *_SQUASH, *owners], f"reading {source}", timeout=_BUILD_TIMEOUT)
+
+
+def _reader(source: Path) -> list[str | Path]:
+    """The command that writes ``source`` as a plain tar."""
+    try:
+        with source.open("rb") as file:
+            start = file.read(512)
+    except OSError as error:
+        raise from_os_error(error, f"cannot read {source}") from error
+    for magic, command in _UNPACKERS:
+        if start.startswith(magic):
+            return [*command, source]
+    if start[257:262] != b"ustar":
+        raise InvalidRequest(
+            f"{source} is not a tar file", hint="give a folder, or a tar, tar.gz, tar.xz or tar.zst"
+        )
+    return ["cat", source]

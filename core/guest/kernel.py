@@ -1,0 +1,141 @@
+"""The guest's kernel: the distribution's cloud kernel, unpacked and never installed."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sandtop.core.errors import ImageError
+from sandtop.core.guest import debs
+from sandtop.core.guest.store import Shelf, digest_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from sandtop.core.guest.tools import Progress
+
+_RECIPE: Final = "1"
+_PACKAGE: Final = "linux-image-cloud-amd64"
+_REAL_PACKAGE: Final = re.compile(r"linux-image-\d.*-cloud-amd64")
+
+KERNEL_ARGS: Final[tuple[str, ...]] = (
+    "console=ttyS0",
+    "quiet",
+    "panic=-1",
+    "cryptomgr.notests",
+    "nokaslr",
+)
+"""The command line that every guest boots with."""
+
+MODULES: Final[Mapping[str, tuple[str, ...]]] = {
+    "base": ("virtio_pci", "squashfs", "overlay"),
+    # by virtio device id (virtio specification 1.2, section 5): init inserts those of the devices it finds
+    "0x0001": ("virtio_net",),
+    "0x0002": ("virtio_blk",),
+    "0x0003": ("virtio_console",),
+    "0x0004": ("virtio_rng",),
+    "0x0005": ("virtio_balloon",),
+    "0x0013": ("vmw_vsock_virtio_transport",),
+}
+"""What the guest's init inserts, in groups. Dependencies are found when the runtime is built."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A kernel that guests boot.
+
+    Attributes:
+        version: as ``uname -r`` says it in the guest.
+        image: the file for QEMU's ``-kernel``.
+        modules: a folder with the ``.ko`` files of `MODULES` and what these depend on, all in one level.
+        digest: names the kernel's exact bytes: it is part of the key of a runtime and of a template.
+    """
+
+    version: str
+    image: Path
+    modules: Path
+    digest: str
+
+
+def shelf(cache: Path) -> Shelf:
+    """Where kernels are kept."""
+    return Shelf(cache / "kernels", "kernel", keep=2)
+
+
+def find(cache: Path) -> Kernel | None:
+    """The kernel, when it has been fetched and is whole."""
+    folder = shelf(cache).current(_RECIPE)
+    return _describe(folder) if folder else None
+
+
+def build(cache: Path, scratch: Path, progress: Progress) -> Kernel:
+    """Fetch the newest cloud kernel that apt knows. ``scratch`` is an empty folder on the same disk as ``cache``.
+
+    Raises `ImageError`, `MissingDependency`, `StorageError`.
+    """
+    package = debs.resolve([_PACKAGE], _REAL_PACKAGE, scratch)[0]
+    key = digest_of(_RECIPE, package.name, package.version)[:32]
+    place = shelf(cache)
+
+    def make(folder: Path) -> None:
+        progress(f"kernel: fetching {package.name} {package.version}")
+        tree = scratch / "kernel"
+        debs.unpack([package], tree, scratch, lambda line: progress(f"kernel: {line}"))
+        version = package.name.removeprefix("linux-image-")
+        shutil.copyfile(tree / "boot" / f"vmlinuz-{version}", folder / "vmlinuz")
+        (folder / "version").write_text(version)
+        _keep_modules(tree / "lib" / "modules" / version, folder / "modules")
+
+    folder = place.build(key, make, progress)
+    place.set_current(_RECIPE, key)
+    return _describe(folder)
+
+
+def _describe(folder: Path) -> Kernel:
+    version = (folder / "version").read_text()
+    return Kernel(version, folder / "vmlinuz", folder / "modules", folder.name)
+
+
+def _keep_modules(tree: Path, into: Path) -> None:
+    found = {module_name(path): path for path in tree.rglob("*.ko")}
+    into.mkdir()
+    for names in MODULES.values():
+        for path in in_order(found, names):
+            shutil.copyfile(path, into / path.name)
+
+
+def module_name(path: Path) -> str:
+    """The name under which the kernel knows the module in the file ``path``."""
+    return path.stem.replace("-", "_")
+
+
+def in_order(found: Mapping[str, Path], names: tuple[str, ...]) -> list[Path]:
+    """The files of the modules ``names`` and of all that they depend on, each after what it needs.
+
+    Raises `ImageError` when this kernel lacks one of them.
+    """
+    ordered: list[Path] = []
+
+    def add(name: str) -> None:
+        path = found.get(name)
+        if path is None:
+            raise ImageError(f"the kernel package has no module {name}")
+        if path in ordered:
+            return
+        for needed in _depends(path):
+            add(needed)
+        ordered.append(path)
+
+    for name in names:
+        add(name)
+    return ordered
+
+
+def _depends(path: Path) -> list[str]:
+    # modinfo keeps NUL-terminated strings, "depends=a,b" among them; a built-in is not listed there
+    match = re.search(rb"\0depends=([^\0]*)\0", path.read_bytes())
+    listed = match[1].decode() if match else ""
+    return [name.replace("-", "_") for name in listed.split(",") if name]
