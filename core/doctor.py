@@ -1,0 +1,252 @@
+"""What this machine has of what sandtop needs, and how to get the rest. Looks; builds and starts nothing.
+
+The one exception is the accelerator: that KVM works is known by booting under it, once a boot of the host.
+"""
+
+from __future__ import annotations
+
+import getpass
+import importlib.util
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from sandtop import __version__
+from sandtop.core.client.blocking import call_running
+from sandtop.core.client.exchange import CoreOutdated
+from sandtop.core.errors import SandtopError
+from sandtop.core.guest import GuestStore, foundation, kernel, runtime, tools
+from sandtop.core.machine import accelerator, host
+from sandtop.core.machine.spec import Accelerator
+from sandtop.core.store import SandboxConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sandtop.core.guest import Kernel
+    from sandtop.core.machine.host import Host, Qemu
+    from sandtop.core.paths import Paths
+
+_BUILD_TOOLS: Final = ("apt-get", "dpkg-deb", "mke2fs", "mksquashfs", "mmdebstrap")
+_PREPARE: Final = "sandtop image build base"
+_BUILD_MIB: Final = 1024
+"""What building kernel, runtime and base image from nothing takes at its height."""
+_RUN_MIB: Final = 64
+"""Below this a sandbox has no room for its own first writes."""
+_COMFORT_MIB: Final = 4096
+
+
+class Verdict(StrEnum):
+    """``FAIL`` is for what keeps a sandbox from starting; ``WARN`` for what is worse than it could be."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        name: what; part of the stable surface of ``doctor --json``.
+        detail: how it is, in one line.
+        mend: the command, or what else to do, that makes it better; None when nothing is to be done.
+    """
+
+    name: str
+    verdict: Verdict
+    detail: str
+    mend: str | None = None
+
+
+def examine(paths: Paths) -> Iterator[Finding]:
+    """Each finding as soon as it is known. Raises nothing that is a fault of the machine's: that is a finding."""
+    home = _home(paths)
+    yield home
+    qemu, finding = _qemu()
+    yield finding
+    linux = kernel.find(paths.cache)
+    has_runtime, runtime_finding = _runtime(paths, linux)
+    store = GuestStore(paths)
+    prepared = has_runtime and bool(store.images())
+    yield from _build_tools(prepared)
+    yield _kernel(linux)
+    yield runtime_finding
+    yield _images(store)
+    if home.verdict is not Verdict.FAIL:
+        yield _accelerator(qemu, linux, paths)
+    here = host.look()
+    yield _channel(here)
+    yield from _disk(paths, prepared)
+    yield _memory(here)
+    yield _core()
+
+
+def _apt(*packages: str) -> str:
+    return (
+        f"{'' if os.geteuid() == 0 else 'sudo '}apt-get install --no-install-recommends {' '.join(packages)}"
+    )
+
+
+def _home(paths: Paths) -> Finding:
+    try:
+        paths.ensure()
+    except SandtopError as error:
+        return Finding("home", Verdict.FAIL, error.message, error.hint)
+    return Finding(
+        "home", Verdict.OK, f"{paths.data}, built things in {paths.cache}, sockets in {paths.runtime}"
+    )
+
+
+def _qemu() -> tuple[Qemu | None, Finding]:
+    try:
+        found = host.find_qemu()
+    except SandtopError as error:
+        return None, Finding("qemu", Verdict.FAIL, error.message, _apt("qemu-system-x86"))
+    return found, Finding("qemu", Verdict.OK, f"{found.version}, {found.path}")
+
+
+def _build_tools(prepared: bool) -> Iterator[Finding]:
+    """Tools are needed to build; with all built, they are missed only when something changes."""
+    bad = Verdict.WARN if prepared else Verdict.FAIL
+    path = tools.environment()["PATH"]
+    missing = [name for name in _BUILD_TOOLS if shutil.which(name, path=path) is None]
+    if missing:
+        packages = sorted({tools.PACKAGES[name] for name in missing})
+        yield Finding("build-tools", bad, f"not installed: {', '.join(missing)}", _apt(*packages))
+    else:
+        yield Finding("build-tools", Verdict.OK, ", ".join(_BUILD_TOOLS))
+    if os.geteuid() != 0:
+        yield _user_namespaces(bad)
+
+
+def _user_namespaces(bad: Verdict) -> Finding:
+    """Without root mmdebstrap builds in a user namespace with a range of subordinate ids: so make one."""
+    name = "user-namespaces"
+    if shutil.which("newuidmap") is None:
+        return Finding(name, bad, "newuidmap is not installed", _apt("uidmap"))
+    user = getpass.getuser()
+    for file in ("/etc/subuid", "/etc/subgid"):
+        try:
+            given = f"\n{user}:" in "\n" + Path(file).read_text()
+        except OSError:
+            given = False
+        if not given:
+            ids = "--add-subuids 100000-165535 --add-subgids 100000-165535"
+            return Finding(name, bad, f"{file} has no ids for {user}", f"sudo usermod {ids} {user}")
+    try:
+        subprocess.run(
+            ["unshare", "--map-root-user", "--map-auto", "true"], capture_output=True, timeout=10, check=True
+        )
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.decode(errors="replace").strip().replace("\n", " / ")
+        return Finding(name, bad, f"cannot be made: {said}", "sudo sysctl kernel.unprivileged_userns_clone=1")
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Finding(name, bad, f"cannot be made: {error}", _apt("util-linux"))
+    return Finding(name, Verdict.OK, f"work, with subordinate ids of {user}")
+
+
+def _kernel(linux: Kernel | None) -> Finding:
+    if linux is None:
+        return Finding("kernel", Verdict.WARN, "not fetched yet; the first sandbox does it", _PREPARE)
+    return Finding("kernel", Verdict.OK, linux.version)
+
+
+def _runtime(paths: Paths, linux: Kernel | None) -> tuple[bool, Finding]:
+    """Whether the runtime of this very agent and kernel is there, and what to say about it."""
+    name = "runtime"
+    agent = importlib.util.find_spec("sandtop.agent")
+    try:
+        stands_on = foundation.find(paths.cache)
+        if linux is None or stands_on is None or agent is None or agent.origin is None:
+            found = None
+        else:
+            found = runtime.find(paths.cache, linux, stands_on, Path(agent.origin).parent)
+    except SandtopError as error:
+        return False, Finding(name, Verdict.FAIL, error.message, error.hint)
+    if found is None:
+        return False, Finding(name, Verdict.WARN, "not built yet; the first sandbox does it", _PREPARE)
+    size = found.initrd.stat().st_size / 1e6
+    return True, Finding(
+        name, Verdict.OK, f"{found.digest[:12]}, {size:.0f} MB, agent of sandtop {__version__}"
+    )
+
+
+def _images(store: GuestStore) -> Finding:
+    images = store.images()
+    if not images:
+        return Finding("images", Verdict.WARN, "none yet; the first sandbox builds base", _PREPARE)
+    return Finding(
+        "images", Verdict.OK, ", ".join(f"{image.name} ({image.size / 1e6:.0f} MB)" for image in images)
+    )
+
+
+def _accelerator(qemu: Qemu | None, linux: Kernel | None, paths: Paths) -> Finding:
+    name = "accelerator"
+    if qemu is None or linux is None:
+        lacks = "QEMU" if qemu is None else "the kernel"
+        return Finding(name, Verdict.WARN, f"not known before {lacks} is there", _PREPARE)
+    try:
+        choice = trio.run(accelerator.choose, qemu, linux.image, paths.cache)
+    except SandtopError as error:
+        return Finding(name, Verdict.FAIL, error.message, error.hint)
+    if choice.accelerator is Accelerator.KVM:
+        return Finding(name, Verdict.OK, f"kvm: {choice.reason} (sandtop's own tests could not exercise KVM)")
+    detail = f"tcg, QEMU's emulation: slow, and no security boundary in QEMU's own words. {choice.reason}"
+    return Finding(name, Verdict.WARN, detail)
+
+
+def _channel(here: Host) -> Finding:
+    vsock = f"no vsock: {here.vsock}" if here.vsock else "vsock could be used too"
+    return Finding("channel", Verdict.OK, f"virtio-serial; {vsock}")
+
+
+def _disk(paths: Paths, prepared: bool) -> Iterator[Finding]:
+    """Free space where sandboxes write and where things are built: one finding for each file system."""
+    needed = {paths.data: _RUN_MIB, paths.cache: _RUN_MIB if prepared else _BUILD_MIB}
+    seen: set[int] = set()
+    for path, least in sorted(needed.items(), key=lambda item: -item[1]):
+        existing = next(folder for folder in (path, *path.parents) if folder.exists())
+        device = existing.stat().st_dev
+        if device in seen:
+            continue
+        seen.add(device)
+        free = shutil.disk_usage(existing).free >> 20
+        detail = f"{free} MiB free at {existing}"
+        if free < least:
+            yield Finding(
+                "disk", Verdict.FAIL, f"{detail}, {least} are needed", "free some, or set SANDTOP_HOME"
+            )
+        else:
+            yield Finding("disk", Verdict.OK if free >= _COMFORT_MIB else Verdict.WARN, detail)
+
+
+def _memory(here: Host) -> Finding:
+    default = SandboxConfig().memory
+    detail = f"{here.available_mib} of {here.memory_mib} MiB available, a sandbox has {default} unless told"
+    if here.memory_mib < default:
+        return Finding("memory", Verdict.FAIL, detail, "create sandboxes with a smaller --memory")
+    return Finding("memory", Verdict.OK if here.available_mib >= default else Verdict.WARN, detail)
+
+
+def _core() -> Finding:
+    try:
+        status = call_running("core.status")
+    except CoreOutdated as error:
+        return Finding("core", Verdict.WARN, f"{error.message}; the next command replaces it")
+    except SandtopError as error:
+        return Finding("core", Verdict.FAIL, error.message, error.hint)
+    if status is None:
+        return Finding("core", Verdict.OK, "not running; the first command that needs it starts it")
+    return Finding(
+        "core",
+        Verdict.OK,
+        f"running, pid {status['pid']}, version {status['version']}, {status['running']} machines",
+    )
