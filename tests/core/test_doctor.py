@@ -86,7 +86,11 @@ def test_a_home_that_cannot_be_used(paths: Paths) -> None:
 def test_disk(paths: Paths, monkeypatch: pytest.MonkeyPatch, free: int, verdict: Verdict) -> None:
     total, used, _ = shutil.disk_usage("/")
     usage = type(shutil.disk_usage("/"))(total, used, free << 20)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage)
+
+    def disk_usage(_path: Path) -> object:
+        return usage
+
+    monkeypatch.setattr(shutil, "disk_usage", disk_usage)
     found = examine(paths)["disk"]
     assert found.verdict is verdict
     assert f"{free} MiB free" in found.detail
@@ -111,8 +115,11 @@ def test_the_accelerator_that_works(
         return Choice(kind, "because it was asked")
 
     program(programs, "qemu-system-x86_64", "echo QEMU emulator version 7.2.22")
-    fetched = Kernel("6.1", paths.cache / "vmlinuz", paths.cache / "modules", "digest")
-    monkeypatch.setattr(kernel, "find", lambda _cache: fetched)
+
+    def find(_cache: Path) -> Kernel:
+        return Kernel("6.1", paths.cache / "vmlinuz", paths.cache / "modules", "digest")
+
+    monkeypatch.setattr(kernel, "find", find)
     monkeypatch.setattr(accelerator, "choose", choose)
     found = examine(paths)["accelerator"]
     assert found.verdict is verdict
