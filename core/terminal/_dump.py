@@ -1,0 +1,219 @@
+"""A screen as the escape sequences that make it again, on a fresh emulator of the same size or in a real xterm.
+
+The order matters. Saved cursors come first, on the blank screen, because to save a pending wrap one must print. Then
+the text, in default modes; then what would have disturbed it; last the cursor, and the start of an unfinished
+sequence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from sandtop.core.terminal._grid import AUTOWRAP, CURSOR_VISIBLE, INSERT, ORIGIN, PRIVATE
+from sandtop.core.terminal._row import Row
+from sandtop.core.terminal._screen import Saved, Screen
+from sandtop.core.terminal._style import Cell, Style, sgr
+from sandtop.core.terminal._width import cluster_width, joins
+
+_HOME = "\x1b[H"
+_PLAIN = "\x1b[m"
+_END_LINK = "\x1b]8;;\x1b\\"
+_ZERO_WIDTH = "\u200b"
+_SHIFTS = ("\x0f", "\x0e", "\x1bn", "\x1bo")
+
+
+def dump(screen: Screen, printed: bool) -> str:
+    """The sequences for ``screen``; ``printed`` when the last thing it read was a graphic character."""
+    parts = ["\x1bc", _saved_cursors(screen)]
+    primary = screen.other if screen.alternate else screen.buffer
+    parts.append(_rows([*screen.history, *primary], screen))
+    if screen.alternate:
+        parts += ["\x1b[?1047h", _HOME, _saved(screen.saved[1], screen), _rows(screen.buffer, screen)]
+    parts += [
+        _titles(screen),
+        _tab_stops(screen),
+        _margins(screen),
+        _charsets(screen.charsets, screen.charset),
+    ]
+    parts += [_modes(screen), _cursor(screen, printed)]
+    return "".join(parts)
+
+
+# Text.
+
+
+def _rows(rows: Sequence[Row], screen: Screen) -> str:
+    """``rows`` printed from the first row of a blank screen on; rows that wrapped wrap again."""
+    columns = screen.columns
+    blank = screen.pens.default.blank
+    parts: list[str] = [_HOME]
+    continued = False
+    for number, row in enumerate(rows):
+        cells = row.thaw(columns)
+        wraps = row.wrapped and number < len(rows) - 1
+        length = columns
+        while length and not wraps and cells[length - 1] == blank:
+            length -= 1
+        if continued:
+            parts.append(_first_of_continued(cells[0], columns))
+            length = max(length, 1)
+        parts.append(_cells(cells, cells[0].width if continued else 0, length, columns))
+        parts.append(_PLAIN if wraps else _PLAIN + "\r\n")
+        continued = wraps
+    return "".join(parts).removesuffix("\r\n")
+
+
+def _first_of_continued(cell: Cell, columns: int) -> str:
+    """The character that makes the wrap happen; its background must not run to the end of the new row."""
+    text = _styled(cell.style, cell.text)
+    if cell.style.background != "default" and cell.width < columns:
+        text += _PLAIN + "\x1b[K"
+    return text
+
+
+def _cells(cells: Sequence[Cell], start: int, end: int, columns: int) -> str:
+    """Columns ``start`` to ``end`` of a row, printed from column ``start``."""
+    parts: list[str] = []
+    apart = [x for x in range(max(start, 1), end) if _needs_care(cells, x, columns)]
+    for x in reversed(apart):
+        parts.append(_apart(cells[x], x, columns))
+    if apart:
+        parts.append(_column(start))
+    x = start
+    for style, run in groupby(cells[start:end], key=_style_of):
+        text = ""
+        for cell in run:
+            text += _column(min(x + cell.width, columns - 1)) if x in apart else cell.text
+            x += 1
+        parts.append(_styled(style, text))
+    return "".join(parts)
+
+
+def _style_of(cell: Cell) -> Style:
+    return cell.style
+
+
+def _needs_care(cells: Sequence[Cell], x: int, columns: int) -> bool:
+    """Whether the cell in column ``x`` would not become the same again if it were printed after its neighbour."""
+    cell = cells[x]
+    if not cell.text or cell.text.isascii():
+        return False
+    left = cells[x - 1] if cells[x - 1].width else cells[x - 2]
+    return joins(left.text, cell.text[0]) or _too_wide(cell, x, columns)
+
+
+def _too_wide(cell: Cell, x: int, columns: int) -> bool:
+    """Whether the first character alone needs a column more than there is (a selector made it narrow later)."""
+    return x + cluster_width(cell.text[0]) > columns
+
+
+def _apart(cell: Cell, x: int, columns: int) -> str:
+    if _too_wide(cell, x, columns):
+        return _column(x - 1) + _styled(cell.style, cell.text) + _column(x - 1) + _PLAIN + "\x1b[@"
+    return _column(x) + _styled(cell.style, cell.text)
+
+
+def _column(x: int) -> str:
+    return f"\x1b[{x + 1}G"
+
+
+def _styled(style: Style, text: str) -> str:
+    """``text`` in ``style``; a link ends with it, the rest of the style stays."""
+    return f"{_pen(style)}{text}{_END_LINK}" if style.link else sgr(style) + text
+
+
+def _pen(style: Style) -> str:
+    """Makes ``style`` that of what follows, when no link is open."""
+    if not style.link:
+        return sgr(style)
+    parameters = f"id={style.link_id}" if style.link_id else ""
+    return f"\x1b]8;{parameters};{style.link}\x1b\\{sgr(style)}"
+
+
+# State.
+
+
+def _saved_cursors(screen: Screen) -> str:
+    """What DECSC kept, for both buffers; leaves the primary screen blank."""
+    parts: list[str] = []
+    if screen.saved[1] is not None and not screen.alternate:
+        parts += ["\x1b[?1047h", _saved(screen.saved[1], screen), "\x1b[?1047l"]
+    parts.append(_saved(screen.saved[0], screen))
+    return "".join(parts)
+
+
+def _saved(saved: Saved | None, screen: Screen) -> str:
+    if saved is None:
+        return ""
+    parts = [_place(saved.y, min(saved.x, screen.columns - 1))]
+    if saved.x == screen.columns:
+        parts.append(" ")
+    origin = ORIGIN in screen.mode
+    parts = ["\x1b[?6h" if saved.origin else "", *parts] if not origin or saved.origin else parts
+    parts += [_charsets(list(saved.charsets), saved.charset), _pen(saved.style), "\x1b7"]
+    parts += ["\x1b[?6l", _END_LINK if saved.style.link else "", _PLAIN, _charsets_back(saved), _HOME]
+    return "".join(parts)
+
+
+def _charsets(charsets: Sequence[str], charset: int) -> str:
+    parts = [f"\x1b{which}{code}" for which, code in zip("()*+", charsets, strict=True) if code != "B"]
+    return "".join(parts) + (_SHIFTS[charset] if charset else "")
+
+
+def _charsets_back(saved: Saved) -> str:
+    parts = [f"\x1b{which}B" for which, code in zip("()*+", saved.charsets, strict=True) if code != "B"]
+    return "".join(parts) + (_SHIFTS[0] if saved.charset else "")
+
+
+def _titles(screen: Screen) -> str:
+    parts = [f"\x1b]2;{title}\x1b\\\x1b[22;2t" for title in screen.titles]
+    parts += [f"\x1b]1;{screen.icon_name}\x1b\\"] if screen.icon_name else []
+    parts += [f"\x1b]2;{screen.title}\x1b\\"] if screen.title or screen.titles else []
+    return "".join(parts)
+
+
+def _tab_stops(screen: Screen) -> str:
+    if screen.tabstops == set(range(8, screen.columns, 8)):
+        return ""
+    return "\x1b[3g" + "".join(_column(stop) + "\x1bH" for stop in sorted(screen.tabstops))
+
+
+def _margins(screen: Screen) -> str:
+    return f"\x1b[{screen.top + 1};{screen.bottom + 1}r" if screen.margins else ""
+
+
+def _modes(screen: Screen) -> str:
+    """All that differs from a fresh terminal, but insert mode: that comes after the last character is printed."""
+    private = sorted(mode >> PRIVATE for mode in screen.mode if mode >> PRIVATE)
+    parts = [f"\x1b[?{mode}h" for mode in private if mode << PRIVATE not in (AUTOWRAP, CURSOR_VISIBLE)]
+    parts += [f"\x1b[?{mode >> PRIVATE}l" for mode in (AUTOWRAP, CURSOR_VISIBLE) if mode not in screen.mode]
+    parts += [f"\x1b[{mode}h" for mode in sorted(screen.mode) if not mode >> PRIVATE and mode != INSERT]
+    parts += [f"\x1b[{screen.cursor_style} q"] if screen.cursor_style else []
+    return "".join(parts)
+
+
+def _place(y: int, x: int) -> str:
+    return f"\x1b[{y + 1};{x + 1}H"
+
+
+def _cursor(screen: Screen, printed: bool) -> str:
+    """The cursor with its pending wrap and pen, and that a character was the last thing printed."""
+    cursor, columns = screen.cursor, screen.columns
+    y = cursor.y - (screen.top if ORIGIN in screen.mode else 0)
+    pen, insert = _pen(cursor.attrs.style), INSERT in screen.mode
+    cells = screen.buffer[cursor.y].thaw(columns)
+    left = cursor.x - 1
+    if left > 0 and not cells[left].width:
+        left -= 1
+    pending = cursor.x == columns
+    reprint = pending or (printed and not insert and left >= 0 and cells[left].style == cursor.attrs.style)
+    parts = [_place(y, cursor.x)]
+    if reprint:
+        parts = [_place(y, left), _pen(cells[left].style), cells[left].text]
+    if not reprint or cells[left].style != cursor.attrs.style or insert:
+        parts += [pen, "\x1b[4h" if insert else ""]
+        parts.append(_ZERO_WIDTH if printed else "")
+    elif not printed:
+        parts.append(pen)
+    return "".join(parts)

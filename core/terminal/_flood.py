@@ -1,0 +1,140 @@
+"""Whole lines that a program pours onto the bottom of the screen, taken many at a time and kept raw.
+
+Nobody sees most of them: each becomes a `Row` of text that waits to be looked at, and those that even the scrollback
+cannot hold are not made at all.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from sandtop.core.terminal._grid import AUTOWRAP, Grid
+from sandtop.core.terminal._row import RAW_TOKENS, Row
+from sandtop.core.terminal._style import Pen
+from sandtop.core.terminal._width import ALL_NARROW, UPPER
+
+_LINES: Final = re.compile(r"(?:[^\x00-\x1f\x7f]++|\r\n|\t|\x1b\[(?:[0-9:;]{0,256}+m|0?K))*+")
+_UNPRINTED: Final = re.compile(r"\x1b\[[0-9:;]*+[mK]")
+_SGR: Final = re.compile(r"\x1b\[([0-9:;]*+m)")
+_ENDS_LINE: Final = "\r\n"
+
+
+def flood(screen: Grid, text: str, at: int) -> int:
+    """Take whole lines of ``text`` from offset ``at``, as many as can be kept raw. Returns the offset after them."""
+    cursor = screen.cursor
+    if cursor.x or cursor.y != screen.lines - 1 or not _open(screen):
+        return at
+    match = _LINES.match(text, at)
+    end = text.rfind(_ENDS_LINE, at, match.end()) if match else -1
+    if end < 0:
+        return at
+    lines = text[at:end].split(_ENDS_LINE)
+    skipped = max(0, len(lines) - screen.lines - (screen.history.maxlen or 0))
+    pen = cursor.attrs
+    if skipped:
+        at += sum(map(len, lines[:skipped])) + skipped * len(_ENDS_LINE)
+        pen = _fold(pen, _ENDS_LINE.join(lines[:skipped]))
+        lines = lines[skipped:]
+    taken, rows, pen = _rows(screen, lines, pen)
+    if skipped or taken:
+        cursor.attrs = pen
+        _push(screen, rows)
+        screen.pushed += skipped
+    return at + sum(map(len, lines[:taken])) + taken * len(_ENDS_LINE)
+
+
+def _open(screen: Grid) -> bool:
+    """Whether the bottom row is blank, and lines leave the whole screen at its top."""
+    last = screen.buffer[-1]
+    return (
+        screen.plain
+        and screen.top == 0
+        and screen.bottom == screen.lines - 1
+        and not last.cells
+        and not last.raw
+        and last.pen is screen.cursor.attrs
+        and AUTOWRAP in screen.mode
+    )
+
+
+def _fold(pen: Pen, text: str) -> Pen:
+    """The pen after the SGR sequences of ``text``."""
+    if "\x1b" in text:
+        for sgr in _SGR.findall(text, max(0, text.rfind("\x1b[m"), text.rfind("\x1b[0m"))):
+            pen = pen.after[sgr]
+    return pen
+
+
+def _rows(screen: Grid, lines: list[str], pen: Pen) -> tuple[int, list[Row], Pen]:
+    """Rows for as many of ``lines`` as can be kept raw: how many lines that was, the rows, the pen after them."""
+    columns = screen.columns
+    rows: list[Row] = []
+    for taken, line in enumerate(lines):
+        if len(line) <= columns and line.isascii() and "\x1b" not in line and "\t" not in line:
+            rows.append(Row(pen, line))
+            continue
+        printed = _UNPRINTED.sub("", line) if "\x1b" in line else line
+        if "\t" in printed:
+            plain_tabs = printed.isascii() and screen.tabstops == set(range(8, columns, 8))
+            if not plain_tabs or len(printed.expandtabs(8)) > columns:
+                return taken, rows, pen
+            rows.append(Row(pen, line))
+        elif len(printed) <= columns and (
+            printed.isascii() or sum(map(UPPER.__getitem__, printed)) <= columns
+        ):
+            rows.append(Row(pen, line))
+        elif _all_narrow(printed):
+            rows += _cut(line, pen, columns)
+        else:
+            return taken, rows, pen
+        if "\x1b" in line:
+            pen = _fold(pen, line)
+    return len(lines), rows, pen
+
+
+def _all_narrow(text: str) -> bool:
+    return text.isascii() or ALL_NARROW.fullmatch(text) is not None
+
+
+def _cut(line: str, pen: Pen, columns: int) -> list[Row]:
+    """A line too long for one row, of characters one column wide, as it wraps."""
+    if "\x1b" not in line:
+        rows = [Row(pen, line[start : start + columns]) for start in range(0, len(line), columns)]
+    else:
+        rows = _cut_styled(line, pen, columns)
+    for row in rows[:-1]:
+        row.wrapped = True
+    return rows
+
+
+def _cut_styled(line: str, pen: Pen, columns: int) -> list[Row]:
+    rows, room = [Row(pen)], columns
+    for token in RAW_TOKENS.finditer(line):
+        text, sgr, erase = token.groups()
+        if text is None:
+            if erase and not room:
+                room = 1  # Erasing ends a pending wrap, and the cursor is in the last column again.
+            rows[-1].raw += token.group()
+            if sgr:
+                pen = pen.after[sgr]
+            continue
+        while text:
+            if not room:
+                rows.append(Row(pen))
+                room = columns
+            part, text = text[:room], text[room:]
+            rows[-1].raw += part
+            room -= len(part)
+    return rows
+
+
+def _push(screen: Grid, rows: list[Row]) -> None:
+    """Put ``rows`` where the blank bottom row is, and a blank one after them."""
+    rows = [*screen.buffer[:-1], *rows, Row(screen.pen)]
+    leaving = len(rows) - screen.lines
+    if not screen.alternate:
+        screen.history.extend(rows[:leaving])
+        screen.pushed += leaving
+    screen.buffer[:] = rows[leaving:]
+    screen.mark_all()

@@ -1,0 +1,171 @@
+"""Resizing: the primary screen and its scrollback are wrapped anew, the alternate screen is cut or padded."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TypeAlias
+
+from sandtop.core.terminal._row import Row
+from sandtop.core.terminal._screen import Screen
+from sandtop.core.terminal._style import Cell, Pen
+
+_Place: TypeAlias = tuple[int, int]
+
+
+def resize(screen: Screen, columns: int, lines: int) -> None:
+    """Give ``screen`` a new size. Rows that no longer fit go to the scrollback, or come back from it."""
+    old_columns = screen.columns
+    if (columns, lines) == (old_columns, screen.lines):
+        return
+    saved = screen.saved[0]
+    cursor = screen.cursor
+    if screen.alternate:
+        # The program's cursor is on the alternate screen; the primary one waits where it was saved.
+        places = [(saved.y, saved.x)] if saved else [(0, 0)]
+        rows, places = _primary(screen, screen.other, places, columns, lines)
+        screen.other = rows
+        screen.buffer = _cut_rows(screen.buffer, screen, columns, lines)
+    else:
+        places = [(cursor.y, cursor.x), (saved.y, saved.x) if saved else (0, 0)]
+        rows, places = _primary(screen, screen.buffer, places, columns, lines)
+        screen.buffer = rows
+        cursor.y, cursor.x = places[0]
+    if saved:
+        y, x = places[-1]
+        screen.saved[0] = replace(saved, x=x, y=y)
+    if (other := screen.saved[1]) is not None:
+        screen.saved[1] = replace(other, x=min(other.x, columns - 1), y=min(other.y, lines - 1))
+    screen.columns, screen.lines = columns, lines
+    screen.margins = None
+    screen.tabstops = {stop for stop in screen.tabstops if stop < columns}
+    screen.tabstops |= {stop for stop in range(8, columns, 8) if stop >= old_columns}
+    screen.dirty = set()
+    screen.mark_all()
+
+
+def _primary(
+    screen: Screen, buffer: list[Row], places: list[_Place], columns: int, lines: int
+) -> tuple[list[Row], list[_Place]]:
+    """The rows of the primary screen in its new size, and where ``places`` are in it. Rebuilds the history.
+
+    The first place is the cursor: it stays on the screen.
+    """
+    above = len(screen.history)
+    rows = [*screen.history, *buffer]
+    places = [(y + above, x) for y, x in places]
+    last = len(rows) - 1
+    while last > places[0][0] and _is_blank(rows[last], screen):
+        last -= 1
+    del rows[last + 1 :]
+    if columns != screen.columns:
+        rows, places = _rewrap(rows, places, screen.columns, columns, screen.pens.default)
+    top = min(max(0, len(rows) - lines), places[0][0])
+    screen.history.clear()
+    screen.history.extend(rows[:top])
+    rows = rows[top : top + lines]
+    rows[-1].wrapped = False
+    rows += [Row(screen.pens.default) for _ in range(lines - len(rows))]
+    return rows, [(min(max(y - top, 0), lines - 1), min(x, columns)) for y, x in places]
+
+
+def _is_blank(row: Row, screen: Screen) -> bool:
+    blank = screen.pens.default.blank
+    return all(cell == blank for cell in row.thaw(screen.columns))
+
+
+def _rewrap(
+    rows: list[Row], places: list[_Place], old: int, new: int, pen: Pen
+) -> tuple[list[Row], list[_Place]]:
+    """``rows`` of ``old`` columns as rows of ``new`` columns, and where ``places`` went."""
+    result: list[Row] = []
+    moved = list(places)
+    start = 0
+    for end in range(1, len(rows) + 1):
+        if rows[end - 1].wrapped and end < len(rows):
+            continue
+        cells, starts = _join(rows[start:end], old, pen)
+        inside = [number for number, (y, _) in enumerate(places) if start <= y < end]
+        offsets = [starts[places[number][0] - start] + places[number][1] for number in inside]
+        keep = max([_length(cells, pen), *(min(offset, len(cells)) for offset in offsets)])
+        pieces = _pieces(cells[:keep], new)
+        for number, offset in zip(inside, offsets, strict=True):
+            y, x = _find(pieces, min(offset, keep), new)
+            moved[number] = (len(result) + y, x)
+        result += _rows(cells, pieces, new, pen)
+        start = end
+    return result, moved
+
+
+def _join(rows: list[Row], old: int, pen: Pen) -> tuple[list[Cell], list[int]]:
+    """The cells of one line that wrapped over ``rows``, and at which of them each row began."""
+    cells: list[Cell] = []
+    starts: list[int] = []
+    for y, row in enumerate(rows):
+        starts.append(len(cells))
+        part = row.thaw(old)
+        # A wide character that did not fit left the last column empty: that is not part of the text.
+        padded = y + 1 < len(rows) and part[-1] == pen.blank and rows[y + 1].thaw(old)[0].width == 2
+        cells += part[:-1] if padded else part
+    return cells, starts
+
+
+def _length(cells: list[Cell], pen: Pen) -> int:
+    length = len(cells)
+    while length and cells[length - 1] == pen.blank:
+        length -= 1
+    return length
+
+
+def _pieces(cells: list[Cell], columns: int) -> list[tuple[int, int]]:
+    """First and last+1 cell of each row that ``cells`` fill; a wide character is never cut."""
+    pieces: list[tuple[int, int]] = []
+    start = 0
+    while len(cells) - start > columns:
+        end = start + columns
+        if not cells[end].width and columns > 1:
+            end -= 1
+        pieces.append((start, end))
+        start = end
+    pieces.append((start, len(cells)))
+    return pieces
+
+
+def _find(pieces: list[tuple[int, int]], offset: int, columns: int) -> _Place:
+    """Row and column of the cell at ``offset``; after the last cell of a full row it is a pending wrap."""
+    for y, (start, end) in enumerate(pieces):
+        if offset < end or y == len(pieces) - 1:
+            return y, min(offset - start, columns)
+    return 0, 0
+
+
+def _rows(cells: list[Cell], pieces: list[tuple[int, int]], columns: int, pen: Pen) -> list[Row]:
+    rows: list[Row] = []
+    for start, end in pieces:
+        row = Row(pen)
+        row.cells = cells[start:end] + [pen.blank] * (columns - end + start)
+        row.wide = any(cell.width != 1 for cell in row.cells)
+        if columns == 1:
+            row.cells = [cell if cell.width == 1 else pen.blank for cell in row.cells]
+        row.wrapped = True
+        rows.append(row)
+    rows[-1].wrapped = False
+    return rows
+
+
+def _cut_rows(buffer: list[Row], screen: Screen, columns: int, lines: int) -> list[Row]:
+    """The alternate screen in its new size; rows go at its top only as far as the cursor needs it."""
+    cursor = screen.cursor
+    pen = screen.pens.default
+    dropped = max(0, cursor.y - lines + 1)
+    rows = buffer[dropped : dropped + lines]
+    for row in rows:
+        cells = row.thaw(screen.columns)
+        if columns < len(cells):
+            row.erase(columns, len(cells), pen, screen.columns)
+        del cells[columns:]
+        cells += [pen.blank] * (columns - len(cells))
+        row.wrapped = False
+    rows += [Row(pen) for _ in range(lines - len(rows))]
+    cursor.y -= dropped
+    cursor.x = min(cursor.x, columns - 1)
+    return rows

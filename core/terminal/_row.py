@@ -1,0 +1,151 @@
+"""One row of cells, kept as raw text until somebody looks.
+
+A flood writes whole lines to the bottom of the screen and pushes them out again unseen. Such a line is kept as the
+text that came (printable characters, SGR, tabs, erase-to-the-right), with the pen that it began with; `Row.thaw`
+makes the cells. A blank row is the same thing with no text.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from sandtop.core.terminal._style import Cell, Pen, Style
+from sandtop.core.terminal._width import MAX_CLUSTER, RUNS, cluster_width, joins, stands_alone
+
+RAW_TOKENS: Final = re.compile(r"([^\x1b\t]+)|\x1b\[([0-9;:]*m)|(\x1b\[0?K)|\t")
+
+
+class Row:
+    """``cells`` is empty while the row is raw. ``wrapped`` says that the text went on in the next row by itself.
+
+    ``wide`` is False only when no cell of the row is part of a wide character.
+    """
+
+    __slots__ = ("cells", "pen", "raw", "wide", "wrapped")
+
+    def __init__(self, pen: Pen, raw: str = "") -> None:
+        self.cells: list[Cell] = []
+        self.raw = raw
+        self.pen = pen
+        self.wrapped = False
+        self.wide = False
+
+    def thaw(self, columns: int) -> list[Cell]:
+        """The cells, ``columns`` of them; the list is the row's own, and made at most once."""
+        if not self.cells:
+            self.cells = [self.pen.blank] * columns
+            raw, self.raw = self.raw, ""
+            if raw:
+                self._write_raw(raw, columns)
+        return self.cells
+
+    def _write_raw(self, raw: str, columns: int) -> None:
+        pen, x = self.pen, 0
+        cells = self.thaw(columns)
+        for token in RAW_TOKENS.finditer(raw):
+            text, sgr, erase = token.groups()
+            if text is not None:
+                x = self._write_fitting(x, text, pen, columns)
+            elif sgr is not None:
+                pen = pen.after[sgr]
+            elif erase is not None:
+                first = min(x, columns - 1)
+                cells[first:] = [pen.blank] * (columns - first)
+                x = first
+            elif x < columns:
+                x = min(x // 8 * 8 + 8, columns - 1)
+
+    def _write_fitting(self, x: int, text: str, pen: Pen, columns: int) -> int:
+        """Write text that is known to fit. Returns the column after it."""
+        if text.isascii():
+            self.thaw(columns)[x : x + len(text)] = map(pen.get, text)
+            return x + len(text)
+        for run in RUNS.finditer(text):
+            characters = run.group()
+            if run.lastindex == 1:
+                self.put(x, characters, pen)
+                x += len(characters)
+            elif run.lastindex == 2:
+                self.put_wide(x, characters, pen)
+                x += 2 * len(characters)
+            elif (grown := self.join(x, characters, columns)) is not None:
+                x += grown
+            elif stands_alone(characters):
+                x += cluster_width(characters)
+                self._put_one(x, characters, pen)
+        return x
+
+    def put(self, x: int, text: str, pen: Pen) -> None:
+        """Write one-column characters from column ``x`` on; they must fit."""
+        cells = self.cells
+        end = x + len(text)
+        if self.wide:
+            self.mend(x, end)
+        cells[x:end] = map(pen.get, text)
+
+    def put_wide(self, x: int, text: str, pen: Pen) -> None:
+        """Write two-column characters from column ``x`` on; they must fit."""
+        cells = self.cells
+        end = x + 2 * len(text)
+        if self.wide:
+            self.mend(x, end)
+        self.wide = True
+        cells[x:end:2] = map(pen.get, text)
+        cells[x + 1 : end : 2] = [pen.stub] * len(text)
+
+    def _put_one(self, end: int, character: str, pen: Pen) -> None:
+        """Write one character that ends before column ``end``."""
+        width = cluster_width(character)
+        if width == 2:
+            self.put_wide(end - 2, character, pen)
+        else:
+            self.put(end - 1, character, pen)
+
+    def join(self, x: int, character: str, columns: int) -> int | None:
+        """Add ``character`` to the grapheme left of column ``x``, if it belongs there.
+
+        Returns by how many columns that one grew (negative: shrank), or None when the character joins nothing.
+        """
+        cells = self.thaw(columns)
+        at = x - 1
+        if at > 0 and not cells[at].width:
+            at -= 1
+        if at < 0 or not joins(cells[at].text, character):
+            return None
+        before = cells[at]
+        if len(before.text) >= MAX_CLUSTER:
+            return 0
+        text = before.text + character
+        width = cluster_width(text)
+        if at + width > columns:
+            return 0  # At the margin there is no room to grow.
+        cells[at] = Cell(text, width, before.style)
+        if width > before.width:
+            self.wide = True
+            self.mend(at + 1, at + 2)
+            cells[at + 1] = Cell("", 0, before.style)
+        elif width < before.width:
+            cells[at + 1] = _blank(before)
+        return width - before.width
+
+    def mend(self, start: int, end: int) -> None:
+        """Before columns ``start`` to ``end`` are overwritten: blank the halves of wide characters left outside."""
+        cells = self.cells
+        if start < len(cells) and not cells[start].width and start:
+            cells[start - 1] = _blank(cells[start - 1])
+        if end < len(cells) and not cells[end].width:
+            cells[end] = _blank(cells[end])
+
+    def erase(self, start: int, end: int, pen: Pen, columns: int) -> None:
+        """Blank columns ``start`` to ``end`` in the background colour of ``pen``."""
+        cells = self.thaw(columns)
+        if self.wide:
+            self.mend(start, end)
+        cells[start:end] = [pen.blank] * (end - start)
+        if end >= columns:
+            self.wrapped = False
+
+
+def _blank(cell: Cell) -> Cell:
+    return Cell(" ", 1, Style(background=cell.style.background))

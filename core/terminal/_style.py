@@ -1,0 +1,254 @@
+"""How a cell looks, and how SGR changes it (ECMA-48 §8.3.117; xterm ctlseqs, "Character Attributes").
+
+A `Style` is the plain value. A `Pen` is a style in use: it keeps the cells already made in that style, so identical
+cells are one object, and the pens that SGR strings lead to, so a repeated string costs one dictionary look-up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+from typing import Final
+
+from sandtop.core.terminal._width import cluster_width
+
+_MAX_PARAMETERS: Final = 64
+_MAX_CACHED: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """Colours and attributes. Colours are ``default``, ``color(0)`` … ``color(255)`` or ``#rrggbb``, as Rich names them.
+
+    ``underline`` is ``""`` for none or one of single, double, curly, dotted, dashed. ``link`` is the URI of an
+    OSC 8 hyperlink and ``link_id`` its id parameter.
+    """
+
+    foreground: str = "default"
+    background: str = "default"
+    bold: bool = False
+    dim: bool = False
+    italic: bool = False
+    underline: str = ""
+    underline_color: str = "default"
+    blink: bool = False
+    reverse: bool = False
+    conceal: bool = False
+    strike: bool = False
+    overline: bool = False
+    link: str = ""
+    link_id: str = ""
+
+    @property
+    def attributes(self) -> frozenset[str]:
+        """Names of the attributes that are on; an underline gives ``underline`` whatever its form."""
+        return frozenset(name for name in _ATTRIBUTES if getattr(self, name))
+
+
+_ATTRIBUTES: Final = (
+    "bold",
+    "dim",
+    "italic",
+    "underline",
+    "blink",
+    "reverse",
+    "conceal",
+    "strike",
+    "overline",
+)
+DEFAULT: Final = Style()
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One column of a row. A wide character is a cell of ``width`` 2 and, right of it, one of width 0 without text."""
+
+    text: str
+    width: int
+    style: Style
+
+    @property
+    def foreground(self) -> str:
+        return self.style.foreground
+
+    @property
+    def background(self) -> str:
+        return self.style.background
+
+    @property
+    def attributes(self) -> frozenset[str]:
+        """See `Style.attributes`."""
+        return self.style.attributes
+
+
+class _Cells(dict[str, Cell]):
+    """Grapheme to its cell in one style; made on demand, dropped all at once when there are too many."""
+
+    __slots__ = ("style",)
+
+    def __init__(self, style: Style) -> None:
+        super().__init__()
+        self.style = style
+
+    def __missing__(self, text: str) -> Cell:
+        if len(self) >= _MAX_CACHED:
+            self.clear()
+        cell = self[text] = Cell(text, cluster_width(text), self.style)
+        return cell
+
+
+class _After(dict[str, "Pen"]):
+    """The parameters of an SGR sequence with its final ``m``, to the pen that they lead to."""
+
+    __slots__ = ("case", "style")
+
+    def __init__(self, style: Style, case: PenCase) -> None:
+        super().__init__()
+        self.style = style
+        self.case = case
+
+    def __missing__(self, sequence: str) -> Pen:
+        if len(self) >= _MAX_CACHED:
+            self.clear()
+        pen = self[sequence] = self.case.pen(apply_sgr(self.style, sequence[:-1]))
+        return pen
+
+
+class Pen:
+    """A style in use. Within one screen there is one pen for each style, so pens compare by identity."""
+
+    __slots__ = ("after", "blank", "cells", "get", "stub", "style")
+
+    def __init__(self, style: Style, case: PenCase) -> None:
+        self.style = style
+        self.cells = _Cells(style)
+        self.get: Callable[[str], Cell] = self.cells.__getitem__
+        self.after = _After(style, case)
+        # Erasing keeps the background colour and nothing else (xterm's back colour erase).
+        self.blank = Cell(" ", 1, Style(background=style.background))
+        self.stub = Cell("", 0, style)
+
+
+class PenCase:
+    """The pens of one screen."""
+
+    def __init__(self) -> None:
+        self._pens: dict[Style, Pen] = {}
+        self.default = self.pen(DEFAULT)
+
+    def pen(self, style: Style) -> Pen:
+        pen = self._pens.get(style)
+        if pen is None:
+            if len(self._pens) >= _MAX_CACHED:
+                self._forget()
+            pen = self._pens[style] = Pen(style, self)
+        return pen
+
+    def _forget(self) -> None:
+        # A flood of truecolor: pens still in use live on, their successors are made anew.
+        self._pens = {DEFAULT: self.default}
+        self.default.after.clear()
+
+
+_UNDERLINES: Final = ("", "single", "double", "curly", "dotted", "dashed")
+_PALETTE: Final = tuple(f"color({number})" for number in range(256))
+_SIMPLE: Final[dict[int, dict[str, object]]] = {
+    1: {"bold": True}, 2: {"dim": True}, 3: {"italic": True}, 4: {"underline": "single"}, 5: {"blink": True},
+    6: {"blink": True}, 7: {"reverse": True}, 8: {"conceal": True}, 9: {"strike": True},
+    21: {"underline": "double"}, 22: {"bold": False, "dim": False}, 23: {"italic": False}, 24: {"underline": ""},
+    25: {"blink": False}, 27: {"reverse": False}, 28: {"conceal": False}, 29: {"strike": False},
+    39: {"foreground": "default"}, 49: {"background": "default"}, 53: {"overline": True}, 55: {"overline": False},
+    59: {"underline_color": "default"},
+    **{30 + n: {"foreground": _PALETTE[n]} for n in range(8)},
+    **{40 + n: {"background": _PALETTE[n]} for n in range(8)},
+    **{90 + n: {"foreground": _PALETTE[8 + n]} for n in range(8)},
+    **{100 + n: {"background": _PALETTE[8 + n]} for n in range(8)},
+}  # fmt: skip
+_COLOURS: Final = {38: "foreground", 48: "background", 58: "underline_color"}
+_CLEARED: Final[dict[str, object]] = {
+    field.name: field.default for field in fields(Style) if not field.name.startswith("link")
+}
+
+
+def apply_sgr(style: Style, parameters: str) -> Style:
+    """``style`` after ``CSI parameters m``. What is unknown, cut short or out of range changes nothing."""
+    changes: dict[str, object] = {}
+    remaining = iter(parameters.split(";")[:_MAX_PARAMETERS])
+    for parameter in remaining:
+        if ":" in parameter:
+            changes.update(_colon_form(parameter.split(":")))
+            continue
+        number = int(parameter or 0)
+        if number == 0:
+            changes.update(_CLEARED)
+        elif number in _COLOURS:
+            changes.update(_semicolon_colour(_COLOURS[number], remaining))
+        else:
+            changes.update(_SIMPLE.get(number, {}))
+    return replace(style, **changes)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def _semicolon_colour(target: str, remaining: Iterator[str]) -> dict[str, object]:
+    """``38;5;n`` and ``38;2;r;g;b``: takes what it needs from ``remaining``."""
+    kind = next(remaining, "")
+    wanted = {"5": 1, "2": 3}.get(kind, 0)
+    return _colour(target, kind, [next(remaining, "x") for _ in range(wanted)])
+
+
+def _colon_form(parts: list[str]) -> dict[str, object]:
+    """``4:3``, ``38:5:n``, ``38:2::r:g:b`` (ITU T.416) and the older ``38:2:r:g:b``."""
+    if parts[0] == "4" and len(parts) == 2 and parts[1].isdigit() and int(parts[1]) < len(_UNDERLINES):
+        return {"underline": _UNDERLINES[int(parts[1])]}
+    target = _COLOURS.get(int(parts[0]) if parts[0].isdigit() else 0)
+    if target is None:
+        return {}
+    kind, values = parts[1], parts[2:]
+    if kind == "2" and len(values) >= 4:
+        values = values[1:4]
+    return _colour(target, kind, values)
+
+
+def _colour(target: str, kind: str, values: list[str]) -> dict[str, object]:
+    if any(value and not value.isdigit() for value in values):
+        return {}
+    numbers = [int(value or 0) for value in values]
+    if any(number > 255 for number in numbers):
+        return {}
+    if kind == "5" and len(numbers) == 1:
+        return {target: _PALETTE[numbers[0]]}
+    if kind == "2" and len(numbers) == 3:
+        return {target: "#{:02x}{:02x}{:02x}".format(*numbers)}
+    return {}
+
+
+@lru_cache(maxsize=_MAX_CACHED)
+def sgr(style: Style) -> str:
+    """The sequence that gives ``style`` (without its link) whatever was before."""
+    codes = ["0"]
+    for name, code in (("bold", 1), ("dim", 2), ("italic", 3), ("blink", 5), ("reverse", 7), ("conceal", 8),
+                       ("strike", 9), ("overline", 53)):  # fmt: skip
+        if getattr(style, name):
+            codes.append(str(code))
+    if style.underline:
+        form = _UNDERLINES.index(style.underline)
+        # The plain form where it says enough: not every terminal reads the colon form.
+        codes.append("4" if form == 1 else f"4:{form}")
+    codes += [
+        _colour_code(code, value)
+        for code, value in ((38, style.foreground), (48, style.background), (58, style.underline_color))
+        if value != "default"
+    ]
+    return f"\x1b[{';'.join(codes)}m"
+
+
+def _colour_code(code: int, value: str) -> str:
+    # An underline colour with semicolons would be misread by terminals that do not know 58: 5 is blink there.
+    between = ":" if code == 58 else ";"
+    if value.startswith("#"):
+        values = [str(int(value[at : at + 2], 16)) for at in (1, 3, 5)]
+        return between.join([str(code), "2", *([""] if code == 58 else []), *values])
+    number = int(value[len("color(") : -1])
+    if number < 16 and code != 58:
+        return str(code - 8 + number if number < 8 else code + 52 + number - 8)
+    return between.join([str(code), "5", str(number)])

@@ -1,0 +1,60 @@
+"""How many columns text takes, and which characters join the one before: both by the wcwidth library.
+
+Most text needs no question: `RUNS` cuts a string into runs of characters that are all one column wide, or all two,
+and that never join a neighbour on their own account. Only what is left is looked at character by character.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final
+
+from wcwidth import wcswidth, wcwidth
+from wcwidth.grapheme import grapheme_boundary_before
+
+MAX_CLUSTER: Final = 16
+"""Code points kept in one cell; further combining marks are dropped, so that a cell stays small."""
+
+# No character here is Extend, Prepend, a pictograph or an Indic consonant: a test checks each against wcwidth.
+NARROW: Final = (
+    "\x20-\x7e\xa1-\xa8\xaa-\xac\xaf-\u02ff\u0370-\u0482\u048a-\u052f\u05d0-\u05ea\u1e00-\u1fff\u2010-\u2027"
+    "\u2030-\u203b\u2070-\u20cf\u2100-\u2121\u213a-\u2193\u21ab-\u2319\u232b-\u23ce\u24c3-\u25a9\u25c1-\u25fa"
+    "\u2765-\u2794\u27c0-\u2933\u2b1d-\u2b4f\ue000-\uf8ff\uff61-\uff9d"
+)
+WIDE: Final = "\u3041-\u3096\u309b-\u30ff\u3105-\u312f\u329a-\ua48c\uac00-\ud7a3\uf900-\ufaff\uff01-\uff60"
+RUNS: Final = re.compile(f"([{NARROW}]+)|([{WIDE}]+)|(.)", re.DOTALL)
+ALL_NARROW: Final = re.compile(f"[{NARROW}]*+")
+
+
+class _UpperWidths(dict[str, int]):
+    """Character to the most columns that it can add to a line; never less than what drawing it takes."""
+
+    __slots__ = ()
+
+    def __missing__(self, character: str) -> int:
+        # A mark may widen what it joins (VS16), and so counts one.
+        width = self[character] = max(1, wcwidth(character))
+        return width
+
+
+UPPER: Final = _UpperWidths((chr(code), 1) for code in range(0x20, 0x7F))
+
+
+@lru_cache(maxsize=4096)
+def cluster_width(text: str) -> int:
+    """Columns of one grapheme: 1 or 2."""
+    width = wcwidth(text) if len(text) == 1 else wcswidth(text)
+    return 2 if width >= 2 else 1
+
+
+@lru_cache(maxsize=4096)
+def joins(before: str, character: str) -> bool:
+    """Whether ``character`` belongs to the same grapheme as ``before`` (UAX #29)."""
+    return bool(before) and grapheme_boundary_before(before + character, len(before) + 1) == 0
+
+
+@lru_cache(maxsize=4096)
+def stands_alone(character: str) -> bool:
+    """Whether ``character`` takes columns of its own when it joins nothing (format controls do not)."""
+    return wcwidth(character) > 0
