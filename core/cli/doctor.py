@@ -1,0 +1,55 @@
+"""``sandtop doctor``: what this machine lacks, and the command that mends it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import TYPE_CHECKING, Final
+
+from sandtop.core import paths
+from sandtop.core.doctor import Verdict, examine
+from sandtop.core.errors import EXIT_SANDTOP_FAILED
+
+from ._args import Parser
+from ._output import STDOUT, say, write, write_json
+from ._text import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sandtop.core.doctor import Finding
+
+_COLOURS: Final = {Verdict.OK: "\033[32m", Verdict.WARN: "\033[33m", Verdict.FAIL: "\033[31m"}
+_PLAIN: Final = "\033[0m"
+_WIDTH: Final = len("user-namespaces")
+
+
+def doctor_main(argv: Sequence[str]) -> int:
+    """The exit status: 0 when a sandbox can start here."""
+    parser = Parser(
+        "doctor",
+        "[--json]",
+        "Look at what sandtop needs of this machine. Exits non-zero when a sandbox could not start.",
+        "  sandtop doctor\n  sandtop doctor --json",
+    )
+    parser.json()
+    as_json: bool = parser.parse_args(argv).json
+    findings: list[Finding] = []
+    for finding in examine(paths.find()):
+        findings.append(finding)
+        if not as_json:
+            write(_lines(finding))
+    failed = [finding.name for finding in findings if finding.verdict is Verdict.FAIL]
+    if as_json:
+        write_json({"ok": not failed, "findings": [dataclasses.asdict(finding) for finding in findings]})
+    elif failed:
+        say(f"no sandbox can start here before this is mended: {', '.join(failed)}")
+    return EXIT_SANDTOP_FAILED if failed else 0
+
+
+def _lines(finding: Finding) -> str:
+    verdict = f"{finding.verdict:<4}"
+    if os.isatty(STDOUT) and not os.environ.get("NO_COLOR"):
+        verdict = f"{_COLOURS[finding.verdict]}{verdict}{_PLAIN}"
+    line = f"{verdict}  {finding.name:<{_WIDTH}}  {visible(finding.detail)}\n"
+    return f"{line}{'':<{_WIDTH + 8}}mend: {visible(finding.mend)}\n" if finding.mend else line
