@@ -193,13 +193,11 @@ def _machine(spec: MachineSpec) -> list[str]:
 
 
 def _boot(spec: MachineSpec, fd: Mapping[Role, int]) -> list[str]:
-    # panic=-1 reboots at once, which -no-reboot turns into an exit: a guest that panics must not burn a core for ever
-    arguments = f"console=ttyS0 panic=-1 {spec.arguments}".rstrip()
     return [
         "-bios", "qboot.rom",
         "-kernel", f"/proc/self/fd/{fd[Role.KERNEL]}",
         "-initrd", f"/proc/self/fd/{fd[Role.INITRAMFS]}",
-        "-append", arguments,
+        "-append", spec.arguments,
     ]  # fmt: skip
 
 
@@ -218,19 +216,19 @@ def _listening(name: str, number: int) -> list[str]:
 
 def _disks(fd: Mapping[Role, int]) -> list[str]:
     return [
-        *_disk("image", fd[Role.IMAGE], 1, "read-only=on"),
+        *_disk("image", fd[Role.IMAGE], 1, "read-only=on", device="discard=off,write-zeroes=off"),
         # Written through the host's page cache, with flushes passed on: a QEMU that is killed loses nothing that
         # the guest had written, and a guest's fsync holds across a crash of the host.
-        *_disk("overlay", fd[Role.OVERLAY], 2, "discard=unmap,detect-zeroes=unmap"),
+        *_disk("overlay", fd[Role.OVERLAY], 2, "discard=unmap,detect-zeroes=unmap", device="discard=on"),
     ]
 
 
-def _disk(name: str, number: int, group: int, options: str) -> list[str]:
+def _disk(name: str, number: int, group: int, options: str, *, device: str) -> list[str]:
     return [
         "-add-fd", f"fd={number},set={group}",
         "-blockdev", f"driver=file,node-name={name}-file,filename=/dev/fdset/{group},aio=threads,{options}",
         "-blockdev", f"driver=raw,node-name={name},file={name}-file,{options}",
-        "-device", f"virtio-blk-pci,drive={name},serial={name},disable-legacy=on,romfile=",
+        "-device", f"virtio-blk-pci,drive={name},serial={name},{device},disable-legacy=on,romfile=",
     ]  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from sandtop.core.machine.commandline import Role
 from sandtop.core.machine.descriptors import remove_runtime
 from sandtop.core.machine.process import Death, Identity, MachineProcess, launch
 from sandtop.core.machine.process import adopt as adopt_process
+from sandtop.core.machine.text import last_match
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -24,8 +25,18 @@ if TYPE_CHECKING:
 QUIT_DEADLINE: Final = 5.0
 """Seconds for QEMU to flush its disks and exit when asked to."""
 
-_CONSOLE_DRAIN: Final = 1.0
-"""Seconds for the last console bytes of a dead machine to reach the log; they are in our socket's buffer."""
+_DRAIN: Final = 1.0
+"""Seconds for what a dead machine said last to be read; it is in our sockets' buffers."""
+
+_PANIC_LINES: Final = 100
+"""How far above the end of the console a panic is looked for: its stack trace comes after it."""
+
+_CAUSES: Final = {
+    "guest-shutdown": "the guest switched itself off",
+    "guest-reset": "the guest restarted itself, which ends a machine",
+    "host-qmp-quit": "sandtop stopped it",
+    "host-signal": "somebody on the host told QEMU to end",
+}
 
 
 _LAST_GASP: Final = 1.0
@@ -75,9 +86,19 @@ class Machine:
     async def wait(self) -> Death:
         """Wait, as long as it takes, for QEMU to end; the console log is complete then."""
         death = await self.process.wait()
-        with trio.move_on_after(_CONSOLE_DRAIN):
+        with trio.move_on_after(_DRAIN):
+            await self.monitor.ended.wait()
             await self._console_ended.wait()
         return death
+
+    def explain(self, death: Death) -> str:
+        """One line for people: how the machine came to its ``death``, by what its guest and QEMU said of it."""
+        panic = last_match(self.console_tail(_PANIC_LINES), "Kernel panic")
+        if panic is not None:
+            return f"the guest's kernel gave up: {panic}"
+        if death.status == 0 and self.monitor.shutdown in _CAUSES:
+            return _CAUSES[self.monitor.shutdown]
+        return death.reason
 
     async def quit(self, deadline: float = QUIT_DEADLINE) -> Death:
         """End QEMU now, in order: what the guest has written reaches the host's files. The guest is not asked.

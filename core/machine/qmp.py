@@ -69,6 +69,9 @@ class QmpClient:
     Attributes:
         events: what QEMU reports, oldest first; ends when the connection does.
         dropped_events: how many events found `EVENTS` others waiting before them.
+        shutdown: why the machine ended, once QEMU has said so: ``guest-shutdown``, ``guest-reset``,
+            ``host-qmp-quit`` … (ShutdownCause in QEMU's qapi/run-state.json).
+        ended: set when the connection is over, and every event is in ``events``.
         peer_pid: the process that listens at the other end, as the kernel knows it (SO_PEERCRED).
     """
 
@@ -82,6 +85,8 @@ class QmpClient:
         self._broken: str | None = None
         self._report, self.events = trio.open_memory_channel[Event](EVENTS)
         self.dropped_events = 0
+        self.shutdown: str | None = None
+        self.ended = trio.Event()
         credentials = stream.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         self.peer_pid: int = _CREDENTIALS.unpack(credentials)[0]
 
@@ -135,6 +140,7 @@ class QmpClient:
             self._socket.close()
             self._received.clear()
             self._report.close()
+            self.ended.set()
             for call in self._calls.values():
                 call.done.set()
 
@@ -217,8 +223,11 @@ class QmpClient:
     def _take_event(self, name: str, data: object) -> None:
         if not isinstance(data, dict):
             raise _NotQmp("an event without data")
+        event = Event(neutral(name), cast("dict[str, object]", data))
+        if event.name == "SHUTDOWN":
+            self.shutdown = neutral(str(event.data.get("reason")))
         try:
-            self._report.send_nowait(Event(neutral(name), cast("dict[str, object]", data)))
+            self._report.send_nowait(event)
         except trio.WouldBlock:
             self.dropped_events += 1
 

@@ -18,3 +18,11 @@ def neutral(line: str) -> str:
     return "".join(c if c.isprintable() else " " if c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in line)[
         :200
     ]
+
+
+def last_match(text: str, words: str) -> str | None:
+    """The last line of ``text`` with ``words`` in it, from those on."""
+    for line in reversed(text.splitlines()):
+        if words in line:
+            return line[line.index(words) :]
+    return None
