@@ -2,14 +2,45 @@
 
 export PATH := justfile_directory() / ".venv/bin:" + env("PATH")
 
+# By hand and not through `sandtop image build`, which would leave a core running that nobody asked for.
+prepare := '''
+import sys
+from sandtop.core.errors import SandtopError
+from sandtop.core.guest import GuestStore
+from sandtop.core.paths import find
+try:
+    paths = find()
+    paths.ensure()
+    GuestStore(paths).prepare(lambda line: print("==>", line, flush=True))
+except SandtopError as error:
+    sys.exit(f"setup: {error}")
+'''
+
 [private]
 default:
     @just --list
 
-# Prepare everything: after this `sandtop` works (in .venv/bin)
+# Build the kernel, the guest runtime and the base image, where they are not there yet
 setup:
+    @echo '==> Looking for the kernel, the guest runtime and the base image'
+    @python -c {{ quote(prepare) }}
+    @echo '==> All is set up: .venv/bin/sandtop'
 
-# Everything that CI runs: the checks, the quick tests, the tests on real virtual machines
+# Print hello from Python in a virtual machine that lives for this one command
+demo: setup
+    @echo '==> Starting a virtual machine for one command'
+    sandtop run -- python3 -c "print('hello')"
+    @echo '==> That was a virtual machine of its own, and it is gone. What to try next:'
+    @echo
+    @echo '    . .venv/bin/activate                            put sandtop on the PATH'
+    @echo '    sandtop create box                              a sandbox that stays'
+    @echo '    sandtop exec box -- uname -a                    run a command in it'
+    @echo '    sandtop exec -d box -- sh -c "ping localhost"   leave one running'
+    @echo '    sandtop sessions                                what runs and ran'
+    @echo '    sandtop rm --force box                          remove the sandbox'
+    @echo '    sandtop doctor                                  what this machine lacks'
+
+# Everything that CI runs: the checks, the quick tests, the tests on virtual machines
 test: setup check
     pytest
 
@@ -29,3 +60,19 @@ check:
 fmt:
     ruff check --fix
     ruff format
+
+# Measure: NAME is a folder of bench/
+bench NAME *ARGS: setup
+    python bench/{{ NAME }}/run.py {{ ARGS }}
+
+# Kill what can be killed while work goes on, ROUNDS times; the tests do the same for fewer
+chaos ROUNDS="200" *ARGS: setup
+    SANDTOP_CHAOS_ROUNDS={{ ROUNDS }} pytest -m chaos {{ ARGS }}
+
+# Compare the console with its reviewed pictures in snapshots/
+snap *ARGS:
+    pytest tests/tui {{ ARGS }}
+
+# Take the pictures anew; look at every one that changed before you commit it
+snap-update *ARGS:
+    pytest tests/tui --snapshot-update {{ ARGS }}

@@ -22,6 +22,9 @@ RUN = f"sandtop-tests-{uuid.uuid4().hex}"
 VM_TIMEOUT = 180.0
 """Seconds that a test on virtual machines may take, unless it says otherwise: emulated, a boot alone takes 3–8 s."""
 
+CHAOS_ROUNDS = int(os.environ.get("SANDTOP_CHAOS_ROUNDS", "10"))
+"""How often a chaos test does its worst: in CI a few times, in ``just chaos`` many."""
+
 _ROOT = pytest.StashKey[Path]()
 _seconds = {"quick tests": 0.0, "tests on virtual machines": 0.0}
 
@@ -48,7 +51,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "vm" in item.path.relative_to(item.config.rootpath / "tests").parts:
             item.add_marker("vm")
         if "vm" in item.keywords and item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(VM_TIMEOUT))
+            rounds = CHAOS_ROUNDS if "chaos" in item.keywords else 1
+            item.add_marker(pytest.mark.timeout(VM_TIMEOUT * max(1, rounds / 10)))
     items.sort(key=lambda item: "vm" in item.keywords)  # quick ones first: most mistakes show in seconds
 
 
@@ -60,6 +64,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("time")
     for kind, seconds in _seconds.items():
         terminalreporter.line(f"{kind}: {seconds:.0f} s")
+
+
+@pytest.fixture
+def chaos_rounds() -> int:
+    return CHAOS_ROUNDS
 
 
 @pytest.fixture(scope="session", autouse=True)
