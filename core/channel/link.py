@@ -21,6 +21,7 @@ from sandtop.agent.protocol import (
     marker,
 )
 from sandtop.core.errors import ChannelError
+from sandtop.core.groups import unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -192,13 +193,11 @@ class AgentLink:
         self._outbox.restart()
         self._outbox.control({"type": "hello", "version": AGENT_PROTOCOL, "core": "sandtop"})
         self._wake.set()
-        try:
+        with unwrapped():
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write, stream)
                 await self._read(stream, first)
                 nursery.cancel_scope.cancel()
-        except* (ChannelError, ProtocolError, trio.BrokenResourceError, trio.ClosedResourceError) as group:
-            raise ChannelError(f"the link to the agent broke: {_first(group)}") from None
 
     async def _read(self, stream: trio.abc.Stream, data: bytes) -> None:
         decoder = Decoder()
@@ -267,8 +266,3 @@ class _Waiting:
         self.message = message
         self.answered = trio.Event()
         self.answer: Message = {}
-
-
-def _first(group: BaseExceptionGroup[Exception]) -> Exception:
-    inner = group.exceptions[0]
-    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner

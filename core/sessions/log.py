@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
     from types import TracebackType
 
@@ -40,6 +39,14 @@ class Piece:
     stream: int
     start: int
     end: int
+
+    def between(self, start: int, end: int) -> Piece:
+        """The part of it from ``start`` to ``end``."""
+        return Piece(self.time, self.stream, start, end)
+
+    def after(self, offset: int) -> Piece:
+        """The part of it from ``offset`` on."""
+        return self.between(max(self.start, offset), self.end)
 
 
 @dataclass(slots=True)
@@ -101,7 +108,7 @@ class _Stream:
 
 
 class SessionLog:
-    """The log in ``folder``, created when it is not there. A context manager.
+    """The log in ``folder``, which the first append creates. A context manager.
 
     Streams are 1 (stdout, or the terminal) and 2 (stderr).
     """
@@ -109,15 +116,15 @@ class SessionLog:
     def __init__(self, folder: Path, cap: int = DEFAULT_CAP) -> None:
         self.folder = folder
         self.cap = cap
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found: dict[int, list[_Segment]] = {1: [], 2: []}
-        for name in sorted(os.listdir(folder)):
+        for name in sorted(os.listdir(folder)) if folder.exists() else ():
             number, dot, start = name.partition(".")
             if dot and number in ("1", "2"):
                 found[int(number)].append(_Segment(int(start, 16), (folder / name).stat().st_size))
         self._streams = {number: _Stream(folder, number, segments) for number, segments in found.items()}
         self._index_fd: int | None = None
         self._index_size = 0
+        self._index_dropped = 0  # bytes of the index that were cut off its front in this object's life
         self._last: tuple[int, float] = (0, 0.0)
 
     def __enter__(self) -> Self:
@@ -179,6 +186,13 @@ class SessionLog:
         self.cap = cap
         self._trim()
 
+    def clear(self) -> None:
+        """Delete all that is stored. The log must not be written any more."""
+        self.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for stream in self._streams.values():
+            stream.segments.clear()
+
     def read(self, stream: int, offset: int, limit: int) -> bytes:
         """Up to ``limit`` bytes from ``offset``, which must not lie before `first`. Empty at the end."""
         source = self._streams[stream]
@@ -203,6 +217,7 @@ class SessionLog:
             return
         self._last = (stream, now)
         if self._index_fd is None:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             path = self.folder / "index"
             self._index_fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             self._index_size = os.fstat(self._index_fd).st_size
@@ -212,7 +227,9 @@ class SessionLog:
         entry = _INDEX.pack(now, stream, self._streams[stream].end)
         if (written := os.write(self._index_fd, entry)) < len(entry):
             os.ftruncate(self._index_fd, self._index_size)
-            raise OSError(errno.ENOSPC, f"{written} of {len(entry)} bytes written", str(self.folder / "index"))
+            raise OSError(
+                errno.ENOSPC, f"{written} of {len(entry)} bytes written", str(self.folder / "index")
+            )
         self._index_size += written
         if self._index_size > _INDEX_CAP:
             self._halve_index()
@@ -220,7 +237,9 @@ class SessionLog:
     def _halve_index(self) -> None:
         path = self.folder / "index"
         data = path.read_bytes()
-        keep = data[len(data) // 2 // _INDEX.size * _INDEX.size :]
+        cut = len(data) // 2 // _INDEX.size * _INDEX.size
+        self._index_dropped += cut
+        keep = data[cut:]
         fresh = path.with_suffix(".new")
         fresh.write_bytes(keep)
         os.replace(fresh, path)
@@ -228,26 +247,29 @@ class SessionLog:
             os.close(self._index_fd)
             self._index_fd = None
 
-    def pieces(self) -> Iterator[Piece]:
-        """What is stored, in the order in which it came. Pieces that fell off the front are left out or cut short."""
+    def pieces(self, position: int = 0) -> tuple[list[Piece], int]:
+        """What is stored, in the order in which it came, and a position to go on from with a later call.
+
+        Pieces that fell off the front are left out or cut short; with a ``position`` those before it may be too.
+        """
+        skip = max(position - self._index_dropped, 0)
         try:
-            data = (self.folder / "index").read_bytes()
+            with (self.folder / "index").open("rb") as file:
+                file.seek(skip)
+                data = file.read()
         except FileNotFoundError:
-            return
-        entries = list(_INDEX.iter_unpack(data[: len(data) // _INDEX.size * _INDEX.size]))
+            data = b""
+        whole = len(data) // _INDEX.size * _INDEX.size
+        entries = list(_INDEX.iter_unpack(data[:whole]))
         ends = {stream: self.end(stream) for stream in self._streams}
         pieces: list[Piece] = []
         for at, stream, start in reversed(entries):
             if stream in ends and start < ends[stream]:
                 pieces.append(Piece(at, stream, max(start, self.first(stream)), ends[stream]))
                 ends[stream] = start
-        # what came before the index's first entry (it is capped too) has no known time or order
-        for stream, end in ends.items():
-            if self.first(stream) < end:
-                pieces.append(Piece(0.0, stream, self.first(stream), end))
-        yield from (piece for piece in reversed(pieces) if piece.start < piece.end)
-
-
-def remove(folder: Path) -> None:
-    """Delete a session's log; it is not an error when it is not there."""
-    shutil.rmtree(folder, ignore_errors=True)
+        if not skip:
+            # what came before the index's first entry (it is capped too) has no known time or order
+            pieces += [Piece(0.0, stream, self.first(stream), end) for stream, end in ends.items()]
+        pieces = [piece for piece in reversed(pieces) if piece.start < piece.end]
+        # only the last entry can still grow
+        return pieces, self._index_dropped + skip + max(whole - _INDEX.size, 0)

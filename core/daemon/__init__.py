@@ -1,0 +1,1 @@
+"""The daemon: one trio process per user that owns the machines and answers its clients."""

@@ -1,0 +1,109 @@
+"""The core's main program: opens what it needs, adopts, listens, until it is told to stop."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import signal
+import socket
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import trio
+
+from sandtop import __version__
+from sandtop.core.daemon.keeper import ALREADY_RUNNING
+from sandtop.core.daemon.server import Server
+from sandtop.core.errors import EXIT_SANDTOP_FAILED, SandtopError, from_os_error
+from sandtop.core.fleet import Context, Fleet
+from sandtop.core.groups import unwrapped
+from sandtop.core.guest import GuestStore
+from sandtop.core.paths import find
+from sandtop.core.settings import Settings
+from sandtop.core.store import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from sandtop.core.paths import Paths
+
+log = logging.getLogger(__name__)
+
+
+class _AnotherCore(Exception):
+    """The lock is held."""
+
+
+def serve() -> int:
+    """Be the core until stopped; the exit status."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
+    try:
+        paths = find()
+        paths.ensure()
+        with _single_instance(paths), unwrapped():
+            trio.run(_main, paths)
+    except _AnotherCore:
+        return ALREADY_RUNNING
+    except SandtopError as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_SANDTOP_FAILED
+    return 0
+
+
+@contextmanager
+def _single_instance(paths: Paths) -> Generator[None]:
+    descriptor = os.open(paths.core_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _AnotherCore from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+async def _main(paths: Paths) -> None:
+    settings = Settings.load(paths.config / "config.toml")
+    with Database(paths.database) as database:
+        async with trio.open_nursery() as nursery:
+            guest = GuestStore(paths)
+            fleet = Fleet(Context(paths, database, settings, nursery, guest))
+            await fleet.adopt_all()
+            nursery.start_soon(fleet.maintain)
+            server = Server(paths, fleet, guest, nursery)
+            nursery.start_soon(_stop_on_signal, server)
+            listener = _listen(paths)
+            nursery.start_soon(trio.serve_listeners, server.serve, [listener])
+            log.info("sandtop %s, pid %d, listens on %s", __version__, os.getpid(), paths.core_socket)
+            await server.stopping.wait()
+            await trio.sleep(0.05)  # the answer to `core stop` is on its way
+            paths.core_socket.unlink(missing_ok=True)
+            nursery.cancel_scope.cancel()
+    log.info("stopped; machines go on")
+
+
+def _listen(paths: Paths) -> trio.SocketListener:
+    path = paths.core_socket
+    raw = trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        path.unlink(missing_ok=True)
+        previous = os.umask(0o177)
+        try:
+            raw._sock.bind(os.fspath(path))  # type: ignore[attr-defined]
+        finally:
+            os.umask(previous)
+    except OSError as error:
+        raise from_os_error(error, f"cannot listen on {path}") from error
+    raw.listen(128)
+    return trio.SocketListener(raw)
+
+
+async def _stop_on_signal(server: Server) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            server.stopping.set()

@@ -1,0 +1,157 @@
+"""The keeper: the core's parent. It starts the core, starts it again when it was killed, and reaps.
+
+It holds no state, so it has next to nothing that could fail. As a subreaper it also collects the machines of a core
+that died (prctl(2), PR_SET_CHILD_SUBREAPER).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Final, Never
+
+from sandtop.core.errors import EXIT_SANDTOP_FAILED, SandtopError
+from sandtop.core.paths import find
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sandtop.core.paths import Paths
+
+_READY_DEADLINE: Final = 30.0
+"""Seconds for the core to accept connections: it adopts every machine only after that."""
+_POLL: Final = 0.02
+_LOG_BYTES: Final = 1 << 20
+_FAST: Final = 5.0
+"""A core that lived for fewer seconds than this failed to start."""
+_MAX_FAST_FAILURES: Final = 5
+ALREADY_RUNNING: Final = 3
+"""The core's exit status when another core holds the lock."""
+_PR_SET_CHILD_SUBREAPER: Final = 36
+
+
+def ensure_core() -> int:
+    """Start the keeper in the background unless a core answers; return once one does. The exit status to give."""
+    try:
+        paths = find()
+        paths.ensure()
+    except SandtopError as error:
+        sys.stderr.write(f"sandtop: {error}\n")
+        return EXIT_SANDTOP_FAILED
+    if answers(paths.core_socket):
+        return 0
+    _trim_log(paths.core_log)
+    mark = paths.core_log.stat().st_size if paths.core_log.exists() else 0
+    _detach(paths)
+    deadline = time.monotonic() + _READY_DEADLINE
+    while time.monotonic() < deadline:
+        if answers(paths.core_socket):
+            return 0
+        if not _held(paths.runtime / "keeper.lock") and time.monotonic() > deadline - _READY_DEADLINE + 1:
+            break  # the keeper has given up
+        time.sleep(_POLL)
+    sys.stderr.write(f"sandtop: the core did not start: {_reason(paths.core_log, mark)}\n")
+    return EXIT_SANDTOP_FAILED
+
+
+def answers(path: Path) -> bool:
+    """Whether a core accepts connections at ``path``."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(os.fspath(path))
+        except OSError:
+            return False
+        return True
+
+
+def _reason(log: Path, mark: int) -> str:
+    try:
+        with log.open("rb") as file:
+            file.seek(mark)
+            lines = file.read().decode(errors="replace").strip().splitlines()
+    except OSError as error:
+        return f"its log {log} cannot be read: {error.strerror}"
+    return f"{lines[-1]} (the log: {log})" if lines else f"see {log}"
+
+
+def _trim_log(log: Path) -> None:
+    if log.exists() and log.stat().st_size > _LOG_BYTES:
+        os.replace(log, log.with_suffix(".old"))
+
+
+def _detach(paths: Paths) -> None:
+    """Leave the caller's session for good (daemon(7)), and keep the core there."""
+    if os.fork() != 0:
+        return
+    os.setsid()
+    if os.fork() != 0:
+        os._exit(0)
+    os.chdir("/")
+    null = os.open(os.devnull, os.O_RDWR)
+    log = os.open(paths.core_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for target, source in ((0, null), (1, log), (2, log)):
+        os.dup2(source, target)
+    os.closerange(3, 256)
+    _keep(paths)
+
+
+def _lock(path: Path) -> int | None:
+    """The descriptor that holds ``path`` locked for this process, or None when another process does."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _held(path: Path) -> bool:
+    descriptor = _lock(path)
+    if descriptor is None:
+        return True
+    os.close(descriptor)
+    return False
+
+
+def _keep(paths: Paths) -> Never:
+    """The keeper's life. Ends when the core ends of its own accord, or fails again and again."""
+    if _lock(paths.runtime / "keeper.lock") is None:
+        os._exit(0)
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    failures = 0
+    stopped = False
+
+    def stop(_number: int, _frame: object) -> None:
+        nonlocal stopped
+        stopped = True
+        os.kill(core, signal.SIGTERM)
+
+    while True:
+        begun = time.monotonic()
+        core = subprocess.Popen(
+            [sys.executable, "-m", "sandtop.core.daemon", "--serve"], stdin=subprocess.DEVNULL
+        ).pid
+        signal.signal(signal.SIGTERM, stop)
+        status = _reap_until(core)
+        if stopped or status in (0, ALREADY_RUNNING):
+            os._exit(0)
+        failures = failures + 1 if time.monotonic() - begun < _FAST else 0
+        if failures >= _MAX_FAST_FAILURES:
+            os._exit(EXIT_SANDTOP_FAILED)
+        time.sleep(0 if failures <= 1 else 0.2 * failures)
+
+
+def _reap_until(core: int) -> int:
+    """Collect every child that ends until ``core`` does; its exit status, negative for a signal."""
+    while True:
+        pid, status = os.wait()
+        if pid == core:
+            return os.waitstatus_to_exitcode(status)

@@ -1,0 +1,85 @@
+"""Operations that are done once however often they are asked for, and go on when their client goes away."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from sandtop.core.errors import SandtopError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from sandtop.core.daemon.connection import Connection
+
+Result = dict[str, object]
+_REMEMBERED: Final = 256
+"""Ended operations whose result a client that lost its connection may still ask for."""
+_MAX_LINES: Final = 200
+
+
+class _Running:
+    """One operation, while it runs and a little longer."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.result: Result | None = None
+        self.error: SandtopError | None = None
+        self.news = trio.lowlevel.ParkingLot()
+
+    @property
+    def ended(self) -> bool:
+        return self.result is not None or self.error is not None
+
+    def progress(self, line: str) -> None:
+        if len(self.lines) < _MAX_LINES:
+            self.lines.append(line)
+            self.news.unpark_all()
+
+
+class Once:
+    """Runs operations in ``nursery``, by the id that their client gave them."""
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+        self._operations: OrderedDict[str, _Running] = OrderedDict()
+
+    async def do(
+        self,
+        request_id: str,
+        operation: Callable[[Callable[[str], None]], Awaitable[Result]],
+        connection: Connection,
+    ) -> Result:
+        """The result of ``operation``, with its progress sent to ``connection``. Raises what it raised."""
+        running = self._operations.get(request_id) if request_id else None
+        if running is None:
+            running = _Running()
+            if request_id:
+                self._operations[request_id] = running
+            self._nursery.start_soon(self._run, operation, running)
+        told = 0
+        while True:
+            while told < len(running.lines):
+                told += 1
+                await connection.message("progress", {"message": running.lines[told - 1]})
+            if running.ended:
+                break
+            await running.news.park()
+        if running.error is not None:
+            raise running.error
+        assert running.result is not None
+        return running.result
+
+    async def _run(
+        self, operation: Callable[[Callable[[str], None]], Awaitable[Result]], running: _Running
+    ) -> None:
+        try:
+            running.result = await operation(running.progress)
+        except SandtopError as error:
+            running.error = error
+        finally:
+            running.news.unpark_all()
+            while len(self._operations) > _REMEMBERED:
+                self._operations.popitem(last=False)

@@ -1,0 +1,185 @@
+"""The operations on sandboxes and images."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import trio
+
+from sandtop.core.daemon.connection import ClientGone
+from sandtop.core.daemon.views import sandbox_view
+from sandtop.core.errors import InvalidRequest, WrongState
+from sandtop.core.fleet import check_name, config_from_request
+from sandtop.core.machine import command_line, find_qemu
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sandtop.core.daemon.connection import Connection
+    from sandtop.core.fleet import Fleet
+    from sandtop.core.guest import GuestStore, Image
+
+Result = dict[str, object]
+
+
+async def create(fleet: Fleet, request: Mapping[str, object], progress: Callable[[str], None]) -> Result:
+    """``sandbox.create``."""
+    name = check_name(request.get("name"))
+    config = config_from_request(request)
+    request_id = request.get("request_id")
+    sandbox = await fleet.create(name, config, request_id if isinstance(request_id, str) else "", progress)
+    return {"sandbox": sandbox_view(sandbox)}
+
+
+async def start(fleet: Fleet, request: Mapping[str, object], progress: Callable[[str], None]) -> Result:
+    """``sandbox.start``."""
+    sandbox = fleet.get(request.get("sandbox"))
+    await sandbox.start(progress)
+    return {"sandbox": sandbox_view(sandbox)}
+
+
+async def stop(fleet: Fleet, request: Mapping[str, object], progress: Callable[[str], None]) -> Result:
+    """``sandbox.stop``."""
+    sandbox = fleet.get(request.get("sandbox"))
+    await sandbox.stop(force=request.get("force") is True)
+    return {"sandbox": sandbox_view(sandbox)}
+
+
+async def restart(fleet: Fleet, request: Mapping[str, object], progress: Callable[[str], None]) -> Result:
+    """``sandbox.restart``."""
+    sandbox = fleet.get(request.get("sandbox"))
+    await sandbox.restart(progress, force=request.get("force") is True)
+    return {"sandbox": sandbox_view(sandbox)}
+
+
+async def pause(fleet: Fleet, request: Mapping[str, object], progress: Callable[[str], None]) -> Result:
+    """``sandbox.pause``."""
+    sandbox = fleet.get(request.get("sandbox"))
+    await sandbox.pause()
+    return {"sandbox": sandbox_view(sandbox)}
+
+
+async def resume(fleet: Fleet, request: Mapping[str, object], progress: Callable[[str], None]) -> Result:
+    """``sandbox.resume``."""
+    sandbox = fleet.get(request.get("sandbox"))
+    await sandbox.resume()
+    return {"sandbox": sandbox_view(sandbox)}
+
+
+async def remove(fleet: Fleet, request: Mapping[str, object], progress: Callable[[str], None]) -> Result:
+    """``sandbox.rm``."""
+    sandbox = fleet.get(request.get("sandbox"))
+    await fleet.remove(
+        sandbox, force=request.get("force") is True, keep_history=request.get("keep_history") is True
+    )
+    return {}
+
+
+def list_sandboxes(fleet: Fleet, request: Mapping[str, object]) -> Result:
+    """``sandbox.list``."""
+    return {"sandboxes": [sandbox_view(sandbox) for sandbox in fleet.all()]}
+
+
+def inspect(fleet: Fleet, request: Mapping[str, object]) -> Result:
+    """``sandbox.inspect``: the sandbox with the machine's command line as data."""
+    sandbox = fleet.get(request.get("sandbox"))
+    machine: object = None
+    if sandbox.machine is not None:
+        spec = sandbox.machine.spec
+        command = command_line(spec, sandbox.runtime, qemu=str(find_qemu().path))
+        machine = {"spec": spec.to_json(), **command.to_json()}
+    return {
+        "sandbox": sandbox_view(sandbox),
+        "machine": machine,
+        "timings": dict(sandbox.timings),
+        "console": sandbox.machine.qemu.console_tail() if sandbox.machine else None,
+        "image_digest": sandbox.row.image_digest,
+        "folder": str(sandbox.folder),
+    }
+
+
+async def ping(fleet: Fleet, request: Mapping[str, object]) -> Result:
+    """``sandbox.ping``: the agent's round trip in seconds."""
+    sandbox = fleet.get(request.get("sandbox"))
+    return {"seconds": await sandbox.running_machine("ping").link.ping()}
+
+
+async def hold(fleet: Fleet, connection: Connection, request: Mapping[str, object]) -> Result | None:
+    """``sandbox.hold``: the sandbox lives as long as this connection, if it was made ephemeral."""
+    sandbox = fleet.get(request.get("sandbox"))
+    fleet.hold(sandbox)
+    try:
+        await connection.message("held", {"sandbox": sandbox_view(sandbox)})
+        while True:
+            await connection.receive()
+    except ClientGone:
+        return None
+    finally:
+        with trio.CancelScope(shield=True):
+            await fleet.let_go(sandbox)
+
+
+# images
+
+
+def _image_view(image: Image, users: Mapping[str, str]) -> Result:
+    return {
+        "name": image.name,
+        "digest": image.digest,
+        "size": image.size,
+        "created_at": image.created_at,
+        "source": image.source,
+        "used_by": users.get(image.digest),
+    }
+
+
+async def list_images(guest: GuestStore, fleet: Fleet) -> Result:
+    """``image.list``."""
+    images = await trio.to_thread.run_sync(guest.images)
+    users = fleet.images_in_use()
+    return {"images": [_image_view(image, users) for image in images]}
+
+
+async def build_image(
+    guest: GuestStore, fleet: Fleet, request: Mapping[str, object], progress: Callable[[str], None]
+) -> Result:
+    """``image.build``."""
+    name, source = request.get("name"), request.get("source")
+    if not isinstance(name, str):
+        raise InvalidRequest("the image needs a name")
+
+    def tell(line: str) -> None:
+        trio.from_thread.run_sync(progress, line)
+
+    if source is None:
+        if name != "base":
+            raise InvalidRequest(
+                f"what should the image {name} be built from?", hint="give a folder or a tar: --from DIR|TAR"
+            )
+        image = await trio.to_thread.run_sync(partial(guest.build_base, tell))
+    else:
+        path = Path(str(source))
+        if not path.is_absolute():
+            raise InvalidRequest(f"{path} is not an absolute path")
+        image = await trio.to_thread.run_sync(partial(guest.build_image, name, path, tell))
+    await trio.to_thread.run_sync(guest.prune_images, list(fleet.images_in_use()))
+    return {"image": _image_view(image, fleet.images_in_use())}
+
+
+async def remove_image(guest: GuestStore, fleet: Fleet, request: Mapping[str, object]) -> Result:
+    """``image.rm``. Raises `WrongState` while a sandbox is made of it."""
+    name = request.get("name")
+    if not isinstance(name, str):
+        raise InvalidRequest("which image? Its name is missing", hint="sandtop image ls lists them")
+    image = await trio.to_thread.run_sync(guest.image, name)
+    user = fleet.images_in_use().get(image.digest)
+    if user is not None:
+        raise WrongState(
+            f"the image {name} is used by the sandbox {user}",
+            sandbox=user,
+            hint=f"remove that first: sandtop rm {user}",
+        )
+    await trio.to_thread.run_sync(guest.remove_image, name)
+    return {}

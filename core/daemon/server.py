@@ -1,0 +1,173 @@
+"""Takes connections, reads one request from each, and answers it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from sandtop import __version__
+from sandtop.agent.protocol import ProtocolError
+from sandtop.core.daemon import sandbox_ops, session_ops
+from sandtop.core.daemon.connection import PROTOCOL, ClientGone, Connection
+from sandtop.core.daemon.once import Once
+from sandtop.core.errors import CoreFailure, InvalidRequest, SandtopError
+from sandtop.core.fleet import State
+from sandtop.core.groups import unwrapped
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from sandtop.core.fleet import Fleet
+    from sandtop.core.guest import GuestStore
+    from sandtop.core.paths import Paths
+
+log = logging.getLogger(__name__)
+MAX_CLIENTS: Final = 512
+_LAST_WORD: Final = 5.0
+"""Seconds for a client to take the final answer."""
+
+Result = dict[str, object]
+
+
+class Server:
+    """Answers the clients of one core."""
+
+    def __init__(self, paths: Paths, fleet: Fleet, guest: GuestStore, nursery: trio.Nursery) -> None:
+        self._paths = paths
+        self._fleet = fleet
+        self._guest = guest
+        self._once = Once(nursery)
+        self._started_at = time.time()
+        self._clients = 0
+        self.stopping = trio.Event()
+        ops = sandbox_ops
+        self._long: dict[str, Callable[..., Awaitable[Result]]] = {
+            "sandbox.create": partial(ops.create, fleet),
+            "sandbox.start": partial(ops.start, fleet),
+            "sandbox.stop": partial(ops.stop, fleet),
+            "sandbox.restart": partial(ops.restart, fleet),
+            "sandbox.pause": partial(ops.pause, fleet),
+            "sandbox.resume": partial(ops.resume, fleet),
+            "sandbox.rm": partial(ops.remove, fleet),
+            "image.build": partial(ops.build_image, guest, fleet),
+            "core.stop": self._stop,
+        }
+        self._streaming: dict[str, Callable[..., Awaitable[Result | None]]] = {
+            "sandbox.hold": partial(ops.hold, fleet),
+            "session.exec": partial(session_ops.execute, fleet),
+            "session.follow": partial(session_ops.follow, fleet),
+            "session.logs": partial(session_ops.logs, fleet),
+        }
+        self._waiting: dict[str, Callable[..., Awaitable[Result]]] = {
+            "sandbox.ping": partial(ops.ping, fleet),
+            "image.rm": partial(ops.remove_image, guest, fleet),
+            "session.signal": partial(session_ops.signal_session, fleet),
+            "session.resize": partial(session_ops.resize_session, fleet),
+        }
+        self._quick: dict[str, Callable[..., Result]] = {
+            "core.status": self._status,
+            "sandbox.list": partial(ops.list_sandboxes, fleet),
+            "sandbox.inspect": partial(ops.inspect, fleet),
+            "session.list": partial(session_ops.list_sessions, fleet),
+            "session.rm": partial(session_ops.remove_session, fleet),
+        }
+
+    async def serve(self, stream: trio.SocketStream) -> None:
+        """One connection, from its first byte to its last."""
+        connection = Connection(stream)
+        self._clients += 1
+        try:
+            async with stream:
+                with trio.CancelScope() as scope:
+                    await self._converse(connection, scope)
+        except (ClientGone, trio.BrokenResourceError):
+            pass
+        finally:
+            self._clients -= 1
+
+    async def _converse(self, connection: Connection, scope: trio.CancelScope) -> None:
+        answer: tuple[str, Mapping[str, object]] | None
+        try:
+            connection.check_peer()
+            if self._clients > MAX_CLIENTS:
+                raise InvalidRequest(f"the core serves {MAX_CLIENTS} clients already", hint="close some")
+            await self._greet(connection)
+            with unwrapped():
+                result = await self._answer(connection, await connection.receive_message("request"))
+            answer = ("result", result) if result is not None else None
+        except SandtopError as error:
+            answer = ("error", error.to_wire())
+        except ProtocolError as error:
+            answer = ("error", InvalidRequest(f"the client broke the protocol: {error}").to_wire())
+        if answer is not None:
+            scope.deadline = trio.current_time() + _LAST_WORD
+            await connection.message(*answer)
+
+    async def _greet(self, connection: Connection) -> None:
+        hello = await connection.receive_message("hello")
+        ours: Result = {"version": PROTOCOL, "package": __version__, "pid": os.getpid()}
+        await connection.message("hello", ours)
+        if hello.get("version") != PROTOCOL:
+            raise InvalidRequest(f"this core speaks version {PROTOCOL} of the protocol")
+
+    async def _answer(self, connection: Connection, request: Mapping[str, object]) -> Result | None:
+        op = str(request.get("op"))
+        if (quick := self._quick.get(op)) is not None:
+            return quick(request)
+        if (waiting := self._waiting.get(op)) is not None:
+            return await waiting(request)
+        if (streaming := self._streaming.get(op)) is not None:
+            return await streaming(connection, request)
+        if op == "image.list":
+            return await sandbox_ops.list_images(self._guest, self._fleet)
+        long = self._long.get(op)
+        if long is None:
+            raise InvalidRequest(f"this core does not know the operation {op[:60]}", hint="is it too old?")
+        request_id = request.get("request_id")
+        return await self._once.do(
+            request_id if isinstance(request_id, str) else "", partial(_boundary, long, request), connection
+        )
+
+    def _status(self, request: Mapping[str, object]) -> Result:
+        sandboxes = self._fleet.all()
+        return {
+            "pid": os.getpid(),
+            "version": __version__,
+            "started_at": self._started_at,
+            "sandboxes": len(sandboxes),
+            "running": sum(sandbox.state is State.RUNNING for sandbox in sandboxes),
+            "socket": str(self._paths.core_socket),
+            "home": str(self._paths.data),
+        }
+
+    async def _stop(self, request: Mapping[str, object], progress: Callable[[str], None]) -> Result:
+        if request.get("all") is True:
+            async with trio.open_nursery() as nursery:
+                for sandbox in self._fleet.all():
+                    if sandbox.state in (State.RUNNING, State.PAUSED):
+                        progress(f"stopping {sandbox.name}")
+                        nursery.start_soon(partial(sandbox.stop, force=False))
+        self.stopping.set()
+        return {"pid": os.getpid()}
+
+
+async def _boundary(
+    operation: Callable[..., Awaitable[Result]],
+    request: Mapping[str, object],
+    progress: Callable[[str], None],
+) -> Result:
+    """Runs an operation; a fault of ours in it is logged and told, and ends nothing but the operation."""
+    try:
+        return await operation(request, progress)
+    except SandtopError:
+        raise
+    except Exception as error:
+        log.exception("operation %s failed", request.get("op"))
+        raise CoreFailure(
+            f"sandtop met a fault of its own: {error!r}"[:300], hint="see the core's log"
+        ) from error

@@ -1,0 +1,210 @@
+"""The operations on sessions."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final, cast
+
+import trio
+
+from sandtop.core.daemon.connection import ClientGone
+from sandtop.core.daemon.following import Follower
+from sandtop.core.daemon.logs import send_logs
+from sandtop.core.daemon.starting import SESSION_ID, start_message
+from sandtop.core.daemon.steering import resize, send_signal
+from sandtop.core.daemon.views import session_view
+from sandtop.core.errors import InvalidRequest, NotFound, SpawnError, WrongState
+from sandtop.core.fleet import environment
+from sandtop.core.sessions import STDERR, STDOUT, spawn_message
+from sandtop.core.store import SessionRow
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sandtop.core.daemon.connection import Connection
+    from sandtop.core.fleet import Fleet, Sandbox
+    from sandtop.core.sessions import Session
+
+_LINK_PATIENCE: Final = 10.0
+"""Seconds that a new session waits for a link that is just being made again."""
+_START_PATIENCE: Final = 60.0
+_SIGKILL: Final = 9
+Result = dict[str, object]
+
+
+async def execute(fleet: Fleet, connection: Connection, request: Mapping[str, object]) -> Result | None:
+    """``session.exec``: start a session, unless its id says that it was, and follow it."""
+    key = request.get("id")
+    if not isinstance(key, str) or not SESSION_ID.match(key):
+        raise InvalidRequest("a session's id is 16 hexadecimal digits, made by the client")
+    sandbox = fleet.history(request.get("sandbox"))
+    session = _known(fleet, sandbox, key)
+    if session is None:
+        session = await _start(sandbox, key, request)
+    if request.get("detach") is True:
+        return await _detached(sandbox, session)
+    follower = Follower(connection, sandbox, session, _offsets(request), input_=_takes_input(session))
+    try:
+        await follower.run()
+    except ClientGone:
+        if request.get("on_hangup") == "kill" and not session.ended:
+            await send_signal(sandbox, session, {"signal": _SIGKILL, "scope": "all"})
+        raise
+    return None
+
+
+def _known(fleet: Fleet, sandbox: Sandbox, key: str) -> Session | None:
+    for other in fleet.with_history():
+        for session in other.sessions.all():
+            if session.row.id == key:
+                if other is not sandbox:
+                    raise InvalidRequest(f"the session {key} belongs to {other.name}", sandbox=sandbox.name)
+                return session
+    return None
+
+
+async def _start(sandbox: Sandbox, key: str, request: Mapping[str, object]) -> Session:
+    machine = sandbox.running_machine("exec in")
+    start = start_message(sandbox, request)
+    labels = environment(request, "labels")
+    await machine.link.wait_up(_LINK_PATIENCE)
+    row = SessionRow(
+        id=key,
+        uuid=sandbox.row.uuid,
+        number=sandbox.sessions.next_number(),
+        start=start,
+        state="starting",
+        created_at=time.time(),
+        labels=labels,
+    )
+    return sandbox.sessions.start(row)
+
+
+def _takes_input(session: Session) -> bool:
+    return session.row.tty or session.row.start.get("stdin") is True
+
+
+def _offsets(request: Mapping[str, object]) -> dict[int, int]:
+    offsets: dict[int, int] = {}
+    for stream, name in ((STDOUT, "stdout"), (STDERR, "stderr")):
+        value = request.get(name, 0)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise InvalidRequest(f"{name} must be an offset, not {value!r:.40}")
+        offsets[stream] = value
+    return offsets
+
+
+async def _detached(sandbox: Sandbox, session: Session) -> Result:
+    """The session as soon as it runs. Raises `SpawnError` when it could not."""
+    with trio.move_on_after(_START_PATIENCE):
+        while session.row.pid is None and not session.ended:
+            await session.wait_for_news()
+    record = session.record
+    if record is not None and record.reason == "spawn":
+        cwd = session.row.start.get("cwd")
+        raise SpawnError(
+            spawn_message(record, session.row.argv, cast("str | None", cwd)),
+            stage=record.stage or "exec",
+            errno=record.errno or 0,
+            sandbox=sandbox.name,
+        )
+    return {"session": session_view(sandbox, session)}
+
+
+async def follow(fleet: Fleet, connection: Connection, request: Mapping[str, object]) -> Result | None:
+    """``session.follow``."""
+    sandbox, session = find_session(fleet, request)
+    wants_input = request.get("input") is True
+    if wants_input and session.input_holder is not None:
+        raise WrongState(
+            f"the input of session {session.row.id} is held by {session.input_holder.label}",
+            sandbox=sandbox.name,
+        )
+    await Follower(connection, sandbox, session, _offsets(request), input_=wants_input).run()
+    return None
+
+
+async def logs(fleet: Fleet, connection: Connection, request: Mapping[str, object]) -> Result | None:
+    """``session.logs``."""
+    sandbox, session = find_session(fleet, request)
+    await send_logs(connection, session, request)
+    return {"session": session_view(sandbox, session)}
+
+
+def find_session(fleet: Fleet, request: Mapping[str, object]) -> tuple[Sandbox, Session]:
+    """The session that ``request`` names; without a name the sandbox's latest. Raises `NotFound`, `InvalidRequest`."""
+    reference = request.get("session")
+    if reference is not None and not isinstance(reference, str):
+        raise InvalidRequest("a session is named by its id")
+    if request.get("sandbox") is None:
+        return _anywhere(fleet, reference or "")
+    sandbox = fleet.history(request.get("sandbox"))
+    if reference is not None:
+        return sandbox, _of_this_sandbox(fleet, sandbox, reference)
+    sessions = sandbox.sessions.all()
+    if not sessions:
+        raise NotFound(
+            f"nothing has run in {sandbox.name} yet",
+            sandbox=sandbox.name,
+            hint=f"sandtop exec {sandbox.name} -- COMMAND",
+        )
+    return sandbox, sessions[-1]
+
+
+def _of_this_sandbox(fleet: Fleet, sandbox: Sandbox, reference: str) -> Session:
+    try:
+        return sandbox.sessions.get(reference)
+    except NotFound:
+        for other in fleet.with_history():
+            for session in other.sessions.all():
+                if session.row.id == reference:
+                    raise NotFound(
+                        f"the session {reference} is not of {sandbox.name} but of {other.name}",
+                        sandbox=sandbox.name,
+                        hint=f"sandtop sessions {other.name} lists it",
+                    ) from None
+        raise
+
+
+def _anywhere(fleet: Fleet, reference: str) -> tuple[Sandbox, Session]:
+    for sandbox in fleet.with_history():
+        try:
+            return sandbox, sandbox.sessions.get(reference)
+        except NotFound:
+            continue
+    raise NotFound(f"no session {reference}", hint="sandtop sessions lists them")
+
+
+def list_sessions(fleet: Fleet, request: Mapping[str, object]) -> Result:
+    """``session.list``."""
+    reference = request.get("sandbox")
+    sandboxes = fleet.with_history() if reference is None else [fleet.history(reference)]
+    found = [session_view(sandbox, session) for sandbox in sandboxes for session in sandbox.sessions.all()]
+    return {"sessions": found}
+
+
+async def signal_session(fleet: Fleet, request: Mapping[str, object]) -> Result:
+    """``session.signal``."""
+    sandbox, session = find_session(fleet, request)
+    await send_signal(sandbox, session, request)
+    return {}
+
+
+async def resize_session(fleet: Fleet, request: Mapping[str, object]) -> Result:
+    """``session.resize``."""
+    sandbox, session = find_session(fleet, request)
+    await resize(sandbox, session, request)
+    return {}
+
+
+def remove_session(fleet: Fleet, request: Mapping[str, object]) -> Result:
+    """``session.rm``: forget an ended session and its log."""
+    sandbox, session = find_session(fleet, request)
+    if not session.ended:
+        raise WrongState(
+            f"session {session.row.id} has not ended",
+            sandbox=sandbox.name,
+            hint=f"end it first: sandtop signal {sandbox.name} {session.row.id}",
+        )
+    sandbox.sessions.remove(session)
+    return {}

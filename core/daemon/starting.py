@@ -1,0 +1,101 @@
+"""What a ``session.exec`` asks for, checked, as the message that starts it."""
+
+from __future__ import annotations
+
+import re
+import resource
+from typing import TYPE_CHECKING, Final, cast
+
+from sandtop.core.daemon.steering import window_size
+from sandtop.core.errors import InvalidRequest
+from sandtop.core.fleet import environment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sandtop.core.fleet import Sandbox
+
+SESSION_ID: Final = re.compile(r"[0-9a-f]{16}\Z")
+RLIMITS: Final = frozenset(
+    name[len("RLIMIT_") :].lower() for name in dir(resource) if name.startswith("RLIMIT_")
+)
+_MAX_ARGUMENTS: Final = 4096
+_MAX_TIMEOUT: Final = 10 * 365 * 86400
+
+
+def start_message(sandbox: Sandbox, request: Mapping[str, object]) -> dict[str, object]:
+    """The fields of the agent's ``start``. Raises `InvalidRequest` naming the sandbox and the field."""
+    try:
+        builtin = request.get("builtin")
+        if builtin is not None and not isinstance(builtin, dict):
+            raise InvalidRequest("builtin must be an object")
+        tty = request.get("tty")
+        return {
+            "argv": [] if builtin is not None else _argv(sandbox, request),
+            "env": environment(request, "env"),
+            "cwd": _optional_text(request, "cwd"),
+            "user": _optional_text(request, "user"),
+            "timeout_ms": _timeout(request.get("timeout")),
+            "rlimits": _rlimits(request.get("rlimits")),
+            "tty": window_size(cast("Mapping[str, object]", tty)) if isinstance(tty, dict) else None,
+            "stdin": request.get("stdin") is True,
+            "builtin": builtin,
+        }
+    except InvalidRequest as error:
+        error.sandbox = sandbox.name
+        raise
+
+
+def _argv(sandbox: Sandbox, request: Mapping[str, object]) -> list[str]:
+    script, argv = request.get("script"), request.get("argv")
+    if script is not None:
+        if not isinstance(script, str) or "\0" in script:
+            raise InvalidRequest("the script must be text without NUL")
+        return [sandbox.row.config.shell, "-c", script]
+    if not isinstance(argv, list) or not argv:
+        raise InvalidRequest("there is no command to run", hint="give it after --")
+    words = cast("list[object]", argv)
+    if len(words) > _MAX_ARGUMENTS or any(not isinstance(word, str) or "\0" in word for word in words):
+        raise InvalidRequest(f"a command is at most {_MAX_ARGUMENTS} texts without NUL")
+    if not words[0]:
+        raise InvalidRequest("the command is empty", hint="give a program's name after --")
+    return cast("list[str]", argv)
+
+
+def _optional_text(request: Mapping[str, object], field: str) -> str | None:
+    value = request.get(field)
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value or "\0" in value or len(value) > 4096:
+        raise InvalidRequest(f"{field} must be a text, not {value!r:.60}")
+    return value
+
+
+def _timeout(value: object) -> int | None:
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= _MAX_TIMEOUT:
+        raise InvalidRequest(f"a timeout is a number of seconds above 0, not {value!r:.40}")
+    return max(1, round(value * 1000))
+
+
+def _rlimits(value: object) -> dict[str, list[int]]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise InvalidRequest("rlimits must be names with limits")
+    checked: dict[str, list[int]] = {}
+    for name, limits in cast("dict[object, object]", value).items():
+        if not isinstance(name, str) or name not in RLIMITS:
+            raise InvalidRequest(
+                f"there is no resource limit {name!r:.40}", hint=f"known: {', '.join(sorted(RLIMITS))}"
+            )
+        pair = cast("list[object]", limits) if isinstance(limits, list) else []
+        numbers = [number for number in pair if isinstance(number, int) and -1 <= number < 1 << 63]
+        if len(numbers) != 2 or len(pair) != 2:
+            raise InvalidRequest(f"the limit {name} must be SOFT or SOFT:HARD, not {limits!r:.40}")
+        soft, hard = numbers
+        if hard != -1 and (soft == -1 or soft > hard):
+            raise InvalidRequest(f"the limit {name} is {soft}, above its hard limit {hard}")
+        checked[name] = numbers
+    return checked

@@ -1,0 +1,70 @@
+"""Signals and window sizes: checked, and passed to the agent."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Final, cast
+
+from sandtop.core.errors import InvalidRequest, WrongState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sandtop.core.fleet import Sandbox
+    from sandtop.core.sessions import Session
+
+_DEADLINE: Final = 10.0
+_SCOPES: Final = ("leader", "group", "all")
+_MAX_SIZE: Final = 10_000
+
+
+async def send_signal(sandbox: Sandbox, session: Session, request: Mapping[str, object]) -> None:
+    """Send ``request``'s signal. Raises `InvalidRequest`, `WrongState` for one that has ended, `ChannelError`."""
+    number, scope = request.get("signal"), request.get("scope", "group")
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 < number < signal.NSIG:
+        raise InvalidRequest(f"there is no signal {number!r:.20}", sandbox=sandbox.name)
+    if scope not in _SCOPES:
+        raise InvalidRequest(
+            f"a signal goes to {', '.join(_SCOPES)}, not to {scope!r:.20}", sandbox=sandbox.name
+        )
+    await _ask(sandbox, session, {"type": "signal", "signal": number, "scope": scope}, "signal")
+
+
+async def resize(sandbox: Sandbox, session: Session, request: Mapping[str, object]) -> None:
+    """Set the window size of a session's terminal. Raises as `send_signal`."""
+    size = window_size(request)
+    if not session.row.tty:
+        raise InvalidRequest(f"session {session.row.id} has no terminal", sandbox=sandbox.name)
+    await _ask(sandbox, session, {"type": "resize", **size}, "resize")
+
+
+def window_size(value: Mapping[str, object]) -> dict[str, object]:
+    """``rows`` and ``columns`` of ``value``, checked. Raises `InvalidRequest`."""
+    size: dict[str, object] = {}
+    for name in ("rows", "columns"):
+        number = value.get(name)
+        if not isinstance(number, int) or isinstance(number, bool) or not 0 < number <= _MAX_SIZE:
+            raise InvalidRequest(f"{name} must be 1 to {_MAX_SIZE}, not {number!r:.20}")
+        size[name] = number
+    return size
+
+
+async def _ask(sandbox: Sandbox, session: Session, message: dict[str, object], doing: str) -> None:
+    ended = WrongState(
+        f"cannot {doing} session {session.row.id}: it has ended",
+        sandbox=sandbox.name,
+        hint=f"sandtop sessions {sandbox.name} shows how",
+    )
+    if session.ended:
+        raise ended
+    machine = sandbox.running_machine(doing)
+    answer = await machine.link.request({**message, "id": session.row.id}, _DEADLINE)
+    error = answer.get("error")
+    if not isinstance(error, dict):
+        return
+    said = cast("Mapping[str, object]", error)
+    if said.get("code") in ("ended", "no-such-session"):
+        raise ended
+    raise InvalidRequest(
+        f"cannot {doing} session {session.row.id}: {str(said.get('message'))[:200]}", sandbox=sandbox.name
+    )

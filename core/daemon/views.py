@@ -1,0 +1,65 @@
+"""What clients are shown of a sandbox and a session, as ``docs/protocol.md`` has it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sandtop.core.fleet import State
+
+if TYPE_CHECKING:
+    from sandtop.core.fleet import Sandbox
+    from sandtop.core.sessions import Session
+
+
+def sandbox_view(sandbox: Sandbox) -> dict[str, object]:
+    """The sandbox object of the protocol."""
+    row, config = sandbox.row, sandbox.row.config
+    running = sandbox.state in (State.RUNNING, State.PAUSED, State.STARTING, State.STOPPING)
+    ownership = row.ownership if running else None
+    return {
+        "name": row.name,
+        "uuid": row.uuid,
+        "state": row.state,
+        "image": config.image,
+        "cpus": config.cpus,
+        "memory": config.memory,
+        "disk": config.disk,
+        "network": config.network,
+        "accelerator": ownership.accelerator if ownership else None,
+        "pid": ownership.pid if ownership else None,
+        "reason": row.reason,
+        "created_at": row.created_at,
+        "started_at": row.started_at if running else None,
+        "labels": dict(config.labels),
+        "env": dict(config.env),
+        "workdir": config.workdir,
+        "shell": config.shell,
+        "user": config.user,
+        "sessions": sandbox.sessions.running,
+        "attention": sandbox.attention,
+    }
+
+
+def session_view(sandbox: Sandbox, session: Session) -> dict[str, object]:
+    """The session object of the protocol."""
+    row, record = session.row, session.record
+    return {
+        "id": row.id,
+        "sandbox": sandbox.name,
+        "argv": row.argv,
+        "tty": row.tty,
+        "state": row.state,
+        "exit_code": record.exit_status if record else None,
+        "signal": record.signal if record else None,
+        "reason": record.reason if record else None,
+        "started_at": row.started_at if row.started_at is not None else row.created_at,
+        "ended_at": row.ended_at,
+        "labels": dict(row.labels),
+        "pid": row.pid,
+        "stdout_bytes": record.stdout if record else session.log.end(1),
+        "stderr_bytes": record.stderr if record else session.log.end(2),
+        "stdin_bytes": session.stdin_accepted,
+        "attached": session.attached,
+        "input_holder": session.input_holder.label if session.input_holder else None,
+        "record": record.to_json() if record else None,
+    }

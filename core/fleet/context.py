@@ -1,0 +1,104 @@
+"""What every sandbox needs of the core around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import trio
+
+from sandtop.core.errors import NotFound
+from sandtop.core.guest import KERNEL_ARGS, GuestStore
+from sandtop.core.machine import (
+    Accelerator,
+    Choice,
+    MachineSpec,
+    Network,
+    Qemu,
+    check_memory,
+    choose,
+    find_qemu,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from sandtop.core.paths import Paths
+    from sandtop.core.settings import Settings
+    from sandtop.core.store import Database, SandboxRow
+
+MIB = 1 << 20
+
+
+@dataclass(slots=True)
+class Context:
+    """Shared by all sandboxes of a core. ``nursery`` owns what accompanies their machines."""
+
+    paths: Paths
+    database: Database
+    settings: Settings
+    nursery: trio.Nursery
+    guest: GuestStore
+    choice: Choice | None = None
+
+    async def accelerator(self, qemu: Qemu, kernel: Path) -> Accelerator:
+        """What runs guests on this host; probed once in the core's life, remembered for the host's boot."""
+        if self.choice is None:
+            self.choice = await choose(qemu, kernel, self.paths.cache)
+        return self.choice.accelerator
+
+    async def resolve_image(self, name: str, progress: Callable[[str], None]) -> str:
+        """The digest of the image called ``name``; the first use of ``base`` builds it. Raises `NotFound`."""
+        return await trio.to_thread.run_sync(partial(self._resolve, name, _from_thread(progress)))
+
+    def _resolve(self, name: str, progress: Callable[[str], None]) -> str:
+        try:
+            return self.guest.image(name).digest
+        except NotFound:
+            if name != "base":
+                raise
+        self.guest.prepare(progress)
+        return self.guest.image(name).digest
+
+    async def spec(self, row: SandboxRow, overlay: Path, progress: Callable[[str], None]) -> MachineSpec:
+        """The machine for ``row``, with everything that it boots from built and its overlay disk made.
+
+        Raises `MissingDependency`, `InvalidRequest`, `ImageError`, `StorageError`.
+        """
+        qemu = find_qemu()
+        check_memory(row.config.memory, row.name)
+        tell = _from_thread(progress)
+        kernel = await trio.to_thread.run_sync(partial(self.guest.kernel, tell))
+        accelerator = await self.accelerator(qemu, kernel.image)
+        return await trio.to_thread.run_sync(partial(self.files, row, overlay, accelerator, tell))
+
+    def files(
+        self, row: SandboxRow, overlay: Path, accelerator: Accelerator, progress: Callable[[str], None]
+    ) -> MachineSpec:
+        """As `spec`, blocking, for an accelerator that is known."""
+        kernel, runtime = self.guest.kernel(progress), self.guest.runtime(progress)
+        image = self.guest.image_path(row.image_digest)
+        if not overlay.exists():
+            overlay.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.guest.create_overlay(overlay, row.config.disk * MIB, progress)
+        words = KERNEL_ARGS if row.config.network == "none" else (*KERNEL_ARGS, "sandtop.network=user")
+        return MachineSpec(
+            uuid=row.uuid,
+            name=row.name,
+            kernel=kernel.image,
+            initramfs=runtime.initrd,
+            arguments=" ".join(words),
+            image=image,
+            overlay=overlay,
+            memory_mib=row.config.memory,
+            cpus=row.config.cpus,
+            network=Network(row.config.network),
+            accelerator=accelerator,
+        )
+
+
+def _from_thread(progress: Callable[[str], None]) -> Callable[[str], None]:
+    """``progress``, to be called in a worker thread."""
+    return lambda line: trio.from_thread.run_sync(progress, line)

@@ -1,0 +1,220 @@
+"""All sandboxes of this core."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+import uuid as uuids
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from sandtop.core.errors import (
+    AlreadyExists,
+    InvalidRequest,
+    MachineError,
+    NotFound,
+    SandtopError,
+    WrongState,
+)
+from sandtop.core.fleet.sandbox import Sandbox
+from sandtop.core.fleet.state import ALIVE, State
+from sandtop.core.machine import Accelerator
+from sandtop.core.store import SandboxConfig, SandboxRow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sandtop.core.fleet.context import Context
+
+log = logging.getLogger(__name__)
+_RETIRE_EVERY: Final = 5.0
+_ADOPT_PATIENCE: Final = 3.0
+_HOLD_GRACE: Final = 20.0
+"""Seconds that a sandbox of ``run`` is kept while no client holds it: its client reconnects after the core died."""
+
+
+class Fleet:
+    """The sandboxes by uuid. ``adopt_all`` comes first; ``maintain`` runs beside everything."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._sandboxes: dict[str, Sandbox] = {}
+        self._unheld: dict[str, float] = {}
+        for row in context.database.sandboxes():
+            self._sandboxes[row.uuid] = Sandbox(row, context)
+        for session in context.database.sessions():
+            self._sandboxes[session.uuid].sessions.load(session)
+
+    def all(self) -> list[Sandbox]:
+        """Every sandbox that was not removed, oldest first."""
+        return [sandbox for sandbox in self._sandboxes.values() if sandbox.row.removed_at is None]
+
+    def get(self, reference: object) -> Sandbox:
+        """The sandbox with this name or uuid. Raises `NotFound`."""
+        if not isinstance(reference, str) or not reference:
+            raise InvalidRequest("which sandbox? Its name is missing", hint="sandtop ls lists them")
+        for sandbox in self.all():
+            if reference in (sandbox.name, sandbox.row.uuid):
+                return sandbox
+        raise NotFound(
+            f"no sandbox named {reference[:80]}", sandbox=reference[:80], hint="sandtop ls lists them"
+        )
+
+    def history(self, reference: object) -> Sandbox:
+        """As `get`, and failing that the removed sandbox of that name, the latest, whose history was kept."""
+        try:
+            return self.get(reference)
+        except NotFound:
+            for sandbox in reversed(self._sandboxes.values()):
+                if reference in (sandbox.name, sandbox.row.uuid):
+                    return sandbox
+            raise
+
+    def with_history(self) -> list[Sandbox]:
+        """Every sandbox, the removed ones of which the history was kept among them."""
+        return list(self._sandboxes.values())
+
+    async def create(
+        self, name: str, config: SandboxConfig, request_id: str, progress: Callable[[str], None]
+    ) -> Sandbox:
+        """Make a sandbox and start it. A repeat of an earlier request goes on where that one was cut off."""
+        sandbox = self._of_request(name, request_id)
+        if sandbox is None:
+            self._check_free(name)
+            digest = await self._context.resolve_image(config.image, progress)
+            self._check_free(name)
+            row = SandboxRow(
+                uuid=str(uuids.uuid4()), name=name, config=config, state=State.CREATING.value, reason="",
+                created_at=time.time(), request_id=request_id, image_digest=digest,
+            )  # fmt: skip
+            self._context.database.add_sandbox(row)
+            sandbox = self._sandboxes[row.uuid] = Sandbox(row, self._context)
+        elif sandbox.state in (State.RUNNING, State.PAUSED):
+            return sandbox
+        try:
+            await sandbox.start(progress, created=sandbox.state is State.CREATING)
+        except SandtopError:
+            # a sandbox that never ran holds nothing that anybody could want back
+            await self.remove(sandbox, force=True, keep_history=False)
+            raise
+        return sandbox
+
+    def _of_request(self, name: str, request_id: str) -> Sandbox | None:
+        for sandbox in self.all():
+            if request_id and sandbox.row.request_id == request_id and sandbox.name == name:
+                return sandbox
+        return None
+
+    def _check_free(self, name: str) -> None:
+        if any(sandbox.name == name for sandbox in self.all()):
+            raise AlreadyExists(
+                f"there is a sandbox named {name} already",
+                sandbox=name,
+                hint=f"choose another name, or remove it: sandtop rm {name}",
+            )
+
+    async def remove(self, sandbox: Sandbox, *, force: bool, keep_history: bool) -> None:
+        """Remove a sandbox; see `Sandbox.remove`."""
+        await sandbox.remove(force=force, keep_history=keep_history)
+        if not keep_history:
+            self._sandboxes.pop(sandbox.row.uuid, None)
+
+    def images_in_use(self) -> dict[str, str]:
+        """Digest to the name of a sandbox that was made of it."""
+        return {sandbox.row.image_digest: sandbox.name for sandbox in self.all()}
+
+    # after the core's start
+
+    async def adopt_all(self) -> None:
+        """Find every machine again that an earlier core ran, and end those that nobody owns.
+
+        Returns when that is done, or after `_ADOPT_PATIENCE`: one machine that hangs must not keep the others waiting.
+        """
+        await trio.to_thread.run_sync(self._end_orphans)
+        adopted = trio.Event()
+        self._context.nursery.start_soon(self._adopt_each, adopted)
+        with trio.move_on_after(_ADOPT_PATIENCE):
+            await adopted.wait()
+
+    async def _adopt_each(self, adopted: trio.Event) -> None:
+        async with trio.open_nursery() as nursery:
+            for sandbox in self.all():
+                if sandbox.state in ALIVE or sandbox.state is State.CREATING:
+                    nursery.start_soon(self._adopt, sandbox)
+        adopted.set()
+
+    async def _adopt(self, sandbox: Sandbox) -> None:
+        ownership = sandbox.row.ownership
+        if ownership is None:
+            sandbox.lose(State.FAILED, "the core died while it was starting")
+            return
+        try:
+            spec = await trio.to_thread.run_sync(
+                self._context.files,
+                sandbox.row,
+                sandbox.overlay,
+                Accelerator(ownership.accelerator),
+                log.info,
+            )
+            await sandbox.adopt(spec)
+        except SandtopError as error:
+            log.warning("%s: not adopted: %s", sandbox.name, error)
+            rebooted = ownership.boot_id != _boot_id()
+            if sandbox.state in ALIVE:
+                if rebooted:
+                    sandbox.lose(State.STOPPED, "host reboot")
+                elif sandbox.state is State.STOPPING:
+                    sandbox.lose(State.STOPPED, "stopped")
+                else:
+                    sandbox.lose(State.LOST, f"its machine was gone when the core came back: {error.message}")
+
+    def _end_orphans(self) -> None:
+        """Kill machines of this core's sandboxes that no sandbox owns: launched just before the core died."""
+        owned = {
+            sandbox.row.ownership.pid
+            for sandbox in self.all()
+            if sandbox.row.ownership and sandbox.state in ALIVE
+        }
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit() or int(entry.name) in owned:
+                continue
+            with suppress(OSError):
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+                if b"-uuid" in words and words[words.index(b"-uuid") + 1].decode() in self._sandboxes:
+                    log.warning("killing an orphaned machine, pid %s", entry.name)
+                    os.kill(int(entry.name), signal.SIGKILL)
+
+    # beside everything
+
+    def hold(self, sandbox: Sandbox) -> None:
+        """A client holds a sandbox that should not outlive it."""
+        sandbox.holders += 1
+
+    async def let_go(self, sandbox: Sandbox) -> None:
+        """The client is gone: with the last one, a sandbox made by ``run`` goes too."""
+        sandbox.holders -= 1
+        if sandbox.holders == 0 and sandbox.row.config.ephemeral and sandbox.row.uuid in self._sandboxes:
+            with suppress(WrongState, MachineError):
+                await self.remove(sandbox, force=True, keep_history=False)
+
+    async def maintain(self) -> None:
+        """Keep retention, and remove what ``run`` left when its client and an earlier core died together."""
+        while True:
+            await trio.sleep(_RETIRE_EVERY)
+            now = trio.current_time()
+            for sandbox in self.with_history():
+                sandbox.sessions.retire()
+                if not sandbox.row.config.ephemeral or sandbox.holders:
+                    self._unheld.pop(sandbox.row.uuid, None)
+                elif now - self._unheld.setdefault(sandbox.row.uuid, now) > _HOLD_GRACE:
+                    sandbox.holders += 1
+                    await self.let_go(sandbox)
+
+
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -1,0 +1,141 @@
+"""One running machine as the core holds it: QEMU with its link and the tasks around both, until it is gone."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from base64 import b64encode
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, cast
+
+import trio
+
+from sandtop.core.channel import AgentLink, VirtioSerial
+from sandtop.core.errors import ChannelError, MachineError
+from sandtop.core.sessions.session import PIPE_WINDOW, TTY_WINDOW
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from sandtop.core.machine import Death, Machine, MachineSpec
+    from sandtop.core.sessions.hub import SandboxSessions
+    from sandtop.core.store import SandboxRow
+
+_CONFIGURE_DEADLINE: Final = 20.0
+_SHUTDOWN_MARGIN: Final = 15.0
+"""Seconds beyond the grace for an agent to end what runs, unmount and switch off, also on a busy host."""
+_CONSOLE_LINES: Final = 6
+
+
+class RunningMachine:
+    """A machine with its link. ``run`` owns the tasks; everything else may be called beside it."""
+
+    def __init__(
+        self, row: SandboxRow, spec: MachineSpec, qemu: Machine, token: str, sessions: SandboxSessions
+    ) -> None:
+        self._row = row
+        self._sessions = sessions
+        self.spec = spec
+        self.qemu = qemu
+        self.link = AgentLink(VirtioSerial(qemu.agent_socket), token, sessions)
+        self.death: Death | None = None
+        self._dead = trio.Event()
+        self.settled = trio.Event()
+
+    async def run(self, boot_seconds: float) -> None:
+        """Keep the machine company until it dies. Returns then, with ``death`` set."""
+        self._sessions.attach_link(self.link)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.link.run, boot_seconds)
+            nursery.start_soon(self._sessions.keep_storing)
+            self.death = await self.qemu.wait()
+            nursery.cancel_scope.cancel()
+        self._dead.set()
+
+    async def boot(self, boot_seconds: float, timings: dict[str, float]) -> None:
+        """Wait until the agent of a machine that was just started is ready.
+
+        ``timings`` gets the time (trio's clock) at which each step was done. Raises `MachineError` with the console's
+        last lines as soon as the machine dies, or after ``boot_seconds``.
+        """
+        await self._or_death(lambda: self.link.wait_up(boot_seconds))
+        timings["agent"] = trio.current_time()
+        await self._or_death(self.configure)
+        timings["configured"] = trio.current_time()
+
+    async def configure(self) -> None:
+        """Give the agent its identity and defaults. Raises `MachineError` when it refuses."""
+        config = self._row.config
+        answer = await self.link.request(
+            {
+                "type": "configure",
+                "hostname": self._row.name,
+                "machine_id": self._row.uuid.replace("-", ""),
+                "env": dict(config.env),
+                "workdir": config.workdir,
+                "shell": config.shell,
+                "user": config.user,
+                "entropy": b64encode(os.urandom(64)).decode(),
+                "clock_ns": time.time_ns(),
+                "window": PIPE_WINDOW,
+                "tty_window": TTY_WINDOW,
+            },
+            _CONFIGURE_DEADLINE,
+        )
+        error = answer.get("error")
+        if error is not None:
+            said = cast("Mapping[str, object]", error).get("message") if isinstance(error, dict) else error
+            raise MachineError(f"the agent refused its configuration: {str(said)[:300]}")
+
+    async def _or_death(self, step: Callable[[], Awaitable[object]]) -> None:
+        """Await ``step``; raises `MachineError` as soon as the machine dies, or for what ``step`` raises."""
+        failure = "the machine died"
+        async with trio.open_nursery() as nursery:
+
+            async def watch() -> None:
+                await self._dead.wait()
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(watch)
+            try:
+                await step()
+            except (ChannelError, MachineError) as error:
+                failure = error.message
+            else:
+                failure = ""
+            nursery.cancel_scope.cancel()
+        if self._dead.is_set() and self.death is not None:
+            failure = self.death.reason
+        if failure:
+            lines = self.qemu.console_tail(_CONSOLE_LINES).splitlines()
+            console = (
+                f"; its console's last lines: {' | '.join(lines)}" if lines else "; its console is empty"
+            )
+            raise MachineError(
+                f"{self._row.name} could not start: {failure}{console}",
+                sandbox=self._row.name,
+                hint="sandtop doctor checks this host",
+            )
+
+    async def shut_down(self, grace: float) -> None:
+        """Have the agent end everything and switch off; quit QEMU if that takes too long."""
+        with trio.move_on_after(grace + _SHUTDOWN_MARGIN):
+            with suppress(ChannelError):  # it may have switched off before it could answer
+                await self.link.request(
+                    {"type": "shutdown", "grace_ms": int(grace * 1000)}, grace + _SHUTDOWN_MARGIN
+                )
+            await self.settled.wait()
+            return
+        await self.end()
+
+    async def end(self) -> None:
+        """End the machine at once, and return when nothing of it is left. Raises `MachineError` when it will not."""
+        with trio.CancelScope(shield=True):
+            await self.qemu.quit()
+            await self.settled.wait()
+
+
+def new_token() -> str:
+    """A fresh secret for a machine's handshake."""
+    return secrets.token_hex(16)

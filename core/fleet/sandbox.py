@@ -1,0 +1,274 @@
+"""One sandbox: its state, its machine while it has one, and what can be done with it."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from sandtop.core.errors import MachineError, SandtopError, WrongState
+from sandtop.core.fleet.machine import RunningMachine, new_token
+from sandtop.core.fleet.state import ALIVE, State, check_transition, require
+from sandtop.core.machine import Identity, adopt, find_qemu, remove_runtime, start
+from sandtop.core.sessions.hub import SandboxSessions
+from sandtop.core.store import Ownership, SandboxRow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
+
+    from sandtop.core.fleet.context import Context
+    from sandtop.core.machine import Machine, MachineSpec
+
+_STARTABLE: Final = frozenset({State.STOPPED, State.FAILED, State.LOST})
+_REMOVABLE: Final = _STARTABLE
+
+
+class Sandbox:
+    """A sandbox of this core. Life-cycle steps exclude each other; everything else goes on beside them."""
+
+    def __init__(self, row: SandboxRow, context: Context) -> None:
+        self.row = row
+        self._context = context
+        self._lifecycle = trio.Lock()
+        self.machine: RunningMachine | None = None
+        self.timings: dict[str, float] = {}
+        self.holders = 0
+        self.sessions = SandboxSessions(
+            row.uuid, row.name, context.database, context.paths.logs / row.uuid, context.settings
+        )
+
+    @property
+    def name(self) -> str:
+        return self.row.name
+
+    @property
+    def state(self) -> State:
+        return State(self.row.state)
+
+    @property
+    def folder(self) -> Path:
+        """What belongs to this sandbox on disk, less its logs."""
+        return self._context.paths.sandboxes / self.row.uuid
+
+    @property
+    def overlay(self) -> Path:
+        return self.folder / "overlay.img"
+
+    @property
+    def console(self) -> Path:
+        return self.folder / "console.log"
+
+    @property
+    def runtime(self) -> Path:
+        return self._context.paths.machine_runtime(self.row.uuid)
+
+    @property
+    def attention(self) -> str | None:
+        """Why somebody should look at this sandbox, in a few words; None when nobody need."""
+        if self.sessions.stalled:
+            return "the disk of its logs is full: output waits"
+        if self.state in (State.FAILED, State.LOST):
+            return self.row.reason
+        if self.state is State.RUNNING and self.machine is not None and not self.machine.link.connected:
+            return "its agent does not answer"
+        return None
+
+    def _to(self, state: State, reason: str = "", **changes: object) -> None:
+        check_transition(self.state, state)
+        row = dataclasses.replace(self.row, state=state.value, reason=reason, **changes)  # type: ignore[arg-type]
+        self.row = row
+        self._context.database.update_sandbox(row)
+
+    # starting
+
+    async def start(self, progress: Callable[[str], None], *, created: bool = False) -> None:
+        """Boot the machine and return when its agent is ready. Raises what went wrong, with state `FAILED` left."""
+        async with self._lifecycle:
+            if not created:
+                require(self.name, self.state, _STARTABLE, "start")
+            self._to(State.STARTING)
+            try:
+                await self._start(progress)
+            except SandtopError as error:
+                if self.state is State.STARTING:
+                    self._to(State.FAILED, error.message, ownership=None)
+                error.sandbox = error.sandbox or self.name
+                raise
+            except BaseException:
+                with trio.CancelScope(shield=True):
+                    await self._abandon("interrupted while starting")
+                raise
+
+    async def _start(self, progress: Callable[[str], None]) -> None:
+        begun = trio.current_time()
+        self.timings = {}
+        times: dict[str, float] = {}
+        spec = await self._context.spec(self.row, self.overlay, progress)
+        times["prepared"] = trio.current_time()
+        token = new_token()
+        qemu = find_qemu().path
+        opener = start(spec, runtime=self.runtime, console_log=self.console, qemu=qemu)
+        machine = await self._accompany(spec, opener, token)
+        times["qemu"] = trio.current_time()
+        try:
+            await machine.boot(self._context.settings.boot_seconds, times)
+        except SandtopError as error:
+            self._to(State.FAILED, error.message, ownership=None)
+            await machine.end()
+            raise
+        self.timings = {name: round(at - begun, 3) for name, at in times.items()}
+        self._to(State.RUNNING, started_at=time.time())
+
+    async def _accompany(
+        self, spec: MachineSpec, opener: AbstractAsyncContextManager[Machine], token: str
+    ) -> RunningMachine:
+        """Open the machine in a task of its own, which stays until the machine is dead."""
+        task = partial(self._live, spec, opener, token)
+        machine: RunningMachine = await self._context.nursery.start(task, name=f"machine of {self.name}")
+        return machine
+
+    async def _live(
+        self,
+        spec: MachineSpec,
+        opener: AbstractAsyncContextManager[Machine],
+        token: str,
+        task_status: trio.TaskStatus[RunningMachine],
+    ) -> None:
+        async with opener as qemu:
+            machine = RunningMachine(self.row, spec, qemu, token, self.sessions)
+            identity = qemu.process.identity
+            ownership = Ownership(
+                identity.pid, identity.start_time, identity.boot_id, token, spec.accelerator.value
+            )
+            self.row = dataclasses.replace(self.row, ownership=ownership)
+            self._context.database.update_sandbox(self.row)
+            self.machine = machine
+            task_status.started(machine)
+            await machine.run(self._context.settings.boot_seconds)
+        await self._settle(machine)
+
+    async def _settle(self, machine: RunningMachine) -> None:
+        """The machine is dead: put the sandbox in order."""
+        death = machine.death
+        reason = death.reason if death else "the machine died"
+        said = machine.qemu.console_tail(1)
+        self.machine = None
+        self.sessions.attach_link(None)
+        self.sessions.machine_gone(reason)
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(remove_runtime, self.runtime)
+        if self.state is State.STOPPING:
+            self._to(State.STOPPED, "stopped", ownership=None)
+        elif self.state in (State.RUNNING, State.PAUSED):
+            if death and death.status == 0:
+                self._to(State.STOPPED, "the machine switched itself off", ownership=None)
+            else:
+                self._to(State.FAILED, f"{reason}; console: {said}" if said else reason, ownership=None)
+        machine.settled.set()
+
+    async def _abandon(self, why: str) -> None:
+        if self.state is State.STARTING:
+            self._to(State.FAILED, why, ownership=None)
+        if self.machine is not None:
+            await self.machine.end()
+
+    # adopting
+
+    async def adopt(self, spec: MachineSpec) -> None:
+        """Take up the machine of an earlier core. Raises `MachineError` when it is gone or not this sandbox's."""
+        ownership = self.row.ownership
+        if ownership is None:
+            raise MachineError("it has no machine")
+        identity = Identity(self.row.uuid, ownership.pid, ownership.start_time, ownership.boot_id)
+        opener = adopt(identity, self.name, runtime=self.runtime, console_log=self.console)
+        machine = await self._accompany(spec, opener, ownership.token)
+        if self.state is State.STARTING:
+            # how far it had come is not known, and nobody waits for it: `start` makes a new one
+            self._to(State.FAILED, "the core died while it was starting", ownership=None)
+            await machine.end()
+            return
+        actual = State.PAUSED if await machine.qemu.status() == "paused" else State.RUNNING
+        if self.state is State.STOPPING:
+            await machine.end()
+        elif actual is not self.state:
+            self._to(actual)
+
+    def lose(self, state: State, reason: str) -> None:
+        """The machine of an earlier core is gone."""
+        self.sessions.machine_gone(reason)
+        self._to(state, reason, ownership=None)
+
+    # steering
+
+    def running_machine(self, doing: str) -> RunningMachine:
+        """The machine, when it runs. Raises `WrongState` at once when it does not, or is paused."""
+        require(self.name, self.state, frozenset({State.RUNNING}), doing)
+        if self.machine is None:
+            raise WrongState(
+                f"cannot {doing} {self.name}: its machine does not answer",
+                sandbox=self.name,
+                hint="try again",
+            )
+        return self.machine
+
+    async def pause(self) -> None:
+        """Stop the machine's processors; its memory stays."""
+        async with self._lifecycle:
+            await self.running_machine("pause").qemu.pause()
+            self._to(State.PAUSED)
+
+    async def resume(self) -> None:
+        """Let a paused machine go on."""
+        async with self._lifecycle:
+            require(self.name, self.state, frozenset({State.PAUSED}), "resume")
+            if self.machine is not None:
+                await self.machine.qemu.resume()
+                self._to(State.RUNNING)
+
+    async def stop(self, *, force: bool) -> None:
+        """End what runs in it and switch it off; with ``force``, at once."""
+        async with self._lifecycle:
+            require(self.name, self.state, frozenset({State.RUNNING, State.PAUSED, State.STOPPING}), "stop")
+            await self._stop(force=force)
+
+    async def _stop(self, *, force: bool) -> None:
+        machine = self.machine
+        if machine is None:
+            return
+        paused = self.state is State.PAUSED
+        if self.state is not State.STOPPING:
+            self._to(State.STOPPING)
+        if force:
+            await machine.end()
+            return
+        if paused:
+            await machine.qemu.resume()
+        await machine.shut_down(self._context.settings.stop_seconds)
+
+    async def restart(self, progress: Callable[[str], None], *, force: bool) -> None:
+        """Stop it, if it runs, and start it."""
+        if self.state in (State.RUNNING, State.PAUSED):
+            await self.stop(force=force)
+        await self.start(progress)
+
+    async def remove(self, *, force: bool, keep_history: bool) -> None:
+        """Delete the sandbox and all it wrote. Its sessions' logs and records stay with ``keep_history``."""
+        async with self._lifecycle:
+            if force and self.state in ALIVE:
+                await self._stop(force=True)
+            require(self.name, self.state, _REMOVABLE, "remove")
+            await trio.to_thread.run_sync(partial(shutil.rmtree, self.folder, ignore_errors=True))
+            await trio.to_thread.run_sync(remove_runtime, self.runtime)
+            if keep_history:
+                self.row = dataclasses.replace(self.row, removed_at=time.time(), reason="removed")
+                self._context.database.update_sandbox(self.row)
+                return
+            logs = self._context.paths.logs / self.row.uuid
+            await trio.to_thread.run_sync(partial(shutil.rmtree, logs, ignore_errors=True))
+            self._context.database.remove_sandbox(self.row.uuid)

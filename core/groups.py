@@ -1,0 +1,23 @@
+"""Exceptions out of nurseries, for callers who think in single ones."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+
+@contextmanager
+def unwrapped() -> Generator[None]:
+    """What is raised inside as a group of exceptions comes out as the first of them."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        raise _leaf(group) from None
+
+
+def _leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    inner = group.exceptions[0]
+    return _leaf(inner) if isinstance(inner, BaseExceptionGroup) else inner

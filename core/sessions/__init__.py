@@ -1,0 +1,13 @@
+"""Sessions: everything that runs in a sandbox, with its output on disk and its exit record."""
+
+from __future__ import annotations
+
+from sandtop.core.sessions.hub import SandboxSessions
+from sandtop.core.sessions.log import SessionLog
+from sandtop.core.sessions.records import ExitRecord, spawn_message
+from sandtop.core.sessions.session import STDERR, STDIN, STDOUT, InputHolder, Session
+
+__all__ = [
+    "STDERR", "STDIN", "STDOUT", "ExitRecord", "InputHolder", "SandboxSessions", "Session", "SessionLog",
+    "spawn_message",
+]  # fmt: skip

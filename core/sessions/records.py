@@ -1,0 +1,125 @@
+"""Exit records: how a session ended, as the agent or the core saw it, checked and bounded."""
+
+from __future__ import annotations
+
+import errno as errno_names
+import os
+import signal as signal_names
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
+
+from sandtop.agent.protocol import ProtocolError
+from sandtop.core.errors import (
+    EXIT_NOT_EXECUTABLE,
+    EXIT_NOT_FOUND,
+    EXIT_SANDTOP_FAILED,
+    EXIT_TIMEOUT,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+REASONS: Final = frozenset({"exited", "signaled", "timeout", "oom", "spawn", "vm-died"})
+_NOT_FOUND: Final = (errno_names.ENOENT, errno_names.ENOTDIR)
+_MAX_TEXT: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ExitRecord:
+    """How a session ended.
+
+    Attributes:
+        reason: ``exited``, ``signaled``, ``timeout``, ``oom``, ``spawn`` (the program never ran), ``vm-died``.
+        code: the exit code, of ``exited``.
+        signal: the number of the signal that ended it, where one did.
+        stage, errno, message: what failed, of ``spawn``; ``message`` says why also for ``vm-died``.
+        stdout, stderr: the streams' lengths in bytes.
+        duration_ms, cpu_us, memory_peak: milliseconds, microseconds, bytes; None where not known.
+        source: who says so, ``agent`` or ``core``.
+    """
+
+    reason: str
+    code: int | None = None
+    signal: int | None = None
+    stage: str | None = None
+    errno: int | None = None
+    message: str | None = None
+    stdout: int = 0
+    stderr: int = 0
+    duration_ms: int | None = None
+    cpu_us: int | None = None
+    memory_peak: int | None = None
+    source: str = "agent"
+
+    @property
+    def exit_status(self) -> int:
+        """The exit status that a command line gives for it (sysexits of env(1), timeout(1) and the shells)."""
+        if self.reason == "exited":
+            return self.code or 0
+        if self.reason == "timeout":
+            return EXIT_TIMEOUT
+        if self.reason in ("signaled", "oom"):
+            return 128 + (self.signal or signal_names.SIGKILL)
+        if self.reason == "spawn" and self.stage == "exec":
+            return EXIT_NOT_FOUND if self.errno in _NOT_FOUND else EXIT_NOT_EXECUTABLE
+        return EXIT_SANDTOP_FAILED
+
+    @property
+    def state(self) -> str:
+        """The state that the session is in with this record."""
+        return {"spawn": "failed", "vm-died": "lost"}.get(self.reason, "exited")
+
+    def to_json(self) -> dict[str, object]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, object]) -> Self:
+        """The inverse of `to_json`, and the reader of what an agent sends. Raises ProtocolError for nonsense."""
+        reason = data.get("reason")
+        if reason not in REASONS:
+            raise ProtocolError("an exit record with an unknown reason")
+        return cls(
+            reason=str(reason),
+            code=_number(data, "code", 0, 255),
+            signal=_number(data, "signal", 1, signal_names.NSIG),
+            stage=_text(data, "stage"),
+            errno=_number(data, "errno", 0, 4096),
+            message=_text(data, "message"),
+            stdout=_number(data, "stdout") or 0,
+            stderr=_number(data, "stderr") or 0,
+            duration_ms=_number(data, "duration_ms"),
+            cpu_us=_number(data, "cpu_us"),
+            memory_peak=_number(data, "memory_peak"),
+            source="core" if data.get("source") == "core" else "agent",
+        )
+
+
+def spawn_message(record: ExitRecord, argv: list[str], cwd: str | None) -> str:
+    """One line on why the program of ``argv`` never ran."""
+    program = argv[0] if argv else "the program"
+    why = os.strerror(record.errno) if record.errno else "unknown reason"
+    if record.stage == "exec":
+        if record.errno in _NOT_FOUND:
+            return f"{program}: not found"
+        return f"{program}: cannot be executed: {why}"
+    if record.stage == "cwd":
+        return f"the working directory {cwd or '(default)'} cannot be used: {why}"
+    return record.message or f"{program}: could not be started ({record.stage}): {why}"
+
+
+def _number(data: Mapping[str, object], name: str, low: int = 0, high: int = (1 << 63) - 1) -> int | None:
+    value = data.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise ProtocolError(f"an exit record with the {name} {value!r:.40}")
+    return value
+
+
+def _text(data: Mapping[str, object], name: str) -> str | None:
+    value = data.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise ProtocolError(f"an exit record whose {name} is not text")
+    return value[:_MAX_TEXT]

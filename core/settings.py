@@ -1,0 +1,52 @@
+"""The user's settings: ``config.toml`` in sandtop's configuration directory. All are optional."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Self
+
+from sandtop.core.errors import InvalidRequest, from_os_error
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What may be set.
+
+    Attributes:
+        session_log_bytes: output kept of one session; the oldest goes first, and readers see a gap.
+        sandbox_log_bytes: output kept of all ended sessions of a sandbox; the oldest session's log goes first.
+        sessions_kept: ended sessions that a sandbox keeps, with their exit records.
+        boot_seconds: how long a machine may take until its agent answers.
+        stop_seconds: how long the sessions of a sandbox may take to end after SIGTERM when it stops.
+    """
+
+    session_log_bytes: int = 256 << 20
+    sandbox_log_bytes: int = 2 << 30
+    sessions_kept: int = 500
+    boot_seconds: int = 90
+    stop_seconds: int = 5
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """The settings in ``path``; the defaults when it is not there. Raises `InvalidRequest` naming what is wrong."""
+        try:
+            data = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return cls()
+        except OSError as error:
+            raise from_os_error(error, "cannot read the settings") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InvalidRequest(f"{path} is not valid: {error}", hint="mend or remove it") from error
+        known = {field.name for field in fields(cls)}
+        for name, value in data.items():
+            if name not in known:
+                raise InvalidRequest(
+                    f"{path}: there is no setting {name}", hint=f"known: {', '.join(sorted(known))}"
+                )
+            if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+                raise InvalidRequest(f"{path}: {name} must be a positive whole number, not {value!r}")
+        return cls(**data)
