@@ -1,0 +1,112 @@
+"""What commands print: data on stdout, narration on stderr, JSON, and plain tables."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Final
+
+from ._text import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sandtop.core.errors import SandtopError
+
+STDOUT: Final = 1
+_BOLD: Final = "\033[1m"
+_PLAIN: Final = "\033[0m"
+
+
+def write(data: bytes | str) -> None:
+    """Write all of ``data`` to stdout. Raises OSError: nothing is buffered, so none goes unnoticed."""
+    view = memoryview(data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data)
+    while view:
+        view = view[os.write(STDOUT, view) :]
+
+
+def say(message: str) -> None:
+    """Narrate on stderr, in one line. A stderr that cannot be written to is nobody's problem."""
+    try:
+        os.write(2, f"sandtop: {visible(message)}\n".encode("utf-8", "backslashreplace"))
+    except OSError:
+        pass
+
+
+def complain(error: SandtopError) -> None:
+    say(str(error))
+
+
+def write_json(value: object) -> None:
+    """``value`` as indented JSON on stdout."""
+    write(json.dumps(value, indent=2) + "\n")
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """An aligned table on stdout; its heading is bold on a terminal. The last column is not padded."""
+    texts = [[visible(value) for value in row] for row in rows]
+    heading = [column.upper() for column in columns]
+    widths = [max(len(row[i]) for row in [heading, *texts]) for i in range(len(columns))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = [cell.ljust(width) for cell, width in zip(cells[:-1], widths, strict=False)]
+        return "  ".join([*padded, cells[-1]]).rstrip()
+
+    first = line(heading)
+    if os.isatty(STDOUT) and not os.environ.get("NO_COLOR"):
+        first = f"{_BOLD}{first}{_PLAIN}"
+    write("\n".join([first, *(line(row) for row in texts)]) + "\n")
+
+
+def age(since: object) -> str:
+    """How long ago ``since`` (seconds since the epoch) was, in its largest unit."""
+    if not isinstance(since, (int, float)):
+        return "-"
+    return duration(time.time() - since)
+
+
+def duration(seconds: float) -> str:
+    """``seconds`` in one or two letters' precision: ``5s``, ``12m``, ``3h``, ``9d``."""
+    for limit, size, unit in ((100, 1, "s"), (100 * 60, 60, "m"), (48 * 3600, 3600, "h")):
+        if seconds < limit:
+            return f"{max(0, int(seconds / size))}{unit}"
+    return f"{int(seconds / 86400)}d"
+
+
+def size(count: object) -> str:
+    """``count`` bytes in the largest fitting binary unit."""
+    if not isinstance(count, (int, float)):
+        return "-"
+    value = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} GiB"
+
+
+class Progress:
+    """Shows what takes long: one line that changes on a terminal, else nothing. Used as a context."""
+
+    __slots__ = ("_shown",)
+
+    def __init__(self) -> None:
+        self._shown = False
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown:
+            sys.stderr.write("\r\033[K")
+            sys.stderr.flush()
+
+    def __call__(self, message: str) -> None:
+        if not os.isatty(2):
+            return
+        columns = os.get_terminal_size(2).columns
+        self._shown = True
+        sys.stderr.write("\r\033[K" + visible(message)[: max(1, columns - 1)])
+        sys.stderr.flush()

@@ -1,0 +1,129 @@
+"""What changes the state of sandboxes and sessions: stop, start, pause, resume, restart, rm, signal."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Final
+
+from sandtop.core.client.blocking import call
+from sandtop.core.client.exchange import new_id
+from sandtop.core.errors import EXIT_SANDTOP_FAILED, InvalidRequest, SandtopError
+
+from ._args import Parser
+from ._output import Progress, complain, write, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_FORCE: Final = {
+    "stop": "switch off at once; what runs is not asked to end",
+    "restart": "switch off at once; what runs is not asked to end",
+    "rm": "end a running one first",
+}
+
+
+def _each(verb: str, summary: str, argv: Sequence[str], example: str) -> int:
+    """Do ``verb`` to every sandbox named. One that fails does not keep the others waiting."""
+    parser = Parser(verb, "[OPTIONS] NAME…", summary, example)
+    parser.add_argument("names", metavar="NAME", nargs="+", help="the sandbox")
+    if verb in _FORCE:
+        parser.add_argument("-f", "--force", action="store_true", help=_FORCE[verb])
+    if verb == "rm":
+        parser.add_argument(
+            "--keep-history", action="store_true", help="keep its sessions' output and exit records"
+        )
+    parser.json()
+    options = parser.parse_args(list(argv))
+    fields: dict[str, object] = {"force": getattr(options, "force", False)}
+    if verb == "rm":
+        fields["keep_history"] = options.keep_history
+    return _do_each(verb, options.names, fields, as_json=options.json)
+
+
+def _do_each(verb: str, names: Sequence[str], fields: Mapping[str, object], *, as_json: bool) -> int:
+    status, done = 0, list[object]()
+    for name in names:
+        try:
+            with Progress() as progress:
+                result = call(f"sandbox.{verb}", {"sandbox": name, **fields}, progress)
+        except SandtopError as error:
+            complain(error)
+            status = EXIT_SANDTOP_FAILED
+            continue
+        done.append(result.get("sandbox") or {"name": name})
+        if not as_json:
+            write(f"{name}\n")
+    if as_json:
+        write_json(done)
+    return status
+
+
+def stop_main(argv: Sequence[str]) -> int:
+    """Shut sandboxes down; what they wrote stays."""
+    return _each("stop", "Shut sandboxes down. What they wrote stays.", argv, "  sandtop stop demo")
+
+
+def start_main(argv: Sequence[str]) -> int:
+    """Boot stopped sandboxes."""
+    return _each("start", "Boot stopped sandboxes.", argv, "  sandtop start demo other")
+
+
+def pause_main(argv: Sequence[str]) -> int:
+    """Freeze sandboxes: their memory stays, their processors stand still."""
+    return _each("pause", "Freeze sandboxes: memory stays, nothing runs.", argv, "  sandtop pause demo")
+
+
+def resume_main(argv: Sequence[str]) -> int:
+    """Let paused sandboxes go on."""
+    return _each("resume", "Let paused sandboxes go on.", argv, "  sandtop resume demo")
+
+
+def restart_main(argv: Sequence[str]) -> int:
+    """Stop and start sandboxes."""
+    return _each("restart", "Stop and start sandboxes.", argv, "  sandtop restart demo")
+
+
+def rm_main(argv: Sequence[str]) -> int:
+    """Remove sandboxes with all that they wrote."""
+    summary = "Remove sandboxes and all that was written in them."
+    return _each("rm", summary, argv, "  sandtop rm demo\n  sandtop rm --force --keep-history demo")
+
+
+def signal_main(argv: Sequence[str]) -> int:
+    """Send a signal to a session."""
+    examples = "  sandtop signal demo 3fa9\n  sandtop signal --scope all demo 3fa9 KILL"
+    parser = Parser("signal", "[OPTIONS] NAME SESSION [SIGNAL]", "Send a signal to a session.", examples)
+    parser.add_argument("name", metavar="NAME", help="the sandbox")
+    parser.add_argument("session", metavar="SESSION", help="its id, or the beginning of it")
+    parser.add_argument("signal", metavar="SIGNAL", nargs="?", default="TERM", help="name or number (TERM)")
+    parser.add_argument(
+        "--scope",
+        choices=("leader", "group", "all"),
+        default="leader",
+        help="its first process (the default), that one's process group, or all that it started",
+    )
+    options = parser.parse_args(list(argv))
+    fields = {
+        "sandbox": options.name,
+        "session": options.session,
+        "op_id": new_id(),
+        "signal": signal_number(options.signal),
+        "scope": options.scope,
+    }
+    call("session.signal", fields)
+    return 0
+
+
+def signal_number(text: str) -> int:
+    """The number of the signal ``text``: ``TERM``, ``SIGTERM`` or ``15``. Raises `InvalidRequest`."""
+    if text.isascii() and text.isdecimal():
+        if 1 <= int(text) < signal.NSIG:
+            return int(text)
+    else:
+        name = text.upper()
+        found = signal.Signals.__members__.get(name if name.startswith("SIG") else f"SIG{name}")
+        if found is not None:
+            return int(found)
+    raise InvalidRequest(
+        f"there is no signal {text}", hint="give a name such as TERM, KILL or HUP, or a number"
+    )

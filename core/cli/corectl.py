@@ -1,0 +1,56 @@
+"""``sandtop core``: the daemon that all commands talk to, which starts by itself when one needs it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sandtop import __version__
+from sandtop.core.client.blocking import call, call_running, stop_core
+
+from ._args import Parser
+from ._output import age, say, write, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_EXAMPLES: Final = """\
+  sandtop core status
+  sandtop core stop          # sandboxes go on running; the next command starts a core again
+  sandtop core stop --all    # stops them too"""
+NOT_RUNNING: Final = 1
+"""Exit status of ``core status`` when none runs."""
+
+
+def core_main(argv: Sequence[str]) -> int:
+    """Start, stop or question the core."""
+    parser = Parser("core", "start|stop|status [OPTIONS]", "Start, stop and question the core.", _EXAMPLES)
+    parser.add_argument("action", choices=("start", "stop", "status"), metavar="start|stop|status")
+    parser.add_argument("--all", action="store_true", help="with stop: stop every sandbox first")
+    parser.json()
+    options = parser.parse_args(list(argv))
+    if options.action == "stop":
+        if not stop_core(machines=options.all):
+            say("the core is not running")
+        return 0
+    if options.action == "start":
+        return _show(call("core.status"), as_json=options.json)
+    status = call_running("core.status")
+    if status is None:
+        if options.json:
+            write_json({"pid": None, "version": __version__})
+        say("the core is not running")
+        return NOT_RUNNING
+    return _show(status, as_json=options.json)
+
+
+def _show(status: dict[str, object], *, as_json: bool) -> int:
+    shown = {name: value for name, value in status.items() if name != "type"}
+    if as_json:
+        write_json(shown)
+    else:
+        write(
+            f"running since {age(shown.get('started_at'))} as process {shown.get('pid')}, version "
+            f"{shown.get('version')}, {shown.get('running')} of {shown.get('sandboxes')} sandboxes running\n"
+            f"home {shown.get('home')}, socket {shown.get('socket')}\n"
+        )
+    return 0

@@ -1,0 +1,128 @@
+"""``sandtop exec`` and ``sandtop shell``: a command in a sandbox that runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Final
+
+from sandtop.core.cli import Interrupted
+from sandtop.core.client.exchange import request
+from sandtop.core.client.following import Following
+from sandtop.core.client.outcome import outcome
+from sandtop.core.errors import InvalidRequest
+
+from ._args import Parser, split
+from ._exec_options import add_options, request_fields
+from ._relay import Relay
+from ._signals import Signals
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_EXEC_EXAMPLES: Final = """\
+  sandtop exec demo -- python3 -c "print('hello')"
+  sandtop exec -w /tmp -e A=1 --timeout 30 demo -- make test
+  tar c src | sandtop exec -i demo -- tar x -C /work
+  sandtop exec -d demo -- ./server        # prints the id; then: sandtop logs demo ID -f"""
+_SHELL_EXAMPLES: Final = """\
+  sandtop shell demo 'ls -la /tmp && echo done'
+  sandtop shell demo < script.sh"""
+_MAX_SCRIPT: Final = 900_000
+"""Bytes; it travels in one frame of 1 MiB with the environment."""
+
+
+def exec_main(argv: Sequence[str]) -> int:
+    """Run a command; its exit status comes back."""
+    head, command = split(argv)
+    parser = Parser("exec", "[OPTIONS] NAME -- CMD [ARG…]", "Run a command in a sandbox.", _EXEC_EXAMPLES)
+    add_options(parser)
+    parser.add_argument("name", metavar="NAME", help="the sandbox")
+    if command is None:
+        parser.add_argument("command", nargs="...", metavar="CMD")
+    options = parser.parse_args(head)
+    command = options.command if command is None else command
+    if not command:
+        raise InvalidRequest("no command was given", hint=f"such as: sandtop exec {options.name} -- true")
+    fields = request_fields(options, options.name)
+    return run_session({**fields, "argv": command}, options.name)
+
+
+def shell_main(argv: Sequence[str]) -> int:
+    """Run a script by the sandbox's shell; its exit status comes back."""
+    parser = Parser(
+        "shell", "[OPTIONS] NAME [SCRIPT]", "Run a script by the sandbox's shell.", _SHELL_EXAMPLES
+    )
+    add_options(parser)
+    parser.add_argument("name", metavar="NAME", help="the sandbox")
+    parser.add_argument("script", metavar="SCRIPT", nargs="?", help="the script; else it is read from stdin")
+    options = parser.parse_args(list(argv))
+    script = _read_script(options.name, taken=options.stdin) if options.script is None else options.script
+    fields = request_fields(options, options.name)
+    return run_session({**fields, "script": script}, options.name)
+
+
+def _read_script(name: str, *, taken: bool) -> str:
+    if taken or os.isatty(0):
+        raise InvalidRequest(
+            "no script was given", hint=f"such as: sandtop shell {name} 'ls -la && echo done'"
+        )
+    data = sys.stdin.buffer.read(_MAX_SCRIPT + 1)
+    if len(data) > _MAX_SCRIPT:
+        raise InvalidRequest(
+            f"the script is longer than {_MAX_SCRIPT} bytes",
+            hint="copy it into the sandbox with 'sandtop cp'",
+        )
+    return os.fsdecode(data)
+
+
+def run_session(fields: dict[str, object], sandbox: str) -> int:
+    """Start the session that ``fields`` describe, and relay it to its end unless it is detached.
+
+    Returns its exit status. Raises what the core reports and what `outcome` makes of the end.
+    """
+    if fields["detach"]:
+        return _detached(fields)
+    following = Following(
+        request("session.exec", fields), stdin=fields["stdin"] is True or fields["tty"] is not None
+    )
+    with Signals() as signals:
+        signals.forward()
+        try:
+            result = Relay(following, sandbox, signals, raw=fields["tty"] is not None).run()
+        except Interrupted:
+            if following.session is not None:
+                from ._output import say
+
+                say(
+                    f"session {following.session} goes on (sandtop signal {sandbox} {following.session} KILL ends it)"
+                )
+            raise
+    return status_of(result, sandbox)
+
+
+def _detached(fields: dict[str, object]) -> int:
+    from sandtop.core.client.blocking import call
+    from sandtop.core.client.exchange import as_object
+
+    from ._output import write
+
+    result = call("session.exec", fields)
+    write(f"{as_object(result.get('session'))['id']}\n")
+    return 0
+
+
+def status_of(result: dict[str, object], sandbox: str) -> int:
+    """The exit status of a session that ended with ``result``; says on stderr what the number alone does not."""
+    status = outcome(result, sandbox)
+    record = result["record"]
+    reason = record.get("reason") if isinstance(record, dict) else None
+    if reason in ("oom", "timeout"):
+        from ._output import say
+
+        say(
+            "the sandbox had no memory left and killed it"
+            if reason == "oom"
+            else "it took too long and was killed"
+        )
+    return status

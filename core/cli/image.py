@@ -1,0 +1,87 @@
+"""``sandtop image``: what sandboxes start from."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from sandtop.core.client.blocking import call
+from sandtop.core.client.exchange import as_object, as_objects
+from sandtop.core.errors import InvalidRequest
+
+from ._args import Parser
+from ._output import Progress, age, say, size, table, write, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_EXAMPLES: Final = """\
+  sandtop image ls
+  sandtop image build tools --from ./rootfs
+  sandtop image rm tools"""
+
+
+def image_main(argv: Sequence[str]) -> int:
+    """List, build or remove images."""
+    actions = {"ls": _list, "build": _build, "rm": _remove}
+    action = actions.get(argv[0]) if argv else None
+    if action is None:
+        parser = Parser("image", "ls|build|rm …", "What sandboxes start from.", _EXAMPLES)
+        parser.add_argument("action", choices=list(actions), metavar="ls|build|rm")
+        parser.parse_args(list(argv))
+        raise AssertionError("argparse took an action that is not there")
+    return action(argv[1:])
+
+
+def _list(argv: Sequence[str]) -> int:
+    parser = Parser("image ls", "[OPTIONS]", "List the images.", "  sandtop image ls --json")
+    parser.json()
+    options = parser.parse_args(list(argv))
+    images = as_objects(call("image.list").get("images"))
+    if options.json:
+        write_json(images)
+    else:
+        rows = [
+            (i.get("name"), str(i.get("digest"))[:19], size(i.get("bytes")), age(i.get("created_at")))
+            for i in images
+        ]
+        table(("name", "digest", "size", "age"), rows)
+    return 0
+
+
+def _build(argv: Sequence[str]) -> int:
+    summary = "Make an image from a directory or a tar file; base without --from."
+    parser = Parser(
+        "image build", "NAME [--from DIR|TAR]", summary, "  sandtop image build tools --from ./rootfs"
+    )
+    parser.add_argument("name", metavar="NAME", help="the image's name")
+    parser.add_argument("--from", dest="source", metavar="DIR|TAR", help="the file system")
+    parser.json()
+    options = parser.parse_args(list(argv))
+    if options.source is None and options.name != "base":
+        raise InvalidRequest(
+            f"--from is missing: what is {options.name} to be made of?",
+            hint="only 'base' is built without it",
+        )
+    source = None if options.source is None else os.path.abspath(options.source)
+    fields = {"name": options.name, "source": source}
+    if os.isatty(2):
+        with Progress() as progress:
+            image = as_object(call("image.build", fields, progress).get("image"))
+    else:
+        image = as_object(call("image.build", fields, say).get("image"))
+    if options.json:
+        write_json(image)
+    else:
+        write(f"{image.get('name')}\n")
+    return 0
+
+
+def _remove(argv: Sequence[str]) -> int:
+    parser = Parser("image rm", "NAME…", "Remove images that no sandbox uses.", "  sandtop image rm tools")
+    parser.add_argument("names", metavar="NAME", nargs="+", help="the image")
+    options = parser.parse_args(list(argv))
+    for name in options.names:
+        call("image.rm", {"name": name})
+        write(f"{name}\n")
+    return 0

@@ -1,0 +1,117 @@
+"""``sandtop logs``: what a session has written, also after its end and its sandbox's."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from sandtop.core.client.blocking import call
+from sandtop.core.client.exchange import as_objects, request
+from sandtop.core.client.following import STDERR, STDOUT, Reading
+from sandtop.core.errors import NotFound
+
+from ._args import Parser, count, seconds
+from ._relay import Relay
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from sandtop.agent.protocol import Control, Data
+
+_EXAMPLES: Final = """\
+  sandtop logs demo                 # of the latest session
+  sandtop logs demo 3fa9 -f --tail 20
+  sandtop logs demo --since 10m --timestamps --stderr"""
+
+
+def logs_main(argv: Sequence[str]) -> int:
+    """Show what a session has written: its stdout on stdout, its stderr on stderr."""
+    parser = Parser("logs", "[OPTIONS] NAME [SESSION]", "Show what a session has written.", _EXAMPLES)
+    add = parser.add_argument
+    add("name", metavar="NAME", help="the sandbox")
+    add("session", metavar="SESSION", nargs="?", help="its id, or the beginning of it; else the latest")
+    add("-f", "--follow", action="store_true", help="go on until the session ends")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--stdout", action="store_true", help="stdout alone")
+    only.add_argument("--stderr", action="store_true", help="stderr alone")
+    add("--since", type=since, metavar="TIME", help="from then on: 10m, 2h, or 2026-01-31T12:00:00")
+    add("--timestamps", action="store_true", help="say before each line when it came")
+    add("--tail", type=count, metavar="N", help="the last N lines")
+    options = parser.parse_args(list(argv))
+    Relay(
+        _reading(options), options.name, None, raw=False, transform=_Stamps() if options.timestamps else None
+    ).run()
+    return 0
+
+
+def _reading(options: argparse.Namespace) -> Reading:
+    session, floors = options.session, {STDOUT: 0, STDERR: 0}
+    if options.follow:  # a follower that has to connect again must find the very same session
+        session, floors = _resolve(options.name, options.session)
+    streams = ["stdout"] if options.stdout else ["stderr"] if options.stderr else ["stdout", "stderr"]
+    fields: dict[str, object] = {
+        "sandbox": options.name,
+        "session": session,
+        "streams": streams,
+        "since": options.since,
+        "tail": options.tail,
+        "follow": options.follow,
+        "timestamps": options.timestamps,
+    }
+    return Reading(request("session.logs", fields), floors, session=session)
+
+
+def _resolve(name: str, prefix: str | None) -> tuple[str | None, dict[int, int]]:
+    """The id of the session meant, and the lengths of its streams; the core reports a name that means none."""
+    sessions = as_objects(call("session.list", {"sandbox": name}).get("sessions"))
+    if prefix is None and not sessions:
+        raise NotFound(f"nothing has run in {name} yet", sandbox=name, hint=f"sandtop exec {name} -- COMMAND")
+    meant = (
+        [s for s in sessions if str(s.get("id")).startswith(prefix)] if prefix is not None else sessions[-1:]
+    )
+    if len(meant) != 1:
+        return prefix, {STDOUT: 0, STDERR: 0}
+    out, err = meant[0].get("stdout_bytes"), meant[0].get("stderr_bytes")
+    lengths = {STDOUT: out if isinstance(out, int) else 0, STDERR: err if isinstance(err, int) else 0}
+    return str(meant[0]["id"]), lengths
+
+
+def since(text: str) -> float:
+    """``10m`` ago or an ISO 8601 time, as seconds since the epoch. For argparse."""
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return time.time() - seconds(text)
+
+
+class _Stamps:
+    """Puts the time before each line. A line that comes in pieces gets the time of its first."""
+
+    def __init__(self) -> None:
+        self._stamp = b""
+        self._inside = {STDOUT: False, STDERR: False}
+
+    def control(self, frame: Control) -> None:
+        """Take the time that the next pieces came at."""
+        at = frame.message.get("at")
+        if frame.message["type"] == "time" and isinstance(at, (int, float)):
+            text = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+            self._stamp = text.replace("+00:00", "Z ").encode()
+
+    def data(self, frame: Data) -> bytes:
+        """The bytes of ``frame`` with the time before each line that begins in it."""
+        pieces: list[bytes] = []
+        for line in _lines(frame.data):
+            if not self._inside[frame.stream]:
+                pieces.append(self._stamp)
+            pieces.append(line)
+            self._inside[frame.stream] = not line.endswith(b"\n")
+        return b"".join(pieces)
+
+
+def _lines(data: bytes) -> list[bytes]:
+    lines = [line + b"\n" for line in data.split(b"\n")]
+    lines[-1] = lines[-1][:-1]
+    return lines if lines[-1] else lines[:-1]

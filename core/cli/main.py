@@ -1,0 +1,137 @@
+"""Which command it is, and what happens to its errors. Only the command at hand is imported."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from sandtop.core.cli import Interrupted
+from sandtop.core.errors import EXIT_SANDTOP_FAILED, InvalidRequest, SandtopError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+class Command(NamedTuple):
+    """Where a command is, and what it does in a few words."""
+
+    module: str
+    function: str
+    summary: str
+
+
+COMMANDS: Final[dict[str, Command]] = {
+    "create": Command("create", "create_main", "make a sandbox and start it"),
+    "run": Command("run", "run_main", "run one command in a throw-away sandbox"),
+    "ls": Command("listing", "ls_main", "list the sandboxes"),
+    "exec": Command("exec", "exec_main", "run a command in a sandbox"),
+    "shell": Command("exec", "shell_main", "run a script by a sandbox's shell"),
+    "sessions": Command("listing", "sessions_main", "list what runs and ran"),
+    "logs": Command("logs", "logs_main", "show a session's output"),
+    "signal": Command("control", "signal_main", "send a signal to a session"),
+    "cp": Command("cp", "cp_main", "copy files into a sandbox and out of it"),
+    "stop": Command("control", "stop_main", "shut sandboxes down"),
+    "start": Command("control", "start_main", "boot stopped sandboxes"),
+    "pause": Command("control", "pause_main", "freeze sandboxes"),
+    "resume": Command("control", "resume_main", "let paused sandboxes go on"),
+    "restart": Command("control", "restart_main", "stop and start sandboxes"),
+    "rm": Command("control", "rm_main", "remove sandboxes and what they wrote"),
+    "inspect": Command("listing", "inspect_main", "all about one sandbox, as JSON"),
+    "image": Command("image", "image_main", "list, build and remove images"),
+    "core": Command("corectl", "core_main", "start, stop and question the core"),
+    "doctor": Command("doctor", "doctor_main", "say what this machine lacks"),
+}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command line ``argv``, without the program's name; what comes back is the exit status.
+
+    Every error ends here, in one line on stderr.
+    """
+    _open_standard_files()
+    try:
+        return _dispatch(list(argv))
+    except SandtopError as error:
+        from ._output import complain
+
+        complain(error)
+        return error.exit_status
+    except BrokenPipeError:  # nobody reads our stdout any more: end as SIGPIPE would have it, without a word
+        return 128 + 13
+    except KeyboardInterrupt:
+        return 128 + 2
+    except Interrupted as interrupted:
+        return 128 + interrupted.number
+    except OSError as error:
+        _say(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
+    except SystemExit as ended:  # argparse, after --help
+        return ended.code if isinstance(ended.code, int) else EXIT_SANDTOP_FAILED
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        _say(f"a fault of its own: {type(error).__name__}: {error} (python -X dev -m sandtop shows where)")
+    return EXIT_SANDTOP_FAILED
+
+
+def _dispatch(argv: list[str]) -> int:
+    name = argv[0] if argv else "--help"
+    if name in ("-h", "--help", "help"):
+        _help()
+        return 0
+    if name in ("-V", "--version"):
+        from sandtop import __version__
+
+        from ._output import write
+
+        write(f"sandtop {__version__}\n")
+        return 0
+    command = COMMANDS.get(name)
+    if command is None:
+        raise InvalidRequest(f"there is no command {name!r}", hint=_suggestion(name))
+    module = importlib.import_module(f"sandtop.core.cli.{command.module}")
+    run: Callable[[Sequence[str]], int] = getattr(module, command.function)
+    return run(argv[1:])
+
+
+def _suggestion(name: str) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, COMMANDS, n=1)
+    return f"did you mean '{close[0]}'?" if close else "see 'sandtop --help'"
+
+
+def _help() -> None:
+    from ._output import write
+
+    rows = "\n".join(f"  {name:<11} {command.summary}" for name, command in COMMANDS.items())
+    write(
+        "usage: sandtop COMMAND [ARG…]\n\n"
+        "Commands in virtual machines, and a person in front of them.\n\n"
+        f"commands:\n{rows}\n\n"
+        "'sandtop COMMAND --help' shows a command's options and examples.\n"
+        "An exit status is the command's own; 128+N when signal N ended it, 124 when it took too long,\n"
+        "125 when sandtop itself failed, 126 when it cannot be executed, 127 when it was not found.\n"
+    )
+
+
+def _say(message: str) -> None:
+    from ._output import say
+
+    say(message)
+
+
+def _open_standard_files() -> None:
+    """Put something behind 0, 1 and 2 when they are closed, or the core's socket would become our stdout.
+
+    Read-only for 1 and 2, so that a write there still fails with EBADF as it should.
+    """
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDONLY)
+            if opened != fd:
+                os.dup2(opened, fd)
+                os.close(opened)

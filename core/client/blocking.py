@@ -1,0 +1,214 @@
+"""The client on a plain blocking socket, for commands that people wait for: no event loop, few imports.
+
+`sandtop.core.client.connection` is the same on anyio; what both decide is in `exchange`, `recovery` and `following`.
+"""
+
+from __future__ import annotations
+
+import _socket  # socket itself spends 10 ms on turning constants into enums
+import os
+import struct
+import time
+from typing import TYPE_CHECKING, Final, Protocol
+
+from sandtop.core.errors import CoreUnavailable
+from sandtop.core.paths import CORE_SOCKET, runtime_directory
+
+from .exchange import (
+    HELLO_SECONDS,
+    QUIET_SECONDS,
+    READ_BYTES,
+    CoreOutdated,
+    Exchange,
+    LinkLost,
+    patience,
+    request,
+    wants_launch,
+)
+from .recovery import Recovery
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sandtop.agent.protocol import Frame
+
+    class Operation(Protocol):
+        """What runs over a connection: an `Exchange` or a `Following`."""
+
+        @property
+        def greeted(self) -> bool: ...
+        def opening(self) -> bytes: ...
+        def feed(self, data: bytes) -> list[Frame]: ...
+
+
+_CONNECT_SECONDS: Final = 10.0
+_CREDENTIALS: Final = struct.Struct("3i")  # struct ucred of SO_PEERCRED, unix(7): pid, uid, gid
+
+
+class Link:
+    """One connection to the core."""
+
+    __slots__ = ("_socket",)
+
+    def __init__(self, sock: _socket.socket) -> None:
+        self._socket = sock
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def send(self, data: bytes) -> None:
+        """Send all of ``data``. Raises `LinkLost`, or `CoreUnavailable` when the core does not take it in time."""
+        try:
+            self._socket.settimeout(QUIET_SECONDS)
+            self._socket.sendall(data)
+        except TimeoutError:
+            raise CoreUnavailable("the core does not read what it is sent", hint="see its log") from None
+        except OSError as error:
+            raise LinkLost from error
+
+    def receive(self, seconds: float) -> bytes:
+        """The next bytes. Raises `LinkLost` at the end, or `CoreUnavailable` when none come for ``seconds``."""
+        try:
+            self._socket.settimeout(seconds)
+            data = self._socket.recv(READ_BYTES)
+        except TimeoutError:
+            raise CoreUnavailable(
+                f"the core has not answered for {seconds:.0f} s", hint="see 'sandtop core status' and its log"
+            ) from None
+        except OSError as error:
+            raise LinkLost from error
+        if not data:
+            raise LinkLost
+        return data
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def connect() -> Link:
+    """A connection to the running core. Raises OSError when there is none, `CoreUnavailable` when it is not ours."""
+    path = os.path.join(runtime_directory(), CORE_SOCKET)
+    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    try:
+        sock.settimeout(_CONNECT_SECONDS)
+        sock.connect(path)
+        credentials = sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, _CREDENTIALS.size)
+        check_owner(path, credentials)
+    except BaseException:
+        sock.close()
+        raise
+    return Link(sock)
+
+
+def check_owner(path: str, credentials: bytes) -> None:
+    """Refuse a socket that somebody else listens on, who would see all and could answer anything."""
+    uid: int = _CREDENTIALS.unpack(credentials)[1]
+    if uid != os.geteuid():
+        raise CoreUnavailable(
+            f"the core's socket {path} belongs to user {uid}", hint="remove it, or set XDG_RUNTIME_DIR"
+        )
+
+
+def open_link(operation: Operation, recovery: Recovery) -> Link:
+    """A connection on which ``operation`` has begun. Starts the core when none runs."""
+    while True:
+        try:
+            link = connect()
+        except OSError as error:
+            delay = recovery.refused(time.monotonic(), launch=wants_launch(error))
+            if delay is None:
+                from .launch import launch
+
+                launch()
+            else:
+                time.sleep(delay)
+            continue
+        try:
+            link.send(operation.opening())
+        except LinkLost:
+            link.close()
+            time.sleep(recovery.broke(time.monotonic()))
+        except BaseException:
+            link.close()
+            raise
+        else:
+            return link
+
+
+def call(
+    op: str, fields: Mapping[str, object] | None = None, progress: Callable[[str], None] | None = None
+) -> dict[str, object]:
+    """Ask the core for ``op`` and return its result; start the core, or wait for it to come back, when it must be.
+
+    Raises what the core reports, or `CoreUnavailable`.
+    """
+    exchange = Exchange(request(op, fields or {}))
+    recovery = Recovery()
+    while True:
+        link = open_link(exchange, recovery)
+        try:
+            return _result(link, exchange, patience(op), progress)
+        except LinkLost:
+            time.sleep(recovery.broke(time.monotonic()))
+            exchange = exchange.again()
+        except CoreOutdated:
+            recovery.outdated()
+            stop_core()
+            exchange = exchange.again()
+        finally:
+            link.close()
+
+
+def call_running(op: str, fields: Mapping[str, object] | None = None) -> dict[str, object] | None:
+    """The same of a core that runs already; None when there is none, or it ended before it answered."""
+    exchange = Exchange(request(op, fields or {}))
+    try:
+        link = connect()
+    except OSError as error:
+        wants_launch(error)
+        return None
+    try:
+        link.send(exchange.opening())
+        return _result(link, exchange, patience(op), None)
+    except LinkLost:
+        return None
+    finally:
+        link.close()
+
+
+def _result(
+    link: Link, exchange: Exchange, seconds: float, progress: Callable[[str], None] | None
+) -> dict[str, object]:
+    while exchange.result is None:
+        data = link.receive(seconds if exchange.greeted else HELLO_SECONDS)
+        for frame in exchange.feed(data):
+            if progress is not None and (line := progress_line(frame)) is not None:
+                progress(line)
+    return exchange.result
+
+
+def progress_line(frame: Frame) -> str | None:
+    """The text of a ``progress`` message; None for any other frame."""
+    from sandtop.agent.protocol import Control
+
+    if isinstance(frame, Control) and frame.message["type"] == "progress":
+        return str(frame.message.get("message") or "")
+    return None
+
+
+def stop_core(*, machines: bool = False) -> bool:
+    """End the running core, and with ``machines`` every sandbox first; whether there was one.
+
+    Returns when nobody listens any more. Raises what the core reports, or `CoreUnavailable` when it stays.
+    """
+    if call_running("core.stop", {"all": machines}) is None:
+        return False
+    deadline = time.monotonic() + HELLO_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            connect().close()
+        except OSError as error:
+            if wants_launch(error):
+                return True
+        time.sleep(0.02)
+    raise CoreUnavailable("the core was told to stop and still runs", hint="see its log")

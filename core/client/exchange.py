@@ -1,0 +1,145 @@
+"""One request to the core and all that comes back on its connection. Bytes in, frames out; no I/O."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Final, cast
+
+from sandtop import __version__
+from sandtop.agent.protocol import Control, Decoder, Frame, ProtocolError, encode
+from sandtop.core.errors import CoreFailure, CoreUnavailable, InvalidRequest, from_wire
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PROTOCOL_VERSION: Final = 1
+"""Version of the messages between client and core."""
+READ_BYTES: Final = 256 * 1024
+"""How much one read from the core takes at most."""
+HELLO_SECONDS: Final = 30.0
+"""A core says hello at once; one that does not for this long is stuck."""
+QUIET_SECONDS: Final = 60.0
+"""How long the core may say nothing before a plain request is given up."""
+SLOW_SECONDS: Final = 900.0
+"""The same for what builds images or boots a machine."""
+
+REPEATABLE: Final = "request_id"
+"""Field that makes a request safe to send again: the core gives a repeat the result of the first."""
+_SLOW: Final = frozenset(
+    {
+        "core.stop", "image.build", "sandbox.create", "sandbox.restart", "sandbox.rm", "sandbox.start",
+        "sandbox.stop",
+    }
+)  # fmt: skip
+_CHANGING: Final = _SLOW | {"image.rm", "sandbox.pause", "sandbox.resume", "session.rm"}
+
+
+class LinkLost(Exception):
+    """The connection ended before the result came: the core died, or was told to stop."""
+
+
+class CoreOutdated(CoreUnavailable):
+    """The core is older than this client and did nothing."""
+
+    code = "core-outdated"
+
+
+def new_id() -> str:
+    """A fresh id for a session, a request or an operation: 16 hexadecimal digits."""
+    return secrets.token_hex(8)
+
+
+def request(op: str, fields: Mapping[str, object]) -> dict[str, object]:
+    """The request for ``op``. One that changes something carries an id, so that it can be sent again."""
+    message: dict[str, object] = {"type": "request", "op": op, **fields}
+    if op in _CHANGING:
+        message.setdefault(REPEATABLE, new_id())
+    return message
+
+
+def patience(op: str) -> float:
+    """Seconds that the core may say nothing while it works on ``op``."""
+    return SLOW_SECONDS if op in _SLOW else QUIET_SECONDS
+
+
+class Exchange:
+    """One connection: what opens it, and what the core's bytes mean.
+
+    Attributes:
+        greeted: whether the core said hello.
+        result: the fields of the core's ``result``, once it came.
+    """
+
+    __slots__ = ("_decoder", "_request", "greeted", "result")
+
+    def __init__(self, message: dict[str, object]) -> None:
+        self._decoder = Decoder()
+        self._request = message
+        self.greeted = False
+        self.result: dict[str, object] | None = None
+
+    def opening(self) -> bytes:
+        """What to send first. Raises `InvalidRequest` when the request is too large for a frame."""
+        hello = {"type": "hello", "version": PROTOCOL_VERSION, "package": __version__}
+        try:
+            return encode(Control(hello)) + encode(Control(self._request))
+        except ProtocolError as error:
+            raise InvalidRequest(
+                "the request is larger than 1 MiB", hint="pass long input through stdin or a copied file"
+            ) from error
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """The frames in ``data`` that are the operation's own (events, progress, streams).
+
+        Raises the core's error, `CoreOutdated`, or `CoreFailure` for bytes that make no sense.
+        """
+        try:
+            frames = self._decoder.feed(data)
+        except ProtocolError as error:
+            raise CoreFailure(
+                f"the core sent what this sandtop does not understand: {error}",
+                hint="run 'sandtop core stop' and try again",
+            ) from error
+        return [frame for frame in frames if not (isinstance(frame, Control) and self._own(frame.message))]
+
+    def again(self) -> Exchange:
+        """The same request for a new connection."""
+        return Exchange(self._request)
+
+    def _own(self, message: dict[str, object]) -> bool:
+        kind = message["type"]
+        if kind == "hello":
+            self.greeted = True
+        elif kind == "result":
+            self.result = message
+        elif kind == "error":
+            if message.get("code") == CoreOutdated.code:
+                raise CoreOutdated(str(message.get("message") or "the core is older than this sandtop"))
+            raise from_wire(message)
+        else:
+            return False
+        return True
+
+
+def wants_launch(error: OSError) -> bool:
+    """Whether ``error``, met while connecting, says that no core is running. Raises for anything else."""
+    if isinstance(error, (FileNotFoundError, ConnectionRefusedError)):
+        return True
+    if isinstance(error, (ConnectionResetError, BlockingIOError, TimeoutError)):
+        return False  # it ends at this moment, or its queue of connections is full
+    raise CoreUnavailable(
+        f"cannot connect to the core: {error.strerror or error}", hint="check who owns its runtime directory"
+    ) from error
+
+
+def as_objects(value: object) -> list[dict[str, object]]:
+    """``value``, a list of JSON objects from the core; anything else in it is left out."""
+    items = cast("list[object]", value) if isinstance(value, list) else []
+    return [cast("dict[str, object]", item) for item in items if isinstance(item, dict)]
+
+
+def as_object(value: object) -> dict[str, object]:
+    """``value``, a JSON object from the core. Raises `CoreFailure` when it is none."""
+    if not isinstance(value, dict):
+        raise CoreFailure("the core's answer lacks what was asked for", hint="see the core's log")
+    return cast("dict[str, object]", value)

@@ -1,0 +1,209 @@
+"""One session as its client sees it, across any number of connections. Bytes in, frames out; no I/O.
+
+Offsets decide what is new: after a break the same request goes out again with the offsets reached, and what was
+typed goes on from the agent's acknowledgement. So the program runs once and no byte comes or goes twice.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sandtop.agent.protocol import Control, Credit, Data, Frame, Outbox, ProtocolError, SendStream
+from sandtop.core.errors import CoreFailure
+
+from .exchange import Exchange
+
+STDIN: Final = 0
+STDOUT: Final = 1
+STDERR: Final = 2
+INPUT_BYTES: Final = 256 * 1024
+"""How much input a client holds that the agent has not acknowledged."""
+
+
+class Following:
+    """A followed session: how far its output was read, and what of its input is not acknowledged.
+
+    Attributes:
+        session: the session's id, once known.
+        offsets: for stdout (1) and stderr (2), the next byte expected; None when any may be the first.
+        input_lost: the program closed its input, or somebody else holds it; what is sent goes nowhere.
+        result: the core's last word, once it came: ``record`` and ``session``.
+    """
+
+    __slots__ = (
+        "_exchange",
+        "_opened",
+        "_outbox",
+        "_request",
+        "_size",
+        "_stdin",
+        "input_lost",
+        "offsets",
+        "session",
+    )
+
+    def __init__(self, message: dict[str, object], *, stdin: bool, session: str | None = None) -> None:
+        self._request = message
+        self._opened = False
+        self._exchange = Exchange(message)
+        self._outbox = Outbox()
+        self._stdin: SendStream | None = SendStream(STDIN) if stdin else None
+        self._size: tuple[int, int] | None = None
+        if self._stdin is not None:
+            self._outbox.add(self._stdin)
+        self.session = session
+        self.offsets: dict[int, int | None] = {STDOUT: 0, STDERR: 0}
+        self.input_lost = False
+
+    @property
+    def result(self) -> dict[str, object] | None:
+        return self._exchange.result
+
+    @property
+    def greeted(self) -> bool:
+        return self._exchange.greeted
+
+    def opening(self) -> bytes:
+        """What to send first on a new connection, the first or another."""
+        if self._opened:
+            self.reopened()
+        self._opened = True
+        self._outbox.restart()
+        self._exchange = Exchange(self._request)
+        opening = self._exchange.opening()
+        if self._size is not None:
+            self.resize(*self._size)
+        return opening
+
+    def reopened(self) -> None:
+        """Change the request so that the next connection goes on where the last one broke."""
+        self._request |= {"stdout": self.offsets[STDOUT], "stderr": self.offsets[STDERR]}
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """What is new: `Data` on streams 1 and 2 without repeats, and `Control` of type started, gap, time, progress.
+
+        Raises the core's error, or `CoreFailure` when it breaks the protocol.
+        """
+        try:
+            return [new for frame in self._exchange.feed(data) if (new := self._take(frame)) is not None]
+        except ProtocolError as error:
+            raise CoreFailure(f"the core broke its protocol: {error}", hint="see the core's log") from error
+
+    def _take(self, frame: Frame) -> Frame | None:
+        if isinstance(frame, Data):
+            return self._take_data(frame)
+        if isinstance(frame, Credit):
+            if self._stdin is not None:
+                self._outbox.take_credit(frame)
+            return None
+        if isinstance(frame, Control):
+            return self._take_control(frame)
+        return None  # an eof of an output stream: the result says all of it
+
+    def _take_data(self, frame: Data) -> Data | None:
+        if frame.stream not in self.offsets:
+            raise ProtocolError(f"output on stream {frame.stream}")
+        expected = self.offsets[frame.stream]
+        if expected is None:
+            expected = frame.offset
+        if frame.offset > expected:
+            raise ProtocolError(f"stream {frame.stream}: bytes {expected} to {frame.offset} are missing")
+        end = frame.offset + len(frame.data)
+        if end <= expected:
+            return None
+        self.offsets[frame.stream] = end
+        if frame.offset == expected:
+            return frame
+        return Data(frame.stream, expected, frame.data[expected - frame.offset :])
+
+    def _take_control(self, frame: Control) -> Control | None:
+        message = frame.message
+        kind = message["type"]
+        if kind == "lost-input":
+            self.input_lost = True
+            if self._stdin is not None:  # nobody will acknowledge what is held
+                self._outbox.remove(STDIN)
+            return None
+        if kind == "gap":
+            stream, size = message.get("stream"), message.get("bytes")
+            if (
+                not isinstance(stream, int)
+                or stream not in self.offsets
+                or not isinstance(size, int)
+                or size < 0
+            ):
+                raise ProtocolError("a gap that makes no sense")
+            reached = self.offsets[stream]
+            self.offsets[stream] = None if reached is None else reached + size
+        elif kind == "started" and isinstance(session := message.get("session"), str):
+            self.session = session
+        return frame
+
+    def pull(self) -> bytes | None:
+        """The next frame to send, or None when there is nothing, or no credit for it."""
+        pieces = self._outbox.pull()
+        return None if pieces is None else b"".join(pieces)
+
+    @property
+    def room(self) -> int:
+        """How many bytes `write` takes now: no more than the program's side has credit for."""
+        stdin = self._stdin
+        if stdin is None or stdin.final is not None or self.input_lost:
+            return 0
+        return max(0, min(stdin.limit - stdin.end, INPUT_BYTES - stdin.retained))
+
+    @property
+    def input_open(self) -> bool:
+        """Whether there is an input that takes, now or later, more bytes."""
+        return self._stdin is not None and self._stdin.final is None and not self.input_lost
+
+    @property
+    def input_sent(self) -> bool:
+        """Whether all input written so far, and its end when it was closed, is on the connection or was given up."""
+        stdin = self._stdin
+        if stdin is None or self.input_lost:
+            return True
+        return stdin.sent >= stdin.end and (stdin.final is None or stdin.eof_sent)
+
+    def write(self, data: bytes) -> None:
+        """Append to the input. The caller keeps to `room`."""
+        if self._stdin is not None and not self.input_lost:
+            self._stdin.write(data)
+            self._outbox.wake(STDIN)
+
+    def close_input(self) -> None:
+        """The input ends behind what was written."""
+        if self._stdin is not None:
+            self._stdin.close()
+            self._outbox.wake(STDIN)
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Tell the program's terminal its size; told again on a new connection."""
+        from .exchange import new_id
+
+        self._size = (rows, columns)
+        self._outbox.control({"type": "resize", "rows": rows, "columns": columns, "op_id": new_id()})
+
+
+class Reading(Following):
+    """A session's log as ``session.logs`` sends it. Which bytes are first is for the core to say.
+
+    ``floors`` are the lengths of stdout and stderr when it began: where a stream of which nothing has come goes on
+    after a break.
+    """
+
+    __slots__ = ("_floors",)
+
+    def __init__(self, message: dict[str, object], floors: dict[int, int], *, session: str | None) -> None:
+        super().__init__(message, stdin=False, session=session)
+        self._floors = floors
+        self.offsets = {STDOUT: None, STDERR: None}
+
+    def reopened(self) -> None:
+        """As `Following.reopened`; what to begin with was said once and for all."""
+        self.offsets = {
+            stream: self._floors[stream] if reached is None else reached
+            for stream, reached in self.offsets.items()
+        }
+        self._request |= {"since": None, "tail": None}
+        super().reopened()

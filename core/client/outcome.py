@@ -1,0 +1,41 @@
+"""How a session ended, as its exit status or as an error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sandtop.core.errors import CoreFailure, MachineError, SpawnError
+
+from .exchange import as_object
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def outcome(result: Mapping[str, object], sandbox: str) -> int:
+    """The exit status that ``result``, the end of a followed session, stands for.
+
+    Raises `SpawnError` when the program never ran, `MachineError` when its sandbox died, and `CoreFailure` when
+    ``result`` does not say.
+    """
+    record, session = as_object(result.get("record")), as_object(result.get("session"))
+    reason, message = record.get("reason"), record.get("message")
+    text = message if isinstance(message, str) and message else None
+    if reason == "spawn":
+        stage, number = record.get("stage"), record.get("errno")
+        raise SpawnError(
+            text or "the program could not be started",
+            stage=stage if isinstance(stage, str) else "exec",
+            errno=number if isinstance(number, int) else 0,
+            sandbox=sandbox,
+        )
+    if reason == "vm-died":
+        raise MachineError(
+            f"sandbox {sandbox} ended before the program did: {text or 'its machine died'}",
+            sandbox=sandbox,
+            hint=f"see 'sandtop inspect {sandbox}'",
+        )
+    status = session.get("exit_code")
+    if not isinstance(status, int):
+        raise CoreFailure(f"the core reported an end without an exit status ({reason})", sandbox=sandbox)
+    return status

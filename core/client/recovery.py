@@ -1,0 +1,66 @@
+"""What to do when the core is not there, or is gone in the middle: when to wait, to start it, to give up. No I/O."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sandtop.core.errors import CoreUnavailable
+
+DEADLINE_SECONDS: Final = 30.0
+"""How long a client keeps trying to get back to a core that died, as long as nothing new comes."""
+_KEEPER_SECONDS: Final = 2.0
+"""The keeper starts a dead core again in less than this; only then does a client start one itself."""
+_FIRST_DELAY: Final = 0.02
+_LONGEST_DELAY: Final = 0.5
+
+
+class Recovery:
+    """The decisions of one operation, whatever it is made of. Times are seconds of one monotonic clock."""
+
+    __slots__ = ("_broke_at", "_delay", "_launches", "_replaced")
+
+    def __init__(self) -> None:
+        self._broke_at: float | None = None
+        self._delay = _FIRST_DELAY
+        self._launches = 0
+        self._replaced = False
+
+    def refused(self, now: float, *, launch: bool) -> float | None:
+        """Nobody answers: how long to wait before the next try, or None to start a core first.
+
+        ``launch`` says that no core is running at all. Raises `CoreUnavailable` after the deadline.
+        """
+        if launch and (
+            self._broke_at is None or now - self._broke_at >= _KEEPER_SECONDS * (self._launches + 1)
+        ):
+            self._launches += 1
+            self._broke_at = now if self._broke_at is None else self._broke_at
+            return None
+        return self.broke(now)
+
+    def broke(self, now: float) -> float:
+        """The connection ended early: how long to wait before the next. Raises `CoreUnavailable` after the deadline."""
+        if self._broke_at is None:
+            self._broke_at = now
+        if now - self._broke_at >= DEADLINE_SECONDS:
+            raise CoreUnavailable(
+                f"the core has been gone for {DEADLINE_SECONDS:.0f} s",
+                hint="see 'sandtop core status' and its log",
+            )
+        self._delay, delay = min(self._delay * 2, _LONGEST_DELAY), self._delay
+        return delay
+
+    def progressed(self) -> None:
+        """Something new came from the core: the next break is a new one."""
+        self._broke_at = None
+        self._delay = _FIRST_DELAY
+        self._launches = 0
+
+    def outdated(self) -> None:
+        """The core is older than this client and is to be replaced. Raises `CoreUnavailable` the second time."""
+        if self._replaced:
+            raise CoreUnavailable(
+                "the core is still older than this sandtop after a restart",
+                hint="run 'sandtop core stop', and check that only one sandtop is installed",
+            )
+        self._replaced = True
