@@ -72,13 +72,16 @@ def chaos_rounds() -> int:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _nothing_left_behind(pytestconfig: pytest.Config) -> Iterator[None]:
+def _nothing_left_behind(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
     """Fails the run when the tests left a process, a socket or a temporary file behind."""
     root = pytestconfig.stash[_ROOT]
+    ours = (str(root), str(tmp_path_factory.getbasetemp()))
     plugins_own = set((root / "tmp").iterdir())
     yield
     deadline = time.monotonic() + 5  # what was told to end may need a moment to be gone
-    while (processes := _processes(root)) and time.monotonic() < deadline:
+    while (processes := _processes(ours)) and time.monotonic() < deadline:
         time.sleep(0.1)
     found = [f"process {pid}: {command}" for pid, command in processes.items()]
     found += [f"file {path}" for path in set((root / "tmp").iterdir()) - plugins_own]
@@ -89,18 +92,21 @@ def _nothing_left_behind(pytestconfig: pytest.Config) -> Iterator[None]:
         pytest.fail("the tests left behind:\n" + "\n".join(found), pytrace=False)
 
 
-def _processes(root: Path) -> dict[int, str]:
-    """The command lines of the living processes that this run's tests started."""
+def _processes(ours: tuple[str, ...]) -> dict[int, str]:
+    """The command lines of the living processes that this run's tests started, by pid."""
     found: dict[int, str] = {}
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdecimal() or int(entry.name) == os.getpid():
-            continue
+    for entry in Path("/proc").glob("[0-9]*"):
         try:
-            command = (entry / "cmdline").read_bytes()
-            environment = (entry / "environ").read_bytes()
+            if int(entry.name) != os.getpid() and _is_ours(entry, ours):
+                command = (entry / "cmdline").read_bytes()
+                found[int(entry.name)] = command.replace(b"\0", b" ").decode(errors="replace").strip()
         except OSError:  # gone meanwhile, or another user's
             continue
-        # a zombie has neither; QEMU may have been given an environment of its own, but not paths of its own
-        if RUN.encode() in environment or bytes(root) in command:
-            found[int(entry.name)] = command.replace(b"\0", b" ").decode(errors="replace").strip()
     return found
+
+
+def _is_ours(process: Path, ours: tuple[str, ...]) -> bool:
+    if RUN.encode() in (process / "environ").read_bytes():
+        return True
+    # QEMU gets no environment and no path on its command line, but holds a sandbox's files open
+    return any(os.readlink(descriptor).startswith(ours) for descriptor in (process / "fd").iterdir())
