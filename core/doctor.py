@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from sandtop.core.paths import Paths
 
 _BUILD_TOOLS: Final = ("apt-get", "dpkg-deb", "mke2fs", "mksquashfs", "mmdebstrap")
-_PREPARE: Final = "sandtop image build base"
+_PREPARE: Final = "sandtop run -- true"
+"""Builds whatever is missing on its way to a first sandbox."""
 _BUILD_MIB: Final = 1024
 """What building kernel, runtime and base image from nothing takes at its height."""
 _RUN_MIB: Final = 64
