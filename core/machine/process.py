@@ -83,8 +83,10 @@ class Death:
     @property
     def reason(self) -> str:
         """One line for people."""
-        last = self.stderr.rpartition("\n")[2]
-        said = f": {last}" if last else ""
+        lines = self.stderr.splitlines()
+        # QEMU's messages begin with its name; what follows one may be a hint in a line of its own
+        messages = [line for line in lines if line.startswith("qemu")] or lines
+        said = f": {messages[-1]}" if messages else ""
         memory = ", perhaps by the kernel, which ran out of memory" if self.out_of_memory else ""
         if self.signal is not None:
             return f"QEMU was killed by {_signal_name(self.signal)}{memory}{said}"

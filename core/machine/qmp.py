@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import struct
 from array import array
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -28,14 +27,16 @@ if TYPE_CHECKING:
 LINE_BYTES: Final = 1024 * 1024
 """The longest line that is read. QEMU 7.2's longest answer, query-qmp-schema, has 170 KB."""
 
-EVENTS: Final = 256
+EVENT_BYTES: Final = 16 * 1024
+"""The longest event. The longest ones that QEMU sends name a block node and an error."""
+
+EVENTS: Final = 64
 """How many events wait to be received; more are dropped, and counted."""
 
 DEADLINE: Final = 5.0
 """Seconds that a command may take. QEMU answers in a millisecond; a host under load may not."""
 
 _READ_BYTES: Final = 64 * 1024
-_CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,6 @@ class QmpClient:
         shutdown: why the machine ended, once QEMU has said so: ``guest-shutdown``, ``guest-reset``,
             ``host-qmp-quit`` … (ShutdownCause in QEMU's qapi/run-state.json).
         ended: set when the connection is over, and every event is in ``events``.
-        peer_pid: the process that listens at the other end, as the kernel knows it (SO_PEERCRED).
     """
 
     def __init__(self, stream: trio.socket.SocketType, name: str) -> None:
@@ -87,8 +87,6 @@ class QmpClient:
         self.dropped_events = 0
         self.shutdown: str | None = None
         self.ended = trio.Event()
-        credentials = stream.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-        self.peer_pid: int = _CREDENTIALS.unpack(credentials)[0]
 
     async def execute(
         self,
@@ -164,8 +162,8 @@ class QmpClient:
                     # half a command may be in QEMU's buffer: nothing sensible can follow it
                     self._break("the QMP connection was given up in the middle of a command")
 
-    async def _read_line(self) -> dict[str, object]:
-        """The next line, parsed. Raises `_NotQmp`, OSError, or EOFError when the peer has closed."""
+    async def _read_line(self) -> tuple[dict[str, object], int]:
+        """The next line, parsed, and its length. Raises `_NotQmp`, OSError, or EOFError when the peer has closed."""
         scanned = 0
         while (end := self._received.find(b"\n", scanned)) < 0:
             scanned = len(self._received)
@@ -184,15 +182,16 @@ class QmpClient:
             raise _NotQmp("a line that is not JSON") from error
         if not isinstance(parsed, dict):
             raise _NotQmp("a line that is not an object")
-        return cast("dict[str, object]", parsed)
+        return cast("dict[str, object]", parsed), len(line)
 
     async def run(self) -> None:
         """Read until the connection ends: the one task that `connect` gives the client. Never raises of its own."""
         try:
-            if "QMP" not in await self._read_line():
+            greeting, _ = await self._read_line()
+            if "QMP" not in greeting:
                 raise _NotQmp("a greeting that is not QMP's")
             while True:
-                self._take(await self._read_line())
+                self._take(*await self._read_line())
         except _NotQmp as error:
             self._break(f"QEMU's monitor does not speak QMP: it sent {error}")
         except EOFError:
@@ -200,9 +199,11 @@ class QmpClient:
         except (OSError, trio.ClosedResourceError) as error:
             self._break(f"the QMP connection broke: {error}")
 
-    def _take(self, message: dict[str, object]) -> None:
+    def _take(self, message: dict[str, object], length: int) -> None:
         event = message.get("event")
         if isinstance(event, str):
+            if length > EVENT_BYTES:
+                raise _NotQmp(f"an event longer than {EVENT_BYTES} bytes")
             self._take_event(event, message.get("data", {}))
             return
         number = message.get("id")
