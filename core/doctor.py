@@ -193,7 +193,7 @@ def _accelerator(qemu: Qemu | None, linux: Kernel | None, paths: Paths) -> Findi
     name = "accelerator"
     if qemu is None or linux is None:
         lacks = "QEMU" if qemu is None else "the kernel"
-        return Finding(name, Verdict.WARN, f"not known before {lacks} is there", _PREPARE)
+        return Finding(name, Verdict.WARN, f"not known before {lacks} is there")
     try:
         choice = trio.run(accelerator.choose, qemu, linux.image, paths.cache)
     except SandtopError as error:
