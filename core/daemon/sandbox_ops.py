@@ -12,7 +12,7 @@ from sandtop.core.daemon.connection import ClientGone
 from sandtop.core.daemon.views import sandbox_view
 from sandtop.core.errors import InvalidRequest, WrongState
 from sandtop.core.fleet import check_name, config_from_request
-from sandtop.core.machine import command_line, find_qemu
+from sandtop.core.machine import command_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -88,7 +88,7 @@ def inspect(fleet: Fleet, request: Mapping[str, object]) -> Result:
     machine: object = None
     if sandbox.machine is not None:
         spec = sandbox.machine.spec
-        command = command_line(spec, sandbox.runtime, qemu=str(find_qemu().path))
+        command = command_line(spec, sandbox.runtime)
         machine = {"spec": spec.to_json(), **command.to_json()}
     return {
         "sandbox": sandbox_view(sandbox),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -20,6 +22,7 @@ from sandtop.core.machine import (
     choose,
     find_qemu,
 )
+from sandtop.core.machine.host import QEMU
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +45,16 @@ class Context:
     nursery: trio.Nursery
     guest: GuestStore
     choice: Choice | None = None
+    _qemu: Qemu | None = None
+    _qemu_stamp: tuple[str, int] | None = None
+
+    async def find_qemu(self) -> Qemu:
+        """QEMU, asked for its version again only when the program has changed. Raises `MissingDependency`."""
+        path = shutil.which(QEMU)
+        stamp = (path, os.stat(path).st_mtime_ns) if path else None
+        if self._qemu is None or stamp != self._qemu_stamp:
+            self._qemu, self._qemu_stamp = await trio.to_thread.run_sync(find_qemu), stamp
+        return self._qemu
 
     async def accelerator(self, qemu: Qemu, kernel: Path) -> Accelerator:
         """What runs guests on this host; probed once in the core's life, remembered for the host's boot."""
@@ -67,7 +80,7 @@ class Context:
 
         Raises `MissingDependency`, `InvalidRequest`, `ImageError`, `StorageError`.
         """
-        qemu = find_qemu()
+        qemu = await self.find_qemu()
         check_memory(row.config.memory, row.name)
         tell = _from_thread(progress)
         kernel = await trio.to_thread.run_sync(partial(self.guest.kernel, tell))

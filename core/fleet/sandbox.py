@@ -13,7 +13,7 @@ import trio
 from sandtop.core.errors import MachineError, SandtopError, WrongState
 from sandtop.core.fleet.machine import RunningMachine, new_token
 from sandtop.core.fleet.state import ALIVE, State, check_transition, require
-from sandtop.core.machine import Identity, adopt, find_qemu, remove_runtime, start
+from sandtop.core.machine import Identity, adopt, remove_runtime, start
 from sandtop.core.sessions.hub import SandboxSessions
 from sandtop.core.store import Ownership, SandboxRow
 
@@ -112,7 +112,7 @@ class Sandbox:
         spec = await self._context.spec(self.row, self.overlay, progress)
         times["prepared"] = trio.current_time()
         token = new_token()
-        qemu = find_qemu().path
+        qemu = (await self._context.find_qemu()).path
         opener = start(spec, runtime=self.runtime, console_log=self.console, qemu=qemu)
         machine = await self._accompany(spec, opener, token)
         times["qemu"] = trio.current_time()
