@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import json
 import struct
-from dataclasses import dataclass
-from typing import Final, cast
+
+TYPE_CHECKING = False  # typing and dataclasses take a tenth of a second to import in an emulated guest
+if TYPE_CHECKING:
+    from typing import Final, TypeGuard
 
 MAX_PAYLOAD: Final = 1 << 20
 """The largest payload in bytes: argv and environment of a start travel in one frame."""
@@ -31,37 +33,68 @@ class ProtocolError(Exception):
     """The peer sent what this protocol does not allow. The link cannot go on; nothing else ever comes out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Control:
+class _Record:
+    """Equality, hash and representation by the values of the slots. Frames are not changed once made."""
+
+    __slots__ = ()
+    __match_args__: tuple[str, ...] = ()
+
+    def _values(self) -> tuple[object, ...]:
+        return tuple(getattr(self, name) for name in self.__match_args__)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Record) and type(other) is type(self) and other._values() == self._values()
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._values()))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}{self._values()!r}"
+
+
+class Control(_Record):
     """A JSON object; its ``type`` names the message."""
 
-    message: dict[str, object]
+    __slots__ = ("message",)
+    __match_args__ = ("message",)
+
+    def __init__(self, message: dict[str, object]) -> None:
+        self.message = message
 
 
-@dataclass(frozen=True, slots=True)
-class Data:
+class Data(_Record):
     """Bytes of ``stream`` that begin at ``offset`` of everything that stream ever carried."""
 
-    stream: int
-    offset: int
-    data: bytes
+    __slots__ = ("data", "offset", "stream")
+    __match_args__ = ("stream", "offset", "data")
+
+    def __init__(self, stream: int, offset: int, data: bytes) -> None:
+        self.stream = stream
+        self.offset = offset
+        self.data = data
 
 
-@dataclass(frozen=True, slots=True)
-class Credit:
+class Credit(_Record):
     """The receiver of ``stream`` holds all before ``acked`` for good and takes bytes up to ``limit``."""
 
-    stream: int
-    acked: int
-    limit: int
+    __slots__ = ("acked", "limit", "stream")
+    __match_args__ = ("stream", "acked", "limit")
+
+    def __init__(self, stream: int, acked: int, limit: int) -> None:
+        self.stream = stream
+        self.acked = acked
+        self.limit = limit
 
 
-@dataclass(frozen=True, slots=True)
-class Eof:
+class Eof(_Record):
     """``stream`` ends at ``offset``: that many bytes it ever carried."""
 
-    stream: int
-    offset: int
+    __slots__ = ("offset", "stream")
+    __match_args__ = ("stream", "offset")
+
+    def __init__(self, stream: int, offset: int) -> None:
+        self.stream = stream
+        self.offset = offset
 
 
 Frame = Control | Data | Credit | Eof
@@ -78,7 +111,7 @@ TRAILER: Final = _TRAILER
 def encode(frame: Frame) -> bytes:
     """The bytes of ``frame``. Raises ProtocolError when it is larger than a frame may be."""
     if isinstance(frame, Data):
-        if len(frame.data) > MAX_PAYLOAD - 8:
+        if len(frame.data) > MAX_DATA:
             raise ProtocolError(f"{len(frame.data)} data bytes do not fit a frame")
         return data_header(frame.stream, frame.offset, len(frame.data)) + frame.data + _TRAILER
     if isinstance(frame, Control):
@@ -93,17 +126,20 @@ def encode(frame: Frame) -> bytes:
     return _HEADER.pack(8, _EOF, frame.stream) + _OFFSET.pack(frame.offset) + _TRAILER
 
 
+def _is_object(value: object) -> TypeGuard[dict[str, object]]:
+    return isinstance(value, dict)  # a JSON object's keys are strings
+
+
 def _control(payload: bytes) -> Control:
     try:
         message: object = json.loads(payload)
     except (ValueError, RecursionError) as error:
         raise ProtocolError("a control message that is not JSON") from error
-    if not isinstance(message, dict):
+    if not _is_object(message):
         raise ProtocolError("a control message that is not a JSON object")
-    typed = cast("dict[str, object]", message)
-    if not isinstance(typed.get("type"), str):
+    if not isinstance(message.get("type"), str):
         raise ProtocolError("a control message without a type")
-    return Control(typed)
+    return Control(message)
 
 
 def _offset(value: int) -> int:
@@ -112,19 +148,20 @@ def _offset(value: int) -> int:
     return value
 
 
-def _decode(kind: int, stream: int, payload: bytes) -> Frame:
-    if kind == _DATA and len(payload) >= 8:
-        return Data(stream, _offset(_OFFSET.unpack_from(payload)[0]), payload[8:])
+def _decode(kind: int, stream: int, payload: memoryview) -> Frame:
+    length = len(payload)
+    if kind == _DATA and 8 <= length <= MAX_DATA + 8:
+        return Data(stream, _offset(_OFFSET.unpack_from(payload)[0]), bytes(payload[8:]))
     if kind == _CONTROL and stream == 0:
-        return _control(payload)
-    if kind == _CREDIT_KIND and len(payload) == 16:
+        return _control(bytes(payload))
+    if kind == _CREDIT_KIND and length == 16:
         acked, limit = _CREDIT.unpack(payload)
         if acked > limit:
             raise ProtocolError("a credit that ends before it begins")
         return Credit(stream, _offset(acked), _offset(limit))
-    if kind == _EOF and len(payload) == 8:
+    if kind == _EOF and length == 8:
         return Eof(stream, _offset(_OFFSET.unpack(payload)[0]))
-    raise ProtocolError(f"a frame of kind {kind} with {len(payload)} bytes on stream {stream}")
+    raise ProtocolError(f"a frame of kind {kind} with {length} bytes on stream {stream}")
 
 
 class Decoder:
@@ -156,7 +193,7 @@ class Decoder:
                     break
                 if view[end]:
                     raise ProtocolError("a frame that does not end where it says")
-                frames.append(_decode(kind, stream, bytes(view[position + header : end])))
+                frames.append(_decode(kind, stream, view[position + header : end]))
                 position = end + 1
         if position:
             del buffer[:position]

@@ -13,7 +13,10 @@ ends with one, so bytes that may be the beginning of a marker can be held back w
 from __future__ import annotations
 
 import re
-from typing import Final
+
+TYPE_CHECKING = False  # see _frames
+if TYPE_CHECKING:
+    from typing import Final
 
 _SYNC: Final = b"\xffSANDTOP-SYNC-1\xff"
 _ANSWER: Final = b"\xffSANDTOP-HERE-1\xff"
@@ -111,8 +114,8 @@ class AgentHandshake:
         prefix = self._prefix()
         while (start := data.find(_SYNC[:1], start)) >= 0:
             candidate = data[start:]
-            if candidate.startswith(prefix) or prefix.startswith(candidate):
-                # a zero byte, which ends every frame, is in no marker
-                return 0 if b"\0" in candidate else len(candidate)
+            # a zero byte, which ends every frame, is in no marker; but another may begin behind it
+            if (candidate.startswith(prefix) or prefix.startswith(candidate)) and b"\0" not in candidate:
+                return len(candidate)
             start += 1
         return 0

@@ -8,15 +8,20 @@ the sender keeps everything beyond the acknowledgement and, on a new link, goes 
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final
 
 from ._frames import MAX_DATA, TRAILER, Control, Credit, Eof, ProtocolError, data_header, encode
 
+TYPE_CHECKING = False  # see _frames
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
 MAX_CONTROL_QUEUE: Final = 4096
 """Control messages that may wait for a peer that does not read; one more is a ProtocolError."""
+
+
+_SMALL: Final = 1024
+"""Bytes. A piece no larger than this is joined with the next, however small that is."""
 
 
 class SendStream:
@@ -34,6 +39,7 @@ class SendStream:
     __slots__ = (
         "_chunks",
         "_first_start",
+        "_granted",
         "_next",
         "_next_start",
         "acked",
@@ -50,6 +56,7 @@ class SendStream:
         self.acked = self.limit = self.sent = self.end = offset
         self.final: int | None = None
         self.eof_sent = False
+        self._granted = False  # whether the peer has given credit on this link
         self._chunks: deque[bytes] = deque()  # whole pieces as written; the first may begin before `acked`
         self._first_start = offset  # the offset at which the first of them begins
         self._next = 0  # index of the chunk that `sent` points into
@@ -70,7 +77,7 @@ class SendStream:
         """Whether `take` would return something."""
         if self.sent < self.end:
             return self.sent < self.limit
-        return self.final is not None and not self.eof_sent
+        return self.final is not None and not self.eof_sent and self._granted
 
     def write(self, data: bytes) -> None:
         """Append ``data``. The caller bounds `retained`."""
@@ -78,8 +85,20 @@ class SendStream:
             raise ValueError("write to a closed stream")
         for start in range(0, len(data), MAX_DATA):
             piece = data[start : start + MAX_DATA]
-            self._chunks.append(piece)
             self.end += len(piece)
+            if self._chunks and len(self._chunks[-1]) + len(piece) <= MAX_DATA:
+                # small pieces are joined, so that a window full of single bytes takes the memory of a window
+                last = self._chunks[-1]
+                if len(last) <= max(_SMALL, 8 * len(piece)):
+                    self._join(last, piece)
+                    continue
+            self._chunks.append(piece)
+
+    def _join(self, last: bytes, piece: bytes) -> None:
+        if self._next == len(self._chunks):  # all of it was sent: `sent` now points into its new part
+            self._next -= 1
+            self._next_start -= len(last)
+        self._chunks[-1] = last + piece
 
     def close(self) -> None:
         """No more bytes will come."""
@@ -89,7 +108,7 @@ class SendStream:
     def rewind(self) -> None:
         """A new link began: nothing may be sent before the peer says where it stands."""
         self.sent = self.limit = self.acked
-        self.eof_sent = False
+        self.eof_sent = self._granted = False
         self._next = 0
         self._next_start = self._first_start
         self._skip_to(self.acked)
@@ -100,6 +119,7 @@ class SendStream:
             raise ProtocolError(f"stream {self.number}: acknowledged {acked} of {self.end} bytes")
         if acked > self.sent:  # on a new link the peer may stand beyond where the old one left us
             self._skip_to(acked)
+        self._granted = True
         self.acked = max(self.acked, acked)
         self.limit = max(self.limit, limit)
         chunks = self._chunks
@@ -158,7 +178,7 @@ class ReceiveWindow:
 
     def finish(self, offset: int) -> None:
         """The peer says that the stream ends at ``offset``. Raises ProtocolError when that cannot be."""
-        if offset < self.received or (self.final is not None and offset != self.final):
+        if offset != self.received or (self.final is not None and offset != self.final):
             raise ProtocolError(f"stream {self.number}: ends at {offset} after {self.received} bytes")
         self.final = offset
 
@@ -243,7 +263,7 @@ class Outbox:
                     self._ready.append(number)
                 offset, data = taken
                 return (data_header(number, offset, len(data)), data, TRAILER)
-            if stream.final is not None and stream.sent == stream.end and not stream.eof_sent:
+            if stream.ready and stream.final is not None:
                 stream.eof_sent = True
                 return (encode(Eof(number, stream.final)),)
         return None

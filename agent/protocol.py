@@ -5,8 +5,6 @@ This is the only module of the agent that the host side imports.
 
 from __future__ import annotations
 
-from typing import Final
-
 from ._frames import (
     MAX_DATA,
     MAX_PAYLOAD,
@@ -23,6 +21,10 @@ from ._frames import (
 )
 from ._handshake import TOKEN_LENGTH, AgentHandshake, HostHandshake, answer, marker
 from ._streams import MAX_CONTROL_QUEUE, Outbox, ReceiveWindow, SendStream
+
+TYPE_CHECKING = False  # see _frames
+if TYPE_CHECKING:
+    from typing import Final
 
 AGENT_PROTOCOL: Final = 1
 """Version of the messages between core and agent; a core speaks to an agent one version older too."""

@@ -1,0 +1,76 @@
+"""The agent's own programs, run in a forked child in place of a program of the image: ``tar-create``, ``tar-extract``.
+
+The child needs modules that the agent does not load: it goes back to the root outside, imports them there, and
+enters the sandbox again.
+"""
+
+from __future__ import annotations
+
+import os
+
+from . import values
+from .spawn import SpawnFailed, connect, run_forked, take_on
+from .values import InvalidMessage
+
+TYPE_CHECKING = False  # see _frames
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Final
+
+    from .cgroups import Cgroup
+    from .spawn import Plan
+
+_RUNTIME: Final = 3
+_FOLDER: Final = 4
+_MOST_DESCRIPTORS: Final = 1 << 20
+
+
+def spawn(plan: Plan, fields: Mapping[str, object], cgroup: Cgroup, runtime: int, root: str) -> int:
+    """Run the builtin that ``fields`` describe, otherwise as ``plan`` says; its pid. Raises SpawnFailed."""
+    name = fields.get("name")
+    try:
+        if name == "tar-create":
+            arguments = values.texts(fields, "paths")
+        elif name == "tar-extract":
+            arguments = [values.text(fields, "path"), "rename" if values.boolean(fields, "rename") else ""]
+        else:
+            raise InvalidMessage(f"there is no builtin {name!r}")
+    except InvalidMessage as error:
+        raise SpawnFailed("exec", 22, f"builtin: {error}") from None
+
+    def child(started: Callable[[], None]) -> None:
+        connect(plan)
+        try:
+            folder = os.open(plan.cwd, os.O_PATH | os.O_DIRECTORY)
+        except OSError as error:
+            raise SpawnFailed(
+                "cwd", error.errno or 0, f"working directory {plan.cwd}: {error.strerror}"
+            ) from None
+        _keep_only(folder, runtime)
+        started()
+        os._exit(_run(plan, root, str(name), arguments))
+
+    return run_forked(child, cgroup)
+
+
+def _keep_only(folder: int, runtime: int) -> None:
+    """Close every descriptor but these (and 0 to 2): an open end of another session's pipe would keep that waiting."""
+    # through numbers above both: neither may be overwritten before it was moved
+    spare = [os.dup2(fd, max(folder, runtime) + 1 + n) for n, fd in enumerate((runtime, folder))]
+    for fd, target in zip(spare, (_RUNTIME, _FOLDER), strict=True):
+        os.dup2(fd, target)
+    os.closerange(_FOLDER + 1, _MOST_DESCRIPTORS)
+
+
+def _run(plan: Plan, root: str, name: str, arguments: list[str]) -> int:
+    os.fchdir(_RUNTIME)
+    os.chroot(".")
+    from . import tar_create, tar_extract
+
+    os.chroot(root)
+    os.fchdir(_FOLDER)
+    os.umask(0o022)
+    take_on(plan.user)
+    if name == "tar-create":
+        return tar_create.create(arguments)
+    return tar_extract.extract(arguments[0], rename=bool(arguments[1]))

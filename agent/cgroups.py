@@ -1,0 +1,234 @@
+"""A cgroup (v2) for each session: to kill all of it, bound it, and know what it used."""
+
+from __future__ import annotations
+
+import os
+
+from .loop import URGENT
+
+TYPE_CHECKING = False  # see _frames
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Final
+
+    from .loop import Loop
+
+ROOT: Final = "/sys/fs/cgroup"
+_CONTROLLERS: Final = ("cpu", "memory", "pids")
+_GIVE_UP_AFTER: Final = 5.0
+"""Seconds after which a killed process that does not die (it hangs in the kernel) no longer holds its session up."""
+_AGENT_WEIGHT: Final = "1000"
+"""cpu.weight of the agent, ten times a session's: it must answer while a fork bomb goes off."""
+_MAX_PROCESSES: Final = 1 << 16
+
+
+class Usage:
+    """What the processes of a cgroup used: microseconds of CPU, and the peak of their memory in bytes (or None)."""
+
+    __slots__ = ("cpu_us", "memory_peak", "oom_kills")
+
+    def __init__(self, cpu_us: int, memory_peak: int | None, oom_kills: int) -> None:
+        self.cpu_us = cpu_us
+        self.memory_peak = memory_peak
+        self.oom_kills = oom_kills
+
+
+class Cgroups:
+    """The agent's own cgroup, and the one that holds those of all sessions. Raises OSError when it cannot be made."""
+
+    def __init__(self, loop: Loop, root: str = ROOT, processes: int | None = None) -> None:
+        """``processes`` bounds those of one session; by default a quarter of what the kernel allows in all."""
+        self.loop = loop
+        self._enable(root)
+        own = f"{root}/agent"
+        self.sessions = f"{root}/sessions"
+        for path in (own, self.sessions):
+            os.makedirs(path, exist_ok=True)
+        self.bound = str(processes if processes is not None else _quarter_of_threads())
+        self._enable(self.sessions)
+        if "cpu" in self._enabled:
+            _write(f"{own}/cpu.weight", _AGENT_WEIGHT)
+        # kept open: it is written to once for every program that is started
+        self._home = os.open(f"{own}/cgroup.procs", os.O_WRONLY)
+        self.leave()
+
+    def _enable(self, path: str) -> None:
+        available = _read(f"{path}/cgroup.controllers").split()
+        self._enabled = [name for name in _CONTROLLERS if name in available]
+        _write(f"{path}/cgroup.subtree_control", " ".join(f"+{name}" for name in self._enabled))
+
+    def make(self, number: int) -> Cgroup:
+        """The cgroup of session ``number``. Raises OSError."""
+        cgroup = Cgroup(self.loop, f"{self.sessions}/{number}")
+        if "pids" in self._enabled:
+            _write(f"{cgroup.path}/pids.max", self.bound)
+        return cgroup
+
+    def leave(self) -> None:
+        """Take the agent back into its own cgroup."""
+        os.write(self._home, b"0")
+
+    def kill_all(self) -> None:
+        """Kill every process of every session."""
+        _write(f"{self.sessions}/cgroup.kill", "1")
+
+    def signal_all(self, number: int) -> None:
+        """Send a signal to every process of every session."""
+        signal_tree(self.sessions, number)
+
+    def populated(self) -> bool:
+        """Whether any session has a process."""
+        return _populated(self.sessions)
+
+
+class Cgroup:
+    """One session's cgroup, at ``path``. Raises OSError when it cannot be made."""
+
+    __slots__ = ("_done", "_events", "_loop", "_timer", "path", "removed")
+
+    def __init__(self, loop: Loop, path: str) -> None:
+        os.mkdir(path)
+        self.path = path
+        self.removed = False
+        self._loop = loop
+        self._events = -1
+        self._timer = None
+        self._done: Callable[[Usage], None] | None = None
+
+    def enter(self) -> None:
+        """Move the agent in, so that the program it starts next is born here. Raises OSError."""
+        _write(f"{self.path}/cgroup.procs", "0")
+
+    def kill(self) -> None:
+        """Kill all that is in it, in cgroups below it too."""
+        _write(f"{self.path}/cgroup.kill", "1")
+
+    def signal(self, number: int) -> None:
+        """Send a signal to every process in it."""
+        signal_tree(self.path, number)
+
+    def finish(self, done: Callable[[Usage], None]) -> None:
+        """Kill what is left; once nothing is, remove the cgroup and say what was used."""
+        self._done = done
+        usage = self._usage()
+        if self._remove():
+            self._report(usage)
+            return
+        self._events = os.open(f"{self.path}/cgroup.events", os.O_RDONLY)
+        self._loop.watch(self._events, URGENT, self._changed)
+        self._timer = self._loop.call_in(_GIVE_UP_AFTER, self._give_up)
+        self.kill()
+        self._changed(0)
+
+    def _changed(self, _events: int) -> None:
+        # reading it is what lets the next change be told
+        if b"populated 1" in os.pread(self._events, 256, 0):
+            return
+        usage = self._usage()
+        if self._remove():
+            self._loop.unwatch(self._events)
+            os.close(self._events)
+            self._loop.cancel(self._timer)
+            self._report(usage)
+
+    def _give_up(self) -> None:
+        self._timer = None
+        self._report(self._usage())
+
+    def _report(self, usage: Usage) -> None:
+        if self._done is not None:
+            done, self._done = self._done, None
+            done(usage)
+
+    def _remove(self) -> bool:
+        try:
+            os.rmdir(self.path)
+        except FileNotFoundError:
+            pass  # root in the sandbox may have done it
+        except OSError:
+            if _populated(self.path) or not _remove_below(self.path):
+                return False
+        self.removed = True
+        return True
+
+    def _usage(self) -> Usage:
+        peak = _read(f"{self.path}/memory.peak").strip()
+        return Usage(
+            _number(_read(f"{self.path}/cpu.stat"), "usage_usec"),
+            int(peak) if peak.isdecimal() else None,
+            _number(_read(f"{self.path}/memory.events"), "oom_kill"),
+        )
+
+
+def signal_tree(path: str, number: int) -> None:
+    """Send a signal to every process in the cgroup ``path`` and below. What ends meanwhile is passed over."""
+    folders, seen = [path], 0
+    while folders and seen < _MAX_PROCESSES:
+        folder = folders.pop()
+        for pid in _read(f"{folder}/cgroup.procs").split():
+            seen += 1
+            try:
+                os.kill(int(pid), number)
+            except ProcessLookupError:
+                continue
+        folders += _folders(folder)
+
+
+def _folders(path: str) -> list[str]:
+    try:
+        with os.scandir(path) as entries:
+            return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
+
+
+def _remove_below(path: str) -> bool:
+    """Remove ``path`` and the empty cgroups that a program made in it. Whether it is gone."""
+    folders = [path]
+    for folder in folders:  # grows: parents before children
+        folders += _folders(folder)
+    try:
+        for folder in reversed(folders):
+            os.rmdir(folder)
+    except OSError:
+        return False
+    return True
+
+
+def _populated(path: str) -> bool:
+    return "populated 1" in _read(f"{path}/cgroup.events")
+
+
+def _number(table: str, key: str) -> int:
+    for line in table.split("\n"):
+        name, _, value = line.partition(" ")
+        if name == key and value.isdecimal():
+            return int(value)
+    return 0
+
+
+def _quarter_of_threads() -> int:
+    threads = _read("/proc/sys/kernel/threads-max").strip()
+    return max(256, int(threads) // 4) if threads.isdecimal() else 1024
+
+
+def _read(path: str) -> str:
+    """What a file of the kernel's says; empty when there is none."""
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except OSError:
+        return ""
+    try:
+        return os.read(fd, 65536).decode("ascii", "replace")
+    except OSError:
+        return ""
+    finally:
+        os.close(fd)
+
+
+def _write(path: str, value: str) -> None:
+    fd = os.open(path, os.O_WRONLY)
+    try:
+        os.write(fd, value.encode())
+    finally:
+        os.close(fd)

@@ -1,0 +1,50 @@
+"""What ``configure`` says of every session that follows."""
+
+from __future__ import annotations
+
+from . import values
+
+TYPE_CHECKING = False  # see _frames
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Final
+
+    from .users import User
+
+PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_WINDOW: Final = 1 << 20
+_TTY_WINDOW: Final = 64 << 10
+_LEAST_WINDOW: Final = 4 << 10
+_MOST_WINDOW: Final = 64 << 20
+_TERM: Final = "xterm-256color"
+
+
+class Defaults:
+    """A sandbox's own settings.
+
+    Attributes:
+        window: bytes of output that may be unacknowledged, for each stream of pipes; ``tty_window`` of a terminal.
+    """
+
+    __slots__ = ("env", "tty_window", "user", "window", "workdir")
+
+    def __init__(self, message: Mapping[str, object]) -> None:
+        """Raises InvalidMessage."""
+        self.env = values.environment(message, "env")
+        self.workdir = values.optional_text(message, "workdir") or "/"
+        self.user = values.optional_text(message, "user") or "root"
+        self.window = _window(message, "window", _WINDOW)
+        self.tty_window = _window(message, "tty_window", _TTY_WINDOW)
+
+    def environment(self, user: User, own: Mapping[str, str], *, terminal: bool) -> dict[str, str]:
+        """The whole environment of a program that ``user`` runs, with ``own`` on top."""
+        base = {"PATH": PATH, "HOME": user.home, "USER": user.name, "LOGNAME": user.name}
+        if terminal:
+            base["TERM"] = _TERM
+        return {**base, **self.env, **own}
+
+
+def _window(message: Mapping[str, object], field: str, default: int) -> int:
+    if message.get(field) is None:
+        return default
+    return values.integer(message, field, _LEAST_WINDOW, _MOST_WINDOW)

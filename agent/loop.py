@@ -1,0 +1,121 @@
+"""One epoll loop: descriptors, timers, and what is to be done next. Single-threaded."""
+
+from __future__ import annotations
+
+import bisect
+import select
+import time
+
+TYPE_CHECKING = False  # see _frames
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Final
+
+READ: Final = select.EPOLLIN
+WRITE: Final = select.EPOLLOUT
+URGENT: Final = select.EPOLLPRI
+EDGE: Final = select.EPOLLET
+HANGUP: Final = select.EPOLLHUP
+
+_EVENTS_A_TURN: Final = 64
+
+
+class Timer:
+    """A call that is to be made at ``when`` (seconds of CLOCK_MONOTONIC)."""
+
+    __slots__ = ("_order", "callback", "when")
+
+    def __init__(self, when: float, order: int, callback: Callable[[], None]) -> None:
+        self.when = when
+        self.callback = callback
+        self._order = order
+
+    def __lt__(self, other: Timer) -> bool:
+        return (self.when, self._order) < (other.when, other._order)
+
+
+class Loop:
+    """Calls back. An event may come once more for a descriptor number that was closed and is in use again within one
+    turn: callbacks do nonblocking I/O and take "nothing there" for an answer."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._watched: dict[int, Callable[[int], None]] = {}
+        self._timers: list[
+            Timer
+        ] = []  # sorted; cancelled ones are taken out, so it stays as long as it must be
+        self._order = 0
+        self._soon: list[Callable[[], None]] = []
+        self._running = False
+        self.after_turn: Callable[[], None] | None = None
+        """Called when all that a turn brought has been seen to."""
+
+    def watch(self, fd: int, events: int, callback: Callable[[int], None]) -> None:
+        """Call ``callback`` with the events that ``fd`` has, whenever it has any of ``events``, HUP or ERR."""
+        self._epoll.register(fd, events)
+        self._watched[fd] = callback
+
+    def change(self, fd: int, events: int) -> None:
+        """Watch for other events. With `EDGE` this reports what is there already once more."""
+        self._epoll.modify(fd, events)
+
+    def unwatch(self, fd: int) -> None:
+        """Forget ``fd``, which is still open. Without effect when it is not watched."""
+        if self._watched.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
+
+    def call_in(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        """Call ``callback`` once, after ``seconds``."""
+        self._order += 1
+        timer = Timer(time.monotonic() + seconds, self._order, callback)
+        bisect.insort(self._timers, timer)
+        return timer
+
+    def cancel(self, timer: Timer | None) -> None:
+        """Without effect when it has run already, or is None."""
+        if timer is None:
+            return
+        index = bisect.bisect_left(self._timers, timer)
+        if index < len(self._timers) and self._timers[index] is timer:
+            del self._timers[index]
+
+    def soon(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` in the next turn, which does not wait."""
+        self._soon.append(callback)
+
+    def run(self) -> None:
+        """Turn until `stop`."""
+        self._running = True
+        while self._running:
+            self.turn()
+
+    def stop(self) -> None:
+        self._running = False
+
+    def turn(self) -> None:
+        """Wait for something and see to all of it."""
+        for fd, events in self._epoll.poll(self._patience(), _EVENTS_A_TURN):
+            callback = self._watched.get(fd)
+            if callback is not None:
+                callback(events)
+        if self._timers:
+            self._run_timers()
+        if self._soon:
+            queued, self._soon = self._soon, []
+            for queued_callback in queued:
+                queued_callback()
+        if self.after_turn is not None:
+            self.after_turn()
+
+    def _patience(self) -> float:
+        """Seconds to wait at most; -1 for ever."""
+        if self._soon:
+            return 0
+        if not self._timers:
+            return -1
+        return max(0.0, self._timers[0].when - time.monotonic())
+
+    def _run_timers(self) -> None:
+        now = time.monotonic()
+        while self._timers and self._timers[0].when <= now:
+            self._timers.pop(0).callback()

@@ -1,0 +1,138 @@
+"""The virtio-serial port: bytes to frames and back, and beginning anew when a core comes or comes back.
+
+A port's host side is one process at a time and may be none: read(2) then returns nothing, write(2) EAGAIN, and poll(2)
+POLLHUP for as long as that lasts. So it is watched edge-triggered: the driver wakes the port's queue whenever the host
+opens or closes it, sends, or takes what was sent (virtio_console.c).
+"""
+
+from __future__ import annotations
+
+import os
+
+from .loop import EDGE, READ, WRITE
+from .protocol import PORT_NAME, AgentHandshake, Decoder, ProtocolError, answer
+
+TYPE_CHECKING = False  # see _frames
+if TYPE_CHECKING:
+    from typing import Final, Protocol
+
+    from .loop import Loop
+    from .protocol import Frame, Outbox
+
+    class Peer(Protocol):
+        """Who is told what the port brings."""
+
+        def link_began(self) -> None:
+            """A core found this agent: forget the link before."""
+
+        def link_ended(self, reason: str) -> None:
+            """The core is gone, or broke the protocol (then ``reason`` says how)."""
+
+        def frame(self, frame: Frame) -> None:
+            """A frame of the link. Raises ProtocolError for one that ends it."""
+
+
+_CLASS: Final = "/sys/class/virtio-ports"
+_CHUNK: Final = 64 * 1024
+_READS_A_TURN: Final = 16
+_WRITES_A_TURN: Final = 8
+_LOOK_AGAIN: Final = 1.0
+"""Seconds between looks at a port without a host, lest a wake-up was missed."""
+
+
+def find(name: str = PORT_NAME, folder: str = _CLASS) -> str:
+    """The path of the port called ``name``. Raises OSError when there is none."""
+    for entry in sorted(os.listdir(folder)):
+        with open(f"{folder}/{entry}/name") as file:
+            if file.read().strip() == name:
+                return f"/dev/{entry}"
+    raise FileNotFoundError(f"no virtio-serial port is called {name}")
+
+
+class Port:
+    """Speaks on ``fd``, which is nonblocking, for ``outbox`` and with ``peer``."""
+
+    def __init__(self, loop: Loop, fd: int, outbox: Outbox, peer: Peer) -> None:
+        self._loop = loop
+        self._fd = fd
+        self._outbox = outbox
+        self._peer = peer
+        self._handshake = AgentHandshake()
+        self._decoder = Decoder()
+        self._linked = False
+        self._pending: bytes | memoryview = b""
+        self._blocked = False
+        self._looking = False
+        loop.watch(fd, READ | EDGE, self._ready)
+        loop.soon(self._read)
+
+    def flush(self) -> None:
+        """Send what there is to send, as far as the port takes it and for a while."""
+        if self._blocked:
+            return
+        for _ in range(_WRITES_A_TURN):
+            if not self._pending:
+                pieces = self._outbox.pull() if self._linked else None
+                if pieces is None:
+                    return
+                self._pending = b"".join(pieces)
+            try:
+                count = os.write(self._fd, self._pending)
+            except BlockingIOError:
+                count = 0
+            if count == 0:  # the driver's way to say that its queue is full, when it found out late
+                self._blocked = True
+                self._loop.change(self._fd, READ | WRITE | EDGE)
+                return
+            self._pending = b"" if count == len(self._pending) else memoryview(self._pending)[count:]
+        self._loop.soon(self.flush)
+
+    def _ready(self, events: int) -> None:
+        if events & WRITE and self._blocked:
+            self._blocked = False
+            self._loop.change(self._fd, READ | EDGE)
+        self._read()
+        self.flush()
+
+    def _read(self) -> None:
+        for _ in range(_READS_A_TURN):
+            try:
+                data = os.read(self._fd, _CHUNK)
+            except BlockingIOError:
+                return
+            if not data:
+                self._host_gone()
+                return
+            self._feed(data)
+        self._loop.soon(self._read)
+
+    def _feed(self, data: bytes) -> None:
+        nonce, data = self._handshake.feed(data)
+        if nonce is not None:
+            self._decoder = Decoder()
+            self._linked = True
+            self._pending = answer(nonce)
+            self._peer.link_began()
+        if self._linked:
+            try:
+                for frame in self._decoder.feed(data):
+                    self._peer.frame(frame)
+            except ProtocolError as error:
+                self.drop(str(error))
+
+    def drop(self, reason: str) -> None:
+        """End the link: neither listen nor speak until a core begins another."""
+        if self._linked:
+            self._linked = False
+            self._pending = b""
+            self._peer.link_ended(reason)
+
+    def _host_gone(self) -> None:
+        self.drop("")
+        if not self._looking:
+            self._looking = True
+            self._loop.call_in(_LOOK_AGAIN, self._look)
+
+    def _look(self) -> None:
+        self._looking = False
+        self._read()

@@ -1,0 +1,60 @@
+"""The one place that waits for children: programs that were started, and orphans that process 1 inherits."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from .loop import READ
+
+TYPE_CHECKING = False  # see _frames
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Final
+
+    from .loop import Loop
+
+_AT_ONCE: Final = 256
+"""Children taken in one turn: the end of a fork bomb must not keep the loop from its other work."""
+
+
+class Reaper:
+    """Tells who asked when a child of theirs ended. Whoever starts a child asks before the loop turns again."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._waiting: dict[int, Callable[[int], None]] = {}
+        self._wakeup, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.signal(
+            signal.SIGCHLD, _nothing
+        )  # without a handler of Python's own nothing is written to the pipe
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        loop.watch(self._wakeup, READ, self._woken)
+
+    def expect(self, pid: int, ended: Callable[[int], None]) -> None:
+        """Call ``ended`` with the wait status of child ``pid``."""
+        self._waiting[pid] = ended
+
+    def _woken(self, _events: int) -> None:
+        try:
+            os.read(self._wakeup, 4096)
+        except BlockingIOError:
+            return
+        self._reap()
+
+    def _reap(self) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            ended = self._waiting.pop(pid, None)
+            if ended is not None:
+                ended(status)
+        self._loop.soon(self._reap)
+
+
+def _nothing(_signal: int, _frame: object) -> None:
+    """What a signal does that only has to wake the loop."""

@@ -1,0 +1,257 @@
+"""What the agent answers: every message of ``docs/protocol.md`` that a core sends."""
+
+from __future__ import annotations
+
+import signal
+from collections import OrderedDict, deque
+
+from . import values
+from .defaults import Defaults
+from .machine import Identity
+from .protocol import AGENT_PROTOCOL, STREAMS_PER_SESSION, Control, Credit, Data, ProtocolError
+from .session import Session
+from .start import Start, window_size
+from .values import InvalidMessage
+
+TYPE_CHECKING = False  # see _frames
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Final
+
+    from .machine import Machine
+    from .protocol import Eof, Frame
+    from .session import Host
+    from .shutdown import Shutdown
+
+    Message = dict[str, object]
+
+MAX_SESSIONS: Final = 512
+"""Sessions that run, or have ended and whose record the core has not stored."""
+_REMEMBERED: Final = 1024
+"""How many operations and forgotten sessions are known again when the core asks once more."""
+_MAX_OP: Final = 128
+
+
+class OperationFailed(Exception):
+    """An operation's ``done`` says so."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Service:
+    """The port's peer. ``version`` is the agent's own; ``timings`` goes into its hello."""
+
+    def __init__(
+        self, host: Host, machine: Machine, shutdown: Shutdown, log: Callable[[str], None], version: str
+    ) -> None:
+        self.timings: dict[str, int] = {}
+        self.sessions: dict[int, Session] = {}
+        self._host = host
+        self._machine = machine
+        self._shutdown = shutdown
+        self._log = log
+        self._version = version
+        self._by_id: dict[str, Session] = {}
+        self._forgotten: deque[str] = deque(maxlen=_REMEMBERED)
+        self._answers: OrderedDict[str, Message] = OrderedDict()
+        self._defaults: Defaults | None = None
+        self._greeted = False
+        self._messages: dict[str, Callable[[Message], None]] = {
+            "hello": self._hello,
+            "ping": lambda message: self._send({"type": "pong", "seq": message.get("seq")}),
+            "start": self._start,
+            "release": self._release,
+        }
+        self._operations: dict[str, Callable[[Message], None]] = {
+            "configure": self._configure,
+            "signal": self._signal,
+            "resize": self._resize,
+            "shutdown": self._turn_off,
+        }
+
+    # the port's peer
+
+    def link_began(self) -> None:
+        """A core found this agent; it will say hello."""
+        self._greeted = False
+        self._host.outbox.restart()
+
+    def link_ended(self, reason: str) -> None:
+        """Nothing is sent until the next link; what streams hold stays."""
+        self._greeted = False
+        self._host.outbox.restart()
+        if reason:
+            self._log(f"the link to the core was dropped: {reason}")
+
+    def frame(self, frame: Frame) -> None:
+        """One frame from the core. Raises ProtocolError."""
+        if isinstance(frame, Control):
+            self._control(frame.message)
+        elif not self._greeted:
+            raise ProtocolError("a stream before hello")
+        elif isinstance(frame, Credit):
+            self._host.outbox.take_credit(frame)
+            session = self.sessions.get(frame.stream // STREAMS_PER_SESSION)
+            if session is not None:
+                session.credited(frame)
+        else:
+            self._stdin(frame)
+
+    def _stdin(self, frame: Data | Eof) -> None:
+        session = self.sessions.get(frame.stream // STREAMS_PER_SESSION)
+        if session is None or session.input is None or frame.stream % STREAMS_PER_SESSION:
+            return  # for a session that never ran, or is forgotten
+        if isinstance(frame, Data):
+            session.input.take(frame.offset, frame.data)
+        else:
+            session.input.finish(frame.offset)
+
+    def _control(self, message: Message) -> None:
+        kind = str(message["type"])
+        if not self._greeted and kind != "hello":
+            raise ProtocolError(f"'{kind}' before hello")
+        if kind in self._operations:
+            self._operate(self._operations[kind], message)
+        elif kind in self._messages:
+            try:
+                self._messages[kind](message)
+            except InvalidMessage as error:
+                raise ProtocolError(f"'{kind}': {error}") from error
+        # a message of a newer core is passed over: it can tell from this agent's version that it is
+
+    def _send(self, message: Message) -> None:
+        if self._greeted:
+            self._host.outbox.control(message)
+
+    # messages
+
+    def _hello(self, message: Message) -> None:
+        values.integer(message, "version", 1)
+        self._greeted = True
+        sessions: list[object] = [
+            {"id": session.id, "n": session.number, "pid": session.pid, "record": session.record}
+            for session in self.sessions.values()
+        ]
+        self._send(
+            {
+                "type": "hello",
+                "version": AGENT_PROTOCOL,
+                "agent": self._version,
+                "configured": self._defaults is not None,
+                "timings": self.timings,
+                "sessions": sessions,
+            }
+        )
+        for session in self.sessions.values():
+            if session.input is not None:
+                session.input.give_credit()
+            if session.record is not None:
+                self._say_exited(session)
+
+    def _start(self, message: Message) -> None:
+        key = values.text(message, "id")
+        session = self._by_id.get(key)
+        if session is None:
+            try:
+                session = self._new_session(key, message)
+            except (InvalidMessage, OperationFailed) as error:
+                self._send({"type": "refused", "id": key, "message": str(error)})
+                return
+            session.run()
+        if session.pid is not None:
+            self._send({"type": "started", "id": key, "pid": session.pid})
+        if session.record is not None:
+            self._say_exited(session)
+
+    def _new_session(self, key: str, message: Message) -> Session:
+        if self._defaults is None:
+            raise OperationFailed("invalid", "the sandbox is not configured yet")
+        if self._shutdown.begun:
+            raise OperationFailed("invalid", "the sandbox is shutting down")
+        if key in self._forgotten:
+            raise OperationFailed("invalid", "this session has ended and was released")
+        if len(self.sessions) >= MAX_SESSIONS:
+            raise OperationFailed("invalid", f"there are {MAX_SESSIONS} sessions already")
+        start = Start(message)
+        if start.number in self.sessions:
+            raise OperationFailed("invalid", f"there is another session number {start.number}")
+        session = Session(start, self._defaults, self._host, self._session_ended)
+        self.sessions[session.number] = session
+        self._by_id[key] = session
+        return session
+
+    def _session_ended(self, session: Session) -> None:
+        # one that never ran is told of where it was started, behind nothing
+        if session.pid is not None:
+            self._say_exited(session)
+
+    def _say_exited(self, session: Session) -> None:
+        self._send({"type": "exited", "id": session.id, "record": session.record})
+
+    def _release(self, message: Message) -> None:
+        session = self._by_id.get(values.text(message, "id"))
+        if session is None or session.record is None:
+            return
+        session.forget()
+        del self._by_id[session.id], self.sessions[session.number]
+        self._forgotten.append(session.id)
+
+    # operations: done once, answered as often as asked
+
+    def _operate(self, operation: Callable[[Message], None], message: Message) -> None:
+        try:
+            key = values.text(message, "op")
+        except InvalidMessage as error:
+            raise ProtocolError(f"'{message['type']}': {error}") from error
+        if len(key) > _MAX_OP:
+            raise ProtocolError(f"an op of {len(key)} characters")
+        if key not in self._answers:
+            self._answers[key] = {"type": "done", "op": key, "error": _failure(operation, message)}
+            if len(self._answers) > _REMEMBERED:
+                self._answers.popitem(last=False)
+        self._send(self._answers[key])
+
+    def _configure(self, message: Message) -> None:
+        defaults, identity = Defaults(message), Identity(message)
+        self._machine.identify(identity)
+        self._defaults = defaults
+
+    def _signal(self, message: Message) -> None:
+        session = self._running(message)
+        number = values.integer(message, "signal", 1, signal.NSIG - 1)
+        scope = values.text(message, "scope")
+        if scope not in ("leader", "group", "all"):
+            raise InvalidMessage("scope must be leader, group or all")
+        session.signal(number, scope)
+
+    def _resize(self, message: Message) -> None:
+        session, size = self._running(message), window_size(message)
+        if session.terminal is None:
+            raise OperationFailed("not-a-tty", "the session has no terminal")
+        session.terminal.resize(size)
+
+    def _running(self, message: Message) -> Session:
+        session = self._by_id.get(values.text(message, "id"))
+        if session is None:
+            raise OperationFailed("no-such-session", "there is no such session")
+        if not session.running:
+            raise OperationFailed("ended", "the session has ended")
+        return session
+
+    def _turn_off(self, message: Message) -> None:
+        self._shutdown.begin(values.integer(message, "grace_ms", 0, 600_000), lambda: not self.sessions)
+
+
+def _failure(operation: Callable[[Message], None], message: Message) -> Message | None:
+    """Carry ``operation`` out; what its ``done`` says of its failure, or None."""
+    try:
+        operation(message)
+    except InvalidMessage as error:
+        return {"code": "invalid", "message": str(error)}
+    except OperationFailed as error:
+        return {"code": error.code, "message": str(error)}
+    except OSError as error:
+        return {"code": "os-error", "message": str(error)}
+    return None

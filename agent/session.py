@@ -1,0 +1,317 @@
+"""A session: one program, what goes in and out of it, and how it ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from enum import Enum
+
+from . import builtin
+from .input import InputPump
+from .output import OutputPump
+from .protocol import STREAMS_PER_SESSION, ReceiveWindow, SendStream
+from .spawn import Plan, SpawnFailed, spawn
+from .terminal import Terminal
+from .users import UnknownUser, find_user
+
+TYPE_CHECKING = False  # see _frames
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Final
+
+    from .cgroups import Cgroup, Cgroups, Usage
+    from .defaults import Defaults
+    from .loop import Loop, Timer
+    from .protocol import Credit, Outbox
+    from .reaper import Reaper
+    from .start import Start
+    from .users import User
+
+    Record = dict[str, object]
+
+_PIPE: Final = 256 * 1024
+"""Bytes that a program may write before it waits for the agent to be scheduled; a pipe's own 64 KiB cost a third of
+the throughput. The kernel takes memory only for what is in it."""
+_SET_PIPE_SIZE: Final = 1031  # F_SETPIPE_SZ, linux/fcntl.h; not in fcntl before Python 3.10's stubs
+_OUT_OF_MEMORY_STATUS: Final = 128 + signal.SIGKILL
+
+
+class State(Enum):
+    """A session's life: each state is followed by the one below it, or from STARTING by ENDED when nothing ran."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    ENDING = "ending"
+    """The leader was reaped; what it wrote is being read and the rest of its cgroup killed."""
+    ENDED = "ended"
+
+
+_NEXT: Final[dict[State, tuple[State, ...]]] = {
+    State.STARTING: (State.RUNNING, State.ENDED),
+    State.RUNNING: (State.ENDING,),
+    State.ENDING: (State.ENDED,),
+    State.ENDED: (),
+}
+
+
+class Host:
+    """What sessions share: the parts of the agent that they need.
+
+    Attributes:
+        null: a descriptor of /dev/null.
+        runtime: a descriptor of the root that the agent's own Python is in; ``root`` is the sandbox's path there.
+    """
+
+    __slots__ = ("cgroups", "loop", "null", "outbox", "reaper", "root", "runtime")
+
+    def __init__(
+        self, loop: Loop, outbox: Outbox, reaper: Reaper, cgroups: Cgroups, null: int, runtime: int, root: str
+    ) -> None:
+        self.loop = loop
+        self.outbox = outbox
+        self.reaper = reaper
+        self.cgroups = cgroups
+        self.null = null
+        self.runtime = runtime
+        self.root = root
+
+
+class Session:
+    """One ``start``. ``run`` starts it; ``ended`` is called once with the session when its record is complete.
+
+    Attributes:
+        pid: of the leader; None when no program ran.
+        record: the exit record, once it ended.
+        input: None when it takes none.
+    """
+
+    def __init__(
+        self, start: Start, defaults: Defaults, host: Host, ended: Callable[[Session], None]
+    ) -> None:
+        self.id = start.id
+        self.number = start.number
+        self.pid: int | None = None
+        self.record: Record | None = None
+        self.input: InputPump | None = None
+        self.outputs: dict[int, OutputPump] = {}
+        self.terminal: Terminal | None = None
+        self._start = start
+        self._defaults = defaults
+        self._host = host
+        self._ended = ended
+        self._state = State.STARTING
+        self._cgroup: Cgroup | None = None
+        self._usage: Usage | None = None
+        self._timer: Timer | None = None
+        self._timed_out = False
+        self._status = 0
+        self._begun = time.monotonic()
+
+    @property
+    def running(self) -> bool:
+        """Whether its leader lives."""
+        return self._state is State.RUNNING
+
+    def run(self) -> None:
+        """Start the program. When that fails the session has ended, with a record that says why."""
+        try:
+            user = self._find_user()
+            self._cgroup = self._make_cgroup()
+            self._launch(user)
+        except SpawnFailed as error:
+            self._never_ran(error)
+            return
+        self._enter(State.RUNNING)
+        if self._start.timeout_ms is not None:
+            self._timer = self._host.loop.call_in(self._start.timeout_ms / 1000, self._time_out)
+
+    def signal(self, number: int, scope: str) -> None:
+        """Signal a running session. Raises OSError."""
+        assert self.pid is not None
+        assert self._cgroup is not None
+        if scope == "leader":
+            os.kill(self.pid, number)
+        elif scope == "group":
+            group = self.terminal.foreground() if self.terminal is not None else 0
+            os.killpg(group or self.pid, number)
+        elif number == signal.SIGKILL:
+            self._cgroup.kill()  # at once, so that nothing forks away from it
+        else:
+            self._cgroup.signal(number)
+
+    def credited(self, credit: Credit) -> None:
+        """The core acknowledged output."""
+        pump = self.outputs.get(credit.stream)
+        if pump is not None:
+            pump.credited(credit)
+
+    def forget(self) -> None:
+        """The core has all of it: drop what is kept."""
+        for number in self.outputs:
+            self._host.outbox.remove(number)
+
+    def _find_user(self) -> User:
+        try:
+            return find_user(self._start.user or self._defaults.user)
+        except UnknownUser as error:
+            raise SpawnFailed("user", 0, str(error)) from None
+
+    def _make_cgroup(self) -> Cgroup:
+        try:
+            return self._host.cgroups.make(self.number)
+        except OSError as error:
+            raise SpawnFailed("cgroup", error.errno or 0, f"cannot make a cgroup: {error.strerror}") from None
+
+    def _launch(self, user: User) -> None:
+        if self._start.size is not None:
+            self._launch_on_terminal(user, self._start.size)
+        else:
+            self._launch_on_pipes(user)
+
+    def _launch_on_terminal(self, user: User, size: tuple[int, int]) -> None:
+        try:
+            terminal = Terminal(size, user)
+        except OSError as error:
+            raise SpawnFailed("tty", error.errno or 0, f"cannot make a terminal: {error.strerror}") from None
+        try:
+            self._spawn(user, (-1, -1, -1), terminal.path)
+        except SpawnFailed:
+            terminal.close()
+            raise
+        self.terminal = terminal
+        self._pump_output(1, os.dup(terminal.master), self._defaults.tty_window)
+        self._pump_input(os.dup(terminal.master))
+
+    def _launch_on_pipes(self, user: User) -> None:
+        theirs: list[int] = []
+        ours: list[int] = []
+        try:
+            for direction in range(3):
+                if direction == 0 and not self._start.stdin:
+                    continue
+                reader, writer = os.pipe2(os.O_CLOEXEC)
+                theirs.append(writer if direction else reader)
+                ours.append(reader if direction else writer)
+                os.set_blocking(ours[-1], False)
+            stdin = theirs[0] if self._start.stdin else self._host.null
+            self._spawn(user, (stdin, theirs[-2], theirs[-1]), None)
+        except (OSError, SpawnFailed) as error:
+            for fd in ours:
+                os.close(fd)
+            if isinstance(error, SpawnFailed):
+                raise
+            raise SpawnFailed("exec", error.errno or 0, f"cannot make a pipe: {error.strerror}") from None
+        finally:
+            for fd in theirs:
+                os.close(fd)
+        self._pump_output(1, ours[-2], self._defaults.window)
+        self._pump_output(2, ours[-1], self._defaults.window)
+        if self._start.stdin:
+            self._pump_input(ours[0])
+
+    def _spawn(self, user: User, stdio: tuple[int, int, int], terminal: str | None) -> None:
+        assert self._cgroup is not None
+        start, host = self._start, self._host
+        env = self._defaults.environment(user, start.env, terminal=terminal is not None)
+        # a relative directory is one of the sandbox's working directory
+        cwd = os.path.join("/", self._defaults.workdir, start.cwd or "")
+        plan = Plan(start.argv, env, cwd, user, stdio, terminal, start.rlimits)
+        if start.builtin is not None:
+            self.pid = builtin.spawn(plan, start.builtin, self._cgroup, host.runtime, host.root)
+        else:
+            self.pid = spawn(plan, self._cgroup, host.cgroups)
+        host.reaper.expect(self.pid, self._leader_ended)
+
+    def _pump_output(self, stream: int, fd: int, window: int) -> None:
+        number = self.number * STREAMS_PER_SESSION + stream
+        self.outputs[number] = OutputPump(
+            self._host.loop,
+            self._host.outbox,
+            fd,
+            SendStream(number),
+            window,
+            self._check,
+            terminal=self.terminal is not None,
+        )
+
+    def _pump_input(self, fd: int) -> None:
+        window = ReceiveWindow(self.number * STREAMS_PER_SESSION)
+        self.input = InputPump(
+            self._host.loop, fd, window, self._host.outbox.credit, terminal=self.terminal is not None
+        )
+
+    def _time_out(self) -> None:
+        self._timed_out = True
+        if self._cgroup is not None and self._state is State.RUNNING:
+            self._cgroup.kill()
+
+    def _leader_ended(self, status: int) -> None:
+        self._enter(State.ENDING)
+        self._status = status
+        self._host.loop.cancel(self._timer)
+        if self.input is not None:
+            self.input.discard()
+        for pump in self.outputs.values():
+            pump.finish()
+        assert self._cgroup is not None
+        self._cgroup.finish(self._emptied)
+
+    def _emptied(self, usage: Usage) -> None:
+        self._usage = usage
+        self._check()
+
+    def _check(self) -> None:
+        """End the session once its cgroup is empty and its output was read."""
+        if self._state is State.ENDING and self._usage and all(pump.closed for pump in self.outputs.values()):
+            self._conclude(
+                {
+                    **self._outcome(self._usage),
+                    "cpu_us": self._usage.cpu_us,
+                    "memory_peak": self._usage.memory_peak,
+                }
+            )
+
+    def _never_ran(self, error: SpawnFailed) -> None:
+        if self._cgroup is not None:
+            self._cgroup.finish(lambda _usage: None)
+        self._conclude(
+            {
+                "reason": "spawn",
+                "stage": error.stage,
+                "errno": error.errno,
+                "message": str(error),
+                "cpu_us": 0,
+                "memory_peak": None,
+            }
+        )
+
+    def _outcome(self, usage: Usage) -> Mapping[str, object]:
+        code = os.waitstatus_to_exitcode(self._status)
+        killed = code in (
+            -signal.SIGKILL,
+            _OUT_OF_MEMORY_STATUS,
+        )  # a shell gives its child's end as its own status
+        if self._timed_out:
+            return {"reason": "timeout", "signal": int(signal.SIGKILL)}
+        if killed and usage.oom_kills:
+            return {"reason": "oom", "signal": int(signal.SIGKILL)}
+        return {"reason": "signaled", "signal": -code} if code < 0 else {"reason": "exited", "code": code}
+
+    def _conclude(self, record: Record) -> None:
+        self._enter(State.ENDED)
+        if self.terminal is not None:
+            self.terminal.close()
+            self.terminal = None
+        lengths = [pump.stream.end for pump in self.outputs.values()] + [0, 0]
+        self.record = {
+            **record,
+            "stdout": lengths[0],
+            "stderr": lengths[1] if len(self.outputs) == 2 else 0,
+            "duration_ms": int((time.monotonic() - self._begun) * 1000),
+        }
+        self._ended(self)
+
+    def _enter(self, state: State) -> None:
+        assert state in _NEXT[self._state], (self._state, state)
+        self._state = state

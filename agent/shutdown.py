@@ -1,0 +1,90 @@
+"""Turning the machine off so that its disk is whole."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+TYPE_CHECKING = False  # see _frames
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Final, NoReturn
+
+    from .cgroups import Cgroups
+    from .loop import Loop
+
+_LOOK: Final = 0.02
+_AFTER_KILL: Final = 3.0
+"""Seconds for killed processes to be gone, and for the core to take their last output and records."""
+_TOOL_DEADLINE: Final = 5.0
+_SYSRQ: Final = "/proc/sysrq-trigger"
+
+
+class Shutdown:
+    """TERM to all, KILL after the grace, then ``power_off``."""
+
+    def __init__(self, loop: Loop, cgroups: Cgroups, power_off: Callable[[], None]) -> None:
+        self.begun = False
+        self._loop = loop
+        self._cgroups = cgroups
+        self._power_off = power_off
+        self._told: Callable[[], bool] | None = None
+        self._deadline = 0.0
+        self._killed = False
+
+    def begin(self, grace_ms: int, told: Callable[[], bool]) -> None:
+        """End everything. ``told`` says whether the core knows all that it has to about the sessions."""
+        if self.begun:
+            return
+        self.begun = True
+        self._told = told
+        self._deadline = time.monotonic() + grace_ms / 1000
+        self._cgroups.signal_all(signal.SIGTERM)
+        self._loop.soon(self._look)
+
+    def _look(self) -> None:
+        late = time.monotonic() >= self._deadline
+        if self._cgroups.populated():
+            if late and self._killed:
+                self._power_off()
+            elif late:
+                self._kill()
+        elif late or self._told is None or self._told():
+            self._power_off()
+        elif not self._killed:
+            self._kill()
+        self._loop.call_in(_LOOK, self._look)
+
+    def _kill(self) -> None:
+        self._killed = True
+        self._deadline = time.monotonic() + _AFTER_KILL
+        self._cgroups.kill_all()
+
+
+def power_off(runtime: int) -> NoReturn:
+    """Make the sandbox's disk clean and turn the machine off. ``runtime`` is the descriptor of the root outside."""
+    os.sync()
+    os.fchdir(runtime)
+    os.chroot(".")
+    # all that wrote to it is dead: what the kernel keeps in memory goes to the disk, and it is marked clean
+    _run("mount", "-o", "remount,ro", "/overlay")
+    _run("poweroff", "-f")
+    force_off()
+
+
+def force_off() -> NoReturn:
+    """Turn the machine off by the kernel's own keys: sync, read-only, off. The last resort of an agent that failed."""
+    for key in (b"s", b"u", b"o"):
+        with open(_SYSRQ, "wb", buffering=0) as file:
+            file.write(key)
+        time.sleep(0.2)  # the kernel does each in the background and has no way to say when it is done
+    time.sleep(_TOOL_DEADLINE)
+    os._exit(1)  # which panics the kernel, if it still runs
+
+
+def _run(*arguments: str) -> None:
+    pid = os.posix_spawn("/bin/busybox", ["busybox", *arguments], {})
+    deadline = time.monotonic() + _TOOL_DEADLINE
+    while os.waitpid(pid, os.WNOHANG)[0] == 0 and time.monotonic() < deadline:
+        time.sleep(0.002)

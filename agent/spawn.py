@@ -1,0 +1,284 @@
+"""Starting a program without forking the agent: posix_spawn, which glibc does with CLONE_VM and CLONE_VFORK.
+
+posix_spawn cannot change user, directory or cgroup for its child alone. But the agent has one thread, so it changes
+its own for the moment of the call, and changes back. Resource limits would hit the agent itself: they take
+a fork.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import select
+import signal
+import stat
+
+TYPE_CHECKING = False  # see _frames
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Final, NoReturn
+
+    from .cgroups import Cgroup, Cgroups
+    from .users import User
+
+_IGNORED_BY_PYTHON: Final = (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ)
+"""exec(2) keeps what is ignored; the handlers of all other signals it resets by itself."""
+_EXEC_DEADLINE_MS: Final = 30_000
+_MAX_REPORT: Final = 4096
+
+
+class SpawnFailed(Exception):
+    """The program never ran. ``str()`` is a message for the user."""
+
+    def __init__(self, stage: str, number: int, message: str) -> None:
+        super().__init__(message)
+        self.stage = stage
+        self.errno = number
+
+
+class Plan:
+    """A program ready to run.
+
+    Attributes:
+        argv: the program and its arguments.
+        env: its whole environment.
+        cwd: an absolute path.
+        stdio: the descriptors that become its 0, 1 and 2; with ``terminal`` they are not used.
+        terminal: the path of the terminal that it gets for all three and for its controlling one.
+        rlimits: (limit's number, soft, hard).
+    """
+
+    __slots__ = ("argv", "cwd", "env", "rlimits", "stdio", "terminal", "user")
+
+    def __init__(
+        self,
+        argv: list[str],
+        env: dict[str, str],
+        cwd: str,
+        user: User,
+        stdio: tuple[int, int, int],
+        terminal: str | None,
+        rlimits: Sequence[tuple[int, int, int]],
+    ) -> None:
+        self.argv = argv
+        self.env = env
+        self.cwd = cwd
+        self.user = user
+        self.stdio = stdio
+        self.terminal = terminal
+        self.rlimits = rlimits
+
+
+def spawn(plan: Plan, cgroup: Cgroup, cgroups: Cgroups) -> int:
+    """Run ``plan`` in ``cgroup``; the new process's pid. It leads a session and a process group of its own.
+
+    Raises SpawnFailed. Any other exception means that the agent could not change back, and cannot go on.
+    """
+    if plan.rlimits:
+        return run_forked(lambda _started: _exec(plan), cgroup)
+    try:
+        cgroup.enter()
+    except OSError as error:
+        raise SpawnFailed("cgroup", error.errno or 0, f"cannot enter its cgroup: {error.strerror}") from None
+    try:
+        _become(plan.user)
+        try:
+            _enter_folder(plan.cwd)
+            return _posix_spawn(plan)
+        finally:
+            os.chdir("/")
+            _become_root()
+    finally:
+        cgroups.leave()
+
+
+def _become(user: User) -> None:
+    """Take on ``user``, with root left as the saved user to come back by; exec(2) overwrites that one in the child."""
+    if user.uid or user.gid or user.groups:
+        os.setgroups(user.groups)
+        os.setresgid(user.gid, user.gid, user.gid)
+        os.setresuid(user.uid, user.uid, 0)
+
+
+def _become_root() -> None:
+    # the effective uid first: with it the capabilities come back that the rest needs
+    if os.geteuid() or os.getegid() or os.getgroups():
+        os.setresuid(0, 0, 0)
+        os.setresgid(0, 0, 0)
+        os.setgroups(())
+
+
+def _enter_folder(path: str) -> None:
+    try:
+        os.chdir(path)
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        raise SpawnFailed("cwd", error.errno or 0, f"working directory {path}: {reason}") from None
+
+
+def _posix_spawn(plan: Plan) -> int:
+    actions: list[tuple[int, int, str, int, int] | tuple[int, int, int]]
+    if plan.terminal is not None:
+        # a session leader without a terminal gets the first that it opens
+        actions = [
+            (os.POSIX_SPAWN_OPEN, 0, plan.terminal, os.O_RDWR, 0),
+            (os.POSIX_SPAWN_DUP2, 0, 1),
+            (os.POSIX_SPAWN_DUP2, 0, 2),
+        ]
+    else:
+        actions = [(os.POSIX_SPAWN_DUP2, fd, target) for target, fd in enumerate(plan.stdio)]
+    return first_that_runs(
+        plan,
+        lambda path: os.posix_spawn(
+            path,
+            plan.argv,
+            plan.env,
+            file_actions=actions,
+            setsid=True,
+            setsigmask=(),
+            setsigdef=_IGNORED_BY_PYTHON,
+        ),
+    )
+
+
+def first_that_runs(plan: Plan, attempt: Callable[[str], int]) -> int:
+    """What ``attempt`` returns for the first path of the program that can be executed, as execvp(3) looks for it.
+
+    Raises SpawnFailed with stage exec.
+    """
+    name = plan.argv[0]
+    denied = missing = None
+    for path in _candidates(name, plan.env.get("PATH", "")):
+        try:
+            return attempt(path)
+        except OSError as error:
+            if error.errno == errno.EACCES:
+                denied = error
+            elif error.errno in (errno.ENOENT, errno.ENOTDIR):
+                missing = error
+            else:
+                raise _exec_failed(name, error) from None
+    raise _exec_failed(name, denied or missing or FileNotFoundError(errno.ENOENT, "", name))
+
+
+def _candidates(name: str, path: str) -> Iterator[str]:
+    if "/" in name:
+        yield name
+        return
+    for folder in path.split(":") if name else ():
+        candidate = f"{folder or '.'}/{name}"
+        try:
+            status = os.stat(candidate)
+        except OSError:
+            continue
+        if not stat.S_ISDIR(status.st_mode):
+            yield candidate
+
+
+def _exec_failed(name: str, error: OSError) -> SpawnFailed:
+    number, path = error.errno or 0, os.fsdecode(error.filename or name)
+    reason = os.strerror(number)
+    if number == errno.ENOENT and os.path.exists(path):
+        reason = "the interpreter or loader that it names is not there"
+    elif number == errno.ENOENT and "/" not in name:
+        reason = "command not found"
+    elif number == errno.EACCES and os.path.isdir(path):
+        reason = "is a directory"
+    return SpawnFailed("exec", number, f"{name}: {reason}")
+
+
+def run_forked(child: Callable[[Callable[[], None]], None], cgroup: Cgroup) -> int:
+    """Fork, and let ``child`` run there in ``cgroup``, in a session of its own; the pid. Raises SpawnFailed.
+
+    ``child`` raises SpawnFailed, or says that it is under way by an exec or by calling what it is given.
+    """
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _run_child(child, cgroup, writer)
+    except OSError as error:
+        os.close(reader)
+        raise SpawnFailed("exec", error.errno or 0, f"cannot fork: {error.strerror}") from None
+    finally:
+        os.close(writer)
+    try:
+        _await_exec(pid, reader)
+    finally:
+        os.close(reader)
+    return pid
+
+
+def _await_exec(pid: int, reader: int) -> None:
+    poll = select.poll()
+    poll.register(reader, select.POLLIN)
+    report = b"exec:110:it did not begin in time"
+    if poll.poll(_EXEC_DEADLINE_MS):
+        report = os.read(reader, _MAX_REPORT)
+    if report:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        stage, number, message = os.fsdecode(report).split(":", 2)
+        raise SpawnFailed(stage, int(number), message)
+
+
+def _run_child(child: Callable[[Callable[[], None]], None], cgroup: Cgroup, writer: int) -> NoReturn:
+    try:
+        signal.set_wakeup_fd(-1)  # the pipe behind it is the agent's
+        for number in (*_IGNORED_BY_PYTHON, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        os.setsid()
+        cgroup.enter()
+        child(lambda: os.close(writer))
+        os._exit(0)
+    except SpawnFailed as error:
+        os.write(writer, os.fsencode(f"{error.stage}:{error.errno}:{error}"[:_MAX_REPORT]))
+    except MemoryError:
+        os.write(writer, b"rlimits:12:the limits leave too little memory to start a program")
+    except OSError as error:
+        os.write(writer, os.fsencode(f"cgroup:{error.errno}:{error}"[:_MAX_REPORT]))
+    finally:
+        os._exit(127)
+
+
+def take_on(user: User) -> None:
+    """Become ``user`` for good, in a child. Raises SpawnFailed."""
+    try:
+        os.setgroups(user.groups)
+        os.setresgid(user.gid, user.gid, user.gid)
+        os.setresuid(user.uid, user.uid, user.uid)
+    except OSError as error:
+        raise SpawnFailed("user", error.errno or 0, f"cannot become {user.name}: {error.strerror}") from None
+
+
+def connect(plan: Plan) -> None:
+    """Give the child its descriptors 0, 1 and 2. Raises SpawnFailed."""
+    stdio: Sequence[int] = plan.stdio
+    if plan.terminal is not None:
+        try:
+            stdio = [os.open(plan.terminal, os.O_RDWR)] * 3
+        except OSError as error:
+            raise SpawnFailed(
+                "tty", error.errno or 0, f"cannot open its terminal: {error.strerror}"
+            ) from None
+    for target, fd in enumerate(stdio):
+        os.dup2(fd, target)
+
+
+def _exec(plan: Plan) -> None:
+    connect(plan)
+    # limits while still root, who may raise them; the last thing before the program, for they bind this process too
+    for number, soft, hard in plan.rlimits:
+        try:
+            resource.setrlimit(number, (soft, hard))
+        except (OSError, ValueError) as error:
+            code = error.errno if isinstance(error, OSError) else errno.EINVAL
+            raise SpawnFailed("rlimits", code or 0, f"resource limit {number}: {error}") from None
+    take_on(plan.user)
+    _enter_folder(plan.cwd)
+
+    def execute(path: str) -> NoReturn:
+        os.execve(path, plan.argv, plan.env)
+
+    first_that_runs(plan, execute)

@@ -1,0 +1,216 @@
+"""Unpacking a tar stream into the sandbox, below one folder and nowhere else."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import tarfile
+
+TYPE_CHECKING = False  # see _frames
+if TYPE_CHECKING:
+    from typing import IO, Final
+
+_CHUNK: Final = 256 * 1024
+_HOLE: Final = 4096
+_KEPT_MODE: Final = 0o1777
+"""Not set-user-ID and set-group-ID: the files belong to whoever unpacks them."""
+_FATAL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+
+
+class _Refused(Exception):
+    """A member is not unpacked; ``str()`` says why."""
+
+
+def extract(path: str, *, rename: bool) -> int:
+    """Unpack stdin; the exit status. What goes wrong is said on stderr.
+
+    Into ``path`` when that is a folder. Otherwise, with ``rename``, the one top name of the archive is called ``path``.
+    """
+    try:
+        target = _Target(path, rename=rename)
+        with tarfile.open(
+            fileobj=os.fdopen(0, "rb", buffering=_CHUNK, closefd=False),
+            mode="r|",
+            bufsize=_CHUNK,
+            encoding="utf-8",
+            errors="surrogateescape",
+        ) as archive:
+            while (info := archive.next()) is not None:
+                target.unpack(archive, info)
+                archive.members = []  # or it would remember every member  # pyright: ignore[reportAttributeAccessIssue]
+        target.finish()
+        while os.read(0, _CHUNK):  # what comes behind the end mark, so that the sender is not cut off
+            pass
+    except OSError as error:
+        return _complain(error.filename or path, error.strerror or str(error))
+    except tarfile.TarError as error:
+        return _complain("reading the archive", str(error))
+    except _Refused as error:
+        return _complain(path, str(error))
+    return target.status
+
+
+def _complain(what: object, why: str) -> int:
+    sys.stderr.write(f"{what}: {why}\n")
+    return 1
+
+
+class _Target:
+    """Where members go. Folders are opened one by one and never through a symbolic link, so nothing leads out."""
+
+    def __init__(self, path: str, *, rename: bool) -> None:
+        self.status = 0
+        self._path = path
+        self._name: str | None = None
+        self._top: str | None = None
+        if os.path.isdir(path):
+            self._base = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        elif rename:
+            parent, self._name = os.path.split(path.rstrip("/"))
+            self._base = os.open(parent or ".", os.O_RDONLY | os.O_DIRECTORY)
+        else:
+            raise _Refused("no such directory" if not os.path.lexists(path) else "not a directory")
+        self._parent: tuple[str, ...] = ()
+        self._parent_fd = self._base
+        self._folders: list[tuple[tuple[str, ...], int, int]] = []
+
+    def unpack(self, archive: tarfile.TarFile, info: tarfile.TarInfo) -> None:
+        """One member. Raises OSError when no other could be unpacked either."""
+        try:
+            parts = self._parts(info.name, folder=info.isdir())
+            if parts:
+                self._place(archive, info, parts)
+            elif info.isdir():
+                self._folders.append(((), info.mode, _mtime(info)))
+        except _Refused as error:
+            self.status = _complain(info.name, str(error))
+        except OSError as error:
+            if error.errno in _FATAL:
+                raise
+            self.status = _complain(info.name, error.strerror or str(error))
+
+    def finish(self) -> None:
+        """Set the times and modes of folders, now that nothing more is put into them."""
+        for parts, mode, mtime in reversed(self._folders):
+            try:
+                fd = self._folder(parts, create=False)
+                os.fchmod(fd, mode & _KEPT_MODE)
+                os.utime(fd, ns=(mtime, mtime))
+            except (OSError, _Refused) as error:
+                self.status = _complain("/".join(parts) or self._path, str(error))
+
+    def _parts(self, name: str, *, folder: bool) -> tuple[str, ...]:
+        """The way from the base to a member. Raises `_Refused`."""
+        raw = [part for part in name.split("/") if part]
+        parts = [part for part in raw if part != "."]
+        if ".." in parts:
+            raise _Refused("a name with '..' in it is not unpacked")
+        if self._name is None:
+            return tuple(parts)
+        top = raw[0] if raw else "."
+        if self._top is None:
+            self._top = top
+            if not folder and len(parts) == 1 and self._path.endswith("/"):
+                raise NotADirectoryError(errno.ENOTDIR, "no such directory", self._path)
+        if top != self._top:
+            raise _Refused(f"{self._path} is not a directory, and the archive holds more than one name")
+        return (self._name, *(parts if top == "." else parts[1:]))
+
+    def _folder(self, parts: tuple[str, ...], *, create: bool = True) -> int:
+        """A descriptor of the folder at ``parts``, valid until the next call. Raises OSError, `_Refused`."""
+        if parts == self._parent:
+            return self._parent_fd
+        fd = os.dup(self._base)
+        for depth, part in enumerate(parts):
+            try:
+                below = _open_folder(part, fd, create=create)
+            except NotADirectoryError:
+                raise _Refused(f"{'/'.join(parts[: depth + 1])} is not a directory of its own") from None
+            finally:
+                os.close(fd)
+            fd = below
+        if self._parent_fd != self._base:
+            os.close(self._parent_fd)
+        self._parent, self._parent_fd = parts, fd
+        return fd
+
+    def _place(self, archive: tarfile.TarFile, info: tarfile.TarInfo, parts: tuple[str, ...]) -> None:
+        if info.isdir():
+            self._folder(parts)
+            self._folders.append((parts, info.mode, _mtime(info)))
+            return
+        *above, name = parts
+        parent = self._folder(tuple(above))
+        if info.islnk():
+            self._link(info, parts)
+            return
+        _make_room(name, parent)
+        if info.isreg():
+            content = archive.extractfile(info)
+            assert content is not None
+            _write_file(name, parent, info, content)
+        elif info.issym():
+            os.symlink(info.linkname, name, dir_fd=parent)
+            os.utime(name, ns=(_mtime(info), _mtime(info)), dir_fd=parent, follow_symlinks=False)
+        elif info.isfifo():
+            os.mkfifo(name, info.mode & _KEPT_MODE, dir_fd=parent)
+        else:
+            raise _Refused("a device: not unpacked")
+
+    def _link(self, info: tarfile.TarInfo, parts: tuple[str, ...]) -> None:
+        """Another name for a file of the archive."""
+        *above, old = self._parts(info.linkname, folder=False)
+        source = os.dup(self._folder(tuple(above)))
+        try:
+            parent = self._folder(parts[:-1])
+            _make_room(parts[-1], parent)
+            os.link(old, parts[-1], src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
+        finally:
+            os.close(source)
+
+
+def _open_folder(name: str, parent: int, *, create: bool) -> int:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+    try:
+        return os.open(name, flags, dir_fd=parent)
+    except FileNotFoundError:
+        if not create:
+            raise
+        os.mkdir(name, 0o755, dir_fd=parent)
+        return os.open(name, flags, dir_fd=parent)
+
+
+def _make_room(name: str, parent: int) -> None:
+    """Remove what has the member's name: writing into it could write through a link. Raises OSError for a folder."""
+    try:
+        os.unlink(name, dir_fd=parent)
+    except FileNotFoundError:
+        return
+
+
+def _write_file(name: str, parent: int, info: tarfile.TarInfo, content: IO[bytes]) -> None:
+    fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=parent)
+    try:
+        length = 0
+        while data := content.read(_CHUNK):
+            length += len(data)
+            if len(data) % _HOLE == 0 and data.count(0) == len(data):
+                os.lseek(fd, len(data), os.SEEK_CUR)  # a hole takes no space
+                continue
+            view = memoryview(data)
+            while view:
+                view = view[os.write(fd, view) :]
+        os.ftruncate(fd, length)
+        os.fchmod(fd, info.mode & _KEPT_MODE)
+        os.utime(fd, ns=(_mtime(info), _mtime(info)))
+    finally:
+        os.close(fd)
+
+
+def _mtime(info: tarfile.TarInfo) -> int:
+    """Nanoseconds; exact when the archive has them (a pax header), which tarfile rounds to a float."""
+    seconds, _, fraction = info.pax_headers.get("mtime", "").partition(".")
+    if seconds.isdecimal() and (not fraction or fraction.isdecimal()):
+        return int(seconds) * 10**9 + int(f"{fraction:0<9}"[:9])
+    return int(info.mtime * 10**9)

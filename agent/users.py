@@ -1,0 +1,128 @@
+"""Users and groups of the image, read from its own files.
+
+Never through pwd and grp: glibc would load name service libraries of the image into the agent.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+TYPE_CHECKING = False  # see _frames
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final
+
+_MAX_FILE: Final = 4 << 20
+_MAX_ID: Final = (1 << 32) - 2
+_MAX_GROUPS: Final = 1024
+
+
+class UnknownUser(Exception):
+    """There is no such user or group. ``str()`` is a message for the user."""
+
+
+class User:
+    """Whom a program runs as.
+
+    Attributes:
+        groups: supplementary groups, ``gid`` not repeated.
+    """
+
+    __slots__ = ("gid", "groups", "home", "name", "uid")
+
+    def __init__(self, name: str, uid: int, gid: int, groups: tuple[int, ...], home: str) -> None:
+        self.name = name
+        self.uid = uid
+        self.gid = gid
+        self.groups = groups
+        self.home = home
+
+
+def find_user(wanted: str, etc: str = "/etc") -> User:
+    """The user ``name``, ``uid``, ``uid:gid`` or ``name:group``. Raises `UnknownUser`.
+
+    A uid that has no entry runs with the group of the same number and / for a home; with an explicit group there are
+    no supplementary ones.
+    """
+    who, colon, group = wanted.partition(":")
+    entry = _user_entry(who, etc)
+    if entry is None:
+        uid = _number(who)
+        if uid is None:
+            raise UnknownUser(f"there is no user {who!r} in the sandbox")
+        entry = User(who, uid, uid, (), "/")
+    elif not colon:
+        entry.groups = _groups_of(entry, etc)
+    if colon:
+        entry.gid = _find_group(group, etc)
+    return entry
+
+
+def _number(value: str) -> int | None:
+    if not (value.isascii() and value.isdecimal()) or len(value) > 10:
+        return None
+    number = int(value)
+    return number if number <= _MAX_ID else None
+
+
+def _user_entry(who: str, etc: str) -> User | None:
+    """The entry by name or, failing that, by number."""
+    wanted, by_number = _number(who), None
+    for name, _password, uid_text, gid_text, _gecos, home, *_ in _entries(f"{etc}/passwd", 7):
+        uid, gid = _number(uid_text), _number(gid_text)
+        if uid is None or gid is None:
+            continue
+        if name == who:
+            return User(name, uid, gid, (), home or "/")
+        if uid == wanted and by_number is None:
+            by_number = User(name, uid, gid, (), home or "/")
+    return by_number
+
+
+def _find_group(group: str, etc: str) -> int:
+    for name, _password, gid_text, *_ in _entries(f"{etc}/group", 4):
+        gid = _number(gid_text)
+        if name == group and gid is not None:
+            return gid
+    number = _number(group)
+    if number is None:
+        raise UnknownUser(f"there is no group {group!r} in the sandbox")
+    return number
+
+
+def _groups_of(user: User, etc: str) -> tuple[int, ...]:
+    found: list[int] = []
+    for _name, _password, gid_text, members, *_ in _entries(f"{etc}/group", 4):
+        gid = _number(gid_text)
+        if user.name in members.split(",") and gid not in (None, user.gid, *found):
+            found.append(gid)
+    return tuple(found[:_MAX_GROUPS])
+
+
+def _entries(path: str, fields: int) -> Iterator[list[str]]:
+    """The fields of each line that has at least ``fields`` of them. A file that cannot be read has no lines."""
+    for line in read_small_file(path).split("\n"):
+        parts = line.split(":")
+        if len(parts) >= fields:
+            yield parts
+
+
+def read_small_file(path: str, limit: int = _MAX_FILE) -> str:
+    """The first ``limit`` bytes of a regular file of the image; empty when there is none.
+
+    Anything may lie at ``path``: a FIFO or a device must not hold the agent up.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError:
+        return ""
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            return ""
+        return os.fsdecode(os.read(fd, min(status.st_size, limit)))
+    except OSError:
+        return ""
+    finally:
+        os.close(fd)
