@@ -33,9 +33,11 @@ from sandtop.core.machine.qmp import connect
 from sandtop.core.machine.users import NAMESPACE_UIDS, UIDS, machine_uid
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from .conftest import MakeScript, MakeSpec, Place
+
+    Spoil = Callable[[MachineSpec, Path], MachineSpec]
 
 pytestmark = pytest.mark.anyio
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives machines a uid of their own")
@@ -290,7 +292,7 @@ def _too_large(spec: MachineSpec, _folder: Path) -> MachineSpec:
     ],
 )
 async def test_what_cannot_start_says_why_and_leaves_nothing(
-    spoil: object,
+    spoil: Spoil,
     kind: type[SandtopError],
     words: str,
     make_spec: MakeSpec,
@@ -298,7 +300,6 @@ async def test_what_cannot_start_says_why_and_leaves_nothing(
     qemu: Qemu,
     tmp_path: Path,
 ) -> None:
-    assert callable(spoil)
     spec = spoil(make_spec(), tmp_path)
     with pytest.raises(kind, match=words) as caught:
         async with start(spec, runtime=place.runtime, console_log=place.console_log, qemu=qemu.path):
