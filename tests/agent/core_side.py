@@ -1,0 +1,280 @@
+"""A core for the tests: the other end of an agent's link, blocking, with a deadline on every wait."""
+
+from __future__ import annotations
+
+import secrets
+import select
+import time
+from typing import TYPE_CHECKING, cast
+
+from sandtop.agent.protocol import (
+    STREAMS_PER_SESSION,
+    Control,
+    Credit,
+    Data,
+    Decoder,
+    HostHandshake,
+    Outbox,
+    ProtocolError,
+    ReceiveWindow,
+    SendStream,
+    encode,
+    marker,
+)
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from sandtop.agent.protocol import Frame
+
+Message = dict[str, object]
+
+DEADLINE = 30.0
+WINDOW = 1 << 20
+TOKEN = "5a" * 16
+CONFIGURE: Message = {
+    "type": "configure",
+    "hostname": "testbox",
+    "machine_id": "0123456789abcdef0123456789abcdef",
+    "env": {"FROM_SANDBOX": "yes"},
+    "workdir": "/tmp",
+    "shell": "/bin/sh",
+    "user": None,
+    "entropy": "c2VlZCBmb3IgdGhlIHRlc3Rz",
+    "clock_ns": None,
+    "window": WINDOW,
+    "tty_window": 64 << 10,
+}
+
+
+class Run:
+    """A session as this core sees it.
+
+    Attributes:
+        out: what came on stdout (or the terminal) and stderr.
+        frozen: while set, output is neither acknowledged nor given more credit.
+    """
+
+    def __init__(self, number: int, key: str) -> None:
+        self.number = number
+        self.id = key
+        self.pid: int | None = None
+        self.record: Message | None = None
+        self.refused: str | None = None
+        self.out = {1: bytearray(), 2: bytearray()}
+        self.windows = {stream: ReceiveWindow(self.base + stream) for stream in (1, 2)}
+        self.stdin = SendStream(self.base)
+        self.frozen = False
+
+    @property
+    def base(self) -> int:
+        return self.number * STREAMS_PER_SESSION
+
+    @property
+    def stdout(self) -> bytes:
+        return bytes(self.out[1])
+
+    @property
+    def stderr(self) -> bytes:
+        return bytes(self.out[2])
+
+    @property
+    def ended(self) -> bool:
+        """Whether the record and all the output that it speaks of are here."""
+        return self.record is not None and all(
+            len(self.out[stream]) == self.record[name] for stream, name in ((1, "stdout"), (2, "stderr"))
+        )
+
+
+class CoreSide:
+    """Speaks with an agent over ``sock``."""
+
+    def __init__(self, sock: socket.socket, token: str = TOKEN) -> None:
+        self.sock = sock
+        self.token = token
+        self.outbox = Outbox()
+        self.runs: dict[str, Run] = {}
+        self.answers: dict[str, Message] = {}
+        self.hellos: list[Message] = []
+        self.exits: list[str] = []
+        self._decoder = Decoder()
+        self._next = 1
+        sock.setblocking(False)
+
+    # the link
+
+    def link(self, deadline: float = DEADLINE) -> Message:
+        """Begin a link (again); the agent's hello."""
+        nonce = secrets.token_hex(16)
+        self._decoder = Decoder()
+        self.outbox.restart()
+        self.send_raw(marker(self.token, nonce))
+        handshake = HostHandshake(nonce)
+        end = time.monotonic() + deadline
+        while (first := handshake.feed(self._receive(end))) is None:
+            pass
+        self.outbox.control({"type": "hello", "version": 1, "core": "tests"})
+        for run in self.runs.values():
+            self._credit(run)
+        known = len(self.hellos)
+        self._take(first)
+        self.wait(lambda: len(self.hellos) > known, max(0.1, end - time.monotonic()))
+        return self.hellos[-1]
+
+    def send_raw(self, data: bytes) -> None:
+        end = time.monotonic() + DEADLINE
+        while data:
+            if not select.select([], [self.sock], [], end - time.monotonic())[1]:
+                raise TimeoutError("the agent takes no bytes")
+            data = data[self.sock.send(data) :]
+
+    def _receive(self, end: float) -> bytes:
+        while not select.select([self.sock], [], [], max(0.0, end - time.monotonic()))[0]:
+            raise TimeoutError("the agent says nothing")
+        data = self.sock.recv(1 << 18)
+        if not data:
+            raise ConnectionError("the agent's end was closed")
+        return data
+
+    def wait(self, condition: Callable[[], bool], deadline: float = DEADLINE) -> None:
+        """Serve the link until ``condition``. Raises TimeoutError."""
+        end = time.monotonic() + deadline
+        pending = b""
+        while not condition():
+            while not pending and (pieces := self.outbox.pull()) is not None:
+                pending = b"".join(pieces)
+                try:
+                    pending = pending[self.sock.send(pending) :]
+                except BlockingIOError:
+                    break
+            timeout = end - time.monotonic()
+            if timeout <= 0:
+                raise TimeoutError("the condition was not met in time")
+            readable, writable, _ = select.select([self.sock], [self.sock] if pending else [], [], timeout)
+            if writable:
+                pending = pending[self.sock.send(pending) :]
+            if readable:
+                self._take(self._receive(end))
+        if pending:
+            self.send_raw(pending)
+
+    def serve(self, seconds: float) -> None:
+        """Serve the link for a while."""
+        try:
+            self.wait(lambda: False, seconds)
+        except TimeoutError:
+            return
+
+    def _take(self, data: bytes) -> None:
+        for frame in self._decoder.feed(data):
+            self._frame(frame)
+
+    def _frame(self, frame: Frame) -> None:
+        if isinstance(frame, Control):
+            self._message(frame.message)
+        elif isinstance(frame, Credit):
+            if self.outbox.take_credit(frame) is None:
+                raise ProtocolError(f"credit for the unknown stream {frame.stream}")
+        elif isinstance(frame, Data):
+            number, stream = divmod(frame.stream, STREAMS_PER_SESSION)
+            run = next(run for run in self.runs.values() if run.number == number)
+            run.out[stream] += run.windows[stream].take(frame.offset, frame.data)
+            self._credit(run)
+        else:
+            raise ProtocolError("the agent sends no eof")
+
+    def _message(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "hello":
+            self.hellos.append(message)
+        elif kind == "pong":
+            self.answers[str(message["seq"])] = message
+        elif kind == "done":
+            self.answers[str(message["op"])] = message
+        else:
+            run = self.runs[str(message["id"])]
+            if kind == "started":
+                run.pid = cast("int", message["pid"])
+            elif kind == "refused":
+                run.refused = str(message["message"])
+            elif kind == "exited":
+                run.record = cast("Message", message["record"])
+                self.exits.append(run.id)
+
+    def _credit(self, run: Run) -> None:
+        if not run.frozen:
+            for window in run.windows.values():
+                self.outbox.credit(window.grant(window.received + WINDOW))
+
+    # what a core does
+
+    def send(self, message: Message) -> None:
+        """Queue a message."""
+        self.outbox.control(message)
+
+    def send_now(self, frame: Frame) -> None:
+        """Send a frame past the queue."""
+        self.send_raw(encode(frame))
+
+    def ping(self, deadline: float = DEADLINE) -> float:
+        """Seconds until the pong."""
+        key = secrets.token_hex(8)
+        begun = time.monotonic()
+        self.send({"type": "ping", "seq": key})
+        self.wait(lambda: key in self.answers, deadline)
+        return time.monotonic() - begun
+
+    def operate(self, kind: str, **fields: object) -> Message | None:
+        """Ask for an operation; the error of its ``done``."""
+        key = secrets.token_hex(8)
+        self.send({"type": kind, "op": key, **fields})
+        self.wait(lambda: key in self.answers)
+        return cast("Message | None", self.answers[key]["error"])
+
+    def configure(self, **fields: object) -> Message | None:
+        return self.operate("configure", **{**CONFIGURE, **fields, "type": "configure"})
+
+    def start(self, *argv: str, **fields: object) -> Run:
+        """Send a ``start`` and give credit for its output."""
+        run = Run(self._next, secrets.token_hex(8))
+        self._next += 1
+        run.frozen = bool(fields.pop("frozen", False))
+        self.runs[run.id] = run
+        self.outbox.add(run.stdin)
+        self.send({"type": "start", "id": run.id, "n": run.number, "argv": list(argv), **fields})
+        self._credit(run)
+        return run
+
+    def run(self, *argv: str, deadline: float = DEADLINE, **fields: object) -> Run:
+        """Start a program and serve until it has ended."""
+        run = self.start(*argv, **fields)
+        self.finish(run, deadline)
+        return run
+
+    def shell(self, script: str, **fields: object) -> Run:
+        return self.run("/bin/sh", "-c", script, **fields)
+
+    def finish(self, run: Run, deadline: float = DEADLINE) -> None:
+        """Serve until the session has ended, or was refused; then release it."""
+        self.wait(lambda: run.ended or run.refused is not None, deadline)
+        self.release(run)
+
+    def release(self, run: Run) -> None:
+        self.send({"type": "release", "id": run.id})
+        self.outbox.remove(run.base)
+
+    def write(self, run: Run, data: bytes) -> None:
+        """Queue stdin."""
+        run.stdin.write(data)
+        self.outbox.wake(run.base)
+
+    def close(self, run: Run) -> None:
+        """Queue the end of stdin."""
+        run.stdin.close()
+        self.outbox.wake(run.base)
+
+    def thaw(self, run: Run) -> None:
+        """Go on acknowledging."""
+        run.frozen = False
+        self._credit(run)
