@@ -48,8 +48,10 @@ while :; do
         write) echo "$rest" | dd of=$overlay conv=fsync 2>/dev/null; echo written >&3 ;;
         fill) head -c 4194304 /dev/urandom | dd of=$overlay bs=1M seek=1 conv=fsync 2>/dev/null; echo filled >&3 ;;
         discard) blkdiscard -o 1048576 -l 4194304 $overlay; echo discarded >&3 ;;
+        fetch)
+            ip link set eth0 up; ip addr add 10.0.2.15/24 dev eth0
+            nc 10.0.2.2 $rest </dev/null >&3 ;;
         off) poweroff -f ;;
-        restart) reboot -f ;;
         panic) echo 1 >/proc/sys/kernel/sysrq; echo c >/proc/sysrq-trigger ;;
     esac
 done

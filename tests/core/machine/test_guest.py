@@ -12,6 +12,7 @@ import pytest
 import trio
 
 from sandtop.core.machine import Machine, Network, Qemu, adopt, remove_runtime, start
+from sandtop.core.machine.nursery import background
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -84,12 +85,27 @@ async def _discards(port: trio.socket.SocketType, overlay: Path) -> None:
     assert os.stat(overlay).st_blocks * 512 < 1 << 20
 
 
+async def _reaches_the_host(port: trio.socket.SocketType) -> None:
+    """The network of QEMU's own works under its filter and its uid: 10.0.2.2 is the host's loopback."""
+    with trio.socket.socket() as listener:
+        await listener.bind(("127.0.0.1", 0))
+        listener.listen(1)
+
+        async def serve() -> None:
+            with (await listener.accept())[0] as stream:
+                await stream.send(b"over the network\n")
+
+        async with background(serve):
+            assert await ask(port, f"fetch {listener.getsockname()[1]}") == "over the network"
+
+
 async def test_a_guest_that_panics_says_so(make_spec: MakeSpec, place: Place, qemu: Qemu) -> None:
     spec = make_spec(network=Network.USER, cpus=2)
     async with start(spec, runtime=place.runtime, console_log=place.console_log, qemu=qemu.path) as machine:
         async with port_of(machine) as port:
             assert await ask(port, "echo up", deadline=BOOT) == "up"
             assert "links eth0 lo\n" in machine.console_tail()
+            await _reaches_the_host(port)
             await port.send(b"panic\n")
             with trio.fail_after(PROMPT):
                 death = await machine.wait()
