@@ -11,14 +11,11 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sandtop.core.errors import InvalidRequest, StorageError, from_os_error
+from sandtop.core.errors import StorageError, from_os_error
+from sandtop.core.location import APP, CORE_SOCKET, home, runtime_directory
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-_APP = "sandtop"
-CORE_SOCKET = "core.sock"
-"""Name of the core's socket in the runtime directory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,50 +98,19 @@ def ensure_private(path: Path) -> None:
         path.chmod(0o700)
 
 
-def _runtime_root() -> str:
-    given = os.environ.get("XDG_RUNTIME_DIR")
-    # systemd's /run/user/1000 has 14 characters; a far longer one leaves no room for socket names
-    if given and len(given) <= 40 and os.path.isdir(given):
-        return given
-    return "/run" if os.geteuid() == 0 else "/tmp"
-
-
-def _home() -> str | None:
-    home = os.environ.get("SANDTOP_HOME")
-    if not home:
-        return None
-    if not os.path.isabs(home):
-        raise InvalidRequest(f"SANDTOP_HOME is not an absolute path: {home}", hint="give it from /")
-    return os.path.normpath(home)
-
-
-def runtime_directory() -> str:
-    """`Paths.runtime` as text. Raises `InvalidRequest` for a relative SANDTOP_HOME.
-
-    The commands that people wait for need no more than this, so it imports neither pathlib nor platformdirs (10 ms).
-    """
-    home = _home()
-    name = f"{_APP}-{os.geteuid()}"
-    if home is not None:
-        import hashlib
-
-        name += "-" + hashlib.sha256(os.fsencode(home)).hexdigest()[:10]
-    return os.path.join(_runtime_root(), name)
-
-
 def find() -> Paths:
     """The paths that the environment asks for. Raises `InvalidRequest` for a relative SANDTOP_HOME."""
     from pathlib import Path
 
-    home, runtime = _home(), Path(runtime_directory())
-    if home is not None:
-        root = Path(home)
+    root_text, runtime = home(), Path(runtime_directory())
+    if root_text is not None:
+        root = Path(root_text)
         return Paths(data=root / "data", cache=root / "cache", config=root / "config", runtime=runtime)
     import platformdirs
 
     return Paths(
-        data=Path(platformdirs.user_data_dir(_APP)),
-        cache=Path(platformdirs.user_cache_dir(_APP)),
-        config=Path(platformdirs.user_config_dir(_APP)),
+        data=Path(platformdirs.user_data_dir(APP)),
+        cache=Path(platformdirs.user_cache_dir(APP)),
+        config=Path(platformdirs.user_config_dir(APP)),
         runtime=runtime,
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-from typing import TYPE_CHECKING, Final, NoReturn
 
 from sandtop.core.errors import InvalidRequest
 
+TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final, NoReturn
 
 _SIZE_UNITS: Final = {"": 1, "m": 1, "g": 1024, "t": 1024 * 1024}
 _TIME_UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from sandtop.core.client.exchange import new_id
 from sandtop.core.errors import InvalidRequest
 
 from ._args import Parser, pair, rlimit, seconds, variable
 
+TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     import argparse
 

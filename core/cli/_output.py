@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Final
 
 from ._text import visible
 
+TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from typing import Final
 
     from sandtop.core.errors import SandtopError
 
@@ -29,10 +31,8 @@ def write(data: bytes | str) -> None:
 
 def say(message: str) -> None:
     """Narrate on stderr, in one line. A stderr that cannot be written to is nobody's problem."""
-    try:
+    with contextlib.suppress(OSError):
         os.write(2, f"sandtop: {visible(message)}\n".encode("utf-8", "backslashreplace"))
-    except OSError:
-        pass
 
 
 def complain(error: SandtopError) -> None:

@@ -6,7 +6,6 @@ import os
 import select
 import signal
 import time
-from typing import TYPE_CHECKING, Final
 
 from sandtop.agent.protocol import Control, Data
 from sandtop.core.client.blocking import Link, call, open_link, progress_line, stop_core
@@ -18,8 +17,10 @@ from sandtop.core.errors import CoreUnavailable, NotFound, SandtopError, WrongSt
 from ._output import say
 from ._sinks import Sink
 
+TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
-    from typing import Protocol
+    from collections.abc import Callable
+    from typing import Final, Protocol
 
     from sandtop.agent.protocol import Frame
     from sandtop.core.client.following import Following
@@ -46,7 +47,7 @@ class Relay:
 
     ``signals`` are passed on to the session; without them this is a mere reader. ``raw`` leaves control sequences in
     what a terminal shows. ``owned`` says that the session is nobody else's: it is killed when it outlives SIGTERM for
-    ten seconds. ``transform`` changes what is written.
+    ten seconds. ``transform`` changes what is written; ``connected`` is called on every connection.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Relay:
         raw: bool,
         owned: bool = False,
         transform: Transform | None = None,
+        connected: Callable[[], None] | None = None,
     ) -> None:
         self._following = following
         self._sandbox = sandbox
@@ -70,6 +72,7 @@ class Relay:
         self._pipe_told = False
         self._connected_at = 0.0
         self._transform = transform
+        self._connected = connected
 
     def run(self) -> dict[str, object]:
         """Relay until the session's end; what the core said last. Raises what the core reports."""
@@ -94,6 +97,8 @@ class Relay:
             if self._link is None:
                 self._link = open_link(self._following, self._recovery)
                 self._connected_at = time.monotonic()
+                if self._connected is not None:
+                    self._connected()
             self._exchange(self._link)
         except LinkLost:
             self._close()
@@ -121,7 +126,7 @@ class Relay:
         self._act()
 
     def _wait(self, link: Link) -> dict[int, int]:
-        """Which descriptors are ready. Waits for the core without limit once it has said hello: programs may be silent."""
+        """Which descriptors are ready. Once the core has said hello there is no limit: programs may be silent."""
         waiter = select.poll()
         if sum(sink.pending for sink in self._sinks.values()) < _PENDING_BYTES:
             waiter.register(link.fileno(), select.POLLIN)

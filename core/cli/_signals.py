@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
-from typing import TYPE_CHECKING, Final
 
 from sandtop.core.cli import Interrupted
 
+TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
+    from typing import Final
 
 _CAUGHT: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _ENOUGH: Final = 3
@@ -29,7 +32,7 @@ class Signals:
     __slots__ = ("_before", "_collected", "_count", "_forwarding", "_quiet", "_write", "fd")
 
     def __init__(self) -> None:
-        self._before: dict[int, signal._HANDLER] = {}
+        self._before: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
         self._collected: list[int] = []
         self._count = 0
         self._forwarding = False
@@ -70,9 +73,7 @@ class Signals:
 
     def take(self) -> list[int]:
         """Those that came since the last call."""
-        try:
+        with contextlib.suppress(BlockingIOError):
             os.read(self.fd, 4096)
-        except BlockingIOError:
-            pass
         taken, self._collected = self._collected, []
         return taken

@@ -6,11 +6,13 @@ import os
 import select
 import stat
 from collections import deque
-from typing import TYPE_CHECKING, Final
 
 from sandtop.core.errors import StorageError
 
+TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
+    from typing import Final
+
     from ._text import Neutraliser
 
 _ATOMIC: Final = 4096

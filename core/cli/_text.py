@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import codecs
-from typing import Final
+
+TYPE_CHECKING = False  # see sandtop/__init__.py
+if TYPE_CHECKING:
+    from typing import Final
 
 _KEPT: Final = "\n\t\r"
 _CARET: Final = {

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import signal
-from typing import TYPE_CHECKING, Final
-
 from sandtop.core.client.blocking import call
 from sandtop.core.client.exchange import new_id
-from sandtop.core.errors import EXIT_SANDTOP_FAILED, InvalidRequest, SandtopError
+from sandtop.core.client.values import signal_number
+from sandtop.core.errors import EXIT_SANDTOP_FAILED, SandtopError
 
 from ._args import Parser
 from ._output import Progress, complain, write, write_json
 
+TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Final
 
 _FORCE: Final = {
     "stop": "switch off at once; what runs is not asked to end",
@@ -112,18 +112,3 @@ def signal_main(argv: Sequence[str]) -> int:
     }
     call("session.signal", fields)
     return 0
-
-
-def signal_number(text: str) -> int:
-    """The number of the signal ``text``: ``TERM``, ``SIGTERM`` or ``15``. Raises `InvalidRequest`."""
-    if text.isascii() and text.isdecimal():
-        if 1 <= int(text) < signal.NSIG:
-            return int(text)
-    else:
-        name = text.upper()
-        found = signal.Signals.__members__.get(name if name.startswith("SIG") else f"SIG{name}")
-        if found is not None:
-            return int(found)
-    raise InvalidRequest(
-        f"there is no signal {text}", hint="give a name such as TERM, KILL or HUP, or a number"
-    )

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from sandtop import __version__
 from sandtop.core.client.blocking import call, call_running, stop_core
 
 from ._args import Parser
 from ._output import age, say, write, write_json
 
+TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
 _EXAMPLES: Final = """\
   sandtop core status

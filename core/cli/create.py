@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from sandtop.core.client.blocking import call
 from sandtop.core.client.exchange import as_object
 
 from ._args import Parser, count, mebibytes, pair, variable
 from ._output import Progress, write, write_json
 
+TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+    from typing import Final
 
 _EXAMPLES: Final = """\
   sandtop create demo

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Final
 
 from sandtop.core.cli import Interrupted
-from sandtop.core.client.exchange import request
+from sandtop.core.client.exchange import as_object, request
 from sandtop.core.client.following import Following
 from sandtop.core.client.outcome import outcome
 from sandtop.core.errors import InvalidRequest
@@ -17,8 +16,10 @@ from ._exec_options import add_options, request_fields
 from ._relay import Relay
 from ._signals import Signals
 
+TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
 _EXEC_EXAMPLES: Final = """\
   sandtop exec demo -- python3 -c "print('hello')"
@@ -103,7 +104,6 @@ def run_session(fields: dict[str, object], sandbox: str) -> int:
 
 def _detached(fields: dict[str, object]) -> int:
     from sandtop.core.client.blocking import call
-    from sandtop.core.client.exchange import as_object
 
     from ._output import write
 
@@ -115,8 +115,7 @@ def _detached(fields: dict[str, object]) -> int:
 def status_of(result: dict[str, object], sandbox: str) -> int:
     """The exit status of a session that ended with ``result``; says on stderr what the number alone does not."""
     status = outcome(result, sandbox)
-    record = result["record"]
-    reason = record.get("reason") if isinstance(record, dict) else None
+    reason = as_object(result.get("record")).get("reason")
     if reason in ("oom", "timeout"):
         from ._output import say
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
 
 from sandtop.core.client.blocking import call
 from sandtop.core.client.exchange import as_object, as_objects
@@ -12,8 +11,10 @@ from sandtop.core.errors import InvalidRequest
 from ._args import Parser
 from ._output import Progress, age, say, size, table, write, write_json
 
+TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Final
 
 _EXAMPLES: Final = """\
   sandtop image ls
@@ -41,12 +42,14 @@ def _list(argv: Sequence[str]) -> int:
     if options.json:
         write_json(images)
     else:
-        rows = [
-            (i.get("name"), str(i.get("digest"))[:19], size(i.get("bytes")), age(i.get("created_at")))
-            for i in images
-        ]
+        rows = [_row(image) for image in images]
         table(("name", "digest", "size", "age"), rows)
     return 0
+
+
+def _row(image: Mapping[str, object]) -> tuple[object, ...]:
+    get = image.get
+    return (get("name"), str(get("digest"))[:19], size(get("size")), age(get("created_at")))
 
 
 def _build(argv: Sequence[str]) -> int:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Final
 
 from sandtop.core.client.blocking import call
-from sandtop.core.client.exchange import as_objects
+from sandtop.core.client.exchange import as_list, as_objects
 from sandtop.core.errors import InvalidRequest
 
 from ._args import Parser
 from ._output import age, duration, size, table, write, write_json
 
+TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Final
 
 _ARGV_SHOWN: Final = 60
 
@@ -114,7 +115,7 @@ def _session_row(session: Mapping[str, object]) -> tuple[object, ...]:
 
 
 def _command(argv: object) -> str:
-    line = shlex.join(str(word) for word in argv) if isinstance(argv, list) else "-"
+    line = shlex.join(str(word) for word in as_list(argv)) or "-"
     return line if len(line) <= _ARGV_SHOWN else line[: _ARGV_SHOWN - 1] + "…"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
 
 from sandtop.core.client.blocking import call
 from sandtop.core.client.exchange import as_objects, request
@@ -14,9 +13,11 @@ from sandtop.core.errors import NotFound
 from ._args import Parser, count, seconds
 from ._relay import Relay
 
+TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+    from typing import Final
 
     from sandtop.agent.protocol import Control, Data
 

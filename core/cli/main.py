@@ -5,21 +5,25 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sandtop.core.cli import Interrupted
 from sandtop.core.errors import EXIT_SANDTOP_FAILED, InvalidRequest, SandtopError
 
+TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Final
 
 
-class Command(NamedTuple):
+class Command:
     """Where a command is, and what it does in a few words."""
 
-    module: str
-    function: str
-    summary: str
+    __slots__ = ("function", "module", "summary")
+
+    def __init__(self, module: str, function: str, summary: str) -> None:
+        self.module = module
+        self.function = function
+        self.summary = summary
 
 
 COMMANDS: Final[dict[str, Command]] = {

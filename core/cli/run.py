@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
-from sandtop.core.client.blocking import call
+from sandtop.core.client.blocking import Link, call, hold
 from sandtop.core.client.exchange import new_id, request
 from sandtop.core.client.following import Following
 from sandtop.core.errors import InvalidRequest, NotFound, SandtopError
@@ -17,9 +15,11 @@ from ._relay import Relay
 from ._signals import Signals
 from .exec import status_of
 
+TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+    from typing import Final
 
 _EXAMPLES: Final = """\
   sandtop run -- python3 -c "print('hello')"
@@ -46,28 +46,56 @@ def run_main(argv: Sequence[str]) -> int:
 
 def _run(options: argparse.Namespace, command: list[str]) -> int:
     name = f"run-{new_id()[:10]}"
-    with Signals() as signals:
+    with Signals() as signals, _Hold(name) as held:
         try:
             with Progress() as progress:
                 wanted = {"name": name, "image": options.image, "ephemeral": True, **create.fields(options)}
                 call("sandbox.create", wanted, progress)
-            fields = execution.shared_fields(options, name)
-            # cwd, user, environment and limits are the sandbox's own: nothing else runs in it
-            fields.update({"argv": command, "detach": False, "on_hangup": "kill"})
-            interactive = fields["stdin"] is True or fields["tty"] is not None
-            following = Following(request("session.exec", fields), stdin=interactive)
             signals.forward()
-            result = Relay(following, name, signals, raw=fields["tty"] is not None, owned=True).run()
-            return status_of(result, name)
+            return _execute(options, command, name, signals, held)
         finally:
             signals.hold()
             _remove(name)
+
+
+def _execute(
+    options: argparse.Namespace, command: list[str], name: str, signals: Signals, held: _Hold
+) -> int:
+    fields = execution.shared_fields(options, name)
+    # directory, user and environment are the sandbox's own: nothing else runs in it
+    fields |= {"argv": command, "detach": False, "on_hangup": "kill"}
+    terminal = fields["tty"] is not None
+    following = Following(request("session.exec", fields), stdin=terminal or fields["stdin"] is True)
+    relay = Relay(following, name, signals, raw=terminal, owned=True, connected=held.renew)
+    return status_of(relay.run(), name)
+
+
+class _Hold:
+    """Makes the core remove the sandbox when this process is gone, even by SIGKILL. Used as a context."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._link: Link | None = None
+
+    def __enter__(self) -> _Hold:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._link is not None:
+            self._link.close()
+
+    def renew(self) -> None:
+        """Hold it at the core that runs now; one that died forgot."""
+        link = hold(self._name)
+        if self._link is not None:
+            self._link.close()
+        self._link = link
 
 
 def _remove(name: str) -> None:
     try:
         call("sandbox.rm", {"sandbox": name, "force": True})
     except NotFound:
-        pass  # the core was faster: a throw-away sandbox ends with its session
+        pass  # it was never made, or the core was faster
     except SandtopError as error:
         say(f"the throw-away sandbox could not be removed: {error}")

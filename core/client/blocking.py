@@ -9,10 +9,9 @@ import _socket  # socket itself spends 10 ms on turning constants into enums
 import os
 import struct
 import time
-from typing import TYPE_CHECKING, Final, Protocol
 
 from sandtop.core.errors import CoreUnavailable
-from sandtop.core.paths import CORE_SOCKET, runtime_directory
+from sandtop.core.location import CORE_SOCKET, runtime_directory
 
 from .exchange import (
     HELLO_SECONDS,
@@ -27,8 +26,10 @@ from .exchange import (
 )
 from .recovery import Recovery
 
+TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Final, Protocol
 
     from sandtop.agent.protocol import Frame
 
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 
 _CONNECT_SECONDS: Final = 10.0
-_CREDENTIALS: Final = struct.Struct("3i")  # struct ucred of SO_PEERCRED, unix(7): pid, uid, gid
+CREDENTIALS: Final = struct.Struct("3i")  # struct ucred of SO_PEERCRED, unix(7): pid, uid, gid
 
 
 class Link:
@@ -92,7 +93,7 @@ def connect() -> Link:
     try:
         sock.settimeout(_CONNECT_SECONDS)
         sock.connect(path)
-        credentials = sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, _CREDENTIALS.size)
+        credentials = sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, CREDENTIALS.size)
         check_owner(path, credentials)
     except BaseException:
         sock.close()
@@ -102,7 +103,7 @@ def connect() -> Link:
 
 def check_owner(path: str, credentials: bytes) -> None:
     """Refuse a socket that somebody else listens on, who would see all and could answer anything."""
-    uid: int = _CREDENTIALS.unpack(credentials)[1]
+    uid: int = CREDENTIALS.unpack(credentials)[1]
     if uid != os.geteuid():
         raise CoreUnavailable(
             f"the core's socket {path} belongs to user {uid}", hint="remove it, or set XDG_RUNTIME_DIR"
@@ -174,6 +175,11 @@ def call_running(op: str, fields: Mapping[str, object] | None = None) -> dict[st
         return None
     finally:
         link.close()
+
+
+def hold(sandbox: str) -> Link:
+    """A connection that keeps a throw-away sandbox: it goes when the last of them is closed, however that comes."""
+    return open_link(Exchange(request("sandbox.hold", {"sandbox": sandbox})), Recovery())
 
 
 def _result(

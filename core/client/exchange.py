@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import secrets
-from typing import TYPE_CHECKING, Final, cast
+import os
 
 from sandtop import __version__
 from sandtop.agent.protocol import Control, Decoder, Frame, ProtocolError, encode
 from sandtop.core.errors import CoreFailure, CoreUnavailable, InvalidRequest, from_wire
 
+TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final, TypeGuard
 
 PROTOCOL_VERSION: Final = 1
 """Version of the messages between client and core."""
@@ -46,7 +47,7 @@ class CoreOutdated(CoreUnavailable):
 
 def new_id() -> str:
     """A fresh id for a session, a request or an operation: 16 hexadecimal digits."""
-    return secrets.token_hex(8)
+    return os.urandom(8).hex()
 
 
 def request(op: str, fields: Mapping[str, object]) -> dict[str, object]:
@@ -80,7 +81,7 @@ class Exchange:
 
     def opening(self) -> bytes:
         """What to send first. Raises `InvalidRequest` when the request is too large for a frame."""
-        hello = {"type": "hello", "version": PROTOCOL_VERSION, "package": __version__}
+        hello: dict[str, object] = {"type": "hello", "version": PROTOCOL_VERSION, "package": __version__}
         try:
             return encode(Control(hello)) + encode(Control(self._request))
         except ProtocolError as error:
@@ -132,14 +133,26 @@ def wants_launch(error: OSError) -> bool:
     ) from error
 
 
+def as_list(value: object) -> list[object]:
+    """``value``, a JSON list from the core; anything else is empty."""
+    return value if _is_list(value) else []
+
+
 def as_objects(value: object) -> list[dict[str, object]]:
     """``value``, a list of JSON objects from the core; anything else in it is left out."""
-    items = cast("list[object]", value) if isinstance(value, list) else []
-    return [cast("dict[str, object]", item) for item in items if isinstance(item, dict)]
+    return [item for item in as_list(value) if _is_object(item)]
 
 
 def as_object(value: object) -> dict[str, object]:
     """``value``, a JSON object from the core. Raises `CoreFailure` when it is none."""
-    if not isinstance(value, dict):
+    if not _is_object(value):
         raise CoreFailure("the core's answer lacks what was asked for", hint="see the core's log")
-    return cast("dict[str, object]", value)
+    return value
+
+
+def _is_object(value: object) -> TypeGuard[dict[str, object]]:
+    return isinstance(value, dict)
+
+
+def _is_list(value: object) -> TypeGuard[list[object]]:
+    return isinstance(value, list)

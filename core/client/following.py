@@ -6,12 +6,14 @@ typed goes on from the agent's acknowledgement. So the program runs once and no 
 
 from __future__ import annotations
 
-from typing import Final
-
 from sandtop.agent.protocol import Control, Credit, Data, Frame, Outbox, ProtocolError, SendStream
 from sandtop.core.errors import CoreFailure
 
 from .exchange import Exchange
+
+TYPE_CHECKING = False  # see sandtop/__init__.py
+if TYPE_CHECKING:
+    from typing import Final
 
 STDIN: Final = 0
 STDOUT: Final = 1
@@ -42,7 +44,14 @@ class Following:
         "session",
     )
 
-    def __init__(self, message: dict[str, object], *, stdin: bool, session: str | None = None) -> None:
+    def __init__(
+        self,
+        message: dict[str, object],
+        *,
+        stdin: bool,
+        session: str | None = None,
+        offsets: dict[int, int | None] | None = None,
+    ) -> None:
         self._request = message
         self._opened = False
         self._exchange = Exchange(message)
@@ -52,7 +61,7 @@ class Following:
         if self._stdin is not None:
             self._outbox.add(self._stdin)
         self.session = session
-        self.offsets: dict[int, int | None] = {STDOUT: 0, STDERR: 0}
+        self.offsets = offsets or {STDOUT: 0, STDERR: 0}
         self.input_lost = False
 
     @property
@@ -67,6 +76,8 @@ class Following:
         """What to send first on a new connection, the first or another."""
         if self._opened:
             self.reopened()
+        else:
+            self._request |= {name: at for name, at in self._reached().items() if at}
         self._opened = True
         self._outbox.restart()
         self._exchange = Exchange(self._request)
@@ -77,7 +88,10 @@ class Following:
 
     def reopened(self) -> None:
         """Change the request so that the next connection goes on where the last one broke."""
-        self._request |= {"stdout": self.offsets[STDOUT], "stderr": self.offsets[STDERR]}
+        self._request |= self._reached()
+
+    def _reached(self) -> dict[str, int | None]:
+        return {"stdout": self.offsets[STDOUT], "stderr": self.offsets[STDERR]}
 
     def feed(self, data: bytes) -> list[Frame]:
         """What is new: `Data` on streams 1 and 2 without repeats, and `Control` of type started, gap, time, progress.
@@ -195,9 +209,8 @@ class Reading(Following):
     __slots__ = ("_floors",)
 
     def __init__(self, message: dict[str, object], floors: dict[int, int], *, session: str | None) -> None:
-        super().__init__(message, stdin=False, session=session)
+        super().__init__(message, stdin=False, session=session, offsets={STDOUT: None, STDERR: None})
         self._floors = floors
-        self.offsets = {STDOUT: None, STDERR: None}
 
     def reopened(self) -> None:
         """As `Following.reopened`; what to begin with was said once and for all."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sandtop.core.errors import CoreFailure, MachineError, SpawnError
 
 from .exchange import as_object
 
+TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     from collections.abc import Mapping
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from sandtop.core.errors import CoreUnavailable
+
+TYPE_CHECKING = False  # see sandtop/__init__.py
+if TYPE_CHECKING:
+    from typing import Final
 
 DEADLINE_SECONDS: Final = 30.0
 """How long a client keeps trying to get back to a core that died, as long as nothing new comes."""
