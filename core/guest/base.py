@@ -20,8 +20,8 @@ _SUITE: Final = "bookworm"
 _PACKAGES: Final = (
     # beside the essential ones. Not a variant of mmdebstrap: those take usrmerge, and it wants all of Perl.
     "apt", "usr-is-merged",
-    "ca-certificates", "iproute2", "iputils-ping", "less", "netbase", "procps", "psmisc", "python3", "vim-tiny",
-    "wget", "xz-utils",
+    "ca-certificates", "iproute2", "iputils-ping", "less", "mount", "netbase", "procps", "psmisc", "python3",
+    "vim-tiny", "wget", "xz-utils",
 )  # fmt: skip
 
 # Runs when all is installed, with the root as $1: no traces of the host, no documentation, byte code that never looks

@@ -31,13 +31,13 @@ _UNPACKED: Final = re.compile(
 # What the agent imports, and a margin of what it may come to import. Nothing that needs a network or OpenSSL.
 _MODULES: Final = """
 __future__ abc argparse array base64 binascii bisect codecs collections collections.abc configparser
-contextlib copy ctypes dataclasses datetime encodings.ascii encodings.idna encodings.latin_1
+contextlib copy ctypes dataclasses datetime encodings.ascii encodings.latin_1
 encodings.utf_8 enum errno fcntl fnmatch functools gc getopt glob grp hashlib heapq hmac importlib
 importlib.machinery importlib.util inspect io ipaddress itertools json keyword linecache locale logging
 marshal math mmap operator os pathlib pickle platform pprint pty pwd py_compile queue random re reprlib
-resource runpy secrets select selectors shlex shutil signal socket stat string stringprep struct
+resource runpy secrets select selectors shlex shutil signal socket stat string struct
 subprocess syslog tempfile termios textwrap threading time token tokenize traceback tty types typing
-unicodedata uuid warnings weakref zipfile zipimport zlib _strptime
+uuid warnings weakref zipfile zipimport zlib _strptime
 """.split()  # noqa: SIM905 - a list literal would be a line a name
 
 # Their libraries are not in the runtime. What imports them in the standard library can do without.
@@ -185,5 +185,6 @@ def _libraries_of(tree: Path, programs: Sequence[Path]) -> list[Path]:
             path = Path(match[2])
             if not path.is_relative_to(tree):
                 raise ImageError(f"{program.name} needs {match[1]}, which none of the packages brought")
-            found.add(path)
+            if path.name != Path(_LINKER).name:  # libc names it, and it has a place of its own
+                found.add(path)
     return sorted(found)
