@@ -7,18 +7,23 @@ sequence.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from sandtop.core.terminal._grid import AUTOWRAP, CURSOR_VISIBLE, INSERT, ORIGIN, PRIVATE
-from sandtop.core.terminal._row import Row
-from sandtop.core.terminal._screen import Saved, Screen
 from sandtop.core.terminal._style import Cell, Style, sgr
-from sandtop.core.terminal._width import cluster_width, joins
+from sandtop.core.terminal._width import may_join
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sandtop.core.terminal._row import Row
+    from sandtop.core.terminal._screen import Saved, Screen
 
 _HOME = "\x1b[H"
 _PLAIN = "\x1b[m"
 _END_LINK = "\x1b]8;;\x1b\\"
+_NOTHING = "\x00"
 _ZERO_WIDTH = "\u200b"
 _SHIFTS = ("\x0f", "\x0e", "\x1bn", "\x1bo")
 
@@ -30,12 +35,7 @@ def dump(screen: Screen, printed: bool) -> str:
     parts.append(_rows([*screen.history, *primary], screen))
     if screen.alternate:
         parts += ["\x1b[?1047h", _HOME, _saved(screen.saved[1], screen), _rows(screen.buffer, screen)]
-    parts += [
-        _titles(screen),
-        _tab_stops(screen),
-        _margins(screen),
-        _charsets(screen.charsets, screen.charset),
-    ]
+    parts += [_titles(screen), _tab_stops(screen), _margins(screen)]
     parts += [_modes(screen), _cursor(screen, printed)]
     return "".join(parts)
 
@@ -58,7 +58,7 @@ def _rows(rows: Sequence[Row], screen: Screen) -> str:
         if continued:
             parts.append(_first_of_continued(cells[0], columns))
             length = max(length, 1)
-        parts.append(_cells(cells, cells[0].width if continued else 0, length, columns))
+        parts.append(_cells(cells[cells[0].width if continued else 0 : length]))
         parts.append(_PLAIN if wraps else _PLAIN + "\r\n")
         continued = wraps
     return "".join(parts).removesuffix("\r\n")
@@ -72,46 +72,21 @@ def _first_of_continued(cell: Cell, columns: int) -> str:
     return text
 
 
-def _cells(cells: Sequence[Cell], start: int, end: int, columns: int) -> str:
-    """Columns ``start`` to ``end`` of a row, printed from column ``start``."""
-    parts: list[str] = []
-    apart = [x for x in range(max(start, 1), end) if _needs_care(cells, x, columns)]
-    for x in reversed(apart):
-        parts.append(_apart(cells[x], x, columns))
-    if apart:
-        parts.append(_column(start))
-    x = start
-    for style, run in groupby(cells[start:end], key=_style_of):
-        text = ""
-        for cell in run:
-            text += _column(min(x + cell.width, columns - 1)) if x in apart else cell.text
-            x += 1
-        parts.append(_styled(style, text))
-    return "".join(parts)
+def _cells(cells: Sequence[Cell]) -> str:
+    """``cells`` printed from left to right."""
+    return "".join(
+        _styled(style, "".join([_apart(cell.text) for cell in run]))
+        for style, run in groupby(cells, key=_style_of)
+    )
+
+
+def _apart(text: str) -> str:
+    """A grapheme that does not join the one before it: a control function in between keeps them apart."""
+    return text if text.isascii() or len(text) == 0 or not may_join(text[0]) else _NOTHING + text
 
 
 def _style_of(cell: Cell) -> Style:
     return cell.style
-
-
-def _needs_care(cells: Sequence[Cell], x: int, columns: int) -> bool:
-    """Whether the cell in column ``x`` would not become the same again if it were printed after its neighbour."""
-    cell = cells[x]
-    if not cell.text or cell.text.isascii():
-        return False
-    left = cells[x - 1] if cells[x - 1].width else cells[x - 2]
-    return joins(left.text, cell.text[0]) or _too_wide(cell, x, columns)
-
-
-def _too_wide(cell: Cell, x: int, columns: int) -> bool:
-    """Whether the first character alone needs a column more than there is (a selector made it narrow later)."""
-    return x + cluster_width(cell.text[0]) > columns
-
-
-def _apart(cell: Cell, x: int, columns: int) -> str:
-    if _too_wide(cell, x, columns):
-        return _column(x - 1) + _styled(cell.style, cell.text) + _column(x - 1) + _PLAIN + "\x1b[@"
-    return _column(x) + _styled(cell.style, cell.text)
 
 
 def _column(x: int) -> str:
@@ -201,19 +176,21 @@ def _cursor(screen: Screen, printed: bool) -> str:
     """The cursor with its pending wrap and pen, and that a character was the last thing printed."""
     cursor, columns = screen.cursor, screen.columns
     y = cursor.y - (screen.top if ORIGIN in screen.mode else 0)
-    pen, insert = _pen(cursor.attrs.style), INSERT in screen.mode
+    pen = _pen(cursor.attrs.style)
+    # What changes how a character prints comes after the last one that is printed again.
+    late = _charsets(screen.charsets, screen.charset) + ("\x1b[4h" if INSERT in screen.mode else "")
     cells = screen.buffer[cursor.y].thaw(columns)
     left = cursor.x - 1
     if left > 0 and not cells[left].width:
         left -= 1
-    pending = cursor.x == columns
-    reprint = pending or (printed and not insert and left >= 0 and cells[left].style == cursor.attrs.style)
-    parts = [_place(y, cursor.x)]
-    if reprint:
-        parts = [_place(y, left), _pen(cells[left].style), cells[left].text]
-    if not reprint or cells[left].style != cursor.attrs.style or insert:
-        parts += [pen, "\x1b[4h" if insert else ""]
-        parts.append(_ZERO_WIDTH if printed else "")
-    elif not printed:
-        parts.append(pen)
-    return "".join(parts)
+    beside = left >= 0 and left + cells[left].width == cursor.x
+    style = cells[left].style
+    same = style == cursor.attrs.style and not late
+    if cursor.x == columns or (printed and beside and same):
+        parts = [_place(y, left), _pen(style), cells[left].text]
+        if printed and same:
+            return "".join(parts)
+        parts.append(_END_LINK if style.link else "")
+    else:
+        parts = [_place(y, cursor.x)]
+    return "".join([*parts, pen, late, _ZERO_WIDTH if printed else ""])

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sandtop.core.errors import InvalidRequest
 from sandtop.core.terminal._dump import dump
 from sandtop.core.terminal._grid import AUTOWRAP, CURSOR_VISIBLE, INSERT, NEW_LINE, ORIGIN, PRIVATE
 from sandtop.core.terminal._reflow import resize
-from sandtop.core.terminal._row import Row
 from sandtop.core.terminal._screen import MOUSE, MOUSE_ENCODINGS, Saved, Screen
 from sandtop.core.terminal._stream import Stream
-from sandtop.core.terminal._style import Cell, Style
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sandtop.core.terminal._row import Row
+    from sandtop.core.terminal._style import Cell, Style
 
 MAX_SIDE: Final = 2000
 """The most columns or rows; a screen is never allowed to take all memory."""
@@ -108,7 +111,10 @@ class Emulator:
     """
 
     def __init__(self, columns: int = 80, rows: int = 24, scrollback: int = 1000) -> None:
-        """``scrollback`` is the most rows kept after they left the screen. Raises InvalidRequest for sizes out of range."""
+        """``scrollback`` is the most rows kept after they left the screen.
+
+        Raises InvalidRequest for sizes out of range.
+        """
         _check_size(columns, rows)
         if scrollback < 0:
             raise InvalidRequest(f"a scrollback of {scrollback} rows makes no sense")
@@ -241,7 +247,7 @@ class Emulator:
         return replies
 
     def dump(self) -> bytes:
-        """Sequences that put this screen, scrollback, modes and cursor on a fresh emulator or a real xterm of this size."""
+        """Sequences that put screen, scrollback, modes and cursor on a fresh emulator or a real xterm of this size."""
         return dump(self._screen, self._stream.printed).encode() + self._stream.unfinished
 
     def state(self) -> State:

@@ -7,12 +7,14 @@ cannot hold are not made at all.
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sandtop.core.terminal._grid import AUTOWRAP, Grid
 from sandtop.core.terminal._row import RAW_TOKENS, Row
-from sandtop.core.terminal._style import Pen
 from sandtop.core.terminal._width import ALL_NARROW, UPPER
+
+if TYPE_CHECKING:
+    from sandtop.core.terminal._style import Pen
 
 _LINES: Final = re.compile(r"(?:[^\x00-\x1f\x7f]++|\r\n|\t|\x1b\[(?:[0-9:;]{0,256}+m|0?K))*+")
 _UNPRINTED: Final = re.compile(r"\x1b\[[0-9:;]*+[mK]")

@@ -7,14 +7,16 @@ and tab stops keep pyte's names and conventions, so that what pyte has and gains
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from sandtop.core.terminal._pyte import CHARSETS, Cursor, Margins
 from sandtop.core.terminal._pyte import Screen as PyteScreen
 from sandtop.core.terminal._row import Row
 from sandtop.core.terminal._style import Pen, PenCase
 from sandtop.core.terminal._width import RUNS, cluster_width, stands_alone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PRIVATE: Final = 5
 """pyte keeps private modes shifted left by this."""
@@ -40,7 +42,7 @@ class Grid(PyteScreen):
         self.pens = PenCase()
         self.history: deque[Row] = deque(maxlen=scrollback)
         self.pushed = 0
-        self.bells = 0
+        self.bells: int = 0
         self.alternate = False
         self.buffer: list[Row] = []
         self._dirty: set[int] = set()
@@ -111,8 +113,8 @@ class Grid(PyteScreen):
 
     # Printing.
 
-    def draw(self, data: str) -> None:
-        """Print characters at the cursor."""
+    def draw(self, data: str, continues: bool = False) -> None:
+        """Print characters at the cursor. ``continues``: they come straight after another character."""
         if self.translation is not None:
             data = data.translate(self.translation)
         if data.isascii():
@@ -120,9 +122,10 @@ class Grid(PyteScreen):
             return
         for run in RUNS.finditer(data):
             if run.lastindex == 3:
-                self._draw_odd(run.group())
+                self._draw_odd(run.group(), not continues)
             else:
                 self._draw_run(run.group(), cast("int", run.lastindex))
+            continues = True
 
     def _draw_run(self, text: str, width: int) -> None:
         """Print characters that all take ``width`` columns and join nothing."""
@@ -158,10 +161,10 @@ class Grid(PyteScreen):
             return text
         return text[: room - 1] + text[-1] if width == 1 else text[:room]
 
-    def _draw_odd(self, character: str) -> None:
+    def _draw_odd(self, character: str, first: bool) -> None:
         """Print a character that may belong to the one before it."""
         cursor = self.cursor
-        grown = self.buffer[cursor.y].join(cursor.x, character, self.columns)
+        grown = self.buffer[cursor.y].join(cursor.x, character, self.columns, first)
         if grown is not None:
             cursor.x += grown
             self.mark(cursor.y)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from sandtop.core.terminal._row import Row
-from sandtop.core.terminal._screen import Screen
-from sandtop.core.terminal._style import Cell, Pen
+
+if TYPE_CHECKING:
+    from sandtop.core.terminal._screen import Screen
+    from sandtop.core.terminal._style import Cell, Pen
 
 _Place: TypeAlias = tuple[int, int]
 

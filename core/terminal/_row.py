@@ -61,6 +61,7 @@ class Row:
         if text.isascii():
             self.thaw(columns)[x : x + len(text)] = map(pen.get, text)
             return x + len(text)
+        first = True
         for run in RUNS.finditer(text):
             characters = run.group()
             if run.lastindex == 1:
@@ -69,11 +70,12 @@ class Row:
             elif run.lastindex == 2:
                 self.put_wide(x, characters, pen)
                 x += 2 * len(characters)
-            elif (grown := self.join(x, characters, columns)) is not None:
+            elif (grown := self.join(x, characters, columns, first)) is not None:
                 x += grown
             elif stands_alone(characters):
                 x += cluster_width(characters)
                 self._put_one(x, characters, pen)
+            first = False
         return x
 
     def put(self, x: int, text: str, pen: Pen) -> None:
@@ -102,11 +104,14 @@ class Row:
         else:
             self.put(end - 1, character, pen)
 
-    def join(self, x: int, character: str, columns: int) -> int | None:
+    def join(self, x: int, character: str, columns: int, first: bool) -> int | None:
         """Add ``character`` to the grapheme left of column ``x``, if it belongs there.
 
-        Returns by how many columns that one grew (negative: shrank), or None when the character joins nothing.
+        ``first``: a control function came before it. Then only a mark that has no width of its own still joins.
+        Returns by how many columns the grapheme grew, or None when the character joins nothing.
         """
+        if first and stands_alone(character):
+            return None
         cells = self.thaw(columns)
         at = x - 1
         if at > 0 and not cells[at].width:
@@ -117,7 +122,7 @@ class Row:
         if len(before.text) >= MAX_CLUSTER:
             return 0
         text = before.text + character
-        width = cluster_width(text)
+        width = max(before.width, cluster_width(text))
         if at + width > columns:
             return 0  # At the margin there is no room to grow.
         cells[at] = Cell(text, width, before.style)
@@ -125,8 +130,6 @@ class Row:
             self.wide = True
             self.mend(at + 1, at + 2)
             cells[at + 1] = Cell("", 0, before.style)
-        elif width < before.width:
-            cells[at + 1] = _blank(before)
         return width - before.width
 
     def mend(self, start: int, end: int) -> None:

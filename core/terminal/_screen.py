@@ -202,7 +202,7 @@ class Screen(Editing):
 
     def hyperlink(self, parameters: str, uri: str) -> None:
         """OSC 8: what is printed from here on links to ``uri``; an empty one ends the link."""
-        values = dict(pair.partition("=")[::2] for pair in parameters.split(":"))
+        values = {name: value for name, _, value in (pair.partition("=") for pair in parameters.split(":"))}
         link = _printable(uri) if len(uri) <= MAX_LINK else ""
         link_id = _printable(values.get("id", "")) if link else ""
         style = replace(self.pen.style, link=link, link_id=link_id)

@@ -6,7 +6,7 @@ import codecs
 import inspect
 from collections.abc import Callable
 from functools import partial
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from sandtop.core.terminal._flood import flood
 from sandtop.core.terminal._grammar import (
@@ -20,7 +20,9 @@ from sandtop.core.terminal._grammar import (
     shorten,
 )
 from sandtop.core.terminal._pyte import ByteStream
-from sandtop.core.terminal._screen import Screen
+
+if TYPE_CHECKING:
+    from sandtop.core.terminal._screen import Screen
 
 _MAX_CACHED: Final = 4096
 _MAX_NUMBER: Final = 9999
@@ -104,8 +106,13 @@ class Stream(ByteStream):
                 if end < 2:
                     end = len(text)
                     break
-            self._tokens(text[at:end])
-            at, step = end, min(2 * step, _MAX_STEP)
+            part = text[at:end]
+            inside = open_tail(part)
+            if inside < len(part):
+                # The break is inside a string: go only as far as that begins, or from there to the end.
+                part = part[:inside] if inside else text[at:]
+            self._tokens(part)
+            at, step = at + len(part), min(2 * step, _MAX_STEP)
 
     def _tokens(self, text: str) -> None:
         screen = self._screen
@@ -125,7 +132,7 @@ class Stream(ByteStream):
                     cursor.x = end
                     add_dirty(cursor.y)
                 else:
-                    screen.draw(printed)
+                    screen.draw(printed, before)
                 before = True
             if csi:
                 if csi[-1] == "m":
@@ -188,15 +195,14 @@ class Stream(ByteStream):
                 self._controls.get(character, _nothing)()
             sequence = C0_INSIDE.sub("", sequence)
             if kind == "[":
-                action = self._actions.get(sequence[2:]) or self._resolve(sequence[2:])
-                if sequence[-1] == "m":
-                    action = partial(self._select, sequence[2:])
-                action()
+                self._csi(sequence[2:])
             else:
                 self._escape(sequence[1:])
 
-    def _select(self, csi: str) -> None:
-        if csi[0] not in "<=>?" and "!" not in csi:
+    def _csi(self, csi: str) -> None:
+        if csi[-1:] != "m":
+            (self._actions.get(csi) or self._resolve(csi))()
+        elif not csi[:-1].strip("0123456789:;"):
             self._screen.cursor.attrs = self._screen.cursor.attrs.after[csi]
 
     def _escape(self, sequence: str) -> None:
@@ -210,7 +216,10 @@ class Stream(ByteStream):
 
 
 def _numbers(parameters: str) -> list[int]:
-    return [min(int(number or 0), _MAX_NUMBER) for number in parameters.split(";")[:_MAX_NUMBERS]]
+    return [
+        min(int(number), _MAX_NUMBER) if number.isdigit() else 0
+        for number in parameters.split(";")[:_MAX_NUMBERS]
+    ]
 
 
 def _takes(handler: Callable[..., object]) -> int:

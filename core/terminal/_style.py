@@ -6,12 +6,14 @@ cells are one object, and the pens that SGR strings lead to, so a repeated strin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sandtop.core.terminal._width import cluster_width
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 _MAX_PARAMETERS: Final = 64
 _MAX_CACHED: Final = 4096
@@ -19,8 +21,9 @@ _MAX_CACHED: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """Colours and attributes. Colours are ``default``, ``color(0)`` … ``color(255)`` or ``#rrggbb``, as Rich names them.
+    """Colours and attributes.
 
+    Colours are named as Rich names them: ``default``, ``color(0)`` … ``color(255)`` or ``#rrggbb``.
     ``underline`` is ``""`` for none or one of single, double, curly, dotted, dashed. ``link`` is the URI of an
     OSC 8 hyperlink and ``link_id`` its id parameter.
     """

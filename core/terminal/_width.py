@@ -48,6 +48,12 @@ def cluster_width(text: str) -> int:
     return 2 if width >= 2 else 1
 
 
+def may_join(character: str) -> bool:
+    """Whether ``character`` can belong to a grapheme that something else began."""
+    run = RUNS.match(character)
+    return run is None or run.lastindex == 3
+
+
 @lru_cache(maxsize=4096)
 def joins(before: str, character: str) -> bool:
     """Whether ``character`` belongs to the same grapheme as ``before`` (UAX #29)."""
