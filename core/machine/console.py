@@ -81,6 +81,15 @@ def _older(path: Path) -> Path:
     return path.with_name(path.name + ".1")
 
 
+def clear(path: Path) -> None:
+    """Remove the console log at ``path``. Raises `StorageError`."""
+    try:
+        path.unlink(missing_ok=True)
+        _older(path).unlink(missing_ok=True)
+    except OSError as error:
+        raise from_os_error(error, "cannot begin the console log anew") from error
+
+
 def tail(path: Path, lines: int = 20) -> str:
     """The last lines of the console log at ``path``, fit for a terminal; empty when there is none."""
     raw = b""

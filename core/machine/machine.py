@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, cast
 
 import trio
@@ -37,7 +37,9 @@ _CAUSES: Final = {
     "host-qmp-quit": "sandtop stopped it",
     "host-signal": "somebody on the host told QEMU to end",
 }
+"""QEMU's reasons for its end (ShutdownCause) in words."""
 
+_ORDERLY: Final = ("guest-shutdown", "host-qmp-quit")
 
 _LAST_GASP: Final = 1.0
 """Seconds for a QEMU that dropped its monitor to end by itself, so that its own reason is known."""
@@ -84,21 +86,15 @@ class Machine:
         return status
 
     async def wait(self) -> Death:
-        """Wait, as long as it takes, for QEMU to end; the console log is complete then."""
+        """Wait, as long as it takes, for QEMU to end; the console log is complete then.
+
+        The death that it returns has its cause, where the guest's console or the monitor told it.
+        """
         death = await self.process.wait()
         with trio.move_on_after(_DRAIN):
             await self.monitor.ended.wait()
             await self._console_ended.wait()
-        return death
-
-    def explain(self, death: Death) -> str:
-        """One line for people: how the machine came to its ``death``, by what its guest and QEMU said of it."""
-        panic = last_match(self.console_tail(_PANIC_LINES), "Kernel panic")
-        if panic is not None:
-            return f"the guest's kernel gave up: {panic}"
-        if death.status == 0 and self.monitor.shutdown in _CAUSES:
-            return _CAUSES[self.monitor.shutdown]
-        return death.reason
+        return self._explained(death)
 
     async def quit(self, deadline: float = QUIT_DEADLINE) -> Death:
         """End QEMU now, in order: what the guest has written reaches the host's files. The guest is not asked.
@@ -118,6 +114,17 @@ class Machine:
         await self.process.kill()
         return await self.wait()
 
+    def _explained(self, death: Death) -> Death:
+        """``death`` with what the monitor and the console tell of it."""
+        shutdown = self.monitor.shutdown
+        cause = _CAUSES.get(shutdown or "")
+        if death.status != 0 or cause is None:
+            return death
+        if shutdown == "guest-reset":
+            panic = last_match(self.console_tail(_PANIC_LINES), "Kernel panic")
+            cause = f"the guest's kernel gave up: {panic}" if panic else cause
+        return replace(death, cause=cause, orderly=shutdown in _ORDERLY)
+
     def console_tail(self, lines: int = 20) -> str:
         """The last lines that the guest printed, fit for a terminal."""
         return console.tail(self.console_log, lines)
@@ -130,9 +137,11 @@ async def start(
     """Launch the machine of ``spec`` and let its processors run.
 
     It goes on when the context ends, unless `Machine.quit` or `Machine.kill` was called. ``runtime`` becomes the
-    folder of its sockets: `remove_runtime` it when the machine has ended. Raises `MachineError` when QEMU does not
-    come up, saying why, and the errors of `launch`; no process or socket is left then.
+    folder of its sockets: `remove_runtime` it when the machine has ended. ``console_log`` begins anew. Raises
+    `MachineError` when QEMU does not come up, saying why, and the errors of `launch`; no process or socket is left
+    then.
     """
+    console.clear(console_log)  # a panic of an earlier boot explains nothing
     with await launch(spec, runtime, qemu=qemu) as child:
         async with AsyncExitStack() as stack:
             try:

@@ -73,16 +73,22 @@ class Death:
             adopted: only a parent learns them.
         out_of_memory: the kernel killed something for want of memory while this machine ran; a guess at a cause.
         stderr: the last lines that QEMU wrote, fit for a terminal.
+        orderly: the guest switched itself off, or QEMU was told to quit.
+        cause: what the guest or QEMU's monitor said of it, one line; the process alone does not know.
     """
 
     status: int | None
     signal: int | None
     out_of_memory: bool
     stderr: str
+    orderly: bool = False
+    cause: str | None = None
 
     @property
     def reason(self) -> str:
         """One line for people."""
+        if self.cause is not None:
+            return self.cause
         lines = self.stderr.splitlines()
         # QEMU's messages begin with its name; what follows one may be a hint in a line of its own
         messages = [line for line in lines if line.startswith("qemu")] or lines
@@ -93,7 +99,7 @@ class Death:
         if self.status is None:
             return f"QEMU is gone{memory}{said}"
         if self.status == 0:
-            return f"the machine switched itself off{said}"
+            return f"the machine ended by itself{said}"
         return f"QEMU exited with status {self.status}{said}"
 
 

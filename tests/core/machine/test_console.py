@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandtop.core.errors import MachineError, StorageError
-from sandtop.core.machine.console import ConsoleLog, recorded, tail
+from sandtop.core.machine.console import ConsoleLog, clear, recorded, tail
 
 
 @given(chunks=st.lists(st.binary(max_size=300), max_size=30), cap=st.integers(2, 400))
@@ -48,6 +48,16 @@ def test_the_tail_reaches_into_the_older_piece(tmp_path: Path) -> None:
         log.write(b"one\r\ntwo\r\n\r\n\x1b[31mthree\x1b[0m\r\nfour")
     assert path.stat().st_size < 20
     assert tail(path, 3) == "two\n\N{REPLACEMENT CHARACTER}[31mthree\N{REPLACEMENT CHARACTER}[0m\nfour"
+
+
+def test_a_new_boot_has_no_old_console(tmp_path: Path) -> None:
+    path = tmp_path / "console"
+    with ConsoleLog(path, cap=8) as log:
+        log.write(b"old\nlog\n")
+    assert len(os.listdir(tmp_path)) == 2
+    clear(path)
+    assert os.listdir(tmp_path) == []
+    clear(path)
 
 
 def test_a_log_that_cannot_be_opened(tmp_path: Path) -> None:

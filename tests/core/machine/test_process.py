@@ -237,7 +237,7 @@ async def test_orderly_end(make_spec: MakeSpec, place: Place, qemu: Qemu) -> Non
     spec = make_spec()
     async with start(spec, runtime=place.runtime, console_log=place.console_log, qemu=qemu.path) as machine:
         death = await machine.quit()
-        assert (death.status, machine.explain(death)) == (0, "sandtop stopped it")
+        assert (death.status, death.reason, death.orderly) == (0, "sandtop stopped it", True)
     remove_runtime(place.runtime)
     place.assert_empty(spec)
 
@@ -254,7 +254,7 @@ async def test_orderly_end(make_spec: MakeSpec, place: Place, qemu: Qemu) -> Non
         (Death(None, 40, False, ""), "QEMU was killed by signal 40"),
         (Death(1, None, False, "warning\nerror: no"), "QEMU exited with status 1: error: no"),
         (Death(1, None, False, "qemu: error: no\nUse yes."), "QEMU exited with status 1: qemu: error: no"),
-        (Death(0, None, False, ""), "the machine switched itself off"),
+        (Death(0, None, False, ""), "the machine ended by itself"),
         (Death(None, None, False, "last words"), "QEMU is gone: last words"),
     ],
 )
