@@ -36,7 +36,7 @@ encodings.utf_8 enum errno fcntl fnmatch functools gc getopt glob grp hashlib he
 importlib.machinery importlib.util inspect io ipaddress itertools json keyword linecache locale logging
 marshal math mmap operator os pathlib pickle platform pprint pty pwd py_compile queue random re reprlib
 resource runpy secrets select selectors shlex shutil signal socket stat string struct
-subprocess syslog tempfile termios textwrap threading time token tokenize traceback tty types typing
+subprocess syslog tarfile tempfile termios textwrap threading time token tokenize traceback tty types typing
 uuid warnings weakref zipfile zipimport zlib _strptime
 """.split()  # noqa: SIM905 - a list literal would be a line a name
 

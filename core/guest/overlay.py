@@ -21,7 +21,7 @@ MINIMUM_SIZE: Final = 32 << 20
 _MAKE: Final = (
     "mke2fs", "-q", "-F", "-t", "ext4", "-J", "size=4",
     # root inside is the only user: no blocks kept back for it. Tables are written when they are first used.
-    "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard",
+    "-m", "0", "-e", "remount-ro", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard",
 )  # fmt: skip
 _FICLONE: Final = 0x40049409  # linux/fs.h; not in fcntl before Python 3.12
 _NAME: Final = "disk.ext4"

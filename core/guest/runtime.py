@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 _INIT: Final = Path(__file__).with_name("init")
 _FOLDERS: Final = ("dev", "image", "overlay", "proc", "sandbox", "sys")
 
-_MAIN: Final = "agent.pyc"
-
 # busybox runs its own applets through /proc/self/exe; these it must also find where no /proc is mounted
 _APPLETS: Final = ("mount", "poweroff", "sleep", "tail")
 
@@ -39,7 +37,7 @@ pts /sandbox/dev/pts devpts nosuid,noexec,gid=5,mode=620,ptmxmode=666 0 0
 shm /sandbox/dev/shm tmpfs nosuid,nodev,mode=1777 0 0
 run /sandbox/run tmpfs nosuid,nodev,mode=755 0 0
 """
-_RECIPE: Final = digest_of("2", *_APPLETS, _EARLY_MOUNTS, _SANDBOX_MOUNTS, *_FOLDERS, repr(MODULES))
+_RECIPE: Final = digest_of("3", *_APPLETS, _EARLY_MOUNTS, _SANDBOX_MOUNTS, *_FOLDERS, repr(MODULES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,22 +89,13 @@ def _compile_agent(foundation: Foundation, agent: Path, tree: Path) -> None:
     """Copy the agent's sources to ``tree`` with their byte code: tracebacks on the console show their lines."""
     tag = f"cpython-{foundation.python.removeprefix('python').replace('.', '')}"
     jobs: list[tuple[Path, Path, str]] = []
-    inside = f"/usr/lib/{foundation.python}/sandtop/agent"
     for source in sorted(agent.rglob("*.py")):
         name = source.relative_to(agent)
         target = tree / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(source.read_bytes())
         code = target.parent / "__pycache__" / f"{source.stem}.{tag}.pyc"
-        jobs.append((target, code, f"{inside}/{name}"))
-    # what init starts: `-m sandtop.agent` would first import runpy and half of importlib
-    jobs.append(
-        (
-            agent / "__main__.py",
-            tree.with_name(_MAIN),
-            f"/usr/lib/{foundation.python}/sandtop/agent/__main__.py",
-        )
-    )
+        jobs.append((target, code, f"/usr/lib/{foundation.python}/sandtop/agent/{name}"))
     foundation.compile(jobs, optimize=0)
 
 
@@ -121,7 +110,6 @@ def _write(archive: CpioWriter, foundation: Foundation, kernel: Kernel, agent: P
     for name in (package, f"{package}/agent"):  # no sandtop/__init__.py: that is the host's
         archive.add_folder(name)
     archive.add_tree(agent, f"{package}/agent")
-    archive.add_file(_MAIN, agent.with_name(_MAIN).read_bytes())
     archive.add_file("etc/fstab.early", _EARLY_MOUNTS.encode())
     archive.add_file("etc/fstab.sandbox", _SANDBOX_MOUNTS.encode())
     found = {module_name(path): path for path in kernel.modules.glob("*.ko")}
