@@ -24,6 +24,7 @@ from sandtop.core.errors import SandtopError
 from sandtop.core.guest import GuestStore, foundation, kernel, runtime, tools
 from sandtop.core.machine import accelerator, host
 from sandtop.core.machine.spec import Accelerator
+from sandtop.core.machine.users import KVM
 from sandtop.core.store import SandboxConfig
 
 if TYPE_CHECKING:
@@ -201,7 +202,14 @@ def _accelerator(qemu: Qemu | None, linux: Kernel | None, paths: Paths) -> Findi
     if choice.accelerator is Accelerator.KVM:
         return Finding(name, Verdict.OK, f"kvm: {choice.reason} (sandtop's own tests could not exercise KVM)")
     detail = f"tcg, QEMU's emulation: slow, and no security boundary in QEMU's own words. {choice.reason}"
-    return Finding(name, Verdict.WARN, detail)
+    return Finding(name, Verdict.WARN, detail, _open_kvm())
+
+
+def _open_kvm() -> str | None:
+    """How to be let at a /dev/kvm that others may open; None where that is not what is missing."""
+    if not KVM.exists() or os.access(KVM, os.R_OK | os.W_OK):
+        return None
+    return f"sudo usermod --append --groups {KVM.group()} {getpass.getuser()}, then log in anew"
 
 
 def _channel(here: Host) -> Finding:
