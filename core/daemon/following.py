@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from sandtop.agent.protocol import Control, Credit, Data, Eof, Frame, ProtocolError, encode
+from sandtop.agent.protocol import MAX_DATA, Control, Credit, Data, Eof, Frame, ProtocolError, encode
 from sandtop.core.daemon.connection import ClientGone
 from sandtop.core.daemon.steering import resize, send_signal
 from sandtop.core.daemon.views import session_view
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 _READ: Final = 256 * 1024
 """Bytes read from the log at a time."""
-_PIECE: Final = 128 * 1024
-"""Data bytes in one frame to a client: nothing has to overtake them, so they may be larger than on the channel."""
 
 
 class Follower:
@@ -124,8 +122,8 @@ class Follower:
             frames.append(Control({"type": "gap", "stream": stream, "bytes": first - offset}))
             offset = first
         data = log.read(stream, offset, _READ)
-        for start in range(0, len(data), _PIECE):
-            piece = data[start : start + _PIECE]
+        for start in range(0, len(data), MAX_DATA):
+            piece = data[start : start + MAX_DATA]
             frames.append(Data(stream, offset, piece))
             offset += len(piece)
         self._offsets[stream] = offset

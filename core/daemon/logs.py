@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
-from sandtop.agent.protocol import Data, encode
+from sandtop.agent.protocol import MAX_DATA, Data, encode
 from sandtop.core.errors import InvalidRequest
 from sandtop.core.sessions import STDERR, STDOUT
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from sandtop.core.sessions import Session
     from sandtop.core.sessions.log import Piece
 
-_PIECE: Final = 128 * 1024
 _NAMES: Final = {"stdout": STDOUT, "stderr": STDERR}
 
 
@@ -84,7 +83,7 @@ class _Reader:
                 await self._connection.message("time", {"at": piece.time})
             offset = piece.start
             while offset < piece.end:
-                data = self._session.log.read(piece.stream, offset, min(_PIECE, piece.end - offset))
+                data = self._session.log.read(piece.stream, offset, min(MAX_DATA, piece.end - offset))
                 if not data:  # it fell to the cap meanwhile
                     missing = piece.end - offset
                     await self._connection.message("gap", {"stream": piece.stream, "bytes": missing})
@@ -121,7 +120,7 @@ def _last_lines(session: Session, pieces: list[Piece], count: int) -> list[Piece
     for whole in reversed(pieces):
         end = whole.end
         while end > whole.start:
-            start = max(whole.start, end - _PIECE)
+            start = max(whole.start, end - MAX_DATA)
             data = session.log.read(whole.stream, start, end - start)
             # the newline that ends the very last line does not begin another
             position = len(data) - 1 if not kept and data.endswith(b"\n") else len(data)

@@ -1,0 +1,144 @@
+"""The peers that sandtop's exec is measured against, in the same guest: qemu-guest-agent and dropbear.
+
+Both are Debian's. The guest agent has a virtio-serial port of its own; dropbear is reached through QEMU's user-mode
+network. sandtop gives a machine neither, so the bench puts a wrapper around QEMU first on the PATH, which adds them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import TracebackType
+
+IMAGE: Final = "bench-peers"
+_PACKAGES: Final = "python3-minimal,qemu-guest-agent,dropbear-bin,procps"
+_DEADLINE: Final = 60.0
+# sh, because QEMU's uid may not be able to read the Python that runs this
+_WRAPPER: Final = """\
+#!/bin/sh
+machine=
+for word; do
+  shift
+  case $word in
+    -uuid) machine=1 ;;
+    virtio-serial-pci,max_ports=2*) word=virtio-serial-pci,max_ports=4${{word#virtio-serial-pci,max_ports=2}} ;;
+    user,id=net*) word=$word,hostfwd=tcp:127.0.0.1:{port}-:22 ;;
+  esac
+  set -- "$@" "$word"
+done
+[ -z "$machine" ] || set -- "$@" -chardev "socket,id=qga,path={qga},server=on,wait=off" \\
+  -device virtserialport,chardev=qga,name=org.qemu.guest_agent.0
+exec {qemu} "$@"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """Where the peers of one guest are reached.
+
+    Attributes:
+        folder: holds the sockets and the keys; anybody may enter it, because QEMU has a uid of its own.
+        port: dropbear's, on the host's loopback.
+    """
+
+    folder: Path
+    port: int
+
+    @property
+    def qga_socket(self) -> Path:
+        return self.folder / "qga.sock"
+
+    def wrap_qemu(self) -> None:
+        """Put the wrapper first on this process's PATH, and so on the core's."""
+        real = shutil.which("qemu-system-x86_64")
+        assert real is not None, "qemu-system-x86_64 is not installed"
+        wrapper = self.folder / "bin" / "qemu-system-x86_64"
+        wrapper.parent.mkdir(exist_ok=True)
+        wrapper.write_text(_WRAPPER.format(port=self.port, qga=self.qga_socket, qemu=real))
+        wrapper.chmod(0o755)
+        os.environ["PATH"] = f"{wrapper.parent}:{os.environ['PATH']}"
+
+    def make_key(self) -> str:
+        """Make a key for ssh; its public half."""
+        key = self.folder / "key"
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True, timeout=_DEADLINE
+        )
+        return key.with_suffix(".pub").read_text()
+
+    def ssh(self, *command: str, shared: bool) -> list[str]:
+        """The command line for ssh to the guest; ``shared`` over one master connection."""
+        master = "auto" if shared else "no"
+        options = [
+            "BatchMode=yes", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR",
+            f"ControlMaster={master}", f"ControlPath={self.folder}/master", "ControlPersist=600",
+        ]  # fmt: skip
+        words = [word for option in options for word in ("-o", option)]
+        where = ["-i", str(self.folder / "key"), "-p", str(self.port), "root@127.0.0.1"]
+        return ["ssh", "-F", "/dev/null", *words, *where, *command]
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return cast("int", probe.getsockname()[1])
+
+
+def build_tree(tar: Path) -> None:
+    """Make the guest's root file system with the peers in it."""
+    command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={_PACKAGES}", "bookworm", str(tar)]
+    subprocess.run(command, check=True, timeout=600)
+
+
+class GuestAgent:
+    """A client of qemu-guest-agent, on a blocking socket: guest-exec, then guest-exec-status until it has ended."""
+
+    def __init__(self, path: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(_DEADLINE)
+        self._socket.connect(os.fspath(path))
+        self._lines = self._socket.makefile("rb")
+
+    def __enter__(self) -> Self:
+        self._ask("guest-sync", id=os.getpid())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self._lines.close()
+        self._socket.close()
+
+    def _ask(self, command: str, **arguments: object) -> dict[str, object]:
+        self._socket.sendall(json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n")
+        answer = json.loads(self._lines.readline())
+        return cast("dict[str, object]", answer["return"]) if isinstance(answer["return"], dict) else {}
+
+    def run(self, path: str) -> tuple[int, int]:
+        """Run ``path``; its exit code, and how many times the status was asked for."""
+        pid = self._ask("guest-exec", path=path, **{"capture-output": True})["pid"]
+        for polls in range(1, 10_000):
+            status = self._ask("guest-exec-status", pid=pid)
+            if status["exited"]:
+                return cast("int", status["exitcode"]), polls
+        raise TimeoutError(f"{path} did not end")
+
+
+def wait_for(what: str, ready: Callable[[], bool]) -> None:
+    """Poll until ``ready``. Raises TimeoutError naming ``what``."""
+    deadline = time.monotonic() + _DEADLINE
+    while not ready():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} was not there in {_DEADLINE:g} s")
+        time.sleep(0.05)

@@ -1,0 +1,221 @@
+"""``just bench exec``: what an exec costs, beside qemu-guest-agent and dropbear in the same guest, in one run.
+
+    python bench/exec/run.py [--rounds N] [--megabytes N] [--json FILE]
+
+Everything alternates with its peer, so that a machine that is busy for a moment is busy for both; figures are medians
+(p50) and 95th percentiles. Needs Debian's openssh-client.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from subprocess import DEVNULL
+from typing import TYPE_CHECKING, Final
+
+from peers import IMAGE, GuestAgent, Peers, build_tree, free_port, wait_for
+
+from sandtop import Exited, Sandbox, Started, Stdout, build_image, images
+from sandtop.core.client.blocking import call
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+_NAME: Final = "bench"
+_SSH_DEADLINE: Final = 120.0
+_GOALS: Final = {
+    "exec true": ("qga", 0.6, "<="),
+    "whole process": ("ssh mux", 1.0, "<="),
+    "stream": ("ssh", 4.0, ">="),
+}
+
+
+@dataclass(slots=True)
+class Series:
+    """Measurements of one thing by several contenders, in milliseconds, or MB/s for a stream."""
+
+    unit: str
+    values: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+
+    def add(self, who: str, value: float) -> None:
+        self.values.setdefault(who, []).append(value)
+
+    def p50(self, who: str) -> float:
+        return statistics.median(self.values[who])
+
+    def p95(self, who: str) -> float:
+        ordered = sorted(self.values[who])
+        return ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))]
+
+
+@contextmanager
+def _timed(series: Series, who: str) -> Generator[None]:
+    begun = time.perf_counter()
+    yield
+    series.add(who, (time.perf_counter() - begun) * 1000)
+
+
+async def _exec_true(sandbox: Sandbox, qga: GuestAgent, rounds: int, stages: Series) -> Series:
+    series = Series("ms")
+    for _ in range(rounds):
+        with _timed(series, "sandtop"):
+            output = await sandbox.exec("/bin/true")
+        assert output.exit_code == 0
+        with _timed(series, "qga"):
+            code, _polls = qga.run("/bin/true")
+        assert code == 0
+        await _stages(sandbox, stages)
+    return series
+
+
+async def _stages(sandbox: Sandbox, stages: Series) -> None:
+    """Where the time of one exec goes."""
+    answer = await asyncio.to_thread(call, "sandbox.ping", {"sandbox": sandbox.name})
+    seconds = answer["seconds"]
+    assert isinstance(seconds, float)
+    stages.add("core to agent and back (ping)", seconds * 1000)
+    begun = time.perf_counter()
+    async with await sandbox.exec_stream("/bin/true") as process:
+        async for event in process:
+            if isinstance(event, Started):
+                stages.add("request to started", (time.perf_counter() - begun) * 1000)
+                begun = time.perf_counter()
+            elif isinstance(event, Exited):
+                stages.add("started to exited", (time.perf_counter() - begun) * 1000)
+                if event.record.duration_ms is not None:
+                    stages.add("  of that, in the guest (agent's clock)", event.record.duration_ms)
+
+
+def _whole_process(peers: Peers, rounds: int) -> Series:
+    series = Series("ms")
+    run = partial(subprocess.run, check=True, timeout=_SSH_DEADLINE, stdin=DEVNULL, stdout=DEVNULL)
+    sandtop = shutil.which("sandtop") or str(Path(sys.executable).parent / "sandtop")
+    for _ in range(rounds):
+        with _timed(series, "sandtop"):
+            run([sandtop, "exec", _NAME, "--", "true"])
+        with _timed(series, "ssh mux"):
+            run(peers.ssh("true", shared=True))
+    for _ in range(max(3, rounds // 10)):
+        with _timed(series, "ssh fresh"):
+            run(peers.ssh("true", shared=False))
+        with _timed(series, "bare python"):
+            run([sys.executable, "-I", "-S", "-c", ""])
+    return series
+
+
+async def _stream(sandbox: Sandbox, peers: Peers, megabytes: int) -> Series:
+    series = Series("MB/s")
+    size = megabytes * 1_000_000
+    for _ in range(3):
+        begun, seen = time.perf_counter(), 0
+        async with await sandbox.exec_stream("sh", ["-c", f"head -c {size} /dev/zero | cat"]) as process:
+            async for event in process:
+                if isinstance(event, Stdout):
+                    seen += len(event.data)
+        assert seen == size, f"{seen} of {size} bytes came"
+        series.add("sandtop", size / 1e6 / (time.perf_counter() - begun))
+        begun = time.perf_counter()
+        seen = await asyncio.to_thread(_ssh_stream, peers, size // 4)
+        assert seen == size // 4
+        series.add("ssh", seen / 1e6 / (time.perf_counter() - begun))
+    return series
+
+
+def _ssh_stream(peers: Peers, size: int) -> int:
+    command = peers.ssh(f"head -c {size} /dev/zero | cat", shared=True)
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as ssh:
+        assert ssh.stdout is not None
+        seen = 0
+        while data := ssh.stdout.read(1 << 18):
+            seen += len(data)
+    return seen
+
+
+async def _prepare(sandbox: Sandbox, peers: Peers) -> None:
+    """Start the peers in the guest, and see that they answer."""
+    public = peers.make_key()
+    folders = "mkdir -p /root/.ssh /etc/dropbear && chmod 700 /root /root/.ssh"
+    await sandbox.shell(f"{folders} && echo '{public}' > /root/.ssh/authorized_keys")
+    ports = await sandbox.shell("grep -l org.qemu.guest_agent.0 /sys/class/virtio-ports/*/name")
+    port = Path(ports.text.strip()).parent.name
+    for command in ("dropbear -R -F -E -p 22", f"qemu-ga -m virtio-serial -p /dev/{port}"):
+        await (await sandbox.exec_stream("sh", ["-c", f"exec {command}"], on_exit="detach")).aclose()
+    quiet = subprocess.DEVNULL
+    wait_for(
+        "ssh",
+        lambda: subprocess.run(peers.ssh("true", shared=True), stdout=quiet, stderr=quiet).returncode == 0,
+    )
+
+
+def _report(name: str, series: Series) -> list[str]:
+    lines = [f"{name} ({series.unit})"]
+    for who, values in series.values.items():
+        lines.append(f"  {who:<42} p50 {series.p50(who):9.2f}   p95 {series.p95(who):9.2f}   n {len(values)}")
+    if name in _GOALS:
+        peer, goal, sense = _GOALS[name]
+        ratio = series.p50("sandtop") / series.p50(peer)
+        met = ratio <= goal if sense == "<=" else ratio >= goal
+        lines.append(
+            f"  sandtop / {peer} = {ratio:.2f}   goal {sense} {goal}   {'met' if met else 'NOT met'}"
+        )
+    return lines
+
+
+async def _measure(folder: Path, rounds: int, megabytes: int) -> dict[str, Series]:
+    peers = Peers(folder, free_port())
+    peers.wrap_qemu()
+    call("core.stop", {})  # a core that runs already would not find the wrapper
+    if IMAGE not in {image.name for image in await images()}:
+        tar = folder / "peers.tar"
+        build_tree(tar)
+        await build_image(IMAGE, tar)
+    async with await Sandbox.create(_NAME, image=IMAGE, network="user") as sandbox:
+        await _prepare(sandbox, peers)
+        stages = Series("ms")
+        with GuestAgent(peers.qga_socket) as qga:
+            results = {
+                "exec true": await _exec_true(sandbox, qga, rounds, stages),
+                "stages of an exec": stages,
+            }
+        results["whole process"] = _whole_process(peers, rounds)
+        results["stream"] = await _stream(sandbox, peers, megabytes)
+    call("core.stop", {})
+    return results
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--megabytes", type=int, default=100)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="sandtop-bench-") as name:
+        folder = Path(name)
+        folder.chmod(0o777)  # QEMU, which has a uid of its own, makes a socket in it
+        results = asyncio.run(_measure(folder, options.rounds, options.megabytes))
+    print(
+        f"{os.cpu_count()} processors, guest under software emulation unless sandtop doctor says otherwise\n"
+    )
+    for title, series in results.items():
+        print("\n".join(_report(title, series)), end="\n\n")
+    if options.json:
+        options.json.write_text(json.dumps({title: series.values for title, series in results.items()}))
+
+
+if __name__ == "__main__":
+    main()
