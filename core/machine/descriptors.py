@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -106,4 +107,6 @@ def remove_runtime(runtime: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
+        if error.errno == errno.ENOTEMPTY:
+            return
         raise from_os_error(error, f"cannot remove {runtime}") from error

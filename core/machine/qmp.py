@@ -144,22 +144,20 @@ class QmpClient:
 
     async def _send(self, line: bytes, descriptor: int | None) -> None:
         async with self._sending:
-            whole = False
+            self._check()
+            sent = 0
             try:
-                self._check()
-                sent = 0
                 if descriptor is not None:
                     rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", [descriptor]))
                     sent = await self._socket.sendmsg([line], [rights])
                 while sent < len(line):
                     sent += await self._socket.send(line[sent:])
-                whole = True
             except OSError as error:
                 self._break(f"the QMP connection broke: {error.strerror}")
                 self._check()
             finally:
-                if not whole:
-                    # half a command may be in QEMU's buffer: nothing sensible can follow it
+                if 0 < sent < len(line):
+                    # half a command is in QEMU's buffer: nothing sensible can follow it
                     self._break("the QMP connection was given up in the middle of a command")
 
     async def _read_line(self) -> tuple[dict[str, object], int]:

@@ -336,6 +336,14 @@ async def test_a_runtime_folder_too_deep_for_sockets(make_spec: MakeSpec, place:
     deep.assert_empty(spec)
 
 
+def test_a_runtime_folder_with_other_things_in_it_stays(place: Place) -> None:
+    place.runtime.mkdir(mode=0o700)
+    for name in ("qmp", "agent", "kept"):
+        (place.runtime / name).touch()
+    remove_runtime(place.runtime)
+    assert os.listdir(place.runtime) == ["kept"]
+
+
 async def test_a_qemu_that_floods_its_stderr_fills_nothing(
     make_spec: MakeSpec, place: Place, script: MakeScript
 ) -> None:

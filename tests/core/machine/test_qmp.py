@@ -83,6 +83,16 @@ async def test_a_descriptor_crosses(make_spec: MakeSpec, place: Place, qemu: Qem
             assert os.pread(file.fileno(), 4, 0) == b"QEVM"
 
 
+async def test_a_command_that_is_cancelled_harms_no_other(
+    make_spec: MakeSpec, place: Place, qemu: Qemu
+) -> None:
+    async with paused_machine(make_spec, place, qemu) as path, connect(path, "box") as client:
+        for patience in (0, 0.0001, 0.001):
+            with trio.move_on_after(patience):
+                await client.execute("query-qmp-schema")
+        assert isinstance(await client.execute("query-status"), dict)
+
+
 async def test_answers_find_their_questions(make_spec: MakeSpec, place: Place, qemu: Qemu) -> None:
     async with paused_machine(make_spec, place, qemu) as path, connect(path, "box") as client:
         found: dict[str, object] = {}
