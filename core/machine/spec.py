@@ -53,8 +53,8 @@ class MachineSpec:
         name: the sandbox's name, for messages only; it never reaches QEMU.
         kernel: a bzImage, or an uncompressed vmlinux with a PVH entry.
         initramfs: the guest runtime.
-        arguments: all of the kernel's arguments. The console is ttyS0; a guest that panics should restart
-            (``panic=-1``), which ends the machine.
+        arguments: the kernel's arguments, to which the command line adds what the accelerator needs. The console is
+            ttyS0; a guest that panics should restart (``panic=-1``), which ends the machine.
         image: the root file system, read-only (squashfs).
         overlay: the sandbox's own disk, raw, read-write.
         memory_mib: guest memory, MiB.

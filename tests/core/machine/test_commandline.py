@@ -83,7 +83,9 @@ def test_vsock_takes_the_place_of_the_agents_port() -> None:
 
 def test_the_accelerators_bring_their_processor() -> None:
     assert after(line(replace(SPEC, tb_size_mib=24)), "-accel") == ["tcg,thread=multi,tb-size=24"]
+    assert after(line(SPEC), "-append") == ["console=ttyS0 quiet no_timer_check tsc=reliable"]
     kvm = line(replace(SPEC, accelerator=Accelerator.KVM))
+    assert after(kvm, "-append") == ["console=ttyS0 quiet"]
     assert (after(kvm, "-accel"), after(kvm, "-cpu")) == (["kvm"], ["host"])
 
 
