@@ -1,0 +1,281 @@
+"""Other terminal emulators to compare with: a real tmux pane, and Ghostty's engine from PyPI."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyghostty
+from pyghostty.core import init_sized, union_fn
+
+from sandtop.core.terminal import Cell, Emulator, Style
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+_ffi: Any = pyghostty.ffi
+_lib: Any = pyghostty.lib
+
+_UNDERLINES = ("", "single", "double", "curly", "dotted", "dashed")
+_GRAPHICS = dict(zip(map(chr, range(0x60, 0x7F)), "◆▒␉␌␍␊°±␤␋┘┐┌└┼⎺⎻─⎼⎽├┤┴┬│≤≥π≠£·", strict=True))
+
+# Run in the pane. DSR 5 after the data: its answer says that tmux has read everything before it.
+_PANE = r"""
+import os, select, sys, termios, tty
+tty.setraw(0)
+data = open(sys.argv[1], "rb").read()
+while data:
+    data = data[os.write(1, data):]
+os.write(1, b"\x18\x1b[5n")
+seen = b""
+while b"\x1b[0n" not in seen:
+    seen += os.read(0, 4096)
+with open(sys.argv[2], "wb") as end:
+    end.write(seen[:-4])
+sys.stdin.read()
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """What an emulator shows, in a form that compares: a cell a column, no links, blanks as spaces."""
+
+    cells: list[list[Cell]]
+    cursor: tuple[int, int]
+    """Row and column; a pending wrap counts as the last column."""
+
+    def text(self) -> str:
+        return "\n".join("".join(cell.text for cell in row).rstrip() for row in self.cells)
+
+
+def ours(data: bytes, columns: int, rows: int) -> Screen:
+    """What our emulator makes of ``data``."""
+    emulator = Emulator(columns, rows)
+    emulator.feed(data)
+    return of(emulator)
+
+
+def of(emulator: Emulator) -> Screen:
+    """What ``emulator`` shows."""
+    cells = [[_without_link(cell) for cell in emulator.cells(row)] for row in range(emulator.rows)]
+    return Screen(cells, (emulator.cursor.row, emulator.cursor.column))
+
+
+def _without_link(cell: Cell) -> Cell:
+    return replace(cell, style=replace(cell.style, link="", link_id="")) if cell.style.link else cell
+
+
+class Tmux:
+    """A tmux server of its own. Each `show` gets a pane of its own, with nothing around it."""
+
+    def __init__(self) -> None:
+        if shutil.which("tmux") is None:
+            raise RuntimeError("these tests compare with tmux: install tmux")
+        self._folder = Path(tempfile.mkdtemp())
+        self._socket = str(self._folder / "s")
+        self._number = 0
+        (self._folder / "pane.py").write_text(_PANE)
+
+    def __enter__(self) -> Tmux:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        subprocess.run(["tmux", "-S", self._socket, "kill-server"], check=False, capture_output=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _run(self, *arguments: str) -> bytes:
+        environment = {**os.environ, "TERM": "xterm-256color", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
+        environment.pop("TMUX", None)
+        command = ["tmux", "-u", "-f", "/dev/null", "-S", self._socket, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, env=environment, timeout=30).stdout
+
+    def show(self, data: bytes, columns: int, rows: int) -> Screen:
+        """What a pane shows after a program wrote ``data``."""
+        self._number += 1
+        name = f"p{self._number}"
+        given, taken = self._folder / f"{name}.in", self._folder / f"{name}.out"
+        given.write_bytes(data)
+        os.mkfifo(taken)
+        size = ("-x", str(columns), "-y", str(rows))
+        self._run("new-session", "-d", "-s", name, *size, ";", "set", "-g", "status", "off", ";",
+                  "set", "-g", "remain-on-exit", "on", ";", "respawn-pane", "-k",
+                  sys.executable, "-IS", str(self._folder / "pane.py"), str(given), str(taken))  # fmt: skip
+        taken.read_bytes()
+        captured = self._run("capture-pane", "-p", "-e", "-N", "-t", name).decode()
+        place = self._run("display-message", "-p", "-t", name, "#{cursor_y} #{cursor_x}").split()
+        self._run("kill-session", "-t", name) if self._number > 1 else None
+        lines = captured.split("\n")[:rows]
+        return Screen(_cells(lines, columns), (int(place[0]), min(int(place[1]), columns - 1)))
+
+
+_ESCAPES = re.compile(r"\x1b\[([0-9;:]*)m|([\x0e\x0f])|(.)", re.DOTALL)
+
+
+def _cells(lines: list[str], columns: int) -> list[list[Cell]]:
+    """The cells of what capture-pane printed."""
+    style, graphics = Style(), False
+    screen: list[list[Cell]] = []
+    for line in lines:
+        row: list[Cell] = []
+        for sgr, shift, character in _ESCAPES.findall(line):
+            if shift:
+                graphics = shift == "\x0e"
+            elif not character:
+                style = _sgr(style, sgr)
+            else:
+                _add(row, _GRAPHICS.get(character, character) if graphics else character, style)
+        row += [Cell(" ", 1, Style())] * (columns - len(row))
+        screen.append(row)
+    return screen
+
+
+def _add(row: list[Cell], character: str, style: Style) -> None:
+    """Put one character of captured text into its cell. tmux 3.3a knows widths by the C library, near enough."""
+    import wcwidth
+
+    width = wcwidth.wcwidth(character)
+    joined = row and (width == 0 or row[-1 if row[-1].width else -2].text.endswith("\u200d"))
+    if joined:
+        at = -1 if row[-1].width else -2
+        text = row[at].text + character
+        wide = 2 if character == "\ufe0f" or row[at].width == 2 else 1
+        if wide > row[at].width:
+            row.append(Cell("", 0, row[at].style))
+            at -= 1
+        row[at] = Cell(text, wide, row[at].style)
+        return
+    row.append(Cell(character, width, style))
+    if width == 2:
+        row.append(Cell("", 0, style))
+
+
+def _sgr(style: Style, parameters: str) -> Style:
+    """Only what capture-pane writes, read by rules of its own."""
+    from typing import cast
+
+    changes: dict[str, object] = {}
+    codes = parameters.split(";")
+    while codes:
+        code = codes.pop(0)
+        if code in ("", "0"):
+            style, changes = Style(), {}
+        elif code in ("38", "48", "58"):
+            name = {"38": "foreground", "48": "background", "58": "underline_color"}[code]
+            if codes.pop(0) == "5":
+                changes[name] = f"color({codes.pop(0)})"
+            else:
+                changes[name] = "#{:02x}{:02x}{:02x}".format(*(int(codes.pop(0)) for _ in range(3)))
+        elif code.startswith("58:"):
+            parts = [part for part in code.split(":") if part]
+            five = parts[1] == "5"
+            changes["underline_color"] = (
+                f"color({parts[2]})" if five else "#{:02x}{:02x}{:02x}".format(*map(int, parts[2:]))
+            )
+        elif code.startswith("4:"):
+            changes["underline"] = _UNDERLINES[int(code[2:])]
+        else:
+            changes.update(_simple(int(code)))
+    return replace(style, **cast("dict[str, Any]", changes))
+
+
+def _simple(code: int) -> dict[str, object]:
+    names = {1: "bold", 2: "dim", 3: "italic", 5: "blink", 7: "reverse", 8: "conceal", 9: "strike", 53: "overline"}
+    if code in names:
+        return {names[code]: True}
+    if code == 4:
+        return {"underline": "single"}
+    for start, name, first in ((30, "foreground", 0), (40, "background", 0), (90, "foreground", 8), (100, "background", 8)):
+        if start <= code < start + 8:
+            return {name: f"color({first + code - start})"}
+    if code in (39, 49):
+        return {"foreground" if code == 39 else "background": "default"}
+    raise ValueError(f"capture-pane wrote SGR {code}")
+
+
+class Ghostty:
+    """Ghostty's engine, with grapheme clustering (mode 2027) on, as Ghostty itself has it."""
+
+    def show(self, data: bytes, columns: int, rows: int, resized: tuple[int, int] | None = None) -> Screen:
+        """What it shows after ``data``, and after being ``resized`` then."""
+        with pyghostty.Terminal(columns, rows, 1000) as terminal:
+            terminal.feed(b"\x1b[?2027h" + data)
+            if resized:
+                terminal.resize(*resized)
+                columns, rows = resized
+            cells = [list(self._row(terminal, y, columns)) for y in range(rows)]
+            column, row = terminal.cursor
+            return Screen(cells, (row, column))
+
+    def _row(self, terminal: Any, y: int, columns: int) -> Iterator[Cell]:
+        for x in range(columns):
+            yield self._cell(terminal, x, y)
+
+    def _cell(self, terminal: Any, x: int, y: int) -> Cell:
+        ref = terminal.ref(x, y)
+        found = _ffi.new("GhosttyCell*")
+        _lib.ghostty_grid_ref_cell(ref, found)
+        wide, tag = self._value(found[0], "WIDE", "GhosttyCellWide"), self._value(
+            found[0], "CONTENT_TAG", "GhosttyCellContentTag"
+        )
+        style = self._style(terminal.style(x, y))
+        if tag == _lib.GHOSTTY_CELL_CONTENT_BG_COLOR_PALETTE:
+            return Cell(" ", 1, Style(background=f"color({self._value(found[0], 'COLOR_PALETTE', 'uint8_t')})"))
+        if tag == _lib.GHOSTTY_CELL_CONTENT_BG_COLOR_RGB:
+            rgb = self._value(found[0], "COLOR_RGB", "GhosttyColorRgb")
+            return Cell(" ", 1, Style(background=f"#{rgb.r:02x}{rgb.g:02x}{rgb.b:02x}"))
+        if wide == _lib.GHOSTTY_CELL_WIDE_SPACER_TAIL:
+            return Cell("", 0, style)
+        buffer, length = _ffi.new("uint32_t[64]"), _ffi.new("size_t*")
+        _lib.ghostty_grid_ref_graphemes(ref, buffer, 64, length)
+        text = "".join(chr(buffer[number]) for number in range(length[0])) or " "
+        return Cell(text, 2 if wide == _lib.GHOSTTY_CELL_WIDE_WIDE else 1, style)
+
+    def _value(self, cell: Any, name: str, ctype: str) -> Any:
+        out = _ffi.new(ctype + "*")
+        _lib.ghostty_cell_get(cell, getattr(_lib, f"GHOSTTY_CELL_DATA_{name}"), out)
+        return out[0]
+
+    def _style(self, given: dict[str, Any]) -> Style:
+        def colour(value: Any) -> str:
+            if value is None:
+                return "default"
+            kind, number = value
+            return f"color({number})" if kind == "palette" else "#{:02x}{:02x}{:02x}".format(*number)
+
+        return Style(
+            foreground=colour(given["fg"]), background=colour(given["bg"]),
+            underline_color=colour(given["underline_color"]), underline=_UNDERLINES[given["underline"]],
+            bold=given["bold"], dim=given["faint"], italic=given["italic"], blink=given["blink"],
+            reverse=given["inverse"], conceal=given["invisible"], strike=given["strikethrough"],
+            overline=given["overline"],
+        )  # fmt: skip
+
+
+def differences(left: Screen, right: Screen) -> list[str]:
+    """Where two screens differ, a line a cell, and where their cursors do."""
+    found: list[str] = []
+    for y, (ours_row, theirs_row) in enumerate(zip(left.cells, right.cells, strict=True)):
+        for x, (one, other) in enumerate(zip(ours_row, theirs_row, strict=False)):
+            if one != other:
+                found.append(f"{y},{x}: {describe(one)} | {describe(other)}")
+    if left.cursor != right.cursor:
+        found.append(f"cursor: {left.cursor} | {right.cursor}")
+    return found
+
+
+def describe(cell: Cell) -> str:
+    """A cell in a few words."""
+    changed = [
+        f"{name}={value}"
+        for name in Style.__slots__
+        if (value := getattr(cell.style, name)) != getattr(Style(), name)
+    ]
+    return f"{cell.text!r}/{cell.width} {' '.join(changed)}".rstrip()
