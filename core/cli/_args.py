@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from typing import Final, NoReturn
 
 _SIZE_UNITS: Final = {"": 1, "m": 1, "g": 1024, "t": 1024 * 1024}
+_WIDTH: Final = 100
 _TIME_UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    # without a width it would ask shutil, and argparse makes one for every argument that is added
+    return argparse.RawDescriptionHelpFormatter(prog, width=_WIDTH)
 
 
 class Parser(argparse.ArgumentParser):
@@ -25,7 +31,7 @@ class Parser(argparse.ArgumentParser):
             usage=f"sandtop {command} {usage}".strip(),
             description=summary,
             epilog=f"examples:\n{examples}" if examples else None,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_formatter,
             allow_abbrev=False,
         )
 

@@ -120,9 +120,11 @@ class Relay:
         if ready.get(_STDIN, 0):
             self._read_input()
         if ready.get(link.fileno(), 0):
+            before = self._following.progress
             for frame in self._following.feed(link.receive(HELLO_SECONDS)):
-                self._recovery.progressed()
                 self._take(frame)
+            if self._following.progress > before:
+                self._recovery.progressed()
         self._act()
 
     def _wait(self, link: Link) -> dict[int, int]:

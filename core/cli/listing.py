@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-
 from sandtop.core.client.blocking import call
 from sandtop.core.client.exchange import as_list, as_objects
 from sandtop.core.errors import InvalidRequest
@@ -115,6 +113,8 @@ def _session_row(session: Mapping[str, object]) -> tuple[object, ...]:
 
 
 def _command(argv: object) -> str:
+    import shlex
+
     line = shlex.join(str(word) for word in as_list(argv)) or "-"
     return line if len(line) <= _ARGV_SHOWN else line[: _ARGV_SHOWN - 1] + "…"
 

@@ -153,6 +153,12 @@ class Following:
             self.session = session
         return frame
 
+    @property
+    def progress(self) -> int:
+        """How many bytes have come and gone for good. A connection that does not add to it was of no use."""
+        acked = 0 if self._stdin is None else self._stdin.acked
+        return acked + sum(reached or 0 for reached in self.offsets.values())
+
     def pull(self) -> bytes | None:
         """The next frame to send, or None when there is nothing, or no credit for it."""
         pieces = self._outbox.pull()

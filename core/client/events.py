@@ -1,0 +1,53 @@
+"""What a streamed command tells: it started, it wrote, bytes are missing, it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from .records import ExitRecord
+
+StreamName = Literal["stdout", "stderr"]
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The program runs: ``pid`` in the sandbox, ``session`` to come back to it."""
+
+    session: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stdout:
+    """Bytes of stdout, or of the terminal; ``offset`` counts from the first byte that it ever wrote."""
+
+    data: bytes
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stderr:
+    """Bytes of stderr; ``offset`` counts from the first byte that it ever wrote."""
+
+    data: bytes
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """So many ``bytes`` of ``stream`` are missing here: the log's cap took them, or nobody read in time."""
+
+    bytes: int
+    stream: StreamName
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """The end, once and last: all output came before it."""
+
+    record: ExitRecord
+
+
+Event = Started | Stdout | Stderr | Gap | Exited
