@@ -65,10 +65,7 @@ class GuestStore:
 
     def image_path(self, digest: str) -> Path:
         """The file of the image with this digest, for a sandbox that was made of it. Raises `ImageError`."""
-        path = self._images.path_of(digest)
-        if not path.exists():
-            raise ImageError(f"the image {digest[:12]} of this sandbox is gone", hint="build it again")
-        return path
+        return self._images.check(digest)
 
     def images(self) -> list[Image]:
         """All images, by name."""

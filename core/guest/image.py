@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import struct
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from sandtop.core.errors import InvalidRequest, NotFound, from_os_error
+from sandtop.core.errors import ImageError, InvalidRequest, NotFound, from_os_error
 from sandtop.core.guest.store import locked, read_json, sync_file, temporary_folder, write_json
 from sandtop.core.guest.tools import Progress, pipe, run
 
@@ -19,6 +20,9 @@ COMPRESSION: Final = ("-comp", "zstd", "-Xcompression-level", "3")
 _SQUASH: Final = ("-noappend", "-no-progress", "-quiet", *COMPRESSION)
 Maker = Callable[[Path], None]
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_AGAIN: Final = "build it again: sandtop image build"
+# of the squashfs 4.0 superblock, the number of bytes that the archive has
+_SUPERBLOCK: Final = struct.Struct("<40xQ")
 _BUILD_TIMEOUT: Final = 1800.0
 # the first bytes of each kind of compressed tar, and what unpacks it
 _UNPACKERS: Final = (
@@ -82,13 +86,37 @@ class ImageStore:
         return Image(name, digest, path, size, created_at, source) if whole else None
 
     def get(self, name: str) -> Image:
-        """The image called ``name``. Raises `NotFound`, with a hint that lists the names there are."""
+        """The image called ``name``.
+
+        Raises `NotFound`, with a hint that lists the names there are, and `ImageError` when its file is damaged.
+        """
         image = self.find(name)
         if image is None:
+            if _NAME.fullmatch(name) and self._reference(name).exists():
+                raise ImageError(f"the image {name} is damaged", hint=f"run: sandtop image build {name}")
             names = ", ".join(known.name for known in self.list())
             hint = f"there are: {names}" if names else "run: sandtop image build base"
             raise NotFound(f"no image is called {name}", hint=hint)
         return image
+
+    def check(self, digest: str) -> Path:
+        """The file of the image with this digest. Raises `ImageError` when it is gone or shorter than it should be."""
+        path = self.path_of(digest)
+        try:
+            with path.open("rb") as file:
+                start = file.read(_SUPERBLOCK.size)
+            size = path.stat().st_size
+        except FileNotFoundError as error:
+            raise ImageError(f"the image {digest[:12]} is gone", hint=_AGAIN) from error
+        except OSError as error:
+            raise from_os_error(error, f"cannot read the image {digest[:12]}") from error
+        if (
+            len(start) < _SUPERBLOCK.size
+            or not start.startswith(b"hsqs")
+            or size < _SUPERBLOCK.unpack(start)[0]
+        ):
+            raise ImageError(f"the image {digest[:12]} is damaged", hint=_AGAIN)
+        return path
 
     def path_of(self, digest: str) -> Path:
         """Where the image with this digest is, whatever its name, if it is here."""
