@@ -191,6 +191,10 @@ class Process:
                 await self.wait()
         await self._conversation.aclose()
 
+    async def abandon(self) -> None:
+        """Close the connection and nothing else: what becomes of the command, ``on_exit`` told the core."""
+        await self._conversation.aclose()
+
     async def __aenter__(self) -> Self:
         return self
 

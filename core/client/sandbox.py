@@ -2,72 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
 from typing import TYPE_CHECKING, Final, Self
 
 import anyio
 
 from sandtop.core.errors import NotFound, SandtopError
 
+from . import transfer
+from .collect import MAX_OUTPUT, Log, Output, collect, collect_log
 from .connection import call, call_message
 from .conversation import Conversation
-from .events import Gap, Stderr, Stdout
 from .exchange import as_object, as_objects, new_id, request
 from .following import STDERR, STDOUT, Following, Reading
-from .outcome import outcome
 from .process import OnExit, Process
 from .records import SandboxInfo, SessionInfo
 from .values import limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
     from types import TracebackType
     from typing import Literal
 
-    from .records import ExitRecord
     from .values import Rlimit
 
     Size = tuple[int, int]
 
-MAX_OUTPUT: Final = 16 << 20
-"""Bytes of each stream that a collecting exec keeps, unless told otherwise."""
 _CLEANUP_SECONDS: Final = 60.0
 """How long leaving a block waits for the removal of its sandbox."""
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """What a command wrote, and how it ended.
-
-    Attributes:
-        exit_code: the exit status that a shell would give: its own, 128+N for signal N, 124 for a timeout.
-        stdout, stderr: bytes, as written; with a tty all is in ``stdout``.
-        truncated: whether bytes are missing, because there were more than ``max_output`` or the log's cap took them.
-            The session's log has all that the cap let it keep: `Sandbox.logs`.
-        session: the session's id.
-        record: the whole exit record.
-    """
-
-    exit_code: int
-    stdout: bytes
-    stderr: bytes
-    truncated: bool
-    session: str
-    record: ExitRecord
-
-    @property
-    def text(self) -> str:
-        """``stdout`` as text; what is not UTF-8 becomes U+FFFD."""
-        return self.stdout.decode(errors="replace")
-
-
-@dataclass(frozen=True, slots=True)
-class Log:
-    """What a session has written. ``truncated`` says that bytes of it are missing."""
-
-    stdout: bytes
-    stderr: bytes
-    truncated: bool
 
 
 class Sandbox:
@@ -250,7 +212,7 @@ class Sandbox:
     async def _collect(self, fields: Mapping[str, object], stdin: bytes | None, most: int) -> Output:
         conversation = self._converse(fields, stdin, on_exit="kill")
         try:
-            return await _collected(conversation, self.name, most)
+            return await collect(conversation, self.name, most)
         finally:
             await conversation.aclose()
 
@@ -279,11 +241,7 @@ class Sandbox:
         conversation = self._converse({**fields, "argv": [program, *args]}, stdin, on_exit=on_exit)
         piped = stdin is True or (bool(tty) and stdin is None)
         process = Process(conversation, self.name, on_exit=on_exit, has_stdin=piped)
-        try:
-            await process.started()
-        except BaseException:
-            await conversation.aclose()
-            raise
+        await _begun(process)
         return process
 
     def _converse(
@@ -313,13 +271,8 @@ class Sandbox:
         """
         message = request("session.follow", {"sandbox": self.uuid, "session": session, "input": stdin})
         following = Following(message, stdin=stdin, offsets={STDOUT: stdout_from, STDERR: stderr_from})
-        conversation = Conversation(following)
-        process = Process(conversation, self.name, on_exit="detach", has_stdin=stdin)
-        try:
-            await process.started()
-        except BaseException:
-            await conversation.aclose()
-            raise
+        process = Process(Conversation(following), self.name, on_exit="detach", has_stdin=stdin)
+        await _begun(process)
         return process
 
     async def sessions(self) -> Sequence[SessionInfo]:
@@ -342,57 +295,81 @@ class Sandbox:
         fields = {"sandbox": self.uuid, "session": session, "since": since, "tail": tail}
         message = request("session.logs", {**fields, "streams": ["stdout", "stderr"], "follow": False})
         conversation = Conversation(Reading(message, {STDOUT: 0, STDERR: 0}, session=session))
-        kept = _Kept(max_output)
         try:
-            while conversation.following.result is None:
-                await conversation.advance()
-                kept.take_all(conversation)
+            return await collect_log(conversation, max_output)
         finally:
             await conversation.aclose()
-        return Log(bytes(kept.stdout), bytes(kept.stderr), kept.truncated)
+
+    # files
+
+    async def upload(
+        self,
+        source: str | os.PathLike[str],
+        target: str,
+        *,
+        user: str | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        """Copy ``source``, a file or a tree of this host, to ``target`` in the sandbox, as cp(1) does.
+
+        Into ``target`` when that is a folder, else as ``target``; ``folder/.`` copies what is in a folder. Modes and
+        times are kept, owners are ``user``. ``progress`` is called with the bytes so far. Raises `NotFound`, and
+        `StorageError` with what could not be copied; all else was.
+        """
+        path = os.fspath(source)
+        what = f"copying {path} to {self.name}:{target}"
+        await self.upload_tar(transfer.pack(path, what), target, user=user, progress=progress, rename=True)
+
+    async def upload_tar(
+        self,
+        chunks: AsyncIterable[bytes],
+        target: str,
+        *,
+        user: str | None = None,
+        progress: Callable[[int], None] | None = None,
+        rename: bool = False,
+    ) -> None:
+        """Unpack a tar stream in the folder ``target``; with ``rename`` its one top name may become ``target``."""
+        builtin: dict[str, object] = {"name": "tar-extract", "path": target, "rename": rename}
+        async with await self._copying(builtin, user) as process:
+            await transfer.send_archive(process, chunks, f"copying to {self.name}:{target}", progress)
+
+    async def download(
+        self,
+        source: str,
+        target: str | os.PathLike[str],
+        *,
+        user: str | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        """Copy ``source``, a file or a tree of the sandbox, to ``target`` on this host; otherwise as `upload`.
+
+        Whatever the sandbox sends, nothing is written outside of ``target``.
+        """
+        path = os.fspath(target)
+        what = f"copying {self.name}:{source} to {path}"
+        async with await self._copying({"name": "tar-create", "paths": [source]}, user) as process:
+            await transfer.receive_archive(process, path, what, progress)
+
+    async def download_tar(self, source: str, write: Callable[[bytes], Awaitable[object]]) -> None:
+        """Pass the tar stream of ``source`` to ``write``, piece by piece. Raises `StorageError`."""
+        what = f"copying {self.name}:{source}"
+        async with await self._copying({"name": "tar-create", "paths": [source]}, None) as process:
+            await transfer.pass_archive(process, write, what)
+
+    async def _copying(self, builtin: dict[str, object], user: str | None) -> Process:
+        following = transfer.copy_request(self.uuid, builtin, user)
+        process = Process(Conversation(following), self.name, on_exit="kill", has_stdin=following.input_open)
+        await _begun(process)
+        return process
 
 
-class _Kept:
-    """The beginning of what a command wrote."""
-
-    def __init__(self, most: int) -> None:
-        self.stdout, self.stderr = bytearray(), bytearray()
-        self.truncated = False
-        self._most = most
-
-    def take_all(self, conversation: Conversation) -> None:
-        """Take the events that have come."""
-        while (event := conversation.take()) is not None:
-            if isinstance(event, Stdout):
-                self._append(self.stdout, event.data)
-            elif isinstance(event, Stderr):
-                self._append(self.stderr, event.data)
-            elif isinstance(event, Gap):
-                self.truncated = True
-
-    def _append(self, kept: bytearray, data: bytes) -> None:
-        room = self._most - len(kept)
-        if len(data) > room:
-            self.truncated = True
-            data = data[:room]
-        kept += data
-
-
-async def _collected(conversation: Conversation, sandbox: str, most: int) -> Output:
-    kept = _Kept(most)
-    while conversation.record is None:
-        await conversation.advance()
-        kept.take_all(conversation)
-    record, result = conversation.record, conversation.following.result
-    assert result is not None
-    return Output(
-        exit_code=outcome(result, sandbox),
-        stdout=bytes(kept.stdout),
-        stderr=bytes(kept.stderr),
-        truncated=kept.truncated,
-        session=conversation.following.session or "",
-        record=record,
-    )
+async def _begun(process: Process) -> None:
+    try:
+        await process.started()
+    except BaseException:
+        await process.abandon()
+        raise
 
 
 async def _undo(message: dict[str, object]) -> None:

@@ -10,11 +10,12 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False  # spelt out: typing itself would be most of what this module costs
 if TYPE_CHECKING:
+    from sandtop.core.client.collect import Log, Output
     from sandtop.core.client.events import Event, Exited, Gap, Started, Stderr, Stdout
     from sandtop.core.client.fleet import build_image, core_status, images
     from sandtop.core.client.process import Process
     from sandtop.core.client.records import CoreStatus, ExitRecord, ImageInfo, SandboxInfo, SessionInfo
-    from sandtop.core.client.sandbox import Output, Sandbox
+    from sandtop.core.client.sandbox import Sandbox
     from sandtop.core.errors import (
         AlreadyExists,
         ChannelError,
@@ -36,7 +37,8 @@ _HOME = {
     "sandtop.core.client.fleet": ("build_image", "core_status", "images"),
     "sandtop.core.client.process": ("Process",),
     "sandtop.core.client.records": ("CoreStatus", "ExitRecord", "ImageInfo", "SandboxInfo", "SessionInfo"),
-    "sandtop.core.client.sandbox": ("Output", "Sandbox"),
+    "sandtop.core.client.collect": ("Log", "Output"),
+    "sandtop.core.client.sandbox": ("Sandbox",),
     "sandtop.core.errors": (
         "AlreadyExists", "ChannelError", "CoreFailure", "CoreUnavailable", "ImageError", "InvalidRequest",
         "MachineError", "MissingDependency", "NotFound", "SandtopError", "SpawnError", "StorageError", "WrongState",
@@ -44,10 +46,11 @@ _HOME = {
 }  # fmt: skip
 
 __all__ = [
-    "AlreadyExists", "ChannelError", "CoreFailure", "CoreStatus", "CoreUnavailable", "Event", "ExitRecord", "Exited",
-    "Gap", "ImageError", "ImageInfo", "InvalidRequest", "MachineError", "MissingDependency", "NotFound", "Output",
-    "Process", "Sandbox", "SandboxInfo", "SandtopError", "SessionInfo", "SpawnError", "Started", "Stderr", "Stdout",
-    "StorageError", "WrongState", "__version__", "build_image", "core_status", "images",
+    "AlreadyExists", "ChannelError", "CoreFailure", "CoreStatus", "CoreUnavailable", "Event", "ExitRecord",
+    "Exited", "Gap", "ImageError", "ImageInfo", "InvalidRequest", "Log", "MachineError", "MissingDependency",
+    "NotFound", "Output", "Process", "Sandbox", "SandboxInfo", "SandtopError", "SessionInfo", "SpawnError",
+    "Started", "Stderr", "Stdout", "StorageError", "WrongState", "__version__", "build_image", "core_status",
+    "images",
 ]  # fmt: skip
 
 

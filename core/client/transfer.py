@@ -1,0 +1,167 @@
+"""Files into a sandbox and out of it, as tar streams through the agent's own programs."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
+
+from sandtop.core.errors import NotFound, StorageError, WrongState
+
+from .archive import Packer, Unpacker
+from .events import Stderr, Stdout
+from .exchange import new_id, request
+from .following import Following
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Awaitable, Callable
+
+    from typing_extensions import Buffer
+
+    from .process import Process
+
+    Progress = Callable[[int], None]
+
+_COMPLAINTS = 5
+"""Lines of what could not be copied that an error tells."""
+
+
+def copy_request(sandbox: str, builtin: dict[str, object], user: str | None) -> Following:
+    """The session of the agent's own program ``builtin``."""
+    takes_input = builtin["name"] == "tar-extract"
+    fields: dict[str, object] = {
+        "sandbox": sandbox,
+        "id": new_id(),
+        "builtin": builtin,
+        "user": user,
+        "stdin": takes_input,
+        "detach": False,
+        "on_hangup": "kill",
+    }
+    return Following(request("session.exec", fields), stdin=takes_input)
+
+
+async def send_archive(
+    process: Process, chunks: AsyncIterable[bytes], what: str, progress: Progress | None
+) -> None:
+    """Let ``process``, a ``tar-extract``, unpack ``chunks``. Raises `StorageError` with what it could not unpack."""
+    sent = 0
+    try:
+        async for chunk in chunks:
+            await process.stdin.send(chunk)
+            sent += len(chunk)
+            if progress is not None:
+                progress(sent)
+        await process.stdin.aclose()
+    except WrongState:
+        pass  # it has ended early, and says why
+    await _check(process, bytearray(), what)
+
+
+async def pack(path: str, what: str) -> AsyncIterable[bytes]:
+    """The tar stream of ``path``. Raises `NotFound`, and `StorageError` when something is not in it."""
+    if not await anyio.to_thread.run_sync(os.path.lexists, path.rstrip("/") or "/"):
+        raise NotFound(f"{path}: no such file")
+    packer = Packer(path)
+    chunks = iter(packer)
+    while (chunk := await anyio.to_thread.run_sync(next, chunks, None)) is not None:
+        yield chunk
+    if packer.skipped:
+        raise _incomplete(what, packer.skipped)
+
+
+async def receive_archive(process: Process, target: str, what: str, progress: Progress | None) -> None:
+    """Unpack what ``process``, a ``tar-create``, writes at ``target``. Raises `StorageError`."""
+    stream = _Stream(process, progress)
+    unpacker = Unpacker(target)
+    try:
+        # pulled from a thread, as tarfile reads and the disk blocks
+        await anyio.to_thread.run_sync(unpacker.unpack, io.BufferedReader(stream, 1 << 18))
+    except StorageError as error:
+        if not stream.empty:
+            raise
+        # there was no archive to read: what went wrong in the sandbox is the better error
+        await _check(process, stream.said, what)
+        raise StorageError(f"{what}: {error.message}") from error
+    await _check(process, stream.said, what)
+    if unpacker.skipped:
+        raise _incomplete(what, unpacker.skipped)
+
+
+async def pass_archive(process: Process, write: Callable[[bytes], Awaitable[object]], what: str) -> None:
+    """Pass what ``process``, a ``tar-create``, writes to ``write``. Raises `StorageError`."""
+    said = bytearray()
+    async for event in process:
+        if isinstance(event, Stdout):
+            await write(event.data)
+        elif isinstance(event, Stderr):
+            keep(said, event.data)
+    await _check(process, said, what)
+
+
+class _Stream(io.RawIOBase):
+    """What a process writes, as a file to be read in another thread."""
+
+    def __init__(self, process: Process, progress: Progress | None) -> None:
+        super().__init__()
+        self._events = process.__aiter__()
+        self._progress = progress
+        self._held = memoryview(b"")
+        self._taken = 0
+        self.said = bytearray()
+
+    @property
+    def empty(self) -> bool:
+        return self._taken == 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        view = memoryview(buffer).cast("B")
+        if not self._held:
+            self._held = memoryview(anyio.from_thread.run(self._next))
+        count = min(len(view), len(self._held))
+        view[:count] = self._held[:count]
+        self._held = self._held[count:]
+        return count
+
+    async def _next(self) -> bytes:
+        """The next piece; empty at the end."""
+        async for event in self._events:
+            if isinstance(event, Stdout):
+                self._taken += len(event.data)
+                if self._progress is not None:
+                    self._progress(self._taken)
+                return event.data
+            if isinstance(event, Stderr):
+                keep(self.said, event.data)
+        return b""
+
+
+def keep(said: bytearray, data: bytes) -> None:
+    """Append complaints, but not without end."""
+    said += data[: max(0, 65536 - len(said))]
+
+
+async def _check(process: Process, said: bytearray, what: str) -> None:
+    """Read on to the end. Raises `StorageError` when the agent's program complained."""
+    async for event in process:
+        if isinstance(event, Stderr):
+            keep(said, event.data)
+    record = await process.wait()
+    if record.exit_code:
+        lines = said.decode(errors="replace").splitlines() or [
+            record.message or f"exit status {record.exit_code}"
+        ]
+        raise _incomplete(what, lines)
+
+
+def _incomplete(what: str, lines: list[str]) -> StorageError:
+    shown = "; ".join(lines[:_COMPLAINTS])
+    more = len(lines) - _COMPLAINTS
+    return StorageError(f"{what}: {shown}" + (f"; and {more} more" if more > 0 else ""))
