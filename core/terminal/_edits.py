@@ -53,13 +53,14 @@ class Editing(Grid):
             self.cursor.x = self.columns - 1
 
     def tab(self) -> None:
-        """HT. In the last column nothing happens, and a pending wrap stays."""
-        if self.cursor.x < self.columns - 1:
-            self.cursor_tabs(1)
+        """HT."""
+        self.cursor_tabs(1)
 
     def cursor_tabs(self, count: int | None = None) -> None:
-        """CHT: forward by tab stops."""
+        """CHT: forward by tab stops. In the last column nothing happens, and a pending wrap stays."""
         x = self.cursor.x
+        if x >= self.columns - 1:
+            return
         stops = sorted(stop for stop in self.tabstops if x < stop < self.columns)
         index = (count or 1) - 1
         self.cursor.x = stops[index] if index < len(stops) else self.columns - 1

@@ -26,8 +26,9 @@ ORIGIN: Final = 6 << PRIVATE
 AUTOWRAP: Final = 7 << PRIVATE
 CURSOR_VISIBLE: Final = 25 << PRIVATE
 
-# DEC special graphics has 0x5f to 0x7e; pyte's table also replaces digits and signs, which a VT100 does not.
-_GRAPHICS: Final = {code: CHARSETS["0"][code] for code in range(0x60, 0x7F)}
+# DEC special graphics has 0x60 to 0x7e; pyte's table also replaces digits and signs, and has a shade for the newline
+# symbol (VT220 manual, table 2-4).
+_GRAPHICS: Final = {code: CHARSETS["0"][code] for code in range(0x60, 0x7F)} | {ord("h"): "␤"}
 TRANSLATIONS: Final[dict[str, dict[int, str]]] = {"0": _GRAPHICS, "A": {0x23: "£"}}
 
 
@@ -165,7 +166,9 @@ class Grid(PyteScreen):
         """Print a character that may belong to the one before it."""
         cursor = self.cursor
         grown = self.buffer[cursor.y].join(cursor.x, character, self.columns, first)
-        if grown is not None:
+        if grown is not None and cursor.x + grown > self.columns:
+            self._move_on(character)
+        elif grown is not None:
             cursor.x += grown
             self.mark(cursor.y)
         elif stands_alone(character):
@@ -178,6 +181,21 @@ class Grid(PyteScreen):
         if x > 0 and not cells[x].width:
             x -= 1
         return cells[x].text if x >= 0 else ""
+
+    def _move_on(self, character: str) -> None:
+        """The grapheme in the last column needs two columns with ``character``: it goes to the next row, as it would
+        have gone had it been wide from the start. Without autowrap the character is dropped."""
+        cells = self.buffer[self.cursor.y].thaw(self.columns)
+        if AUTOWRAP not in self.mode or self.columns == 1:
+            return
+        cell, cells[-1] = cells[-1], self.pen.blank
+        self.mark(self.cursor.y)
+        self.wrap()
+        row = self.buffer[self.cursor.y]
+        row.thaw(self.columns)
+        row.put_wide_text(cell.text + character, cell.style)
+        self.cursor.x = 2
+        self.mark(self.cursor.y)
 
     def _make_room(self, row: Row, x: int, count: int) -> None:
         """Shift what is right of column ``x`` by ``count`` columns; what passes the margin is lost."""

@@ -108,7 +108,8 @@ class Row:
         """Add ``character`` to the grapheme left of column ``x``, if it belongs there.
 
         ``first``: a control function came before it. Then only a mark that has no width of its own still joins.
-        Returns by how many columns the grapheme grew, or None when the character joins nothing.
+        Returns by how many columns the grapheme grew, or None when the character joins nothing. At the margin a
+        grapheme cannot grow: then nothing is changed and it returns 1 nevertheless, for it has to move.
         """
         if first and stands_alone(character):
             return None
@@ -124,13 +125,19 @@ class Row:
         text = before.text + character
         width = max(before.width, cluster_width(text))
         if at + width > columns:
-            return 0  # At the margin there is no room to grow.
+            return 1
         cells[at] = Cell(text, width, before.style)
         if width > before.width:
             self.wide = True
             self.mend(at + 1, at + 2)
             cells[at + 1] = Cell("", 0, before.style)
         return width - before.width
+
+    def put_wide_text(self, text: str, style: Style) -> None:
+        """Write a grapheme of two columns at the start of the row."""
+        self.mend(0, 2)
+        self.wide = True
+        self.cells[:2] = [Cell(text, 2, style), Cell("", 0, style)]
 
     def mend(self, start: int, end: int) -> None:
         """Before columns ``start`` to ``end`` are overwritten: blank the halves of wide characters left outside."""

@@ -12,6 +12,7 @@ from typing import Final
 from sandtop.core.terminal._edits import Editing
 from sandtop.core.terminal._grid import AUTOWRAP, CURSOR_VISIBLE, INSERT, NEW_LINE, ORIGIN, PRIVATE
 from sandtop.core.terminal._pyte import Cursor
+from sandtop.core.terminal._row import Row
 from sandtop.core.terminal._style import Style
 
 MAX_TITLE: Final = 1024
@@ -114,15 +115,16 @@ class Screen(Editing):
     def _switch_alternate(self, mode: int, on: bool) -> None:
         if mode == 1049 and on:
             self.save_cursor()
+        blank = [Row(self.pens.default) for _ in range(self.lines)]
         if on != self.alternate:
             self.alternate = on
             if on:
-                self.buffer, self.other = self.blank_rows(self.lines), self.buffer
+                self.buffer, self.other = blank, self.buffer
             else:
                 self.buffer, self.other = self.other, []
             self.mark_all()
         elif mode == 1049 and on:
-            self.buffer = self.blank_rows(self.lines)
+            self.buffer = blank
             self.mark_all()
         if mode == 1049 and not on:
             self.restore_cursor()

@@ -24,10 +24,15 @@ if TYPE_CHECKING:
 _ffi: Any = pyghostty.ffi
 _lib: Any = pyghostty.lib
 
+UNKNOWN = Cell("?", 1, Style())
+"""A cell that an oracle does not tell."""
+
 _UNDERLINES = ("", "single", "double", "curly", "dotted", "dashed")
 _GRAPHICS = dict(zip(map(chr, range(0x60, 0x7F)), "◆▒␉␌␍␊°±␤␋┘┐┌└┼⎺⎻─⎼⎽├┤┴┬│≤≥π≠£·", strict=True))
 
 # Run in the pane. DSR 5 after the data: its answer says that tmux has read everything before it.
+# capture-pane leaves out what follows the last character written in a row, whatever its background; so each row is
+# captured again after its last column was written.
 _PANE = r"""
 import os, select, sys, termios, tty
 tty.setraw(0)
@@ -38,8 +43,15 @@ os.write(1, b"\x18\x1b[5n")
 seen = b""
 while b"\x1b[0n" not in seen:
     seen += os.read(0, 4096)
-with open(sys.argv[2], "wb") as end:
-    end.write(seen[:-4])
+open(sys.argv[2], "w").close()
+open(sys.argv[2]).close()
+rows, columns = map(int, sys.argv[3:])
+marks = "".join(f"\x1b[{row};{columns}Hx" for row in range(1, rows + 1))
+os.write(1, f"\x18\x1b[r\x1b[?6l\x1b[4l\x1b[m{marks}\x1b[5n".encode())
+seen = b""
+while b"\x1b[0n" not in seen:
+    seen += os.read(0, 4096)
+open(sys.argv[2], "w").close()
 sys.stdin.read()
 """
 
@@ -107,19 +119,31 @@ class Tmux:
         size = ("-x", str(columns), "-y", str(rows))
         self._run("new-session", "-d", "-s", name, *size, ";", "set", "-g", "status", "off", ";",
                   "set", "-g", "remain-on-exit", "on", ";", "respawn-pane", "-k",
-                  sys.executable, "-IS", str(self._folder / "pane.py"), str(given), str(taken))  # fmt: skip
+                  sys.executable, "-IS", str(self._folder / "pane.py"), str(given), str(taken),
+                  str(rows), str(columns))  # fmt: skip
         taken.read_bytes()
-        captured = self._run("capture-pane", "-p", "-e", "-N", "-t", name).decode()
+        captured = self._capture(name, rows)
         place = self._run("display-message", "-p", "-t", name, "#{cursor_y} #{cursor_x}").split()
-        self._run("kill-session", "-t", name) if self._number > 1 else None
-        lines = captured.split("\n")[:rows]
-        return Screen(_cells(lines, columns), (int(place[0]), min(int(place[1]), columns - 1)))
+        taken.write_bytes(b"")
+        taken.read_bytes()
+        marked = self._capture(name, rows)
+        if self._number > 1:
+            self._run("kill-session", "-t", name)
+        cells = [
+            [*row, *full[len(row) : columns - 1], *[UNKNOWN] * (columns - max(len(row), columns - 1))]
+            for row, full in zip(_cells(captured), _cells(marked), strict=True)
+        ]
+        return Screen(cells, (int(place[0]), min(int(place[1]), columns - 1)))
+
+
+    def _capture(self, name: str, rows: int) -> list[str]:
+        return self._run("capture-pane", "-p", "-e", "-N", "-t", name).decode().split("\n")[:rows]
 
 
 _ESCAPES = re.compile(r"\x1b\[([0-9;:]*)m|([\x0e\x0f])|(.)", re.DOTALL)
 
 
-def _cells(lines: list[str], columns: int) -> list[list[Cell]]:
+def _cells(lines: list[str]) -> list[list[Cell]]:
     """The cells of what capture-pane printed."""
     style, graphics = Style(), False
     screen: list[list[Cell]] = []
@@ -132,7 +156,6 @@ def _cells(lines: list[str], columns: int) -> list[list[Cell]]:
                 style = _sgr(style, sgr)
             else:
                 _add(row, _GRAPHICS.get(character, character) if graphics else character, style)
-        row += [Cell(" ", 1, Style())] * (columns - len(row))
         screen.append(row)
     return screen
 
@@ -206,7 +229,7 @@ class Ghostty:
     def show(self, data: bytes, columns: int, rows: int, resized: tuple[int, int] | None = None) -> Screen:
         """What it shows after ``data``, and after being ``resized`` then."""
         with pyghostty.Terminal(columns, rows, 1000) as terminal:
-            terminal.feed(b"\x1b[?2027h" + data)
+            terminal.feed(b"\x1b[?2027h" + data.replace(b"\x1bc", b"\x1bc\x1b[?2027h"))
             if resized:
                 terminal.resize(*resized)
                 columns, rows = resized
@@ -264,7 +287,7 @@ def differences(left: Screen, right: Screen) -> list[str]:
     found: list[str] = []
     for y, (ours_row, theirs_row) in enumerate(zip(left.cells, right.cells, strict=True)):
         for x, (one, other) in enumerate(zip(ours_row, theirs_row, strict=False)):
-            if one != other:
+            if one != other and other is not UNKNOWN:
                 found.append(f"{y},{x}: {describe(one)} | {describe(other)}")
     if left.cursor != right.cursor:
         found.append(f"cursor: {left.cursor} | {right.cursor}")
