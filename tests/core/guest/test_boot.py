@@ -12,7 +12,7 @@ import pytest
 from sandtop.core.guest import KERNEL_ARGS, KERNEL_ARGS_TCG, GuestStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from pathlib import Path
 
 pytestmark = pytest.mark.vm
@@ -30,10 +30,10 @@ def overlay(standin_store: GuestStore, tmp_path: Path) -> Path:
 @contextmanager
 def machine(
     store: GuestStore, task: str, overlay: Path | None, image: Path | None = None
-) -> Iterator[subprocess.Popen[str]]:
+) -> Generator[subprocess.Popen[str]]:
     """A running machine whose agent does ``task``; its console is the process's standard output."""
     runtime, kernel = store.runtime(), store.kernel()
-    argv = [
+    argv: list[str | Path] = [
         "qemu-system-x86_64", "-M", "q35", "-accel", "tcg", "-cpu", "max", "-m", "256", "-nographic", "-nodefaults",
         "-no-user-config", "-no-reboot", "-serial", "stdio", "-kernel", kernel.image, "-initrd", runtime.initrd,
         "-append", " ".join((*KERNEL_ARGS, *KERNEL_ARGS_TCG, f"task={task}")), "-device", "virtio-rng-pci",
