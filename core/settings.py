@@ -18,7 +18,7 @@ class Settings:
 
     Attributes:
         session_log_bytes: output kept of one session; the oldest goes first, and readers see a gap.
-        sandbox_log_bytes: output kept of all ended sessions of a sandbox; the oldest session's log goes first.
+        sandbox_log_bytes: output kept of all sessions of a sandbox; the log of the session that began first goes first.
         sessions_kept: ended sessions that a sandbox keeps, with their exit records.
         boot_seconds: how long a machine may take until its agent answers.
         stop_seconds: how long the sessions of a sandbox may take to end after SIGTERM when it stops.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, Protocol
@@ -28,10 +29,15 @@ if TYPE_CHECKING:
 
     from sandtop.core.channel.transport import Transport
 
+log = logging.getLogger(__name__)
 _CHUNK: Final = 256 * 1024
 _HANDSHAKE_DEADLINE: Final = 10.0
 """Seconds for an agent that is up to answer the marker, also on a host whose cores are all busy."""
 _RECONNECT_PAUSES: Final = (0.0, 0.05, 0.2, 0.5, 1.0)
+"""Seconds before the next attempt, by how many were in vain."""
+_STEADY: Final = 5.0
+"""Seconds that a link must stand to count as a success: an agent that breaks each one at once is not spun with."""
+_MAX_OP: Final = 128
 _OLDEST_AGENT: Final = AGENT_PROTOCOL - 1
 
 Message = dict[str, object]
@@ -70,6 +76,10 @@ class AgentLink:
 
     ``run`` connects, and connects again whenever the link breaks. What must survive a break is either sent again
     (requests without an answer, see `request`) or reconciled by the listener in ``link_up``.
+
+    Attributes:
+        connected: whether the agent has said hello on a link that stands.
+        fault: how the agent broke the protocol last, until a link has stood for `_STEADY`; None when it did not.
     """
 
     def __init__(self, transport: Transport, token: str, listener: Listener) -> None:
@@ -80,8 +90,10 @@ class AgentLink:
         self._wake = trio.Event()
         self._answers: dict[str, _Waiting] = {}
         self._up = trio.Event()
-        self.last_heard = trio.current_time()
+        self._broken: str | None = None
+        self._serving = trio.CancelScope()
         self.connected = False
+        self.fault: str | None = None
 
     @property
     def outbox(self) -> Outbox:
@@ -94,9 +106,15 @@ class AgentLink:
 
     def send(self, message: Message) -> None:
         """Queue a control message. Lost when the link breaks: the listener says it again in ``link_up``."""
-        if self.connected:
+        if not self.connected:
+            return
+        try:
             self._outbox.control(message)
-            self._wake.set()
+        except ProtocolError as error:
+            # it is the agent that does not read, and not our caller's fault
+            self._broken = str(error)
+            self._serving.cancel()
+        self._wake.set()
 
     async def wait_up(self, deadline: float) -> None:
         """Return once the link stands. Raises `ChannelError` after ``deadline`` seconds."""
@@ -109,50 +127,63 @@ class AgentLink:
         )
 
     async def request(self, message: Message, deadline: float) -> Message:
-        """Send ``message`` with an ``op`` of its own and return the agent's ``done``; sent again on a new link.
+        """Send ``message`` with an ``op`` and return the agent's ``done``; sent again on a new link.
 
-        Raises `ChannelError` after ``deadline`` seconds.
+        The agent does a repeated ``op`` once: a caller that may ask again brings its own. Raises `ChannelError` after
+        ``deadline`` seconds.
         """
-        op = secrets.token_hex(8)
-        waiting = _Waiting({**message, "op": op})
-        self._answers[op] = waiting
+        op = message.get("op")
+        if not isinstance(op, str) or not 0 < len(op) <= _MAX_OP:
+            op = secrets.token_hex(8)
+        return await self._ask(f"done {op}", {**message, "op": op}, deadline)
+
+    async def ping(self, deadline: float = 5.0) -> float:
+        """The agent's round trip in seconds. Raises `ChannelError` after ``deadline``."""
+        sequence = secrets.token_hex(8)
+        begun = trio.current_time()
+        await self._ask(f"pong {sequence}", {"type": "ping", "seq": sequence}, deadline)
+        return trio.current_time() - begun
+
+    async def _ask(self, key: str, message: Message, deadline: float) -> Message:
+        waiting = self._answers.get(key)
+        if waiting is None:
+            waiting = self._answers[key] = _Waiting(message)
+            self.send(message)
+        waiting.askers += 1
         try:
-            self.send(waiting.message)
             with trio.move_on_after(deadline):
                 await waiting.answered.wait()
                 return waiting.answer
             raise ChannelError(f"the agent did not answer '{message['type']}' within {deadline:g} s")
         finally:
-            del self._answers[op]
-
-    async def ping(self, deadline: float = 5.0) -> float:
-        """The agent's round trip in seconds. Raises `ChannelError` after ``deadline``."""
-        sequence = secrets.token_hex(8)
-        waiting = _Waiting({"type": "ping", "seq": sequence})
-        self._answers[sequence] = waiting
-        begun = trio.current_time()
-        try:
-            self.send(waiting.message)
-            with trio.move_on_after(deadline):
-                await waiting.answered.wait()
-                return trio.current_time() - begun
-            raise ChannelError(f"the agent did not answer a ping within {deadline:g} s")
-        finally:
-            del self._answers[sequence]
+            waiting.askers -= 1
+            if not waiting.askers:
+                del self._answers[key]
 
     async def run(self, first_deadline: float) -> None:
         """Keep the link up until cancelled. The first handshake may take ``first_deadline`` seconds (a boot)."""
         failures, deadline = 0, first_deadline
         while True:
-            reason = "the machine closed the channel"
+            begun, reason, fault = trio.current_time(), "the machine closed the channel", None
             try:
                 async with self._open(deadline) as (stream, first):
-                    failures, deadline = 0, _HANDSHAKE_DEADLINE
+                    begun, deadline = trio.current_time(), _HANDSHAKE_DEADLINE
                     await self._serve(stream, first)
-            except (ChannelError, ProtocolError) as error:
+            except ChannelError as error:
                 reason = str(error)
+            except ProtocolError as error:
+                reason = fault = str(error)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 pass
+            except Exception:
+                # whatever a guest finds to say, it ends its own link and not the core
+                log.exception("a fault of ours on a link")
+                reason = fault = "sandtop met a fault of its own, see the core's log"
+            if self.connected and trio.current_time() - begun >= _STEADY:
+                failures, self.fault = 0, None
+            if fault is not None:
+                self.fault = fault
+                log.warning("a link is closed: %s", fault)
             self._down(reason)
             await trio.sleep(_RECONNECT_PAUSES[min(failures, len(_RECONNECT_PAUSES) - 1)])
             failures += 1
@@ -161,21 +192,26 @@ class AgentLink:
         if self.connected:
             self.connected = False
             self._up = trio.Event()
-            self._listener.link_down(reason)
+            try:
+                self._listener.link_down(reason)
+            except Exception:
+                log.exception("a fault of ours at the end of a link")
 
     @asynccontextmanager
     async def _open(self, deadline: float) -> AsyncGenerator[tuple[trio.abc.Stream, bytes]]:
         """A stream on which the agent has answered, and the first bytes behind its answer."""
-        stream = await self._transport.open()
+        stream: trio.abc.Stream | None = None
         try:
             first: bytes | None = None
             with trio.move_on_after(deadline):
+                stream = await self._transport.open()
                 first = await self._shake_hands(stream)
-            if first is None:
+            if stream is None or first is None:
                 raise ChannelError(f"the agent did not answer within {deadline:g} s")
             yield stream, first
         finally:
-            await trio.aclose_forcefully(stream)
+            if stream is not None:
+                await trio.aclose_forcefully(stream)
 
     async def _shake_hands(self, stream: trio.abc.Stream) -> bytes:
         nonce = secrets.token_hex(16)
@@ -193,11 +229,25 @@ class AgentLink:
         self._outbox.restart()
         self._outbox.control({"type": "hello", "version": AGENT_PROTOCOL, "core": "sandtop"})
         self._wake.set()
+        self._broken = None
         with unwrapped():
             async with trio.open_nursery() as nursery:
+                self._serving = nursery.cancel_scope
                 nursery.start_soon(self._write, stream)
+                nursery.start_soon(self._expect_hello)
                 await self._read(stream, first)
                 nursery.cancel_scope.cancel()
+        if self._broken is not None:
+            raise ProtocolError(self._broken)
+
+    async def _expect_hello(self) -> None:
+        """End a link whose agent shook hands and says no more; and believe in one that has stood for a while."""
+        with trio.move_on_after(_HANDSHAKE_DEADLINE) as patience:
+            await self._up.wait()
+        if patience.cancelled_caught:
+            raise ChannelError(f"the agent did not say hello within {_HANDSHAKE_DEADLINE:g} s")
+        await trio.sleep(_STEADY)
+        self.fault = None
 
     async def _read(self, stream: trio.abc.Stream, data: bytes) -> None:
         decoder = Decoder()
@@ -208,7 +258,6 @@ class AgentLink:
             data = bytes(await stream.receive_some(_CHUNK))
             if not data:
                 return
-            self.last_heard = trio.current_time()
 
     def _take(self, frame: Frame) -> None:
         if isinstance(frame, Control):
@@ -229,9 +278,10 @@ class AgentLink:
         if kind == "hello":
             self._hello(message)
         elif not self.connected:
-            raise ProtocolError(f"'{kind}' before the agent's hello")
+            raise ProtocolError(f"{kind!r:.40} before the agent's hello")
         elif kind in ("done", "pong"):
-            waiting = self._answers.get(str(message.get("op") if kind == "done" else message.get("seq")))
+            number = message.get("op") if kind == "done" else message.get("seq")
+            waiting = self._answers.get(f"{kind} {number}")
             if waiting is not None:
                 waiting.answer = message
                 waiting.answered.set()
@@ -241,7 +291,7 @@ class AgentLink:
     def _hello(self, message: Message) -> None:
         version = message.get("version")
         if self.connected or not isinstance(version, int) or not _OLDEST_AGENT <= version <= AGENT_PROTOCOL:
-            raise ProtocolError(f"a hello of version {version!r}")
+            raise ProtocolError(f"a hello of version {version!r:.40}")
         self.connected = True
         self._listener.link_up(message)
         for waiting in self._answers.values():
@@ -260,9 +310,10 @@ class AgentLink:
 class _Waiting:
     """A request that waits for its answer."""
 
-    __slots__ = ("answer", "answered", "message")
+    __slots__ = ("answer", "answered", "askers", "message")
 
     def __init__(self, message: Message) -> None:
+        self.askers = 0
         self.message = message
         self.answered = trio.Event()
         self.answer: Message = {}

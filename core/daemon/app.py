@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from sandtop.core.paths import Paths
 
 log = logging.getLogger(__name__)
+_DESCRIPTORS = 65_536
 
 
 class _AnotherCore(Exception):
@@ -41,6 +43,7 @@ def serve() -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
+    _raise_descriptor_limit()
     try:
         paths = find()
         paths.ensure()
@@ -52,6 +55,13 @@ def serve() -> int:
         sys.stderr.write(f"{error}\n")
         return EXIT_SANDTOP_FAILED
     return 0
+
+
+def _raise_descriptor_limit() -> None:
+    """Three descriptors a running session and one a client soon exceed the usual 1024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 @contextmanager

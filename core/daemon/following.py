@@ -10,7 +10,8 @@ from sandtop.agent.protocol import MAX_DATA, Control, Credit, Data, Eof, Frame, 
 from sandtop.core.daemon.connection import ClientGone
 from sandtop.core.daemon.steering import resize, send_signal
 from sandtop.core.daemon.views import session_view
-from sandtop.core.errors import SandtopError
+from sandtop.core.errors import SandtopError, from_os_error
+from sandtop.core.groups import unwrapped
 from sandtop.core.sessions import STDERR, STDIN, STDOUT
 
 if TYPE_CHECKING:
@@ -57,16 +58,23 @@ class Follower:
         self._session.notify()
 
     async def run(self) -> None:
-        """Return when the session has ended and the client was told all. Raises `ClientGone`."""
+        """Return when the session has ended and the client was told all.
+
+        Raises `ClientGone`, ProtocolError for a client that breaks the rules, `StorageError` for a log that is not
+        readable.
+        """
         session = self._session
         session.attached += 1
         try:
             if self._wants_input:
                 session.hold_input(self)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._receive, nursery.cancel_scope)
-                await self._send()
-                nursery.cancel_scope.cancel()
+            with unwrapped():
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._receive, nursery.cancel_scope)
+                    await self._send()
+                    nursery.cancel_scope.cancel()
+        except OSError as error:
+            raise from_os_error(error, "cannot read the session's log", sandbox=self._sandbox.name) from error
         finally:
             session.attached -= 1
             session.release_input(self)
@@ -111,23 +119,27 @@ class Follower:
         return frames
 
     def _output(self, stream: int) -> list[Frame]:
-        session, log, offset = self._session, self._session.log, self._offsets[stream]
+        log, offset = self._session.log, self._offsets[stream]
         frames: list[Frame] = []
-        # what was written before an ended session's log was trimmed or removed counts as missed
-        total = 0
-        if session.record is not None and session.record.source == "agent":
-            total = session.record.stdout if stream == STDOUT else session.record.stderr
-        first = log.first(stream) if log.end(stream) >= total else max(total, log.end(stream))
-        if offset < first:
-            frames.append(Control({"type": "gap", "stream": stream, "bytes": first - offset}))
-            offset = first
+        if offset < log.first(stream):
+            offset = self._gap(frames, stream, offset, log.first(stream))
         data = log.read(stream, offset, _READ)
         for start in range(0, len(data), MAX_DATA):
             piece = data[start : start + MAX_DATA]
             frames.append(Data(stream, offset, piece))
             offset += len(piece)
+        record = self._session.record
+        if record is not None and offset >= log.end(stream):
+            # what an ended session wrote and its log has no more: it was removed to keep within the settings
+            total = record.stdout if stream == STDOUT else record.stderr
+            if offset < total:
+                offset = self._gap(frames, stream, offset, total)
         self._offsets[stream] = offset
         return frames
+
+    def _gap(self, frames: list[Frame], stream: int, start: int, end: int) -> int:
+        frames.append(Control({"type": "gap", "stream": stream, "bytes": end - start}))
+        return end
 
     # from the client
 

@@ -98,7 +98,7 @@ def _detach(paths: Paths) -> None:
     log = os.open(paths.core_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for target, source in ((0, null), (1, log), (2, log)):
         os.dup2(source, target)
-    os.closerange(3, 256)
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     _keep(paths)
 
 
@@ -143,7 +143,9 @@ def _keep(paths: Paths) -> Never:
         status = _reap_until(core)
         if stopped or status in (0, ALREADY_RUNNING):
             os._exit(0)
-        failures = failures + 1 if time.monotonic() - begun < _FAST else 0
+        # SIGKILL comes from outside and says nothing about the core
+        failed = status != -signal.SIGKILL and time.monotonic() - begun < _FAST
+        failures = failures + 1 if failed else 0
         if failures >= _MAX_FAST_FAILURES:
             os._exit(EXIT_SANDTOP_FAILED)
         time.sleep(0 if failures <= 1 else 0.2 * failures)

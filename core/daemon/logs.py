@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import math
 from typing import TYPE_CHECKING, Final, cast
 
-from sandtop.agent.protocol import MAX_DATA, Data, encode
-from sandtop.core.errors import InvalidRequest
+import trio
+
+from sandtop.agent.protocol import MAX_DATA, Control, Data, encode
+from sandtop.core.errors import InvalidRequest, from_os_error
 from sandtop.core.sessions import STDERR, STDOUT
 
 if TYPE_CHECKING:
@@ -13,83 +17,132 @@ if TYPE_CHECKING:
 
     from sandtop.core.daemon.connection import Connection
     from sandtop.core.sessions import Session
-    from sandtop.core.sessions.log import Piece
+    from sandtop.core.sessions.log import Piece, SessionLog
 
+_AT_ONCE: Final = 2048
+"""Pieces looked at before others get their turn."""
+_SEND: Final = 256 * 1024
+"""Bytes gathered before they are sent."""
 _NAMES: Final = {"stdout": STDOUT, "stderr": STDERR}
 
 
 async def send_logs(connection: Connection, session: Session, request: Mapping[str, object]) -> None:
-    """Send what ``request`` asks for of the session's log. Raises `InvalidRequest`, `ClientGone`."""
+    """Send what ``request`` asks for of the session's log. Raises `InvalidRequest`, `StorageError`, `ClientGone`."""
     streams = _streams(request.get("streams"))
     since, tail = _number(request, "since"), _number(request, "tail")
-    stamped, follow = request.get("timestamps") is True, request.get("follow") is True
-    reader = _Reader(connection, session, streams, stamped=stamped)
-    pieces = reader.pieces()
-    if since is not None:
-        pieces = [piece for piece in pieces if piece.time >= since]
-    if tail is not None:
-        pieces = _last_lines(session, pieces, int(tail))
-    elif since is None:
-        await reader.tell_gaps()
-    await reader.send(pieces)
-    while follow:
-        fresh = reader.pieces()
-        if fresh:
-            await reader.send(fresh)
-        elif session.ended:
-            return
+    follow = request.get("follow") is True
+    begin: dict[int, int | None] = {}
+    for name, stream in _NAMES.items():
+        offset = _number(request, name)  # where a reader that lost its connection goes on
+        if stream in streams:
+            begin[stream] = int(offset or 0) if since is tail is None or offset is not None else None
+    reader = _Reader(connection, session, begin, stamped=request.get("timestamps") is True)
+    try:
+        if tail is not None:
+            await reader.tail(int(tail), since)
         else:
-            await session.wait_for_news()
+            await reader.forward(since)
+        while follow and not (session.ended and reader.all_sent):
+            if reader.all_sent:
+                await session.wait_for_news()
+            if not await reader.forward(None) and not reader.all_sent:
+                raise OSError(errno.EIO, "its index is damaged", str(session.log.folder))
+        await reader.finish()
+    except OSError as error:
+        raise from_os_error(error, "cannot read the session's log") from error
 
 
 class _Reader:
-    """How far a client has come in a session's log."""
+    """How far a client has come in a session's log; None where any byte may be the first."""
 
-    def __init__(self, connection: Connection, session: Session, streams: set[int], *, stamped: bool) -> None:
+    def __init__(
+        self, connection: Connection, session: Session, begin: dict[int, int | None], *, stamped: bool
+    ) -> None:
         self._connection = connection
         self._session = session
+        self._log = session.log
         self._stamped = stamped
         self._position = 0
-        self._reached = {stream: session.log.first(stream) for stream in sorted(streams)}
+        self._reached = begin
+        self._out = bytearray()
 
-    async def tell_gaps(self) -> None:
-        """Say how many bytes fell to the cap before anybody could ask for them."""
+    @property
+    def all_sent(self) -> bool:
+        """Whether there is nothing stored that was not sent."""
+        return all((reached or 0) >= self._log.end(stream) for stream, reached in self._reached.items())
+
+    async def forward(self, since: float | None) -> bool:
+        """Send what is stored at this moment from where this reader stands, that from before ``since`` left out.
+
+        Returns whether there was anything.
+        """
+        before, goal = dict(self._reached), self._log.span.stop
+        while True:
+            start = max(self._position, self._log.span.start)
+            stop = min(start + _AT_ONCE, goal)
+            pieces = self._log.pieces(start, stop)
+            self._position = stop if stop < goal else max(stop - 1, start)  # the last piece can still grow
+            for piece in pieces:
+                if since is None or piece.time >= since:
+                    await self._send(piece)
+                elif piece.stream in self._reached:
+                    self._reached[piece.stream] = piece.end
+            await trio.lowlevel.checkpoint()
+            if stop >= goal:
+                break
+        await self._flush()
+        return self._reached != before
+
+    async def tail(self, count: int, since: float | None) -> None:
+        """Send the last ``count`` lines."""
+        stop = self._log.span.stop
+        ends = {stream: self._log.end(stream) for stream in self._reached}
+        for piece in await _last_lines(self._log, set(self._reached), count, since):
+            await self._send(piece)
+        await self._flush()
+        self._reached = dict(ends)
+        self._position = max(stop - 1, 0)
+
+    async def finish(self) -> None:
+        """Say what an ended session wrote and its log has no more."""
         record = self._session.record
-        totals = {STDOUT: record.stdout, STDERR: record.stderr} if record and record.source == "agent" else {}
-        for stream in self._reached:
-            log = self._session.log
-            missing = log.first(stream) or max(totals.get(stream, 0) - log.end(stream), 0)
-            if missing:
-                await self._connection.message("gap", {"stream": stream, "bytes": missing})
+        totals = {STDOUT: record.stdout, STDERR: record.stderr} if record is not None else {}
+        for stream, reached in self._reached.items():
+            if reached is not None and reached < totals.get(stream, 0):
+                self._put_gap(stream, totals[stream] - reached)
+        await self._flush()
 
-    def pieces(self) -> list[Piece]:
-        """What was stored since the last call to `send`."""
-        log = self._session.log
-        if all(log.end(stream) <= reached for stream, reached in self._reached.items()):
-            return []
-        pieces, self._position = log.pieces(self._position)
-        return [
-            piece.after(self._reached[piece.stream])
-            for piece in pieces
-            if piece.stream in self._reached and piece.end > self._reached[piece.stream]
-        ]
+    async def _send(self, piece: Piece) -> None:
+        stream = piece.stream
+        if stream not in self._reached:
+            return
+        reached = self._reached[stream]
+        offset = piece.start if reached is None else reached
+        if offset < piece.end and self._stamped:
+            self._out += encode(Control({"type": "time", "at": piece.time}))
+        while offset < piece.end:
+            first = max(self._log.first(stream), piece.start)
+            if offset < first:  # it fell to the cap, some of it perhaps at this moment
+                missing = min(first, piece.end) - offset
+                self._put_gap(stream, missing)
+                offset += missing
+                continue
+            data = self._log.read(stream, offset, min(MAX_DATA, piece.end - offset))
+            if not data:
+                break  # the log was removed
+            self._out += encode(Data(stream, offset, data))
+            offset += len(data)
+            if len(self._out) >= _SEND:
+                await self._flush()
+        self._reached[stream] = max(offset, reached or 0)
 
-    async def send(self, pieces: list[Piece]) -> None:
-        """Send the bytes of ``pieces``."""
-        for stream in self._reached:
-            self._reached[stream] = self._session.log.end(stream)
-        for piece in pieces:
-            if self._stamped:
-                await self._connection.message("time", {"at": piece.time})
-            offset = piece.start
-            while offset < piece.end:
-                data = self._session.log.read(piece.stream, offset, min(MAX_DATA, piece.end - offset))
-                if not data:  # it fell to the cap meanwhile
-                    missing = piece.end - offset
-                    await self._connection.message("gap", {"stream": piece.stream, "bytes": missing})
-                    break
-                await self._connection.send_bytes(encode(Data(piece.stream, offset, data)))
-                offset += len(data)
+    def _put_gap(self, stream: int, size: int) -> None:
+        self._out += encode(Control({"type": "gap", "stream": stream, "bytes": size}))
+
+    async def _flush(self) -> None:
+        if self._out:
+            data, self._out = bytes(self._out), bytearray()
+            await self._connection.send_bytes(data)
 
 
 def _streams(value: object) -> set[int]:
@@ -106,29 +159,47 @@ def _number(request: Mapping[str, object], field: str) -> float | None:
     value = request.get(field)
     if value is None:
         return None
-    if not isinstance(value, int | float) or isinstance(value, bool) or value < 0:
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else -1
+    whole = isinstance(value, int) or field == "since"
+    if not (whole and 0 <= number < 1 << 63 and math.isfinite(number)):
         raise InvalidRequest(f"{field} must be a number, 0 or more, not {value!r:.40}")
-    return value
+    return number
 
 
-def _last_lines(session: Session, pieces: list[Piece], count: int) -> list[Piece]:
-    """The end of ``pieces`` that holds the last ``count`` lines, read backwards so that a long log costs nothing."""
+async def _last_lines(log: SessionLog, streams: set[int], count: int, since: float | None) -> list[Piece]:
+    """The pieces with the last ``count`` lines, read backwards so that a long log costs no more than what is asked."""
     kept: list[Piece] = []
-    if count == 0:
-        return kept
-    lines = 0
-    for whole in reversed(pieces):
-        end = whole.end
-        while end > whole.start:
-            start = max(whole.start, end - MAX_DATA)
-            data = session.log.read(whole.stream, start, end - start)
-            # the newline that ends the very last line does not begin another
-            position = len(data) - 1 if not kept and data.endswith(b"\n") else len(data)
-            while (position := data.rfind(b"\n", 0, position)) >= 0:
-                lines += 1
-                if lines == count:
-                    kept.append(whole.between(start + position + 1, end))
+    first, stop = log.span.start, log.span.stop
+    while count > 0:
+        start = max(stop - _AT_ONCE, first)
+        for piece in reversed(log.pieces(start, stop)):
+            if since is not None and piece.time < since:
+                return kept[::-1]
+            if piece.stream in streams:
+                count = await _take_lines(log, piece, count, kept)
+                if count == 0:
                     return kept[::-1]
-            kept.append(whole.between(start, end))
-            end = start
+        if start <= first:
+            break
+        stop = start
     return kept[::-1]
+
+
+async def _take_lines(log: SessionLog, piece: Piece, count: int, kept: list[Piece]) -> int:
+    """Put the end of ``piece`` with its last ``count`` lines into ``kept``, newest first; how many are still wanted."""
+    end = piece.end
+    while end > piece.start:
+        await trio.lowlevel.checkpoint()
+        start = max(piece.start, end - MAX_DATA)
+        data = log.read(piece.stream, start, end - start)
+        # the newline that ends the very last line does not begin another
+        position = len(data) - 1 if not kept and data.endswith(b"\n") else len(data)
+        while (position := data.rfind(b"\n", 0, position)) >= 0:
+            count -= 1
+            if count == 0:
+                if start + position + 1 < end:
+                    kept.append(piece.between(start + position + 1, end))
+                return 0
+        kept.append(piece.between(start, end))
+        end = start
+    return count

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from sandtop.core.daemon.connection import Connection
 
+    Operation = Callable[[Callable[[str], None], bool], Awaitable["Result"]]
+    """Is given where to report progress, and whether it was asked for before."""
+
 Result = dict[str, object]
 _REMEMBERED: Final = 256
 """Ended operations whose result a client that lost its connection may still ask for."""
@@ -40,25 +43,27 @@ class _Running:
 
 
 class Once:
-    """Runs operations in ``nursery``, by the id that their client gave them."""
+    """Runs operations in ``nursery``, by the id that their client gave them.
 
-    def __init__(self, nursery: trio.Nursery) -> None:
+    ``is_first`` says of an id whether it was never seen before, by an earlier core either: an operation that one may
+    have begun, or finished without being able to say so, runs as a repeat.
+    """
+
+    def __init__(self, nursery: trio.Nursery, is_first: Callable[[str], bool]) -> None:
         self._nursery = nursery
+        self._is_first = is_first
         self._operations: OrderedDict[str, _Running] = OrderedDict()
 
-    async def do(
-        self,
-        request_id: str,
-        operation: Callable[[Callable[[str], None]], Awaitable[Result]],
-        connection: Connection,
-    ) -> Result:
+    async def do(self, request_id: str, operation: Operation, connection: Connection) -> Result:
         """The result of ``operation``, with its progress sent to ``connection``. Raises what it raised."""
         running = self._operations.get(request_id) if request_id else None
         if running is None:
             running = _Running()
+            repeated = False
             if request_id:
+                repeated = not self._is_first(request_id)
                 self._operations[request_id] = running
-            self._nursery.start_soon(self._run, operation, running)
+            self._nursery.start_soon(self._run, operation, running, repeated)
         told = 0
         while True:
             while told < len(running.lines):
@@ -72,14 +77,16 @@ class Once:
         assert running.result is not None
         return running.result
 
-    async def _run(
-        self, operation: Callable[[Callable[[str], None]], Awaitable[Result]], running: _Running
-    ) -> None:
+    async def _run(self, operation: Operation, running: _Running, repeated: bool) -> None:
         try:
-            running.result = await operation(running.progress)
+            running.result = await operation(running.progress, repeated)
         except SandtopError as error:
             running.error = error
         finally:
             running.news.unpark_all()
-            while len(self._operations) > _REMEMBERED:
-                self._operations.popitem(last=False)
+            self._forget()
+
+    def _forget(self) -> None:
+        surplus = len(self._operations) - _REMEMBERED
+        for key in [key for key, running in self._operations.items() if running.ended][: max(surplus, 0)]:
+            del self._operations[key]

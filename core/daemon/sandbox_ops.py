@@ -1,4 +1,7 @@
-"""The operations on sandboxes and images."""
+"""The operations on sandboxes and images.
+
+``repeated`` says that the same request was made before, of a core that died: what it asks for may be done already.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,8 @@ import trio
 
 from sandtop.core.daemon.connection import ClientGone
 from sandtop.core.daemon.views import sandbox_view
-from sandtop.core.errors import InvalidRequest, WrongState
-from sandtop.core.fleet import check_name, config_from_request
+from sandtop.core.errors import InvalidRequest, NotFound, WrongState
+from sandtop.core.fleet import State, check_name, config_from_request
 from sandtop.core.machine import command_line
 
 if TYPE_CHECKING:
@@ -24,7 +27,9 @@ if TYPE_CHECKING:
 Result = dict[str, object]
 
 
-async def create(fleet: Fleet, request: Mapping[str, object], progress: Callable[[str], None]) -> Result:
+async def create(
+    fleet: Fleet, request: Mapping[str, object], progress: Callable[[str], None], *, repeated: bool
+) -> Result:
     """``sandbox.create``."""
     name = check_name(request.get("name"))
     config = config_from_request(request)
@@ -33,44 +38,65 @@ async def create(fleet: Fleet, request: Mapping[str, object], progress: Callable
     return {"sandbox": sandbox_view(sandbox)}
 
 
-async def start(fleet: Fleet, request: Mapping[str, object], progress: Callable[[str], None]) -> Result:
+async def start(
+    fleet: Fleet, request: Mapping[str, object], progress: Callable[[str], None], *, repeated: bool
+) -> Result:
     """``sandbox.start``."""
     sandbox = fleet.get(request.get("sandbox"))
-    await sandbox.start(progress)
+    if not (repeated and sandbox.state is State.RUNNING):
+        await sandbox.start(progress)
     return {"sandbox": sandbox_view(sandbox)}
 
 
-async def stop(fleet: Fleet, request: Mapping[str, object], progress: Callable[[str], None]) -> Result:
+async def stop(
+    fleet: Fleet, request: Mapping[str, object], progress: Callable[[str], None], *, repeated: bool
+) -> Result:
     """``sandbox.stop``."""
     sandbox = fleet.get(request.get("sandbox"))
-    await sandbox.stop(force=request.get("force") is True)
+    if not (repeated and sandbox.state is State.STOPPED):
+        await sandbox.stop(force=request.get("force") is True)
     return {"sandbox": sandbox_view(sandbox)}
 
 
-async def restart(fleet: Fleet, request: Mapping[str, object], progress: Callable[[str], None]) -> Result:
+async def restart(
+    fleet: Fleet, request: Mapping[str, object], progress: Callable[[str], None], *, repeated: bool
+) -> Result:
     """``sandbox.restart``."""
     sandbox = fleet.get(request.get("sandbox"))
     await sandbox.restart(progress, force=request.get("force") is True)
     return {"sandbox": sandbox_view(sandbox)}
 
 
-async def pause(fleet: Fleet, request: Mapping[str, object], progress: Callable[[str], None]) -> Result:
+async def pause(
+    fleet: Fleet, request: Mapping[str, object], progress: Callable[[str], None], *, repeated: bool
+) -> Result:
     """``sandbox.pause``."""
     sandbox = fleet.get(request.get("sandbox"))
-    await sandbox.pause()
+    if not (repeated and sandbox.state is State.PAUSED):
+        await sandbox.pause()
     return {"sandbox": sandbox_view(sandbox)}
 
 
-async def resume(fleet: Fleet, request: Mapping[str, object], progress: Callable[[str], None]) -> Result:
+async def resume(
+    fleet: Fleet, request: Mapping[str, object], progress: Callable[[str], None], *, repeated: bool
+) -> Result:
     """``sandbox.resume``."""
     sandbox = fleet.get(request.get("sandbox"))
-    await sandbox.resume()
+    if not (repeated and sandbox.state is State.RUNNING):
+        await sandbox.resume()
     return {"sandbox": sandbox_view(sandbox)}
 
 
-async def remove(fleet: Fleet, request: Mapping[str, object], progress: Callable[[str], None]) -> Result:
+async def remove(
+    fleet: Fleet, request: Mapping[str, object], progress: Callable[[str], None], *, repeated: bool
+) -> Result:
     """``sandbox.rm``."""
-    sandbox = fleet.get(request.get("sandbox"))
+    try:
+        sandbox = fleet.get(request.get("sandbox"))
+    except NotFound:
+        if repeated:
+            return {}
+        raise
     await fleet.remove(
         sandbox, force=request.get("force") is True, keep_history=request.get("keep_history") is True
     )
@@ -143,7 +169,12 @@ async def list_images(guest: GuestStore, fleet: Fleet) -> Result:
 
 
 async def build_image(
-    guest: GuestStore, fleet: Fleet, request: Mapping[str, object], progress: Callable[[str], None]
+    guest: GuestStore,
+    fleet: Fleet,
+    request: Mapping[str, object],
+    progress: Callable[[str], None],
+    *,
+    repeated: bool,
 ) -> Result:
     """``image.build``."""
     name, source = request.get("name"), request.get("source")

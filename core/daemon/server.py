@@ -22,12 +22,13 @@ from sandtop.core.groups import unwrapped
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from sandtop.core.fleet import Fleet
+    from sandtop.core.fleet import Fleet, Sandbox
     from sandtop.core.guest import GuestStore
     from sandtop.core.paths import Paths
 
 log = logging.getLogger(__name__)
 MAX_CLIENTS: Final = 512
+_MAX_ID: Final = 64
 _LAST_WORD: Final = 5.0
 """Seconds for a client to take the final answer."""
 
@@ -41,7 +42,7 @@ class Server:
         self._paths = paths
         self._fleet = fleet
         self._guest = guest
-        self._once = Once(nursery)
+        self._once = Once(nursery, fleet.first_request)
         self._started_at = time.time()
         self._clients = 0
         self.stopping = trio.Event()
@@ -87,23 +88,33 @@ class Server:
                     await self._converse(connection, scope)
         except (ClientGone, trio.BrokenResourceError):
             pass
+        except Exception:
+            # one client's connection, whatever went wrong on it, is not the end of all the others
+            log.exception("a fault of ours on a client's connection")
         finally:
             self._clients -= 1
 
     async def _converse(self, connection: Connection, scope: trio.CancelScope) -> None:
         answer: tuple[str, Mapping[str, object]] | None
+        op = "?"
         try:
             connection.check_peer()
             if self._clients > MAX_CLIENTS:
                 raise InvalidRequest(f"the core serves {MAX_CLIENTS} clients already", hint="close some")
             await self._greet(connection)
+            request = await connection.receive_message("request")
+            op = str(request.get("op"))[:60]
             with unwrapped():
-                result = await self._answer(connection, await connection.receive_message("request"))
+                result = await self._answer(connection, op, request)
             answer = ("result", result) if result is not None else None
         except SandtopError as error:
             answer = ("error", error.to_wire())
         except ProtocolError as error:
             answer = ("error", InvalidRequest(f"the client broke the protocol: {error}").to_wire())
+        except (ClientGone, trio.BrokenResourceError):
+            raise
+        except Exception as error:
+            answer = ("error", _fault(op, error).to_wire())
         if answer is not None:
             scope.deadline = trio.current_time() + _LAST_WORD
             await connection.message(*answer)
@@ -115,8 +126,7 @@ class Server:
         if hello.get("version") != PROTOCOL:
             raise InvalidRequest(f"this core speaks version {PROTOCOL} of the protocol")
 
-    async def _answer(self, connection: Connection, request: Mapping[str, object]) -> Result | None:
-        op = str(request.get("op"))
+    async def _answer(self, connection: Connection, op: str, request: Mapping[str, object]) -> Result | None:
         if (quick := self._quick.get(op)) is not None:
             return quick(request)
         if (waiting := self._waiting.get(op)) is not None:
@@ -127,11 +137,11 @@ class Server:
             return await sandbox_ops.list_images(self._guest, self._fleet)
         long = self._long.get(op)
         if long is None:
-            raise InvalidRequest(f"this core does not know the operation {op[:60]}", hint="is it too old?")
+            raise InvalidRequest(f"this core does not know the operation {op!r}", hint="is it too old?")
         request_id = request.get("request_id")
-        return await self._once.do(
-            request_id if isinstance(request_id, str) else "", partial(_boundary, long, request), connection
-        )
+        if not (request_id is None or (isinstance(request_id, str) and len(request_id) <= _MAX_ID)):
+            raise InvalidRequest(f"a request_id is a text of at most {_MAX_ID} characters")
+        return await self._once.do(request_id or "", partial(_boundary, op, long, request), connection)
 
     def _status(self, request: Mapping[str, object]) -> Result:
         sandboxes = self._fleet.all()
@@ -145,29 +155,46 @@ class Server:
             "home": str(self._paths.data),
         }
 
-    async def _stop(self, request: Mapping[str, object], progress: Callable[[str], None]) -> Result:
+    async def _stop(
+        self, request: Mapping[str, object], progress: Callable[[str], None], *, repeated: bool
+    ) -> Result:
+        failures: list[SandtopError] = []
+
+        async def stop(sandbox: Sandbox) -> None:
+            try:
+                await sandbox.stop(force=False)
+            except SandtopError as error:
+                failures.append(error)
+
         if request.get("all") is True:
             async with trio.open_nursery() as nursery:
                 for sandbox in self._fleet.all():
                     if sandbox.state in (State.RUNNING, State.PAUSED):
                         progress(f"stopping {sandbox.name}")
-                        nursery.start_soon(partial(sandbox.stop, force=False))
+                        nursery.start_soon(stop, sandbox)
+        if failures:
+            raise failures[0]
         self.stopping.set()
         return {"pid": os.getpid()}
 
 
 async def _boundary(
+    op: str,
     operation: Callable[..., Awaitable[Result]],
     request: Mapping[str, object],
     progress: Callable[[str], None],
+    repeated: bool,
 ) -> Result:
     """Runs an operation; a fault of ours in it is logged and told, and ends nothing but the operation."""
     try:
-        return await operation(request, progress)
+        with unwrapped():
+            return await operation(request, progress, repeated=repeated)
     except SandtopError:
         raise
     except Exception as error:
-        log.exception("operation %s failed", request.get("op"))
-        raise CoreFailure(
-            f"sandtop met a fault of its own: {error!r}"[:300], hint="see the core's log"
-        ) from error
+        raise _fault(op, error) from error
+
+
+def _fault(op: str, error: Exception) -> CoreFailure:
+    log.error("operation %s failed", op, exc_info=error)
+    return CoreFailure(f"sandtop met a fault of its own: {error!r}"[:300], hint="see the core's log")

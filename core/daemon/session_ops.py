@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Final, cast
 
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 _LINK_PATIENCE: Final = 10.0
 """Seconds that a new session waits for a link that is just being made again."""
 _START_PATIENCE: Final = 60.0
-_SIGKILL: Final = 9
+_LIST_BYTES: Final = 768 * 1024
+"""Of one answer to ``session.list``: it has to fit a frame."""
 Result = dict[str, object]
 
 
@@ -37,37 +39,45 @@ async def execute(fleet: Fleet, connection: Connection, request: Mapping[str, ob
     key = request.get("id")
     if not isinstance(key, str) or not SESSION_ID.match(key):
         raise InvalidRequest("a session's id is 16 hexadecimal digits, made by the client")
+    offsets = _offsets(request)
     sandbox = fleet.history(request.get("sandbox"))
     session = _known(fleet, sandbox, key)
     if session is None:
-        session = await _start(sandbox, key, request)
+        sandbox = fleet.get(request.get("sandbox"))
+        session = await _start(fleet, sandbox, key, request)
     if request.get("detach") is True:
         return await _detached(sandbox, session)
-    follower = Follower(connection, sandbox, session, _offsets(request), input_=_takes_input(session))
     try:
-        await follower.run()
+        await Follower(connection, sandbox, session, offsets, input_=_takes_input(session)).run()
     except ClientGone:
-        if request.get("on_hangup") == "kill" and not session.ended:
-            await send_signal(sandbox, session, {"signal": _SIGKILL, "scope": "all"})
+        if session.row.on_hangup == "kill":
+            sandbox.sessions.hang_up(session)
         raise
     return None
 
 
 def _known(fleet: Fleet, sandbox: Sandbox, key: str) -> Session | None:
     for other in fleet.with_history():
-        for session in other.sessions.all():
-            if session.row.id == key:
-                if other is not sandbox:
-                    raise InvalidRequest(f"the session {key} belongs to {other.name}", sandbox=sandbox.name)
-                return session
+        session = other.sessions.find(key)
+        if session is not None:
+            if other is not sandbox:
+                raise InvalidRequest(f"the session {key} belongs to {other.name}", sandbox=sandbox.name)
+            return session
     return None
 
 
-async def _start(sandbox: Sandbox, key: str, request: Mapping[str, object]) -> Session:
-    machine = sandbox.running_machine("exec in")
+async def _start(fleet: Fleet, sandbox: Sandbox, key: str, request: Mapping[str, object]) -> Session:
     start = start_message(sandbox, request)
     labels = environment(request, "labels")
-    await machine.link.wait_up(_LINK_PATIENCE)
+    on_hangup = request.get("on_hangup") or "keep"
+    if on_hangup not in ("keep", "kill"):
+        raise InvalidRequest(f"on_hangup is keep or kill, not {on_hangup!r:.40}", sandbox=sandbox.name)
+    await sandbox.running_machine("exec in").link.wait_up(_LINK_PATIENCE)
+    # much may have happened meanwhile: the machine may be gone, and the same request come on another connection
+    sandbox.running_machine("exec in")
+    session = _known(fleet, sandbox, key)
+    if session is not None:
+        return session
     row = SessionRow(
         id=key,
         uuid=sandbox.row.uuid,
@@ -76,6 +86,7 @@ async def _start(sandbox: Sandbox, key: str, request: Mapping[str, object]) -> S
         state="starting",
         created_at=time.time(),
         labels=labels,
+        on_hangup="keep" if request.get("detach") is True else str(on_hangup),
     )
     return sandbox.sessions.start(row)
 
@@ -156,31 +167,48 @@ def _of_this_sandbox(fleet: Fleet, sandbox: Sandbox, reference: str) -> Session:
         return sandbox.sessions.get(reference)
     except NotFound:
         for other in fleet.with_history():
-            for session in other.sessions.all():
-                if session.row.id == reference:
-                    raise NotFound(
-                        f"the session {reference} is not of {sandbox.name} but of {other.name}",
-                        sandbox=sandbox.name,
-                        hint=f"sandtop sessions {other.name} lists it",
-                    ) from None
+            if other.sessions.find(reference) is not None:
+                raise NotFound(
+                    f"the session {reference} is not of {sandbox.name} but of {other.name}",
+                    sandbox=sandbox.name,
+                    hint=f"sandtop sessions {other.name} lists it",
+                ) from None
         raise
 
 
 def _anywhere(fleet: Fleet, reference: str) -> tuple[Sandbox, Session]:
+    found: list[tuple[Sandbox, Session]] = []
     for sandbox in fleet.with_history():
         try:
-            return sandbox, sandbox.sessions.get(reference)
+            found.append((sandbox, sandbox.sessions.get(reference)))
         except NotFound:
             continue
-    raise NotFound(f"no session {reference}", hint="sandtop sessions lists them")
+    if len(found) > 1:
+        raise InvalidRequest(
+            f"sessions of {len(found)} sandboxes begin with {reference}", hint="give more of the id"
+        )
+    if not found:
+        raise NotFound(f"no session {reference[:80]}", hint="sandtop sessions lists them")
+    return found[0]
 
 
 def list_sessions(fleet: Fleet, request: Mapping[str, object]) -> Result:
-    """``session.list``."""
-    reference = request.get("sandbox")
+    """``session.list``: what fits one answer, from behind the session ``after`` on; ``more`` says whether to go on."""
+    reference, after = request.get("sandbox"), request.get("after")
     sandboxes = fleet.with_history() if reference is None else [fleet.history(reference)]
-    found = [session_view(sandbox, session) for sandbox in sandboxes for session in sandbox.sessions.all()]
-    return {"sessions": found}
+    found: list[Result] = []
+    size, more, passed = 0, False, after is None
+    for sandbox, session in ((owner, each) for owner in sandboxes for each in owner.sessions.all()):
+        if not passed:
+            passed = session.row.id == after
+            continue
+        view = session_view(sandbox, session)
+        size += len(json.dumps(view))
+        if found and size > _LIST_BYTES:
+            more = True
+            break
+        found.append(view)
+    return {"sessions": found, "more": more}
 
 
 async def signal_session(fleet: Fleet, request: Mapping[str, object]) -> Result:

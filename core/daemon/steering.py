@@ -6,6 +6,7 @@ import signal
 from typing import TYPE_CHECKING, Final, cast
 
 from sandtop.core.errors import InvalidRequest, WrongState
+from sandtop.core.sessions import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +28,8 @@ async def send_signal(sandbox: Sandbox, session: Session, request: Mapping[str, 
         raise InvalidRequest(
             f"a signal goes to {', '.join(_SCOPES)}, not to {scope!r:.20}", sandbox=sandbox.name
         )
-    await _ask(sandbox, session, {"type": "signal", "signal": number, "scope": scope}, "signal")
+    message = {"type": "signal", "signal": number, "scope": scope, **_operation(request)}
+    await _ask(sandbox, session, message, "signal")
 
 
 async def resize(sandbox: Sandbox, session: Session, request: Mapping[str, object]) -> None:
@@ -35,7 +37,7 @@ async def resize(sandbox: Sandbox, session: Session, request: Mapping[str, objec
     size = window_size(request)
     if not session.row.tty:
         raise InvalidRequest(f"session {session.row.id} has no terminal", sandbox=sandbox.name)
-    await _ask(sandbox, session, {"type": "resize", **size}, "resize")
+    await _ask(sandbox, session, {"type": "resize", **size, **_operation(request)}, "resize")
 
 
 def window_size(value: Mapping[str, object]) -> dict[str, object]:
@@ -47,6 +49,16 @@ def window_size(value: Mapping[str, object]) -> dict[str, object]:
             raise InvalidRequest(f"{name} must be 1 to {_MAX_SIZE}, not {number!r:.20}")
         size[name] = number
     return size
+
+
+def _operation(request: Mapping[str, object]) -> dict[str, object]:
+    """The client's own id for what it asks, by which the agent knows a request that was sent again."""
+    op = request.get("op_id")
+    if op is None:
+        return {}
+    if not isinstance(op, str) or not 0 < len(op) <= 64:
+        raise InvalidRequest("op_id is a text of 1 to 64 characters")
+    return {"op": f"client-{op}"}
 
 
 async def _ask(sandbox: Sandbox, session: Session, message: dict[str, object], doing: str) -> None:
@@ -66,5 +78,6 @@ async def _ask(sandbox: Sandbox, session: Session, message: dict[str, object], d
     if said.get("code") in ("ended", "no-such-session"):
         raise ended
     raise InvalidRequest(
-        f"cannot {doing} session {session.row.id}: {str(said.get('message'))[:200]}", sandbox=sandbox.name
+        f"cannot {doing} session {session.row.id}: {printable(str(said.get('message')))}",
+        sandbox=sandbox.name,
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from sandtop.core.sessions.hub import SandboxSessions
 from sandtop.core.sessions.log import SessionLog
-from sandtop.core.sessions.records import ExitRecord, spawn_message
+from sandtop.core.sessions.records import ExitRecord, printable, spawn_message
+from sandtop.core.sessions.retention import retire
 from sandtop.core.sessions.session import STDERR, STDIN, STDOUT, InputHolder, Session
 
 __all__ = [
     "STDERR", "STDIN", "STDOUT", "ExitRecord", "InputHolder", "SandboxSessions", "Session", "SessionLog",
-    "spawn_message",
+    "printable", "retire", "spawn_message",
 ]  # fmt: skip

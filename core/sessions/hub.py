@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import logging
 import time
 from typing import TYPE_CHECKING, Final, cast
 
 import trio
 
-from sandtop.agent.protocol import STREAMS_PER_SESSION, Credit, Data, ProtocolError, SendStream
-from sandtop.core.errors import InvalidRequest, NotFound, StorageError
-from sandtop.core.sessions.records import ExitRecord
+from sandtop.agent.protocol import STREAMS_PER_SESSION, Credit, Data, ProtocolError
+from sandtop.core.errors import ChannelError, InvalidRequest, NotFound, StorageError
+from sandtop.core.sessions.records import ExitRecord, printable
 from sandtop.core.sessions.session import STDIN, InputHolder, Session
 
 if TYPE_CHECKING:
@@ -21,12 +23,24 @@ if TYPE_CHECKING:
     from sandtop.core.settings import Settings
     from sandtop.core.store import Database, SessionRow
 
+log = logging.getLogger(__name__)
 _RETRY: Final = 0.5
 """Seconds between attempts to write to a disk that was full."""
+_KILL_AGAIN: Final = 2.0
+_KILL_DEADLINE: Final = 10.0
+_HANGUP_GRACE: Final = 20.0
+"""Seconds that a client has to come back to its session after the core died, before it counts as gone."""
+MAX_START: Final = 768 * 1024
+"""Bytes of a start message: with its fields around it, it fits a frame wherever it is shown."""
+_MAX_PID: Final = 1 << 22
 
 
 class SandboxSessions:
-    """The sessions of the sandbox ``uuid``, by id. The listener of its link while its machine runs."""
+    """The sessions of the sandbox ``uuid``, by id. The listener of its link while its machine runs.
+
+    ``nursery`` owns what goes on when no machine is there: writing what a full disk refused, killing what a client
+    left behind.
+    """
 
     def __init__(
         self,
@@ -35,19 +49,23 @@ class SandboxSessions:
         database: Database,
         logs: Path,
         settings: Settings,
+        nursery: trio.Nursery,
     ) -> None:
         self._uuid = uuid
         self._name = name
         self._database = database
         self._logs = logs
         self._settings = settings
+        self._nursery = nursery
         self._sessions: dict[str, Session] = {}
         self._by_number: dict[int, Session] = {}
         self._touched: set[Session] = set()
         self._link: AgentLink | None = None
-        self._last_number = 0
-        self.disk_full = trio.Event()
-        self.stalled = False
+        self._last_number = database.last_number(uuid)
+        self._left: dict[str, float] = {}
+        self._killing: set[str] = set()
+        self.stalled: str | None = None
+        """Why output or exit records wait to be stored; None when they do not."""
 
     def all(self) -> list[Session]:
         """Every session, oldest first."""
@@ -55,7 +73,7 @@ class SandboxSessions:
 
     @property
     def running(self) -> int:
-        return sum(not session.ended for session in self._sessions.values())
+        return len(self._by_number)
 
     def load(self, row: SessionRow) -> Session:
         """Take up a session from its row, new or from an earlier life of the core."""
@@ -65,6 +83,10 @@ class SandboxSessions:
         if not session.ended:
             self._by_number[row.number] = session
         return session
+
+    def find(self, key: str) -> Session | None:
+        """The session with this very id."""
+        return self._sessions.get(key)
 
     def get(self, reference: str) -> Session:
         """The session with this id, or the only one whose id begins with it. Raises `NotFound`, `InvalidRequest`."""
@@ -83,7 +105,7 @@ class SandboxSessions:
             )
         if not matches:
             raise NotFound(
-                f"no session {reference} in {self._name}",
+                f"no session {reference[:80]} in {self._name}",
                 sandbox=self._name,
                 hint=f"sandtop sessions {self._name} lists them",
             )
@@ -96,37 +118,36 @@ class SandboxSessions:
         self._link = link
 
     def next_number(self) -> int:
-        """A session number that no session of this sandbox has."""
+        """A session number that no session of this sandbox ever had."""
         return self._last_number + 1
 
     def start(self, row: SessionRow) -> Session:
-        """Store ``row``, then ask the agent to run it. Raises `StorageError`, and `AlreadyExists` for a known id."""
+        """Store ``row``, then ask the agent to run it.
+
+        Raises `StorageError`, `AlreadyExists` for a known id, `InvalidRequest` for one that is too large.
+        """
+        size = len(json.dumps([dict(row.start), dict(row.labels)]))
+        if size > MAX_START:
+            raise InvalidRequest(
+                f"arguments, environment and labels are {size} bytes, more than {MAX_START}",
+                sandbox=self._name,
+                hint="pass long input through stdin or a copied file",
+            )
         self._database.add_session(row)
         session = self.load(row)
-        self._register(session)
-        self._say_start(session)
-        return session
-
-    def _register(self, session: Session) -> None:
-        """Tell the agent how much output the core takes."""
         if self._link is not None and self._link.connected:
             for credit in session.credits(anew=True):
                 self._link.outbox.credit(credit)
-            self._link.flush()
-
-    def _say_start(self, session: Session) -> None:
-        if self._link is not None:
-            self._link.send(
-                {"type": "start", "id": session.row.id, "n": session.row.number, **session.row.start}
-            )
+            self._link.send(_start_message(session))
+        return session
 
     def write_stdin(self, session: Session, offset: int, data: bytes) -> None:
-        """Pass stdin on to the agent."""
+        """Pass stdin on to the agent. Raises ProtocolError for a client that broke the rules."""
         if session.take_stdin(offset, data):
             self._flush_stdin(session)
 
     def close_stdin(self, session: Session, offset: int) -> None:
-        """Pass the end of stdin on to the agent."""
+        """Pass the end of stdin on to the agent. Raises ProtocolError for a client that broke the rules."""
         if session.close_stdin(offset):
             self._flush_stdin(session)
 
@@ -146,7 +167,7 @@ class SandboxSessions:
         assert link is not None
         known: set[str] = set()
         for entry in _entries(hello.get("sessions")):
-            key = str(entry.get("id"))
+            key = str(entry.get("id"))[:64]
             session = self._sessions.get(key)
             if session is None or session.ended or session.row.number != entry.get("n"):
                 # not ours any more: its record was stored, or its row removed
@@ -155,21 +176,21 @@ class SandboxSessions:
             known.add(key)
             self._take_entry(session, entry)
         for session in list(self._by_number.values()):
+            if session.gone:
+                continue  # of an earlier machine: its record waits for the disk
             for credit in session.credits(anew=True):
                 link.outbox.credit(credit)
             if session.row.id not in known:
-                self._say_again(session)
+                self._say_again(link, session)
         link.flush()
 
-    def _say_again(self, session: Session) -> None:
+    def _say_again(self, link: AgentLink, session: Session) -> None:
         """The agent does not know a session that has not ended: its start was lost, or the agent began anew."""
-        if session.row.pid is None:
-            assert self._link is not None
-            self._link.outbox.control(
-                {"type": "start", "id": session.row.id, "n": session.row.number, **session.row.start}
-            )
+        if session.row.pid is None and not session.ending:
+            link.outbox.control(_start_message(session))
         else:
-            self._finish(session, session.cut_short("the machine does not know the session any more"))
+            session.cut_short("the machine does not know the session any more")
+            self._touched.add(session)
 
     def _let_go(self, link: AgentLink, key: str, *, running: bool) -> None:
         if running:
@@ -180,137 +201,183 @@ class SandboxSessions:
 
     def _take_entry(self, session: Session, entry: Mapping[str, object]) -> None:
         pid = entry.get("pid")
-        if isinstance(pid, int):
-            session.started(pid, time.time())
+        if pid is not None:
+            self._started(session, pid)
         record = entry.get("record")
-        if isinstance(record, dict):
-            session.set_ending(ExitRecord.from_json(cast("Mapping[str, object]", record)))
-            self._touched.add(session)
+        if record is not None:
+            self._ending(session, record)
+
+    def _started(self, session: Session, pid: object) -> None:
+        if not isinstance(pid, int) or isinstance(pid, bool) or not 0 < pid <= _MAX_PID:
+            raise ProtocolError(f"a session with the pid {pid!r:.40}")
+        if session.started(pid, time.time()):
+            try:
+                self._database.update_session(session.row)
+            except StorageError as error:
+                # not worth a stall: a core that does not know the pid asks the agent
+                log.warning("%s: the start of %s was not stored: %s", self._name, session.row.id, error)
+
+    def _ending(self, session: Session, record: object) -> None:
+        if not isinstance(record, dict):
+            raise ProtocolError("an exit without a record")
+        session.set_ending(ExitRecord.from_agent(cast("Mapping[str, object]", record)))
+        self._touched.add(session)
 
     def link_down(self, reason: str) -> None:
-        """Nothing to do: all that was on its way comes again on the next link."""
+        """Keep what had come; all that was still on its way comes again on the next link."""
+        self.drained()
 
     def message(self, message: Mapping[str, object]) -> None:
         kind, key = message["type"], message.get("id")
+        if kind not in ("started", "exited", "refused"):
+            raise ProtocolError(f"a message of type {str(kind)[:40]!r} from the agent")
         session = self._sessions.get(key) if isinstance(key, str) else None
-        if session is None or session.ended:
+        if session is None or session.ended or session.gone:
             return  # a late word on a session that was released
         if kind == "started":
-            pid = message.get("pid")
-            if not isinstance(pid, int):
-                raise ProtocolError("a start without a pid")
-            session.started(pid, time.time())
+            self._started(session, message.get("pid"))
         elif kind == "exited":
-            record = message.get("record")
-            if not isinstance(record, dict):
-                raise ProtocolError("an exit without a record")
-            session.set_ending(ExitRecord.from_json(cast("Mapping[str, object]", record)))
-            self._touched.add(session)
-        elif kind == "refused":
-            text = str(message.get("message"))[:500]
-            self._finish(session, ExitRecord("spawn", stage="agent", message=f"the agent refused: {text}"))
+            self._ending(session, message.get("record"))
         else:
-            raise ProtocolError(f"a message of type {str(kind)[:40]!r} from the agent")
+            why = printable(str(message.get("message")))
+            session.set_ending(ExitRecord("spawn", stage="agent", message=f"the agent refused: {why}"))
+            self._touched.add(session)
 
     def data(self, frame: Data) -> None:
         session = self._by_number.get(frame.stream // STREAMS_PER_SESSION)
-        if session is not None:  # else the rest of a session that was ended here
+        if session is not None and not session.gone:  # else the rest of a session that was ended here
             session.take(frame)
             self._touched.add(session)
 
     def stdin_credit(self, credit: Credit) -> None:
         session = self._by_number.get(credit.stream // STREAMS_PER_SESSION)
-        if session is None or credit.stream % STREAMS_PER_SESSION != STDIN:
+        if session is None or session.gone or credit.stream % STREAMS_PER_SESSION != STDIN:
             return
-        if session.stdin is None:
-            session.stdin = SendStream(credit.stream, credit.acked)
-            session.stdin.credit(credit.acked, credit.limit)
-            if self._link is not None:
-                self._link.outbox.add(session.stdin)
-        if session.input_holder is not None:
-            session.input_holder.credit(Credit(STDIN, session.stdin.acked, session.stdin.limit))
+        fresh = session.stdin_credit(credit)
+        if fresh is not None and self._link is not None:
+            self._link.outbox.add(fresh)
 
     def drained(self) -> None:
-        """Give credit, and end what is complete, once for all that one read brought."""
-        if not self._touched:
-            return
-        for session in self._touched:
+        """Store what one read brought, give credit, and end what is complete."""
+        touched, self._touched = self._touched, set()
+        for session in touched:
+            session.store()
             self._settle(session)
-        self._touched.clear()
-        if self._link is not None:
+        if touched and self._link is not None:
             self._link.flush()
 
     def _settle(self, session: Session) -> None:
+        if session.ended:
+            return
         if session.stalled:
-            self.stalled = True
-            self.disk_full.set()
+            refusal = session.refusal
+            self._stall(f"the logs cannot be written: {refusal.strerror if refusal else 'unknown reason'}")
         elif (record := session.complete()) is not None:
             self._finish(session, record)
-        elif self._link is not None and not session.ended:
+        elif self._link is not None and not session.gone:
             for credit in session.credits(anew=False):
                 self._link.outbox.credit(credit)
 
     # ending
 
     def _finish(self, session: Session, record: ExitRecord) -> None:
-        """Store the end of a session, then let the agent forget it. On a full disk: later, see `retry`."""
+        """Store the end of a session, then let the agent forget it. On a full disk: later."""
         row = dataclasses.replace(
             session.row, state=record.state, ended_at=time.time(), record=record.to_json()
         )
         try:
             self._database.update_session(row)
-        except StorageError:
-            session.set_ending(record)
-            self.stalled = True
-            self.disk_full.set()
+        except StorageError as error:
+            self._stall(error.message)
             return
         session.end(row, record)
         self._by_number.pop(row.number, None)
         if self._link is not None:
             self._link.outbox.remove(session.base + STDIN)
-            self._link.send({"type": "release", "id": row.id})
+            if not session.gone:
+                self._link.send({"type": "release", "id": row.id})
 
     def machine_gone(self, why: str) -> None:
-        """The machine ended: so did every session in it."""
+        """The machine ended: so does every session in it, as soon as what came of it is stored."""
         self._link = None
         for session in list(self._by_number.values()):
-            self._finish(session, session.cut_short(why))
+            session.cut_short(why)
+            session.store()
+            self._settle(session)
+        self._touched.clear()
 
-    async def keep_storing(self) -> None:
-        """Write what a full disk refused, as soon as there is room; run it beside the link."""
-        while True:
-            await self.disk_full.wait()
-            self.disk_full = trio.Event()
-            while self.stalled:
-                await trio.sleep(_RETRY)
-                self.stalled = False
-                for session in list(self._by_number.values()):
-                    if not session.store():
-                        self.stalled = True
-                    else:
-                        self._settle(session)
-                if self._link is not None:
-                    self._link.flush()
+    def _stall(self, why: str) -> None:
+        """Something could not be stored: go on trying, whether the machine lives or not."""
+        if self.stalled is None:
+            log.warning("%s: %s", self._name, why)
+            self._nursery.start_soon(self._keep_storing, name=f"disk of {self._name}")
+        self.stalled = why
 
-    # retention
+    async def _keep_storing(self) -> None:
+        while self.stalled is not None:
+            await trio.sleep(_RETRY)
+            unstored = False
+            for session in list(self._by_number.values()):
+                if not (session.stalled or session.ending):
+                    continue
+                session.store()
+                self._settle(session)
+                unstored = (
+                    unstored or session.stalled or (session.complete() is not None and not session.ended)
+                )
+            if not unstored:
+                self.stalled = None
+            if self._link is not None:
+                self._link.flush()
+        log.info("%s: all is stored again", self._name)
 
-    def retire(self) -> None:
-        """Remove what is beyond the settings: the oldest ended sessions, then the oldest of the other logs."""
-        ended = [session for session in self._sessions.values() if session.ended and not session.attached]
-        surplus = max(len(ended) - self._settings.sessions_kept, 0)
-        for session in ended[:surplus]:
-            self.remove(session)
-        stored = 0
-        for session in reversed(ended[surplus:]):
-            stored += session.log.stored
-            if stored > self._settings.sandbox_log_bytes:
-                session.log.clear()
+    # clients that go away
+
+    def hang_up(self, session: Session) -> None:
+        """The client of a session that is not to outlive it is gone: kill all of it, however long that takes."""
+        if not session.ended and session.row.id not in self._killing:
+            self._killing.add(session.row.id)
+            self._nursery.start_soon(self._kill, session, name=f"end of {session.row.id}")
+
+    async def _kill(self, session: Session) -> None:
+        key = session.row.id
+        while not session.ending and key in self._sessions:
+            link = self._link
+            if link is not None and link.connected:
+                try:
+                    await link.request(
+                        {"type": "signal", "id": key, "signal": 9, "scope": "all"}, _KILL_DEADLINE
+                    )
+                except ChannelError as error:
+                    log.info("%s: session %s is not killed yet: %s", self._name, key, error)
+            await trio.sleep(_KILL_AGAIN)
+        self._killing.discard(key)
+
+    def end_abandoned(self, now: float) -> None:
+        """Hang up on sessions whose client did not come back after an earlier core died. ``now`` is trio's time."""
+        for session in list(self._by_number.values()):
+            if session.row.on_hangup != "kill" or session.attached:
+                self._left.pop(session.row.id, None)
+            elif now - self._left.setdefault(session.row.id, now) > _HANGUP_GRACE:
+                self.hang_up(session)
+
+    # forgetting
+
+    def drop(self) -> None:
+        """The sandbox is no more, nor is what its sessions wrote: what waits to be stored need not be."""
+        self._sessions.clear()
+        self._by_number.clear()
 
     def remove(self, session: Session) -> None:
-        """Forget an ended session and its log."""
-        self._database.remove_session(session.row.id)
+        """Forget an ended session and its log. Raises `StorageError`."""
         session.log.clear()
+        self._database.remove_session(session.row.id)
         del self._sessions[session.row.id]
+        self._left.pop(session.row.id, None)
+
+
+def _start_message(session: Session) -> dict[str, object]:
+    return {"type": "start", "id": session.row.id, "n": session.row.number, **session.row.start}
 
 
 def _entries(value: object) -> list[dict[str, object]]:

@@ -2,21 +2,19 @@
 
 One folder a session. Each stream is a row of segment files named ``<stream>.<offset>``, the offset of the segment's
 first byte; so a stream's length is the last segment's offset plus its size, and a core that was killed finds exactly
-what it had stored. Segments fall off the front when the session's cap is reached.
-
-``index`` records when bytes came and in which order the streams took turns: entries of (time, stream, offset), written
-when the stream changes or `_INDEX_INTERVAL` has passed.
+what it had stored. Segments fall off the front when the session's cap is reached. Beside them lies an index
+(`sandtop.core.sessions._index`) of when bytes came and in which order.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
-import struct
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
+
+from sandtop.core.sessions._index import Entry, Index
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,15 +23,15 @@ if TYPE_CHECKING:
 SEGMENT_BYTES: Final = 8 << 20
 DEFAULT_CAP: Final = 256 << 20
 """Bytes kept of one session, both streams together."""
-_INDEX: Final = struct.Struct("!dQQ")
+STREAMS: Final = (1, 2)
+"""stdout (or the terminal) and stderr."""
 _INDEX_INTERVAL: Final = 0.02
 """Seconds; the resolution of ``logs --timestamps``."""
-_INDEX_CAP: Final = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Bytes ``start`` to ``end`` of ``stream``, which began to come at ``time`` (seconds since the epoch)."""
+    """Bytes ``start`` to ``end`` of ``stream``, which came from ``time`` on (seconds since the epoch; 0: unknown)."""
 
     time: float
     stream: int
@@ -43,10 +41,6 @@ class Piece:
     def between(self, start: int, end: int) -> Piece:
         """The part of it from ``start`` to ``end``."""
         return Piece(self.time, self.stream, start, end)
-
-    def after(self, offset: int) -> Piece:
-        """The part of it from ``offset`` on."""
-        return self.between(max(self.start, offset), self.end)
 
 
 @dataclass(slots=True)
@@ -81,8 +75,9 @@ class _Stream:
     def path(self, segment: _Segment) -> Path:
         return self._folder / f"{self._number}.{segment.start:016x}"
 
-    def append(self, data: bytes | memoryview) -> int:
-        if not self.segments or self.segments[-1].size >= SEGMENT_BYTES:
+    def append(self, data: memoryview, segment_bytes: int) -> int:
+        """How many bytes of ``data`` went into the last segment, or into a new one. Raises OSError."""
+        if not self.segments or self.segments[-1].size >= segment_bytes:
             self.close()
             segment = _Segment(self.end, 0)
             self._fd = os.open(
@@ -91,15 +86,14 @@ class _Stream:
             self.segments.append(segment)
         elif self._fd is None:
             self._fd = os.open(self.path(self.segments[-1]), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-        assert self._fd is not None
-        written = os.write(self._fd, data)
-        self.segments[-1].size += written
+        last = self.segments[-1]
+        written = os.write(self._fd, data[: max(segment_bytes - last.size, 1)])
+        last.size += written
         return written
 
-    def drop_first(self) -> int:
-        segment = self.segments.pop(0)
-        self.path(segment).unlink(missing_ok=True)
-        return segment.size
+    def drop_first(self) -> None:
+        self.path(self.segments[0]).unlink(missing_ok=True)
+        del self.segments[0]
 
     def close(self) -> None:
         if self._fd is not None:
@@ -116,15 +110,10 @@ class SessionLog:
     def __init__(self, folder: Path, cap: int = DEFAULT_CAP) -> None:
         self.folder = folder
         self.cap = cap
-        found: dict[int, list[_Segment]] = {1: [], 2: []}
-        for name in sorted(os.listdir(folder)) if folder.exists() else ():
-            number, dot, start = name.partition(".")
-            if dot and number in ("1", "2"):
-                found[int(number)].append(_Segment(int(start, 16), (folder / name).stat().st_size))
-        self._streams = {number: _Stream(folder, number, segments) for number, segments in found.items()}
-        self._index_fd: int | None = None
-        self._index_size = 0
-        self._index_dropped = 0  # bytes of the index that were cut off its front in this object's life
+        self._segment_bytes = max(1, min(SEGMENT_BYTES, cap // 4))
+        found = _find_segments(folder)
+        self._streams = {number: _Stream(folder, number, found[number]) for number in STREAMS}
+        self._index = Index(folder)
         self._last: tuple[int, float] = (0, 0.0)
 
     def __enter__(self) -> Self:
@@ -139,9 +128,7 @@ class SessionLog:
         """Close the descriptors; appending opens them again."""
         for stream in self._streams.values():
             stream.close()
-        if self._index_fd is not None:
-            os.close(self._index_fd)
-            self._index_fd = None
+        self._index.close()
 
     def first(self, stream: int) -> int:
         """The offset of the oldest byte that is still there."""
@@ -156,22 +143,32 @@ class SessionLog:
         """Bytes of output on disk."""
         return sum(stream.stored for stream in self._streams.values())
 
-    def append(self, stream: int, data: bytes) -> int:
+    def append(self, stream: int, data: bytes | bytearray) -> int:
         """Append ``data``; how many of its bytes are stored. Raises OSError when none could be (disk full)."""
         self._note(stream)
         target = self._streams[stream]
-        view = memoryview(data)
         stored = 0
-        while stored < len(data):
-            try:
-                stored += target.append(view[stored:])
-            except OSError:
-                if stored:
-                    break
-                raise
-        if self.stored > self.cap:
-            self._trim()
+        with memoryview(data) as view:
+            while stored < len(data):
+                try:
+                    with view[stored:] as rest:
+                        stored += target.append(rest, self._segment_bytes)
+                except OSError:
+                    if stored:
+                        break
+                    raise
+        self._trim()
         return stored
+
+    def _note(self, stream: int) -> None:
+        now = time.time()
+        last_stream, last_time = self._last
+        if stream == last_stream and 0 <= now - last_time < _INDEX_INTERVAL:
+            return
+        if last_stream == 0:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._index.note(Entry(now, stream, (self.end(1), self.end(2))))
+        self._last = (stream, now)
 
     def _trim(self) -> None:
         """Drop whole segments, of the stream that holds more, until the cap is kept; never the one being written."""
@@ -182,19 +179,21 @@ class SessionLog:
             max(candidates, key=lambda stream: stream.stored).drop_first()
 
     def trim_to(self, cap: int) -> None:
-        """Set the cap to ``cap`` bytes and keep it at once."""
-        self.cap = cap
+        """Keep no more than about ``cap`` bytes of what is stored now."""
+        own, self.cap = self.cap, cap
         self._trim()
+        self.cap = own
 
     def clear(self) -> None:
         """Delete all that is stored. The log must not be written any more."""
         self.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+        self._index.clear()
         for stream in self._streams.values():
             stream.segments.clear()
 
     def read(self, stream: int, offset: int, limit: int) -> bytes:
-        """Up to ``limit`` bytes from ``offset``, which must not lie before `first`. Empty at the end."""
+        """Up to ``limit`` bytes from ``offset``, not before `first`. Empty at the end. Raises OSError."""
         source = self._streams[stream]
         for segment in reversed(source.segments):
             if segment.start <= offset:
@@ -208,68 +207,51 @@ class SessionLog:
                     os.close(fd)
         return b""
 
-    # the index
+    # in the order in which it came
 
-    def _note(self, stream: int) -> None:
-        now = time.time()
-        last_stream, last_time = self._last
-        if stream == last_stream and now - last_time < _INDEX_INTERVAL:
-            return
-        self._last = (stream, now)
-        if self._index_fd is None:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path = self.folder / "index"
-            self._index_fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            self._index_size = os.fstat(self._index_fd).st_size
-            if self._index_size % _INDEX.size:  # a write was cut by a full disk
-                self._index_size -= self._index_size % _INDEX.size
-                os.ftruncate(self._index_fd, self._index_size)
-        entry = _INDEX.pack(now, stream, self._streams[stream].end)
-        if (written := os.write(self._index_fd, entry)) < len(entry):
-            os.ftruncate(self._index_fd, self._index_size)
-            raise OSError(
-                errno.ENOSPC, f"{written} of {len(entry)} bytes written", str(self.folder / "index")
-            )
-        self._index_size += written
-        if self._index_size > _INDEX_CAP:
-            self._halve_index()
+    @property
+    def span(self) -> range:
+        """The numbers of the pieces that are known, oldest first. They stay the same while this object lives."""
+        return self._index.span
 
-    def _halve_index(self) -> None:
-        path = self.folder / "index"
-        data = path.read_bytes()
-        cut = len(data) // 2 // _INDEX.size * _INDEX.size
-        self._index_dropped += cut
-        keep = data[cut:]
-        fresh = path.with_suffix(".new")
-        fresh.write_bytes(keep)
-        os.replace(fresh, path)
-        if self._index_fd is not None:
-            os.close(self._index_fd)
-            self._index_fd = None
+    def pieces(self, start: int, stop: int) -> list[Piece]:
+        """The pieces numbered ``start`` to ``stop``, in order, without what fell to the cap. Raises OSError.
 
-    def pieces(self, position: int = 0) -> tuple[list[Piece], int]:
-        """What is stored, in the order in which it came, and a position to go on from with a later call.
-
-        Pieces that fell off the front are left out or cut short; with a ``position`` those before it may be too.
+        The last piece that is known can still grow. What came before the first one has no known time or order: it
+        comes with that one, as pieces at time 0.
         """
-        skip = max(position - self._index_dropped, 0)
-        try:
-            with (self.folder / "index").open("rb") as file:
-                file.seek(skip)
-                data = file.read()
-        except FileNotFoundError:
-            data = b""
-        whole = len(data) // _INDEX.size * _INDEX.size
-        entries = list(_INDEX.iter_unpack(data[:whole]))
-        ends = {stream: self.end(stream) for stream in self._streams}
+        span = self.span
+        low, high = max(start, span.start), min(stop, span.stop)
+        entries = self._index.read(low, min(high + 1, span.stop)) if low < high else []
         pieces: list[Piece] = []
-        for at, stream, start in reversed(entries):
-            if stream in ends and start < ends[stream]:
-                pieces.append(Piece(at, stream, max(start, self.first(stream)), ends[stream]))
-                ends[stream] = start
-        if not skip:
-            # what came before the index's first entry (it is capped too) has no known time or order
-            pieces += [Piece(0.0, stream, self.first(stream), end) for stream, end in ends.items()]
-        pieces = [piece for piece in reversed(pieces) if piece.start < piece.end]
-        # only the last entry can still grow
-        return pieces, self._index_dropped + skip + max(whole - _INDEX.size, 0)
+        if low == span.start and (entries or not span):
+            known = entries[0].ends if entries else (self.end(1), self.end(2))
+            pieces += [Piece(0.0, stream, 0, known[stream - 1]) for stream in STREAMS]
+        for position, entry in enumerate(entries[: max(high - low, 0)]):
+            following = entries[position + 1].ends if position + 1 < len(entries) else None
+            stream = entry.stream
+            if stream in STREAMS:
+                end = self.end(stream) if following is None else following[stream - 1]
+                pieces.append(Piece(entry.time, stream, entry.ends[stream - 1], end))
+        return [kept for piece in pieces if (kept := self._stored_part(piece)) is not None]
+
+    def _stored_part(self, piece: Piece) -> Piece | None:
+        start, end = max(piece.start, self.first(piece.stream)), min(piece.end, self.end(piece.stream))
+        return piece.between(start, end) if start < end else None
+
+
+def _find_segments(folder: Path) -> dict[int, list[_Segment]]:
+    """The segments on disk, by stream. Where one is missing, what comes before it counts as fallen to the cap."""
+    found: dict[int, list[_Segment]] = {number: [] for number in STREAMS}
+    for name in sorted(os.listdir(folder)) if folder.exists() else ():
+        number, dot, start = name.partition(".")
+        if dot and number in ("1", "2") and len(start) == 16:
+            try:
+                segment = _Segment(int(start, 16), (folder / name).stat().st_size)
+            except ValueError:
+                continue  # not a segment's name
+            segments = found[int(number)]
+            if segments and segments[-1].start + segments[-1].size != segment.start:
+                segments.clear()
+            segments.append(segment)
+    return found

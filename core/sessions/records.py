@@ -6,7 +6,7 @@ import errno as errno_names
 import os
 import signal as signal_names
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from sandtop.agent.protocol import ProtocolError
 from sandtop.core.errors import (
@@ -19,7 +19,8 @@ from sandtop.core.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-REASONS: Final = frozenset({"exited", "signaled", "timeout", "oom", "spawn", "vm-died"})
+_AGENT_REASONS: Final = frozenset({"exited", "signaled", "timeout", "oom", "spawn"})
+_NEEDED: Final = {"exited": "code", "signaled": "signal", "spawn": "stage"}
 _NOT_FOUND: Final = (errno_names.ENOENT, errno_names.ENOTDIR)
 _MAX_TEXT: Final = 500
 
@@ -74,12 +75,20 @@ class ExitRecord:
 
     @classmethod
     def from_json(cls, data: Mapping[str, object]) -> Self:
-        """The inverse of `to_json`, and the reader of what an agent sends. Raises ProtocolError for nonsense."""
+        """The inverse of `to_json`. Fields of a newer version are dropped."""
+        return cls(**cast("dict[str, Any]", {name: data[name] for name in cls.__slots__ if name in data}))
+
+    @classmethod
+    def from_agent(cls, data: Mapping[str, object]) -> Self:
+        """What an agent says of an end. Raises ProtocolError for nonsense: a guest's root may be behind it."""
         reason = data.get("reason")
-        if reason not in REASONS:
+        if not isinstance(reason, str) or reason not in _AGENT_REASONS:
             raise ProtocolError("an exit record with an unknown reason")
+        needed = _NEEDED.get(reason)
+        if needed is not None and data.get(needed) is None:
+            raise ProtocolError(f"an exit record of {reason} without {needed}")
         return cls(
-            reason=str(reason),
+            reason=reason,
             code=_number(data, "code", 0, 255),
             signal=_number(data, "signal", 1, signal_names.NSIG),
             stage=_text(data, "stage"),
@@ -90,7 +99,6 @@ class ExitRecord:
             duration_ms=_number(data, "duration_ms"),
             cpu_us=_number(data, "cpu_us"),
             memory_peak=_number(data, "memory_peak"),
-            source="core" if data.get("source") == "core" else "agent",
         )
 
 
@@ -122,4 +130,9 @@ def _text(data: Mapping[str, object], name: str) -> str | None:
         return None
     if not isinstance(value, str):
         raise ProtocolError(f"an exit record whose {name} is not text")
-    return value[:_MAX_TEXT]
+    return printable(value)
+
+
+def printable(text: str) -> str:
+    """``text``, which a guest made, fit for an operator's terminal: one line, bounded, no control sequences."""
+    return "".join(character if character.isprintable() else "?" for character in text[:_MAX_TEXT])

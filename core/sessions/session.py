@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import deque
+import errno
+import os
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
@@ -13,7 +16,7 @@ from sandtop.core.sessions.log import SessionLog
 from sandtop.core.sessions.records import ExitRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterable
     from pathlib import Path
 
     from sandtop.core.store import SessionRow
@@ -21,8 +24,9 @@ if TYPE_CHECKING:
 PIPE_WINDOW: Final = 512 * 1024
 """Bytes of output that the agent may be ahead of the log, for each stream of a session without a tty."""
 TTY_WINDOW: Final = 256 * 1024
+STDIN_WINDOW: Final = 1 << 20
+"""Bytes of stdin that a client may be ahead of the agent, whatever the agent grants."""
 STDIN, STDOUT, STDERR = 0, 1, 2
-_NEVER_STARTED: Final = ("starting", "running")
 
 
 class InputHolder(Protocol):
@@ -40,7 +44,13 @@ class InputHolder(Protocol):
 
 
 class Session:
-    """A session, running or ended."""
+    """A session, running or ended.
+
+    Attributes:
+        refusal: why the log takes nothing at the moment; None when it does.
+        gone: its machine is, so that nothing more will come.
+        attached: how many clients follow it.
+    """
 
     def __init__(self, row: SessionRow, folder: Path, cap: int) -> None:
         self.row = row
@@ -48,17 +58,20 @@ class Session:
         self.log = SessionLog(folder, cap)
         self.base = row.number * STREAMS_PER_SESSION
         self.window = TTY_WINDOW if row.tty else PIPE_WINDOW
-        self._windows = {stream: self._fresh_window(stream) for stream in (STDOUT, STDERR)}
-        self._held: dict[int, deque[bytes]] = {STDOUT: deque(), STDERR: deque()}
+        self._windows = {
+            stream: ReceiveWindow(self.base + stream, self.log.end(stream)) for stream in (STDOUT, STDERR)
+        }
+        self._come: list[tuple[int, bytes]] = []
+        self._refused = {STDOUT: bytearray(), STDERR: bytearray()}
         self._ending: ExitRecord | None = None
         self._arrived = trio.lowlevel.ParkingLot()
+        self._holder_told = False
+        self._granted = 0
+        self.refusal: OSError | None = None
+        self.gone = False
         self.stdin: SendStream | None = None
-        self.stdin_closed = False
         self.input_holder: InputHolder | None = None
         self.attached = 0
-
-    def _fresh_window(self, stream: int) -> ReceiveWindow:
-        return ReceiveWindow(self.base + stream, self.log.end(stream))
 
     @property
     def ended(self) -> bool:
@@ -67,7 +80,12 @@ class Session:
     @property
     def stalled(self) -> bool:
         """Whether output waits because the log's disk takes nothing."""
-        return any(self._held.values())
+        return any(self._refused.values())
+
+    @property
+    def ending(self) -> bool:
+        """Whether its exit record is known, stored or not."""
+        return self.ended or self._ending is not None
 
     @property
     def stdin_accepted(self) -> int:
@@ -82,47 +100,51 @@ class Session:
             if stream == STDERR and self.row.tty:
                 continue
             end = self.log.end(stream)
-            if anew and not self._held[stream]:
-                window.received = end
-                window.limit = end
             limit = end + self.window
             if anew or limit - window.limit >= self.window // 4:
                 window.limit = limit
                 yield Credit(window.number, end, limit)
 
     def take(self, frame: Data) -> None:
-        """Store output. Raises ProtocolError for what the agent may not send."""
+        """Take output; `store` writes it. Raises ProtocolError for what the agent may not send."""
         stream = frame.stream - self.base
         window = self._windows.get(stream)
         if window is None or self.ended:
             raise ProtocolError(f"output of session {self.row.id} that it cannot have")
         data = window.take(frame.offset, frame.data)
         if data:
-            self._held[stream].append(data)
-            if len(self._held[stream]) == 1:
-                self.store()
+            self._come.append((stream, data))
 
     def store(self) -> bool:
-        """Write what is held to the log; False when the disk does not take it all; the rest stays, within the c."""
-        stored = False
-        for stream, held in self._held.items():
-            while held:
-                try:
-                    count = self.log.append(stream, held[0])
-                except OSError:
-                    break
-                stored = True
-                if count < len(held[0]):
-                    held[0] = held[0][count:]
-                    break
-                held.popleft()
-        if stored:
+        """Write to the log what has come. False when its disk does not take all: the rest stays, within the windows."""
+        come, self._come = self._come, []
+        before = self.log.stored
+        self.refusal = None
+        for stream, refused in self._refused.items():
+            if refused and self.refusal is None:
+                del refused[: self._append(stream, refused)]
+        for stream, data in _joined(come):
+            kept = self._refused[stream]
+            count = 0 if kept or self.refusal is not None else self._append(stream, data)
+            if count < len(data):
+                kept += data[count:]
+        if self.log.stored != before or come:
             self.notify()
         return not self.stalled
 
+    def _append(self, stream: int, data: bytes | bytearray) -> int:
+        try:
+            count = self.log.append(stream, data)
+        except OSError as error:
+            self.refusal = error
+            return 0
+        if count < len(data):
+            self.refusal = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return count
+
     def set_ending(self, record: ExitRecord) -> None:
         """The agent's exit record came; output that belongs before it may still be on its way."""
-        if self._ending is None and not self.ended:
+        if not self.ending:
             self._ending = record
 
     def complete(self) -> ExitRecord | None:
@@ -130,16 +152,15 @@ class Session:
         record = self._ending
         if record is None or self.ended or self.stalled:
             return None
-        if self.log.end(STDOUT) < record.stdout or self.log.end(STDERR) < record.stderr:
-            return None
-        return record
+        whole = self.log.end(STDOUT) >= record.stdout and self.log.end(STDERR) >= record.stderr
+        return record if whole or self.gone else None
 
-    def cut_short(self, why: str) -> ExitRecord:
-        """The record for a machine that is gone: the agent's own where it had come, else ``vm-died``."""
-        if self._ending is not None:
-            return self._ending
-        return ExitRecord(
-            "vm-died", message=why, stdout=self.log.end(STDOUT), stderr=self.log.end(STDERR), source="core"
+    def cut_short(self, why: str) -> None:
+        """Nothing more will come: it ends with the agent's own record where that had come, else as ``vm-died``."""
+        self.gone = True
+        ends = {stream: window.received for stream, window in self._windows.items()}
+        self.set_ending(
+            ExitRecord("vm-died", message=why, stdout=ends[STDOUT], stderr=ends[STDERR], source="core")
         )
 
     def end(self, row: SessionRow, record: ExitRecord) -> None:
@@ -151,11 +172,13 @@ class Session:
             self.input_holder = None
         self.notify()
 
-    def started(self, pid: int, at: float) -> None:
-        """The program runs."""
-        if self.row.state in _NEVER_STARTED and self.row.pid is None:
-            self.row = dataclasses.replace(self.row, state="running", pid=pid, started_at=at)
-            self.notify()
+    def started(self, pid: int, at: float) -> bool:
+        """The program runs; whether that is news."""
+        if self.ended or self.row.pid is not None:
+            return False
+        self.row = dataclasses.replace(self.row, state="running", pid=pid, started_at=at)
+        self.notify()
+        return True
 
     # followers
 
@@ -169,12 +192,21 @@ class Session:
 
     # input
 
+    def stdin_credit(self, credit: Credit) -> SendStream | None:
+        """Take the agent's first word on stdin after a start: the stream, to be put on the link. Later: None."""
+        fresh = None
+        if self.stdin is None:
+            fresh = self.stdin = SendStream(credit.stream, credit.acked)
+            fresh.credit(credit.acked, credit.limit)
+        self._tell_holder()
+        return fresh
+
     def take_stdin(self, offset: int, data: bytes) -> bool:
         """Pass bytes of stdin on; a repeat is dropped. False when none are new. Raises ProtocolError for a gap."""
         stdin = self.stdin
         if stdin is None or stdin.final is not None:
             return False
-        if offset > stdin.end or offset + len(data) > stdin.limit:
+        if offset > stdin.end or offset + len(data) > self._granted:
             raise ProtocolError("stdin beyond what was granted")
         fresh = data[stdin.end - offset :]
         if not fresh:
@@ -197,9 +229,26 @@ class Session:
         if self.input_holder is not None and self.input_holder is not holder:
             self.input_holder.lost_input("another client took the input over")
         self.input_holder = holder
-        if self.stdin is not None:
-            holder.credit(Credit(STDIN, self.stdin.acked, self.stdin.limit))
+        self._holder_told = False
+        self._tell_holder()
 
     def release_input(self, holder: InputHolder) -> None:
         if self.input_holder is holder:
             self.input_holder = None
+
+    def _tell_holder(self) -> None:
+        """Pass the agent's word on. A new holder begins where the agent has all that earlier ones sent."""
+        stdin, holder = self.stdin, self.input_holder
+        if stdin is None or holder is None or not (self._holder_told or stdin.acked == stdin.end):
+            return
+        self._holder_told = True
+        # a new link takes credit back from us, but what a client was given it keeps
+        self._granted = max(self._granted, min(stdin.limit, stdin.acked + STDIN_WINDOW))
+        holder.credit(Credit(STDIN, stdin.acked, self._granted))
+
+
+def _joined(pieces: Iterable[tuple[int, bytes]]) -> Generator[tuple[int, bytes]]:
+    """``pieces`` in order, neighbours of one stream made one."""
+    for stream, run in groupby(pieces, key=itemgetter(0)):
+        datas = [data for _, data in run]
+        yield stream, datas[0] if len(datas) == 1 else b"".join(datas)

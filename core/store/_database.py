@@ -32,8 +32,23 @@ _MIGRATIONS: Final = (
         pid INTEGER, labels TEXT NOT NULL, record TEXT, UNIQUE (uuid, number)
     ) STRICT;
     """,
+    """
+    ALTER TABLE sandbox ADD COLUMN last_number INTEGER NOT NULL DEFAULT 0;
+    UPDATE sandbox SET last_number = (SELECT coalesce(max(number), 0) FROM session WHERE session.uuid = sandbox.uuid);
+    ALTER TABLE session ADD COLUMN on_hangup TEXT NOT NULL DEFAULT 'keep';
+    CREATE TABLE request (id TEXT PRIMARY KEY, at REAL NOT NULL) STRICT;
+    """,
 )
 """Each is applied once, in order; ``user_version`` counts them. Never change one that was released: add another."""
+_SANDBOX: Final = (
+    "uuid, name, config, state, reason, created_at, started_at, ownership, request_id, image_digest,"
+    " removed_at"
+)
+_SESSION: Final = (
+    "id, uuid, number, start, state, created_at, started_at, ended_at, pid, labels, record, on_hangup"
+)
+_REQUESTS_KEPT: Final = 86_400.0
+"""Seconds for which a request is known again: far longer than a client goes on asking."""
 
 
 class Database:
@@ -43,12 +58,18 @@ class Database:
         self._path = path
         try:
             self._connection = sqlite3.connect(path, isolation_level=None, timeout=5)
+        except sqlite3.Error as error:
+            raise self._failure(error) from error
+        try:
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=NORMAL")
             self._connection.execute("PRAGMA foreign_keys=ON")
             self._migrate()
-        except sqlite3.Error as error:
-            raise self._failure(error) from error
+        except BaseException as error:
+            self._connection.close()
+            if isinstance(error, sqlite3.Error):
+                raise self._failure(error) from error
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -88,9 +109,9 @@ class Database:
         """Store a new sandbox. Raises `AlreadyExists` when its name is taken."""
         try:
             self._execute(
-                "INSERT INTO sandbox VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                f"INSERT INTO sandbox ({_SANDBOX}) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
                 (
-                    row.uuid, row.name, _dump(row.config.to_json()), row.state, row.reason, row.created_at,
+                    row.uuid, row.name, _dump(row.config.to_json()), row.state, _text(row.reason), row.created_at,
                     row.started_at, _dump_ownership(row.ownership), row.request_id, row.image_digest, row.removed_at,
                 ),
             )  # fmt: skip
@@ -107,7 +128,7 @@ class Database:
             "UPDATE sandbox SET state=?, reason=?, started_at=?, ownership=?, image_digest=?, removed_at=?"
             " WHERE uuid=?",
             (
-                row.state, row.reason, row.started_at, _dump_ownership(row.ownership), row.image_digest,
+                row.state, _text(row.reason), row.started_at, _dump_ownership(row.ownership), row.image_digest,
                 row.removed_at, row.uuid,
             ),
         )  # fmt: skip
@@ -118,25 +139,38 @@ class Database:
 
     def sandboxes(self) -> list[SandboxRow]:
         """All, oldest first; those of which only history is left among them."""
-        rows = self._execute("SELECT * FROM sandbox ORDER BY created_at, rowid")
+        rows = self._execute(f"SELECT {_SANDBOX} FROM sandbox ORDER BY created_at, rowid")
         return [_sandbox(row) for row in rows]
 
     # sessions
 
+    def last_number(self, uuid: str) -> int:
+        """The highest number that a session of this sandbox ever had, removed ones too; 0 before the first."""
+        rows = self._execute("SELECT last_number FROM sandbox WHERE uuid=?", (uuid,))
+        return int(rows[0][0]) if rows else 0
+
     def add_session(self, row: SessionRow) -> None:
         """Store a new session, before anything is started. Raises `AlreadyExists` when the id is taken."""
         try:
+            self._execute("BEGIN IMMEDIATE")
             self._execute(
-                "INSERT INTO session VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                f"INSERT INTO session ({_SESSION}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
                 (
                     row.id, row.uuid, row.number, _dump(row.start), row.state, row.created_at, row.started_at,
-                    row.ended_at, row.pid, _dump(row.labels), _dump(row.record),
+                    row.ended_at, row.pid, _dump(row.labels), _dump(row.record), row.on_hangup,
                 ),
             )  # fmt: skip
+            self._execute(
+                "UPDATE sandbox SET last_number=max(last_number, ?) WHERE uuid=?", (row.number, row.uuid)
+            )
+            self._execute("COMMIT")
         except sqlite3.IntegrityError as error:
             raise AlreadyExists(
                 f"there is a session {row.id} already", hint="give each session its own id"
             ) from error
+        finally:
+            if self._connection.in_transaction:
+                self._execute("ROLLBACK")
 
     def update_session(self, row: SessionRow) -> None:
         """Store what changes in a session's life."""
@@ -150,7 +184,24 @@ class Database:
 
     def sessions(self) -> list[SessionRow]:
         """All, oldest first."""
-        return [_session(row) for row in self._execute("SELECT * FROM session ORDER BY created_at, rowid")]
+        rows = self._execute(f"SELECT {_SESSION} FROM session ORDER BY created_at, rowid")
+        return [_session(row) for row in rows]
+
+    # requests
+
+    def first_request(self, request_id: str, now: float) -> bool:
+        """Whether ``request_id`` was never asked before; it is noted, and very old ones are forgotten."""
+        self._execute("DELETE FROM request WHERE at < ?", (now - _REQUESTS_KEPT,))
+        try:
+            self._execute("INSERT INTO request VALUES (?, ?)", (request_id, now))
+        except sqlite3.IntegrityError:
+            return False
+        return True
+
+
+def _text(value: str) -> str:
+    """``value`` as SQLite takes it: what a file name brought in that is not UTF-8 becomes a question mark."""
+    return value.encode("utf-8", "replace").decode()
 
 
 def _dump(value: object) -> str | None:
@@ -176,9 +227,9 @@ def _sandbox(row: tuple[Any, ...]) -> SandboxRow:
 
 
 def _session(row: tuple[Any, ...]) -> SessionRow:
-    session_id, uuid, number, start, state, created, started, ended, pid, labels, record = row
+    session_id, uuid, number, start, state, created, started, ended, pid, labels, record, hangup = row
     return SessionRow(
         id=session_id, uuid=uuid, number=number, start=_load(start), state=state, created_at=created,
         started_at=started, ended_at=ended, pid=pid, labels=cast("Mapping[str, str]", json.loads(labels)),
-        record=_load(record) if record else None,
+        record=_load(record) if record else None, on_hangup=hangup,
     )  # fmt: skip

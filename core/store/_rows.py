@@ -80,7 +80,12 @@ class SandboxRow:
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """One session. ``start`` is the message that started it, so that it can be sent again."""
+    """One session.
+
+    Attributes:
+        start: the message that started it, so that it can be sent again.
+        on_hangup: ``kill`` for one that is to end when its client goes away, else ``keep``.
+    """
 
     id: str
     uuid: str
@@ -93,6 +98,7 @@ class SessionRow:
     pid: int | None = None
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     record: Mapping[str, object] | None = None
+    on_hangup: str = "keep"
 
     @property
     def argv(self) -> list[str]:

@@ -1,0 +1,46 @@
+"""What is kept of sessions that have ended, and what falls away."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import trio
+
+from sandtop.core.errors import StorageError
+
+if TYPE_CHECKING:
+    from sandtop.core.sessions.hub import SandboxSessions
+    from sandtop.core.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+async def retire(sessions: SandboxSessions, settings: Settings) -> None:
+    """Remove what is beyond ``settings``: the oldest ended sessions, then the oldest logs of those that stay.
+
+    Sessions that a client follows stay. A full disk may keep it from removing a session; the log says so, and the next
+    call tries again.
+    """
+    ended = [session for session in sessions.all() if session.ended and not session.attached]
+    surplus = max(len(ended) - settings.sessions_kept, 0)
+    for session in ended[:surplus]:
+        if session.attached or sessions.find(session.row.id) is None:
+            continue  # meanwhile
+        try:
+            sessions.remove(session)
+        except StorageError as error:
+            log.warning("the old session %s cannot be removed: %s", session.row.id, error)
+            break
+        await trio.lowlevel.checkpoint()
+    running = [session for session in sessions.all() if not session.ended]
+    room = settings.sandbox_log_bytes - sum(session.log.stored for session in running)
+    if room < 0:
+        for session in running:
+            session.log.trim_to(settings.sandbox_log_bytes // len(running))
+    for session in reversed(ended[surplus:]):
+        stored = session.log.stored
+        room -= stored
+        if room < 0 and stored:
+            session.log.clear()
+            await trio.lowlevel.checkpoint()
