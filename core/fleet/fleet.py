@@ -19,11 +19,13 @@ from sandtop.core.errors import (
     MachineError,
     NotFound,
     SandtopError,
+    StorageError,
     WrongState,
 )
 from sandtop.core.fleet.sandbox import Sandbox
 from sandtop.core.fleet.state import ALIVE, State
 from sandtop.core.machine import Accelerator
+from sandtop.core.sessions import retire
 from sandtop.core.store import SandboxConfig, SandboxRow
 
 if TYPE_CHECKING:
@@ -122,7 +124,16 @@ class Fleet:
         """Remove a sandbox; see `Sandbox.remove`."""
         await sandbox.remove(force=force, keep_history=keep_history)
         if not keep_history:
+            sandbox.sessions.drop()
             self._sandboxes.pop(sandbox.row.uuid, None)
+
+    def first_request(self, request_id: str) -> bool:
+        """Whether this request was never seen before, by an earlier core either; it is remembered."""
+        try:
+            return self._context.database.first_request(request_id, time.time())
+        except StorageError as error:
+            log.warning("a request is not remembered: %s", error)
+            return True
 
     def images_in_use(self) -> dict[str, str]:
         """Digest to the name of a sandbox that was made of it."""
@@ -146,6 +157,8 @@ class Fleet:
             for sandbox in self.all():
                 if sandbox.state in ALIVE or sandbox.state is State.CREATING:
                     nursery.start_soon(self._adopt, sandbox)
+                else:  # the core died, or its disk was full, before the ends of its sessions were stored
+                    sandbox.sessions.machine_gone(sandbox.row.reason or "the machine was gone")
         adopted.set()
 
     async def _adopt(self, sandbox: Sandbox) -> None:
@@ -203,17 +216,24 @@ class Fleet:
                 await self.remove(sandbox, force=True, keep_history=False)
 
     async def maintain(self) -> None:
-        """Keep retention, and remove what ``run`` left when its client and an earlier core died together."""
+        """Keep retention, store what a full disk refused, and end what clients and an earlier core left behind."""
         while True:
             await trio.sleep(_RETIRE_EVERY)
-            now = trio.current_time()
             for sandbox in self.with_history():
-                sandbox.sessions.retire()
-                if not sandbox.row.config.ephemeral or sandbox.holders:
-                    self._unheld.pop(sandbox.row.uuid, None)
-                elif now - self._unheld.setdefault(sandbox.row.uuid, now) > _HOLD_GRACE:
-                    sandbox.holders += 1
-                    await self.let_go(sandbox)
+                try:
+                    await self._tend(sandbox, trio.current_time())
+                except SandtopError as error:
+                    log.warning("%s: %s", sandbox.name, error)
+
+    async def _tend(self, sandbox: Sandbox, now: float) -> None:
+        sandbox.save()
+        sandbox.sessions.end_abandoned(now)
+        await retire(sandbox.sessions, self._context.settings)
+        if not sandbox.row.config.ephemeral or sandbox.holders:
+            self._unheld.pop(sandbox.row.uuid, None)
+        elif now - self._unheld.setdefault(sandbox.row.uuid, now) > _HOLD_GRACE:
+            sandbox.holders += 1
+            await self.let_go(sandbox)
 
 
 def _boot_id() -> str:

@@ -48,7 +48,6 @@ class RunningMachine:
         self._sessions.attach_link(self.link)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.link.run, boot_seconds)
-            nursery.start_soon(self._sessions.keep_storing)
             self.death = await self.qemu.wait()
             nursery.cancel_scope.cancel()
         self._dead.set()

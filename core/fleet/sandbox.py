@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import shutil
 import time
 from functools import partial
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from sandtop.core.errors import MachineError, SandtopError, WrongState
+from sandtop.core.errors import MachineError, SandtopError, StorageError, WrongState
 from sandtop.core.fleet.machine import RunningMachine, new_token
 from sandtop.core.fleet.state import ALIVE, State, check_transition, require
 from sandtop.core.machine import Identity, adopt, remove_runtime, start
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from sandtop.core.fleet.context import Context
     from sandtop.core.machine import Machine, MachineSpec
 
+log = logging.getLogger(__name__)
 _STARTABLE: Final = frozenset({State.STOPPED, State.FAILED, State.LOST})
 _REMOVABLE: Final = _STARTABLE
 
@@ -39,8 +41,14 @@ class Sandbox:
         self.machine: RunningMachine | None = None
         self.timings: dict[str, float] = {}
         self.holders = 0
+        self._unsaved = False
         self.sessions = SandboxSessions(
-            row.uuid, row.name, context.database, context.paths.logs / row.uuid, context.settings
+            row.uuid,
+            row.name,
+            context.database,
+            context.paths.logs / row.uuid,
+            context.settings,
+            context.nursery,
         )
 
     @property
@@ -71,19 +79,38 @@ class Sandbox:
     @property
     def attention(self) -> str | None:
         """Why somebody should look at this sandbox, in a few words; None when nobody need."""
-        if self.sessions.stalled:
-            return "the disk of its logs is full: output waits"
+        if self.sessions.stalled is not None:
+            return f"output waits: {self.sessions.stalled}"
         if self.state in (State.FAILED, State.LOST):
             return self.row.reason
-        if self.state is State.RUNNING and self.machine is not None and not self.machine.link.connected:
-            return "its agent does not answer"
+        if self.state is State.RUNNING and self.machine is not None:
+            link = self.machine.link
+            if link.fault is not None:
+                return f"its agent breaks the protocol: {link.fault}"
+            if not link.connected:
+                return "its agent does not answer"
         return None
 
     def _to(self, state: State, reason: str = "", **changes: object) -> None:
         check_transition(self.state, state)
-        row = dataclasses.replace(self.row, state=state.value, reason=reason, **changes)  # type: ignore[arg-type]
-        self.row = row
-        self._context.database.update_sandbox(row)
+        before = self.row
+        self.row = dataclasses.replace(before, state=state.value, reason=reason, **changes)  # type: ignore[arg-type]
+        self._unsaved = True
+        try:
+            self._context.database.update_sandbox(self.row)
+        except StorageError as error:
+            if state is State.STARTING:  # nothing has happened yet
+                self.row, self._unsaved = before, False
+                raise
+            log.warning("%s is %s, which could not be stored: %s", self.name, state, error)
+        else:
+            self._unsaved = False
+
+    def save(self) -> None:
+        """Store what a full disk refused when it happened. Raises `StorageError` when it still does."""
+        if self._unsaved:
+            self._context.database.update_sandbox(self.row)
+            self._unsaved = False
 
     # starting
 
@@ -146,8 +173,9 @@ class Sandbox:
             ownership = Ownership(
                 identity.pid, identity.start_time, identity.boot_id, token, spec.accelerator.value
             )
-            self.row = dataclasses.replace(self.row, ownership=ownership)
-            self._context.database.update_sandbox(self.row)
+            if ownership != self.row.ownership:  # an adopted one is known already, also when the disk is full
+                self.row = dataclasses.replace(self.row, ownership=ownership)
+                self._context.database.update_sandbox(self.row)
             self.machine = machine
             task_status.started(machine)
             await machine.run(self._context.settings.boot_seconds)
