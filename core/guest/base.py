@@ -39,7 +39,7 @@ find usr/lib/python3* -name __pycache__ -prune -exec rm -rf {} +
 chroot . python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /usr/lib/python3 /usr/lib/python3.*
 """
 _HOOK: Final = "/usr/share/mmdebstrap/hooks/merged-usr"
-RECIPE: Final = digest_of("1", _SUITE, *_PACKAGES, _FINISH)[:16]
+RECIPE: Final = digest_of("2", _SUITE, *_PACKAGES, _FINISH)[:16]
 SOURCE: Final = f"Debian {_SUITE}, recipe {RECIPE}"
 """What `Image.source` says of a ``base`` made by this recipe."""
 
