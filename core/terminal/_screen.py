@@ -24,7 +24,7 @@ MAX_REPLIES: Final = 1 << 16
 MOUSE: Final = (9, 1000, 1002, 1003)
 MOUSE_ENCODINGS: Final = (1005, 1006, 1015)
 _ALTERNATE: Final = (47, 1047, 1049)
-_PLAIN_MODES: Final = (1, 5, 12, 66, 1004, 1007, 2004, 2026)
+_PLAIN_MODES: Final = (1, 5, 12, 40, 66, 1004, 1007, 2004, 2026)
 _KNOWN_PRIVATE: Final = frozenset((6, 7, 25, *_PLAIN_MODES, *MOUSE, *MOUSE_ENCODINGS, *_ALTERNATE))
 _FOREGROUND: Final = "rgb:d0d0/d0d0/d0d0"
 _BACKGROUND: Final = "rgb:0000/0000/0000"
@@ -95,6 +95,8 @@ class Screen(Editing):
             self._switch_alternate(mode, on)
         elif mode == 1048:
             (self.save_cursor if on else self.restore_cursor)()
+        elif mode == 3:
+            self._switch_columns()
         elif mode in _KNOWN_PRIVATE:
             for group in (MOUSE, MOUSE_ENCODINGS):
                 if mode in group:
@@ -105,6 +107,13 @@ class Screen(Editing):
                 self.cursor_position()
             elif mode == 5:
                 self.mark_all()
+
+    def _switch_columns(self) -> None:
+        """DECCOLM, where mode 40 allows it: a blank screen and no margins. The width is the operator's to choose."""
+        if 40 << PRIVATE in self.mode:
+            self.margins = None
+            self.erase_in_display(2)
+            self.cursor_position()
 
     def _put_mode(self, mode: int, on: bool) -> None:
         if on:

@@ -202,6 +202,8 @@ def _sgr(style: Style, parameters: str) -> Style:
             changes["underline_color"] = (
                 f"color({parts[2]})" if five else "#{:02x}{:02x}{:02x}".format(*map(int, parts[2:]))
             )
+        elif code == "5:3":
+            changes["overline"] = True  # as tmux 3.3a writes 53, by the rule that it has for 4:3
         elif code.startswith("4:"):
             changes["underline"] = _UNDERLINES[int(code[2:])]
         else:

@@ -71,6 +71,7 @@ class Scene:
     name: str
     argv: tuple[str, ...]
     keys: tuple[str, ...] = ()
+    sizes: tuple[tuple[int, int], ...] = SIZES
 
 
 SCENES = (
@@ -98,11 +99,17 @@ SCENES = (
     Scene("apt", ("sh", "-c", "apt-get -y -q=0 -o APT::Color=1 -o Dpkg::Progress-Fancy=1 --no-download --reinstall "
                   "install hello sl")),
     Scene("unicode", ("python3", "-c", UNICODE_TABLES)),
+    # Cursor movements, screen features, VT100 character sets, VT102 features, ECMA-48 motion and colours: each key
+    # comes where vttest waits for a person to judge the screen.
+    Scene("vttest", ("vttest", "24x80.80"),
+          ("1\r", *["\r"] * 6, "2\r", *["\r"] * 15, "3\r", "8\r", *["\r"] * 3, "0\r", "8\r", *["\r"] * 14,
+           "11\r", "6\r", "3\r", *["\r"] * 9, "0\r", "4\r", *["\r"] * 8, "0\r", "0\r", "0\r"), sizes=SIZES[:1]),
 )  # fmt: skip
 
 
-def record(scene: Scene, columns: int, rows: int, folder: str) -> bytes:
-    """All that the program of ``scene`` wrote until it ended or had its last key and went quiet."""
+def record(scene: Scene, columns: int, rows: int, folder: str) -> tuple[bytes, list[int]]:
+    """What the program of ``scene`` wrote until it ended or had its last key and went quiet; and how much of that
+    it had written at each key."""
     environment = {
         "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": folder, "TERM": "xterm-256color", "LANG": "C.UTF-8", "USER": "root",
         "SHELL": "/bin/bash", "COLORTERM": "truecolor", "LS_COLORS": os.environ.get("LS_COLORS", "di=01;34:ln=01;36"
@@ -118,7 +125,7 @@ def record(scene: Scene, columns: int, rows: int, folder: str) -> bytes:
             os.execvpe(argv[0], argv, environment)
         finally:
             os._exit(127)
-    emulator, keys, output = Emulator(columns, rows), list(scene.keys), bytearray()
+    emulator, keys, output, pauses = Emulator(columns, rows), list(scene.keys), bytearray(), list[int]()
     try:
         while True:
             ready, _, _ = select.select([terminal], [], [], QUIET if scene.keys and output else PATIENCE)
@@ -133,6 +140,7 @@ def record(scene: Scene, columns: int, rows: int, folder: str) -> bytes:
                 emulator.feed(data)
                 os.write(terminal, emulator.take_replies())
             elif keys:
+                pauses.append(len(output))
                 os.write(terminal, keys.pop(0).encode())
             else:
                 break
@@ -140,7 +148,7 @@ def record(scene: Scene, columns: int, rows: int, folder: str) -> bytes:
         os.kill(pid, signal.SIGKILL)
         os.close(terminal)
         os.waitpid(pid, 0)
-    return bytes(output)
+    return bytes(output), pauses
 
 
 def main() -> int:
@@ -151,12 +159,14 @@ def main() -> int:
     for scene in SCENES:
         if wanted and scene.name not in wanted:
             continue
-        for columns, rows in SIZES:
+        for columns, rows in scene.sizes:
             with tempfile.TemporaryDirectory(prefix="demo", ignore_cleanup_errors=True) as folder:
                 subprocess.run(["bash", "-c", FILL, "bash", folder], check=True, cwd=folder)
-                data = record(scene, columns, rows, folder)
+                data, pauses = record(scene, columns, rows, folder)
             path = HERE / f"{scene.name}-{columns}x{rows}.raw"
             path.write_bytes(data)
+            if scene.name == "vttest":
+                path.with_suffix(".pauses").write_text("".join(f"{pause}\n" for pause in pauses))
             sys.stdout.write(f"{path.name}: {len(data)} bytes\n")
     return 0
 
