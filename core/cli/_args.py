@@ -22,8 +22,22 @@ def _formatter(prog: str) -> argparse.HelpFormatter:
     return argparse.RawDescriptionHelpFormatter(prog, width=_WIDTH)
 
 
+class Described(Exception):
+    """Instead of help: the parser that would have printed it."""
+
+    def __init__(self, parser: Parser) -> None:
+        super().__init__(parser.prog)
+        self.parser = parser
+
+
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints are one line, like every other error's."""
+    """An argument parser whose complaints are one line, like every other error's.
+
+    Attributes:
+        describing: whether to raise `Described` where help is asked for; completion scripts are made of that.
+    """
+
+    describing = False
 
     def __init__(self, command: str, usage: str, summary: str, examples: str) -> None:
         super().__init__(
@@ -39,7 +53,9 @@ class Parser(argparse.ArgumentParser):
         raise InvalidRequest(message, hint=f"see '{self.prog} --help'")
 
     def print_help(self, file: object = None) -> None:
-        """Print the help on stdout."""
+        """Print the help on stdout. Raises `Described` instead while `describing`."""
+        if Parser.describing:
+            raise Described(self)
         from ._output import write
 
         write(self.format_help())

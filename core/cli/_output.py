@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
@@ -31,8 +30,10 @@ def write(data: bytes | str) -> None:
 
 def say(message: str) -> None:
     """Narrate on stderr, in one line. A stderr that cannot be written to is nobody's problem."""
-    with contextlib.suppress(OSError):
+    try:  # noqa: SIM105 - contextlib is not needed otherwise
         os.write(2, f"sandtop: {visible(message)}\n".encode("utf-8", "backslashreplace"))
+    except OSError:
+        pass
 
 
 def complain(error: SandtopError) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 
@@ -73,7 +72,9 @@ class Signals:
 
     def take(self) -> list[int]:
         """Those that came since the last call."""
-        with contextlib.suppress(BlockingIOError):
+        try:  # noqa: SIM105 - contextlib is not needed otherwise
             os.read(self.fd, 4096)
+        except BlockingIOError:
+            pass
         taken, self._collected = self._collected, []
         return taken

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 
@@ -45,8 +44,11 @@ COMMANDS: Final[dict[str, Command]] = {
     "inspect": Command("listing", "inspect_main", "all about one sandbox, as JSON"),
     "image": Command("image", "image_main", "list, build and remove images"),
     "core": Command("corectl", "core_main", "start, stop and question the core"),
+    "completion": Command("completion", "completion_main", "print a shell's completion script"),
     "doctor": Command("doctor", "doctor_main", "say what this machine lacks"),
 }
+_COMPLETE: Final = "__complete"
+"""What the completion scripts call for names; no person's command."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -91,12 +93,22 @@ def _dispatch(argv: list[str]) -> int:
 
         write(f"sandtop {__version__}\n")
         return 0
+    if name == _COMPLETE:
+        from .completion import names_main
+
+        return names_main(argv[1:])
     command = COMMANDS.get(name)
     if command is None:
         raise InvalidRequest(f"there is no command {name!r}", hint=_suggestion(name))
-    module = importlib.import_module(f"sandtop.core.cli.{command.module}")
+    return load(command)(argv[1:])
+
+
+def load(command: Command) -> Callable[[Sequence[str]], int]:
+    """The function that runs ``command``."""
+    # importlib.import_module() would import importlib's own helpers first, for 2 ms
+    module = __import__(f"sandtop.core.cli.{command.module}", fromlist=[command.function])
     run: Callable[[Sequence[str]], int] = getattr(module, command.function)
-    return run(argv[1:])
+    return run
 
 
 def _suggestion(name: str) -> str:

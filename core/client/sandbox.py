@@ -351,10 +351,12 @@ class Sandbox:
         async with await self._copying({"name": "tar-create", "paths": [source]}, user) as process:
             await transfer.receive_archive(process, path, what, progress)
 
-    async def download_tar(self, source: str, write: Callable[[bytes], Awaitable[object]]) -> None:
+    async def download_tar(
+        self, source: str, write: Callable[[bytes], Awaitable[object]], *, user: str | None = None
+    ) -> None:
         """Pass the tar stream of ``source`` to ``write``, piece by piece. Raises `StorageError`."""
         what = f"copying {self.name}:{source}"
-        async with await self._copying({"name": "tar-create", "paths": [source]}, None) as process:
+        async with await self._copying({"name": "tar-create", "paths": [source]}, user) as process:
             await transfer.pass_archive(process, write, what)
 
     async def _copying(self, builtin: dict[str, object], user: str | None) -> Process:

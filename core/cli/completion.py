@@ -1,0 +1,84 @@
+"""``sandtop completion``: a shell's completion script, and the names that it asks for while one types."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Final
+
+import shtab
+
+from sandtop.core.client.blocking import call_running
+from sandtop.core.client.exchange import as_objects
+from sandtop.core.errors import SandtopError
+
+from ._args import Described, Parser
+from ._output import write
+from .main import COMMANDS, load
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_SHELLS: Final = ("bash", "zsh", "fish", "tcsh")
+_EXAMPLES: Final = """\
+  sandtop completion bash > ~/.local/share/bash-completion/completions/sandtop
+  sandtop completion zsh > ~/.zfunc/_sandtop        # with ~/.zfunc in fpath
+  sandtop completion fish > ~/.config/fish/completions/sandtop.fish"""
+_BASH: Final = """\
+_sandtop_names() {
+  compgen -W "$(sandtop __complete sandboxes 2>/dev/null)" -- "$1"
+}"""
+_ZSH: Final = """\
+_sandtop_names() {
+  local -a names
+  names=(${(f)"$(sandtop __complete sandboxes 2>/dev/null)"})
+  _describe sandbox names
+}"""
+_NAMES: Final = {"bash": "_sandtop_names", "zsh": "_sandtop_names", "fish": "(sandtop __complete sandboxes)"}
+_NEW: Final = ("create", "image")
+"""Commands whose NAME is not a sandbox that is there."""
+
+
+def completion_main(argv: Sequence[str]) -> int:
+    """Print the completion script of a shell."""
+    parser = Parser("completion", "|".join(_SHELLS), "Print a shell's completion script.", _EXAMPLES)
+    parser.add_argument("shell", choices=_SHELLS, metavar="|".join(_SHELLS), help="the shell")
+    options = parser.parse_args(list(argv))
+    preamble = {"bash": _BASH, "zsh": _ZSH}.get(options.shell, "")
+    write(shtab.complete(_everything(), options.shell, preamble=preamble) + "\n")
+    return 0
+
+
+def _everything() -> argparse.ArgumentParser:
+    """One parser of all commands, which no run of one needs."""
+    root = argparse.ArgumentParser(prog="sandtop")
+    commands = root.add_subparsers()
+    Parser.describing = True
+    try:
+        for name, command in COMMANDS.items():
+            try:
+                load(command)(["--help"])
+            except Described as described:
+                _complete_names(name, described.parser)
+                commands.add_parser(name, help=command.summary, parents=[described.parser], add_help=False)
+    finally:
+        Parser.describing = False
+    return root
+
+
+def _complete_names(command: str, parser: argparse.ArgumentParser) -> None:
+    if command in _NEW:
+        return
+    for action in parser._actions:  # argparse has no public way; shtab goes this one too
+        if action.metavar in ("NAME", "NAME…"):
+            action.complete = _NAMES  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def names_main(argv: Sequence[str]) -> int:
+    """Print the names of a kind, one a line; nothing rather than an error, and no core is started for it."""
+    try:
+        result = call_running("sandbox.list") if list(argv) == ["sandboxes"] else None
+    except SandtopError:
+        return 1
+    if result is not None:
+        write("".join(f"{sandbox['name']}\n" for sandbox in as_objects(result.get("sandboxes"))))
+    return 0
