@@ -58,4 +58,5 @@ def test_the_commands(reader: dict[str, str], tmp_path: Path) -> None:
 
 def test_the_program(reader: dict[str, str], tmp_path: Path) -> None:
     (program,) = blocks("python")
-    assert run([sys.executable, "-c", program], reader, tmp_path) == "hello\n 0\n"
+    said = run([sys.executable, "-c", program], reader, tmp_path)
+    assert said == "hello\n 0\ncame b'one\\n'\ncame b'two\\n'\nexited 0\n"
