@@ -194,8 +194,8 @@ class Sandbox:
         if self.state is State.STOPPING:
             self._to(State.STOPPED, "stopped", ownership=None)
         elif self.state in (State.RUNNING, State.PAUSED):
-            if death and death.status == 0:
-                self._to(State.STOPPED, "the machine switched itself off", ownership=None)
+            if death and death.orderly:
+                self._to(State.STOPPED, reason, ownership=None)
             else:
                 self._to(State.FAILED, f"{reason}; console: {said}" if said else reason, ownership=None)
         machine.settled.set()
