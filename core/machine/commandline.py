@@ -45,8 +45,8 @@ at least 4 fell back to a clock that costs an exit per reading (acpi_pm); with t
 
 The third because QEMU 7.2 finds translated code again by its virtual address: with programs and libraries at other
 addresses each time, every exec of /bin/true translated 1.3 MB of code anew. Measured: 77 ms of processor time an exec
-with randomised addresses, 28 without. Guests under emulation do without that hardening; QEMU does not call TCG a security
-boundary to begin with.
+with randomised addresses, 28 without. Guests under emulation do without that hardening; QEMU does not call TCG a
+security boundary to begin with.
 """
 
 _FIRST_DESCRIPTOR: Final = 3
