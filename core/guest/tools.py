@@ -158,30 +158,32 @@ def missing(program: str) -> MissingDependency:
 
 
 def failure(doing: str, program: str, status: int, stderr: bytes) -> SandtopError:
-    """The error for a ``program`` that ended with ``status`` having printed ``stderr``."""
+    """The error for a ``program`` that ended with ``status`` having printed ``stderr``: the line that says why."""
     lines = [line.strip() for line in stderr.decode(errors="replace").splitlines() if line.strip()]
-    complaints = [line for line in lines if line.startswith("E: ")]  # apt's and mmdebstrap's, among much else
-    tail = " / ".join(complaints or lines)
-    why = (complaints[0] if complaints else tail)[-_TAIL:] or f"exit status {status}"
-    message = f"{doing}: {Path(program).name}: {why}"
-    if "No space left on device" in tail or "Disk quota exceeded" in tail:
-        return StorageError(message, hint="free some space, or move SANDTOP_HOME to a larger disk")
-    if any(sign in tail for sign in _NETWORK_SIGNS):
-        return ImageError(message, hint="check that this machine reaches its Debian archive")
-    if any(sign in tail for sign in _STALE_SIGNS):
-        return ImageError(message, hint="run: sudo apt-get update")
-    return ImageError(message)
+    for signs, kind, hint in _SIGNS:
+        for line in lines:
+            if any(sign in line for sign in signs):
+                return kind(f"{doing}: {line[-_TAIL:]}", hint=hint)
+    # apt and mmdebstrap mark what matters; of another program it is the end
+    complaint = next((line for line in lines if line.startswith("E: ")), " / ".join(lines)[-_TAIL:])
+    return ImageError(f"{doing}: {Path(program).name}: {complaint or f'exit status {status}'}")
 
 
-_STALE_SIGNS: Final = (
-    "Unable to locate package",
-    "has no installation candidate",
-    "404  Not Found",
-    "no packages",
+_SIGNS: Final[tuple[tuple[tuple[str, ...], type[SandtopError], str], ...]] = (
+    (
+        ("No space left on device", "Disk quota exceeded"),
+        StorageError,
+        "free some space, or move SANDTOP_HOME to a larger disk",
+    ),
+    (
+        ("Temporary failure resolving", "Could not resolve", "Could not connect", "Connection failed"),
+        ImageError,
+        "check that this machine reaches its Debian archive",
+    ),
+    (
+        ("Unable to locate package", "has no installation candidate", "404  Not Found"),
+        ImageError,
+        "run: sudo apt-get update",
+    ),
 )
-_NETWORK_SIGNS: Final = (
-    "Temporary failure resolving",
-    "Could not resolve",
-    "Could not connect",
-    "Connection failed",
-)
+"""What a program prints when the fault is not its own, and what the user can do about it."""

@@ -36,7 +36,7 @@ def test_a_missing_program_names_its_package(monkeypatch: pytest.MonkeyPatch, pr
         (
             "echo noise >&2; echo 'E: Could not connect to x' >&2; exit 100",
             ImageError,
-            "sh: E: Could",
+            "trying: E: Could",
             "archive",
         ),
     ],
