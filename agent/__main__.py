@@ -14,7 +14,7 @@ from .cgroups import Cgroups  # noqa: E402
 from .loop import Loop  # noqa: E402
 from .machine import Machine  # noqa: E402
 from .port import Port, find  # noqa: E402
-from .protocol import AGENT_PROTOCOL, Outbox  # noqa: E402
+from .protocol import Outbox  # noqa: E402
 from .reaper import Reaper  # noqa: E402
 from .service import Service  # noqa: E402
 from .session import Host  # noqa: E402
@@ -22,6 +22,7 @@ from .shutdown import Shutdown, force_off, power_off  # noqa: E402
 
 TYPE_CHECKING = False  # see _frames
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 _IMPORTED = time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -32,22 +33,24 @@ def run(root: str) -> None:
     os.setsid()
     runtime = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
     devices = os.open("/dev", os.O_RDONLY | os.O_DIRECTORY)
-    null = os.open("/dev/null", os.O_RDWR)
     port = os.open(find(), os.O_RDWR | os.O_NONBLOCK)
+    null = os.open("/dev/null", os.O_RDWR)
     os.chroot(root)
     os.chdir("/")
     os.umask(0o022)
+    loop = Loop()
+    host = Host(loop, Outbox(), Reaper(loop), Cgroups(loop), null, runtime, root)
+    serve(host, port, Machine(devices), lambda: power_off(runtime))
 
-    loop, outbox = Loop(), Outbox()
-    cgroups = Cgroups(loop)
-    host = Host(loop, outbox, Reaper(loop), cgroups, null, runtime, root)
-    shutdown = Shutdown(loop, cgroups, lambda: power_off(runtime))
-    service = Service(host, Machine(devices), shutdown, log, str(AGENT_PROTOCOL))
-    loop.after_turn = Port(loop, port, outbox, service).flush
-    service.timings = timings()
+
+def serve(host: Host, port: int, machine: Machine, turn_off: Callable[[], None]) -> None:
+    """Serve cores on ``port``, a nonblocking descriptor. Returns only by an exception."""
+    shutdown = Shutdown(host.loop, host.cgroups, turn_off)
+    service = Service(host, machine, shutdown, log, timings())
+    host.loop.after_turn = Port(host.loop, port, host.outbox, service).flush
     gc.collect()
     gc.freeze()  # what is there now stays; a collection need not look at it again
-    loop.run()
+    host.loop.run()
 
 
 def timings() -> dict[str, int]:

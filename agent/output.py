@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from .loop import Loop
-    from .protocol import Credit, Outbox, SendStream
+    from .protocol import Outbox, SendStream
 
 PIECE: Final = 32 * 1024 - 18
 """Bytes of one read: with its header and trailer a frame of 32 KiB, which virtio_console takes in one buffer."""
@@ -61,57 +61,75 @@ class OutputPump:
     def closed(self) -> bool:
         return self._fd < 0
 
-    def credited(self, credit: Credit) -> None:
+    def credited(self) -> None:
         """The core acknowledged something: there may be room to read on."""
-        # not for each few bytes of room: reading in whole pieces costs far less
-        if not self.closed and self.stream.retained <= max(self._window - PIECE, self._window // 2):
+        if self.closed:
+            return
+        if self._left is not None:
+            self._drain(self._left)
+        elif self.stream.retained <= max(self._window - PIECE, self._window // 2):
+            # not for each few bytes of room: reading in whole pieces costs far less
             self._resume()
 
     def finish(self) -> None:
         """The program has ended: read what is there at this moment, whatever others may go on writing."""
-        if self.closed:
-            return
-        self._left = _TERMINAL_HOLDS if self._terminal else _readable_bytes(self._fd)
-        self._resume()
-        self._read(0)
+        if not self.closed:
+            self._pause()
+            self._drain(_TERMINAL_HOLDS if self._terminal else _readable_bytes(self._fd))
 
     def _resume(self) -> None:
         if not self._watched:
             self._watched = True
-            self._loop.watch(self._fd, READ, self._read)
+            self._loop.watch(self._fd, READ, self._ready)
 
     def _pause(self) -> None:
         if self._watched:
             self._watched = False
             self._loop.unwatch(self._fd)
 
-    def _read(self, _events: int) -> None:
-        stream = self.stream
+    def _ready(self, _events: int) -> None:
         for _ in range(_PIECES_A_TURN):
-            room = min(PIECE, self._window - stream.retained)
+            room = self._room
             if room <= 0:
                 self._pause()
                 break
-            if self._left is not None:
-                room = min(room, self._left)
-                if room == 0:
-                    self._close()
-                    break
-            try:
-                data = os.read(self._fd, room)
-            except BlockingIOError:
-                if self._left is not None:
-                    self._close()
+            data = self._read(room)
+            if data is None:
                 break
-            except OSError:  # EIO: a terminal that was hung up
-                data = b""
             if not data:
                 self._close()
                 break
-            stream.write(data)
-            if self._left is not None:
-                self._left -= len(data)
-        self._outbox.wake(stream.number)
+        self._outbox.wake(self.stream.number)
+
+    def _drain(self, left: int) -> None:
+        """Read ``left`` bytes, or all that there are, as far as there is room; `credited` goes on from there."""
+        # without waiting for the descriptor: it need not become readable once more
+        while left and (room := self._room) > 0:
+            data = self._read(min(room, left))
+            if not data:
+                left = 0
+            else:
+                left -= len(data)
+        self._left = left
+        if not left:
+            self._close()
+        self._outbox.wake(self.stream.number)
+
+    @property
+    def _room(self) -> int:
+        return min(PIECE, self._window - self.stream.retained)
+
+    def _read(self, size: int) -> bytes | None:
+        """Read a piece into the stream. None when nothing is there now, empty when nothing ever will be."""
+        try:
+            data = os.read(self._fd, size)
+        except BlockingIOError:
+            return None
+        except OSError:  # EIO: a terminal that was hung up
+            return b""
+        if data:
+            self.stream.write(data)
+        return data
 
     def _close(self) -> None:
         self._pause()

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     Message = dict[str, object]
 
+AGENT: Final = "1"
+"""What the agent calls itself in its hello: for people, not for decisions."""
 MAX_SESSIONS: Final = 512
 """Sessions that run, or have ended and whose record the core has not stored."""
 _REMEMBERED: Final = 1024
@@ -41,18 +43,22 @@ class OperationFailed(Exception):
 
 
 class Service:
-    """The port's peer. ``version`` is the agent's own; ``timings`` goes into its hello."""
+    """The port's peer. ``timings`` goes into its hello."""
 
     def __init__(
-        self, host: Host, machine: Machine, shutdown: Shutdown, log: Callable[[str], None], version: str
+        self,
+        host: Host,
+        machine: Machine,
+        shutdown: Shutdown,
+        log: Callable[[str], None],
+        timings: dict[str, int],
     ) -> None:
-        self.timings: dict[str, int] = {}
         self.sessions: dict[int, Session] = {}
         self._host = host
         self._machine = machine
         self._shutdown = shutdown
         self._log = log
-        self._version = version
+        self._timings = timings
         self._by_id: dict[str, Session] = {}
         self._forgotten: deque[str] = deque(maxlen=_REMEMBERED)
         self._answers: OrderedDict[str, Message] = OrderedDict()
@@ -138,9 +144,9 @@ class Service:
             {
                 "type": "hello",
                 "version": AGENT_PROTOCOL,
-                "agent": self._version,
+                "agent": AGENT,
                 "configured": self._defaults is not None,
-                "timings": self.timings,
+                "timings": self._timings,
                 "sessions": sessions,
             }
         )

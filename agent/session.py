@@ -144,7 +144,7 @@ class Session:
         """The core acknowledged output."""
         pump = self.outputs.get(credit.stream)
         if pump is not None:
-            pump.credited(credit)
+            pump.credited()
 
     def forget(self) -> None:
         """The core has all of it: drop what is kept."""

@@ -1,0 +1,180 @@
+"""The agent as an ordinary process of this host, for all that needs no machine of its own."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .core_side import CoreSide
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_GONE = 5.0
+
+
+class HostedAgent:
+    """The running agent: its process, what it printed, its cgroups."""
+
+    def __init__(self, process: subprocess.Popen[bytes], cgroup: Path) -> None:
+        self.process = process
+        self.cgroup = cgroup
+        self.log = ""
+
+    def says(self, text: str, deadline: float = 10.0) -> None:
+        """Wait for ``text`` among what it prints from now on."""
+        assert self.process.stderr is not None
+        fd, end, begun = self.process.stderr.fileno(), time.monotonic() + deadline, len(self.log)
+        while text not in self.log[begun:]:
+            ready, _, _ = select.select([fd], [], [], max(0.0, end - time.monotonic()))
+            assert ready, f"it did not say {text!r}: {self.log}"
+            said = os.read(fd, 65536)
+            assert said, f"it ended without saying {text!r}: {self.log}"
+            self.log += said.decode()
+
+    @property
+    def pid(self) -> int:
+        """Of the agent itself: the only child of unshare."""
+        return int(Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text())
+
+    @property
+    def descriptors(self) -> list[str]:
+        folder = Path(f"/proc/{self.pid}/fd")
+        return sorted(os.readlink(entry) for entry in folder.iterdir())
+
+    @property
+    def sessions(self) -> list[str]:
+        """The cgroups of its sessions."""
+        return [entry.name for entry in (self.cgroup / "sessions").iterdir() if entry.is_dir()]
+
+    @property
+    def processes(self) -> list[int]:
+        """All processes of its sessions."""
+        return [
+            int(pid)
+            for folder in (self.cgroup / "sessions").rglob("cgroup.procs")
+            for pid in folder.read_text().split()
+        ]
+
+    def busy(self) -> float:
+        """Seconds of CPU that the agent has used."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _cgroup2() -> Path:
+    if os.geteuid() != 0:
+        pytest.skip("running an agent without a machine needs root")
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _device, place, kind, options, *_ = line.split()
+        if kind == "cgroup2" and "rw" in options.split(","):
+            return Path(place)
+    pytest.skip("there is no cgroup2 file system")
+
+
+@contextmanager
+def hosted_agent() -> Iterator[tuple[HostedAgent, CoreSide]]:
+    """An agent, and a core on its port that has not begun the link."""
+    cgroup = _cgroup2() / f"sandtop-agent-{uuid.uuid4().hex[:12]}"
+    cgroup.mkdir()
+    ours, theirs = socket.socketpair()
+    script = Path(__file__).with_name("hosted.py")
+    try:
+        with (
+            ours,
+            theirs,
+            subprocess.Popen(
+                [
+                    "unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--uts",
+                    sys.executable, "-c", _RUN, str(theirs.fileno()), str(script), str(cgroup),
+                ],
+                stdin=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                pass_fds=[theirs.fileno()],
+            ) as process,
+        ):  # fmt: skip
+            try:
+                yield HostedAgent(process, cgroup), CoreSide(ours)
+            finally:
+                process.kill()
+    finally:
+        _remove(cgroup)
+
+
+# the port becomes descriptor 3; the others that may be open are the interpreter's own and close with the exec
+_RUN = (
+    "import os, sys; os.dup2(int(sys.argv[1]), 3); os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
+)
+
+
+def _remove(cgroup: Path) -> None:
+    (cgroup / "cgroup.kill").write_text("1")
+    deadline = time.monotonic() + _GONE
+    while "populated 1" in (cgroup / "cgroup.events").read_text():
+        assert time.monotonic() < deadline, "the agent's processes do not die"
+        time.sleep(0.01)
+    for folder in sorted((path for path in cgroup.rglob("*") if path.is_dir()), reverse=True):
+        folder.rmdir()
+    cgroup.rmdir()
+
+
+class _Shared:
+    """One agent for the tests of a module; another one after a test that left something behind."""
+
+    def __init__(self) -> None:
+        self.stack = ExitStack()
+        self.pair: tuple[HostedAgent, CoreSide] | None = None
+
+    def get(self) -> tuple[HostedAgent, CoreSide]:
+        if self.pair is None:
+            agent, core = self.stack.enter_context(hosted_agent())
+            core.link()
+            assert core.configure() is None
+            self.pair = agent, core
+        return self.pair
+
+    def drop(self) -> None:
+        self.pair = None
+        self.stack.close()
+
+
+@pytest.fixture(scope="module")
+def _shared() -> Iterator[_Shared]:
+    shared = _Shared()
+    yield shared
+    shared.drop()
+
+
+@pytest.fixture
+def agent(_shared: _Shared) -> HostedAgent:
+    return _shared.get()[0]
+
+
+@pytest.fixture
+def core(_shared: _Shared) -> Iterator[CoreSide]:
+    """A core on a link to a configured agent. A test that leaves anything behind in the agent fails."""
+    agent, core = _shared.get()
+    core.ping()
+    before = agent.descriptors
+    yield core
+    try:
+        core.ping()
+        for _ in range(500):  # cgroups of killed processes go when these have
+            if not agent.sessions:
+                break
+            core.ping()
+        assert agent.sessions == []
+        assert agent.descriptors == before
+    except BaseException:
+        _shared.drop()
+        raise

@@ -1,0 +1,59 @@
+"""Run the agent as process 1 of a PID namespace of this host, on a socket that was inherited as descriptor 3.
+
+The real agent, but for what it would do to the machine as a whole: it says so on stderr instead.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from sandtop.agent.__main__ import fatal, serve
+from sandtop.agent.cgroups import Cgroups
+from sandtop.agent.loop import Loop
+from sandtop.agent.machine import Identity, Machine
+from sandtop.agent.protocol import Outbox
+from sandtop.agent.reaper import Reaper
+from sandtop.agent.session import Host
+
+PORT = 3
+
+
+class HostedMachine(Machine):
+    def identify(self, identity: Identity) -> None:
+        if identity.hostname == "unwilling":
+            raise PermissionError(1, "no such machine")
+        say(f"identity {identity.hostname} {identity.entropy!r}")
+
+
+def say(line: str) -> None:
+    os.write(2, f"{line}\n".encode())
+
+
+def turn_off() -> None:
+    say("off")
+    os._exit(0)
+
+
+def main(cgroup: str) -> None:
+    os.set_blocking(PORT, False)
+    os.set_inheritable(PORT, False)
+    root = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
+    null = os.open("/dev/null", os.O_RDWR)
+    loop = Loop()
+    host = Host(loop, Outbox(), Reaper(loop), Cgroups(loop, cgroup), null, root, "/")
+    try:
+        serve(host, PORT, HostedMachine(root), turn_off)
+    except BaseException as error:
+        fatal_here(error)
+
+
+def fatal_here(error: BaseException) -> None:
+    """As in a machine, but the host's power stays on."""
+    os.getpid = lambda: 0
+    fatal(error)
+    os._exit(70)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
