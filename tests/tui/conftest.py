@@ -1,0 +1,76 @@
+"""The console on a fake core: at a clock that stands still, with the core's socket in the test's own place."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from pytest_textual_snapshot import SVGImageExtension
+
+from sandtop.core.client import launch
+from sandtop.core.errors import CoreUnavailable
+from sandtop.tui.app import Console
+from sandtop.tui.store import Acknowledged, ProcessUsage, Store
+
+from .fakecore import NOW
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from textual.pilot import Pilot
+
+SNAPSHOTS = Path(__file__).parents[2] / "snapshots"
+WAIT_SECONDS = 10.0
+
+
+@pytest.fixture(autouse=True)
+def _own_core(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each test has a home of its own, so a core of its own; a real one is never started by accident."""
+    monkeypatch.setenv("SANDTOP_HOME", str(tmp_path))
+    monkeypatch.setenv("TZ", "UTC")
+
+    def refuse() -> None:
+        raise CoreUnavailable("no core runs, and this test starts none")
+
+    monkeypatch.setattr(launch, "launch", refuse)
+
+
+@pytest.fixture(autouse=True)
+def _pictures(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Pictures are in snapshots/, one folder a screen: that of the test's file name."""
+    folder = SNAPSHOTS / request.path.stem.removeprefix("test_")
+    monkeypatch.setattr(SVGImageExtension, "dirname", property(lambda _self: str(folder)))
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def make_console(
+    *, clock: Callable[[], float] = lambda: NOW, acknowledged: Path | None = None, proc: str = "/nowhere"
+) -> Console:
+    """A console whose clock stands still, that sees no real process."""
+    return Console(Store(Acknowledged(acknowledged), ProcessUsage(proc)), clock=clock, interval=0.05)
+
+
+async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
+    """Wait until ``condition`` holds; fails after a while."""
+    async with asyncio.timeout(WAIT_SECONDS):
+        while not condition():
+            await pilot.pause(0.01)
+    await pilot.pause()
+
+
+@asynccontextmanager
+async def running(
+    console: Console | None = None, size: tuple[int, int] = (120, 40)
+) -> AsyncGenerator[tuple[Console, Pilot[None]]]:
+    """The console, once it has seen the core."""
+    app = console or make_console()
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: app.store.view.version > 0)
+        yield app, pilot

@@ -1,0 +1,349 @@
+"""A core that follows a script: a real server on the real socket, speaking the real protocol, without machines.
+
+The console's client code is exercised as it is; `tests/tui/test_real.py` holds the same behaviour on real machines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self, TypeVar, cast
+
+from sandtop import __version__
+from sandtop.agent.protocol import Control, Credit, Data, Decoder, Frame, encode
+from sandtop.core.paths import CORE_SOCKET, runtime_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+Raw = dict[str, object]
+T = TypeVar("T")
+NOW = 1_700_000_000.0
+"""The moment at which the console's clock stands in the tests (2023-11-14 22:13:20 UTC)."""
+_PIECE = 32 * 1024
+_WINDOW = 64 * 1024
+
+
+def sandbox(name: str, state: str = "running", **fields: object) -> Raw:
+    """A sandbox as the core describes one."""
+    number = sum(map(ord, name))
+    return {
+        "name": name, "uuid": f"{number:08x}-0000-4000-8000-{number:012x}", "state": state, "image": "base",
+        "cpus": 1, "memory": 512, "disk": 1024, "network": "none", "accelerator": "tcg", "pid": None, "reason": None,
+        "created_at": NOW - 7200, "started_at": NOW - 3600 if state in ("running", "paused") else None,
+        "labels": {}, "env": {}, "workdir": "/root", "shell": "/bin/sh", "user": "root", "sessions": 0,
+        "attention": None, **fields,
+    }  # fmt: skip
+
+
+@dataclass
+class FakeSession:
+    """A session: what is listed of it, its output in order, and what was typed."""
+
+    raw: Raw
+    pieces: list[tuple[float, int, bytes]] = field(default_factory=list[tuple[float, int, bytes]])
+    typed: bytearray = field(default_factory=bytearray)
+    sizes: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    gaps: dict[int, int] = field(default_factory=dict[int, int])
+    echo: bool = False
+
+    def output(self, stream: int) -> bytes:
+        return b"".join(data for _, which, data in self.pieces if which == stream)
+
+    @property
+    def ended(self) -> bool:
+        return self.raw["state"] in ("exited", "failed", "lost")
+
+    def listed(self) -> Raw:
+        return {
+            **self.raw,
+            "stdout_bytes": len(self.output(1)) + self.gaps.get(1, 0),
+            "stderr_bytes": len(self.output(2)) + self.gaps.get(2, 0),
+            "stdin_bytes": len(self.typed),
+        }
+
+
+def session(key: str, of: str, *argv: str, tty: bool = False, **fields: object) -> FakeSession:
+    """A running session of the sandbox named ``of``."""
+    raw: Raw = {
+        "id": (key * 16)[:16], "sandbox": of, "argv": list(argv), "tty": tty, "state": "running", "exit_code": None,
+        "signal": None, "reason": None, "started_at": NOW - 600, "ended_at": None, "labels": {}, "pid": 42,
+        "attached": 0, "input_holder": None, "record": None, **fields,
+    }  # fmt: skip
+    return FakeSession(raw)
+
+
+def ended(key: str, of: str, *argv: str, code: int = 0, **fields: object) -> FakeSession:
+    """A session that exited with ``code``."""
+    record = {"reason": "exited", "code": code, "stdout": 0, "stderr": 0}
+    made = session(key, of, *argv, **{"state": "exited", "exit_code": code, "reason": "exited", **fields})
+    made.raw |= {"ended_at": made.raw["ended_at"] or NOW - 60, "record": record}
+    return made
+
+
+class FakeCore:
+    """Runs in a thread of its own while it is entered."""
+
+    def __init__(self, *sandboxes: Raw, sessions: tuple[FakeSession, ...] = ()) -> None:
+        self.sandboxes = {str(raw["uuid"]): raw for raw in sandboxes}
+        self.sessions = {str(one.raw["id"]): one for one in sessions}
+        self.requests: list[Raw] = []
+        self.refusals: dict[str, Raw] = {}
+        """By operation, the error that it is answered with."""
+        self.silent = False
+        """It takes requests and answers none."""
+        self._news: asyncio.Condition
+        self._server: asyncio.Server | None = None
+        self._clients: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="fake core", daemon=True)
+
+    # from the test
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._wait(self._open())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.die()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+        self._loop.close()
+
+    def die(self) -> None:
+        """As after ``kill -9``: every connection breaks, nobody listens."""
+        self._wait(self._close())
+
+    def come_back(self) -> None:
+        self._wait(self._open())
+
+    def change(self, do: Callable[[], T]) -> T:
+        """Change something where the server runs; those who follow see it."""
+
+        async def work() -> T:
+            async with self._news:
+                result = do()
+                self._news.notify_all()
+            return result
+
+        return self._wait(work())
+
+    def emit(self, key: str, data: bytes, stream: int = 1, at: float = NOW) -> None:
+        """The session whose id begins with ``key`` writes."""
+        self.change(lambda: self.session(key).pieces.append((at, stream, data)))
+
+    def end(self, key: str, code: int = 0) -> None:
+        """The session whose id begins with ``key`` exits."""
+        fields = {"state": "exited", "exit_code": code, "reason": "exited", "ended_at": NOW}
+        record = {"reason": "exited", "code": code}
+        self.change(lambda: self.session(key).raw.update(fields, record=record))
+
+    def session(self, key: str) -> FakeSession:
+        return next(one for name, one in self.sessions.items() if name.startswith(key))
+
+    def asked(self, op: str) -> list[Raw]:
+        """The requests for ``op`` so far."""
+        return [request for request in self.requests if request["op"] == op]
+
+    def _wait(self, work: object) -> T:  # type: ignore[type-var]
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)  # type: ignore[arg-type, return-value]
+
+    # the server
+
+    async def _open(self) -> None:
+        self._news = asyncio.Condition()
+        directory = runtime_directory()
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        self._server = await asyncio.start_unix_server(self._client, os.path.join(directory, CORE_SOCKET))
+
+    async def _close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for task in list(self._clients):
+            task.cancel()
+        await asyncio.gather(*self._clients, return_exceptions=True)
+        if os.path.exists(path := os.path.join(runtime_directory(), CORE_SOCKET)):
+            os.unlink(path)
+
+    async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._clients.add(task)
+        try:
+            await _Talk(self, reader, writer).run()
+        except (ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            self._clients.discard(task)
+            writer.close()
+
+    @property
+    def news(self) -> asyncio.Condition:
+        return self._news
+
+    def answer(self, request: Raw) -> Raw:
+        """The result of a plain operation, carried out."""
+        op = str(request["op"])
+        match op:
+            case "sandbox.list":
+                return {"sandboxes": list(self.sandboxes.values())}
+            case "session.list":
+                return {"sessions": [one.listed() for one in self.sessions.values()]}
+            case "sandbox.create":
+                labels = request.get("labels") or {}
+                made = sandbox(str(request["name"]), labels=labels, started_at=NOW)
+                self.sandboxes[str(made["uuid"])] = made
+                return {"sandbox": made}
+            case "sandbox.inspect":
+                return {"sandbox": self.sandboxes[str(request["sandbox"])], "machine": {"command": ["qemu"]}}
+            case "sandbox.rm":
+                gone = self.sandboxes.pop(str(request["sandbox"]))
+                self.sessions = {k: s for k, s in self.sessions.items() if s.raw["sandbox"] != gone["name"]}
+                return {}
+            case "session.rm":
+                del self.sessions[str(request["session"])]
+                return {}
+            case "session.signal":
+                return {}
+            case "session.exec":
+                return {"session": self._start(request).listed()}
+            case _:
+                raw = self.sandboxes[str(request["sandbox"])]
+                raw["state"] = {"start": "running", "restart": "running", "resume": "running", "stop": "stopped",
+                                "pause": "paused"}[op.removeprefix("sandbox.")]  # fmt: skip
+                return {"sandbox": raw}
+
+    def _start(self, request: Raw) -> FakeSession:
+        of = str(self.sandboxes[str(request["sandbox"])]["name"])
+        argv = request.get("argv") or ["/bin/sh", "-c", str(request.get("script"))]
+        made = session("", of, *cast("list[str]", argv), tty=request.get("tty") is not None, started_at=NOW)
+        made.raw["id"] = str(request["id"])
+        made.echo = made.raw["tty"] is True
+        self.sessions[str(request["id"])] = made
+        return made
+
+
+class _Talk:
+    """One connection."""
+
+    def __init__(self, core: FakeCore, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._core = core
+        self._reader = reader
+        self._writer = writer
+        self._decoder = Decoder()
+
+    async def run(self) -> None:
+        frames: list[Frame] = []
+        while len(frames) < 2:
+            frames += await self._receive()
+        await self._send(Control({"type": "hello", "version": 1, "package": __version__, "pid": os.getpid()}))
+        assert isinstance(frames[1], Control)
+        request = frames[1].message
+        op = str(request["op"])
+        self._core.requests.append(request)
+        if self._core.silent:
+            await self._reader.read()
+        elif (refusal := self._core.refusals.get(op)) is not None:
+            await self._send(Control({"type": "error", **refusal}))
+        elif op == "session.follow":
+            await self._follow(request)
+        elif op == "session.logs":
+            await self._logs(request)
+        else:
+            result = self._core.answer(request)
+            if op == "sandbox.create":
+                await self._send(Control({"type": "progress", "message": "booting"}))
+            await self._send(Control({"type": "result", **result}))
+
+    async def _receive(self) -> list[Frame]:
+        data = await self._reader.read(65536)
+        if not data:
+            raise ConnectionError
+        return self._decoder.feed(data)
+
+    async def _send(self, *frames: Frame) -> None:
+        self._writer.write(b"".join(map(encode, frames)))
+        await self._writer.drain()
+
+    async def _follow(self, request: Raw) -> None:
+        one = self._core.sessions[str(request["session"])]
+        await self._send(Control({"type": "started", "session": one.raw["id"], "pid": 42, "tty": one.raw["tty"]}))
+        if request.get("input") is True:
+            await self._send(Credit(0, len(one.typed), len(one.typed) + _WINDOW))
+        listening = asyncio.create_task(self._listen(one))
+        try:
+            at = cast("int", request.get("stdout", 0))
+            while True:
+                data = one.output(1)[at:]
+                for start in range(0, len(data), _PIECE):
+                    await self._send(Data(1, at, data[start : start + _PIECE]))
+                    at += len(data[start : start + _PIECE])
+                if one.ended and at >= len(one.output(1)):
+                    break
+                async with self._core.news:
+                    await self._core.news.wait_for(lambda at=at: len(one.output(1)) > at or one.ended)  # type: ignore[misc]
+            await self._send(Control({"type": "result", "record": one.raw["record"], "session": one.listed()}))
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+
+    async def _listen(self, one: FakeSession) -> None:
+        while True:
+            for frame in await self._receive():
+                async with self._core.news:
+                    if isinstance(frame, Data):
+                        one.typed += frame.data
+                        if one.echo:
+                            one.pieces.append((NOW, 1, frame.data.replace(b"\r", b"\r\n")))
+                    elif isinstance(frame, Control) and frame.message["type"] == "resize":
+                        one.sizes.append((cast("int", frame.message["rows"]), cast("int", frame.message["columns"])))
+                    self._core.news.notify_all()
+                if isinstance(frame, Data):
+                    await self._send(Credit(0, len(one.typed), len(one.typed) + _WINDOW))
+
+    async def _logs(self, request: Raw) -> None:
+        one = self._core.sessions[str(request["session"])]
+        at = {1: one.gaps.get(1, 0), 2: one.gaps.get(2, 0)}
+        for stream, count in one.gaps.items():
+            await self._send(Control({"type": "gap", "stream": stream, "bytes": count}))
+        done = 0
+        pieces = _last_lines(one.pieces, cast("int | None", request.get("tail")), at)
+        while True:
+            for when, stream, data in pieces:
+                await self._send(Control({"type": "time", "at": when}))
+                for start in range(0, len(data), _PIECE):
+                    part = data[start : start + _PIECE]
+                    await self._send(Data(stream, at[stream], part))
+                    at[stream] += len(part)
+            done = max(done, len(one.pieces)) if not pieces else done + len(pieces)
+            done = len(one.pieces) if done > len(one.pieces) else done
+            if not request.get("follow") or (one.ended and done >= len(one.pieces)):
+                break
+            async with self._core.news:
+                await self._core.news.wait_for(lambda done=done: len(one.pieces) > done or one.ended)  # type: ignore[misc]
+            pieces = one.pieces[done:]
+        await self._send(Control({"type": "result", "session": one.listed()}))
+
+
+def _last_lines(
+    pieces: list[tuple[float, int, bytes]], tail: int | None, at: dict[int, int]
+) -> list[tuple[float, int, bytes]]:
+    """As many pieces from the end as hold ``tail`` lines; ``at`` skips the others. Empty ones keep the count."""
+    if tail is None:
+        return list(pieces)
+    kept: list[tuple[float, int, bytes]] = []
+    left = tail
+    for when, stream, data in reversed(pieces):
+        lines = data.splitlines(keepends=True)
+        shown = b"".join(lines[-left:]) if left > 0 else b""
+        left -= len(lines)
+        at[stream] += len(data) - len(shown)
+        kept.append((when, stream, shown))
+    return kept[::-1]

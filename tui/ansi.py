@@ -1,0 +1,69 @@
+"""Output of programs as text to show: colours kept, everything else that a terminal would obey taken out."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from rich.ansi import AnsiDecoder
+from rich.text import Text
+
+MOST: Final = 16 * 1024
+"""Bytes of a line that are looked at; the rest is counted and not shown."""
+_SGR: Final = re.compile(r"\x1b\[[0-9;:]*m")
+_SEQUENCE: Final = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI
+    r"|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?"  # OSC, DCS, SOS, PM, APC, also when cut short
+    r"|\x1b[ -/]*[0-~]"
+    r"|[\x80-\x9f]|\x1b"
+)
+_OTHER: Final = re.compile(r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f]")
+_FORMAT: Final = re.compile("[\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
+_MARK: Final = "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u20d0-\u20ff\ufe20-\ufe2f]"
+_MARKS: Final = re.compile(f"({_MARK}{{3}}){_MARK}+")
+_TAB: Final = 8
+
+
+def plain(line: bytes) -> str:
+    """What somebody would read: for filters and searches."""
+    if line.isascii() and b"\x1b" not in line:
+        text = line.decode("ascii")
+        return text if text.isprintable() else _harmless(text)
+    return _harmless(_SGR.sub("", line[:MOST].decode(errors="replace")))
+
+
+def _harmless(text: str) -> str:
+    text = _overwritten(text)
+    if "\x1b" in text or not text.isascii():
+        text = _SEQUENCE.sub("", text)
+        text = _MARKS.sub(r"\1", _FORMAT.sub("", text))
+    text = _OTHER.sub("", text)
+    if "\t" in text:
+        text = text.expandtabs(_TAB)
+    return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)
+
+
+def _overwritten(text: str) -> str:
+    """A progress bar returns to the beginning of its line: what it wrote last is what one sees."""
+    text = text.rstrip("\r")
+    return text.rpartition("\r")[2] if "\r" in text else text
+
+
+def styled(line: bytes) -> Text:
+    """The line with its colours."""
+    more = len(line) - MOST
+    text = _overwritten(line[:MOST].decode(errors="replace"))
+    if "\x1b" in text:
+        pieces: list[str] = []
+        end = 0
+        for match in _SGR.finditer(text):
+            pieces += [_harmless(text[end : match.start()]), match[0]]
+            end = match.end()
+        pieces.append(_harmless(text[end:]))
+        result = AnsiDecoder().decode_line("".join(pieces))
+    else:
+        result = Text(_harmless(text))
+    if more > 0:
+        result.append(f" … {more} bytes more", "dim")
+    result.end = ""
+    return result

@@ -1,0 +1,329 @@
+"""The console: holds what is known of the core, runs what was asked of it, and knows the screens. Little else."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from textual.app import App
+
+from sandtop.core.errors import SandtopError
+
+from . import gateway
+from .actions import bindings_of
+from .notices import Notice, Notices
+from .palette import Commands
+from .screens.base import ConsoleScreen
+from .screens.dialogs import Pick, Prompt
+from .screens.fleet import FleetScreen
+from .screens.panes import PanesScreen
+from .screens.reading import help_page
+from .screens.sandbox import SandboxScreen
+from .text import neutral, plural
+from .theme import DARK, LIGHT
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from textual.binding import BindingType
+
+    from .store import SandboxView, SessionView, Store
+
+LOOK_INTERVAL: Final = 0.5
+"""Seconds between two looks at the core."""
+_TICK: Final = 1.0
+_AT_ONCE: Final = 8
+"""Operations that are under way at the same time; more of them wait."""
+_HISTORY: Final = 100
+
+
+class Console(App[None], inherit_bindings=False):
+    """``clock`` gives seconds since the epoch."""
+
+    CSS_PATH = "app.tcss"
+    TITLE = "sandtop"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of("app")]
+    COMMANDS: ClassVar[set[type[Commands]]] = {Commands}  # type: ignore[assignment]  # pyright: ignore
+    ENABLE_COMMAND_PALETTE = True
+
+    def __init__(
+        self, store: Store, *, clock: Callable[[], float] = time.time, interval: float = LOOK_INTERVAL
+    ) -> None:
+        super().__init__()
+        self.store = store
+        self.clock = clock
+        self.notices = Notices()
+        self.started_at = clock()
+        self.commands: list[str] = []
+        """Commands that were run, oldest first."""
+        self.panes = PanesScreen()
+        self.fleet = FleetScreen()
+        self._interval = interval
+        self._nudged = asyncio.Event()
+        self._room = asyncio.Semaphore(_AT_ONCE)
+
+    def on_mount(self) -> None:
+        for theme in (DARK, LIGHT):
+            self.register_theme(theme)
+        self.theme = DARK.name
+        self.install_screen(self.panes, "panes")
+        self.push_screen(self.fleet)
+        self.run_worker(self._watch(), group="watch", exit_on_error=True)
+        self.set_interval(_TICK, self._tick)
+
+    # looking at the core
+
+    async def _watch(self) -> None:
+        """Looks at the core again and again, and shows what it sees."""
+        while True:
+            try:
+                sandboxes, sessions = await gateway.look()
+                self.store.take(sandboxes, sessions, self.clock())
+            except SandtopError as error:
+                self.store.failed(str(error))
+            self._show()
+            try:
+                async with asyncio.timeout(self._interval):
+                    await self._nudged.wait()
+            except TimeoutError:
+                pass
+            self._nudged.clear()
+
+    def _show(self) -> None:
+        """Show the view on every screen that is there, also the ones below a question."""
+        for screen in {*self.screen_stack, self.panes}:
+            if isinstance(screen, ConsoleScreen) and screen.ready:
+                screen.show(self.store.view)
+        self._tick()
+
+    def _tick(self) -> None:
+        if self.screen_stack and isinstance(self.screen, ConsoleScreen) and self.screen.ready:
+            self.screen.tick()
+
+    # doing things
+
+    def perform(
+        self, doing: str, work: Callable[[], Awaitable[str | None]], *, sandbox: SandboxView | None = None
+    ) -> None:
+        """Carry out ``work``, say so meanwhile, and say what it returns or how it failed."""
+        self.run_worker(self._perform(doing, work, sandbox), group="operations", exit_on_error=False)
+
+    async def _perform(
+        self, doing: str, work: Callable[[], Awaitable[str | None]], sandbox: SandboxView | None
+    ) -> None:
+        notice = self.notices.progress(doing, self.clock())
+        if sandbox is not None:
+            self.store.pending[sandbox.uuid] = doing.split(" ")[0]
+        self._refresh_view()
+        try:
+            async with self._room:
+                done = await work()
+        except SandtopError as error:
+            self.notices.error(f"{doing}: {error}", self.clock())
+        except OSError as error:
+            self.notices.error(f"{doing}: {error.strerror or error}", self.clock())
+        else:
+            if done:
+                self.notices.done(done, self.clock())
+        finally:
+            self.notices.settle(notice)
+            if sandbox is not None:
+                self.store.pending.pop(sandbox.uuid, None)
+            self._refresh_view()
+            self._nudged.set()
+
+    def _refresh_view(self) -> None:
+        self.store.again(self.clock())
+        self._show()
+
+    def say(self, text: str) -> None:
+        """Say something that goes away by itself."""
+        self.notices.done(text, self.clock())
+        self._tick()
+
+    def say_error(self, text: str) -> None:
+        """Say something that stays until it is read."""
+        self.notices.error(text, self.clock())
+        self._tick()
+
+    def change(self, sandbox: SandboxView, verb: str, doing: str, done: str) -> None:
+        """Start, stop, pause, resume, restart or remove a sandbox."""
+
+        async def work() -> str:
+            if verb == "remove":
+                await gateway.remove(sandbox.uuid)
+            else:
+                await gateway.change(sandbox.uuid, verb)
+            return f"{sandbox.name} {done}"
+
+        self.perform(f"{doing} {sandbox.name}", work, sandbox=sandbox)
+
+    def create(self, fields: dict[str, object]) -> None:
+        """Make a sandbox, and put the cursor on it."""
+        name = str(fields["name"])
+
+        async def work(notice: Notice) -> str:
+            def progress(line: str) -> None:
+                notice.text = f"creating {name}: {neutral(line)}"
+                self._tick()
+
+            try:
+                made = await gateway.create(fields, progress)
+            finally:
+                self.notices.settle(notice)
+            self._nudged.set()
+            self.fleet.wanted = made.uuid
+            return f"{name} is running: a opens a shell in it, x runs a command"
+
+        notice = self.notices.progress(f"creating {name}", self.clock())
+        self.perform(f"creating {name}", partial(work, notice))
+
+    def acknowledge(self, sandboxes: Sequence[SandboxView]) -> None:
+        """Somebody has seen how these failed."""
+        keys = [key for sandbox in sandboxes for key in self.store.failures_of(sandbox)]
+        self.acknowledge_keys(keys)
+
+    def acknowledge_keys(self, keys: Sequence[str]) -> None:
+        """The same for single failures, by key."""
+        if not keys:
+            self.say("nothing to acknowledge here")
+            return
+        try:
+            self.store.acknowledge(keys)
+        except OSError as error:
+            self.say_error(
+                f"the acknowledgement holds only until the console ends: {error.strerror or error}"
+            )
+        else:
+            self.say(
+                f"{plural(len(keys), 'failure')} acknowledged; the history keeps {'it' if len(keys) == 1 else 'them'}"
+            )
+        self._refresh_view()
+
+    def ask_command(self, sandboxes: Sequence[SandboxView]) -> None:
+        """Ask for a command, run it in each, and tail it."""
+        if not sandboxes:
+            return
+        where = sandboxes[0].name if len(sandboxes) == 1 else f"{len(sandboxes)} sandboxes"
+
+        def answered(script: str | None) -> None:
+            if script is not None:
+                self.commands = [*[old for old in self.commands if old != script], script][-_HISTORY:]
+                for sandbox in sandboxes:
+                    self.perform(f"running in {sandbox.name}", partial(self._run_script, sandbox, script))
+
+        prompt = Prompt(f"Run in {where}", "a command for its shell", history=self.commands)
+        self.push_screen(prompt, answered)
+
+    async def _run_script(self, sandbox: SandboxView, script: str) -> None:
+        info = await gateway.run_script(sandbox.uuid, script)
+        self.panes.open_log(sandbox.uuid, sandbox.name, info)
+        self.show_panes()
+
+    # going places
+
+    def show_sandbox(self, uuid: str) -> None:
+        """The sessions of a sandbox."""
+        self._leave_to(self.fleet)
+        self.fleet.select(uuid)
+        self.push_screen(SandboxScreen(uuid))
+
+    def _leave_to(self, screen: ConsoleScreen) -> None:
+        while self.screen is not screen and len(self.screen_stack) > 2:
+            self.pop_screen()
+
+    def show_panes(self) -> None:
+        """The panes, over whatever shows."""
+        if self.panes.is_empty:
+            self.say("no panes yet: enter on a session opens one, a opens a shell")
+        elif self.screen is not self.panes:
+            if self.panes in self.screen_stack:
+                self._leave_to(self.panes)
+            else:
+                self.push_screen("panes")
+
+    def open_session(self, sandbox: SandboxView, session: SessionView) -> None:
+        """Tail a session in a pane; a terminal is watched."""
+        if session.info.tty:
+            self.panes.open_terminal(sandbox.uuid, sandbox.name, session.info, with_input=False)
+        else:
+            self.panes.open_log(sandbox.uuid, sandbox.name, session.info)
+        self.show_panes()
+
+    def attach(self, sandbox: SandboxView, session: SessionView) -> None:
+        """Step into a session's terminal."""
+        self.panes.open_terminal(sandbox.uuid, sandbox.name, session.info, with_input=True)
+        self.show_panes()
+
+    def open_shell(self, sandbox: SandboxView) -> None:
+        """A new shell in a pane."""
+        if sandbox.info.state != "running":
+            self.say_error(f"{sandbox.name} is {sandbox.info.state}: u starts it, p resumes it")
+            return
+        self.panes.open_shell(sandbox.info)
+        self.show_panes()
+
+    def action_help(self) -> None:
+        screen = self.screen
+        if isinstance(screen, ConsoleScreen):
+            self.push_screen(help_page(screen.contexts()))
+
+    def action_terminals(self) -> None:
+        """Terminals that run: the way back to what one detached from."""
+        found = {
+            session.id: (sandbox, session)
+            for sandbox in self.store.view.sandboxes
+            for session in sandbox.sessions
+            if session.info.tty and not session.ended
+        }
+        if not found:
+            self.say("no terminal is running: a opens a shell")
+            return
+
+        def chosen(key: str | None) -> None:
+            if key is not None:
+                self.attach(*found[key])
+
+        options = [(key, _terminal_line(*pair)) for key, pair in found.items()]
+        self.push_screen(Pick("Come back to a terminal", options), chosen)
+
+    def action_next_trouble(self) -> None:
+        self._go_to_trouble(1)
+
+    def action_previous_trouble(self) -> None:
+        self._go_to_trouble(-1)
+
+    def _go_to_trouble(self, step: int) -> None:
+        troubled = [sandbox.uuid for sandbox in self.store.view.troubled]
+        if not troubled:
+            self.say("nobody needs you")
+            return
+        cursor = self.fleet.cursor
+        at = troubled.index(cursor.uuid) if cursor is not None and cursor.uuid in troubled else None
+        if self.screen is not self.fleet and at is not None and len(troubled) == 1:
+            step = 0
+        number = (0 if step > 0 else -1) if at is None else (at + step) % len(troubled)
+        self._leave_to(self.fleet)
+        self.fleet.select(troubled[number])
+
+    def action_dark(self) -> None:
+        self.theme = LIGHT.name if self.current_theme.dark else DARK.name
+
+
+def _terminal_line(sandbox: SandboxView, session: SessionView) -> str:
+    held = f"  held by {session.info.input_holder}" if session.info.input_holder else "  nobody types"
+    return f"{sandbox.name}  {session.command}  {session.id[:8]}{held}"
+
+
+def main() -> int:
+    """Open the console on this terminal, until its user leaves; the exit status."""
+    from sandtop.core.paths import find
+
+    from .store import Acknowledged, ProcessUsage, Store
+
+    acknowledged = Acknowledged(find().data / "console-acknowledged.json")
+    console = Console(Store(acknowledged, ProcessUsage()))
+    console.run()
+    return console.return_code or 0

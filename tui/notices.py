@@ -1,0 +1,62 @@
+"""What the console has to say: what is going on, how it came out, and errors, which stay until they are read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Kind = Literal["progress", "done", "error"]
+DONE_SECONDS: Final = 6.0
+_MAX: Final = 50
+
+
+@dataclass(slots=True)
+class Notice:
+    """One thing said. An error waits for somebody to dismiss it."""
+
+    kind: Kind
+    text: str
+    at: float
+
+
+class Notices:
+    """All that is said at present."""
+
+    def __init__(self) -> None:
+        self._notices: list[Notice] = []
+
+    def progress(self, text: str, now: float) -> Notice:
+        """Something began; change the notice's text as it goes on, and `settle` it."""
+        notice = Notice("progress", text, now)
+        self._notices.append(notice)
+        del self._notices[:-_MAX]
+        return notice
+
+    def done(self, text: str, now: float) -> None:
+        self._notices.append(Notice("done", text, now))
+
+    def error(self, text: str, now: float) -> None:
+        self._notices.append(Notice("error", text, now))
+        del self._notices[:-_MAX]
+
+    def settle(self, notice: Notice) -> None:
+        """It is over; how it came out is said by `done` or `error`."""
+        if notice in self._notices:
+            self._notices.remove(notice)
+
+    def dismiss(self) -> bool:
+        """The error that shows was read; False when there was none."""
+        errors = [notice for notice in self._notices if notice.kind == "error"]
+        if errors:
+            self._notices.remove(errors[0])
+        return bool(errors)
+
+    def current(self, now: float) -> tuple[Notice, int] | None:
+        """What to show now and how many more like it wait: the oldest error, else what goes on, else what came out."""
+        for kind in ("error", "progress"):
+            found = [notice for notice in self._notices if notice.kind == kind]
+            if found:
+                return found[0], len(found) - 1
+        fresh = [notice for notice in self._notices if now - notice.at < DONE_SECONDS]
+        self._notices = fresh
+        return (fresh[-1], 0) if fresh else None

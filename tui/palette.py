@@ -1,0 +1,60 @@
+"""The command palette: every action that works here, and every sandbox by name."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
+
+from .actions import Action, shown_key
+from .screens.base import ConsoleScreen
+from .text import neutral
+
+if TYPE_CHECKING:
+    from .app import Console
+
+
+class Commands(Provider):
+    """Asks the screen below what works there."""
+
+    def _actions(self) -> list[Action]:
+        screen = self.screen
+        found = screen.actions() if isinstance(screen, ConsoleScreen) else []
+        unique: dict[str, Action] = {}
+        for action in found:
+            if action.context != "list":
+                unique.setdefault(action.label, action)
+        return list(unique.values())
+
+    async def _run(self, action: Action) -> None:
+        screen = self.screen
+        if isinstance(screen, ConsoleScreen):
+            await screen.carry_out(action)
+
+    async def discover(self) -> Hits:
+        for action in self._actions():
+            yield DiscoveryHit(_line(action), partial(self._run, action), action.label, _help(action))
+
+    async def search(self, query: str) -> Hits:
+        matcher = self.matcher(query)
+        for action in self._actions():
+            score = max(matcher.match(action.label), matcher.match(action.help) * 0.8)
+            if score > 0:
+                yield Hit(score, _line(action), partial(self._run, action), action.label, _help(action))
+        console = cast("Console", self.app)
+        for sandbox in console.store.view.sandboxes:
+            if (score := matcher.match(sandbox.name)) > 0:
+                name = neutral(sandbox.name)
+                shown = Content.assemble(("go to ", "$text-muted"), name)
+                yield Hit(score, shown, partial(console.show_sandbox, sandbox.uuid), f"go to {name}")
+
+
+def _line(action: Action) -> Content:
+    key = f"  {shown_key(action.keys[0])}" if action.keys else ""
+    return Content.assemble(action.label, (key, "$text-muted"))
+
+
+def _help(action: Action) -> str:
+    return f"{action.help} (sandtop {action.cli})" if action.cli else action.help

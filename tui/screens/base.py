@@ -1,0 +1,118 @@
+"""What all full screens have: the bars, and the console behind them."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.screen import Screen
+
+from sandtop.tui.actions import Action, Context, actions_of
+from sandtop.tui.text import age
+from sandtop.tui.widgets.bars import Banner, Header, KeyBar, NoticeBar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from textual.app import ComposeResult
+    from textual.widget import Widget
+
+    from sandtop.tui.app import Console
+    from sandtop.tui.store import FleetView
+
+STALE_SECONDS = 3.0
+
+
+class ConsoleScreen(Screen[None]):
+    """A screen with header, notices and keys around its own ``body``."""
+
+    AUTO_FOCUS: ClassVar[str | None] = "RowList"
+    CONTEXT: ClassVar[Context] = "app"
+    ready = False
+    """Its widgets are there."""
+
+    @property
+    def console_app(self) -> Console:
+        """The app, as what it is."""
+        return cast("Console", self.app)
+
+    @property
+    def view(self) -> FleetView:
+        return self.console_app.store.view
+
+    def body(self) -> Iterable[Widget]:
+        """The widgets between header and notices."""
+        raise NotImplementedError
+
+    def compose(self) -> ComposeResult:
+        yield Header()
+        yield Banner()
+        yield from self.body()
+        yield NoticeBar()
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        self.ready = True
+        self.show(self.view)
+        self.tick()
+        self.show_keys()
+
+    def on_prune(self) -> None:
+        """Its widgets go, one after the other."""
+        self.ready = False
+
+    def on_screen_resume(self) -> None:
+        if self.ready:
+            self.show(self.view)
+            self.tick()
+            self.show_keys()
+
+    def contexts(self) -> tuple[Context, ...]:
+        """Whose actions work now, the nearest first."""
+        return (self.CONTEXT, "list", "app")
+
+    def actions(self) -> list[Action]:
+        """What works now."""
+        return actions_of(*self.contexts())
+
+    async def carry_out(self, action: Action) -> None:
+        """Do what the palette chose, where its key would have done it."""
+        await self.run_action(action.id if action.context != "app" else f"app.{action.id}")
+
+    def show_keys(self) -> None:
+        """Put the keys that work now into the footer."""
+        self.query_one(KeyBar).show(self.actions())
+
+    def place(self) -> tuple[str, ...]:
+        """Where this is, for the header."""
+        return ()
+
+    def show(self, view: FleetView) -> None:
+        """Show what is known now."""
+        raise NotImplementedError
+
+    def tick(self) -> None:
+        """Show how late it is, how fresh the view, and what is said."""
+        console, view = self.console_app, self.view
+        now = console.clock()
+        late = now - (view.at or console.started_at)
+        stale = late > STALE_SECONDS and (view.version > 0 or bool(view.trouble))
+        clock = time.strftime("%H:%M:%S", time.localtime(now))
+        self.query_one(Header).show(self.place(), view, clock, stale)
+        banner = ""
+        if stale and view.version:
+            at = time.strftime("%H:%M:%S", time.localtime(view.at))
+            banner = (
+                f"The core has not answered for {age(late)}. This is how things were at {at}; trying again."
+            )
+        elif stale:
+            banner = f"The core cannot be reached; trying again. {view.trouble}"
+        self.query_one(Banner).show(banner)
+        self.query_one(NoticeBar).show(console.notices.current(now))
+
+    def cancelled(self) -> bool:
+        """Escape: take back the nearest thing there is to take back; False when there was none."""
+        if self.console_app.notices.dismiss():
+            self.tick()
+            return True
+        return False

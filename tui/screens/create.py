@@ -1,0 +1,103 @@
+"""The form for a new sandbox. Its defaults just work: enter makes one."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from textual.containers import Grid, Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, Label, Static
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from textual.app import ComposeResult
+    from textual.binding import BindingType
+
+Fields = dict[str, object]
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
+_SIZE: Final = re.compile(r"(\d+)\s*([mMgG]?)\Z")
+_ROWS: Final = (
+    ("name", "name", "a-z, 0-9 and -"),
+    ("image", "image", "base"),
+    ("cpus", "processors", "1"),
+    ("memory", "memory", "as the core decides; 512M, 1G …"),
+    ("labels", "labels", "team=a purpose=tests"),
+)
+
+
+def free_name(taken: Iterable[str]) -> str:
+    """``box``, or ``box-2`` …"""
+    names = set(taken)
+    number = 1
+    while (name := "box" if number == 1 else f"box-{number}") in names:
+        number += 1
+    return name
+
+
+def read_form(values: dict[str, str]) -> Fields:
+    """What to ask the core for. Raises ValueError, whose text says which field is wrong and how."""
+    name = values["name"].strip()
+    if not _NAME.match(name):
+        raise ValueError("the name may have a-z, 0-9 and -, and begins with a letter or digit")
+    fields: Fields = {"name": name}
+    if image := values["image"].strip():
+        fields["image"] = image
+    if cpus := values["cpus"].strip():
+        if not cpus.isdecimal() or not 1 <= int(cpus) <= 64:
+            raise ValueError("processors are a number from 1 to 64")
+        fields["cpus"] = int(cpus)
+    if memory := values["memory"].strip():
+        match = _SIZE.match(memory)
+        if match is None:
+            raise ValueError("memory is a number of MiB, or such as 512M or 2G")
+        fields["memory"] = int(match[1]) * (1024 if match[2] in ("g", "G") else 1)
+    labels: dict[str, str] = {}
+    for word in values["labels"].split():
+        key, equals, value = word.partition("=")
+        if not key or not equals:
+            raise ValueError(f"a label is NAME=VALUE, not {word}")
+        labels[key] = value
+    if labels:
+        fields["labels"] = labels
+    return fields
+
+
+class CreateForm(ModalScreen[Fields | None]):
+    """Returns what to ask the core for, or None."""
+
+    CSS_PATH = "create.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        ("escape", "leave", "cancel"),
+        ("down", "app.focus_next", "next"),
+        ("up", "app.focus_previous", "previous"),
+    ]
+
+    def __init__(self, taken: Iterable[str]) -> None:
+        super().__init__()
+        self._proposed = free_name(taken)
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="form"):
+            yield Static(Content("New sandbox"), classes="question")
+            with Grid():
+                for key, label, placeholder in _ROWS:
+                    yield Label(label)
+                    value = self._proposed if key == "name" else ""
+                    yield Input(value, placeholder=placeholder, id=key, compact=True)
+            yield Static("", id="wrong", markup=False)
+            yield Static(Content("⏎ create   tab, ↑↓ fields   esc cancel"), classes="hint")
+
+    def on_input_submitted(self) -> None:
+        values = {key: self.query_one(f"#{key}", Input).value for key, _, _ in _ROWS}
+        try:
+            fields = read_form(values)
+        except ValueError as error:
+            self.query_one("#wrong", Static).update(Content(f"✖ {error}"))
+            return
+        self.dismiss(fields)
+
+    def action_leave(self) -> None:
+        self.dismiss(None)

@@ -1,0 +1,133 @@
+"""Questions: yes or no, a line of text, one of several. Each is answered by keyboard alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Button, Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from sandtop.tui.text import neutral
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from textual.app import ComposeResult
+    from textual.binding import BindingType
+
+
+class Confirm(ModalScreen[bool]):
+    """A question about something that destroys. Only ``y`` or the named button says yes."""
+
+    CSS_PATH = "dialogs.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        ("y", "answer(True)", "yes"),
+        ("n,escape,q", "answer(False)", "no"),
+        ("left,right,tab,h,l", "app.focus_next", "other"),
+    ]
+
+    def __init__(self, question: str, consequences: Sequence[str], verb: str) -> None:
+        super().__init__()
+        self._question = question
+        self._consequences = consequences
+        self._verb = verb
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Static(Content(neutral(self._question)), classes="question")
+            shown = self._consequences[:8]
+            lines = [Content(f"• {neutral(line)}") for line in shown]
+            if len(self._consequences) > len(shown):
+                lines.append(Content(f"• and {len(self._consequences) - len(shown)} more"))
+            yield Static(Content("\n").join(lines), classes="consequences")
+            with Horizontal(classes="buttons"):
+                yield Button(Content(f"{self._verb} (y)"), id="yes", variant="error", compact=True)
+                yield Button(Content("cancel (n)"), id="no", compact=True)
+
+    def on_mount(self) -> None:
+        self.query_one("#no").focus()
+
+    @on(Button.Pressed)
+    def _pressed(self, event: Button.Pressed) -> None:
+        self.dismiss(event.button.id == "yes")
+
+    def action_answer(self, yes: bool) -> None:
+        self.dismiss(yes)
+
+
+class Prompt(ModalScreen[str | None]):
+    """A line of text; up and down go through ``history``, newest last."""
+
+    CSS_PATH = "dialogs.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        ("escape", "leave", "cancel"),
+        ("up", "recall(-1)", "earlier"),
+        ("down", "recall(1)", "later"),
+    ]
+
+    def __init__(self, title: str, placeholder: str, *, history: Sequence[str] = (), value: str = "") -> None:
+        super().__init__()
+        self._title = title
+        self._placeholder = placeholder
+        self._history = [*history, value]
+        self._at = len(self._history) - 1
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Static(Content(neutral(self._title)), classes="question")
+            yield Input(self._history[-1], placeholder=self._placeholder, compact=True)
+            hint = "⏎ run   esc cancel" + ("   ↑↓ earlier ones" if len(self._history) > 1 else "")
+            yield Static(Content(hint), classes="hint")
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        self.dismiss(event.value.strip() or None)
+
+    def action_leave(self) -> None:
+        self.dismiss(None)
+
+    def action_recall(self, step: int) -> None:
+        self._at = max(0, min(len(self._history) - 1, self._at + step))
+        field = self.query_one(Input)
+        field.value = self._history[self._at]
+        field.cursor_position = len(field.value)
+
+
+class Pick(ModalScreen[str | None]):
+    """One of ``options``: (what is returned, what is shown)."""
+
+    CSS_PATH = "dialogs.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        ("escape,q", "leave", "cancel"),
+        ("j", "step('down')", "down"),
+        ("k", "step('up')", "up"),
+    ]
+
+    def __init__(self, title: str, options: Sequence[tuple[str, str]]) -> None:
+        super().__init__()
+        self._title = title
+        self._options = options
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Static(Content(neutral(self._title)), classes="question")
+            yield OptionList(
+                *[Option(Content(neutral(shown)), id=key) for key, shown in self._options], compact=True
+            )
+            yield Static(Content("⏎ choose   esc cancel"), classes="hint")
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(event.option_id)
+
+    def action_leave(self) -> None:
+        self.dismiss(None)
+
+    def action_step(self, way: str) -> None:
+        options = self.query_one(OptionList)
+        if way == "down":
+            options.action_cursor_down()
+        else:
+            options.action_cursor_up()

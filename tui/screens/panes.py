@@ -1,0 +1,423 @@
+"""The panes: logs and terminals side by side. They go on while another screen shows."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+
+from sandtop.core.errors import SandtopError
+from sandtop.tui import gateway, tiles
+from sandtop.tui.actions import Action, Context, bindings_of
+from sandtop.tui.stream.attachment import Attachment
+from sandtop.tui.stream.save import save
+from sandtop.tui.stream.tail import tail
+from sandtop.tui.text import size
+from sandtop.tui.widgets.log_lines import compile_pattern
+from sandtop.tui.widgets.log_pane import LogPane
+from sandtop.tui.widgets.pane import Pane, TerminalPane
+from sandtop.tui.widgets.terminal import TerminalView
+from sandtop.tui.widgets.tiling import Tiling
+
+from .base import ConsoleScreen
+from .dialogs import Prompt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from textual.binding import BindingType
+    from textual.widget import Widget
+
+    from sandtop.core.client.records import SandboxInfo, SessionInfo
+    from sandtop.tui.store import FleetView
+
+FIRST_LINES = 2000
+"""Lines that a log opens with; ``g`` reads more."""
+ALL_LINES = 400_000
+_SIZE_SECONDS = 5.0
+
+
+class PanesScreen(ConsoleScreen):
+    """Owns the panes and pours their sessions into them."""
+
+    CSS_PATH = "panes.tcss"
+    AUTO_FOCUS: ClassVar[str | None] = ""
+    CONTEXT: ClassVar[Context] = "panes"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of("panes")]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._panes: dict[str, Pane] = {}
+        self._tree: tiles.Tree | None = None
+        self._zoomed: str | None = None
+        self._current: str | None = None
+        self._count = 0
+        self._shells: dict[str, SandboxInfo | None] = {}
+        self._attachments: dict[str, Attachment] = {}
+
+    def body(self) -> Iterable[Widget]:
+        yield Tiling()
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        for pane in self._panes.values():
+            self._begin(pane)
+
+    def on_screen_resume(self) -> None:
+        super().on_screen_resume()
+        if not self.ready:
+            return
+        for pane in self._panes.values():
+            if isinstance(pane, TerminalPane) and pane.is_mounted:
+                pane.terminal.redraw()
+            elif isinstance(pane, LogPane) and pane.is_mounted:
+                pane.view.took()
+        self._focus_current()
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._panes
+
+    @property
+    def current(self) -> Pane | None:
+        """The pane that has the keyboard, or had it last."""
+        return self._panes.get(self._current or "")
+
+    def contexts(self) -> tuple[Context, ...]:
+        pane = self.current
+        return (*(pane.CONTEXTS if pane else ()), "panes", "app")
+
+    def actions(self) -> list[Action]:
+        found = super().actions()
+        pane = self.current
+        if isinstance(pane, TerminalPane) and pane.is_mounted and pane.terminal.live:
+            wanted = {"step_in", "detach"}
+            return [action for action in found if action.context == "terminal" and action.id in wanted]
+        return found
+
+    async def carry_out(self, action: Action) -> None:
+        pane = self.current
+        if action.context in ("log", "terminal") and pane is not None:
+            target = pane.terminal if isinstance(pane, TerminalPane) else pane
+            await target.run_action(action.id)
+        else:
+            await super().carry_out(action)
+
+    def place(self) -> tuple[str, ...]:
+        zoomed = " (zoomed)" if self._zoomed else ""
+        return (f"panes{zoomed}",)
+
+    def show(self, view: FleetView) -> None:
+        for pane in self._panes.values():
+            found = view.session(pane.info.id) if pane.info is not None else None
+            pane.show_session(found[1] if found else pane.session)
+
+    # opening and closing
+
+    def open_log(self, uuid: str, sandbox: str, info: SessionInfo) -> None:
+        """Tail a session; when a pane does that already, go there."""
+        if not self._go_to_session(info.id):
+            self._add(LogPane(self._key(), uuid, sandbox, info, self.console_app.clock))
+
+    def open_terminal(self, uuid: str, sandbox: str, info: SessionInfo, *, with_input: bool) -> None:
+        """Show a session's terminal, with the keyboard or watching."""
+        pane = self._pane_of(info.id)
+        if isinstance(pane, TerminalPane):
+            self._current = pane.id
+            if with_input and not pane.typing:
+                self._attach_again(pane, typing=True)
+            self._focus_current()
+            return
+        self._add(TerminalPane(self._key(), uuid, sandbox, info, typing=with_input))
+
+    def open_shell(self, info: SandboxInfo) -> None:
+        """Start a shell once the pane has its size, so that it is right from the first prompt."""
+        self._add(TerminalPane(self._key(), info.uuid, info.name, None, typing=True), shell=info)
+
+    def _key(self) -> str:
+        self._count += 1
+        return f"pane-{self._count}"
+
+    def _pane_of(self, session: str) -> Pane | None:
+        return next((p for p in self._panes.values() if p.info is not None and p.info.id == session), None)
+
+    def _go_to_session(self, session: str) -> bool:
+        pane = self._pane_of(session)
+        if pane is None:
+            return False
+        self._current = pane.id
+        if self._zoomed is not None:
+            self._zoomed = pane.id
+            self._lay_out()
+        self._focus_current()
+        return True
+
+    def _add(self, pane: Pane, *, stacked: bool | None = None, shell: SandboxInfo | None = None) -> None:
+        assert pane.id is not None
+        if stacked is None:
+            stacked = self._stack_next()
+        self._tree = tiles.insert(self._tree, self._current or "", pane.id, stacked=stacked)
+        self._panes[pane.id] = pane
+        self._current = pane.id
+        self._zoomed = None
+        self._shells[pane.id] = shell
+        if self.ready:
+            self._begin(pane)
+
+    def _stack_next(self) -> bool:
+        """Split the longer side of the current pane; a cell is about twice as high as wide."""
+        if not self.ready or self._current is None:
+            return False
+        box = self.query_one(Tiling).places.get(self._current)
+        return box is not None and box.width < box.height * 3.2
+
+    def _begin(self, pane: Pane) -> None:
+        self._lay_out()
+        self.query_one(Tiling).mount(pane)
+        self._run(pane)
+        self.call_after_refresh(self._focus_current)
+
+    def _run(self, pane: Pane) -> None:
+        """(Re)start the stream of ``pane``; its worker goes with it."""
+        assert pane.id is not None
+        if isinstance(pane, LogPane):
+            work = self._tail(pane, ALL_LINES if pane.wants_all else FIRST_LINES)
+        else:
+            assert isinstance(pane, TerminalPane)
+            work = self._step_in(pane, self._shells.pop(pane.id, None))
+        pane.run_worker(work, group="stream", exclusive=True, exit_on_error=False)
+
+    def _lay_out(self) -> None:
+        self.query_one(Tiling).lay_out(self._tree, self._zoomed)
+
+    def _focus_current(self) -> None:
+        pane = self.current
+        if pane is not None and pane.is_mounted:
+            pane.take_focus()
+        self.show_keys()
+
+    def on_descendant_focus(self) -> None:
+        for key, pane in self._panes.items():
+            if pane.has_focus_within:
+                self._current = key
+        self.show_keys()
+
+    def close(self, pane: Pane) -> None:
+        """Close a pane; its session goes on."""
+        assert pane.id is not None
+        order = tiles.leaves(self._tree)
+        at = order.index(pane.id)
+        self._tree = tiles.remove(self._tree, pane.id)
+        del self._panes[pane.id]
+        self._attachments.pop(pane.id, None)
+        if self._zoomed == pane.id:
+            self._zoomed = None
+        left = tiles.leaves(self._tree)
+        self._current = left[min(at, len(left) - 1)] if left else None
+        pane.remove()
+        self._lay_out()
+        self._focus_current()
+        if not left:
+            self.action_back()
+
+    # the streams
+
+    async def _tail(self, pane: LogPane, lines: int) -> None:
+        info = pane.info
+        assert info is not None
+        try:
+            await tail(pane.uuid, info.id, lines, (info.stdout_bytes, info.stderr_bytes), pane)
+        except SandtopError as error:
+            pane.fail(str(error))
+
+    async def _step_in(self, pane: TerminalPane, shell: SandboxInfo | None) -> None:
+        assert pane.id is not None
+        try:
+            async with asyncio.timeout(_SIZE_SECONDS):
+                await pane.sized.wait()
+            if shell is not None:
+                pane.info = await gateway.open_shell(shell, *pane.size_in_cells)
+            elif pane.info is not None:
+                pane.info = await gateway.session_info(pane.uuid, pane.info.id)
+            if pane.info is None:
+                pane.fail("the session is gone")
+                return
+            attachment = Attachment(pane.uuid, pane.info, with_input=pane.typing)
+            self._attachments[pane.id] = attachment
+            if pane.typing:
+                attachment.resize(*pane.size_in_cells)
+            pane.holds(pane.typing)
+            pane.ended(await attachment.run(_Watched(pane, attachment)))
+        except SandtopError as error:
+            pane.holds(False)
+            pane.fail(str(error))
+        finally:
+            if pane.id in self._attachments:
+                del self._attachments[pane.id]
+
+    def _attach_again(self, pane: TerminalPane, *, typing: bool) -> None:
+        """Come back with the keyboard, or without."""
+        pane.typing = typing
+        pane.failure = ""
+        pane.renew()
+        self._run(pane)
+
+    @on(TerminalView.Typed)
+    def _typed(self, event: TerminalView.Typed) -> None:
+        attachment = self._attachments.get(_pane_id(event.view))
+        if attachment is None or not attachment.type(event.data):
+            self.app.bell()
+
+    @on(TerminalView.Resized)
+    def _resized(self, event: TerminalView.Resized) -> None:
+        pane = self._panes.get(_pane_id(event.view))
+        if isinstance(pane, TerminalPane):
+            pane.size_in_cells = (event.rows, event.columns)
+            pane.sized.set()
+            attachment = self._attachments.get(pane.id or "")
+            if attachment is not None and pane.typing:
+                attachment.resize(event.rows, event.columns)
+
+    @on(TerminalView.Changed)
+    def _terminal_changed(self) -> None:
+        self.show_keys()
+
+    @on(TerminalView.Asked)
+    def _terminal_asked(self, event: TerminalView.Asked) -> None:
+        pane = self._panes.get(_pane_id(event.view))
+        if not isinstance(pane, TerminalPane):
+            return
+        if event.what == "detach":
+            self.close(pane)
+            self.console_app.say(f"detached from {pane.what}: it goes on, A comes back to it")
+        elif event.what == "search":
+            self._ask_search(event.view)
+        else:
+            self._attach_again(pane, typing=event.what == "take")
+
+    def _ask_search(self, view: TerminalView) -> None:
+        def answered(text: str | None) -> None:
+            if text is not None and not view.search(compile_pattern(text)):
+                self.console_app.say(f"no {text!r} further up")
+
+        self.app.push_screen(Prompt("Find in the scrollback", "text or a regular expression"), answered)
+
+    @on(LogPane.Asked)
+    def _log_asked(self, event: LogPane.Asked) -> None:
+        pane = event.pane
+        if event.what == "older":
+            pane.start_over(whole=True)
+            self._run(pane)
+        elif event.what == "save":
+            self._ask_save(pane)
+        else:
+            self.console_app.say(event.what)
+
+    def _ask_save(self, pane: LogPane) -> None:
+        info = pane.info
+        assert info is not None
+
+        def answered(name: str | None) -> None:
+            if name is None:
+                return
+            path = Path(name).expanduser()
+
+            async def work() -> str:
+                written = await save(pane.uuid, info.id, path)
+                return f"{size(written)} saved to {path}"
+
+            self.console_app.perform(f"saving {path.name}", work)
+
+        name = f"{pane.sandbox}-{info.id[:8]}.log"
+        self.app.push_screen(Prompt("Save all of its output to", "a file", value=name), answered)
+
+    # what is done with panes
+
+    def _focus_in_order(self, step: int) -> None:
+        order = tiles.leaves(self._tree)
+        if self._current in order:
+            self._move_to(order[(order.index(self._current) + step) % len(order)])
+
+    def _move_to(self, key: str) -> None:
+        self._current = key
+        if self._zoomed is not None:
+            self._zoomed = key
+            self._lay_out()
+        self._focus_current()
+
+    def action_next(self) -> None:
+        self._focus_in_order(1)
+
+    def action_previous(self) -> None:
+        self._focus_in_order(-1)
+
+    def action_go(self, way: tiles.Way) -> None:
+        places = self.query_one(Tiling).places
+        if self._current in places and (other := tiles.neighbour(places, self._current, way)) is not None:
+            self._move_to(other)
+
+    def action_split(self, way: str) -> None:
+        pane = self.current
+        if isinstance(pane, LogPane) and pane.info is not None:
+            twin = LogPane(self._key(), pane.uuid, pane.sandbox, pane.info, self.console_app.clock)
+            self._add(twin, stacked=way == "down")
+        elif isinstance(pane, TerminalPane):
+            sandbox = self.view.find(pane.uuid)
+            if sandbox is not None:
+                fresh = TerminalPane(self._key(), pane.uuid, pane.sandbox, None, typing=True)
+                self._add(fresh, stacked=way == "down", shell=sandbox.info)
+
+    def action_zoom(self) -> None:
+        self._zoomed = None if self._zoomed is not None else self._current
+        self._lay_out()
+        self.tick()
+        self._focus_current()
+
+    def action_resize(self, steps: int) -> None:
+        if self._tree is not None and self._current is not None:
+            self._tree = tiles.resized(self._tree, self._current, steps)
+            self._lay_out()
+
+    def action_even(self) -> None:
+        if self._tree is not None:
+            self._tree = tiles.even(self._tree)
+            self._lay_out()
+
+    def action_close(self) -> None:
+        if (pane := self.current) is not None:
+            self.close(pane)
+
+    def action_cancel(self) -> None:
+        pane = self.current
+        if isinstance(pane, LogPane) and (pane.stop_asking() or pane.stop_searching()):
+            return
+        if not self.cancelled():
+            self.action_back()
+
+    def action_back(self) -> None:
+        if self.app.screen is self:
+            self.app.pop_screen()
+
+
+class _Watched:
+    """Passes a terminal's output on, and notices when its keyboard was taken away."""
+
+    def __init__(self, pane: TerminalPane, attachment: Attachment) -> None:
+        self._pane = pane
+        self._attachment = attachment
+
+    def output(self, data: bytes, *, replayed: bool) -> None:
+        self._pane.output(data, replayed=replayed)
+
+    def lost(self, count: int) -> None:
+        self._pane.lost(count)
+
+    def trouble(self, why: str) -> None:
+        self._pane.trouble(why)
+        self._pane.holds(self._pane.typing and not self._attachment.input_lost)
+
+
+def _pane_id(view: TerminalView) -> str:
+    return next((pane.id or "" for pane in view.ancestors if isinstance(pane, TerminalPane)), "")

@@ -1,0 +1,90 @@
+"""Screens to read: the help, and all about one thing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from sandtop.tui.actions import TITLES, Action, Context, actions_of, shown_key
+from sandtop.tui.text import neutral
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from textual.app import ComposeResult
+    from textual.binding import BindingType
+
+
+class Reading(ModalScreen[None]):
+    """Text to scroll through; any of the usual keys leaves."""
+
+    CSS_PATH = "reading.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        ("escape,q,question_mark,enter,f1", "leave", "back"),
+        ("j,down", "by(1)", "down"),
+        ("k,up", "by(-1)", "up"),
+        ("pagedown,space,ctrl+f", "by(20)", "page down"),
+        ("pageup,ctrl+b", "by(-20)", "page up"),
+        ("g,home", "by(-100000)", "top"),
+        ("G,end", "by(100000)", "bottom"),
+        ("c", "copy", "copy"),
+    ]
+
+    def __init__(self, title: str, content: Content) -> None:
+        super().__init__()
+        self._title = title
+        self._content = content
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(classes="page") as page:
+            page.border_title = Content(neutral(self._title))
+            page.border_subtitle = "↑↓ scroll   c copy   esc back"
+            yield Static(self._content)
+
+    def action_leave(self) -> None:
+        self.dismiss()
+
+    def action_by(self, lines: int) -> None:
+        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
+
+    def action_copy(self) -> None:
+        self.app.copy_to_clipboard(self._content.plain)
+
+
+def help_page(contexts: Sequence[Context]) -> Reading:
+    """The keys that work in ``contexts``, the nearest first, with the command that does the same."""
+    parts: list[Content] = []
+    for context in contexts:
+        parts.append(Content.styled(f"{TITLES[context]}\n", "bold $text-accent"))
+        parts += [_entry(action) for action in actions_of(context)]
+        parts.append(Content("\n"))
+    if "terminal" in contexts:
+        parts.append(Content("Every other key goes to the program, ctrl-c too.\n"))
+    return Reading("keys", Content("").join(parts))
+
+
+def _entry(action: Action) -> Content:
+    keys = " ".join(shown_key(key) for key in action.keys) or "–"
+    words: list[tuple[str, str]] = [(f"  {keys:<14} ", "bold"), (action.help, "")]
+    if action.cli:
+        words.append((f"   sandtop {action.cli}", "$text-muted"))
+    return Content.assemble(*words, "\n")
+
+
+def fact_page(title: str, facts: Sequence[tuple[str, str]]) -> Reading:
+    """Names and values."""
+    width = max((len(name) for name, _ in facts), default=0)
+    lines = [
+        Content.assemble((f"{neutral(name):<{width}}  ", "$text-muted"), neutral(value, 4000))
+        for name, value in facts
+    ]
+    return Reading(title, Content("\n").join(lines))
+
+
+def text_page(title: str, text: str) -> Reading:
+    """Text as it is, line by line harmless."""
+    return Reading(title, Content("\n".join(neutral(line, 4000) for line in text.splitlines())))

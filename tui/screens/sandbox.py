@@ -1,0 +1,270 @@
+"""A sandbox's sessions: what runs and ran in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from textual import on
+from textual.content import Content
+from textual.widgets import Input, Static
+
+from sandtop.tui import gateway
+from sandtop.tui.actions import Context, bindings_of
+from sandtop.tui.text import age, neutral, rate, size
+from sandtop.tui.widgets.cells import Column
+from sandtop.tui.widgets.row_list import Cell, Row, RowList
+
+from .base import ConsoleScreen
+from .dialogs import Confirm, Pick
+from .reading import fact_page
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from textual.binding import BindingType
+    from textual.widget import Widget
+
+    from sandtop.tui.store import FleetView, SandboxView, SessionView
+
+COLUMNS: Final = (
+    Column("id", "SESSION", 8, rank=3),
+    Column("state", "STATE", 14, rank=0),
+    Column("command", "COMMAND", 18, most=100, rank=1),
+    Column("tty", "TTY", 4, rank=6),
+    Column("bytes", "BYTES", 5, rank=4, align="right"),
+    Column("rate", "RATE", 7, rank=5, align="right"),
+    Column("output", "OUT", 4, rank=7, align="right"),
+    Column("began", "BEGAN", 5, rank=2, align="right"),
+    Column("lasted", "TOOK", 5, rank=8, align="right"),
+    Column("holder", "KEYBOARD", 12, most=24, rank=9),
+)
+SIGNALS: Final = (
+    ("15", "TERM   please end"), ("2", "INT    as ctrl-c does"), ("9", "KILL   end at once"),
+    ("1", "HUP    hang up, or read your settings again"), ("3", "QUIT   end with a core dump"),
+    ("10", "USR1"), ("12", "USR2"), ("19", "STOP   freeze"), ("18", "CONT   go on"),
+)  # fmt: skip
+
+
+def row(session: SessionView, now: float) -> Row:
+    """How a session stands in the list."""
+    info = session.info
+    if not session.ended:
+        glyph, tone = "●", "good"
+    elif session.failed:
+        glyph, tone = "✖", "bad" if session.needs_someone else "muted"
+    else:
+        glyph, tone = "○", "muted"
+    end = info.ended_at if info.ended_at is not None else now
+    cells = {
+        "id": Cell(neutral(info.id[:8]), "muted"),
+        "state": Cell(f"{glyph} {session.badge}", tone),
+        "command": Cell(session.command, "muted" if session.ended and not session.needs_someone else "plain"),
+        "tty": Cell("term" if info.tty else "", "accent"),
+        "bytes": Cell(size(info.stdout_bytes + info.stderr_bytes)),
+        "rate": Cell(rate(session.rate), "accent"),
+        "began": Cell(age(now - info.started_at) if info.started_at else "", "muted"),
+        "lasted": Cell(age(end - info.started_at) if info.started_at else ""),
+        "holder": Cell(neutral(info.input_holder or ""), "warn"),
+    }
+    if session.last_output is not None:
+        cells["output"] = Cell(age(now - session.last_output), "muted")
+    return Row(info.id, cells)
+
+
+def ordered(sessions: Iterable[SessionView]) -> list[SessionView]:
+    """Those that ask for somebody, then the running, then the ended; the newest first."""
+    return sorted(sessions, key=lambda s: (not s.needs_someone, s.ended, -(s.info.started_at or 0.0)))
+
+
+class SandboxScreen(ConsoleScreen):
+    """The list of one sandbox's sessions."""
+
+    CSS_PATH = "sandbox.tcss"
+    CONTEXT: ClassVar[Context] = "sandbox"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of("sandbox")]
+
+    def __init__(self, uuid: str) -> None:
+        super().__init__()
+        self._uuid = uuid
+        self._called = ""
+
+    def body(self) -> Iterable[Widget]:
+        yield Static("", id="facts", markup=False)
+        yield RowList(COLUMNS, id="sessions")
+        yield Static(
+            Content("Nothing has run in it yet.  x runs a command, a opens a shell."),
+            id="nothing",
+            markup=False,
+        )
+        yield Input(placeholder="text  !text", id="filter", compact=True)
+
+    @property
+    def sandbox(self) -> SandboxView | None:
+        """The sandbox, or None when it is gone."""
+        return self.view.find(self._uuid)
+
+    def place(self) -> tuple[str, ...]:
+        return (self._called,)
+
+    def show(self, view: FleetView) -> None:
+        sandbox = view.find(self._uuid)
+        rows = self.query_one("#sessions", RowList)
+        now = self.console_app.clock()
+        if sandbox is None:
+            rows.show([])
+            self.query_one("#facts", Static).update(
+                Content.styled(" It is gone: q goes back.", "$text-error")
+            )
+            return
+        self._called = sandbox.name
+        words = self.query_one("#filter", Input).value.lower().split()
+        found = [s for s in ordered(sandbox.sessions) if _matches(s, words)]
+        rows.show([row(session, now) for session in found])
+        self.set_class(not sandbox.sessions, "-empty")
+        self.query_one("#facts", Static).update(_summary(sandbox, now))
+
+    @property
+    def cursor(self) -> SessionView | None:
+        """The session that the cursor is on."""
+        return self._session(self.query_one("#sessions", RowList).cursor)
+
+    def _session(self, key: str | None) -> SessionView | None:
+        found = self.view.session(key) if key is not None else None
+        return found[1] if found is not None else None
+
+    def targets(self) -> list[SessionView]:
+        """The marked sessions, else the one under the cursor."""
+        found = [self._session(key) for key in self.query_one("#sessions", RowList).chosen]
+        return [session for session in found if session is not None]
+
+    @on(RowList.Opened, "#sessions")
+    def _opened(self, event: RowList.Opened) -> None:
+        session, sandbox = self._session(event.key), self.sandbox
+        if session is not None and sandbox is not None:
+            self.console_app.open_session(sandbox, session)
+
+    def action_attach(self) -> None:
+        session, sandbox = self.cursor, self.sandbox
+        if sandbox is None:
+            return
+        if session is not None and session.info.tty and not session.ended:
+            self.console_app.attach(sandbox, session)
+        else:
+            self.console_app.open_shell(sandbox)
+
+    def action_shell(self) -> None:
+        if (sandbox := self.sandbox) is not None:
+            self.console_app.open_shell(sandbox)
+
+    def action_exec(self) -> None:
+        if (sandbox := self.sandbox) is not None:
+            self.console_app.ask_command([sandbox])
+
+    def action_signal(self) -> None:
+        running = [session for session in self.targets() if not session.ended]
+        if not running:
+            self.console_app.say_error("that session has ended: nothing to send a signal to")
+            return
+
+        def chosen(number: str | None) -> None:
+            if number is not None:
+                for session in running:
+                    self._send(session, int(number))
+
+        what = running[0].command if len(running) == 1 else f"{len(running)} sessions"
+        self.app.push_screen(Pick(f"Send a signal to all of: {what}", SIGNALS), chosen)
+
+    def _send(self, session: SessionView, number: int) -> None:
+        async def work() -> str:
+            await gateway.signal(self._uuid, session.id, number)
+            return f"sent signal {number} to {session.command}"
+
+        self.console_app.perform(f"signalling {session.id[:8]}", work)
+
+    def action_forget(self) -> None:
+        ended = [session for session in self.targets() if session.ended]
+        if not ended:
+            self.console_app.say_error("only an ended session can be forgotten: ^k ends it")
+            return
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                for session in ended:
+                    self._forget(session)
+
+        lines = [
+            f"{s.command}: its exit record and {size(s.info.stdout_bytes + s.info.stderr_bytes)} of log"
+            for s in ended
+        ]
+        title = "Forget this session?" if len(ended) == 1 else f"Forget {len(ended)} sessions?"
+        self.app.push_screen(Confirm(title, lines, "Forget"), answered)
+
+    def _forget(self, session: SessionView) -> None:
+        async def work() -> str:
+            await gateway.forget(self._uuid, session.id)
+            return f"forgot {session.command}"
+
+        self.console_app.perform(f"forgetting {session.id[:8]}", work)
+
+    def action_acknowledge(self) -> None:
+        self.console_app.acknowledge_keys([s.id for s in self.targets() if s.needs_someone])
+
+    def action_describe(self) -> None:
+        if (session := self.cursor) is not None:
+            info = session.info
+            facts = [
+                ("id", info.id), ("command", session.command), ("state", info.state), ("ended", session.badge),
+                ("pid", str(info.pid or "–")), ("terminal", "yes" if info.tty else "no"),
+                ("stdout", f"{info.stdout_bytes} bytes"), ("stderr", f"{info.stderr_bytes} bytes"),
+                ("stdin", f"{info.stdin_bytes} bytes"), ("followed by", str(info.attached)),
+                ("keyboard", info.input_holder or "nobody"),
+            ]  # fmt: skip
+            self.app.push_screen(fact_page(session.command, facts))
+
+    def action_filter(self) -> None:
+        self.add_class("-filtering")
+        self.query_one("#filter", Input).focus()
+
+    @on(Input.Changed, "#filter")
+    def _typed(self) -> None:
+        self.show(self.view)
+
+    @on(Input.Submitted, "#filter")
+    def _entered(self) -> None:
+        self.query_one("#sessions", RowList).focus()
+
+    def action_panes(self) -> None:
+        self.console_app.show_panes()
+
+    def action_cancel(self) -> None:
+        field, rows = self.query_one("#filter", Input), self.query_one("#sessions", RowList)
+        if self.cancelled():
+            return
+        if field.value or field.has_focus:
+            field.value = ""
+            self.remove_class("-filtering")
+            rows.focus()
+        elif not rows.clear_marks():
+            self.action_back()
+
+    def action_back(self) -> None:
+        self.app.pop_screen()
+
+
+def _written(session: SessionView) -> str:
+    return size(session.info.stdout_bytes + session.info.stderr_bytes)
+
+
+def _matches(session: SessionView, words: list[str]) -> bool:
+    text = f"{session.command} {session.badge} {session.id}".lower()
+    return all((word.lstrip("!") in text) != word.startswith("!") for word in words)
+
+
+def _summary(sandbox: SandboxView, now: float) -> Content:
+    info = sandbox.info
+    up = f", up {age(now - info.started_at)}" if info.started_at else ""
+    need = f"   ▲ {sandbox.need.text}" if sandbox.need.wants_someone else ""
+    facts = f"   {neutral(info.image)}, {info.cpus} cpu, {info.memory} MiB, network {info.network}"
+    return Content.assemble(
+        (f" {info.state}{up}", "bold"), (facts, "$text-muted"), (need, "bold $text-error")
+    )

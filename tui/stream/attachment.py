@@ -1,0 +1,117 @@
+"""One's end of a session's terminal: its output from an offset on, keys and sizes in, across any death of the core.
+
+What issue "attach" adds to the core meets the console here: a checkpoint to begin from instead of the tail of the log
+(`Attachment.begin`), the lease and its takeover (`Attachment.input_lost`, `with_input`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, Protocol
+
+from sandtop.core.client.conversation import Conversation
+from sandtop.core.client.events import Gap, Stdout
+from sandtop.core.client.exchange import request
+from sandtop.core.client.following import STDERR, STDOUT, Following
+from sandtop.core.errors import CoreUnavailable
+
+if TYPE_CHECKING:
+    from sandtop.core.client.records import ExitRecord, SessionInfo
+
+REPLAY_BYTES: Final = 512 * 1024
+"""How much of a terminal's past is played again to get its screen, as long as the core keeps no checkpoints."""
+TYPED_BYTES: Final = 256 * 1024
+"""Input that waits for a program that does not read; what is typed beyond that is refused."""
+SLICE: Final = 8 * 1024
+"""Bytes that the emulator takes between two looks at the keyboard."""
+_RETRY_SECONDS: Final = 1.0
+
+
+class TerminalSink(Protocol):
+    """What a terminal's output goes to."""
+
+    def output(self, data: bytes, *, replayed: bool) -> None:
+        """Bytes from the program; ``replayed`` ones were there before, and what they ask was answered then."""
+
+    def lost(self, count: int) -> None:
+        """So many bytes are missing here."""
+
+    def trouble(self, why: str) -> None:
+        """The core is out of reach (empty: no more)."""
+
+
+class Attachment:
+    """Follows ``info``'s terminal; with ``with_input`` it holds the keyboard too."""
+
+    def __init__(self, uuid: str, info: SessionInfo, *, with_input: bool) -> None:
+        message = request("session.follow", {"sandbox": uuid, "session": info.id, "input": with_input})
+        self.begin = max(0, info.stdout_bytes - REPLAY_BYTES)
+        self._live_from = info.stdout_bytes
+        self._following = Following(
+            message, stdin=with_input, session=info.id, offsets={STDOUT: self.begin, STDERR: 0}
+        )
+        if with_input:
+            # Offsets of the input count from the session's first byte. What was typed before was acknowledged then:
+            # these zeros are never sent, because the first credit passes them over.
+            self._following.write(bytes(info.stdin_bytes))
+        self._conversation = Conversation(self._following)
+        self._typed = bytearray()
+        self._wake = asyncio.Event()
+
+    @property
+    def input_lost(self) -> bool:
+        """Somebody else holds the keyboard now, or the program closed its input."""
+        return self._following.input_lost
+
+    def type(self, data: bytes) -> bool:
+        """Send input; False when too much waits already."""
+        if len(self._typed) + len(data) > TYPED_BYTES:
+            return False
+        self._typed += data
+        self._wake.set()
+        return True
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Tell the program how large its window is."""
+        self._following.resize(rows, columns)
+        self._wake.set()
+
+    async def run(self, sink: TerminalSink) -> ExitRecord:
+        """Pour output into ``sink`` until the session ends; how it did. Raises what the core reports."""
+        sender = asyncio.create_task(self._send())
+        try:
+            while self._conversation.record is None:
+                try:
+                    await self._conversation.advance()
+                except CoreUnavailable as error:
+                    sink.trouble(error.message)
+                    await asyncio.sleep(_RETRY_SECONDS)
+                    continue
+                sink.trouble("")
+                self._wake.set()  # credit may have come
+                await self._pour(sink)
+            return self._conversation.record
+        finally:
+            sender.cancel()
+            await asyncio.gather(sender, return_exceptions=True)
+            await self._conversation.aclose()
+
+    async def _pour(self, sink: TerminalSink) -> None:
+        while (event := self._conversation.take()) is not None:
+            if isinstance(event, Gap):
+                sink.lost(event.bytes)
+            elif isinstance(event, Stdout):
+                for start in range(0, len(event.data), SLICE):
+                    piece = event.data[start : start + SLICE]
+                    sink.output(piece, replayed=event.offset + start < self._live_from)
+                    await asyncio.sleep(0)
+
+    async def _send(self) -> None:
+        """Passes on what is typed, as far as the program's side takes it."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._typed and (room := min(self._following.room, len(self._typed))):
+                self._following.write(bytes(self._typed[:room]))
+                del self._typed[:room]
+            await self._conversation.flush()

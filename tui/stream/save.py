@@ -1,0 +1,41 @@
+"""A session's whole log, written to a file as it stands."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, BinaryIO
+
+from sandtop.core.errors import CoreUnavailable
+
+from .tail import tail
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class _File:
+    """Takes a log's bytes, both streams in the order in which they came."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.written = 0
+
+    def take(self, stream: int, data: bytes, offset: int, at: float | None) -> None:
+        self._file.write(data)
+        self.written += len(data)
+
+    def gap(self, stream: int, count: int) -> None:
+        text = f"[{count} bytes of {'stderr' if stream == 2 else 'stdout'} are missing here]\n".encode()
+        self._file.write(text)
+
+    def trouble(self, why: str) -> None:
+        if why:
+            raise CoreUnavailable(why)
+
+
+async def save(uuid: str, session: str, path: Path) -> int:
+    """Write all that is kept of ``session``'s output to a new file; how many bytes. Raises OSError, `SandtopError`."""
+    with await asyncio.to_thread(path.open, "xb") as file:
+        sink = _File(file)
+        await tail(uuid, session, None, (0, 0), sink, follow=False)
+    return sink.written

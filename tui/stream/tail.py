@@ -1,0 +1,115 @@
+"""A session's log as it comes: from its last lines on, live, across any death of the core."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from sandtop.core.client.conversation import Conversation
+from sandtop.core.client.events import Gap, Stderr, Stdout
+from sandtop.core.client.exchange import request
+from sandtop.core.client.following import STDERR, STDOUT, Reading
+from sandtop.core.errors import CoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+RETRY_SECONDS: Final = 1.0
+
+
+class TailSink(Protocol):
+    """What a tail is poured into."""
+
+    def take(self, stream: int, data: bytes, offset: int, at: float | None) -> None:
+        """Output of ``stream`` (1 or 2) that came ``at`` that time."""
+
+    def gap(self, stream: int, count: int) -> None:
+        """So many bytes are missing here."""
+
+    def trouble(self, why: str) -> None:
+        """The core is out of reach (empty: no more)."""
+
+
+class _Stamped(Reading):
+    """A log with the times between its bytes: where each begins, by stream and offset."""
+
+    __slots__ = ("_pending", "times")
+
+    def __init__(self, message: dict[str, object], floors: dict[int, int], session: str) -> None:
+        super().__init__(message, floors, session=session)
+        self.times: deque[tuple[int, int, float]] = deque()
+        self._pending: float | None = None
+
+    def feed(self, data: bytes) -> list[Any]:  # frames: the console may not import the protocol
+        frames = super().feed(data)
+        for frame in frames:
+            # so they are told apart by what they carry
+            message: object = getattr(frame, "message", None)
+            stream: object = getattr(frame, "stream", None)
+            offset: object = getattr(frame, "offset", None)
+            if isinstance(message, dict) and isinstance(at := message.get("at"), int | float):  # pyright: ignore
+                self._pending = float(at)
+            elif self._pending is not None and isinstance(stream, int) and isinstance(offset, int):
+                self.times.append((stream, offset, self._pending))
+                self._pending = None
+        return frames
+
+
+async def tail(
+    uuid: str,
+    session: str,
+    lines: int | None,
+    floors: Sequence[int],
+    sink: TailSink,
+    *,
+    follow: bool = True,
+) -> dict[str, object] | None:
+    """Pour the last ``lines`` lines (None: all) into ``sink``, with ``follow`` all that comes until the session ends.
+
+    ``floors``: how long stdout and stderr were. Returns the session as it ended. Raises what the core reports.
+    """
+    message = request(
+        "session.logs",
+        {
+            "sandbox": uuid,
+            "session": session,
+            "streams": ["stdout", "stderr"],
+            "tail": lines,
+            "follow": follow,
+            "timestamps": True,
+        },
+    )
+    reading = _Stamped(message, {STDOUT: floors[0], STDERR: floors[1]}, session)
+    conversation = Conversation(reading)
+    try:
+        while reading.result is None:
+            await _advance(conversation, sink)
+            _pour(conversation, reading.times, sink)
+            await asyncio.sleep(0)  # a flood must not keep the keyboard waiting
+    finally:
+        await conversation.aclose()
+    ended = reading.result.get("session")
+    return ended if isinstance(ended, dict) else None  # pyright: ignore[reportUnknownVariableType]
+
+
+async def _advance(conversation: Conversation, sink: TailSink) -> None:
+    try:
+        await conversation.advance()
+    except CoreUnavailable as error:
+        sink.trouble(error.message)
+        await asyncio.sleep(RETRY_SECONDS)
+    else:
+        sink.trouble("")
+
+
+def _pour(conversation: Conversation, times: deque[tuple[int, int, float]], sink: TailSink) -> None:
+    at: float | None = None
+    while (event := conversation.take()) is not None:
+        if isinstance(event, Gap):
+            sink.gap(STDOUT if event.stream == "stdout" else STDERR, event.bytes)
+        elif isinstance(event, (Stdout, Stderr)):
+            stream = STDOUT if isinstance(event, Stdout) else STDERR
+            while times and times[0][0] == stream and times[0][1] <= event.offset:
+                at = times.popleft()[2]
+            sink.take(stream, event.data, event.offset, at)

@@ -1,0 +1,95 @@
+"""Text for people: what guests say made harmless, and sizes, ages and rates in few characters."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+
+MAX_NAME: Final = 200
+"""Characters of a name, label or title that are looked at; no column is wider."""
+_MAX_MARKS: Final = 4
+"""Combining marks kept in a row: more would pile up over the lines above."""
+_BLOCKS: Final = "▁▂▃▄▅▆▇█"
+
+
+def neutral(text: str, limit: int = MAX_NAME) -> str:
+    """``text`` from a guest as one harmless line: no control, no format character (bidi), no tower of marks.
+
+    Controls become their pictures (␛), other characters that cannot be printed become �.
+    """
+    text = text[:limit]
+    if text.isascii() and text.isprintable():
+        return text
+    result: list[str] = []
+    marks = 0
+    for character in text:
+        marks = marks + 1 if unicodedata.combining(character) else 0
+        if marks > _MAX_MARKS:
+            continue
+        if character.isprintable():
+            result.append(character)
+        elif character < " ":
+            result.append(chr(0x2400 + ord(character)))
+        elif character == "\x7f":
+            result.append("␡")
+        else:
+            result.append("�")
+    return "".join(result)
+
+
+def command_line(argv: list[str]) -> str:
+    """A command as one would type it, harmless."""
+    import shlex
+
+    return neutral(" ".join(word if word.isalnum() else shlex.quote(word) for word in argv[:40]), 400)
+
+
+def size(count: float) -> str:
+    """A number of bytes in at most five characters: ``999``, ``1.5K``, ``12M``."""
+    for unit in ("", "K", "M", "G"):
+        if count < 999.5:
+            return f"{count:.1f}{unit}" if unit and count < 9.95 else f"{count:.0f}{unit}"
+        count /= 1024
+    return f"{count:.1f}T"
+
+
+def rate(per_second: float) -> str:
+    """Bytes a second, or nothing when it is quiet."""
+    return f"{size(per_second)}/s" if per_second >= 0.5 else ""
+
+
+def age(seconds: float) -> str:
+    """A span of time in at most five characters: ``4s``, ``12m``, ``3h05``, ``4d``."""
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m"
+    if whole < 36000:
+        return f"{whole // 3600}h{whole % 3600 // 60:02}"
+    if whole < 86400:
+        return f"{whole // 3600}h"
+    return f"{whole // 86400}d"
+
+
+def sparkline(values: tuple[float, ...], ceiling: float, width: int) -> str:
+    """The last ``width`` values as bars, the newest at the right; ``ceiling`` is a full bar."""
+    shown = values[-width:]
+    bars = [
+        _BLOCKS[min(7, int(max(0.0, value) / ceiling * 8))] if ceiling > 0 else _BLOCKS[0] for value in shown
+    ]
+    return "".join(bars).rjust(width)
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 session``, ``2 sessions``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+_WORDS: Final = re.compile(r"\s+")
+
+
+def one_line(text: str) -> str:
+    """Any white space as single spaces."""
+    return _WORDS.sub(" ", text).strip()

@@ -1,0 +1,172 @@
+"""The lines at the edges: where one is and how the core is, what is said, which keys work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+from textual.content import Content
+from textual.widgets import Static
+
+from sandtop.tui.actions import Action, shown_key
+from sandtop.tui.text import neutral
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from textual import events
+
+    from sandtop.tui.notices import Notice
+    from sandtop.tui.store import FleetView
+
+
+class Header(Static):
+    """Where one is, how many need somebody, and how fresh all this is."""
+
+    DEFAULT_CSS = """
+    Header { height: 1; background: $panel; color: $foreground; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__("", markup=False)
+        self._place: tuple[str, ...] = ()
+        self._facts: tuple[tuple[str, str], ...] = ()
+        self._clock = ""
+
+    def show(self, place: Sequence[str], view: FleetView, clock: str, stale: bool) -> None:
+        """``place``: the names from the outside in."""
+        running = sum(sandbox.info.state == "running" for sandbox in view.sandboxes)
+        troubled = len(view.troubled)
+        facts = [(f"{len(view.sandboxes)} sandbox{'es' if len(view.sandboxes) != 1 else ''}", "")]
+        facts.append((f"{running} running", ""))
+        if troubled:
+            facts.append((f"▲ {troubled} need{'s' if troubled == 1 else ''} you", "bold $text-error"))
+        if view.version == 0:
+            facts = []
+        health = ("○ no answer", "bold $text-error") if stale else ("● core", "$text-success")
+        if view.version == 0 and not stale:
+            health = ("◌ asking the core", "$text-muted")
+        facts.append(health)
+        fresh = (tuple(neutral(part, 60) for part in place), tuple(facts), clock)
+        if fresh != (self._place, self._facts, self._clock):
+            self._place, self._facts, self._clock = fresh
+            self._draw()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._draw()
+
+    def _draw(self) -> None:
+        width = self.size.width
+        left = Content.assemble(
+            (" sandtop", "bold $text-accent"),
+            *[part for name in self._place for part in ((" › ", "$text-muted"), (name, "bold"))],
+        )
+        facts = list(self._facts)
+        right = _joined([*facts, (self._clock, "$text-muted")])
+        while facts and left.cell_length + right.cell_length + 3 > width:
+            facts.pop(0)
+            right = _joined([*facts, (self._clock, "$text-muted")])
+        gap = " " * max(1, width - left.cell_length - right.cell_length - 1)
+        self.update(left + gap + right)
+
+
+def _joined(facts: Sequence[tuple[str, str]]) -> Content:
+    return Content("   ").join([Content.styled(text, style) for text, style in facts])
+
+
+class Banner(Static):
+    """Said across the screen while what it says is so; gone otherwise."""
+
+    DEFAULT_CSS = """
+    Banner { height: auto; display: none; background: $warning 25%; color: $foreground; padding: 0 1; }
+    Banner.-on { display: block; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__("", markup=False)
+        self._text = ""
+
+    def show(self, text: str) -> None:
+        """Say ``text``, or nothing when it is empty."""
+        if text != self._text:
+            self._text = text
+            self.set_class(bool(text), "-on")
+            self.update(Content.assemble(("▲ ", "bold"), text))
+
+
+class NoticeBar(Static):
+    """What goes on and how it came out. An error stays until escape."""
+
+    DEFAULT_CSS = """
+    NoticeBar { height: auto; max-height: 3; display: none; padding: 0 1; background: $surface; }
+    NoticeBar.-on { display: block; }
+    NoticeBar.-error { background: $error 20%; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__("", markup=False)
+        self._shown: tuple[str, str, int] | None = None
+
+    def show(self, current: tuple[Notice, int] | None) -> None:
+        """Show one notice, and how many more wait."""
+        shown = (current[0].kind, current[0].text, current[1]) if current else None
+        if shown == self._shown:
+            return
+        self._shown = shown
+        self.set_class(shown is not None, "-on")
+        self.set_class(shown is not None and shown[0] == "error", "-error")
+        if shown is None:
+            return
+        kind, text, more = shown
+        mark, style = {
+            "error": ("✖ ", "bold $text-error"),
+            "progress": ("… ", "$text-accent"),
+            "done": ("✓ ", "$text-success"),
+        }[kind]
+        rest = f"   {more} more" if more else ""
+        tail = ("   esc: read" + rest, "$text-muted") if kind == "error" else (rest, "$text-muted")
+        self.update(Content.assemble((mark, style), neutral(text, 600), tail))
+
+
+class KeyBar(Static):
+    """The most useful keys here; ``?`` has them all."""
+
+    DEFAULT_CSS = """
+    KeyBar { height: 1; background: $panel; color: $text-muted; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__("", markup=False)
+        self._actions: tuple[Action, ...] = ()
+
+    def show(self, actions: Sequence[Action]) -> None:
+        """Show those of ``actions`` that have a rank, as far as there is room."""
+        fresh = tuple(
+            sorted((action for action in actions if action.footer), key=lambda action: action.footer)
+        )
+        if fresh != self._actions:
+            self._actions = fresh
+            self._draw()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._draw()
+
+    def _draw(self) -> None:
+        room = self.size.width - 1
+        always = [action for action in self._actions if action.id in ("help", "quit", "back")]
+        shown: list[Action] = []
+        used = sum(_key_width(action) for action in always)
+        for action in self._actions:
+            if action in always:
+                shown.append(action)
+            elif used + _key_width(action) <= room:
+                used += _key_width(action)
+                shown.append(action)
+        parts: list[tuple[str, str] | str] = []
+        for action in shown:
+            parts += [(f" {shown_key(action.keys[0])}", "bold $text-accent"), f" {action.label} "]
+        self.update(Content.assemble(*parts))
+
+
+def _key_width(action: Action) -> int:
+    return cell_len(shown_key(action.keys[0])) + cell_len(action.label) + 3

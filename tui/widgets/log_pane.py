@@ -1,0 +1,291 @@
+"""A pane with a session's log: search, filters, and what its title tells."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.message import Message
+from textual.widgets import Input
+
+from sandtop.tui.actions import bindings_of
+from sandtop.tui.ansi import plain
+from sandtop.tui.stream.ring import Ring
+from sandtop.tui.text import command_line, neutral, rate, size
+
+from .log_lines import STREAMS, Budget, Pattern, compile_pattern
+from .log_view import LogView
+from .pane import Badge, Pane, PaneTitle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from textual.app import ComposeResult
+    from textual.binding import BindingType
+
+    from sandtop.core.client.records import SessionInfo
+
+LAG_BYTES = 256 * 1024
+"""From how far behind on the title says so."""
+_PLACEHOLDERS = {
+    "search": "search",
+    "include": "only lines that match",
+    "exclude": "without lines that match",
+}
+_STEP = 2000
+
+
+class LogPane(Pane):
+    """What it shows is poured in by `sandtop.tui.stream.tail.TailSink`'s methods."""
+
+    DEFAULT_CSS = """
+    LogPane Input { display: none; height: 1; background: $surface; }
+    LogPane.-asking Input { display: block; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of("log")]
+    CONTEXTS = ("log",)
+
+    @dataclass
+    class Asked(Message):
+        """One wants to ``save``, or to read ``older`` output."""
+
+        pane: LogPane
+        what: str
+
+    def __init__(
+        self, key: str, uuid: str, sandbox: str, info: SessionInfo, clock: Callable[[], float]
+    ) -> None:
+        super().__init__(key, uuid, sandbox, info)
+        self.view = LogView()
+        self.reached = {1: 0, 2: 0}
+        """Of each stream, how far it was read."""
+        self._clock = clock
+        self._asking = ""
+        self._whole = False
+
+    def compose(self) -> ComposeResult:
+        yield PaneTitle()
+        yield self.view
+        yield Input(compact=True)
+
+    # what comes in
+
+    def take(self, stream: int, data: bytes, offset: int, at: float | None) -> None:
+        self.view.ring.take(stream, data, offset, at if at is not None else self._clock())
+        self.reached[stream] = offset + len(data)
+        self.view.took()
+
+    def gap(self, stream: int, count: int) -> None:
+        self.reached[stream] += count
+        name = "stderr" if stream == 2 else "stdout"
+        self.view.ring.note(f"{size(count)} of {name} missing: they fell to the log's cap", self._clock())
+        self.view.took()
+
+    def start_over(self, whole: bool) -> None:
+        """Read the log anew, with ``whole`` as much of it as is kept."""
+        self._whole = whole
+        self.view.replace_ring(Ring())
+        if not whole:
+            self.view.follow()
+
+    @property
+    def wants_all(self) -> bool:
+        """The whole log was asked for, as far as it is kept."""
+        return self._whole
+
+    @property
+    def older(self) -> bool:
+        """There is output before what the ring holds that can be had."""
+        return not self._whole and any(self.view.ring.first_offset.values())
+
+    # the title
+
+    @property
+    def what(self) -> str:
+        assert self.info is not None
+        command = self.session.command if self.session else command_line(self.info.argv)
+        return f"{neutral(self.sandbox)} › {command}"
+
+    def badges(self) -> list[Badge]:
+        badges = super().badges()
+        view = self.view
+        if view.following:
+            badges.append(("following", "$text-success") if not self._has_ended else ("end", "$text-muted"))
+        else:
+            new = f" · {view.unseen} new" if view.unseen else ""
+            badges.append((f"paused{new}", "bold $text-warning"))
+        if (behind := self._behind) > LAG_BYTES:
+            badges.append((f"{size(behind)} behind", "bold $text-warning"))
+        if self.session is not None and (speed := rate(self.session.rate)):
+            badges.append((speed, "$text-accent"))
+        if view.lines.streams != "all":
+            badges.append((f"{view.lines.streams} only", "bold $text-warning"))
+        badges += [(neutral(pattern.label, 40), "$text-warning") for pattern in view.lines.patterns]
+        if view.looking_for is not None:
+            badges.append((f"/{neutral(view.looking_for.pattern, 30)}", "$text-accent"))
+        return badges
+
+    @property
+    def _has_ended(self) -> bool:
+        return self.session is not None and self.session.ended
+
+    @property
+    def _behind(self) -> int:
+        if self.session is None:
+            return 0
+        info = self.session.info
+        return max(0, info.stdout_bytes - self.reached[1]) + max(0, info.stderr_bytes - self.reached[2])
+
+    def on_log_view_changed(self) -> None:
+        self.show_title()
+
+    def take_focus(self) -> None:
+        self.view.focus()
+
+    # moving
+
+    def action_line_down(self) -> None:
+        self.view.scroll_rows(1)
+
+    def action_line_up(self) -> None:
+        self.view.scroll_rows(-1)
+
+    def action_page_down(self) -> None:
+        self.view.scroll_rows(max(1, self.view.size.height - 1))
+
+    def action_page_up(self) -> None:
+        self.view.scroll_rows(-max(1, self.view.size.height - 1))
+
+    def action_top(self) -> None:
+        if self.older:
+            self.post_message(self.Asked(self, "older"))
+        else:
+            self.view.to_top()
+
+    def action_bottom(self) -> None:
+        self.view.follow()
+
+    def action_follow(self) -> None:
+        if self.view.following:
+            self.view.stand()
+        else:
+            self.view.follow()
+
+    def action_sideways(self, step: int) -> None:
+        self.view.sideways(step)
+
+    def action_wrap(self) -> None:
+        self.view.wrap = not self.view.wrap
+        self.view.renew()
+
+    def action_times(self) -> None:
+        self.view.times = not self.view.times
+        self.view.renew()
+
+    def action_stderr(self) -> None:
+        lines = self.view.lines
+        lines.streams = STREAMS[(STREAMS.index(lines.streams) + 1) % len(STREAMS)]
+        self._filters_changed()
+
+    # searching and filtering
+
+    def _ask(self, what: str) -> None:
+        self._asking = what
+        field = self.query_one(Input)
+        field.value = ""
+        field.placeholder = _PLACEHOLDERS[what]
+        self.add_class("-asking")
+        field.focus()
+
+    def action_search(self) -> None:
+        self._ask("search")
+
+    def action_include(self) -> None:
+        self._ask("include")
+
+    def action_exclude(self) -> None:
+        self._ask("exclude")
+
+    @on(Input.Submitted)
+    def _answered(self, event: Input.Submitted) -> None:
+        event.stop()
+        text = event.value
+        self.stop_asking()
+        if not text:
+            return
+        pattern = compile_pattern(text)
+        if self._asking == "search":
+            self.view.looking_for, self.view.found = pattern, None
+            self.view.renew()
+            self.action_search_next(-1)
+        else:
+            self.view.lines.patterns.append(Pattern(pattern, self._asking == "exclude"))
+            self._filters_changed()
+
+    def stop_asking(self) -> bool:
+        """Close the line of input; False when it was not open."""
+        if not self.has_class("-asking"):
+            return False
+        self.remove_class("-asking")
+        self.view.focus()
+        return True
+
+    def stop_searching(self) -> bool:
+        """Forget what was searched for; False when nothing was."""
+        if self.view.looking_for is None:
+            return False
+        self.view.looking_for = self.view.found = None
+        self.view.renew()
+        return True
+
+    def action_unfilter(self) -> None:
+        if self.view.lines.patterns:
+            self.view.lines.patterns.pop()
+            self._filters_changed()
+
+    def _filters_changed(self) -> None:
+        self.view.lines.reset()
+        self.view.renew()
+        self.show_title()
+
+    def action_search_next(self, step: int) -> None:
+        if self.view.looking_for is not None:
+            self.run_worker(self._search(step), group="search", exclusive=True)
+
+    async def _search(self, step: int) -> None:
+        """Find the next line that matches, without keeping anybody waiting."""
+        view, pattern = self.view, self.view.looking_for
+        if pattern is None:
+            return
+        start = view.found
+        if start is None or not view.first_shown <= start <= view.last_shown:
+            start = view.last_shown + 1 if step < 0 else view.first_shown - 1
+        while True:
+            budget = Budget(_STEP)
+            looked = 0
+            source = (
+                view.lines.backwards(start, budget) if step < 0 else view.lines.forwards(start + 1, budget)
+            )
+            for line in source:
+                start = line.number
+                if pattern.search(plain(line.text)):
+                    view.reveal(start)
+                    return
+                looked += 1
+                if looked >= _STEP:
+                    break
+            if not looked and not budget.spent:
+                self.app.bell()
+                self.post_message(self.Asked(self, "nothing found"))
+                return
+            await asyncio.sleep(0)
+
+    # taking away
+
+    def action_save(self) -> None:
+        self.post_message(self.Asked(self, "save"))
+
+    def action_copy(self) -> None:
+        self.app.copy_to_clipboard(self.view.text_shown)

@@ -1,0 +1,313 @@
+"""The lines of a log on the screen. Reads only as much of the ring as it shows, and draws once a frame."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from rich.segment import Segment
+from rich.text import Text
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from sandtop.tui.ansi import styled
+from sandtop.tui.stream.ring import NOTE, Ring
+
+from .log_lines import Budget, ShownLines
+
+if TYPE_CHECKING:
+    import re
+
+    from rich.style import Style
+    from textual import events
+    from textual.timer import Timer
+
+    from sandtop.tui.stream.ring import Line
+
+FRAME: Final = 1 / 30
+_SIDEWAYS: Final = 16
+_KEPT: Final = 600
+"""Lines whose strips are kept."""
+
+
+class LogView(Widget, can_focus=True):
+    """A window on a `Ring`: at its end (following), or standing still while more comes."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "log--stderr",
+        "log--note",
+        "log--time",
+        "log--match",
+        "log--found",
+    }
+    DEFAULT_CSS = """
+    LogView { height: 1fr; }
+    LogView > .log--stderr { color: $text-warning; text-style: bold; }
+    LogView > .log--note { color: $text-accent; text-style: italic; }
+    LogView > .log--time { color: $text-muted; }
+    LogView > .log--match { background: $warning 50%; }
+    LogView > .log--found { background: $accent 60%; text-style: bold; }
+    """
+
+    @dataclass
+    class Changed(Message):
+        """What the pane's title tells has changed."""
+
+        view: LogView
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ring = Ring()
+        self.lines = ShownLines(self.ring)
+        self.following = True
+        self.wrap = False
+        self.times = False
+        self.looking_for: re.Pattern[str] | None = None
+        self.found: int | None = None
+        """The line that the search stands on."""
+        self.more_above = False
+        """There is older output in the log than in the ring."""
+        self._top = (0, 0)  # the line and the row in it that is at the top, when not following
+        self._seen = 0
+        self._left = 0
+        self._rows: list[tuple[int, Strip]] = []
+        self._strips: dict[int, list[Strip]] = {}
+        self._frame: Timer | None = None
+        self._styles: dict[str, Style] = {}
+
+    # what comes in
+
+    def took(self) -> None:
+        """The ring has more: draw with the next frame."""
+        if self._frame is None:
+            self._frame = self.set_timer(FRAME, self._draw)
+
+    def _draw(self) -> None:
+        self._frame = None
+        if self.app.screen is self.screen and self.display:  # hidden panes take what comes and draw nothing
+            self._lay_out()
+
+    def renew(self) -> None:
+        """Draw everything anew: how lines look, or which show, has changed."""
+        self._strips.clear()
+        self.took()
+
+    def replace_ring(self, ring: Ring) -> None:
+        """Show another ring from its first line on."""
+        self.ring = ring
+        patterns, streams = self.lines.patterns, self.lines.streams
+        self.lines = ShownLines(ring)
+        self.lines.patterns, self.lines.streams = patterns, streams
+        self._top, self.following, self._seen = (ring.first, 0), False, ring.total
+        self.renew()
+
+    @property
+    def unseen(self) -> int:
+        """How many lines came since it stands still."""
+        return 0 if self.following else max(0, self.ring.total - self._seen)
+
+    # laying out
+
+    def _lay_out(self) -> None:
+        height = max(1, self.size.height)
+        budget = Budget()
+        rows = self._from_end(height, budget) if self.following else self._from_top(height, budget)
+        if rows != self._rows:
+            self._rows = rows
+            self.refresh()
+        if budget.spent:
+            self.took()  # the filters have not looked at everything yet
+        self.post_message(self.Changed(self))
+
+    def _from_end(self, height: int, budget: Budget) -> list[tuple[int, Strip]]:
+        rows: list[tuple[int, Strip]] = []
+        for line in self.lines.backwards(self.ring.end, budget):
+            rows += [(line.number, strip) for strip in reversed(self._strips_of(line))]
+            if len(rows) >= height:
+                break
+        return rows[:height][::-1]
+
+    def _from_top(self, height: int, budget: Budget) -> list[tuple[int, Strip]]:
+        number, skip = self._top
+        if number < self.ring.first:
+            number, skip = self._top = (self.ring.first, 0)
+        rows: list[tuple[int, Strip]] = []
+        for line in self.lines.forwards(number, budget):
+            strips = self._strips_of(line)
+            rows += [(line.number, strip) for strip in strips[skip if line.number == number else 0 :]]
+            if len(rows) >= height:
+                break
+        return rows[:height]
+
+    def _strips_of(self, line: Line) -> list[Strip]:
+        cached = self._strips.get(line.number)
+        if cached is not None:
+            return cached
+        strips = self._drawn(line)
+        if line.whole:
+            if len(self._strips) >= _KEPT:
+                self._strips.clear()
+            self._strips[line.number] = strips
+        return strips
+
+    def _drawn(self, line: Line) -> list[Strip]:
+        text = styled(line.text)
+        if line.stream == NOTE:
+            text = Text(f"── {text.plain} ──", self._style("note"))
+        if self.looking_for is not None:
+            style = self._style("found" if line.number == self.found else "match")
+            for match in self.looking_for.finditer(text.plain):
+                text.stylize(style, match.start(), match.end())
+        gutter = self._gutter(line)
+        width = max(1, self.size.width - sum(segment.cell_length for segment in gutter))
+        segments = [Segment(piece.text, piece.style) for piece in text.render(self.app.console) if piece.text]
+        base = self.rich_style
+        whole = Strip([Segment(part.text, base + part.style if part.style else base) for part in segments])
+        if not self.wrap:
+            shown = whole.crop(self._left, self._left + width)
+            if whole.cell_length > self._left + width:
+                shown = Strip([*shown.crop(0, width - 1), Segment("›", self._style("time"))])
+            return [Strip([*gutter, *shown]).adjust_cell_length(self.size.width, base)]
+        strips: list[Strip] = []
+        for start in range(0, max(1, whole.cell_length), width):
+            lead = gutter if not start else [Segment(" " * (self.size.width - width), base)]
+            part = whole.crop(start, start + width)
+            strips.append(Strip([*lead, *part]).adjust_cell_length(self.size.width, base))
+        return strips
+
+    def _gutter(self, line: Line) -> list[Segment]:
+        """Where the line comes from, and when it came."""
+        parts: list[Segment] = []
+        if self.times:
+            at = time.strftime("%H:%M:%S", time.localtime(line.at)) if line.at is not None else "        "
+            parts.append(Segment(f"{at} ", self._style("time")))
+        if line.stream == 2:
+            parts.append(Segment("▌", self._style("stderr")))
+        else:
+            parts.append(Segment(" ", self.rich_style))
+        return parts
+
+    def _style(self, name: str) -> Style:
+        style = self._styles.get(name)
+        if style is None:
+            style = self._styles[name] = self.get_component_rich_style(f"log--{name}")
+        return style
+
+    def render_line(self, y: int) -> Strip:
+        if y < len(self._rows):
+            return self._rows[y][1]
+        if y == 0 and not self._rows:
+            words = " nothing matches" if self.lines.filtering and self.ring.total else " no output yet"
+            return Strip([Segment(words, self._style("time"))]).adjust_cell_length(
+                self.size.width, self.rich_style
+            )
+        return Strip.blank(self.size.width, self.rich_style)
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._styles.clear()
+        self._strips.clear()
+        if self.is_mounted:
+            self.took()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._strips.clear()
+        self._lay_out()
+
+    # moving
+
+    def stand(self) -> None:
+        """Stop following: what shows stays."""
+        if self.following:
+            self.following = False
+            self._seen = self.ring.total
+            first = self._rows[0][0] if self._rows else self.ring.first
+            skipped = len(self._strips_of(line)) if (line := self.ring.line(first)) else 0
+            self._top = (first, max(0, skipped - sum(number == first for number, _ in self._rows)))
+            self.post_message(self.Changed(self))
+
+    def follow(self) -> None:
+        """Go to the end and stay there."""
+        self.following = True
+        self._lay_out()
+
+    def scroll_rows(self, count: int) -> None:
+        """Up (negative) or down; down at the end follows again."""
+        self.stand()
+        budget = Budget()
+        number, skip = self._top
+        if count < 0:
+            wanted = -count - skip
+            position = (number, 0) if wanted > 0 else (number, skip + count)
+            for line in self.lines.backwards(number, budget) if wanted > 0 else ():
+                rows = len(self._strips_of(line))
+                position = (line.number, max(0, rows - wanted))
+                wanted -= rows
+                if wanted <= 0:
+                    break
+            self._top = position
+        elif not self._down(count, budget):
+            self.follow()
+            return
+        self._lay_out()
+
+    def _down(self, count: int, budget: Budget) -> bool:
+        """Move the top ``count`` rows down; False when the end would show then."""
+        number, skip = self._top
+        rows: list[tuple[int, int]] = []
+        for line in self.lines.forwards(number, budget):
+            first = skip if line.number == number else 0
+            rows += [(line.number, index) for index in range(first, len(self._strips_of(line)))]
+            if len(rows) > count + self.size.height:
+                self._top = rows[count]
+                return True
+        return False
+
+    def to_top(self) -> None:
+        """To the oldest line that is kept."""
+        self.stand()
+        self._top = (self.ring.first, 0)
+        self._lay_out()
+
+    def sideways(self, step: int) -> None:
+        """Move lines that do not fit to the left or right."""
+        self._left = max(0, self._left + step * _SIDEWAYS)
+        self._strips.clear()
+        self._lay_out()
+
+    def reveal(self, number: int) -> None:
+        """Put line ``number`` on screen and mark it as found."""
+        self.stand()
+        self.found = number
+        self._strips.clear()
+        if number not in {shown for shown, _ in self._rows}:
+            self._top = (number, 0)
+            self._lay_out()
+            self.scroll_rows(-(self.size.height // 3))
+        else:
+            self._lay_out()
+
+    @property
+    def first_shown(self) -> int:
+        return self._rows[0][0] if self._rows else self.ring.end
+
+    @property
+    def last_shown(self) -> int:
+        return self._rows[-1][0] if self._rows else self.ring.first
+
+    @property
+    def text_shown(self) -> str:
+        """The lines on screen, whole, without their colours."""
+        numbers = sorted({number for number, _ in self._rows})
+        return "\n".join(styled(line.text).plain for number in numbers if (line := self.ring.line(number)))
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        self.scroll_rows(-3)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.stop()
+        if not self.following:
+            self.scroll_rows(3)

@@ -1,0 +1,222 @@
+"""Panes: a title that says what one looks at, and the log or terminal below it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Static
+
+from sandtop.tui.text import neutral, one_line
+
+from .terminal import TerminalView
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from textual import events
+    from textual.app import ComposeResult
+
+    from sandtop.core.client.records import ExitRecord, SessionInfo
+    from sandtop.tui.actions import Context
+    from sandtop.tui.store import SessionView
+
+Badge = tuple[str, str]
+
+
+class PaneTitle(Static):
+    """One line: what this is at the left, how it is at the right."""
+
+    DEFAULT_CSS = """
+    PaneTitle { height: 1; background: $panel; color: $text-muted; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__("", markup=False)
+        self._said: tuple[bool, str, tuple[Badge, ...]] = (False, "", ())
+
+    def show(self, focused: bool, what: str, badges: Sequence[Badge]) -> None:
+        """``badges``: text and style, the most important first."""
+        said = (focused, what, tuple(badges))
+        if said != self._said:
+            self._said = said
+            self._draw()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._draw()
+
+    def _draw(self) -> None:
+        focused, what, badges = self._said
+        width = self.size.width
+        name = Content.assemble("▶ " if focused else "  ", (what, "bold $text-accent" if focused else ""))
+        shown = list(badges)
+        right = Content("")
+        while shown:
+            right = Content("  ").join([Content.styled(text, style) for text, style in shown])
+            if right.cell_length + min(name.cell_length, 24) + 3 <= width:
+                break
+            shown.pop()
+            right = Content("")
+        name = name.truncate(max(1, width - right.cell_length - 2), ellipsis=True)
+        self.update(name + " " * max(1, width - name.cell_length - right.cell_length - 1) + right)
+
+
+class Pane(Widget):
+    """A window on one session. What it shows is poured in from outside."""
+
+    DEFAULT_CSS = """
+    Pane { layout: vertical; border-left: outer $panel; }
+    Pane:focus-within { border-left: outer $primary; }
+    Pane:focus-within PaneTitle { background: $primary 30%; color: $foreground; }
+    """
+    CONTEXTS: ClassVar[tuple[Context, ...]] = ()
+
+    def __init__(self, key: str, uuid: str, sandbox: str, info: SessionInfo | None) -> None:
+        super().__init__(id=key)
+        self.uuid = uuid
+        self.sandbox = sandbox
+        self.info = info
+        """None while its session is being started."""
+        self.session: SessionView | None = None
+        self.why = ""
+        """What keeps it from the core, or empty."""
+        self.failure = ""
+        """Why it shows nothing more, or empty."""
+
+    @property
+    def what(self) -> str:
+        """What it is a window on, in a few words."""
+        raise NotImplementedError
+
+    def show_session(self, session: SessionView | None) -> None:
+        """What is known of the session now."""
+        self.session = session
+        self.show_title()
+
+    def trouble(self, why: str) -> None:
+        """The core is out of reach, or (empty) no more."""
+        if why != self.why:
+            self.why = why
+            self.show_title()
+
+    def fail(self, why: str) -> None:
+        """It cannot go on."""
+        self.failure = why
+        self.show_title()
+
+    def badges(self) -> list[Badge]:
+        """What its title tells at the right."""
+        badges: list[Badge] = []
+        if self.failure:
+            badges.append((f"✖ {neutral(self.failure)}", "bold $text-error"))
+        elif self.why:
+            badges.append(("◌ reconnecting", "bold $text-warning"))
+        if self.session is not None and self.session.ended:
+            style = "bold $text-error" if self.session.failed else "$text-muted"
+            badges.append((f"{'✖' if self.session.failed else '○'} {self.session.badge}", style))
+        return badges
+
+    def show_title(self) -> None:
+        """Say in the title how it is now."""
+        if self.is_mounted:
+            self.query_one(PaneTitle).show(self.has_focus_within, self.what, self.badges())
+
+    def on_descendant_focus(self) -> None:
+        self.show_title()
+
+    def on_descendant_blur(self) -> None:
+        self.show_title()
+
+    def take_focus(self) -> None:
+        """Give the keyboard to what it shows."""
+        raise NotImplementedError
+
+
+class TerminalPane(Pane):
+    """A session's terminal, with the keyboard or watching."""
+
+    CONTEXTS = ("terminal",)
+
+    def __init__(self, key: str, uuid: str, sandbox: str, info: SessionInfo | None, *, typing: bool) -> None:
+        super().__init__(key, uuid, sandbox, info)
+        self.typing = typing
+        """It asks for the keyboard."""
+        self.sized = asyncio.Event()
+        """Its size is known."""
+        self.size_in_cells = (24, 80)
+
+    def compose(self) -> ComposeResult:
+        yield PaneTitle()
+        yield TerminalView()
+
+    @property
+    def terminal(self) -> TerminalView:
+        return self.query_one(TerminalView)
+
+    @property
+    def what(self) -> str:
+        command = (
+            self.session.command if self.session else neutral(" ".join(self.info.argv)) if self.info else "…"
+        )
+        title = one_line(neutral(self.terminal.emulator.title)) if self.is_mounted else ""
+        return f"{neutral(self.sandbox)} › {command}{f'  “{title}”' if title and title != command else ''}"
+
+    def badges(self) -> list[Badge]:
+        badges = super().badges()
+        view = self.terminal
+        if self.session is None or not self.session.ended:
+            badges.append(self._keyboard(view))
+        if view.back:
+            badges.append((f"{view.back} back", "$text-warning"))
+        if view.emulator.bells and view.emulator.bells != self._bells_seen:
+            badges.append(("♪", "bold $text-warning"))
+        return badges
+
+    @property
+    def _bells_seen(self) -> int:
+        if self.has_focus_within:
+            self._heard = self.terminal.emulator.bells
+        return self._heard
+
+    _heard = 0
+
+    def _keyboard(self, view: TerminalView) -> Badge:
+        if not view.may_type:
+            holder = self.session.info.input_holder if self.session else None
+            return (f"watching{f'; {neutral(holder)} types' if holder else ''}  T takes over", "$text-muted")
+        if view.live:
+            return ("^] detach  F12 out", "$text-muted")
+        return ("stepped out  ⏎ in", "bold $text-warning")
+
+    def holds(self, may_type: bool) -> None:
+        """Whether keys reach the program."""
+        if self.terminal.may_type != may_type:
+            self.terminal.may_type = may_type
+            self.show_title()
+
+    def renew(self) -> None:
+        """An empty terminal of the same size."""
+        self.terminal.start_over()
+        self.show_title()
+
+    def on_terminal_view_changed(self) -> None:
+        self.show_title()
+
+    def ended(self, record: ExitRecord) -> None:
+        """The program ended: keys are the console's again."""
+        self.terminal.may_type = False
+        self.terminal.step_out()
+        self.show_title()
+
+    def take_focus(self) -> None:
+        self.terminal.focus()
+
+    # what comes in: `sandtop.tui.stream.attachment.TerminalSink`
+
+    def output(self, data: bytes, *, replayed: bool) -> None:
+        self.terminal.feed(data, replayed=replayed)
+
+    def lost(self, count: int) -> None:
+        self.terminal.feed(f"\r\n── {count} bytes are missing here ──\r\n".encode(), replayed=True)

@@ -1,0 +1,340 @@
+"""A list of rows in columns, drawn line by line from cached strips; the cursor is on a thing, never on a row number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.geometry import Region
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from sandtop.tui.actions import bindings_of
+
+from .cells import Column, Placed, fit, place
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from textual import events
+    from textual.binding import BindingType
+
+TONES: Final = ("plain", "muted", "good", "warn", "bad", "accent")
+_GUTTER: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What stands in one column; ``tone`` is one of `TONES`."""
+
+    text: str
+    tone: str = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line; ``key`` names the thing that it shows."""
+
+    key: str
+    cells: dict[str, Cell]
+
+
+class RowList(Widget, can_focus=True):
+    """The first line has the titles. Space marks."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of("list")]
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "rows--title",
+        "rows--cursor",
+        "rows--cursor-blurred",
+        *(f"rows--{tone}" for tone in TONES),
+    }
+    DEFAULT_CSS = """
+    RowList { height: 1fr; }
+    RowList > .rows--title { color: $text-muted; text-style: bold; }
+    RowList > .rows--cursor { background: $primary 35%; }
+    RowList > .rows--cursor-blurred { background: $primary 15%; }
+    RowList > .rows--muted { color: $text-muted; }
+    RowList > .rows--good { color: $text-success; }
+    RowList > .rows--warn { color: $text-warning; }
+    RowList > .rows--bad { color: $text-error; text-style: bold; }
+    RowList > .rows--accent { color: $text-accent; }
+    """
+
+    @dataclass
+    class Moved(Message):
+        """The cursor is on another thing."""
+
+        rows: RowList
+        key: str
+
+        @property
+        def control(self) -> RowList:
+            return self.rows
+
+    @dataclass
+    class Opened(Message):
+        """Enter, or a double click."""
+
+        rows: RowList
+        key: str
+
+        @property
+        def control(self) -> RowList:
+            return self.rows
+
+    @dataclass
+    class TitleClicked(Message):
+        """A click on a column's title."""
+
+        rows: RowList
+        column: str
+
+        @property
+        def control(self) -> RowList:
+            return self.rows
+
+    def __init__(self, columns: Sequence[Column], *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._columns = tuple(columns)
+        self._rows: list[Row] = []
+        self._index: dict[str, int] = {}
+        self._placed: tuple[Placed, ...] = ()
+        self._top = 0
+        self._strips: dict[str, tuple[Row, bool, bool, Strip]] = {}
+        self._styles: dict[str, Style] = {}
+        self._anchor: str | None = None
+        self._sorted: tuple[str, bool] = ("", False)
+        self.cursor: str | None = None
+        """The key that the cursor is on."""
+        self.marked: set[str] = set()
+
+    # what it shows
+
+    def show(self, rows: Sequence[Row], *, sort: str = "", descending: bool = False) -> None:
+        """Show ``rows``. The cursor stays on its thing, and when that is gone, where it was."""
+        before = self._row_number()
+        old, self._rows = self._rows, list(rows)
+        self._index = {row.key: number for number, row in enumerate(self._rows)}
+        self._strips = {key: entry for key, entry in self._strips.items() if key in self._index}
+        self.marked &= self._index.keys()
+        if self.cursor not in self._index:
+            self._set_cursor(self._rows[min(before, len(self._rows) - 1)].key if self._rows else None)
+        placed_anew = self._place(self.size.width)
+        top = self._top
+        self._scroll_to_cursor()
+        if (sort, descending) != self._sorted or placed_anew or top != self._top or len(old) != len(self._rows):
+            self._sorted = (sort, descending)
+            self.refresh()
+            return
+        for number, (was, now) in enumerate(zip(old, self._rows, strict=True)):
+            if was != now or was.key == self.cursor:
+                self._refresh_row(number)
+
+    @property
+    def keys(self) -> list[str]:
+        """All keys, in the order shown."""
+        return [row.key for row in self._rows]
+
+    @property
+    def chosen(self) -> list[str]:
+        """What an action applies to: the marked, else what the cursor is on."""
+        if self.marked:
+            return [row.key for row in self._rows if row.key in self.marked]
+        return [self.cursor] if self.cursor is not None else []
+
+    def select(self, key: str) -> bool:
+        """Put the cursor on ``key``; False when it is not in the list."""
+        if key not in self._index:
+            return False
+        self._refresh_row(self._row_number())
+        self._set_cursor(key)
+        self._refresh_row(self._row_number())
+        self._scroll_to_cursor()
+        return True
+
+    def clear_marks(self) -> bool:
+        """Take all marks away; False when there were none."""
+        had = bool(self.marked)
+        self.marked.clear()
+        self._anchor = None
+        self.refresh()
+        return had
+
+    def _set_cursor(self, key: str | None) -> None:
+        if key != self.cursor:
+            self.cursor = key
+            if key is not None:
+                self.post_message(self.Moved(self, key))
+
+    def _row_number(self) -> int:
+        return self._index.get(self.cursor or "", 0)
+
+    def _refresh_row(self, number: int) -> None:
+        line = number - self._top + 1
+        if 1 <= line < self.size.height:
+            self.refresh(Region(0, line, self.size.width, 1))
+
+    def _scroll_to_cursor(self) -> None:
+        height = max(1, self.size.height - 1)
+        number = self._row_number()
+        top = min(max(self._top, number - height + 1), number)
+        self._set_top(top)
+
+    def _set_top(self, top: int) -> None:
+        top = max(0, min(top, len(self._rows) - max(1, self.size.height - 1)))
+        if top != self._top:
+            self._top = top
+            self.refresh()
+
+    # drawing
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._styles.clear()
+        self._strips.clear()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._place(event.size.width)
+        self._strips.clear()
+        self._scroll_to_cursor()
+        self._set_top(self._top)
+
+    def _place(self, width: int) -> bool:
+        """Share the width among the columns; whether that came out differently."""
+        growing = [column.key for column in self._columns if column.most]
+        cells = [(key, row.cells.get(key)) for row in self._rows for key in growing]
+        longest: dict[str, int] = {}
+        for key, cell in cells:
+            if cell is not None and len(cell.text) > longest.get(key, 0):
+                longest[key] = len(cell.text)
+        placed = place(self._columns, max(1, width - _GUTTER - 1), longest)
+        changed, self._placed = placed != self._placed, placed
+        if changed:
+            self._strips.clear()
+        return changed
+
+    def on_focus(self) -> None:
+        self._refresh_row(self._row_number())
+
+    def on_blur(self) -> None:
+        self._refresh_row(self._row_number())
+
+    def _style(self, name: str) -> Style:
+        style = self._styles.get(name)
+        if style is None:
+            style = self._styles[name] = self.get_component_rich_style(f"rows--{name}")
+        return style
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        if y == 0:
+            return self._title_strip(width)
+        number = self._top + y - 1
+        if number >= len(self._rows):
+            return Strip.blank(width, self.rich_style)
+        row = self._rows[number]
+        on_cursor, marked = row.key == self.cursor, row.key in self.marked
+        cached = self._strips.get(row.key)
+        if cached is not None and cached[1:3] == (on_cursor, marked) and cached[0] == row and not on_cursor:
+            return cached[3]
+        strip = self._row_strip(row, on_cursor, marked, width)
+        self._strips[row.key] = (row, on_cursor, marked, strip)
+        return strip
+
+    def _row_strip(self, row: Row, on_cursor: bool, marked: bool, width: int) -> Strip:
+        background = Style()
+        if on_cursor:
+            background = Style(bgcolor=self._style("cursor" if self.has_focus else "cursor-blurred").bgcolor)
+        plain = self.rich_style + background
+        gutter = ("❯" if on_cursor else " ") + ("✓" if marked else " ")
+        segments = [Segment(gutter, self._style("accent") + background)]
+        for placed in self._placed:
+            cell = row.cells.get(placed.column.key)
+            if cell is None:
+                segments.append(Segment(" " * (placed.width + 1), plain))
+                continue
+            style = plain if cell.tone == "plain" else self._style(cell.tone) + background
+            segments.append(Segment(fit(cell.text, placed.width, placed.column.align), style))
+            segments.append(Segment(" ", plain))
+        return Strip(segments).adjust_cell_length(width, plain)
+
+    def _title_strip(self, width: int) -> Strip:
+        style = self._style("title")
+        by, descending = self._sorted
+        segments = [Segment(" " * _GUTTER, style)]
+        for placed in self._placed:
+            title = placed.column.title
+            if placed.column.key == by:
+                title = f"{title}{'▼' if descending else '▲'}"
+            segments.append(Segment(fit(title, placed.width, placed.column.align) + " ", style))
+        return Strip(segments).adjust_cell_length(width, style)
+
+    # the keyboard and the mouse
+
+    def _go(self, number: int) -> None:
+        if self._rows:
+            self.select(self._rows[max(0, min(number, len(self._rows) - 1))].key)
+
+    def action_up(self) -> None:
+        self._go(self._row_number() - 1)
+
+    def action_down(self) -> None:
+        self._go(self._row_number() + 1)
+
+    def action_page_up(self) -> None:
+        self._go(self._row_number() - max(1, self.size.height - 2))
+
+    def action_page_down(self) -> None:
+        self._go(self._row_number() + max(1, self.size.height - 2))
+
+    def action_first(self) -> None:
+        self._go(0)
+
+    def action_last(self) -> None:
+        self._go(len(self._rows) - 1)
+
+    def action_open(self) -> None:
+        if self.cursor is not None:
+            self.post_message(self.Opened(self, self.cursor))
+
+    def action_mark(self) -> None:
+        if self.cursor is not None:
+            self.marked ^= {self.cursor}
+            self._anchor = self.cursor
+            self._refresh_row(self._row_number())
+            self.action_down()
+
+    def action_mark_range(self) -> None:
+        """Mark from the last mark to the cursor, both included."""
+        if self.cursor is None:
+            return
+        first, last = sorted((self._index.get(self._anchor or self.cursor, 0), self._row_number()))
+        self.marked |= {row.key for row in self._rows[first : last + 1]}
+        self.refresh()
+
+    def on_click(self, event: events.Click) -> None:
+        event.stop()
+        if event.y == 0:
+            left = _GUTTER
+            for placed in self._placed:
+                if left <= event.x <= left + placed.width:
+                    self.post_message(self.TitleClicked(self, placed.column.key))
+                left += placed.width + 1
+            return
+        number = self._top + event.y - 1
+        if number < len(self._rows):
+            self._go(number)
+            if event.chain == 2:
+                self.action_open()
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.stop()
+        self._set_top(self._top + 3)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        self._set_top(self._top - 3)
