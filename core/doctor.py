@@ -206,8 +206,8 @@ def _accelerator(qemu: Qemu | None, linux: Kernel | None, paths: Paths) -> Findi
 
 
 def _open_kvm() -> str | None:
-    """How to be let at a /dev/kvm that others may open; None where that is not what is missing."""
-    if not KVM.exists() or os.access(KVM, os.R_OK | os.W_OK):
+    """How to be let at a /dev/kvm that a group may open; None where that is not what is missing."""
+    if not KVM.exists() or os.access(KVM, os.R_OK | os.W_OK) or KVM.stat().st_gid == 0:
         return None
     return f"sudo usermod --append --groups {KVM.group()} {getpass.getuser()}, then log in anew"
 
