@@ -1,0 +1,415 @@
+"""The core's end of the link, with the sessions behind it, against agents that break, and that are hostile."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+import trio.testing
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sandtop.agent.protocol import (
+    AGENT_PROTOCOL,
+    MAX_CONTROL_QUEUE,
+    AgentHandshake,
+    Control,
+    Credit,
+    Data,
+    Eof,
+    answer,
+    encode,
+)
+from sandtop.core.errors import ChannelError, InvalidRequest
+
+from .scripted import ENDLESS, TOKEN, ScriptedAgent, listening, run, running_core
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sandtop.agent.protocol import Frame
+
+    from .scripted import Core
+
+INPUT = bytes(range(256)) + b"the end"
+
+
+class Typist:
+    """A client that holds a session's input and sends ``data``: keeps it all, and goes on from the agent's word."""
+
+    label = "a typist"
+
+    def __init__(self, core: Core, key: str, data: bytes) -> None:
+        self._core = core
+        self._key = key
+        self._data = data
+        self._credit: Credit | None = None
+        self._sent = 0
+        self.lost: str | None = None
+
+    def credit(self, credit: Credit) -> None:
+        if self._credit is None:
+            self._sent = credit.acked
+        self._credit = credit
+
+    def lost_input(self, reason: str) -> None:
+        self.lost = reason
+
+    async def type(self) -> None:
+        session = self._core.sessions.get(self._key)
+        self._core.sessions.hold_input(session, self)
+        while not session.ended:
+            if self._credit is not None and self._sent < min(len(self._data), self._credit.limit):
+                piece = self._data[self._sent : min(self._sent + 100, self._credit.limit)]
+                self._core.sessions.write_stdin(session, self._sent, piece)
+                self._sent += len(piece)
+            if self._credit is not None and self._sent == len(self._data):
+                self._core.sessions.close_stdin(session, self._sent)
+            await trio.sleep(0.01)
+        session.release_input(self)
+
+
+@pytest.mark.parametrize("direction", ["to the core", "from the core"])
+def test_a_link_cut_at_every_byte_carries_each_byte_once(tmp_path: Path, direction: str) -> None:
+    def cut(link: int) -> tuple[int, int]:
+        # beyond what the whole exchange takes there is nothing left to cut
+        most = link if link < 4000 else ENDLESS
+        return {"to the core": (most, ENDLESS), "from the core": (ENDLESS, most)}[direction]
+
+    agent = ScriptedAgent(cut)
+
+    async def main() -> None:
+        async with listening(tmp_path, agent.serve), running_core(tmp_path) as core:
+            await _exchange(core)
+            assert core.output("a" * 16) == INPUT
+            record = core.sessions.get("a" * 16).record
+            assert record is not None
+            assert (record.code, record.stdout, record.source) == (7, len(INPUT), "agent")
+
+    run(main, seconds=36_000)
+    assert agent.links > 300
+    assert agent.started == ["a" * 16]
+    assert agent.programs == {}
+
+
+async def _exchange(core: Core) -> None:
+    await core.link.wait_up(3600)
+    if core.sessions.find("a" * 16) is None:
+        core.start("a" * 16, "cat")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(Typist(core, "a" * 16, INPUT).type)
+        await core.ended("a" * 16)
+    while not core.link.connected or core.sessions.running:
+        await trio.sleep(0.1)
+    await core.link.ping(3600)
+
+
+def test_a_core_that_is_replaced_all_the_time_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    agent = ScriptedAgent()
+    done: list[bytes] = []
+
+    async def main() -> None:
+        async with listening(tmp_path, agent.serve):
+            for patience in range(1, 400):
+                async with running_core(tmp_path) as core:
+                    with trio.move_on_after(patience / 1000):
+                        await _exchange(core)
+                        done.append(core.output("a" * 16))
+                        return
+
+    run(main)
+    assert done == [INPUT]
+    assert agent.started == ["a" * 16]
+
+
+def test_output_comes_before_the_end_and_in_full(tmp_path: Path) -> None:
+    agent, text = ScriptedAgent(), "x" * 700_000  # more than a window: the end overtakes it
+
+    async def main() -> None:
+        async with listening(tmp_path, agent.serve), running_core(tmp_path) as core:
+            await core.link.wait_up(10)
+            core.start("b" * 16, text)
+            await core.ended("b" * 16)
+            assert core.output("b" * 16, 1) == text.encode()
+            assert core.output("b" * 16, 2) == text.encode()[::-1]
+            await core.link.ping()
+            assert agent.released == ["b" * 16]
+
+    run(main)
+
+
+def test_a_new_holder_of_the_input_begins_where_the_last_one_ended(tmp_path: Path) -> None:
+    agent = ScriptedAgent()
+
+    async def main() -> None:
+        async with listening(tmp_path, agent.serve), running_core(tmp_path) as core:
+            await core.link.wait_up(10)
+            core.start("a" * 16, "cat")
+            session = core.sessions.get("a" * 16)
+            first, second = Typist(core, "a" * 16, b""), Typist(core, "a" * 16, b"")
+            core.sessions.hold_input(session, first)
+            while first._credit is None:
+                await trio.sleep(0.01)
+            core.sessions.write_stdin(session, 0, b"one ")
+            core.sessions.hold_input(session, second)
+            assert first.lost is not None
+            assert second._credit is None  # what the first sent is still on its way
+            while second._credit is None:
+                await trio.sleep(0.01)
+            assert second._credit.acked == 4
+            core.sessions.write_stdin(session, 4, b"two")
+            core.sessions.close_stdin(session, 7)
+            await core.ended("a" * 16)
+            assert core.output("a" * 16) == b"one two"
+
+    run(main)
+
+
+# requests
+
+
+def test_a_request_is_asked_again_on_the_next_link(tmp_path: Path) -> None:
+    agent = ScriptedAgent(lambda link: (ENDLESS, 250 if link == 1 else ENDLESS))
+
+    async def main() -> None:
+        async with listening(tmp_path, agent.serve), running_core(tmp_path) as core:
+            await core.link.wait_up(10)
+            assert (await core.link.request({"type": "signal", "id": "x", "pad": "y" * 200}, 30))[
+                "error"
+            ] is None
+            assert agent.links == 2
+
+    run(main)
+    assert list(agent.operations.values()) == [1]
+
+
+def test_two_who_ask_for_the_same_operation_get_one_answer(tmp_path: Path) -> None:
+    agent = ScriptedAgent()
+
+    async def main() -> None:
+        async with listening(tmp_path, agent.serve), running_core(tmp_path) as core:
+            await core.link.wait_up(10)
+            answers: list[object] = []
+
+            async def ask() -> None:
+                answers.append((await core.link.request({"type": "signal", "op": "same"}, 5))["op"])
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(ask)
+                nursery.start_soon(ask)
+            assert answers == ["same", "same"]
+
+    run(main)
+    assert agent.operations == {"same": 1}
+
+
+def test_every_wait_for_an_agent_has_an_end(tmp_path: Path) -> None:
+    async def silent(stream: trio.SocketStream) -> None:
+        while await stream.receive_some(65536):
+            pass
+
+    async def main() -> None:
+        async with listening(tmp_path, silent), running_core(tmp_path) as core:
+            for wait in (core.link.wait_up(5), core.link.ping(5), core.link.request({"type": "resize"}, 5)):
+                begun = trio.current_time()
+                with pytest.raises(ChannelError, match="did not answer"):
+                    await wait
+                assert trio.current_time() - begun == pytest.approx(5, abs=0.1)
+
+    run(main)
+
+
+# hostile agents
+
+
+def hostile(behave: Callable[[trio.SocketStream], object]) -> Callable[[trio.SocketStream], object]:
+    """An agent that shakes hands as it should, and then behaves as it likes."""
+
+    async def serve(stream: trio.SocketStream) -> None:
+        handshake, nonce = AgentHandshake(TOKEN.encode()), None
+        while nonce is None:
+            nonce, _ = handshake.feed(bytes(await stream.receive_some(65536)))
+        await stream.send_all(answer(nonce))
+        await behave(stream)  # type: ignore[misc]
+
+    return serve
+
+
+def hello(**changes: object) -> bytes:
+    message: dict[str, object] = {"type": "hello", "version": AGENT_PROTOCOL, "sessions": []}
+    return encode(Control({**message, **changes}))
+
+
+def test_an_agent_that_breaks_every_link_is_met_with_patience(tmp_path: Path) -> None:
+    links: list[float] = []
+
+    async def behave(stream: trio.SocketStream) -> None:
+        links.append(trio.current_time())
+        await stream.send_all(hello() + b"\xff" * 64)
+        await stream.receive_some(1)
+        await trio.sleep(0.001)
+
+    async def main() -> None:
+        async with listening(tmp_path, hostile(behave)), running_core(tmp_path) as core:  # type: ignore[arg-type]
+            await trio.sleep(60)
+            assert core.link.fault is not None
+            assert "larger than" in core.link.fault
+
+    run(main)
+    assert 50 <= len(links) <= 70  # it is tried once a second, for ever
+
+
+def test_a_fault_is_forgotten_once_a_link_has_stood_for_a_while(tmp_path: Path) -> None:
+    agent = ScriptedAgent()
+    spoiled: list[int] = []
+
+    async def serve(stream: trio.SocketStream) -> None:
+        if not spoiled:
+            spoiled.append(1)
+
+            async def behave(stream: trio.SocketStream) -> None:
+                await stream.send_all(b"\xff" * 64)
+
+            await hostile(behave)(stream)  # type: ignore[misc]
+        else:
+            await agent.serve(stream)
+
+    async def main() -> None:
+        async with listening(tmp_path, serve), running_core(tmp_path) as core:
+            await core.link.wait_up(10)
+            assert core.link.fault is not None
+            await trio.sleep(10)
+            assert core.link.fault is None
+            assert core.link.connected
+
+    run(main)
+
+
+def test_an_agent_that_says_nothing_after_the_handshake_is_tried_again(tmp_path: Path) -> None:
+    links: list[int] = []
+
+    async def behave(stream: trio.SocketStream) -> None:
+        links.append(1)
+        while await stream.receive_some(65536):
+            pass
+
+    async def main() -> None:
+        async with listening(tmp_path, hostile(behave)), running_core(tmp_path):  # type: ignore[arg-type]
+            await trio.sleep(60)
+
+    run(main)
+    assert 4 <= len(links) <= 8
+
+
+def test_an_agent_that_reads_nothing_loses_its_link_and_nobody_else_anything(tmp_path: Path) -> None:
+    links: list[int] = []
+
+    async def behave(stream: trio.SocketStream) -> None:
+        links.append(1)
+        await stream.send_all(hello())
+        await trio.sleep_forever()
+
+    async def main() -> None:
+        async with listening(tmp_path, hostile(behave)), running_core(tmp_path) as core:  # type: ignore[arg-type]
+            await core.link.wait_up(10)
+            for number in range(MAX_CONTROL_QUEUE + 3000):
+                core.link.send({"type": "ping", "seq": str(number), "pad": "x" * 100})
+            await trio.sleep(0.01)
+            assert not core.link.connected
+            assert core.link.fault == "the peer does not read its control messages"
+
+    run(main)
+
+
+KEYS = ["a" * 16, "b" * 16, "stranger"]
+fields = st.dictionaries(
+    st.sampled_from(["id", "pid", "record", "op", "seq", "error", "message", "sessions", "version", "n"]),
+    st.none()
+    | st.integers()
+    | st.sampled_from(KEYS)
+    | st.text(max_size=5)
+    | st.lists(st.integers(), max_size=2)
+    | st.fixed_dictionaries({"reason": st.sampled_from(["exited", "oom", "vm-died"]), "code": st.integers(-1, 300),
+                             "stdout": st.integers(-1, 1 << 64)}),
+    max_size=4,
+)  # fmt: skip
+offsets = st.integers(0, 2000) | st.integers(0, (1 << 64) - 1)
+controls = st.builds(
+    lambda kind, rest: Control({**rest, "type": kind}),
+    st.sampled_from(["hello", "started", "exited", "refused", "done", "pong", "surprise"]),
+    fields,
+)
+frames: st.SearchStrategy[Frame] = st.one_of(
+    controls,
+    st.builds(Data, st.integers(0, 12), offsets, st.binary(max_size=300)),
+    st.builds(lambda stream, acked, more: Credit(stream, acked, min(acked + more, (1 << 64) - 1)),
+              st.integers(0, 12), offsets, offsets),
+    st.builds(Eof, st.integers(0, 12), offsets),
+)  # fmt: skip
+hellos = st.just(hello()) | st.builds(
+    lambda entries: hello(sessions=entries),
+    st.lists(
+        st.fixed_dictionaries(
+            {"id": st.sampled_from(KEYS), "n": st.integers(0, 3), "pid": st.none() | st.integers()},
+            optional={"record": fields},
+        ),
+        max_size=4,
+    ),
+)
+attacks = st.tuples(hellos, st.lists(st.builds(encode, frames) | st.binary(max_size=40), max_size=8))
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(st.lists(attacks, min_size=1, max_size=3))
+def test_whatever_an_agent_sends_the_core_goes_on(waves: list[tuple[bytes, list[bytes]]]) -> None:
+    """Afterwards the same core, with the same sessions, works with an agent that behaves."""
+    agent, served = ScriptedAgent(), []
+
+    async def serve(stream: trio.SocketStream) -> None:
+        served.append(1)
+        if len(served) > len(waves):
+            await agent.serve(stream)
+            return
+        opening, rest = waves[len(served) - 1]
+
+        async def behave(stream: trio.SocketStream) -> None:
+            await stream.send_all(opening + b"".join(rest))
+            with trio.move_on_after(1):
+                while await stream.receive_some(65536):
+                    pass
+
+        await hostile(behave)(stream)  # type: ignore[misc]
+
+    async def main() -> None:
+        folder = Path(temporary)
+        async with listening(folder, serve), running_core(folder) as core:
+            await core.link.wait_up(60)
+            for key in KEYS[:2]:
+                core.start(key, "cat")
+            while len(served) <= len(waves) or not core.link.connected:
+                await trio.sleep(0.5)
+            core.start("c" * 16, "fine")
+            await core.ended("c" * 16)
+            assert core.output("c" * 16) == b"fine"
+            assert core.sessions.get("c" * 16).record.code == 7  # type: ignore[union-attr]
+            for session in core.sessions.all():  # no more than the credit that was given was ever taken
+                assert session.log.stored <= 4 * session.window
+
+    with tempfile.TemporaryDirectory() as temporary:
+        run(main)
+
+
+def test_a_start_too_large_for_a_frame_is_refused_before_anything_is_stored(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with listening(tmp_path, ScriptedAgent().serve), running_core(tmp_path) as core:
+            await core.link.wait_up(10)
+            with pytest.raises(InvalidRequest, match="more than"):
+                core.start("a" * 16, "echo", "x" * (800 * 1024))
+            assert core.database.sessions() == []
+            core.start("b" * 16, "y" * (700 * 1024))
+            await core.ended("b" * 16)
+
+    run(main)
