@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from sandtop.core.terminal._grid import AUTOWRAP, CURSOR_VISIBLE, INSERT, ORIGIN, PRIVATE
+from sandtop.core.terminal._row import is_padded
 from sandtop.core.terminal._style import Cell, Style, sgr
 from sandtop.core.terminal._width import may_join
 
@@ -53,6 +54,8 @@ def _rows(rows: Sequence[Row], screen: Screen) -> str:
         cells = row.thaw(columns)
         wraps = row.wrapped and number < len(rows) - 1
         length = columns
+        if wraps and is_padded(row, rows[number + 1], columns):
+            length -= 1
         while length and not wraps and cells[length - 1] == blank:
             length -= 1
         if continued:

@@ -48,6 +48,12 @@ class Editing(Grid):
     def cursor_to_line(self, line: int | None = None) -> None:
         self.cursor_position(line, min(self.cursor.x, self.columns - 1) + 1)
 
+    def line_position_forward(self, count: int | None = None) -> None:
+        """VPR: down, and unlike CUD not stopped by the scroll region, but in origin mode."""
+        last = self.bottom if ORIGIN in self.mode else self.lines - 1
+        self.cursor.y = max(self.cursor.y, min(self.cursor.y + (count or 1), last))
+        self.ensure_hbounds()
+
     def ensure_hbounds(self) -> None:
         if self.cursor.x >= self.columns:
             self.cursor.x = self.columns - 1

@@ -138,6 +138,11 @@ class Grid(PyteScreen):
             if not room:
                 if AUTOWRAP not in self.mode or columns < width:
                     return
+                if cursor.x < columns:
+                    row = self.buffer[cursor.y]
+                    row.thaw(columns)
+                    row.pad(cursor.attrs.style)
+                    self.mark(cursor.y)
                 self.wrap()
                 continue
             part, text = text[:room], text[room:]
@@ -185,10 +190,11 @@ class Grid(PyteScreen):
     def _move_on(self, character: str) -> None:
         """The grapheme in the last column needs two columns with ``character``: it goes to the next row, as it would
         have gone had it been wide from the start. Without autowrap the character is dropped."""
-        cells = self.buffer[self.cursor.y].thaw(self.columns)
+        row = self.buffer[self.cursor.y]
+        cell = row.thaw(self.columns)[-1]
         if AUTOWRAP not in self.mode or self.columns == 1:
             return
-        cell, cells[-1] = cells[-1], self.pen.blank
+        row.pad(cell.style)
         self.mark(self.cursor.y)
         self.wrap()
         row = self.buffer[self.cursor.y]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from sandtop.core.terminal._row import Row
+from sandtop.core.terminal._row import Row, is_padded, pad_before
 
 if TYPE_CHECKING:
     from sandtop.core.terminal._screen import Screen
@@ -85,7 +85,7 @@ def _rewrap(
     for end in range(1, len(rows) + 1):
         if rows[end - 1].wrapped and end < len(rows):
             continue
-        cells, starts = _join(rows[start:end], old, pen)
+        cells, starts = _join(rows[start:end], old)
         inside = [number for number, (y, _) in enumerate(places) if start <= y < end]
         offsets = [starts[places[number][0] - start] + places[number][1] for number in inside]
         keep = max([_length(cells, pen), *(min(offset, len(cells)) for offset in offsets)])
@@ -98,15 +98,14 @@ def _rewrap(
     return result, moved
 
 
-def _join(rows: list[Row], old: int, pen: Pen) -> tuple[list[Cell], list[int]]:
+def _join(rows: list[Row], old: int) -> tuple[list[Cell], list[int]]:
     """The cells of one line that wrapped over ``rows``, and at which of them each row began."""
     cells: list[Cell] = []
     starts: list[int] = []
     for y, row in enumerate(rows):
         starts.append(len(cells))
         part = row.thaw(old)
-        # A wide character that did not fit left the last column empty: that is not part of the text.
-        padded = y + 1 < len(rows) and part[-1] == pen.blank and rows[y + 1].thaw(old)[0].width == 2
+        padded = is_padded(row, rows[y + 1] if y + 1 < len(rows) else None, old)
         cells += part[:-1] if padded else part
     return cells, starts
 
@@ -145,6 +144,9 @@ def _rows(cells: list[Cell], pieces: list[tuple[int, int]], columns: int, pen: P
     for start, end in pieces:
         row = Row(pen)
         row.cells = cells[start:end] + [pen.blank] * (columns - end + start)
+        if end < len(cells) and end - start < columns:
+            row.cells[-1] = pad_before(cells[end].style)
+            row.padded = True
         row.wide = any(cell.width != 1 for cell in row.cells)
         if columns == 1:
             row.cells = [cell if cell.width == 1 else pen.blank for cell in row.cells]

@@ -19,16 +19,18 @@ RAW_TOKENS: Final = re.compile(r"([^\x1b\t]+)|\x1b\[([0-9;:]*m)|(\x1b\[0?K)|\t")
 class Row:
     """``cells`` is empty while the row is raw. ``wrapped`` says that the text went on in the next row by itself.
 
+    ``padded`` says that it did so a column early, for a wide character: see `is_padded`.
     ``wide`` is False only when no cell of the row is part of a wide character.
     """
 
-    __slots__ = ("cells", "pen", "raw", "wide", "wrapped")
+    __slots__ = ("cells", "padded", "pen", "raw", "wide", "wrapped")
 
     def __init__(self, pen: Pen, raw: str = "") -> None:
         self.cells: list[Cell] = []
         self.raw = raw
         self.pen = pen
         self.wrapped = False
+        self.padded = False
         self.wide = False
 
     def thaw(self, columns: int) -> list[Cell]:
@@ -139,6 +141,12 @@ class Row:
         self.wide = True
         self.cells[:2] = [Cell(text, 2, style), Cell("", 0, style)]
 
+    def pad(self, style: Style) -> None:
+        """Leave the last column empty, because the wide character to come, in ``style``, does not fit there."""
+        self.mend(len(self.cells) - 1, len(self.cells))
+        self.cells[-1] = pad_before(style)
+        self.padded = True
+
     def mend(self, start: int, end: int) -> None:
         """Before columns ``start`` to ``end`` are overwritten: blank the halves of wide characters left outside."""
         cells = self.cells
@@ -159,3 +167,16 @@ class Row:
 
 def _blank(cell: Cell) -> Cell:
     return Cell(" ", 1, Style(background=cell.style.background))
+
+
+def pad_before(style: Style) -> Cell:
+    """What stands in the last column when a wide character in ``style`` did not fit there."""
+    return Cell(" ", 1, Style(background=style.background))
+
+
+def is_padded(row: Row, following: Row | None, columns: int) -> bool:
+    """Whether the last column of ``row`` is no part of the text: a wide character did not fit, and still follows."""
+    if following is None or not (row.padded and row.wrapped):
+        return False
+    first = following.thaw(columns)[0]
+    return first.width == 2 and row.thaw(columns)[-1] == pad_before(first.style)

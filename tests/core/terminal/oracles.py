@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyghostty
-from pyghostty.core import init_sized, union_fn
 
 from sandtop.core.terminal import Cell, Emulator, Style
 
@@ -99,7 +98,9 @@ class Tmux:
     def __enter__(self) -> Tmux:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         subprocess.run(["tmux", "-S", self._socket, "kill-server"], check=False, capture_output=True)
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -134,7 +135,6 @@ class Tmux:
             for row, full in zip(_cells(captured), _cells(marked), strict=True)
         ]
         return Screen(cells, (int(place[0]), min(int(place[1]), columns - 1)))
-
 
     def _capture(self, name: str, rows: int) -> list[str]:
         return self._run("capture-pane", "-p", "-e", "-N", "-t", name).decode().split("\n")[:rows]
@@ -212,12 +212,26 @@ def _sgr(style: Style, parameters: str) -> Style:
 
 
 def _simple(code: int) -> dict[str, object]:
-    names = {1: "bold", 2: "dim", 3: "italic", 5: "blink", 7: "reverse", 8: "conceal", 9: "strike", 53: "overline"}
+    names = {
+        1: "bold",
+        2: "dim",
+        3: "italic",
+        5: "blink",
+        7: "reverse",
+        8: "conceal",
+        9: "strike",
+        53: "overline",
+    }
     if code in names:
         return {names[code]: True}
     if code == 4:
         return {"underline": "single"}
-    for start, name, first in ((30, "foreground", 0), (40, "background", 0), (90, "foreground", 8), (100, "background", 8)):
+    for start, name, first in (
+        (30, "foreground", 0),
+        (40, "background", 0),
+        (90, "foreground", 8),
+        (100, "background", 8),
+    ):
         if start <= code < start + 8:
             return {name: f"color({first + code - start})"}
     if code in (39, 49):
@@ -247,12 +261,15 @@ class Ghostty:
         ref = terminal.ref(x, y)
         found = _ffi.new("GhosttyCell*")
         _lib.ghostty_grid_ref_cell(ref, found)
-        wide, tag = self._value(found[0], "WIDE", "GhosttyCellWide"), self._value(
-            found[0], "CONTENT_TAG", "GhosttyCellContentTag"
+        wide, tag = (
+            self._value(found[0], "WIDE", "GhosttyCellWide"),
+            self._value(found[0], "CONTENT_TAG", "GhosttyCellContentTag"),
         )
         style = self._style(terminal.style(x, y))
         if tag == _lib.GHOSTTY_CELL_CONTENT_BG_COLOR_PALETTE:
-            return Cell(" ", 1, Style(background=f"color({self._value(found[0], 'COLOR_PALETTE', 'uint8_t')})"))
+            return Cell(
+                " ", 1, Style(background=f"color({self._value(found[0], 'COLOR_PALETTE', 'uint8_t')})")
+            )
         if tag == _lib.GHOSTTY_CELL_CONTENT_BG_COLOR_RGB:
             rgb = self._value(found[0], "COLOR_RGB", "GhosttyColorRgb")
             return Cell(" ", 1, Style(background=f"#{rgb.r:02x}{rgb.g:02x}{rgb.b:02x}"))

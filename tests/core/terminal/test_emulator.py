@@ -191,7 +191,12 @@ def test_saved_cursors() -> None:
 def test_modes_for_a_front_end() -> None:
     modes = fed("\x1b[?1;1002;1006;1004;2004;2026h\x1b=").modes
     assert (modes.application_cursor, modes.application_keypad, modes.bracketed_paste) == (True, True, True)
-    assert (modes.mouse, modes.mouse_encoding, modes.focus_events, modes.synchronized) == ("drag", "sgr", True, True)
+    assert (modes.mouse, modes.mouse_encoding, modes.focus_events, modes.synchronized) == (
+        "drag",
+        "sgr",
+        True,
+        True,
+    )
     assert fed("\x1b[?1002h\x1b[?1000h").modes.mouse == "click"
     assert fed("\x1b[?1003h\x1b[?1000l").modes.mouse == ""
 
@@ -202,7 +207,9 @@ def test_cursor_style_and_visibility() -> None:
 
 
 def test_titles_links_and_bells() -> None:
-    emulator = fed("\x1b]0;one\x07\x1b[22;0t\x1b]2;two\x1b\\\a\a\x1b]8;id=a;http://example.org\x1b\\x\x1b]8;;\x07y")
+    emulator = fed(
+        "\x1b]0;one\x07\x1b[22;0t\x1b]2;two\x1b\\\a\a\x1b]8;id=a;http://example.org\x1b\\x\x1b]8;;\x07y"
+    )
     assert (emulator.title, emulator.bells) == ("two", 2)
     assert emulator.cell(0, 0).style == Style(link="http://example.org", link_id="a")
     assert emulator.cell(0, 1).style == Style()
