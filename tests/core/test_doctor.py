@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -126,3 +129,42 @@ def test_the_accelerator_that_works(
     assert found.detail.startswith(kind.value)
     assert says in found.detail
     assert "because it was asked" in found.detail
+
+
+def command(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """``sandtop doctor`` on a machine without any program."""
+    environment = {
+        "PATH": str(tmp_path),
+        "SANDTOP_HOME": str(tmp_path / "home"),
+        "XDG_RUNTIME_DIR": str(tmp_path),
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "sandtop", "doctor", *options],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_command_for_programs(tmp_path: Path) -> None:
+    done = command(tmp_path, "--json")
+    assert (done.returncode, done.stderr) == (125, "")
+    report = json.loads(done.stdout)
+    assert report["ok"] is False
+    qemu = next(finding for finding in report["findings"] if finding["name"] == "qemu")
+    assert qemu["verdict"] == "fail"
+    assert qemu["detail"] == "qemu-system-x86_64 is not installed"
+    assert "apt-get install" in qemu["mend"]
+
+
+def test_the_command_for_people(tmp_path: Path) -> None:
+    done = command(tmp_path)
+    assert done.returncode == 125
+    assert done.stderr.startswith(
+        "sandtop: no sandbox can start here before this is mended: qemu, build-tools"
+    )
+    rows = done.stdout.splitlines()
+    (at,) = [n for n, row in enumerate(rows) if row.split()[1] == "qemu"]
+    assert rows[at].startswith("fail  qemu ")
+    assert rows[at + 1].strip().startswith("mend: ")
