@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from sandtop.core.errors import ImageError
 from sandtop.core.guest import base, foundation, kernel, overlay, runtime
 from sandtop.core.guest.image import Image, ImageStore
-from sandtop.core.guest.kernel import KERNEL_ARGS, KERNEL_ARGS_TCG, Kernel
+from sandtop.core.guest.kernel import KERNEL_ARGS, Kernel
 from sandtop.core.guest.runtime import Runtime
 from sandtop.core.guest.store import locked, temporary_folder
 from sandtop.core.guest.tools import Progress
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from sandtop.core.paths import Paths
 
-__all__ = ["KERNEL_ARGS", "KERNEL_ARGS_TCG", "GuestStore", "Image", "Kernel", "Progress", "Runtime"]
+__all__ = ["KERNEL_ARGS", "GuestStore", "Image", "Kernel", "Progress", "Runtime"]
 
 _T = TypeVar("_T")
 

@@ -32,14 +32,7 @@ KERNEL_ARGS: Final[tuple[str, ...]] = (
     "nokaslr",  # clones of one template share their addresses anyway
     "random.trust_cpu=on",  # no waiting for entropy; virtio-rng and the host's own bytes come on top
 )
-"""The command line that every guest boots with."""
-
-KERNEL_ARGS_TCG: Final[tuple[str, ...]] = (
-    "mitigations=off",  # an emulated processor does not speculate; without them kernel code is shorter
-    "tsc=reliable",  # QEMU's clock does not drift from itself: no watchdog that calibrates for a second and wakes up
-    "no_timer_check",  # the check fails on a busy host, and a lost tick is not a broken timer
-)
-"""What comes after `KERNEL_ARGS` where QEMU emulates the processor."""
+"""The command line that every guest boots with; the machine adds what an emulated processor wants."""
 
 MODULES: Final[Mapping[str, tuple[str, ...]]] = {
     "base": ("virtio_pci", "squashfs", "overlay"),

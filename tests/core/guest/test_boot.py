@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandtop.core.guest import KERNEL_ARGS, KERNEL_ARGS_TCG, GuestStore
+from sandtop.core.guest import KERNEL_ARGS, GuestStore
+from sandtop.core.machine.commandline import TCG_ARGUMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -36,7 +37,7 @@ def machine(
     argv: list[str | Path] = [
         "qemu-system-x86_64", "-M", "q35", "-accel", "tcg", "-cpu", "max", "-m", "256", "-nographic", "-nodefaults",
         "-no-user-config", "-no-reboot", "-serial", "stdio", "-kernel", kernel.image, "-initrd", runtime.initrd,
-        "-append", " ".join((*KERNEL_ARGS, *KERNEL_ARGS_TCG, f"task={task}")), "-device", "virtio-rng-pci",
+        "-append", " ".join((*KERNEL_ARGS, TCG_ARGUMENTS, f"task={task}")), "-device", "virtio-rng-pci",
     ]  # fmt: skip
     disks = {"image": (image or store.image("base").path, "on"), "overlay": (overlay, "off")}
     for name, (path, read_only) in disks.items():
