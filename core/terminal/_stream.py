@@ -49,7 +49,8 @@ class Stream(ByteStream):
     }  # fmt: skip
     csi = {  # noqa: RUF012
         **ByteStream.csi,
-        "`": "cursor_to_column", "I": "cursor_tabs", "Z": "cursor_back_tabs", "e": "line_position_forward", "S": "scroll_up", "T": "scroll_down",
+        "`": "cursor_to_column", "e": "line_position_forward", "I": "cursor_tabs", "Z": "cursor_back_tabs",
+        "S": "scroll_up", "T": "scroll_down",
         "s": "save_cursor", "u": "restore_cursor", "t": "window_operation", "!p": "soft_reset",
         " q": "select_cursor_style", "?J": "erase_in_display", "?K": "erase_in_line", "?h": "set_private_mode",
         "?l": "reset_private_mode", "?n": "report_private_status", ">c": "report_secondary_attributes",

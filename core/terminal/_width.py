@@ -13,6 +13,8 @@ from typing import Final
 from wcwidth import wcswidth, wcwidth
 from wcwidth.grapheme import grapheme_boundary_before
 
+_MAX_CACHED: Final = 4096
+
 MAX_CLUSTER: Final = 16
 """Code points kept in one cell; further combining marks are dropped, so that a cell stays small."""
 
@@ -33,6 +35,8 @@ class _UpperWidths(dict[str, int]):
     __slots__ = ()
 
     def __missing__(self, character: str) -> int:
+        if len(self) >= _MAX_CACHED:
+            self.clear()
         # A mark may widen what it joins (VS16), and so counts one.
         width = self[character] = max(1, wcwidth(character))
         return width
@@ -41,7 +45,7 @@ class _UpperWidths(dict[str, int]):
 UPPER: Final = _UpperWidths((chr(code), 1) for code in range(0x20, 0x7F))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=_MAX_CACHED)
 def cluster_width(text: str) -> int:
     """Columns of one grapheme: 1 or 2."""
     width = wcwidth(text) if len(text) == 1 else wcswidth(text)
@@ -54,13 +58,13 @@ def may_join(character: str) -> bool:
     return run is None or run.lastindex == 3
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=_MAX_CACHED)
 def joins(before: str, character: str) -> bool:
     """Whether ``character`` belongs to the same grapheme as ``before`` (UAX #29)."""
     return bool(before) and grapheme_boundary_before(before + character, len(before) + 1) == 0
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=_MAX_CACHED)
 def stands_alone(character: str) -> bool:
     """Whether ``character`` takes columns of its own when it joins nothing (format controls do not)."""
     return wcwidth(character) > 0

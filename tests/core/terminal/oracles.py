@@ -1,3 +1,4 @@
+# ruff: noqa: ANN401 - cffi's objects have no types
 """Other terminal emulators to compare with: a real tmux pane, and Ghostty's engine from PyPI."""
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ import sys
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-import pyghostty
+import pyghostty  # pyright: ignore[reportMissingTypeStubs]
+import wcwidth
 
 from sandtop.core.terminal import Cell, Emulator, Style
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 _ffi: Any = pyghostty.ffi
 _lib: Any = pyghostty.lib
+_Terminal: Any = pyghostty.Terminal
 
 UNKNOWN = Cell("?", 1, Style())
 """A cell that an oracle does not tell."""
@@ -155,15 +158,14 @@ def _cells(lines: list[str]) -> list[list[Cell]]:
             elif not character:
                 style = _sgr(style, sgr)
             else:
-                _add(row, _GRAPHICS.get(character, character) if graphics else character, style)
+                graphic = _GRAPHICS.get(character) or character
+                _add(row, graphic if graphics else character, style)
         screen.append(row)
     return screen
 
 
 def _add(row: list[Cell], character: str, style: Style) -> None:
     """Put one character of captured text into its cell. tmux 3.3a knows widths by the C library, near enough."""
-    import wcwidth
-
     width = wcwidth.wcwidth(character)
     joined = row and (width == 0 or row[-1 if row[-1].width else -2].text.endswith("\u200d"))
     if joined:
@@ -182,8 +184,6 @@ def _add(row: list[Cell], character: str, style: Style) -> None:
 
 def _sgr(style: Style, parameters: str) -> Style:
     """Only what capture-pane writes, read by rules of its own."""
-    from typing import cast
-
     changes: dict[str, object] = {}
     codes = parameters.split(";")
     while codes:
@@ -244,7 +244,7 @@ class Ghostty:
 
     def show(self, data: bytes, columns: int, rows: int, resized: tuple[int, int] | None = None) -> Screen:
         """What it shows after ``data``, and after being ``resized`` then."""
-        with pyghostty.Terminal(columns, rows, 1000) as terminal:
+        with _Terminal(columns, rows, 1000) as terminal:
             terminal.feed(b"\x1b[?2027h" + data.replace(b"\x1bc", b"\x1bc\x1b[?2027h"))
             if resized:
                 terminal.resize(*resized)
@@ -286,6 +286,8 @@ class Ghostty:
         return out[0]
 
     def _style(self, given: dict[str, Any]) -> Style:
+        underline: int = given["underline"]
+
         def colour(value: Any) -> str:
             if value is None:
                 return "default"
@@ -294,7 +296,7 @@ class Ghostty:
 
         return Style(
             foreground=colour(given["fg"]), background=colour(given["bg"]),
-            underline_color=colour(given["underline_color"]), underline=_UNDERLINES[given["underline"]],
+            underline_color=colour(given["underline_color"]), underline=_UNDERLINES[underline],
             bold=given["bold"], dim=given["faint"], italic=given["italic"], blink=given["blink"],
             reverse=given["inverse"], conceal=given["invisible"], strike=given["strikethrough"],
             overline=given["overline"],

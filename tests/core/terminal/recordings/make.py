@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - scripts and keys as they are
 """Record real programs: what they write to a terminal, byte for byte, as small files beside this script.
 
 Run it as root on a Debian machine with bash-completion, dialog, git, htop, less, mc, procps, python3 and vim, from an
