@@ -26,37 +26,49 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
 
 
+class Reader:
+    """Somebody who ran ``./bootstrap setup`` and then reads on, with a home of their own in which all is built."""
+
+    def __init__(self, folder: Path) -> None:
+        built = paths.find()
+        GuestStore(built).prepare()
+        not_copied = shutil.ignore_patterns("blanks", "scratch")  # a copy of a blank disk would not be sparse
+        shutil.copytree(built.cache, folder / "home" / "cache", symlinks=True, ignore=not_copied)
+        self._folder = folder
+
+    def run(self, *argv: str) -> str:
+        """Run a command to its end, which must be a success; what it printed."""
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        done = subprocess.run(
+            argv,
+            env={**os.environ, "SANDTOP_HOME": str(self._folder / "home"), "PATH": path},
+            cwd=self._folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=170,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
 @pytest.fixture
-def reader(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """The environment of somebody who ran ``./bootstrap setup`` and then reads on: a home of their own, all built."""
-    built = paths.find()
-    GuestStore(built).prepare()
-    home = tmp_path / "home"
-    shutil.copytree(built.cache, home / "cache", symlinks=True)
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = {**os.environ, "SANDTOP_HOME": str(home), "PATH": path}
-    yield environment
-    subprocess.run(["sandtop", "core", "stop", "--all"], env=environment, check=True, timeout=60)
+def reader(tmp_path: Path) -> Iterator[Reader]:
+    reader = Reader(tmp_path)
+    yield reader
+    reader.run("sandtop", "core", "stop", "--all")
 
 
-def run(argv: list[str], environment: dict[str, str], folder: Path) -> str:
-    done = subprocess.run(
-        argv, env=environment, cwd=folder, capture_output=True, text=True, check=False, timeout=170
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def test_the_commands(reader: dict[str, str], tmp_path: Path) -> None:
+def test_the_commands(reader: Reader) -> None:
     tour = [block for block in blocks("sh") if "./bootstrap" not in block]
     assert len(tour) == 5
-    said = run(["sh", "-eu", "-c", "".join(tour)], reader, tmp_path)
+    said = reader.run("sh", "-eu", "-c", "".join(tour))
     assert said.startswith("hello\nbox\nLinux ")
     for line in ("hello from /tmp", "written once", "12", "42", "step 1\nstep 2\nstep 3"):
         assert f"\n{line}\n" in said
 
 
-def test_the_program(reader: dict[str, str], tmp_path: Path) -> None:
+def test_the_program(reader: Reader) -> None:
     (program,) = blocks("python")
-    said = run([sys.executable, "-c", program], reader, tmp_path)
+    said = reader.run(sys.executable, "-c", program)
     assert said == "hello\n 0\ncame b'one\\n'\ncame b'two\\n'\nexited 0\n"
