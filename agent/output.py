@@ -6,6 +6,7 @@ import fcntl
 import os
 import struct
 import termios
+import time
 
 from .loop import READ
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 PIECE: Final = 32 * 1024 - 18
 """Bytes of one read: with its header and trailer a frame of 32 KiB, which virtio_console takes in one buffer."""
 _PIECES_A_TURN: Final = 4
+_SMALL: Final = PIECE // 2
+_BUSY: Final = 0.010
+_GATHER: Final = 0.004
+"""Seconds. A program whose last few bytes came less than `_BUSY` ago is left alone for `_GATHER`, and what it writes
+meanwhile is read in one piece: to wake the agent for each few kilobytes costs more than to read them."""
 _TERMINAL_HOLDS: Final = 128 * 1024
 """More than a terminal can hold at any moment (tty_buffer.c, n_tty.c: 64 KiB and 4 KiB)."""
 
@@ -31,7 +37,7 @@ class OutputPump:
     """
 
     __slots__ = (
-        "_ended", "_fd", "_left", "_loop", "_outbox", "_terminal", "_watched", "_window", "stream",
+        "_ended", "_fd", "_last_read", "_left", "_loop", "_outbox", "_terminal", "_watched", "_window", "stream",
     )  # fmt: skip
 
     def __init__(
@@ -54,6 +60,7 @@ class OutputPump:
         self._terminal = terminal
         self._left: int | None = None  # bytes still to be read, once the program has ended
         self._watched = False
+        self._last_read = 0.0
         outbox.add(stream)
         self._resume()
 
@@ -99,7 +106,22 @@ class OutputPump:
             if not data:
                 self._close()
                 break
+            if len(data) < min(room, _SMALL):
+                self._gather()
+                break
         self._outbox.wake(self.stream.number)
+
+    def _gather(self) -> None:
+        """Let a busy program write more before the next read."""
+        now = time.monotonic()
+        if now - self._last_read < _BUSY:
+            self._pause()
+            self._loop.call_in(_GATHER, self._go_on)
+        self._last_read = now
+
+    def _go_on(self) -> None:
+        if not self.closed and self._left is None:
+            self._resume()
 
     def _drain(self, left: int) -> None:
         """Read ``left`` bytes, or all that there are, as far as there is room; `credited` goes on from there."""
