@@ -1,0 +1,157 @@
+"""The core is killed, and so is QEMU: what was promised still holds."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .conftest import PATIENCE, eventually
+
+if TYPE_CHECKING:
+    from .conftest import Home
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_between_two_commands(home: Home, box: str) -> None:
+    before = home.box(box)
+    home.do("exec", box, "--", "sh", "-c", "echo here >/root/mark")
+    assert home.kill_core() is not None
+    after = home.box(box)
+    assert after["state"] == "running"
+    assert (after["pid"], after["uuid"], after["started_at"]) == (
+        before["pid"],
+        before["uuid"],
+        before["started_at"],
+    )
+    assert home.do("exec", box, "--", "cat", "/root/mark") == b"here\n"
+
+
+def test_a_timeout_fires_while_core_and_keeper_are_dead_and_the_idle_machine_costs_nothing(
+    home: Home, box: str
+) -> None:
+    begun = time.time()
+    key = home.do("exec", "-d", "--timeout", "2", box, "--", "sh", "-c", "echo on; sleep 1238; echo off")
+    qemu, keeper = home.box(box)["pid"], home.keeper_pid()
+    os.kill(keeper, signal.SIGKILL)
+    home.kill_core()
+    time.sleep(max(0.0, begun + 4 - time.time()))  # the timeout passes with nobody there
+    assert home.core_pid() is None
+    used, since = cpu_seconds(qemu), time.monotonic()
+    time.sleep(5)  # what is measured is how little happens meanwhile
+    share = (cpu_seconds(qemu) - used) / (time.monotonic() - since)
+    assert home.core_pid() is None
+    session = home.session(box, key.split()[-1].decode())
+    eventually(lambda: home.session(box, session["id"])["state"] == "exited")
+    session = home.session(box, session["id"])
+    assert (session["exit_code"], session["reason"]) == (124, "timeout")
+    assert 1900 <= session["record"]["duration_ms"] <= 3500  # on time, whenever the core came back
+    assert home.do("logs", box, session["id"]) == b"on\n"
+    print(f"an idle machine without a core: {share:.2%} of a processor")
+    assert share < 0.01
+
+
+def test_a_client_that_goes_away_with_the_core_alive_or_dead(home: Home, box: str) -> None:
+    """The SDK's default: what a block started does not outlive its program, whatever dies first."""
+    program = (
+        "import anyio, sys\nfrom sandtop import Sandbox\n"
+        "async def main():\n"
+        f"    box = await Sandbox.get({box!r})\n"
+        "    async with await box.exec_stream('sleep', ['1239']) as process:\n"
+        "        print(process.session, flush=True)\n"
+        "        await process.wait()\n"
+        "anyio.run(main)\n"
+    )
+    for core_too in (False, True):
+        with subprocess.Popen(
+            [home_python(), "-c", program], env=home.environment, stdout=subprocess.PIPE
+        ) as client:
+            assert client.stdout is not None
+            key = client.stdout.readline().strip().decode()
+            assert len(key) == 16
+            if core_too:
+                home.kill_core()
+            client.kill()
+        eventually(lambda key=key: home.session(box, key)["state"] == "exited", 60)  # type: ignore[misc]
+        assert home.session(box, key)["signal"] == 9
+
+
+def home_python() -> str:
+    import sys
+
+    return sys.executable
+
+
+def test_a_core_that_is_stopped_and_started_finds_its_sessions(home: Home, box: str) -> None:
+    with home.popen("exec", "-i", box, "--", "cat", stdin=subprocess.PIPE, stdout=subprocess.PIPE) as client:
+        assert client.stdin is not None
+        assert client.stdout is not None
+        client.stdin.write(b"before\n")
+        client.stdin.flush()
+        assert client.stdout.readline() == b"before\n"
+        home.do("core", "stop")
+        client.stdin.write(b"after\n")
+        client.stdin.close()
+        assert client.stdout.read() == b"after\n"
+        assert client.wait(PATIENCE) == 0
+
+
+def test_a_killed_machine_is_noticed_and_says_so(home: Home, other: str) -> None:
+    home.do("exec", other, "--", "sh", "-c", "echo whole >/root/kept; sync")
+    with home.popen(
+        "exec",
+        other,
+        "--",
+        "sh",
+        "-c",
+        "echo some; sleep 1240",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as client:
+        assert client.stdout is not None
+        assert client.stderr is not None
+        assert client.stdout.readline() == b"some\n"
+        os.kill(home.box(other)["pid"], signal.SIGKILL)
+        killed = time.monotonic()
+        status = client.wait(30)
+        assert status == 125  # never 0, never the status of a program
+        assert time.monotonic() - killed < 3
+        assert b"died" in client.stderr.read() or client.returncode == 125
+    took = eventually(lambda: home.box(other)["state"] != "running", 2)
+    shown = home.box(other)
+    print(f"noticed within {time.monotonic() - killed:.2f} s (asked after {took:.2f} s): {shown['reason']}")
+    assert shown["state"] == "failed"
+    assert shown["reason"]
+    session = home.last_session(other)
+    assert (session["state"], session["reason"], session["exit_code"]) == ("lost", "vm-died", 125)
+    assert home.do("logs", other, session["id"]) == b"some\n"
+    begun = time.monotonic()
+    done = home.run("exec", other, "--", "true")
+    assert done.returncode == 125
+    assert time.monotonic() - begun < 5
+    assert other in done.stderr.decode()
+    home.do("start", other)
+    assert home.do("exec", other, "--", "cat", "/root/kept") == b"whole\n"
+    assert home.session(other, session["id"])["state"] == "lost"
+
+
+def test_a_machine_and_the_core_killed_together(home: Home, other: str) -> None:
+    key = home.do("exec", "-d", other, "--", "sh", "-c", "echo word; sleep 1241").split()[-1].decode()
+    eventually(lambda: home.session(other, key)["stdout_bytes"] == 5)
+    pid = home.box(other)["pid"]
+    home.kill_core()
+    os.kill(pid, signal.SIGKILL)
+    shown = home.box(other)
+    assert shown["state"] in ("lost", "failed")
+    session = home.session(other, key)
+    assert (session["state"], session["reason"]) == ("lost", "vm-died")
+    assert home.do("logs", other, key) == b"word\n"
+    home.do("start", other)
+    assert home.do("exec", other, "--", "echo", "again") == b"again\n"
