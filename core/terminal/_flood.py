@@ -22,12 +22,15 @@ _SGR: Final = re.compile(r"\x1b\[([0-9:;]*+m)")
 _ENDS_LINE: Final = "\r\n"
 
 
-def flood(screen: Grid, text: str, at: int) -> int:
-    """Take whole lines of ``text`` from offset ``at``, as many as can be kept raw. Returns the offset after them."""
+def flood(screen: Grid, text: str, at: int, before: int) -> int:
+    """Take whole lines of ``text`` from offset ``at`` and before offset ``before``, as many as can be kept raw.
+
+    Returns the offset after them.
+    """
     cursor = screen.cursor
     if cursor.x or cursor.y != screen.lines - 1 or not _open(screen):
         return at
-    match = _LINES.match(text, at)
+    match = _LINES.match(text, at, before)
     end = text.rfind(_ENDS_LINE, at, match.end()) if match else -1
     if end < 0:
         return at

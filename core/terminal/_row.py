@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from sandtop.core.terminal._style import Cell, Pen, Style
+from sandtop.core.terminal._style import Cell, Pen, Style, blank
 from sandtop.core.terminal._width import MAX_CLUSTER, RUNS, cluster_width, joins, stands_alone
 
 RAW_TOKENS: Final = re.compile(r"([^\x1b\t]+)|\x1b\[([0-9;:]*m)|(\x1b\[0?K)|\t")
@@ -96,7 +96,7 @@ class Row:
             self.mend(x, end)
         self.wide = True
         cells[x:end:2] = map(pen.get, text)
-        cells[x + 1 : end : 2] = [pen.stub] * len(text)
+        cells[x + 1 : end : 2] = [pen.get("")] * len(text)
 
     def _put_one(self, end: int, character: str, pen: Pen) -> None:
         """Write one character that ends before column ``end``."""
@@ -119,11 +119,13 @@ class Row:
         at = x - 1
         if at > 0 and not cells[at].width:
             at -= 1
-        if at < 0 or not joins(cells[at].text, character):
+        if at < 0:
             return None
         before = cells[at]
         if len(before.text) >= MAX_CLUSTER:
-            return 0
+            return None if stands_alone(character) else 0
+        if not joins(before.text, character):
+            return None
         text = before.text + character
         width = max(before.width, cluster_width(text))
         if at + width > columns:
@@ -151,9 +153,9 @@ class Row:
         """Before columns ``start`` to ``end`` are overwritten: blank the halves of wide characters left outside."""
         cells = self.cells
         if start < len(cells) and not cells[start].width and start:
-            cells[start - 1] = _blank(cells[start - 1])
+            cells[start - 1] = _half(cells[start - 1])
         if end < len(cells) and not cells[end].width:
-            cells[end] = _blank(cells[end])
+            cells[end] = _half(cells[end])
 
     def erase(self, start: int, end: int, pen: Pen, columns: int) -> None:
         """Blank columns ``start`` to ``end`` in the background colour of ``pen``."""
@@ -165,13 +167,14 @@ class Row:
             self.wrapped = False
 
 
-def _blank(cell: Cell) -> Cell:
-    return Cell(" ", 1, Style(background=cell.style.background))
+def _half(cell: Cell) -> Cell:
+    """What is left of a wide character when its other half goes."""
+    return blank(cell.style.background)
 
 
 def pad_before(style: Style) -> Cell:
     """What stands in the last column when a wide character in ``style`` did not fit there."""
-    return Cell(" ", 1, Style(background=style.background))
+    return blank(style.background)
 
 
 def is_padded(row: Row, following: Row | None, columns: int) -> bool:

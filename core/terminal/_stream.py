@@ -28,6 +28,8 @@ _MAX_CACHED: Final = 4096
 _MAX_NUMBER: Final = 9999
 _MAX_NUMBERS: Final = 32
 _MAX_STEP: Final = 64
+_REACH: Final = (1 << 12, 1 << 20)
+"""Characters that the flood is shown at first, and at most: what it looks at in vain costs little."""
 
 _Action: TypeAlias = Callable[[], object]
 
@@ -94,13 +96,15 @@ class Stream(ByteStream):
     def _run(self, text: str) -> None:
         """Read whole sequences: lines at the bottom of the screen by the flood, all else by tokens."""
         screen, at, step = self._screen, 0, 1
+        reach = _REACH[0]
         while at < len(text):
-            after = flood(screen, text, at)
+            after = flood(screen, text, at, at + reach)
             if after > at:
-                at, step = after, 1
+                at, step, reach = after, 1, min(2 * reach, _REACH[1])
                 self._printed = False
                 continue
             # Where the flood finds nothing, it is asked less and less often.
+            reach = _REACH[0]
             end = at
             for _ in range(step):
                 end = text.find("\r\n", end) + 2
