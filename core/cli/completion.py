@@ -76,7 +76,7 @@ def _complete_names(command: str, parser: argparse.ArgumentParser) -> None:
 def names_main(argv: Sequence[str]) -> int:
     """Print the names of a kind, one a line; nothing rather than an error, and no core is started for it."""
     try:
-        result = call_running("sandbox.list") if list(argv) == ["sandboxes"] else None
+        result = call_running("sandbox.list", wait=0) if list(argv) == ["sandboxes"] else None
     except SandtopError:
         return 1
     if result is not None:

@@ -24,7 +24,7 @@ from .exchange import (
     request,
     wants_launch,
 )
-from .recovery import Recovery
+from .recovery import KEEPER_SECONDS, Recovery
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
@@ -160,21 +160,31 @@ def call(
             link.close()
 
 
-def call_running(op: str, fields: Mapping[str, object] | None = None) -> dict[str, object] | None:
-    """The same of a core that runs already; None when there is none, or it ended before it answered."""
+def call_running(
+    op: str, fields: Mapping[str, object] | None = None, *, wait: float = KEEPER_SECONDS
+) -> dict[str, object] | None:
+    """The same of a core that runs already, or comes back within ``wait`` seconds; None when there is none."""
     exchange = Exchange(request(op, fields or {}))
-    try:
-        link = connect()
-    except OSError as error:
-        wants_launch(error)
-        return None
-    try:
-        link.send(exchange.opening())
-        return _result(link, exchange, patience(op), None)
-    except LinkLost:
-        return None
-    finally:
-        link.close()
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            link = connect()
+        except OSError as error:
+            # without a socket nobody stopped in the middle: no keeper is about to start one again
+            gone = wants_launch(error) and isinstance(error, FileNotFoundError)
+            if gone or time.monotonic() >= deadline:
+                return None
+            time.sleep(0.02)
+            continue
+        try:
+            link.send(exchange.opening())
+            return _result(link, exchange, patience(op), None)
+        except LinkLost:
+            exchange = exchange.again()
+            if time.monotonic() >= deadline:
+                return None
+        finally:
+            link.close()
 
 
 def hold(sandbox: str) -> Link:
@@ -203,11 +213,13 @@ def progress_line(frame: Frame) -> str | None:
 
 
 def stop_core(*, machines: bool = False) -> bool:
-    """End the running core, and with ``machines`` every sandbox first; whether there was one.
+    """End the core, and with ``machines`` every sandbox first, for which one is started; whether there was one.
 
     Returns when nobody listens any more. Raises what the core reports, or `CoreUnavailable` when it stays.
     """
-    if call_running("core.stop", {"all": machines}) is None:
+    if machines:
+        call("core.stop", {"all": True})
+    elif call_running("core.stop", {"all": False}) is None:
         return False
     deadline = time.monotonic() + HELLO_SECONDS
     while time.monotonic() < deadline:

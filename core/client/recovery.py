@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 DEADLINE_SECONDS: Final = 30.0
 """How long a client keeps trying to get back to a core that died, as long as nothing new comes."""
-_KEEPER_SECONDS: Final = 2.0
+KEEPER_SECONDS: Final = 2.0
 """The keeper starts a dead core again in less than this; only then does a client start one itself."""
 _FIRST_DELAY: Final = 0.02
 _LONGEST_DELAY: Final = 0.5
@@ -33,7 +33,7 @@ class Recovery:
         ``launch`` says that no core is running at all. Raises `CoreUnavailable` after the deadline.
         """
         if launch and (
-            self._broke_at is None or now - self._broke_at >= _KEEPER_SECONDS * (self._launches + 1)
+            self._broke_at is None or now - self._broke_at >= KEEPER_SECONDS * (self._launches + 1)
         ):
             self._launches += 1
             self._broke_at = now if self._broke_at is None else self._broke_at

@@ -7,15 +7,14 @@ the real core too, but for those that need it to misbehave.
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
-import struct
 import subprocess
 import threading
 import time
-from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Protocol
+from contextlib import suppress
+from functools import partial
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from sandtop.agent.protocol import MAX_DATA, Control, Credit, Data, Decoder, Eof, Frame, encode
 from sandtop.core.errors import InvalidRequest, NotFound, SandtopError, WrongState
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WINDOW = 64 * 1024
-_LINGER = struct.pack("ii", 1, 0)
 
 Message = dict[str, Any]
 
@@ -38,6 +36,7 @@ class Conn:
         self._decoder = Decoder()
         self._frames: list[Frame] = []
         self._lock = threading.Lock()
+        self.crashed = False
 
     def send(self, *frames: Frame) -> None:
         with self._lock:
@@ -124,13 +123,13 @@ class FakeSession:
             self.timed_out = True
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+        with suppress(ProcessLookupError):  # what the first process leaves behind ends with it
+            os.killpg(process.pid, signal.SIGKILL)
         for reader in readers:
             reader.join()
         if process.stdin is not None:
-            try:
+            with suppress(BrokenPipeError):
                 process.stdin.close()
-            except BrokenPipeError:
-                pass
         status = process.returncode
         if self.timed_out:
             self._end(reason="timeout", signal=9)
@@ -139,7 +138,8 @@ class FakeSession:
         else:
             self._end(reason="exited", code=status)
 
-    def _read(self, pipe: Any, number: int) -> None:
+    def _read(self, pipe: IO[bytes] | None, number: int) -> None:
+        assert pipe is not None
         while data := os.read(pipe.fileno(), 65536):
             with self.news:
                 self.log[number] += data
@@ -213,7 +213,6 @@ class FakeCore:
         self.requests: list[Message] = []
         self.results: dict[str, Message] = {}
         self.scripts: dict[str, Script] = {}
-        self.crash_after: dict[str, int] = defaultdict(int)
         self._connections: list[Conn] = []
         self._threads: list[threading.Thread] = []
         self._listener: socket.socket | None = None
@@ -260,11 +259,17 @@ class FakeCore:
             listener.shutdown(socket.SHUT_RDWR)
             listener.close()
         for conn in self._connections:
+            conn.crashed = True
             conn.cut()
         self._connections.clear()
         for session in self.sessions.values():
             with session.news:
                 session.news.notify_all()
+
+    def kill(self) -> None:
+        """Die, and come back as if a keeper had seen to it."""
+        self.crash()
+        self.listen()
 
     def stop(self) -> None:
         """End everything that was started."""
@@ -273,7 +278,7 @@ class FakeCore:
             if session.process is not None and session.record is None:
                 os.killpg(session.process.pid, signal.SIGKILL)
                 with session.news:
-                    session.news.wait_for(lambda s=session: s.record is not None, 10)
+                    session.news.wait_for(partial(_ended, session), 10)
         for thread in self._threads:
             thread.join(10)
             assert not thread.is_alive()
@@ -389,7 +394,7 @@ class FakeCore:
         session = self._session(message)
         with session.news:
             if message["follow"]:
-                session.news.wait_for(lambda: session.record is not None or self._listener is None, 30)
+                session.news.wait_for(lambda: session.record is not None or conn.crashed, 30)
             for stream, name in ((1, "stdout"), (2, "stderr")):
                 if name in message["streams"]:
                     if message.get("timestamps"):
@@ -409,20 +414,18 @@ class FakeCore:
         self._start(self._take_input, conn, session, message.get("on_hangup") == "kill")
         if not session.request.get("stdin") or session.process is None:
             credited = session.accepted
-        listener = self._listener
         session.attached += 1
         try:
             while True:
                 with session.news:
-                    session.news.wait_for(
-                        lambda: (
-                            self._listener is not listener
-                            or session.record is not None
-                            or any(len(session.log[n]) > offsets[n] for n in offsets)
-                            or session.accepted != credited
-                        )
-                    )
-                    if self._listener is not listener:
+                    while (
+                        not conn.crashed
+                        and session.record is None
+                        and all(len(session.log[n]) <= offsets[n] for n in offsets)
+                        and session.accepted == credited
+                    ):
+                        session.news.wait()
+                    if conn.crashed:
                         return None
                     pieces = {n: bytes(session.log[n][offsets[n] : offsets[n] + MAX_DATA]) for n in offsets}
                     ended = session.record is not None and not any(pieces.values())
@@ -439,7 +442,6 @@ class FakeCore:
             session.attached -= 1
 
     def _take_input(self, conn: Conn, session: FakeSession, kill: bool) -> None:
-        listener = self._listener
         try:
             while True:
                 frame = conn.receive()
@@ -447,12 +449,10 @@ class FakeCore:
                 with session.news:
                     session.news.notify_all()
         except (OSError, ValueError):
-            if kill and self._listener is listener and session.record is None:
+            if kill and not conn.crashed and session.record is None:
                 assert session.process is not None
                 os.killpg(session.process.pid, signal.SIGKILL)
 
 
-def which(program: str) -> str:
-    found = shutil.which(program)
-    assert found is not None
-    return found
+def _ended(session: FakeSession) -> bool:
+    return session.record is not None

@@ -1,0 +1,169 @@
+"""Plain requests, on both clients: results, errors, a core that dies, one that is too old, one that is not ours."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+import pytest
+
+import sandtop
+from sandtop import AlreadyExists, CoreUnavailable, NotFound, Sandbox, WrongState
+from sandtop.core.client import blocking, connection
+from sandtop.core.client import exchange as exchange_module
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from ..conftest import Core
+    from .fakecore import Conn, FakeCore, Message
+
+    Call = Callable[..., Awaitable[dict[str, object]]]
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["blocking", "anyio"])
+def call(request: pytest.FixtureRequest) -> Call:
+    """Both clients as one."""
+
+    async def in_thread(op: str, fields: dict[str, object] | None = None) -> dict[str, object]:
+        return await anyio.to_thread.run_sync(blocking.call, op, fields)
+
+    which: str = request.param
+    return in_thread if which == "blocking" else connection.call
+
+
+async def test_a_result_comes_back(core: Core, call: Call) -> None:
+    (demo,) = exchange_module.as_objects((await call("sandbox.list"))["sandboxes"])
+    assert (demo["name"], demo["state"]) == ("demo", "running")
+
+
+async def test_an_error_is_raised_as_what_it_is(core: Core, call: Call) -> None:
+    with pytest.raises(NotFound) as caught:
+        await call("sandbox.inspect", {"sandbox": "nobody"})
+    assert "nobody" in str(caught.value)
+    with pytest.raises(WrongState):
+        await call("sandbox.rm", {"sandbox": "demo", "force": False})
+
+
+async def test_a_core_killed_between_two_requests(core: Core, call: Call) -> None:
+    for _ in range(3):
+        await anyio.to_thread.run_sync(core.kill)
+        assert (await call("sandbox.inspect", {"sandbox": "demo"}))["sandbox"]
+
+
+async def test_a_core_that_dies_before_it_answers_is_asked_again(fake: FakeCore, call: Call) -> None:
+    def die_once(conn: Conn, request: Message) -> None:
+        del fake.scripts["sandbox.create"]
+        fake.results[request["request_id"]] = fake.op_sandbox_create(conn, request)
+        conn.cut()
+
+    fake.scripts["sandbox.create"] = die_once
+    result = await call("sandbox.create", {"name": "new"})
+    assert exchange_module.as_object(result["sandbox"])["name"] == "new"
+    first, second = (request["request_id"] for request in fake.requests)
+    assert first == second
+
+
+async def test_an_older_core_is_replaced(fake: FakeCore, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    replaced: list[str] = []
+
+    def old(conn: Conn, request: Message) -> None:
+        conn.message("error", code="core-outdated", message="this core is older")
+
+    def stop() -> bool:
+        del fake.scripts["sandbox.list"]
+        replaced.append("stopped")
+        return True
+
+    fake.scripts["sandbox.list"] = old
+    monkeypatch.setattr(blocking, "stop_core", stop)
+    assert (await call("sandbox.list"))["sandboxes"]
+    assert replaced == ["stopped"]
+
+
+async def test_a_core_that_stays_too_old_is_an_error(
+    fake: FakeCore, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def old(conn: Conn, request: Message) -> None:
+        conn.message("error", code="core-outdated", message="this core is older")
+
+    fake.scripts["sandbox.list"] = old
+    monkeypatch.setattr(blocking, "stop_core", lambda: True)
+    with pytest.raises(CoreUnavailable, match="still older"):
+        await call("sandbox.list")
+
+
+async def test_a_core_that_says_nothing_is_given_up(
+    fake: FakeCore, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(conn: Conn, request: Message) -> None:
+        with pytest.raises(OSError, match="gone"):
+            conn.receive()
+
+    fake.scripts["sandbox.list"] = silent
+    monkeypatch.setattr(exchange_module, "QUIET_SECONDS", 0.2)
+    with pytest.raises(CoreUnavailable, match="not answered"):
+        await call("sandbox.list")
+
+
+async def test_somebody_elses_socket_is_refused(
+    fake: FakeCore, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    # the runtime directory's name has the uid in it: lead the client to the socket that it must not trust
+    monkeypatch.setattr(blocking, "runtime_directory", lambda: os.fspath(fake.path.parent))
+    monkeypatch.setattr(connection, "runtime_directory", lambda: os.fspath(fake.path.parent))
+    with pytest.raises(CoreUnavailable, match="belongs to user"):
+        await call("sandbox.list")
+
+
+async def test_a_created_sandbox_is_removed_at_the_end_of_its_block(fake: FakeCore) -> None:
+    lines: list[str] = []
+    async with await Sandbox.create("short", progress=lines.append) as sb:
+        assert sb.info.state == "running"
+    async with await Sandbox.create("kept", keep=True):
+        pass
+    async with await Sandbox.get("demo"):
+        pass
+    assert [sandbox.name for sandbox in await Sandbox.list()] == ["demo", "kept"]
+    assert lines == ["booting"]
+
+
+async def test_a_block_may_remove_its_sandbox_itself(fake: FakeCore) -> None:
+    async with await Sandbox.create("short") as sb:
+        await sb.rm(force=True)
+    assert [sandbox.name for sandbox in await Sandbox.list()] == ["demo"]
+
+
+async def test_a_cancelled_create_leaves_nothing(fake: FakeCore) -> None:
+    def slow(conn: Conn, request: Message) -> None:
+        del fake.scripts["sandbox.create"]
+        fake.results[request["request_id"]] = fake.op_sandbox_create(conn, request)
+        with pytest.raises(OSError, match="gone"):
+            conn.receive()
+
+    fake.scripts["sandbox.create"] = slow
+    with anyio.move_on_after(0.3) as scope:
+        await Sandbox.create("never")
+    assert scope.cancelled_caught
+    assert [sandbox.name for sandbox in await Sandbox.list()] == ["demo"]
+
+
+async def test_a_failed_create_removes_nobody_elses(fake: FakeCore) -> None:
+    def taken(conn: Conn, request: Message) -> None:
+        conn.message("error", **AlreadyExists("there is a sandbox demo").to_wire())
+
+    fake.scripts["sandbox.create"] = taken
+    with pytest.raises(AlreadyExists):
+        await Sandbox.create("demo")
+    assert [sandbox.name for sandbox in await Sandbox.list()] == ["demo"]
+
+
+def test_the_version_is_the_packages() -> None:
+    pyproject = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())
+    assert pyproject["project"]["version"] == sandtop.__version__

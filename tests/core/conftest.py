@@ -1,0 +1,87 @@
+"""Cores for the tests of clients: the fake one, and the real one with a real machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from sandtop.core import paths
+from sandtop.core.client.blocking import call
+from sandtop.core.guest import GuestStore
+
+from .client.fakecore import FakeCore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class Core(Protocol):
+    """A core with the sandbox ``demo``, where programs run."""
+
+    def kill(self) -> None:
+        """Kill it. It comes back by itself."""
+        ...
+
+
+class RealCore:
+    def kill(self) -> None:
+        pid = call("core.status")["pid"]
+        assert isinstance(pid, int)
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A SANDTOP_HOME of its own, where nothing runs."""
+    monkeypatch.setenv("SANDTOP_HOME", os.fspath(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def fake(home: Path) -> Iterator[FakeCore]:
+    """A fake core that listens."""
+    found = paths.find()
+    paths.ensure_private(found.runtime)
+    core = FakeCore(found.core_socket, home)
+    core.listen()
+    yield core
+    core.stop()
+    found.core_socket.unlink()
+    found.runtime.rmdir()
+
+
+@pytest.fixture(scope="session")
+def real_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A SANDTOP_HOME with a running sandbox ``demo``, for all tests; what takes minutes to build is the user's own."""
+    built = paths.find()
+    GuestStore(built).prepare()
+    home = tmp_path_factory.mktemp("real")
+    (home / "cache").symlink_to(built.cache)
+    environment = {**os.environ, "SANDTOP_HOME": os.fspath(home)}
+
+    def sandtop(*arguments: str) -> None:
+        subprocess.run(
+            [sys.executable, "-m", "sandtop", *arguments], env=environment, check=True, timeout=170
+        )
+
+    sandtop("create", "demo")
+    yield home
+    sandtop("core", "stop", "--all")
+
+
+@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.vm)])
+def core(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Core:
+    """The fake core and the real one, by turns."""
+    which: str = request.param
+    if which == "fake":
+        fake: FakeCore = request.getfixturevalue("fake")
+        return fake
+    real_home: Path = request.getfixturevalue("real_home")
+    monkeypatch.setenv("SANDTOP_HOME", os.fspath(real_home))
+    return RealCore()
