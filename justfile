@@ -67,7 +67,7 @@ bench NAME *ARGS: setup
 
 # Kill what can be killed while work goes on, ROUNDS times; the tests do the same for fewer
 chaos ROUNDS="200" *ARGS: setup
-    SANDTOP_CHAOS_ROUNDS={{ ROUNDS }} pytest -m chaos {{ ARGS }}
+    SANDTOP_CHAOS_ROUNDS={{ ROUNDS }} pytest -m chaos -s {{ ARGS }}
 
 # Compare the console with its reviewed pictures in snapshots/
 snap *ARGS:
