@@ -75,13 +75,16 @@ def real_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     sandtop("core", "stop", "--all")
 
 
-@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.vm)])
-def core(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Core:
-    """The fake core and the real one, by turns."""
-    which: str = request.param
-    if which == "fake":
-        fake: FakeCore = request.getfixturevalue("fake")
-        return fake
-    real_home: Path = request.getfixturevalue("real_home")
+@pytest.fixture
+def real(real_home: Path, monkeypatch: pytest.MonkeyPatch) -> RealCore:
+    """The real core. Tests that use it are marked ``vm``."""
     monkeypatch.setenv("SANDTOP_HOME", os.fspath(real_home))
     return RealCore()
+
+
+@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.vm)])
+def core(request: pytest.FixtureRequest) -> Core:
+    """The fake core and the real one, by turns."""
+    which: str = request.param
+    found: Core = request.getfixturevalue(which)
+    return found

@@ -67,6 +67,7 @@ def test_input_goes_once_however_connections_break(pieces: list[bytes], breaks: 
     for piece in pieces:
         following.write(piece)
     following.close_input()
+    ended = False
     for cut in [*breaks, 1 << 20]:
         opened(following)
         following.feed(encode(Credit(STDIN, len(taken), len(taken) + (1 << 16))))
