@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _LINES: Final = re.compile(r"(?:[^\x00-\x1f\x7f]++|\r\n|\t|\x1b\[(?:[0-9:;]{0,256}+m|0?K))*+")
 _UNPRINTED: Final = re.compile(r"\x1b\[[0-9:;]*+[mK]")
 _SGR: Final = re.compile(r"\x1b\[([0-9:;]*+m)")
+_MARKED: Final = re.compile(r"[\x1b\t]")
 _ENDS_LINE: Final = "\r\n"
 
 
@@ -34,19 +35,21 @@ def flood(screen: Grid, text: str, at: int, before: int) -> int:
     end = text.rfind(_ENDS_LINE, at, match.end()) if match else -1
     if end < 0:
         return at
-    lines = text[at:end].split(_ENDS_LINE)
+    span = text[at:end]
+    lines = span.split(_ENDS_LINE)
     skipped = max(0, len(lines) - screen.lines - (screen.history.maxlen or 0))
-    pen = cursor.attrs
     if skipped:
-        at += sum(map(len, lines[:skipped])) + skipped * len(_ENDS_LINE)
-        pen = _fold(pen, _ENDS_LINE.join(lines[:skipped]))
-        lines = lines[skipped:]
-    taken, rows, pen = _rows(screen, lines, pen)
-    if skipped or taken:
-        cursor.attrs = pen
-        _push(screen, rows)
-        screen.pushed += skipped
-    return at + sum(map(len, lines[:taken])) + taken * len(_ENDS_LINE)
+        # What even the scrollback cannot hold only leaves its colours behind.
+        pen = _fold(cursor.attrs, _ENDS_LINE.join(lines[:skipped]) if "\x1b" in span else "")
+        taken, rows, pen = _rows(screen, lines[skipped:], pen)
+        if taken == len(lines) - skipped:
+            _push(screen, rows, pen)
+            screen.pushed += skipped
+            return end + len(_ENDS_LINE)
+    taken, rows, pen = _rows(screen, lines, cursor.attrs)
+    if taken:
+        _push(screen, rows, pen)
+    return end + len(_ENDS_LINE) - sum(map(len, lines[taken:])) - len(lines[taken:]) * len(_ENDS_LINE)
 
 
 def _open(screen: Grid) -> bool:
@@ -74,6 +77,8 @@ def _fold(pen: Pen, text: str) -> Pen:
 def _rows(screen: Grid, lines: list[str], pen: Pen) -> tuple[int, list[Row], Pen]:
     """Rows for as many of ``lines`` as can be kept raw: how many lines that was, the rows, the pen after them."""
     columns = screen.columns
+    if max(map(len, lines)) <= columns and not _MARKED.search(whole := "".join(lines)) and whole.isascii():
+        return len(lines), [Row(pen, line) for line in lines], pen
     rows: list[Row] = []
     for taken, line in enumerate(lines):
         if len(line) <= columns and line.isascii() and "\x1b" not in line and "\t" not in line:
@@ -134,9 +139,10 @@ def _cut_styled(line: str, pen: Pen, columns: int) -> list[Row]:
     return rows
 
 
-def _push(screen: Grid, rows: list[Row]) -> None:
-    """Put ``rows`` where the blank bottom row is, and a blank one after them."""
-    rows = [*screen.buffer[:-1], *rows, Row(screen.pen)]
+def _push(screen: Grid, rows: list[Row], pen: Pen) -> None:
+    """Put ``rows`` where the blank bottom row is, and a blank one after them; go on with ``pen``."""
+    screen.cursor.attrs = pen
+    rows = [*screen.buffer[:-1], *rows, Row(pen)]
     leaving = len(rows) - screen.lines
     if not screen.alternate:
         screen.history.extend(rows[:leaving])

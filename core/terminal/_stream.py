@@ -67,6 +67,7 @@ class Stream(ByteStream):
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._tail = ""
         self._printed = False
+        self._reach = _REACH[0]
         self._actions: dict[str, _Action] = {}
         self._controls: dict[str, _Action] = {
             character: getattr(screen, name) for character, name in self.basic.items()
@@ -96,15 +97,15 @@ class Stream(ByteStream):
     def _run(self, text: str) -> None:
         """Read whole sequences: lines at the bottom of the screen by the flood, all else by tokens."""
         screen, at, step = self._screen, 0, 1
-        reach = _REACH[0]
         while at < len(text):
-            after = flood(screen, text, at, at + reach)
+            after = flood(screen, text, at, at + self._reach)
             if after > at:
-                at, step, reach = after, 1, min(2 * reach, _REACH[1])
+                at, step = after, 1
+                self._reach = min(2 * self._reach, _REACH[1])
                 self._printed = False
                 continue
             # Where the flood finds nothing, it is asked less and less often.
-            reach = _REACH[0]
+            self._reach = _REACH[0]
             end = at
             for _ in range(step):
                 end = text.find("\r\n", end) + 2

@@ -304,6 +304,20 @@ def test_lines_of_a_flood_are_the_same_as_lines_one_by_one() -> None:
     assert whole.state() == single.state()
 
 
+@pytest.mark.parametrize(
+    "odd", ["👍" * 30, "wide 中\t tab", "\x1b[2;2Hmoved", "bell\x07", "x" * 70, "\x1b[31m" + "y" * 70]
+)
+@pytest.mark.parametrize("scrollback", [0, 3, 100])
+def test_a_flood_with_lines_that_cannot_stay_raw(odd: str, scrollback: int) -> None:
+    text = ("\x1b[32mold\r\n" * 40 + odd + "\r\n" + "new\r\n" * 3 + odd + "\r\nend").encode() * 3
+    whole, single = fed(text, scrollback=scrollback), fed("", scrollback=scrollback)
+    for at in range(len(text)):
+        single.feed(text[at : at + 1])
+    assert whole.state() == single.state()
+    if scrollback == 100:
+        assert whole.scrolled == single.scrolled
+
+
 def test_runs_and_dirty_rows_serve_a_widget() -> None:
     emulator = fed("ab\x1b[1mcd")
     assert emulator.runs(0) == [("ab", Style()), ("cd", Style(bold=True)), (" " * 16, Style())]
