@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from textual.binding import Binding
 
-Context = Literal["app", "list", "fleet", "sandbox", "panes", "log", "terminal"]
+Context = Literal["app", "list", "fleet", "sandbox", "panes", "log", "live", "terminal"]
 TITLES: Final[dict[Context, str]] = {
     "app": "Everywhere",
     "list": "Moving in a list",
@@ -18,6 +18,7 @@ TITLES: Final[dict[Context, str]] = {
     "sandbox": "Sessions of a sandbox",
     "panes": "Panes",
     "log": "In a log",
+    "live": "In a terminal: all other keys go to the program",
     "terminal": "In a terminal that you stepped out of",
 }
 
@@ -164,6 +165,13 @@ def _log() -> list[Action]:
     ]
 
 
+def _live() -> list[Action]:
+    return [
+        Action("live", "step_out", ("f12",), "step out", "take the keyboard, to scroll or go elsewhere", 10),
+        Action("live", "detach", ("ctrl+right_square_bracket",), "detach", "leave; it goes on, A comes back", 11),
+    ]  # fmt: skip
+
+
 def _terminal() -> list[Action]:
     return [
         Action(
@@ -194,13 +202,24 @@ def _terminal() -> list[Action]:
 
 
 ACTIONS: Final[tuple[Action, ...]] = (
-    *_app(), *_list(), *_fleet(), *_sandbox(), *_panes(), *_log(), *_terminal(),
+    *_app(), *_list(), *_fleet(), *_sandbox(), *_panes(), *_log(), *_live(), *_terminal(),
 )  # fmt: skip
 
 
 def actions_of(*contexts: Context) -> list[Action]:
     """The table's entries of ``contexts``, in that order."""
     return [action for context in contexts for action in ACTIONS if action.context == context]
+
+
+_MOTIONS: Final = frozenset({
+    "up", "down", "page_up", "page_down", "first", "last", "line_up", "line_down", "top", "bottom", "next",
+    "previous", "cancel", "open", "mark", "mark_range",
+})  # fmt: skip
+
+
+def worth_naming(action: Action) -> bool:
+    """Whether somebody would look for it by name: nobody does for a motion."""
+    return (action.id not in _MOTIONS and "(" not in action.id) or action.id.startswith(("sort", "split"))
 
 
 def bindings_of(context: Context) -> list[Binding]:

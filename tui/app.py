@@ -10,26 +10,25 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from textual.app import App
 
 from sandtop.core.errors import SandtopError
-
-from . import gateway
-from .actions import bindings_of
-from .notices import Notice, Notices
-from .palette import Commands
-from .screens.base import ConsoleScreen
-from .screens.dialogs import Pick, Prompt
-from .screens.fleet import FleetScreen
-from .screens.panes import PanesScreen
-from .screens.reading import help_page
-from .screens.sandbox import SandboxScreen
-from .text import neutral, plural
-from .theme import DARK, LIGHT
+from sandtop.tui import gateway
+from sandtop.tui.actions import bindings_of
+from sandtop.tui.notices import Notice, Notices
+from sandtop.tui.palette import Commands
+from sandtop.tui.screens.base import ConsoleScreen
+from sandtop.tui.screens.dialogs import Pick, Prompt
+from sandtop.tui.screens.fleet import FleetScreen
+from sandtop.tui.screens.panes import PanesScreen
+from sandtop.tui.screens.reading import help_page
+from sandtop.tui.screens.sandbox import SandboxScreen
+from sandtop.tui.text import neutral, plural
+from sandtop.tui.theme import DARK, LIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from textual.binding import BindingType
 
-    from .store import SandboxView, SessionView, Store
+    from sandtop.tui.store import SandboxView, SessionView, Store
 
 LOOK_INTERVAL: Final = 0.5
 """Seconds between two looks at the core."""
@@ -68,7 +67,7 @@ class Console(App[None], inherit_bindings=False):
         for theme in (DARK, LIGHT):
             self.register_theme(theme)
         self.theme = DARK.name
-        self.install_screen(self.panes, "panes")
+        self.install_screen(self.panes, "panes")  # pyright: ignore[reportUnknownMemberType]
         self.push_screen(self.fleet)
         self.run_worker(self._watch(), group="watch", exit_on_error=True)
         self.set_interval(_TICK, self._tick)
@@ -320,8 +319,7 @@ def _terminal_line(sandbox: SandboxView, session: SessionView) -> str:
 def main() -> int:
     """Open the console on this terminal, until its user leaves; the exit status."""
     from sandtop.core.paths import find
-
-    from .store import Acknowledged, ProcessUsage, Store
+    from sandtop.tui.store import Acknowledged, ProcessUsage, Store
 
     acknowledged = Acknowledged(find().data / "console-acknowledged.json")
     console = Console(Store(acknowledged, ProcessUsage()))

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, cast
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
-from .actions import Action, shown_key
-from .screens.base import ConsoleScreen
-from .text import neutral
+from sandtop.tui.actions import Action, shown_key, worth_naming
+from sandtop.tui.screens.base import ConsoleScreen
+from sandtop.tui.text import neutral
 
 if TYPE_CHECKING:
-    from .app import Console
+    from sandtop.tui.app import Console
 
 
 class Commands(Provider):
@@ -24,7 +24,7 @@ class Commands(Provider):
         found = screen.actions() if isinstance(screen, ConsoleScreen) else []
         unique: dict[str, Action] = {}
         for action in found:
-            if action.context != "list":
+            if worth_naming(action):
                 unique.setdefault(action.label, action)
         return list(unique.values())
 

@@ -100,14 +100,19 @@ def boxes(tree: Tree | None, room: Box) -> dict[str, Box]:
     if isinstance(tree, Leaf):
         return {tree.key: room}
     if tree.stacked:
-        height = max(1, min(room.height - 1, round(room.height * tree.share)))
+        height = _part(room.height, tree.share)
         first = Box(room.x, room.y, room.width, height)
         second = Box(room.x, room.y + height, room.width, room.height - height)
     else:
-        width = max(1, min(room.width - 1, round(room.width * tree.share)))
+        width = _part(room.width, tree.share)
         first = Box(room.x, room.y, width, room.height)
         second = Box(room.x + width, room.y, room.width - width, room.height)
     return boxes(tree.first, first) | boxes(tree.second, second)
+
+
+def _part(whole: int, share: float) -> int:
+    """A share of ``whole`` that leaves something for both, as long as there is anything to share."""
+    return max(min(1, whole), min(whole - 1, round(whole * share)))
 
 
 def neighbour(places: dict[str, Box], key: str, way: Way) -> str | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from pytest_textual_snapshot import SVGImageExtension
+from pytest_textual_snapshot import SVGImageExtension  # pyright: ignore[reportMissingTypeStubs]
 
 from sandtop.core.client import launch
 from sandtop.core.errors import CoreUnavailable
@@ -74,3 +74,9 @@ async def running(
     async with app.run_test(size=size) as pilot:
         await until(pilot, lambda: app.store.view.version > 0)
         yield app, pilot
+
+
+def notice(app: Console) -> str:
+    """What the console says now."""
+    current = app.notices.current(app.clock())
+    return current[0].text if current else ""

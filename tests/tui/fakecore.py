@@ -6,14 +6,17 @@ The console's client code is exercised as it is; `tests/tui/test_real.py` holds 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import socket
 import threading
+import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self, TypeVar, cast
 
 from sandtop import __version__
 from sandtop.agent.protocol import Control, Credit, Data, Decoder, Frame, encode
-from sandtop.core.paths import CORE_SOCKET, runtime_directory
+from sandtop.core.paths import find
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +32,7 @@ _WINDOW = 64 * 1024
 
 def sandbox(name: str, state: str = "running", **fields: object) -> Raw:
     """A sandbox as the core describes one."""
-    number = sum(map(ord, name))
+    number = zlib.crc32(name.encode())
     return {
         "name": name, "uuid": f"{number:08x}-0000-4000-8000-{number:012x}", "state": state, "image": "base",
         "cpus": 1, "memory": 512, "disk": 1024, "network": "none", "accelerator": "tcg", "pid": None, "reason": None,
@@ -79,8 +82,15 @@ def session(key: str, of: str, *argv: str, tty: bool = False, **fields: object) 
 def ended(key: str, of: str, *argv: str, code: int = 0, **fields: object) -> FakeSession:
     """A session that exited with ``code``."""
     record = {"reason": "exited", "code": code, "stdout": 0, "stderr": 0}
-    made = session(key, of, *argv, **{"state": "exited", "exit_code": code, "reason": "exited", **fields})
-    made.raw |= {"ended_at": made.raw["ended_at"] or NOW - 60, "record": record}
+    made = session(key, of, *argv)
+    made.raw |= {
+        "state": "exited",
+        "exit_code": code,
+        "reason": "exited",
+        "ended_at": NOW - 60,
+        "record": record,
+    }
+    made.raw |= fields
     return made
 
 
@@ -96,7 +106,7 @@ class FakeCore:
         self.silent = False
         """It takes requests and answers none."""
         self._news: asyncio.Condition
-        self._server: asyncio.Server | None = None
+        self._listening: socket.socket | None = None
         self._clients: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fake core", daemon=True)
@@ -144,6 +154,10 @@ class FakeCore:
         record = {"reason": "exited", "code": code}
         self.change(lambda: self.session(key).raw.update(fields, record=record))
 
+    def of(self, name: str) -> Raw:
+        """The sandbox ``name``, as it is listed."""
+        return next(raw for raw in self.sandboxes.values() if raw["name"] == name)
+
     def session(self, key: str) -> FakeSession:
         return next(one for name, one in self.sessions.items() if name.startswith(key))
 
@@ -152,37 +166,42 @@ class FakeCore:
         return [request for request in self.requests if request["op"] == op]
 
     def _wait(self, work: object) -> T:  # type: ignore[type-var]
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)  # type: ignore[arg-type, return-value]
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)  # type: ignore[arg-type]
 
     # the server
 
     async def _open(self) -> None:
         self._news = asyncio.Condition()
-        directory = runtime_directory()
-        os.makedirs(directory, mode=0o700, exist_ok=True)
-        self._server = await asyncio.start_unix_server(self._client, os.path.join(directory, CORE_SOCKET))
+        find().runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
+        listening = socket.socket(socket.AF_UNIX)
+        listening.setblocking(False)
+        listening.bind(str(find().core_socket))
+        listening.listen(64)
+        # asyncio's own server, and its sock_accept, lose a connection that comes while they end (ResourceWarning)
+        asyncio.get_running_loop().add_reader(listening, self._accept, listening)
+        self._listening = listening
+
+    def _accept(self, listening: socket.socket) -> None:
+        accepted, _ = listening.accept()
+        task = asyncio.create_task(self._client(accepted))
+        self._clients.add(task)
+        task.add_done_callback(self._clients.discard)
+        task.add_done_callback(lambda _: accepted.close())  # it may never have begun
 
     async def _close(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        for task in list(self._clients):
+        if self._listening is not None:
+            asyncio.get_running_loop().remove_reader(self._listening)
+            self._listening.close()
+            self._listening = None
+        tasks = list(self._clients)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._clients, return_exceptions=True)
-        if os.path.exists(path := os.path.join(runtime_directory(), CORE_SOCKET)):
-            os.unlink(path)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        find().core_socket.unlink(missing_ok=True)
 
-    async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._clients.add(task)
-        try:
-            await _Talk(self, reader, writer).run()
-        except (ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            self._clients.discard(task)
-            writer.close()
+    async def _client(self, accepted: socket.socket) -> None:
+        with contextlib.suppress(ConnectionError):
+            await _Talk(self, accepted).run()
 
     @property
     def news(self) -> asyncio.Condition:
@@ -197,7 +216,7 @@ class FakeCore:
             case "session.list":
                 return {"sessions": [one.listed() for one in self.sessions.values()]}
             case "sandbox.create":
-                labels = request.get("labels") or {}
+                labels = cast("Raw", request.get("labels") or {})
                 made = sandbox(str(request["name"]), labels=labels, started_at=NOW)
                 self.sandboxes[str(made["uuid"])] = made
                 return {"sandbox": made}
@@ -233,11 +252,13 @@ class FakeCore:
 class _Talk:
     """One connection."""
 
-    def __init__(self, core: FakeCore, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, core: FakeCore, link: socket.socket) -> None:
         self._core = core
-        self._reader = reader
-        self._writer = writer
+        self._link = link
+        self._loop = asyncio.get_running_loop()
+        link.setblocking(False)
         self._decoder = Decoder()
+        self._early: list[Frame] = []
 
     async def run(self) -> None:
         frames: list[Frame] = []
@@ -246,10 +267,11 @@ class _Talk:
         await self._send(Control({"type": "hello", "version": 1, "package": __version__, "pid": os.getpid()}))
         assert isinstance(frames[1], Control)
         request = frames[1].message
+        self._early = frames[2:]
         op = str(request["op"])
         self._core.requests.append(request)
         if self._core.silent:
-            await self._reader.read()
+            await self._loop.sock_recv(self._link, 1)
         elif (refusal := self._core.refusals.get(op)) is not None:
             await self._send(Control({"type": "error", **refusal}))
         elif op == "session.follow":
@@ -263,18 +285,19 @@ class _Talk:
             await self._send(Control({"type": "result", **result}))
 
     async def _receive(self) -> list[Frame]:
-        data = await self._reader.read(65536)
+        data = await self._loop.sock_recv(self._link, 65536)
         if not data:
             raise ConnectionError
         return self._decoder.feed(data)
 
     async def _send(self, *frames: Frame) -> None:
-        self._writer.write(b"".join(map(encode, frames)))
-        await self._writer.drain()
+        await self._loop.sock_sendall(self._link, b"".join(map(encode, frames)))
 
     async def _follow(self, request: Raw) -> None:
         one = self._core.sessions[str(request["session"])]
-        await self._send(Control({"type": "started", "session": one.raw["id"], "pid": 42, "tty": one.raw["tty"]}))
+        await self._send(
+            Control({"type": "started", "session": one.raw["id"], "pid": 42, "tty": one.raw["tty"]})
+        )
         if request.get("input") is True:
             await self._send(Credit(0, len(one.typed), len(one.typed) + _WINDOW))
         listening = asyncio.create_task(self._listen(one))
@@ -289,21 +312,26 @@ class _Talk:
                     break
                 async with self._core.news:
                     await self._core.news.wait_for(lambda at=at: len(one.output(1)) > at or one.ended)  # type: ignore[misc]
-            await self._send(Control({"type": "result", "record": one.raw["record"], "session": one.listed()}))
+            await self._send(
+                Control({"type": "result", "record": one.raw["record"], "session": one.listed()})
+            )
         finally:
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
 
     async def _listen(self, one: FakeSession) -> None:
         while True:
-            for frame in await self._receive():
+            early, self._early = self._early, []
+            for frame in early or await self._receive():
                 async with self._core.news:
                     if isinstance(frame, Data):
                         one.typed += frame.data
                         if one.echo:
                             one.pieces.append((NOW, 1, frame.data.replace(b"\r", b"\r\n")))
                     elif isinstance(frame, Control) and frame.message["type"] == "resize":
-                        one.sizes.append((cast("int", frame.message["rows"]), cast("int", frame.message["columns"])))
+                        one.sizes.append(
+                            (cast("int", frame.message["rows"]), cast("int", frame.message["columns"]))
+                        )
                     self._core.news.notify_all()
                 if isinstance(frame, Data):
                     await self._send(Credit(0, len(one.typed), len(one.typed) + _WINDOW))

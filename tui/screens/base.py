@@ -10,6 +10,7 @@ from textual.screen import Screen
 from sandtop.tui.actions import Action, Context, actions_of
 from sandtop.tui.text import age
 from sandtop.tui.widgets.bars import Banner, Header, KeyBar, NoticeBar
+from sandtop.tui.widgets.host import host
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,13 +29,19 @@ class ConsoleScreen(Screen[None]):
 
     AUTO_FOCUS: ClassVar[str | None] = "RowList"
     CONTEXT: ClassVar[Context] = "app"
-    ready = False
-    """Its widgets are there."""
+    banner = ""
+    """What is said across the screen."""
+    _mounted = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether its widgets are there: not before it was mounted, nor while they go one after the other."""
+        return self._mounted and not self._pruning and self.is_attached
 
     @property
     def console_app(self) -> Console:
         """The app, as what it is."""
-        return cast("Console", self.app)
+        return cast("Console", host(self))
 
     @property
     def view(self) -> FleetView:
@@ -52,14 +59,10 @@ class ConsoleScreen(Screen[None]):
         yield KeyBar()
 
     def on_mount(self) -> None:
-        self.ready = True
+        self._mounted = True
         self.show(self.view)
         self.tick()
         self.show_keys()
-
-    def on_prune(self) -> None:
-        """Its widgets go, one after the other."""
-        self.ready = False
 
     def on_screen_resume(self) -> None:
         if self.ready:
@@ -107,6 +110,7 @@ class ConsoleScreen(Screen[None]):
             )
         elif stale:
             banner = f"The core cannot be reached; trying again. {view.trouble}"
+        self.banner = banner
         self.query_one(Banner).show(banner)
         self.query_one(NoticeBar).show(console.notices.current(now))
 

@@ -51,6 +51,11 @@ class Confirm(ModalScreen[bool]):
     def on_mount(self) -> None:
         self.query_one("#no").focus()
 
+    @property
+    def text(self) -> str:
+        """All that it says."""
+        return "\n".join([self._question, *self._consequences])
+
     @on(Button.Pressed)
     def _pressed(self, event: Button.Pressed) -> None:
         self.dismiss(event.button.id == "yes")

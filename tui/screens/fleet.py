@@ -13,6 +13,7 @@ from sandtop.tui import gateway
 from sandtop.tui.actions import Context, bindings_of
 from sandtop.tui.store import SandboxView, parse_filter
 from sandtop.tui.text import age, neutral, plural
+from sandtop.tui.widgets.host import host
 from sandtop.tui.widgets.peek import Peek
 from sandtop.tui.widgets.row_list import RowList
 
@@ -210,14 +211,14 @@ class FleetScreen(ConsoleScreen):
                 self._each(verb, doing, done, targets)
 
         lines = [str(consequence(sandbox, now)) for sandbox in targets]
-        self.app.push_screen(Confirm(f"{title} {names}?", lines, title), answered)
+        host(self).push_screen(Confirm(f"{title} {names}?", lines, title), answered)
 
     def action_create(self) -> None:
         def filled(fields: Fields | None) -> None:
             if fields is not None:
                 self.console_app.create(fields)
 
-        self.app.push_screen(CreateForm(sandbox.name for sandbox in self.view.sandboxes), filled)
+        host(self).push_screen(CreateForm(sandbox.name for sandbox in self.view.sandboxes), filled)
 
     def action_exec(self) -> None:
         self.console_app.ask_command(self.targets())
@@ -240,14 +241,14 @@ class FleetScreen(ConsoleScreen):
 
     def action_describe(self) -> None:
         if (sandbox := self.cursor) is not None:
-            self.app.push_screen(fact_page(sandbox.name, _facts(sandbox, self.console_app.clock())))
+            host(self).push_screen(fact_page(sandbox.name, _facts(sandbox, self.console_app.clock())))
 
     def action_raw(self) -> None:
         if (sandbox := self.cursor) is not None:
 
             async def read() -> None:
                 raw = await gateway.inspect(sandbox.uuid)
-                self.app.push_screen(text_page(sandbox.name, json.dumps(raw, indent=2, ensure_ascii=False)))
+                host(self).push_screen(text_page(sandbox.name, json.dumps(raw, indent=2, ensure_ascii=False)))
 
             self.console_app.perform(f"reading {sandbox.name}", read)
 
@@ -255,7 +256,7 @@ class FleetScreen(ConsoleScreen):
         self.console_app.show_panes()
 
     def action_quit(self) -> None:
-        self.app.exit()
+        host(self).exit()
 
 
 def _running(sandbox: SandboxView) -> str:

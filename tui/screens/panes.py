@@ -15,6 +15,7 @@ from sandtop.tui.stream.attachment import Attachment
 from sandtop.tui.stream.save import save
 from sandtop.tui.stream.tail import tail
 from sandtop.tui.text import size
+from sandtop.tui.widgets.host import host
 from sandtop.tui.widgets.log_lines import compile_pattern
 from sandtop.tui.widgets.log_pane import LogPane
 from sandtop.tui.widgets.pane import Pane, TerminalPane
@@ -70,9 +71,9 @@ class PanesScreen(ConsoleScreen):
         if not self.ready:
             return
         for pane in self._panes.values():
-            if isinstance(pane, TerminalPane) and pane.is_mounted:
+            if isinstance(pane, TerminalPane) and pane.ready:
                 pane.terminal.redraw()
-            elif isinstance(pane, LogPane) and pane.is_mounted:
+            elif isinstance(pane, LogPane) and pane.ready:
                 pane.view.took()
         self._focus_current()
 
@@ -87,19 +88,13 @@ class PanesScreen(ConsoleScreen):
 
     def contexts(self) -> tuple[Context, ...]:
         pane = self.current
+        if isinstance(pane, TerminalPane) and pane.ready and pane.terminal.live:
+            return ("live",)
         return (*(pane.CONTEXTS if pane else ()), "panes", "app")
-
-    def actions(self) -> list[Action]:
-        found = super().actions()
-        pane = self.current
-        if isinstance(pane, TerminalPane) and pane.is_mounted and pane.terminal.live:
-            wanted = {"step_in", "detach"}
-            return [action for action in found if action.context == "terminal" and action.id in wanted]
-        return found
 
     async def carry_out(self, action: Action) -> None:
         pane = self.current
-        if action.context in ("log", "terminal") and pane is not None:
+        if action.context in ("log", "live", "terminal") and pane is not None:
             target = pane.terminal if isinstance(pane, TerminalPane) else pane
             await target.run_action(action.id)
         else:
@@ -177,7 +172,11 @@ class PanesScreen(ConsoleScreen):
         self._lay_out()
         self.query_one(Tiling).mount(pane)
         self._run(pane)
-        self.call_after_refresh(self._focus_current)
+
+    @on(Pane.Ready)
+    def _pane_ready(self, event: Pane.Ready) -> None:
+        if event.pane is self.current:
+            self._focus_current()
 
     def _run(self, pane: Pane) -> None:
         """(Re)start the stream of ``pane``; its worker goes with it."""
@@ -194,14 +193,16 @@ class PanesScreen(ConsoleScreen):
 
     def _focus_current(self) -> None:
         pane = self.current
-        if pane is not None and pane.is_mounted:
+        if pane is not None and pane.ready:
             pane.take_focus()
         self.show_keys()
 
     def on_descendant_focus(self) -> None:
-        for key, pane in self._panes.items():
-            if pane.has_focus_within:
-                self._current = key
+        wanted = self.current
+        if wanted is None or wanted.ready:  # else the focus comes to it as soon as it is there
+            for key, pane in self._panes.items():
+                if pane.has_focus_within:
+                    self._current = key
         self.show_keys()
 
     def close(self, pane: Pane) -> None:
@@ -268,7 +269,7 @@ class PanesScreen(ConsoleScreen):
     def _typed(self, event: TerminalView.Typed) -> None:
         attachment = self._attachments.get(_pane_id(event.view))
         if attachment is None or not attachment.type(event.data):
-            self.app.bell()
+            host(self).bell()
 
     @on(TerminalView.Resized)
     def _resized(self, event: TerminalView.Resized) -> None:
@@ -302,7 +303,7 @@ class PanesScreen(ConsoleScreen):
             if text is not None and not view.search(compile_pattern(text)):
                 self.console_app.say(f"no {text!r} further up")
 
-        self.app.push_screen(Prompt("Find in the scrollback", "text or a regular expression"), answered)
+        host(self).push_screen(Prompt("Find in the scrollback", "text or a regular expression"), answered)
 
     @on(LogPane.Asked)
     def _log_asked(self, event: LogPane.Asked) -> None:
@@ -331,7 +332,7 @@ class PanesScreen(ConsoleScreen):
             self.console_app.perform(f"saving {path.name}", work)
 
         name = f"{pane.sandbox}-{info.id[:8]}.log"
-        self.app.push_screen(Prompt("Save all of its output to", "a file", value=name), answered)
+        host(self).push_screen(Prompt("Save all of its output to", "a file", value=name), answered)
 
     # what is done with panes
 
@@ -397,8 +398,8 @@ class PanesScreen(ConsoleScreen):
             self.action_back()
 
     def action_back(self) -> None:
-        if self.app.screen is self:
-            self.app.pop_screen()
+        if host(self).screen is self:
+            host(self).pop_screen()
 
 
 class _Watched:

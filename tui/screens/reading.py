@@ -11,6 +11,7 @@ from textual.widgets import Static
 
 from sandtop.tui.actions import TITLES, Action, Context, actions_of, shown_key
 from sandtop.tui.text import neutral
+from sandtop.tui.widgets.host import host
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +46,11 @@ class Reading(ModalScreen[None]):
             page.border_subtitle = "↑↓ scroll   c copy   esc back"
             yield Static(self._content)
 
+    @property
+    def text(self) -> str:
+        """All that there is to read."""
+        return self._content.plain
+
     def action_leave(self) -> None:
         self.dismiss()
 
@@ -52,7 +58,7 @@ class Reading(ModalScreen[None]):
         self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
 
     def action_copy(self) -> None:
-        self.app.copy_to_clipboard(self._content.plain)
+        host(self).copy_to_clipboard(self._content.plain)
 
 
 def help_page(contexts: Sequence[Context]) -> Reading:

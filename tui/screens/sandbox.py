@@ -12,6 +12,7 @@ from sandtop.tui import gateway
 from sandtop.tui.actions import Context, bindings_of
 from sandtop.tui.text import age, neutral, rate, size
 from sandtop.tui.widgets.cells import Column
+from sandtop.tui.widgets.host import host
 from sandtop.tui.widgets.row_list import Cell, Row, RowList
 
 from .base import ConsoleScreen
@@ -172,7 +173,7 @@ class SandboxScreen(ConsoleScreen):
                     self._send(session, int(number))
 
         what = running[0].command if len(running) == 1 else f"{len(running)} sessions"
-        self.app.push_screen(Pick(f"Send a signal to all of: {what}", SIGNALS), chosen)
+        host(self).push_screen(Pick(f"Send a signal to all of: {what}", SIGNALS), chosen)
 
     def _send(self, session: SessionView, number: int) -> None:
         async def work() -> str:
@@ -193,11 +194,11 @@ class SandboxScreen(ConsoleScreen):
                     self._forget(session)
 
         lines = [
-            f"{s.command}: its exit record and {size(s.info.stdout_bytes + s.info.stderr_bytes)} of log"
-            for s in ended
+            f"{session.command}: its exit record and {_written(session)} of log"
+            for session in ended
         ]
         title = "Forget this session?" if len(ended) == 1 else f"Forget {len(ended)} sessions?"
-        self.app.push_screen(Confirm(title, lines, "Forget"), answered)
+        host(self).push_screen(Confirm(title, lines, "Forget"), answered)
 
     def _forget(self, session: SessionView) -> None:
         async def work() -> str:
@@ -219,7 +220,7 @@ class SandboxScreen(ConsoleScreen):
                 ("stdin", f"{info.stdin_bytes} bytes"), ("followed by", str(info.attached)),
                 ("keyboard", info.input_holder or "nobody"),
             ]  # fmt: skip
-            self.app.push_screen(fact_page(session.command, facts))
+            host(self).push_screen(fact_page(session.command, facts))
 
     def action_filter(self) -> None:
         self.add_class("-filtering")
@@ -248,7 +249,7 @@ class SandboxScreen(ConsoleScreen):
             self.action_back()
 
     def action_back(self) -> None:
-        self.app.pop_screen()
+        host(self).pop_screen()
 
 
 def _written(session: SessionView) -> str:

@@ -15,6 +15,7 @@ from sandtop.tui.ansi import plain
 from sandtop.tui.stream.ring import Ring
 from sandtop.tui.text import command_line, neutral, rate, size
 
+from .host import host
 from .log_lines import STREAMS, Budget, Pattern, compile_pattern
 from .log_view import LogView
 from .pane import Badge, Pane, PaneTitle
@@ -277,7 +278,7 @@ class LogPane(Pane):
                 if looked >= _STEP:
                     break
             if not looked and not budget.spent:
-                self.app.bell()
+                host(self).bell()
                 self.post_message(self.Asked(self, "nothing found"))
                 return
             await asyncio.sleep(0)
@@ -288,4 +289,4 @@ class LogPane(Pane):
         self.post_message(self.Asked(self, "save"))
 
     def action_copy(self) -> None:
-        self.app.copy_to_clipboard(self.view.text_shown)
+        host(self).copy_to_clipboard(self.view.text_shown)

@@ -15,6 +15,7 @@ from textual.widget import Widget
 from sandtop.tui.ansi import styled
 from sandtop.tui.stream.ring import NOTE, Ring
 
+from .host import host
 from .log_lines import Budget, ShownLines
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class LogView(Widget, can_focus=True):
 
     def _draw(self) -> None:
         self._frame = None
-        if self.app.screen is self.screen and self.display:  # hidden panes take what comes and draw nothing
+        if host(self).screen is self.screen and self.display:  # hidden panes take what comes and draw nothing
             self._lay_out()
 
     def renew(self) -> None:
@@ -162,7 +163,9 @@ class LogView(Widget, can_focus=True):
                 text.stylize(style, match.start(), match.end())
         gutter = self._gutter(line)
         width = max(1, self.size.width - sum(segment.cell_length for segment in gutter))
-        segments = [Segment(piece.text, piece.style) for piece in text.render(self.app.console) if piece.text]
+        segments = [
+            Segment(piece.text, piece.style) for piece in text.render(host(self).console) if piece.text
+        ]
         base = self.rich_style
         whole = Strip([Segment(part.text, base + part.style if part.style else base) for part in segments])
         if not self.wrap:

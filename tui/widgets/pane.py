@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.content import Content
+from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
@@ -73,6 +75,12 @@ class Pane(Widget):
     """
     CONTEXTS: ClassVar[tuple[Context, ...]] = ()
 
+    @dataclass
+    class Ready(Message):
+        """It is on the screen and can take the keyboard."""
+
+        pane: Pane
+
     def __init__(self, key: str, uuid: str, sandbox: str, info: SessionInfo | None) -> None:
         super().__init__(id=key)
         self.uuid = uuid
@@ -82,13 +90,24 @@ class Pane(Widget):
         self.session: SessionView | None = None
         self.why = ""
         """What keeps it from the core, or empty."""
+        self._mounted = False
         self.failure = ""
         """Why it shows nothing more, or empty."""
+
+    def on_mount(self) -> None:
+        self._mounted = True
+        self.show_title()
+        self.post_message(self.Ready(self))
 
     @property
     def what(self) -> str:
         """What it is a window on, in a few words."""
         raise NotImplementedError
+
+    @property
+    def ready(self) -> bool:
+        """Whether its widgets are there."""
+        return self._mounted and not self._pruning and self.is_attached
 
     def show_session(self, session: SessionView | None) -> None:
         """What is known of the session now."""
@@ -120,7 +139,7 @@ class Pane(Widget):
 
     def show_title(self) -> None:
         """Say in the title how it is now."""
-        if self.is_mounted:
+        if self.ready:
             self.query_one(PaneTitle).show(self.has_focus_within, self.what, self.badges())
 
     def on_descendant_focus(self) -> None:
@@ -145,7 +164,7 @@ class TerminalPane(Pane):
         """It asks for the keyboard."""
         self.sized = asyncio.Event()
         """Its size is known."""
-        self.size_in_cells = (24, 80)
+        self.size_in_cells: tuple[int, int] = (24, 80)
 
     def compose(self) -> ComposeResult:
         yield PaneTitle()
@@ -160,7 +179,7 @@ class TerminalPane(Pane):
         command = (
             self.session.command if self.session else neutral(" ".join(self.info.argv)) if self.info else "…"
         )
-        title = one_line(neutral(self.terminal.emulator.title)) if self.is_mounted else ""
+        title = one_line(neutral(self.terminal.emulator.title)) if self.ready else ""
         return f"{neutral(self.sandbox)} › {command}{f'  “{title}”' if title and title != command else ''}"
 
     def badges(self) -> list[Badge]:
@@ -207,7 +226,7 @@ class TerminalPane(Pane):
     def ended(self, record: ExitRecord) -> None:
         """The program ended: keys are the console's again."""
         self.terminal.may_type = False
-        self.terminal.step_out()
+        self.terminal.action_step_out()
         self.show_title()
 
     def take_focus(self) -> None:

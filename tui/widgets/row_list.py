@@ -126,7 +126,12 @@ class RowList(Widget, can_focus=True):
         placed_anew = self._place(self.size.width)
         top = self._top
         self._scroll_to_cursor()
-        if (sort, descending) != self._sorted or placed_anew or top != self._top or len(old) != len(self._rows):
+        if (
+            (sort, descending) != self._sorted
+            or placed_anew
+            or top != self._top
+            or len(old) != len(self._rows)
+        ):
             self._sorted = (sort, descending)
             self.refresh()
             return
@@ -200,11 +205,14 @@ class RowList(Widget, can_focus=True):
     def on_resize(self, event: events.Resize) -> None:
         self._place(event.size.width)
         self._strips.clear()
+        self.refresh()
         self._scroll_to_cursor()
         self._set_top(self._top)
 
     def _place(self, width: int) -> bool:
         """Share the width among the columns; whether that came out differently."""
+        if not width:
+            return False
         growing = [column.key for column in self._columns if column.most]
         cells = [(key, row.cells.get(key)) for row in self._rows for key in growing]
         longest: dict[str, int] = {}

@@ -17,8 +17,9 @@ from textual.widget import Widget
 
 from sandtop.core.terminal import Emulator
 from sandtop.core.terminal import Style as CellStyle
-from sandtop.tui.actions import bindings_of
+from sandtop.tui.actions import actions_of, bindings_of
 
+from .host import host
 from .keys import MOVE, PRESS, RELEASE, encode_key, encode_mouse, encode_paste
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ FRAME: Final = 1 / 30
 _HOLD: Final = 0.15
 """How long a program may keep the screen from being drawn while it makes a frame (mode 2026)."""
 SCROLLBACK: Final = 5000
-DETACH: Final = "ctrl+right_square_bracket"
-STEP: Final = "f12"
+_KEPT_BACK: Final = {key: action.id for action in actions_of("live") for key in action.keys}
+"""The keys that the program does not get, and what they do."""
 
 
 @lru_cache(maxsize=4096)
@@ -125,7 +126,7 @@ class TerminalView(Widget, can_focus=True):
     def _draw(self) -> None:
         self._timer = None
         emulator = self.emulator
-        if self.app.screen is not self.screen or not self.display:
+        if host(self).screen is not self.screen or not self.display:
             return  # what is hidden is drawn when it shows again
         if emulator.modes.synchronized and self._pressed < 5:
             self._pressed += 1
@@ -238,12 +239,10 @@ class TerminalView(Widget, can_focus=True):
             return  # bindings
         event.stop()
         event.prevent_default()
-        if event.key == DETACH:
-            self.action_detach()
-        elif event.key == STEP:
-            self.step_out()
+        if (kept := _KEPT_BACK.get(event.key)) is not None:
+            getattr(self, f"action_{kept}")()
         elif event.key in ("shift+pageup", "shift+up") and not self.emulator.modes.alternate_screen:
-            self.step_out()
+            self.action_step_out()
             self.scroll_rows(self.size.height - 1 if event.key == "shift+pageup" else 1)
         else:
             self._type(encode_key(event.key, event.character, self.emulator.modes))
@@ -257,7 +256,7 @@ class TerminalView(Widget, can_focus=True):
         if not data:
             return
         if not self.may_type:
-            self.app.bell()
+            host(self).bell()
             return
         self.post_message(self.Typed(self, data))
 
@@ -296,7 +295,7 @@ class TerminalView(Widget, can_focus=True):
             if self._selection is not None and self._selection[0] == self._selection[1]:
                 self._selection = None
             elif text := self.selected_text:
-                self.app.copy_to_clipboard(text)
+                host(self).copy_to_clipboard(text)
             self._redraw_selection()
         else:
             self._mouse(RELEASE, event, event.button)
@@ -319,7 +318,7 @@ class TerminalView(Widget, can_focus=True):
 
     # stepped out
 
-    def step_out(self) -> None:
+    def action_step_out(self) -> None:
         """Take the keyboard from the program."""
         self.live = False
         self.redraw()
@@ -436,7 +435,7 @@ class TerminalView(Widget, can_focus=True):
         return "\n".join(lines)
 
     def action_copy(self) -> None:
-        self.app.copy_to_clipboard(self.selected_text)
+        host(self).copy_to_clipboard(self.selected_text)
         self._selection = None
         self._redraw_selection()
 

@@ -1,0 +1,310 @@
+"""What an operator does in the list, on messages and outcomes; the core at the other end is a scripted one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from textual.widgets import Input
+
+from sandtop.tui.screens.create import CreateForm, free_name, read_form
+from sandtop.tui.screens.dialogs import Confirm, Prompt
+from sandtop.tui.screens.panes import PanesScreen
+from sandtop.tui.screens.reading import Reading
+from sandtop.tui.screens.sandbox import SandboxScreen
+from sandtop.tui.widgets.row_list import RowList
+
+from .conftest import notice, running, until
+from .fakecore import NOW, FakeCore, ended, sandbox, session
+
+if TYPE_CHECKING:
+    from sandtop.tui.app import Console
+
+pytestmark = pytest.mark.anyio
+
+
+def fleet(*, extra: int = 0) -> FakeCore:
+    boxes = [
+        sandbox("web"),
+        sandbox("db", "failed", reason="panic"),
+        sandbox("old", "stopped"),
+        sandbox("api"),
+    ]
+    boxes += [sandbox(f"more-{number:03}") for number in range(extra)]
+    return FakeCore(
+        *boxes, sessions=(session("a", "web", "tail", "-f", "log"), ended("b", "api", "make", code=2))
+    )
+
+
+def rows(app: Console) -> RowList:
+    return app.fleet.query_one("#fleet", RowList)
+
+
+def names(app: Console) -> list[str]:
+    found = [app.store.view.find(key) for key in rows(app).keys]
+    return [one.name for one in found if one is not None]
+
+
+def at(app: Console) -> str:
+    return app.fleet.cursor.name if app.fleet.cursor else ""
+
+
+def in_list(app: Console) -> bool:
+    return app.screen is app.fleet
+
+
+async def test_those_that_need_somebody_come_first() -> None:
+    with fleet():
+        async with running() as (app, _):
+            assert names(app) == ["db", "api", "web", "old"]
+            assert at(app) == "db"
+
+
+async def test_the_cursor_stays_on_its_sandbox_when_the_order_changes() -> None:
+    with fleet() as core:
+        async with running() as (app, pilot):
+            await pilot.press("j", "j")
+            assert at(app) == "web"
+            core.change(lambda: core.of("web").update(state="failed", reason="died"))
+            await until(pilot, lambda: names(app).index("web") < 2)
+            assert at(app) == "web"
+            core.change(lambda: core.sandboxes.pop(str(core.of("web")["uuid"])))
+            await until(pilot, lambda: "web" not in names(app))
+            assert at(app) in names(app)
+
+
+@pytest.mark.parametrize(
+    ("key", "order"),
+    [
+        ("N", ["api", "db", "old", "web"]),
+        ("S", ["db", "api", "web", "old"]),
+        ("P", ["web", "api", "db", "old"]),
+    ],
+)
+async def test_sorting(key: str, order: list[str]) -> None:
+    with fleet():
+        async with running() as (app, pilot):
+            await pilot.press(key)
+            assert names(app) == order
+            await pilot.press("N", "r")
+            assert names(app) == ["web", "old", "db", "api"] if key != "N" else ["api", "db", "old", "web"]
+
+
+async def test_filter_as_one_types_and_escape_takes_it_back() -> None:
+    with fleet():
+        async with running() as (app, pilot):
+            await pilot.press("slash", *"state:f")
+            assert names(app) == ["db"]
+            await pilot.press("enter")
+            assert app.focused is rows(app)
+            await pilot.press("escape")
+            assert len(names(app)) == 4
+
+
+async def test_actions_apply_to_the_marked() -> None:
+    with fleet() as core:
+        async with running() as (app, pilot):
+            await pilot.press("N", "g", "space", "j", "ctrl+@")
+            await pilot.press("u")
+            await until(pilot, lambda: len(core.asked("sandbox.start")) == 3)
+            assert not rows(app).marked
+
+
+async def test_stop_asks_and_names_what_ends() -> None:
+    with fleet() as core:
+        async with running() as (app, pilot):
+            app.fleet.select(str(core.of("web")["uuid"]))
+            await pilot.press("h")
+            assert isinstance(app.screen, Confirm)
+            assert "tail -f log" in app.screen.text
+            await pilot.press("enter")
+            assert in_list(app)
+            assert not core.asked("sandbox.stop")
+            await pilot.press("h", "y")
+            await until(pilot, lambda: core.of("web")["state"] == "stopped")
+            await until(pilot, lambda: notice(app) == "web stopped")
+
+
+@pytest.mark.parametrize(("key", "verb"), [("ctrl+d", "rm"), ("R", "restart")])
+async def test_remove_and_restart_ask(key: str, verb: str) -> None:
+    with fleet() as core:
+        async with running() as (app, pilot):
+            app.fleet.select(str(core.of("web")["uuid"]))
+            await pilot.press(key, "n")
+            await pilot.press(key, "y")
+            await until(pilot, lambda: len(core.asked(f"sandbox.{verb}")) == 1)
+
+
+async def test_pause_and_go_on() -> None:
+    with fleet() as core:
+        async with running() as (app, pilot):
+            app.fleet.select(str(core.of("web")["uuid"]))
+            await pilot.press("p")
+            await until(
+                pilot, lambda: app.fleet.cursor is not None and app.fleet.cursor.info.state == "paused"
+            )
+            await pilot.press("p")
+            await until(pilot, lambda: bool(core.asked("sandbox.resume")))
+
+
+async def test_the_first_sandbox_in_two_keys() -> None:
+    with FakeCore() as core:
+        async with running() as (app, pilot):
+            assert app.fleet.has_class("-empty")
+            await pilot.press("c", "enter")
+            await until(pilot, lambda: names(app) == ["box"])
+            assert core.asked("sandbox.create")[0]["name"] == "box"
+            await until(pilot, lambda: at(app) == "box")
+
+
+async def test_the_form_says_what_is_wrong() -> None:
+    with FakeCore() as core:
+        async with running() as (app, pilot):
+            await pilot.press("c", *"Bad Name", "enter")
+            assert isinstance(app.screen, CreateForm)
+            await pilot.press("escape")
+            assert not core.asked("sandbox.create")
+
+
+def test_what_the_form_asks_for() -> None:
+    values = {"name": "a", "image": "", "cpus": "2", "memory": "2G", "labels": "team=a x="}
+    assert read_form(values) == {"name": "a", "cpus": 2, "memory": 2048, "labels": {"team": "a", "x": ""}}
+    for wrong in ({"name": "A"}, {"cpus": "0"}, {"memory": "lots"}, {"labels": "team"}):
+        with pytest.raises(ValueError, match=r"\w"):
+            read_form({**values, **wrong})
+    assert free_name(["box", "box-2"]) == "box-3"
+
+
+async def test_an_error_stays_until_it_is_read() -> None:
+    with fleet() as core:
+        core.refusals["sandbox.start"] = {
+            "code": "machine",
+            "message": "no [bold]memory[/]",
+            "hint": "free some",
+        }
+        async with running() as (app, pilot):
+            await pilot.press("u")
+            await until(pilot, lambda: "no [bold]memory[/] (free some)" in notice(app))
+            app.clock = lambda: NOW + 1000
+            app.fleet.tick()
+            assert "memory" in notice(app)
+            await pilot.press("escape")
+            assert notice(app) == ""
+
+
+async def test_problems_from_anywhere_and_acknowledged_with_one_key() -> None:
+    with fleet():
+        async with running() as (app, pilot):
+            await pilot.press("N", "G", "e")
+            assert at(app) == "db"
+            await pilot.press("e")
+            assert at(app) == "api"
+            await pilot.press("E")
+            assert at(app) == "db"
+            await pilot.press("o")
+            assert [one.name for one in app.store.view.troubled] == ["api"]
+            await pilot.press("enter")
+            assert isinstance(app.screen, SandboxScreen)
+            await pilot.press("e")
+            assert in_list(app)
+            assert at(app) == "api"
+
+
+async def test_run_a_command_and_tail_it() -> None:
+    with fleet() as core:
+        async with running() as (app, pilot):
+            app.fleet.select(str(core.of("web")["uuid"]))
+            await pilot.press("x")
+            assert isinstance(app.screen, Prompt)
+            await pilot.press(*"ls -l", "enter")
+            await until(pilot, lambda: isinstance(app.screen, PanesScreen))
+            assert core.asked("session.exec")[0]["script"] == "ls -l"
+            await pilot.press("q", "x", "up")
+            assert app.screen.query_one(Input).value == "ls -l"
+
+
+async def test_describe_raw_help_and_palette() -> None:
+    with fleet():
+        async with running() as (app, pilot):
+            for key, word in (
+                ("d", "QEMU's pid"),
+                ("y", '"command": ['),
+                ("question_mark", "sandtop rm --force"),
+            ):
+                await pilot.press(key)
+                await until(pilot, lambda: isinstance(app.screen, Reading))
+                assert isinstance(app.screen, Reading)
+                assert word in app.screen.text
+                await pilot.press("escape")
+            await pilot.press("colon", *"api", "enter")
+            await until(pilot, lambda: isinstance(app.screen, SandboxScreen))
+
+
+async def test_the_core_hangs_and_the_list_says_so() -> None:
+    with fleet() as core:
+        async with running() as (app, pilot):
+            core.silent = True
+            app.clock = lambda: NOW + 12
+            await until(pilot, lambda: bool(core.asked("sandbox.list")))
+            app.fleet.tick()
+            assert "has not answered for 12s" in app.fleet.banner
+            await pilot.press("j")
+            assert at(app) == "api"
+            core.silent = False
+
+
+async def test_the_core_dies_and_comes_back() -> None:
+    with fleet() as core:
+        async with running() as (app, pilot):
+            core.die()
+            await until(pilot, lambda: bool(app.store.view.trouble))
+            core.change(lambda: core.sandboxes.pop(str(core.of("old")["uuid"])))
+            core.come_back()
+            await until(pilot, lambda: "old" not in names(app))
+            assert app.store.view.trouble == ""
+
+
+async def test_names_and_labels_cannot_break_out() -> None:
+    evil = {"[red]x[/]": "\x1b[2J\u202eabc", "t": "[bold"}
+    with FakeCore(
+        sandbox("web", labels=evil, reason="[/]\x1b]0;x\x07", state="failed"), sandbox("b")
+    ) as core:
+        core.change(lambda: core.sandboxes[str(core.of("b")["uuid"])].update(name="[blink]\x1b[31mb\nb"))
+        async with running(size=(200, 50)) as (app, pilot):
+            await pilot.press("d", "escape", "enter", "escape", "j", "d", "escape", "colon", "escape")
+            text = "".join(rows(app).render_line(y).text for y in range(4))
+            assert text.isprintable()
+            assert "[red]x[/]=␛[2J�abc" in text
+            assert "[blink]␛[31mb␊b" in text
+
+
+async def test_the_mouse_selects_sorts_and_opens() -> None:
+    with fleet():
+        async with running() as (app, pilot):
+            await pilot.click("#fleet", offset=(4, 3))
+            assert at(app) == "web"
+            await pilot.click("#fleet", offset=(4, 0))
+            assert names(app) == ["api", "db", "old", "web"]
+            await pilot.click("#fleet", offset=(4, 1), times=2)
+            assert isinstance(app.screen, SandboxScreen)
+
+
+async def test_long_lists_scroll_with_the_cursor() -> None:
+    with fleet(extra=100):
+        async with running(size=(80, 24)) as (app, pilot):
+            await pilot.press("G")
+            last = rows(app).keys[-1]
+            assert rows(app).cursor == last
+            assert at(app) in rows(app).render_line(rows(app).size.height - 1).text
+            await pilot.press("pageup", "g")
+            assert rows(app).cursor == rows(app).keys[0]
+            assert at(app) in rows(app).render_line(1).text
+
+
+async def test_ctrl_c_ends_nothing_and_q_leaves() -> None:
+    with fleet():
+        async with running() as (app, pilot):
+            await pilot.press("ctrl+c")
+            assert app.is_running
+            await pilot.press("q")
+        assert app.return_code == 0

@@ -1,0 +1,128 @@
+"""The store: what changed between two looks, who needs somebody, what a filter means, what /proc says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sandtop.tui.store import Acknowledged, FleetView, ProcessUsage, Store, parse_filter
+
+from .fakecore import NOW, FakeSession, Raw, ended, sandbox, session
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sandtop.tui.store.model import Urgency
+
+
+def look(store: Store, *sandboxes: Raw, sessions: tuple[FakeSession, ...] = (), at: float = NOW) -> FleetView:
+    return store.take(sandboxes, [one.listed() for one in sessions], at)
+
+
+@pytest.fixture
+def store() -> Store:
+    return Store(Acknowledged(None), ProcessUsage("/nowhere"))
+
+
+def urgency(view: FleetView, name: str) -> Urgency:
+    return next(one.need.urgency for one in view.sandboxes if one.name == name)
+
+
+def test_need_goes_by_what_is_worst(store: Store) -> None:
+    boxes = [
+        sandbox("failed", "failed", reason="no memory"), sandbox("lost", "lost"), sandbox("bad"),
+        sandbox("asks", attention="the disk of its log is full"), sandbox("prompt", attention="waiting at a prompt"),
+        sandbox("quiet", labels={"sandtop.silence": "60"}), sandbox("fine"), sandbox("still", "paused"),
+        sandbox("off", "stopped"),
+    ]  # fmt: skip
+    view = look(store, *boxes, sessions=(ended("a", "bad", "make", code=2), ended("b", "fine", "true")))
+    assert [one.name for one in view.troubled] == ["failed", "lost", "bad", "asks", "prompt", "quiet"]
+    assert urgency(view, "fine") < urgency(view, "still") < urgency(view, "off")
+    assert view.troubled[2].need.text == "exit 2: make"
+
+
+def test_an_acknowledged_failure_asks_no_more_and_the_next_one_does(tmp_path: Path) -> None:
+    file = tmp_path / "seen.json"
+    store = Store(Acknowledged(file), ProcessUsage("/nowhere"))
+    failed, bad = sandbox("db", "failed", reason="panic"), ended("a", "web", "make", code=1)
+    view = look(store, failed, sandbox("web"), sessions=(bad,))
+    for one in view.troubled:
+        store.acknowledge(store.failures_of(one))
+    assert store.again(NOW).troubled == ()
+    another = Store(Acknowledged(file), ProcessUsage("/nowhere"))
+    assert look(another, failed, sandbox("web"), sessions=(bad,)).troubled == ()
+    again = sandbox("db", "failed", reason="panic", started_at=NOW - 5)
+    assert [one.name for one in look(another, again).troubled] == ["db"]
+
+
+def test_rates_and_last_output_come_from_what_grew(store: Store) -> None:
+    one = session("a", "web", "yes")
+    look(store, sandbox("web"), sessions=(one,))
+    one.pieces.append((NOW, 1, b"x" * 1000))
+    grown = look(store, sandbox("web"), sessions=(one,), at=NOW + 1).sandboxes[0].sessions[0]
+    assert (grown.rate, grown.last_output) == (500.0, NOW + 1)
+    still = look(store, sandbox("web"), sessions=(one,), at=NOW + 2).sandboxes[0].sessions[0]
+    assert (still.rate, still.last_output) == (0.0, NOW + 1)
+
+
+def test_silence_counts_from_the_last_output(store: Store) -> None:
+    labels = {"sandtop.silence": "30"}
+    one = session("a", "web", "yes", started_at=NOW - 100)
+    one.pieces.append((NOW, 1, b"x"))
+    assert look(store, sandbox("web", labels=labels), sessions=(one,)).troubled
+    one.pieces.append((NOW, 1, b"x"))
+    assert not look(store, sandbox("web", labels=labels), sessions=(one,), at=NOW + 10).troubled
+    assert look(store, sandbox("web", labels=labels), sessions=(one,), at=NOW + 41).troubled
+
+
+def test_what_did_not_change_is_the_same_object(store: Store) -> None:
+    first = look(store, sandbox("web")).sandboxes[0].info
+    assert look(store, sandbox("web")).sandboxes[0].info is first
+    assert look(store, sandbox("web", "paused")).sandboxes[0].info is not first
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", ["web-1", "web-2", "db"]), ("web", ["web-1", "web-2"]), ("!web", ["db"]), ("web !2", ["web-1"]),
+        ("state:failed", ["db"]), ("!state:failed", ["web-1", "web-2"]), ("label:team=a", ["web-1"]),
+        ("label:team", ["web-1", "web-2"]), ("image:py", ["web-2"]), ("need:", ["db"]), ("panic", ["db"]),
+        ("name:db", ["db"]), ("state:", ["web-1", "web-2", "db"]), ("TEAM=B", ["web-2"]), ("nothing", []),
+        ("!", ["web-1", "web-2", "db"]), ("a:b:c", []),
+    ],
+)  # fmt: skip
+def test_filters(store: Store, text: str, found: list[str]) -> None:
+    view = look(
+        store,
+        sandbox("web-1", labels={"team": "a"}),
+        sandbox("web-2", labels={"team": "b"}, image="python"),
+        sandbox("db", "failed", reason="panic"),
+    )
+    wanted = parse_filter(text)
+    assert [one.name for one in view.sandboxes if wanted.matches(one)] == found
+
+
+def write_stat(proc: Path, pid: int, ticks: int, pages: int) -> None:
+    (proc / str(pid)).mkdir(exist_ok=True)
+    fields = ["S", *["0"] * 10, str(ticks), "0", *["0"] * 8, str(pages), "0"]
+    (proc / str(pid) / "stat").write_text(f"{pid} (a ) name) {' '.join(fields)}\n")
+
+
+def test_processor_and_memory_come_from_proc(tmp_path: Path) -> None:
+    usage = ProcessUsage(str(tmp_path))
+    write_stat(tmp_path, 7, 100, 1000)
+    assert usage.sample({7, 8}, 10.0)[7].cpu == ()
+    write_stat(tmp_path, 7, 150, 2000)
+    sampled = usage.sample({7}, 11.0)
+    assert sampled[7].cpu == (50.0,)
+    assert sampled[7].memory == (1000 * 4096.0, 2000 * 4096.0)
+    assert 8 not in sampled
+
+
+def test_a_file_that_is_not_ours_is_no_harm(tmp_path: Path) -> None:
+    file = tmp_path / "seen.json"
+    file.write_text("{not json")
+    seen = Acknowledged(file)
+    seen.add(["a"])
+    assert "a" in Acknowledged(file)
