@@ -249,7 +249,9 @@ class Unpacker:
             os.symlink(info.linkname, name, dir_fd=parent)
             os.utime(name, ns=(mtime, mtime), dir_fd=parent, follow_symlinks=False)
         elif info.isfifo():
-            os.mkfifo(name, info.mode & _MODE, dir_fd=parent)
+            os.mkfifo(name, 0o600, dir_fd=parent)
+            os.chmod(name, info.mode & _MODE, dir_fd=parent)
+            os.utime(name, ns=(mtime, mtime), dir_fd=parent, follow_symlinks=False)
         else:
             _write(archive, info, name, parent, mtime)
 

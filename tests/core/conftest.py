@@ -14,11 +14,14 @@ from sandtop.core import paths
 from sandtop.core.client.blocking import call
 from sandtop.core.guest import GuestStore
 
+from .cli.process import Done, command
 from .client.fakecore import FakeCore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from .cli.process import Run
 
 
 class Core(Protocol):
@@ -88,3 +91,20 @@ def core(request: pytest.FixtureRequest) -> Core:
     which: str = request.param
     found: Core = request.getfixturevalue(which)
     return found
+
+
+@pytest.fixture
+def run() -> Run:
+    """Run the command line in the environment of the test."""
+
+    def run(*arguments: str, stdin: bytes | None = None) -> Done:
+        with subprocess.Popen(
+            command(*arguments),
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process:
+            out, err = process.communicate(stdin, timeout=100)
+        return Done(process.returncode, out, err)
+
+    return run

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .conftest import command
+from .process import command
 
 if TYPE_CHECKING:
     from ..client.fakecore import FakeCore
     from ..conftest import Core
-    from .conftest import Run
+    from .process import Run
 
 
 @pytest.mark.parametrize(

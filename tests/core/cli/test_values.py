@@ -19,13 +19,13 @@ from sandtop.core.cli.main import COMMANDS
 from sandtop.core.client.values import limits, signal_number
 from sandtop.core.errors import InvalidRequest
 
-from .conftest import command
+from .process import command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..client.fakecore import FakeCore
-    from .conftest import Run
+    from .process import Run
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,10 @@ async def execute(source: str, names: dict[str, Any]) -> None:
         await result
 
 
-async def test_the_page_as_written(real: RealCore, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_the_page_as_written(
+    real: RealCore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     sb = await Sandbox.get("demo")
     names: dict[str, Any] = {"sb": sb}
     first, *others = blocks()

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from dataclasses import dataclass
 from typing import Protocol
-
-import pytest
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +33,3 @@ class Run(Protocol):
 def command(*arguments: str) -> list[str]:
     """The command line of ``sandtop arguments``."""
     return [sys.executable, "-m", "sandtop", *arguments]
-
-
-@pytest.fixture
-def run() -> Run:
-    """Run the command line in the environment of the test."""
-
-    def run(*arguments: str, stdin: bytes | None = None) -> Done:
-        with subprocess.Popen(
-            command(*arguments),
-            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        ) as process:
-            out, err = process.communicate(stdin, timeout=100)
-        return Done(process.returncode, out, err)
-
-    return run
