@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Final
 
-    from .loop import Loop
+    from .loop import Loop, Timer
     from .protocol import Outbox, SendStream
 
 PIECE: Final = 32 * 1024 - 18
@@ -37,7 +37,8 @@ class OutputPump:
     """
 
     __slots__ = (
-        "_ended", "_fd", "_last_read", "_left", "_loop", "_outbox", "_terminal", "_watched", "_window", "stream",
+        "_ended", "_fd", "_gathering", "_last_read", "_left", "_loop", "_outbox", "_terminal", "_watched", "_window",
+        "stream",
     )  # fmt: skip
 
     def __init__(
@@ -61,6 +62,7 @@ class OutputPump:
         self._left: int | None = None  # bytes still to be read, once the program has ended
         self._watched = False
         self._last_read = 0.0
+        self._gathering: Timer | None = None
         outbox.add(stream)
         self._resume()
 
@@ -82,10 +84,11 @@ class OutputPump:
         """The program has ended: read what is there at this moment, whatever others may go on writing."""
         if not self.closed:
             self._pause()
+            self._loop.cancel(self._gathering)
             self._drain(_TERMINAL_HOLDS if self._terminal else _readable_bytes(self._fd))
 
     def _resume(self) -> None:
-        if not self._watched:
+        if not self._watched and self._gathering is None:
             self._watched = True
             self._loop.watch(self._fd, READ, self._ready)
 
@@ -116,12 +119,12 @@ class OutputPump:
         now = time.monotonic()
         if now - self._last_read < _BUSY:
             self._pause()
-            self._loop.call_in(_GATHER, self._go_on)
+            self._gathering = self._loop.call_in(_GATHER, self._go_on)
         self._last_read = now
 
     def _go_on(self) -> None:
-        if not self.closed and self._left is None:
-            self._resume()
+        self._gathering = None
+        self._resume()
 
     def _drain(self, left: int) -> None:
         """Read ``left`` bytes, or all that there are, as far as there is room; `credited` goes on from there."""

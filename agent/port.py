@@ -60,6 +60,7 @@ class Port:
         self._handshake = AgentHandshake()
         self._decoder = Decoder()
         self._linked = False
+        self._open = False  # whether the port was seen open since the link began
         self._pending: bytes | memoryview = b""
         self._blocked = False
         self._looking = False
@@ -95,22 +96,30 @@ class Port:
         self.flush()
 
     def _read(self) -> None:
-        for _ in range(_READS_A_TURN):
-            try:
+        # the driver gives 4 KiB at a time: gathered first, for to look into each costs more than to copy it
+        chunks: list[bytes] = []
+        gone = False
+        try:
+            while len(chunks) < _READS_A_TURN and not gone:
                 data = os.read(self._fd, _CHUNK)
-            except BlockingIOError:
-                return
-            if not data:
-                self._host_gone()
-                return
-            self._feed(data)
-        self._loop.soon(self._read)
+                gone = not data
+                chunks.append(data)
+        except BlockingIOError:
+            self._open = True
+        else:
+            if not gone:
+                self._loop.soon(self._read)
+        if chunks:
+            self._feed(b"".join(chunks))
+        if gone:
+            self._host_gone()
 
     def _feed(self, data: bytes) -> None:
         nonce, data = self._handshake.feed(data)
         if nonce is not None:
             self._decoder = Decoder()
             self._linked = True
+            self._open = False
             self._pending = answer(nonce)
             self._peer.link_began()
         if self._linked:
@@ -128,7 +137,8 @@ class Port:
             self._peer.link_ended(reason)
 
     def _host_gone(self) -> None:
-        self.drop("")
+        if self._open:  # a marker can be here before the driver has heard that the host opened the port
+            self.drop("")
         if not self._looking:
             self._looking = True
             self._loop.call_in(_LOOK_AGAIN, self._look)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import time
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 _PIPE: Final = 256 * 1024
 """Bytes that a program may write before it waits for the agent to be scheduled; a pipe's own 64 KiB cost a third of
 the throughput. The kernel takes memory only for what is in it."""
-_SET_PIPE_SIZE: Final = 1031  # F_SETPIPE_SZ, linux/fcntl.h; not in fcntl before Python 3.10's stubs
+_SET_PIPE_SIZE: Final = fcntl.F_SETPIPE_SZ
 _OUT_OF_MEMORY_STATUS: Final = 128 + signal.SIGKILL
 
 
@@ -194,6 +195,8 @@ class Session:
                 theirs.append(writer if direction else reader)
                 ours.append(reader if direction else writer)
                 os.set_blocking(ours[-1], False)
+                if direction:
+                    fcntl.fcntl(writer, _SET_PIPE_SIZE, _PIPE)
             stdin = theirs[0] if self._start.stdin else self._host.null
             self._spawn(user, (stdin, theirs[-2], theirs[-1]), None)
         except (OSError, SpawnFailed) as error:

@@ -39,12 +39,38 @@ class User:
         self.home = home
 
 
+_Signature = tuple[object, ...]
+_known: dict[tuple[str, str], tuple[_Signature, User]] = {}
+_MAX_KNOWN: Final = 16
+
+
 def find_user(wanted: str, etc: str = "/etc") -> User:
     """The user ``name``, ``uid``, ``uid:gid`` or ``name:group``. Raises `UnknownUser`.
 
     A uid that has no entry runs with the group of the same number and / for a home; with an explicit group there are
     no supplementary ones.
     """
+    signature = (*_signature(f"{etc}/passwd"), *_signature(f"{etc}/group"))
+    known = _known.get((wanted, etc))
+    if known is not None and known[0] == signature:
+        return known[1]
+    user = _look_up(wanted, etc)
+    if len(_known) >= _MAX_KNOWN:
+        _known.clear()
+    _known[wanted, etc] = signature, user
+    return user
+
+
+def _signature(path: str) -> _Signature:
+    """What is different once the file was changed or replaced."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return ()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _look_up(wanted: str, etc: str) -> User:
     who, colon, group = wanted.partition(":")
     entry = _user_entry(who, etc)
     if entry is None:

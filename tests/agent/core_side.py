@@ -100,6 +100,7 @@ class CoreSide:
         self.exits: list[str] = []
         self._decoder = Decoder()
         self._next = 1
+        self._touched: set[Run] = set()
         sock.setblocking(False)
 
     # the link
@@ -169,6 +170,9 @@ class CoreSide:
     def _take(self, data: bytes) -> None:
         for frame in self._decoder.feed(data):
             self._frame(frame)
+        for run in self._touched:
+            self._credit(run)
+        self._touched.clear()
 
     def _frame(self, frame: Frame) -> None:
         if isinstance(frame, Control):
@@ -179,7 +183,7 @@ class CoreSide:
             number, stream = divmod(frame.stream, STREAMS_PER_SESSION)
             run = next(run for run in self.runs.values() if run.number == number)
             run.out[stream] += run.windows[stream].take(frame.offset, frame.data)
-            self._credit(run)
+            self._touched.add(run)
         else:
             raise ProtocolError("the agent sends no eof")
 
