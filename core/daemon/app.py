@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _DESCRIPTORS = 65_536
+_BACKLOG = 1024
 
 
 class _AnotherCore(Exception):
@@ -109,7 +110,7 @@ def _listen(paths: Paths) -> trio.SocketListener:
             os.umask(previous)
     except OSError as error:
         raise from_os_error(error, f"cannot listen on {path}") from error
-    raw.listen(128)
+    raw.listen(_BACKLOG)
     return trio.SocketListener(raw)
 
 

@@ -139,9 +139,11 @@ class Server:
         if long is None:
             raise InvalidRequest(f"this core does not know the operation {op!r}", hint="is it too old?")
         request_id = request.get("request_id")
-        if not (request_id is None or (isinstance(request_id, str) and len(request_id) <= _MAX_ID)):
-            raise InvalidRequest(f"a request_id is a text of at most {_MAX_ID} characters")
-        return await self._once.do(request_id or "", partial(_boundary, op, long, request), connection)
+        if request_id is None:
+            request_id = ""
+        if not isinstance(request_id, str) or len(request_id) > _MAX_ID or not request_id.isascii():
+            raise InvalidRequest(f"a request_id is at most {_MAX_ID} ASCII characters")
+        return await self._once.do(request_id, partial(_boundary, op, long, request), connection)
 
     def _status(self, request: Mapping[str, object]) -> Result:
         sandboxes = self._fleet.all()

@@ -56,8 +56,8 @@ def _operation(request: Mapping[str, object]) -> dict[str, object]:
     op = request.get("op_id")
     if op is None:
         return {}
-    if not isinstance(op, str) or not 0 < len(op) <= 64:
-        raise InvalidRequest("op_id is a text of 1 to 64 characters")
+    if not isinstance(op, str) or not 0 < len(op) <= 64 or not op.isascii():
+        raise InvalidRequest("op_id is 1 to 64 ASCII characters")
     return {"op": f"client-{op}"}
 
 

@@ -33,7 +33,7 @@ from sandtop.core.settings import Settings
 from sandtop.core.store import Database, SandboxConfig, SandboxRow, SessionRow
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
     from pathlib import Path
 
     from sandtop.agent.protocol import Frame
@@ -77,6 +77,10 @@ class Program:
                 self.end()
 
 
+def _never(_link: int) -> tuple[int, int]:
+    return ENDLESS, ENDLESS
+
+
 class ScriptedAgent:
     """Keeps its programs over any number of links.
 
@@ -89,7 +93,7 @@ class ScriptedAgent:
         self.released: list[str] = []
         self.operations: dict[str, int] = {}
         self.links = 0
-        self._cut = cut or (lambda _link: (ENDLESS, ENDLESS))
+        self._cut = cut or _never
         self._outbox = Outbox()
         self._unsent = b""
 
@@ -160,11 +164,11 @@ class ScriptedAgent:
             self._start(message)
         elif kind == "release":
             key = str(message["id"])
-            program = self.programs.pop(key, None)
-            if program is not None:
+            if key in self.programs:
+                released = self.programs.pop(key)
                 self.released.append(key)
-                self._outbox.remove(program.out.number)
-                self._outbox.remove(program.err.number)
+                self._outbox.remove(released.out.number)
+                self._outbox.remove(released.err.number)
         elif kind == "ping":
             self._say(type="pong", seq=message["seq"])
         else:
@@ -202,7 +206,7 @@ class Core:
         self.link = AgentLink(VirtioSerial(folder / "agent"), TOKEN, self.sessions)
         self.sessions.attach_link(self.link)
 
-    def start(self, key: str, *argv: str, **changes: object) -> None:
+    def start(self, key: str, *argv: str) -> None:
         """As ``session.exec`` does it."""
         start: dict[str, object] = {"argv": list(argv), "tty": None, "stdin": argv == ("cat",)}
         row = SessionRow(key, UUID, self.sessions.next_number(), start, "starting", 1.0)
@@ -221,7 +225,7 @@ class Core:
 @asynccontextmanager
 async def listening(
     folder: Path, serve: Callable[[trio.SocketStream], Awaitable[None]]
-) -> AsyncIterator[None]:
+) -> AsyncGenerator[None]:
     """The machine's socket: one connection after the other."""
     path = folder / "agent"
     path.unlink(missing_ok=True)
@@ -249,7 +253,7 @@ async def listening(
 
 
 @asynccontextmanager
-async def running_core(folder: Path, settings: Settings | None = None) -> AsyncIterator[Core]:
+async def running_core(folder: Path, settings: Settings | None = None) -> AsyncGenerator[Core]:
     """A core with its link, until the block ends: as after a kill, another one finds what this one stored."""
     with Database(folder / "db") as database:
         if not database.sandboxes():

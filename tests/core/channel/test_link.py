@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
-import trio.testing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -46,14 +45,14 @@ class Typist:
         self._core = core
         self._key = key
         self._data = data
-        self._credit: Credit | None = None
+        self.word: Credit | None = None
         self._sent = 0
         self.lost: str | None = None
 
     def credit(self, credit: Credit) -> None:
-        if self._credit is None:
+        if self.word is None:
             self._sent = credit.acked
-        self._credit = credit
+        self.word = credit
 
     def lost_input(self, reason: str) -> None:
         self.lost = reason
@@ -62,11 +61,11 @@ class Typist:
         session = self._core.sessions.get(self._key)
         self._core.sessions.hold_input(session, self)
         while not session.ended:
-            if self._credit is not None and self._sent < min(len(self._data), self._credit.limit):
-                piece = self._data[self._sent : min(self._sent + 100, self._credit.limit)]
+            if self.word is not None and self._sent < min(len(self._data), self.word.limit):
+                piece = self._data[self._sent : min(self._sent + 100, self.word.limit)]
                 self._core.sessions.write_stdin(session, self._sent, piece)
                 self._sent += len(piece)
-            if self._credit is not None and self._sent == len(self._data):
+            if self.word is not None and self._sent == len(self._data):
                 self._core.sessions.close_stdin(session, self._sent)
             await trio.sleep(0.01)
         session.release_input(self)
@@ -102,9 +101,17 @@ async def _exchange(core: Core) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(Typist(core, "a" * 16, INPUT).type)
         await core.ended("a" * 16)
-    while not core.link.connected or core.sessions.running:
-        await trio.sleep(0.1)
+    await until(lambda: core.link.connected and not core.sessions.running)
     await core.link.ping(3600)
+
+
+async def until(what: Callable[[], object]) -> None:
+    """Look again and again, on a clock that jumps."""
+    for _ in range(10_000):
+        if what():
+            return
+        await trio.sleep(0.1)
+    raise AssertionError("it did not come to that")
 
 
 def test_a_core_that_is_replaced_all_the_time_loses_and_doubles_nothing(tmp_path: Path) -> None:
@@ -151,15 +158,13 @@ def test_a_new_holder_of_the_input_begins_where_the_last_one_ended(tmp_path: Pat
             session = core.sessions.get("a" * 16)
             first, second = Typist(core, "a" * 16, b""), Typist(core, "a" * 16, b"")
             core.sessions.hold_input(session, first)
-            while first._credit is None:
-                await trio.sleep(0.01)
+            await until(lambda: first.word)
             core.sessions.write_stdin(session, 0, b"one ")
             core.sessions.hold_input(session, second)
             assert first.lost is not None
-            assert second._credit is None  # what the first sent is still on its way
-            while second._credit is None:
-                await trio.sleep(0.01)
-            assert second._credit.acked == 4
+            assert second.word is None  # what the first sent is still on its way
+            await until(lambda: second.word)
+            assert second.word == Credit(0, 4, second.word.limit)  # type: ignore[attr-defined]
             core.sessions.write_stdin(session, 4, b"two")
             core.sessions.close_stdin(session, 7)
             await core.ended("a" * 16)
@@ -217,7 +222,7 @@ def test_every_wait_for_an_agent_has_an_end(tmp_path: Path) -> None:
                 begun = trio.current_time()
                 with pytest.raises(ChannelError, match="did not answer"):
                     await wait
-                assert trio.current_time() - begun == pytest.approx(5, abs=0.1)
+                assert 4.9 < trio.current_time() - begun < 5.1
 
     run(main)
 
@@ -280,9 +285,11 @@ def test_a_fault_is_forgotten_once_a_link_has_stood_for_a_while(tmp_path: Path) 
     async def main() -> None:
         async with listening(tmp_path, serve), running_core(tmp_path) as core:
             await core.link.wait_up(10)
-            assert core.link.fault is not None
+            faults = [core.link.fault]
             await trio.sleep(10)
-            assert core.link.fault is None
+            faults.append(core.link.fault)
+            assert faults[0] is not None
+            assert faults[1] is None
             assert core.link.connected
 
     run(main)
@@ -337,28 +344,32 @@ fields = st.dictionaries(
     max_size=4,
 )  # fmt: skip
 offsets = st.integers(0, 2000) | st.integers(0, (1 << 64) - 1)
-controls = st.builds(
-    lambda kind, rest: Control({**rest, "type": kind}),
-    st.sampled_from(["hello", "started", "exited", "refused", "done", "pong", "surprise"]),
-    fields,
-)
+
+
+def control(kind: str, rest: dict[str, object]) -> Frame:
+    return Control({**rest, "type": kind})
+
+
+def credit(stream: int, acked: int, more: int) -> Frame:
+    return Credit(stream, acked, min(acked + more, (1 << 64) - 1))
+
+
+def greeting(entries: list[dict[str, object]]) -> bytes:
+    return hello(sessions=entries)
+
+
+KINDS = ["hello", "started", "exited", "refused", "done", "pong", "surprise"]
 frames: st.SearchStrategy[Frame] = st.one_of(
-    controls,
+    st.builds(control, st.sampled_from(KINDS), fields),
     st.builds(Data, st.integers(0, 12), offsets, st.binary(max_size=300)),
-    st.builds(lambda stream, acked, more: Credit(stream, acked, min(acked + more, (1 << 64) - 1)),
-              st.integers(0, 12), offsets, offsets),
+    st.builds(credit, st.integers(0, 12), offsets, offsets),
     st.builds(Eof, st.integers(0, 12), offsets),
-)  # fmt: skip
-hellos = st.just(hello()) | st.builds(
-    lambda entries: hello(sessions=entries),
-    st.lists(
-        st.fixed_dictionaries(
-            {"id": st.sampled_from(KEYS), "n": st.integers(0, 3), "pid": st.none() | st.integers()},
-            optional={"record": fields},
-        ),
-        max_size=4,
-    ),
 )
+entries = st.fixed_dictionaries(
+    {"id": st.sampled_from(KEYS), "n": st.integers(0, 3), "pid": st.none() | st.integers()},
+    optional={"record": fields},
+)
+hellos = st.just(hello()) | st.builds(greeting, st.lists(entries, max_size=4))
 attacks = st.tuples(hellos, st.lists(st.builds(encode, frames) | st.binary(max_size=40), max_size=8))
 
 
@@ -366,7 +377,7 @@ attacks = st.tuples(hellos, st.lists(st.builds(encode, frames) | st.binary(max_s
 @given(st.lists(attacks, min_size=1, max_size=3))
 def test_whatever_an_agent_sends_the_core_goes_on(waves: list[tuple[bytes, list[bytes]]]) -> None:
     """Afterwards the same core, with the same sessions, works with an agent that behaves."""
-    agent, served = ScriptedAgent(), []
+    agent, served = ScriptedAgent(), list[int]()
 
     async def serve(stream: trio.SocketStream) -> None:
         served.append(1)
@@ -389,8 +400,7 @@ def test_whatever_an_agent_sends_the_core_goes_on(waves: list[tuple[bytes, list[
             await core.link.wait_up(60)
             for key in KEYS[:2]:
                 core.start(key, "cat")
-            while len(served) <= len(waves) or not core.link.connected:
-                await trio.sleep(0.5)
+            await until(lambda: len(served) > len(waves) and core.link.connected)
             core.start("c" * 16, "fine")
             await core.ended("c" * 16)
             assert core.output("c" * 16) == b"fine"

@@ -15,16 +15,17 @@ from hypothesis import strategies as st
 
 from sandtop.core.sessions import SessionLog
 from sandtop.core.sessions._index import Entry, Index
-from sandtop.core.sessions.log import Piece
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
+
+    from sandtop.core.sessions.log import Piece
 
 appends = st.lists(st.tuples(st.sampled_from([1, 2]), st.binary(min_size=1, max_size=300)), max_size=40)
 
 
 @contextmanager
-def largest_file(size: int) -> Iterator[None]:
+def largest_file(size: int) -> Generator[None]:
     """No file can grow beyond ``size`` bytes: the kernel cuts a write short there, and refuses the next (EFBIG)."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))

