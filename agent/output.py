@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PIECE: Final = 32 * 1024 - 18
 """Bytes of one read: with its header and trailer a frame of 32 KiB, which virtio_console takes in one buffer."""
-_PIECES_A_TURN: Final = 4
+_PIECES_A_TURN: Final = 1
 _SMALL: Final = PIECE // 2
 _BUSY: Final = 0.010
 _GATHER: Final = 0.004

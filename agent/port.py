@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _CLASS: Final = "/sys/class/virtio-ports"
 _CHUNK: Final = 64 * 1024
 _READS_A_TURN: Final = 16
-_WRITES_A_TURN: Final = 8
+_WRITES_A_TURN: Final = 2
 _LOOK_AGAIN: Final = 1.0
 """Seconds between looks at a port without a host, lest a wake-up was missed."""
 
