@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -17,7 +18,7 @@ from ._args import Parser
 from ._output import STDOUT, Progress, size, write
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
 _EXAMPLES: Final = """\
   sandtop cp data.csv demo:/tmp/
@@ -81,12 +82,13 @@ async def _into(
 ) -> None:
     sandbox = await Sandbox.get(name)
     if source == "-":
-        await sandbox.upload_tar(_stdin(), target, user=user, progress=tell)
+        async with aclosing(_stdin()) as chunks:
+            await sandbox.upload_tar(chunks, target, user=user, progress=tell)
     else:
         await sandbox.upload(source, target, user=user, progress=tell)
 
 
-async def _stdin() -> AsyncIterator[bytes]:
+async def _stdin() -> AsyncGenerator[bytes, None]:
     while data := await anyio.to_thread.run_sync(os.read, 0, CHUNK, abandon_on_cancel=True):
         yield data
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Final, Self
 
 import anyio
@@ -318,7 +319,8 @@ class Sandbox:
         """
         path = os.fspath(source)
         what = f"copying {path} to {self.name}:{target}"
-        await self.upload_tar(transfer.pack(path, what), target, user=user, progress=progress, rename=True)
+        async with aclosing(transfer.pack(path, what)) as chunks:
+            await self.upload_tar(chunks, target, user=user, progress=progress, rename=True)
 
     async def upload_tar(
         self,

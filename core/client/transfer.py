@@ -18,7 +18,7 @@ from .exchange import new_id, request
 from .following import Following
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Awaitable, Callable
+    from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 
     from typing_extensions import Buffer
 
@@ -62,7 +62,7 @@ async def send_archive(
     await _check(process, bytearray(), what)
 
 
-async def pack(path: str, what: str) -> AsyncIterable[bytes]:
+async def pack(path: str, what: str) -> AsyncGenerator[bytes, None]:
     """The tar stream of ``path``. Raises `NotFound`, and `StorageError` when something is not in it."""
     if not await anyio.to_thread.run_sync(os.path.lexists, path.rstrip("/") or "/"):
         raise NotFound(f"{path}: no such file")
