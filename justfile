@@ -42,6 +42,7 @@ demo: setup
 
 # Everything that CI runs: the checks, the quick tests, the tests on virtual machines
 test: setup check
+    @date '+==> %T Testing'
     pytest
 
 # Only the tests that boot virtual machines
@@ -50,6 +51,7 @@ test-vm *ARGS: setup
 
 # The static checks
 check:
+    @date '+==> %T Checking'
     ruff check
     ruff format --check
     mypy
