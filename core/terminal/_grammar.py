@@ -53,9 +53,24 @@ def open_tail(text: str) -> int:
     return last
 
 
+_ENDLESS: Final = {"[": "\x1b[!0!0!0", "]": "\x1b]!!!"}
+_ENDLESS_ESC: Final = "\x1b !!!"
+
+
+def is_endless(sequence: str) -> bool:
+    """Whether ``sequence`` is longer than allowed, or was before `shorten` had it: it has no effect at all."""
+    return len(sequence) > MAX_SEQUENCE or sequence.startswith((_ENDLESS["["], _ENDLESS["]"], _ENDLESS_ESC))
+
+
 def shorten(tail: str) -> str:
-    """A cut-off sequence, bounded: one that is too long becomes one that has no effect however it goes on."""
-    if len(tail) <= MAX_SEQUENCE:
-        return tail
-    harmless = {"[": "\x1b[!0", "]": "\x1b]!"}.get(tail[1], "\x1b " if tail[1] not in "PX^_" else tail[:2])
-    return harmless + ("\x1b" if tail[-1] == "\x1b" else "")
+    """A cut-off sequence, bounded: one that is too long becomes one that has no effect however it goes on.
+
+    What it becomes does not depend on where it was cut.
+    """
+    kind = tail[1:2]
+    end = "\x1b" if len(tail) > 1 and tail[-1] == "\x1b" else ""
+    if kind and kind in "PX^_":
+        return tail[:2] + end
+    if is_endless(tail.removesuffix("\x1b")):
+        return _ENDLESS.get(kind, _ENDLESS_ESC) + end
+    return tail

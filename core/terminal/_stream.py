@@ -14,8 +14,8 @@ from sandtop.core.terminal._grammar import (
     C1,
     C1_PRESENT,
     CSI_PARTS,
-    MAX_SEQUENCE,
     TOKENS,
+    is_endless,
     open_tail,
     shorten,
 )
@@ -186,7 +186,7 @@ class Stream(ByteStream):
 
     def _other(self, sequence: str) -> None:
         """Strings, escape sequences, and CSI with more than numbers in it."""
-        if len(sequence) > MAX_SEQUENCE:
+        if is_endless(sequence):
             return
         kind = sequence[1:2]
         if kind == "]":

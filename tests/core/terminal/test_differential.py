@@ -5,6 +5,7 @@ Where one of them differs, the allow-lists say in which cells, and who is right 
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -154,13 +155,16 @@ def test_generated_streams_as_tmux_shows_them(tmux: Tmux) -> None:
     assert differing == set(ALLOWED_TMUX)
 
 
+@functools.cache
 def vttest_screens() -> list[bytes]:
     """What vttest had written each time that it asked a person to judge a screen; each screen once."""
     path = FOLDER / "vttest-80x24.raw"
-    data = path.read_bytes()
+    data, emulator, at = path.read_bytes(), Emulator(80, 24), 0
     screens: dict[str, bytes] = {}
-    for pause in path.with_suffix(".pauses").read_text().split():
-        screens.setdefault(ours(data[: int(pause)], 80, 24).text(), data[: int(pause)])
+    for pause in map(int, path.with_suffix(".pauses").read_text().split()):
+        emulator.feed(data[at:pause])
+        screens.setdefault(emulator.text(), data[:pause])
+        at = pause
     return list(screens.values())
 
 

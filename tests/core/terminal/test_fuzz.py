@@ -46,7 +46,7 @@ STRINGS = st.sampled_from(
 )  # fmt: skip
 BROKEN = st.sampled_from(
     ["\x1b", "\x1b[", "\x1b]", "\x1b[3", "\x18", "\x1b[1\n2C", "\x1bP", "\x9b31m", "\x1b[?", "\x1b(", "\x1b[<u",
-     "\x1b[>4;2m", "\x1b]" + "x" * 5000, "\x1b[" + "1;" * 3000]
+     "\x1b[>4;2m", "\x1b]" + "x" * 4100, "\x1b[" + "1;" * 2050]
 )  # fmt: skip
 STREAMS = st.lists(
     st.one_of(TEXTS, TEXTS, TEXTS, CONTROLS, CSI, CSI, SGR, MODES, ESCAPES, STRINGS, BROKEN), max_size=40
@@ -56,7 +56,7 @@ SIZES = st.sampled_from([(1, 1), (2, 2), (3, 4), (10, 4), (20, 5)])
 SCROLLBACKS = st.sampled_from([0, 3, 50])
 
 _slow = settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 
@@ -78,9 +78,7 @@ def again(emulator: Emulator, scrollback: int) -> Emulator:
 
 @_slow
 @given(data=BYTES, seed=st.integers(0, 1 << 32), size=SIZES, scrollback=SCROLLBACKS)
-def test_cuts_change_nothing(
-    data: bytes, cuts: random.Random, size: tuple[int, int], scrollback: int
-) -> None:
+def test_cuts_change_nothing(data: bytes, seed: int, size: tuple[int, int], scrollback: int) -> None:
     whole, pieces = Emulator(*size, scrollback), Emulator(*size, scrollback)
     whole.feed(data)
     at, cuts = 0, random.Random(seed)
