@@ -129,6 +129,7 @@ def inspect(fleet: Fleet, request: Mapping[str, object]) -> Result:
 async def ping(fleet: Fleet, request: Mapping[str, object]) -> Result:
     """``sandbox.ping``: the agent's round trip in seconds."""
     sandbox = fleet.get(request.get("sandbox"))
+    await sandbox.adopted()
     return {"seconds": await sandbox.running_machine("ping").link.ping()}
 
 

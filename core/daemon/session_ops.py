@@ -72,6 +72,7 @@ async def _start(fleet: Fleet, sandbox: Sandbox, key: str, request: Mapping[str,
     on_hangup = request.get("on_hangup") or "keep"
     if on_hangup not in ("keep", "kill"):
         raise InvalidRequest(f"on_hangup is keep or kill, not {on_hangup!r:.40}", sandbox=sandbox.name)
+    await sandbox.adopted()
     await sandbox.running_machine("exec in").link.wait_up(_LINK_PATIENCE)
     # much may have happened meanwhile: the machine may be gone, and the same request come on another connection
     sandbox.running_machine("exec in")
@@ -193,14 +194,15 @@ def _anywhere(fleet: Fleet, reference: str) -> tuple[Sandbox, Session]:
 
 
 def list_sessions(fleet: Fleet, request: Mapping[str, object]) -> Result:
-    """``session.list``: what fits one answer, from behind the session ``after`` on; ``more`` says whether to go on."""
-    reference, after = request.get("sandbox"), request.get("after")
+    """``session.list``: oldest first, the last of them that fit one answer; with ``before``, of those before it."""
+    reference, before = request.get("sandbox"), request.get("before")
     sandboxes = fleet.with_history() if reference is None else [fleet.history(reference)]
+    everything = [(owner, each) for owner in sandboxes for each in owner.sessions.all()]
     found: list[Result] = []
-    size, more, passed = 0, False, after is None
-    for sandbox, session in ((owner, each) for owner in sandboxes for each in owner.sessions.all()):
+    size, more, passed = 0, False, before is None
+    for sandbox, session in reversed(everything):
         if not passed:
-            passed = session.row.id == after
+            passed = session.row.id == before
             continue
         view = session_view(sandbox, session)
         size += len(json.dumps(view))
@@ -208,7 +210,7 @@ def list_sessions(fleet: Fleet, request: Mapping[str, object]) -> Result:
             more = True
             break
         found.append(view)
-    return {"sessions": found, "more": more}
+    return {"sessions": found[::-1], "more": more}
 
 
 async def signal_session(fleet: Fleet, request: Mapping[str, object]) -> Result:

@@ -69,6 +69,7 @@ async def _ask(sandbox: Sandbox, session: Session, message: dict[str, object], d
     )
     if session.ended:
         raise ended
+    await sandbox.adopted()
     machine = sandbox.running_machine(doing)
     answer = await machine.link.request({**message, "id": session.row.id}, _DEADLINE)
     error = answer.get("error")

@@ -200,7 +200,7 @@ VALUES: list[object] = [
 ]  # fmt: skip
 FIELDS = (
     "sandbox", "session", "id", "argv", "script", "env", "cwd", "user", "timeout", "rlimits", "tty", "stdin", "labels",
-    "detach", "on_hangup", "stdout", "stderr", "streams", "since", "tail", "follow", "after", "signal", "scope",
+    "detach", "on_hangup", "stdout", "stderr", "streams", "since", "tail", "follow", "before", "signal", "scope",
     "op_id", "rows", "columns", "force", "keep_history", "request_id", "input",
 )  # fmt: skip
 OPS = (

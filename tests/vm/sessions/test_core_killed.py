@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from .conftest import PATIENCE, eventually, say
 
 if TYPE_CHECKING:
@@ -162,3 +164,52 @@ def test_a_machine_and_the_core_killed_together(home: Home, other: str) -> None:
     assert home.do("logs", other, key) == b"word\n"
     home.do("start", other)
     assert home.do("exec", other, "--", "echo", "again") == b"again\n"
+
+
+def machines(uuid: str) -> list[int]:
+    """The living QEMU processes of a sandbox."""
+    found: list[int] = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if uuid.encode() in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
+@pytest.mark.parametrize("after", ["the request", "QEMU's start"])
+def test_while_a_sandbox_is_made(home: Home, after: str) -> None:
+    """The client asks the next core again: one sandbox comes of it, with one machine, and nothing sticks."""
+    home.do("ls")
+    name = "m" + str(len(after))
+    with home.popen("create", name) as client:
+        if after == "the request":
+            eventually(lambda: any(each["name"] == name for each in home.json("ls")))
+        else:
+            eventually(lambda: home.box(name)["pid"])
+        assert home.kill_core() is not None
+        assert client.wait(PATIENCE) == 0
+    shown = home.box(name)
+    assert shown["state"] == "running"
+    assert machines(shown["uuid"]) == [shown["pid"]]
+    assert home.do("exec", name, "--", "echo", "up") == b"up\n"
+    assert home.kill_core() is not None
+    home.do("rm", "--force", name)
+    assert machines(shown["uuid"]) == []
+    assert not (home.path / "data" / "sandboxes" / shown["uuid"]).exists()
+
+
+def test_a_machine_that_hangs_holds_nobody_up_and_is_found_again(home: Home, box: str, other: str) -> None:
+    hung = home.box(other)["pid"]
+    os.kill(hung, signal.SIGSTOP)
+    try:
+        home.kill_core()
+        begun = time.monotonic()
+        assert {each["name"] for each in home.json("ls")} >= {box, other}
+        assert home.do("exec", box, "--", "echo", "here") == b"here\n"
+        assert time.monotonic() - begun < 10
+    finally:
+        os.kill(hung, signal.SIGCONT)
+    assert home.do("exec", other, "--", "echo", "back") == b"back\n"
+    assert home.box(other)["pid"] == hung
