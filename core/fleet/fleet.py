@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _RETIRE_EVERY: Final = 5.0
 _ADOPT_PATIENCE: Final = 3.0
+_ADOPT_DEADLINE: Final = 60.0
+"""Seconds for a machine's monitor to answer a core that came back, on a host that is very busy."""
+_ADOPT_AGAIN: Final = 1.0
 _HOLD_GRACE: Final = 20.0
 """Seconds that a sandbox of ``run`` is kept while no client holds it: its client reconnects after the core died."""
 
@@ -162,29 +165,44 @@ class Fleet:
         adopted.set()
 
     async def _adopt(self, sandbox: Sandbox) -> None:
-        ownership = sandbox.row.ownership
-        if ownership is None:
-            sandbox.lose(State.FAILED, "the core died while it was starting")
-            return
+        """Take up one machine again. One that lives but does not answer is asked for `_ADOPT_DEADLINE`, then ended."""
+        async with sandbox.lifecycle:
+            ownership = sandbox.row.ownership
+            if ownership is None:
+                sandbox.lose(State.FAILED, "the core died while it was starting")
+                return
+            give_up = trio.current_time() + _ADOPT_DEADLINE
+            while (why := await self._try_to_adopt(sandbox, Accelerator(ownership.accelerator))) is not None:
+                log.warning("%s: not adopted: %s", sandbox.name, why)
+                process = sandbox.find_process()
+                if process is None:
+                    break
+                with process:
+                    if trio.current_time() > give_up:
+                        await process.kill()
+                        break
+                await trio.sleep(_ADOPT_AGAIN)
+            if why is None or sandbox.state not in ALIVE:
+                return
+            if ownership.boot_id != _boot_id():
+                sandbox.lose(State.STOPPED, "host reboot")
+            elif sandbox.state is State.STOPPING:
+                sandbox.lose(State.STOPPED, "stopped")
+            else:
+                sandbox.lose(State.LOST, f"its machine was gone when the core came back: {why}")
+
+    async def _try_to_adopt(self, sandbox: Sandbox, accelerator: Accelerator) -> str | None:
+        """None when that worked, else why not."""
         try:
-            spec = await trio.to_thread.run_sync(
-                self._context.files,
-                sandbox.row,
-                sandbox.overlay,
-                Accelerator(ownership.accelerator),
-                log.info,
-            )
+            files = self._context.files
+            spec = await trio.to_thread.run_sync(files, sandbox.row, sandbox.overlay, accelerator, log.info)
             await sandbox.adopt(spec)
         except SandtopError as error:
-            log.warning("%s: not adopted: %s", sandbox.name, error)
-            rebooted = ownership.boot_id != _boot_id()
-            if sandbox.state in ALIVE:
-                if rebooted:
-                    sandbox.lose(State.STOPPED, "host reboot")
-                elif sandbox.state is State.STOPPING:
-                    sandbox.lose(State.STOPPED, "stopped")
-                else:
-                    sandbox.lose(State.LOST, f"its machine was gone when the core came back: {error.message}")
+            return error.message
+        except Exception as error:  # one sandbox that makes no sense must not keep the core from starting
+            log.exception("%s: a fault of ours", sandbox.name)
+            return f"sandtop met a fault of its own: {error!r}"
+        return None
 
     def _end_orphans(self) -> None:
         """Kill machines of this core's sandboxes that no sandbox owns: launched just before the core died."""

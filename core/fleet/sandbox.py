@@ -15,6 +15,7 @@ from sandtop.core.errors import MachineError, SandtopError, StorageError, WrongS
 from sandtop.core.fleet.machine import RunningMachine, new_token
 from sandtop.core.fleet.state import ALIVE, State, check_transition, require
 from sandtop.core.machine import Identity, adopt, remove_runtime, start
+from sandtop.core.machine.process import adopt as find_process
 from sandtop.core.sessions.hub import SandboxSessions
 from sandtop.core.store import Ownership, SandboxRow
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sandtop.core.fleet.context import Context
-    from sandtop.core.machine import Machine, MachineSpec
+    from sandtop.core.machine import Machine, MachineProcess, MachineSpec
 
 log = logging.getLogger(__name__)
 _STARTABLE: Final = frozenset({State.STOPPED, State.FAILED, State.LOST})
@@ -37,7 +38,8 @@ class Sandbox:
     def __init__(self, row: SandboxRow, context: Context) -> None:
         self.row = row
         self._context = context
-        self._lifecycle = trio.Lock()
+        self.lifecycle = trio.Lock()
+        """Held by whatever starts, stops, removes or adopts it."""
         self.machine: RunningMachine | None = None
         self.timings: dict[str, float] = {}
         self.holders = 0
@@ -116,7 +118,7 @@ class Sandbox:
 
     async def start(self, progress: Callable[[str], None], *, created: bool = False) -> None:
         """Boot the machine and return when its agent is ready. Raises what went wrong, with state `FAILED` left."""
-        async with self._lifecycle:
+        async with self.lifecycle:
             if not created:
                 require(self.name, self.state, _STARTABLE, "start")
             self._to(State.STARTING)
@@ -221,11 +223,33 @@ class Sandbox:
             self._to(State.FAILED, "the core died while it was starting", ownership=None)
             await machine.end()
             return
-        actual = State.PAUSED if await machine.qemu.status() == "paused" else State.RUNNING
+        actual = self.state
+        try:
+            actual = State.PAUSED if await machine.qemu.status() == "paused" else State.RUNNING
+        except MachineError as error:  # it is being watched: should it die, that will be seen
+            log.warning("%s: %s", self.name, error)
         if self.state is State.STOPPING:
             await machine.end()
         elif actual is not self.state:
             self._to(actual)
+
+    def find_process(self) -> MachineProcess | None:
+        """The process of an earlier core's machine, to be closed; None when it is gone."""
+        ownership = self.row.ownership
+        if ownership is None:
+            return None
+        try:
+            return find_process(
+                Identity(self.row.uuid, ownership.pid, ownership.start_time, ownership.boot_id), self.name
+            )
+        except MachineError:
+            return None
+
+    async def adopted(self) -> None:
+        """After the core's start: return once it is known whether the machine of the earlier core lives."""
+        if self.state in ALIVE and self.machine is None and self.row.ownership is not None:
+            async with self.lifecycle:
+                return
 
     def lose(self, state: State, reason: str) -> None:
         """The machine of an earlier core is gone."""
@@ -247,13 +271,13 @@ class Sandbox:
 
     async def pause(self) -> None:
         """Stop the machine's processors; its memory stays."""
-        async with self._lifecycle:
+        async with self.lifecycle:
             await self.running_machine("pause").qemu.pause()
             self._to(State.PAUSED)
 
     async def resume(self) -> None:
         """Let a paused machine go on."""
-        async with self._lifecycle:
+        async with self.lifecycle:
             require(self.name, self.state, frozenset({State.PAUSED}), "resume")
             if self.machine is not None:
                 await self.machine.qemu.resume()
@@ -261,7 +285,7 @@ class Sandbox:
 
     async def stop(self, *, force: bool) -> None:
         """End what runs in it and switch it off; with ``force``, at once."""
-        async with self._lifecycle:
+        async with self.lifecycle:
             require(self.name, self.state, frozenset({State.RUNNING, State.PAUSED, State.STOPPING}), "stop")
             await self._stop(force=force)
 
@@ -287,7 +311,7 @@ class Sandbox:
 
     async def remove(self, *, force: bool, keep_history: bool) -> None:
         """Delete the sandbox and all it wrote. Its sessions' logs and records stay with ``keep_history``."""
-        async with self._lifecycle:
+        async with self.lifecycle:
             if force and self.state in ALIVE:
                 await self._stop(force=True)
             require(self.name, self.state, _REMOVABLE, "remove")
