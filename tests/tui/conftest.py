@@ -20,6 +20,7 @@ from .fakecore import NOW
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
+    from syrupy.location import PyTestLocation
     from textual.pilot import Pilot
 
 SNAPSHOTS = Path(__file__).parents[2] / "snapshots"
@@ -39,10 +40,13 @@ def _own_core(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _pictures(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """Pictures are in snapshots/, one folder a screen: that of the test's file name."""
-    folder = SNAPSHOTS / request.path.stem.removeprefix("test_")
-    monkeypatch.setattr(SVGImageExtension, "dirname", property(lambda _self: str(folder)))
+def _pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures are in snapshots/, one folder a file of tests, which is one a screen."""
+
+    def dirname(cls: type[SVGImageExtension], *, test_location: PyTestLocation) -> str:
+        return str(SNAPSHOTS / test_location.basename)
+
+    monkeypatch.setattr(SVGImageExtension, "dirname", classmethod(dirname))
 
 
 @pytest.fixture

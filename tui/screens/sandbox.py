@@ -193,10 +193,7 @@ class SandboxScreen(ConsoleScreen):
                 for session in ended:
                     self._forget(session)
 
-        lines = [
-            f"{session.command}: its exit record and {_written(session)} of log"
-            for session in ended
-        ]
+        lines = [f"{session.command}: its exit record and {_written(session)} of log" for session in ended]
         title = "Forget this session?" if len(ended) == 1 else f"Forget {len(ended)} sessions?"
         host(self).push_screen(Confirm(title, lines, "Forget"), answered)
 

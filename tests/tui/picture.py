@@ -1,0 +1,66 @@
+"""Taking a picture of the console at a scene. Look at each picture that changes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.widgets import Input
+
+from sandtop.tui.app import Console
+from sandtop.tui.store import Acknowledged, Store
+from sandtop.tui.theme import DARK, LIGHT
+
+from . import scene
+from .conftest import until
+from .fakecore import NOW, FakeCore
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from textual.pilot import Pilot
+
+    Compare = Callable[..., bool]
+    Steps = Callable[[Console, Pilot[None], FakeCore], Awaitable[None]]
+
+SIZES = {"80x24": (80, 24), "200x50": (200, 50)}
+THEMES = {"dark": DARK.name, "light": LIGHT.name}
+BOTH = (("80x24", "dark"), ("200x50", "light"))
+ALL = (*BOTH, ("80x24", "light"), ("200x50", "dark"))
+
+
+MAIN = {"busy", "empty", "sessions", "split"}
+"""States that are seen most; of the others two views show enough."""
+
+
+def views(states: Iterable[str]) -> list[tuple[str, str, str]]:
+    """Each state with the sizes and themes that it is seen in."""
+    return [(state, size, theme) for state in states for size, theme in (ALL if state in MAIN else BOTH)]
+
+
+def picture(compare: Compare, size: str, theme: str, steps: Steps, core: FakeCore | None = None) -> bool:
+    """Compare the console after ``steps`` with its picture."""
+    fake = core or FakeCore(*scene.sandboxes(), sessions=scene.sessions())
+    console = Console(Store(Acknowledged(None), scene.StillUsage()), clock=lambda: NOW, interval=0.05)
+
+    async def before(pilot: Pilot[None]) -> None:
+        console.theme = THEMES[theme]
+        await until(pilot, lambda: console.store.view.version > 0)
+        await steps(console, pilot, fake)
+        for field in console.screen.query(Input):
+            field.cursor_blink = False
+        await pilot.pause()
+
+    with fake:
+        return compare(console, terminal_size=SIZES[size], run_before=before)
+
+
+def pressing(*keys: str) -> Steps:
+    async def steps(_console: Console, pilot: Pilot[None], _core: FakeCore) -> None:
+        await pilot.press(*keys)
+
+    return steps
+
+
+async def open_api(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
+    console.show_sandbox(str(core.of("api-1")["uuid"]))
+    await pilot.pause()

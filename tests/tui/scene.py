@@ -1,0 +1,109 @@
+"""One fleet with something of everything, for the pictures of the console and for its benchmark."""
+
+from __future__ import annotations
+
+from sandtop.tui.store import ProcessUsage
+from sandtop.tui.store.usage import Usage
+
+from .fakecore import NOW, FakeSession, Raw, ended, sandbox, session
+
+_BUSY = (12, 18, 25, 22, 40, 65, 80, 74, 60, 66, 71, 90, 97, 99, 88, 93)
+_CALM = (1, 0, 0, 2, 1, 0, 0, 0, 3, 1, 0, 0, 1, 1, 0, 0)
+_LOADS = {
+    11: (_BUSY, 480),
+    12: (_CALM, 96),
+    13: (tuple(reversed(_BUSY)), 210),
+    14: (_CALM, 61),
+    15: (_CALM, 120),
+}
+
+
+class StillUsage(ProcessUsage):
+    """The same load at every look."""
+
+    def sample(self, pids: set[int], now: float) -> dict[int, Usage]:
+        found: dict[int, Usage] = {}
+        for pid in pids & _LOADS.keys():
+            cpu, memory = _LOADS[pid]
+            steps = tuple(memory * 1048576 * (0.6 + 0.4 * n / 15) for n in range(16))
+            found[pid] = Usage(tuple(map(float, cpu)), steps)
+        return found
+
+
+def sandboxes() -> list[Raw]:
+    return [
+        sandbox("api-1", pid=11, labels={"team": "core", "env": "ci"}, started_at=NOW - 7200),
+        sandbox("api-2", pid=12, labels={"team": "core", "env": "ci"}, started_at=NOW - 7100),
+        sandbox(
+            "builder",
+            pid=13,
+            cpus=4,
+            memory=2048,
+            image="rust",
+            labels={"team": "tools"},
+            started_at=NOW - 940,
+        ),
+        sandbox(
+            "crawler", "failed", reason="kernel panic - not syncing: out of memory", labels={"team": "data"}
+        ),
+        sandbox("fuzz-07", pid=14, labels={"sandtop.silence": "120"}, started_at=NOW - 86_400),
+        sandbox("notebook", "paused", pid=15, image="python", started_at=NOW - 20_000),
+        sandbox("old-db", "stopped", reason="host reboot", image="postgres"),
+        sandbox(
+            "review-318", pid=12, labels={"pr": "318"}, started_at=NOW - 65, attention="waiting at a prompt"
+        ),
+        sandbox("scratch", "starting", pid=12, started_at=NOW - 2),
+    ]
+
+
+_COLOURS = {"INFO": "32", "WARN": "33", "ERROR": "31;1", "DEBUG": "2"}
+
+
+def access_log(count: int) -> list[tuple[float, int, bytes]]:
+    """A service's log: coloured levels, a stack trace on stderr now and then."""
+    pieces: list[tuple[float, int, bytes]] = []
+    for number in range(count):
+        at = NOW - (count - number) * 1.7
+        level = (
+            "ERROR"
+            if number % 17 == 9
+            else "WARN"
+            if number % 7 == 3
+            else "DEBUG"
+            if number % 5 == 1
+            else "INFO"
+        )
+        took = number * 37 % 211
+        line = f"\x1b[{_COLOURS[level]}m{level:<5}\x1b[0m GET /api/v1/things/{number} \x1b[1m{took} ms\x1b[0m"
+        pieces.append((at, 1, line.encode() + b"\n"))
+        if level == "ERROR":
+            pieces.append((at, 2, f"Traceback: thing {number} is not there\n  in find(), line 88\n".encode()))
+    return pieces
+
+
+_SHELL = (
+    b"\x1b]0;root@review-318: /src\x07\x1b[1;32mroot@review-318\x1b[0m:\x1b[1;34m/src\x1b[0m# ls\r\n"
+    b"\x1b[1;34mcore\x1b[0m  \x1b[1;34mtests\x1b[0m  \x1b[32mbuild.sh\x1b[0m  README.md  \x1b[36mlatest\x1b[0m\r\n"
+    b"\x1b[1;32mroot@review-318\x1b[0m:\x1b[1;34m/src\x1b[0m# pytest -q\r\n"
+    b"\x1b[32m....\x1b[31mF\x1b[32m.....\x1b[0m                                [100%]\r\n"
+    b"\x1b[31m===== FAILURES =====\x1b[0m\r\n\x1b[31m1 failed\x1b[0m, \x1b[32m9 passed\x1b[0m in 0.42s\r\n"
+    b"\x1b[1;32mroot@review-318\x1b[0m:\x1b[1;34m/src\x1b[0m# "
+)
+
+
+def sessions() -> tuple[FakeSession, ...]:
+    serve = session("a1", "api-1", "./serve", "--port", "8080", started_at=NOW - 7000)
+    serve.pieces = access_log(400)
+    worker = session("a2", "api-1", "python3", "-m", "worker", started_at=NOW - 6900)
+    worker.pieces = [(NOW - 100 + n, 1, f"job {n} done, {n * 13 % 50} left\n".encode()) for n in range(80)]
+    shell = session("c3", "review-318", "/bin/bash", tty=True, started_at=NOW - 50, input_holder="you")
+    shell.pieces = [(NOW, 1, _SHELL)]
+    return (
+        serve, worker, shell,
+        session("b4", "builder", "cargo", "build", "--release", started_at=NOW - 900),
+        ended("d5", "api-2", "pytest", "-q", code=1, started_at=NOW - 300, ended_at=NOW - 200),
+        ended("e6", "api-1", "./migrate", started_at=NOW - 7100, ended_at=NOW - 7090),
+        ended("f7", "api-1", "curl", "-sf", "localhost:8080/health", started_at=NOW - 60, ended_at=NOW - 59),
+        session("97", "fuzz-07", "afl-fuzz", "-i", "seeds", "-o", "out", started_at=NOW - 86_000),
+        ended("88", "old-db", "pg_dump", "-Fc", "app", started_at=NOW - 90_000, ended_at=NOW - 89_000),
+    )  # fmt: skip

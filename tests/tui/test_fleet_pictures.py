@@ -1,0 +1,64 @@
+"""Pictures of the list, at 80×24 and 200×50, dark and light."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .conftest import until
+from .fakecore import NOW, FakeCore
+from .picture import picture, pressing, views
+
+if TYPE_CHECKING:
+    from textual.pilot import Pilot
+
+    from sandtop.tui.app import Console
+
+    from .picture import Compare, Steps
+
+
+async def stale(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
+    core.refusals["sandbox.start"] = {
+        "code": "machine",
+        "message": "QEMU ended at once: no memory",
+        "hint": "free some",
+    }
+    await pilot.press("u")
+    await until(pilot, lambda: console.notices.current(NOW) is not None)
+    core.silent = True
+    console.clock = lambda: NOW + 75
+    console.fleet.tick()
+
+
+async def removing(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
+    await pilot.press("N", "g", "space", "space", "ctrl+d")
+
+
+async def hostile(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
+    core.change(
+        lambda: core.of("old-db").update(name="[red]x\x1b[2J\u202e" + "Z" * 300, labels={"[b]": "\n\x07"})
+    )
+    core.change(lambda: core.of("crawler").update(reason="\x1b]0;pwn\x07[/]" + "界" * 300))
+    await until(pilot, lambda: console.store.view.sandboxes[6].name.startswith("[red]"))
+
+
+FLEET: dict[str, Steps] = {
+    "busy": pressing(),
+    "filtered": pressing("slash", *"label:team=core"),
+    "marked": pressing("N", "g", "space", "space"),
+    "stale": stale,
+    "removing": removing,
+    "hostile": hostile,
+}
+
+
+@pytest.mark.parametrize(("state", "size", "theme"), views(FLEET))
+def test_fleet(snap_compare: Compare, state: str, size: str, theme: str) -> None:
+    assert picture(snap_compare, size, theme, FLEET[state])
+
+
+@pytest.mark.parametrize(("state", "size", "theme"), views(["empty", "form"]))
+def test_first_start(snap_compare: Compare, state: str, size: str, theme: str) -> None:
+    keys = {"empty": (), "form": ("c",)}[state]
+    assert picture(snap_compare, size, theme, pressing(*keys), FakeCore())

@@ -1,0 +1,84 @@
+"""Pictures of the panes, at 80×24 and 200×50, dark and light."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sandtop.tui.widgets.log_pane import LogPane
+from sandtop.tui.widgets.pane import TerminalPane
+
+from .conftest import until
+from .picture import open_api, picture, views
+
+if TYPE_CHECKING:
+    from textual.pilot import Pilot
+
+    from sandtop.tui.app import Console
+
+    from .fakecore import FakeCore
+    from .picture import Compare, Steps
+
+
+async def one_log(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
+    await open_api(console, pilot, core)
+    rows = console.screen.query_one("RowList")
+    await pilot.press("g")
+    for _ in range(4):
+        if console.screen.cursor.command.startswith("./serve"):  # type: ignore[attr-defined]  # pyright: ignore
+            break
+        await pilot.press("j")
+    assert rows.is_attached
+    await pilot.press("enter")
+    await until(pilot, lambda: _log(console).ready and _log(console).view.ring.total > 400)
+    await until(pilot, lambda: _log(console).view.last_shown > 400)
+
+
+def _log(console: Console) -> LogPane:
+    pane = console.panes.current
+    assert isinstance(pane, LogPane)
+    return pane
+
+
+async def searching(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
+    await one_log(console, pilot, core)
+    await pilot.press("t", "slash", *"things/3[0-9]7", "enter")
+    await until(pilot, lambda: _log(console).view.found is not None)
+    core.emit("a1", b"one more\n" * 12)
+    await until(pilot, lambda: _log(console).view.unseen == 12)
+
+
+async def filtering(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
+    await one_log(console, pilot, core)
+    await pilot.press("ampersand", *"error|trace", "enter", "v", *"line", "enter", "v")
+
+
+async def split(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
+    await one_log(console, pilot, core)
+    await pilot.press("q", "escape")
+    await shell(console, pilot, core)
+    await pilot.press("f12", "shift+tab", "2")
+
+
+async def shell(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
+    console.show_sandbox(str(core.of("review-318")["uuid"]))
+    await pilot.pause()
+    await pilot.press("a")
+    await until(
+        pilot, lambda: isinstance(console.panes.current, TerminalPane) and console.panes.current.ready
+    )
+    pane = console.panes.current
+    assert isinstance(pane, TerminalPane)
+    await until(pilot, lambda: "9 passed" in pane.terminal.emulator.text() and pane.terminal.may_type)
+    await until(pilot, lambda: "9 passed" in "".join(pane.terminal.render_line(y).text for y in range(8)))
+
+
+PANES: dict[str, Steps] = {
+    "log": one_log, "searching": searching, "filtering": filtering, "split": split, "terminal": shell,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("state", "size", "theme"), views(PANES))
+def test_panes(snap_compare: Compare, state: str, size: str, theme: str) -> None:
+    assert picture(snap_compare, size, theme, PANES[state])
