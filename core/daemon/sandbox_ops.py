@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from sandtop.core.daemon.connection import ClientGone
-from sandtop.core.daemon.views import sandbox_view
+from sandtop.core.daemon.views import page, sandbox_view
 from sandtop.core.errors import InvalidRequest, NotFound, WrongState
 from sandtop.core.fleet import State, check_name, config_from_request
 from sandtop.core.machine import command_line
@@ -105,7 +105,8 @@ async def remove(
 
 def list_sandboxes(fleet: Fleet, request: Mapping[str, object]) -> Result:
     """``sandbox.list``."""
-    return {"sandboxes": [sandbox_view(sandbox) for sandbox in fleet.all()]}
+    found, more = page(fleet.all(), sandbox_view, "uuid", request.get("before"))
+    return {"sandboxes": found, "more": more}
 
 
 def inspect(fleet: Fleet, request: Mapping[str, object]) -> Result:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, Final, cast
 
@@ -13,7 +12,7 @@ from sandtop.core.daemon.following import Follower
 from sandtop.core.daemon.logs import send_logs
 from sandtop.core.daemon.starting import SESSION_ID, start_message
 from sandtop.core.daemon.steering import resize, send_signal
-from sandtop.core.daemon.views import session_view
+from sandtop.core.daemon.views import page, session_view
 from sandtop.core.errors import InvalidRequest, NotFound, SpawnError, WrongState
 from sandtop.core.fleet import environment
 from sandtop.core.sessions import STDERR, STDOUT, spawn_message
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 _LINK_PATIENCE: Final = 10.0
 """Seconds that a new session waits for a link that is just being made again."""
 _START_PATIENCE: Final = 60.0
-_LIST_BYTES: Final = 768 * 1024
-"""Of one answer to ``session.list``: it has to fit a frame."""
 Result = dict[str, object]
 
 
@@ -194,23 +191,12 @@ def _anywhere(fleet: Fleet, reference: str) -> tuple[Sandbox, Session]:
 
 
 def list_sessions(fleet: Fleet, request: Mapping[str, object]) -> Result:
-    """``session.list``: oldest first, the last of them that fit one answer; with ``before``, of those before it."""
-    reference, before = request.get("sandbox"), request.get("before")
+    """``session.list``."""
+    reference = request.get("sandbox")
     sandboxes = fleet.with_history() if reference is None else [fleet.history(reference)]
     everything = [(owner, each) for owner in sandboxes for each in owner.sessions.all()]
-    found: list[Result] = []
-    size, more, passed = 0, False, before is None
-    for sandbox, session in reversed(everything):
-        if not passed:
-            passed = session.row.id == before
-            continue
-        view = session_view(sandbox, session)
-        size += len(json.dumps(view))
-        if found and size > _LIST_BYTES:
-            more = True
-            break
-        found.append(view)
-    return {"sessions": found[::-1], "more": more}
+    found, more = page(everything, lambda pair: session_view(*pair), "id", request.get("before"))
+    return {"sessions": found, "more": more}
 
 
 async def signal_session(fleet: Fleet, request: Mapping[str, object]) -> Result:

@@ -2,13 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from sandtop.core.fleet import State
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from sandtop.core.fleet import Sandbox
     from sandtop.core.sessions import Session
+
+_PAGE_BYTES: Final = 768 * 1024
+"""Of one answer with a list: it has to fit a frame."""
+Item = TypeVar("Item")
+
+
+def page(
+    items: Sequence[Item], view: Callable[[Item], dict[str, object]], key: str, before: object
+) -> tuple[list[dict[str, object]], bool]:
+    """The views of ``items``, in order, the last of them that fit one answer; and whether there are more.
+
+    With ``before``, the ``key`` of a view that was given earlier, of the items before that one.
+    """
+    found: list[dict[str, object]] = []
+    size, passed = 0, before is None
+    for item in reversed(items):
+        shown = view(item)
+        if not passed:
+            passed = shown[key] == before
+            continue
+        size += len(json.dumps(shown))
+        if found and size > _PAGE_BYTES:
+            return found[::-1], True
+        found.append(shown)
+    return found[::-1], False
 
 
 def sandbox_view(sandbox: Sandbox) -> dict[str, object]:

@@ -25,7 +25,7 @@ def cpu_seconds(pid: int) -> float:
 def idle_share(pid: int) -> float:
     """Of one processor, that a process uses over some seconds: what is measured is how little happens meanwhile."""
     used, since = cpu_seconds(pid), time.monotonic()
-    time.sleep(5)
+    time.sleep(10)
     return (cpu_seconds(pid) - used) / (time.monotonic() - since)
 
 

@@ -263,7 +263,7 @@ def test_two_hundred_sessions_leave_nothing(small: Home, monkeypatch: pytest.Mon
     assert after["cgroups"] == before["cgroups"]
     assert after["descriptors"] <= before["descriptors"] + 1
     assert after["memory"] <= middle["memory"] + 2048
-    folder = small.path / "data" / "logs" / small.box("tiny")["uuid"]
+    folder = small.path / "data" / "logs" / str(small.box("tiny")["uuid"])
     assert len(os.listdir(folder)) <= 41
     assert sum(path.stat().st_size for path in folder.rglob("*.*")) <= 4 * MIB
     assert len(os.listdir(f"/proc/{core}/fd")) <= descriptors + 3

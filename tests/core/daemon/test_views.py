@@ -1,0 +1,29 @@
+"""Lists that are too long for one answer."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sandtop.agent.protocol import Control, encode
+from sandtop.core.daemon.views import page
+
+
+@given(st.lists(st.integers(0, 400_000), max_size=30))
+def test_the_pages_of_a_list_are_the_whole_list(sizes: list[int]) -> None:
+    items = list(enumerate(sizes))
+
+    def view(item: tuple[int, int]) -> dict[str, object]:
+        return {"id": f"n{item[0]}", "pad": "x" * item[1]}
+
+    whole: list[dict[str, object]] = []
+    before: object = None
+    while True:
+        found, more = page(items, view, "id", before)
+        encode(Control({"type": "result", "sessions": found, "more": more}))  # it fits a frame
+        whole = found + whole
+        if not more:
+            break
+        assert found
+        before = found[0]["id"]
+    assert whole == [view(item) for item in items]
