@@ -9,10 +9,10 @@ import time
 
 from sandtop.agent.protocol import Control, Data
 from sandtop.core.client.blocking import Link, call, open_link, progress_line, stop_core
-from sandtop.core.client.exchange import HELLO_SECONDS, CoreOutdated, LinkLost, new_id
+from sandtop.core.client.exchange import HELLO_SECONDS, LinkLost, new_id
 from sandtop.core.client.following import STDERR, STDOUT
 from sandtop.core.client.recovery import Recovery
-from sandtop.core.errors import CoreUnavailable, NotFound, SandtopError, WrongState
+from sandtop.core.errors import CoreOutdated, CoreUnavailable, NotFound, SandtopError, WrongState
 
 from ._output import say
 from ._sinks import Sink

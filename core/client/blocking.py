@@ -10,14 +10,13 @@ import os
 import struct
 import time
 
-from sandtop.core.errors import CoreUnavailable
+from sandtop.core.errors import CoreOutdated, CoreUnavailable
 from sandtop.core.location import CORE_SOCKET, runtime_directory
 
 from .exchange import (
     HELLO_SECONDS,
     QUIET_SECONDS,
     READ_BYTES,
-    CoreOutdated,
     Exchange,
     LinkLost,
     patience,

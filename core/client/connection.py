@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio.abc import SocketAttribute, SocketStream
 
-from sandtop.core.errors import CoreUnavailable
+from sandtop.core.errors import CoreOutdated, CoreUnavailable
 from sandtop.core.location import CORE_SOCKET, runtime_directory
 
 from .blocking import CREDENTIALS, check_owner, progress_line
@@ -22,7 +22,6 @@ from .exchange import (
     HELLO_SECONDS,
     QUIET_SECONDS,
     READ_BYTES,
-    CoreOutdated,
     Exchange,
     LinkLost,
     patience,

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from sandtop.agent.protocol import Control, Data
-from sandtop.core.errors import CoreFailure, SandtopError
+from sandtop.core.errors import CoreFailure, CoreOutdated, SandtopError
 
 from .connection import Link, open_link, replace_core
 from .events import Event, Exited, Gap, Started, Stderr, Stdout
-from .exchange import HELLO_SECONDS, CoreOutdated, LinkLost, as_object
+from .exchange import HELLO_SECONDS, LinkLost, as_object
 from .following import STDERR, STDOUT
 from .records import ExitRecord
 from .recovery import Recovery

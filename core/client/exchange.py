@@ -39,12 +39,6 @@ class LinkLost(Exception):
     """The connection ended before the result came: the core died, or was told to stop."""
 
 
-class CoreOutdated(CoreUnavailable):
-    """The core is older than this client and did nothing."""
-
-    code = "core-outdated"
-
-
 def new_id() -> str:
     """A fresh id for a session, a request or an operation: 16 hexadecimal digits."""
     return os.urandom(8).hex()
@@ -114,8 +108,6 @@ class Exchange:
         elif kind == "result":
             self.result = message
         elif kind == "error":
-            if message.get("code") == CoreOutdated.code:
-                raise CoreOutdated(str(message.get("message") or "the core is older than this sandtop"))
             raise from_wire(message)
         else:
             return False

@@ -15,7 +15,7 @@ from sandtop.agent.protocol import ProtocolError
 from sandtop.core.daemon import sandbox_ops, session_ops
 from sandtop.core.daemon.connection import PROTOCOL, ClientGone, Connection
 from sandtop.core.daemon.once import Once
-from sandtop.core.errors import CoreFailure, InvalidRequest, SandtopError
+from sandtop.core.errors import CoreFailure, CoreOutdated, InvalidRequest, SandtopError
 from sandtop.core.fleet import State
 from sandtop.core.groups import unwrapped
 
@@ -101,9 +101,13 @@ class Server:
             connection.check_peer()
             if self._clients > MAX_CLIENTS:
                 raise InvalidRequest(f"the core serves {MAX_CLIENTS} clients already", hint="close some")
-            await self._greet(connection)
+            outdated = await self._greet(connection)
             request = await connection.receive_message("request")
             op = str(request.get("op"))[:60]
+            if outdated and op != "core.stop":
+                raise CoreOutdated(
+                    f"the core is version {__version__}, older than its client", hint="sandtop core stop"
+                )
             with unwrapped():
                 result = await self._answer(connection, op, request)
             answer = ("result", result) if result is not None else None
@@ -119,12 +123,17 @@ class Server:
             scope.deadline = trio.current_time() + _LAST_WORD
             await connection.message(*answer)
 
-    async def _greet(self, connection: Connection) -> None:
+    async def _greet(self, connection: Connection) -> bool:
+        """Exchange hellos. Whether the client is newer than this core."""
         hello = await connection.receive_message("hello")
         ours: Result = {"version": PROTOCOL, "package": __version__, "pid": os.getpid()}
         await connection.message("hello", ours)
-        if hello.get("version") != PROTOCOL:
-            raise InvalidRequest(f"this core speaks version {PROTOCOL} of the protocol")
+        version = hello.get("version")
+        if not isinstance(version, int) or version < PROTOCOL:
+            raise InvalidRequest(
+                f"this core speaks version {PROTOCOL} of the protocol", hint="upgrade the client"
+            )
+        return version > PROTOCOL or _release(hello.get("package")) > _release(__version__)
 
     async def _answer(self, connection: Connection, op: str, request: Mapping[str, object]) -> Result | None:
         if (quick := self._quick.get(op)) is not None:
@@ -200,3 +209,9 @@ async def _boundary(
 def _fault(op: str, error: Exception) -> CoreFailure:
     log.error("operation %s failed", op, exc_info=error)
     return CoreFailure(f"sandtop met a fault of its own: {error!r}"[:300], hint="see the core's log")
+
+
+def _release(version: object) -> tuple[int, ...]:
+    """The numbers of ``version``, to compare; empty, so older than any, for what is none."""
+    parts = version.split(".") if isinstance(version, str) else []
+    return tuple(int(part) for part in parts if part.isascii() and part.isdecimal() and len(part) < 6)

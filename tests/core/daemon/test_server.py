@@ -152,10 +152,25 @@ def test_nonsense_is_answered_with_an_error(path: Path, data: bytes) -> None:
     assert "broke the protocol" in str(answer["message"])
 
 
-def test_another_version_is_told_so(path: Path) -> None:
+def test_an_older_protocol_is_told_so(path: Path) -> None:
     client = Client(path)
-    client.send(encode(Control({"type": "hello", "version": 99})))
+    client.send(encode(Control({"type": "hello", "version": 0})))
     assert "version 1" in str(client.last()["message"])
+
+
+@pytest.mark.parametrize("hello", [{"version": 99}, {"version": 1, "package": "99.0.1"}])
+def test_a_newer_client_is_told_that_the_core_is_outdated(path: Path, hello: Message) -> None:
+    client = Client(path)
+    client.send(encode(Control({"type": "hello", **hello})) + request("core.status"))
+    answer = client.last()
+    assert (answer["type"], answer["code"]) == ("error", "core-outdated")
+
+
+@pytest.mark.parametrize("package", ["0.0.9", "test", "", None, 7, "0.1.0"])
+def test_an_older_or_nameless_client_is_served(path: Path, package: object) -> None:
+    client = Client(path)
+    client.send(encode(Control({"type": "hello", "version": 1, "package": package})) + request("core.status"))
+    assert client.last()["type"] == "result"
 
 
 @pytest.mark.parametrize("count", [1, len(HELLO) - 1, len(HELLO) + 20])
