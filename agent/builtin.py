@@ -46,9 +46,16 @@ def spawn(plan: Plan, fields: Mapping[str, object], cgroup: Cgroup, runtime: int
             raise SpawnFailed(
                 "cwd", error.errno or 0, f"working directory {plan.cwd}: {error.strerror}"
             ) from None
-        _keep_only(folder, runtime)
         started()
-        os._exit(_run(plan, root, str(name), arguments))
+        _keep_only(folder, runtime)
+        try:
+            status = _run(plan, root, str(name), arguments)
+        except (
+            Exception
+        ) as error:  # the boundary: this process ends here, and its stderr is all that is heard of it
+            os.write(2, f"{name}: {type(error).__name__}: {error}\n".encode("utf-8", "replace"))
+            status = 1
+        os._exit(status)
 
     return run_forked(child, cgroup)
 

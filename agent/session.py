@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import time
@@ -11,6 +10,7 @@ from enum import Enum
 from . import builtin
 from .input import InputPump
 from .output import OutputPump
+from .pipes import Pipes
 from .protocol import STREAMS_PER_SESSION, ReceiveWindow, SendStream
 from .spawn import Plan, SpawnFailed, spawn
 from .terminal import Terminal
@@ -31,10 +31,6 @@ if TYPE_CHECKING:
 
     Record = dict[str, object]
 
-_PIPE: Final = 256 * 1024
-"""Bytes that a program may write before it waits for the agent to be scheduled; a pipe's own 64 KiB cost a third of
-the throughput. The kernel takes memory only for what is in it."""
-_SET_PIPE_SIZE: Final = fcntl.F_SETPIPE_SZ
 _OUT_OF_MEMORY_STATUS: Final = 128 + signal.SIGKILL
 
 
@@ -185,33 +181,22 @@ class Session:
         self._pump_input(os.dup(terminal.master))
 
     def _launch_on_pipes(self, user: User) -> None:
-        theirs: list[int] = []
-        ours: list[int] = []
         try:
-            for direction in range(3):
-                if direction == 0 and not self._start.stdin:
-                    continue
-                reader, writer = os.pipe2(os.O_CLOEXEC)
-                theirs.append(writer if direction else reader)
-                ours.append(reader if direction else writer)
-                os.set_blocking(ours[-1], False)
-                if direction:
-                    fcntl.fcntl(writer, _SET_PIPE_SIZE, _PIPE)
-            stdin = theirs[0] if self._start.stdin else self._host.null
-            self._spawn(user, (stdin, theirs[-2], theirs[-1]), None)
-        except (OSError, SpawnFailed) as error:
-            for fd in ours:
-                os.close(fd)
-            if isinstance(error, SpawnFailed):
-                raise
+            pipes = Pipes(stdin=self._start.stdin)
+        except OSError as error:
             raise SpawnFailed("exec", error.errno or 0, f"cannot make a pipe: {error.strerror}") from None
+        theirs = pipes.theirs
+        try:
+            self._spawn(user, (theirs.get(0, self._host.null), theirs[1], theirs[2]), None)
+        except SpawnFailed:
+            pipes.close_ours()
+            raise
         finally:
-            for fd in theirs:
-                os.close(fd)
-        self._pump_output(1, ours[-2], self._defaults.window)
-        self._pump_output(2, ours[-1], self._defaults.window)
-        if self._start.stdin:
-            self._pump_input(ours[0])
+            pipes.close_theirs()
+        for stream in (1, 2):
+            self._pump_output(stream, pipes.ours[stream], self._defaults.window)
+        if 0 in pipes.ours:
+            self._pump_input(pipes.ours[0])
 
     def _spawn(self, user: User, stdio: tuple[int, int, int], terminal: str | None) -> None:
         assert self._cgroup is not None

@@ -155,6 +155,7 @@ class _Target:
             os.utime(name, ns=(_mtime(info), _mtime(info)), dir_fd=parent, follow_symlinks=False)
         elif info.isfifo():
             os.mkfifo(name, info.mode & _KEPT_MODE, dir_fd=parent)
+            os.utime(name, ns=(_mtime(info), _mtime(info)), dir_fd=parent, follow_symlinks=False)
         else:
             raise _Refused("a device: not unpacked")
 

@@ -95,7 +95,7 @@ def _number(value: str) -> int | None:
 def _user_entry(who: str, etc: str) -> User | None:
     """The entry by name or, failing that, by number."""
     wanted, by_number = _number(who), None
-    for name, _password, uid_text, gid_text, _gecos, home, *_ in _entries(f"{etc}/passwd", 7):
+    for name, _password, uid_text, gid_text, _gecos, home, *_ in _entries(f"{etc}/passwd", 6):
         uid, gid = _number(uid_text), _number(gid_text)
         if uid is None or gid is None:
             continue

@@ -103,6 +103,7 @@ def hosted_agent() -> Iterator[tuple[HostedAgent, CoreSide]]:
                 pass_fds=[theirs.fileno()],
             ) as process,
         ):  # fmt: skip
+            theirs.close()
             try:
                 yield HostedAgent(process, cgroup), CoreSide(ours)
             finally:

@@ -215,6 +215,18 @@ class CoreSide:
         select.select([self.sock], [], [], DEADLINE)
         assert self.sock.recv(count)
 
+    def flush(self) -> None:
+        """Send all that is queued."""
+        while (pieces := self.outbox.pull()) is not None:
+            self.send_raw(b"".join(pieces))
+
+    def until_gone(self, deadline: float = DEADLINE) -> None:
+        """Serve until the agent's end is closed."""
+        try:
+            self.wait(lambda: False, deadline)
+        except ConnectionError:
+            return
+
     # what a core does
 
     def send(self, message: Message) -> None:

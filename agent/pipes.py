@@ -1,0 +1,50 @@
+"""The pipes of a session without a terminal."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+TYPE_CHECKING = False  # see _frames
+if TYPE_CHECKING:
+    from typing import Final
+
+_CAPACITY: Final = 256 * 1024
+"""Bytes that a program may write before it waits for the agent to be scheduled. The kernel takes memory only for what
+is in it."""
+
+
+class Pipes:
+    """stdout and stderr, and stdin when ``stdin``. Raises OSError when there are none to be had.
+
+    Attributes:
+        ours: the agent's ends by stream number, nonblocking.
+        theirs: the program's ends by stream number.
+    """
+
+    __slots__ = ("ours", "theirs")
+
+    def __init__(self, *, stdin: bool) -> None:
+        self.ours: dict[int, int] = {}
+        self.theirs: dict[int, int] = {}
+        try:
+            for stream in range(0 if stdin else 1, 3):
+                reader, writer = os.pipe2(os.O_CLOEXEC)
+                self.ours[stream], self.theirs[stream] = (reader, writer) if stream else (writer, reader)
+                os.set_blocking(self.ours[stream], False)
+                if stream:
+                    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _CAPACITY)
+        except OSError:
+            self.close_theirs()
+            self.close_ours()
+            raise
+
+    def close_theirs(self) -> None:
+        """The program has them, or will never run."""
+        for fd in self.theirs.values():
+            os.close(fd)
+
+    def close_ours(self) -> None:
+        """Nobody needs them: the program did not run."""
+        for fd in self.ours.values():
+            os.close(fd)
