@@ -19,8 +19,7 @@ import trio
 
 from sandtop import __version__
 from sandtop.core.client.blocking import call_running
-from sandtop.core.client.exchange import CoreOutdated
-from sandtop.core.errors import SandtopError
+from sandtop.core.errors import CoreOutdated, SandtopError
 from sandtop.core.guest import GuestStore, foundation, kernel, runtime, tools
 from sandtop.core.machine import accelerator, host
 from sandtop.core.machine.spec import Accelerator
