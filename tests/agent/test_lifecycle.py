@@ -46,14 +46,13 @@ def test_sessions_leave_nothing_behind(core: CoreSide, agent: HostedAgent) -> No
             core.finish(run)
         core.ping()
 
-    round_of_ten(0)
-    round_of_ten(10)
+    for first in range(0, 200, 10):  # until the heap has the size that it takes
+        round_of_ten(first)
     before = memory(agent)
     for first in range(0, 100, 10):
         round_of_ten(first)
     assert agent.processes == []
-    assert memory(agent) - before < 400
-    assert core.runs.keys()
+    assert memory(agent) - before < 300
 
 
 def test_idle_costs_nothing(core: CoreSide, agent: HostedAgent) -> None:
