@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _READY_DEADLINE: Final = 30.0
 """Seconds for the core to accept connections: it adopts every machine only after that."""
 _POLL: Final = 0.02
+_LOCK_TRIES: Final = 25
 _LOG_BYTES: Final = 1 << 20
 _FAST: Final = 5.0
 """A core that lived for fewer seconds than this failed to start."""
@@ -53,7 +54,7 @@ def ensure_core() -> int:
     while time.monotonic() < deadline:
         if answers(paths.core_socket):
             return 0
-        if not _held(paths.runtime / "keeper.lock") and time.monotonic() > deadline - _READY_DEADLINE + 1:
+        if time.monotonic() > deadline - _READY_DEADLINE + 1 and not _held(paths.runtime / "keeper.lock"):
             break  # the keeper has given up
         time.sleep(_POLL)
     sys.stderr.write(f"sandtop: the core did not start: {_reason(paths.core_log, mark)}\n")
@@ -123,7 +124,12 @@ def _held(path: Path) -> bool:
 
 def _keep(paths: Paths) -> Never:
     """The keeper's life. Ends when the core ends of its own accord, or fails again and again."""
-    if _lock(paths.runtime / "keeper.lock") is None:
+    # a client that only looks whether there is a keeper holds the lock for a moment
+    for _ in range(_LOCK_TRIES):
+        if _lock(paths.runtime / "keeper.lock") is not None:
+            break
+        time.sleep(_POLL)
+    else:
         os._exit(0)
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     failures = 0

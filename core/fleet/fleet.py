@@ -247,7 +247,8 @@ class Fleet:
         sandbox.save()
         sandbox.sessions.end_abandoned(now)
         await retire(sandbox.sessions, self._context.settings)
-        if not sandbox.row.config.ephemeral or sandbox.holders:
+        preparing = sandbox.state in (State.CREATING, State.STARTING)
+        if not sandbox.row.config.ephemeral or sandbox.holders or preparing:
             self._unheld.pop(sandbox.row.uuid, None)
         elif now - self._unheld.setdefault(sandbox.row.uuid, now) > _HOLD_GRACE:
             sandbox.holders += 1

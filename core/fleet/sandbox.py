@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _STARTABLE: Final = frozenset({State.STOPPED, State.FAILED, State.LOST})
+_LAST_WORDS: Final = 30
+"""Lines of the console in which an agent's last word is looked for; a traceback follows it."""
+_FATAL: Final = "sandtop-agent: fatal:"
 _REMOVABLE: Final = _STARTABLE
 
 
@@ -187,7 +190,8 @@ class Sandbox:
         """The machine is dead: put the sandbox in order."""
         death = machine.death
         reason = death.reason if death else "the machine died"
-        said = machine.qemu.console_tail(1)
+        lines = machine.qemu.console_tail(_LAST_WORDS).splitlines()
+        said = next((line for line in lines if _FATAL in line), lines[-1] if lines else "")
         self.machine = None
         self.sessions.attach_link(None)
         self.sessions.machine_gone(reason)
@@ -196,7 +200,7 @@ class Sandbox:
         if self.state is State.STOPPING:
             self._to(State.STOPPED, "stopped", ownership=None)
         elif self.state in (State.RUNNING, State.PAUSED):
-            if death and death.orderly:
+            if death and death.orderly and _FATAL not in said:  # an agent that fails switches its machine off
                 self._to(State.STOPPED, reason, ownership=None)
             else:
                 self._to(State.FAILED, f"{reason}; console: {said}" if said else reason, ownership=None)

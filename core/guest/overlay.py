@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from typing import TYPE_CHECKING, Final
@@ -25,6 +26,7 @@ _MAKE: Final = (
 )  # fmt: skip
 _FICLONE: Final = 0x40049409  # linux/fs.h; not in fcntl before Python 3.12
 _NAME: Final = "disk.ext4"
+_PIECE: Final = 1 << 20
 
 
 def shelf(cache: Path) -> Shelf:
@@ -69,7 +71,17 @@ def copy_sparse(source: int, target: int) -> None:
     for start, end in extents(source):
         offset = start
         while offset < end:
-            offset += os.copy_file_range(source, target, end - offset, offset, offset)
+            offset += _copy_piece(source, target, offset, end - offset)
+
+
+def _copy_piece(source: int, target: int, offset: int, size: int) -> int:
+    """Copy up to ``size`` bytes at ``offset``; how many. Within one file system the kernel does it alone."""
+    try:
+        return os.copy_file_range(source, target, size, offset, offset)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EOPNOTSUPP):
+            raise
+    return os.pwrite(target, os.pread(source, min(size, _PIECE), offset), offset)
 
 
 def _blank(cache: Path, size: int, progress: Progress) -> Path:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from sandtop.core.errors import InvalidRequest
 from sandtop.core.machine import Accelerator, CommandLine, MachineSpec, Network, Role, Transport, command_line
+from sandtop.core.machine.commandline import TCG_ARGUMENTS
 
 SPEC = MachineSpec(
     uuid="0e5a9a4c-93a4-4a58-a5d0-4d1b1f6f0a01",
@@ -83,7 +84,7 @@ def test_vsock_takes_the_place_of_the_agents_port() -> None:
 
 def test_the_accelerators_bring_their_processor() -> None:
     assert after(line(replace(SPEC, tb_size_mib=24)), "-accel") == ["tcg,thread=multi,tb-size=24"]
-    assert after(line(SPEC), "-append") == ["console=ttyS0 quiet no_timer_check tsc=reliable"]
+    assert after(line(SPEC), "-append") == [f"console=ttyS0 quiet {TCG_ARGUMENTS}"]
     kvm = line(replace(SPEC, accelerator=Accelerator.KVM))
     assert after(kvm, "-append") == ["console=ttyS0 quiet"]
     assert (after(kvm, "-accel"), after(kvm, "-cpu")) == (["kvm"], ["host"])
