@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Final
 
-    from .loop import Loop
+    from .loop import Loop, Timer
 
 ROOT: Final = "/sys/fs/cgroup"
 _CONTROLLERS: Final = ("cpu", "memory", "pids")
@@ -92,7 +92,7 @@ class Cgroup:
         self.removed = False
         self._loop = loop
         self._events = -1
-        self._timer = None
+        self._timer: Timer | None = None
         self._done: Callable[[Usage], None] | None = None
 
     def enter(self) -> None:

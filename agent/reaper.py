@@ -25,9 +25,10 @@ class Reaper:
         self._loop = loop
         self._waiting: dict[int, Callable[[int], None]] = {}
         self._wakeup, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.signal(
-            signal.SIGCHLD, _nothing
-        )  # without a handler of Python's own nothing is written to the pipe
+        # Python alone would take it for a reason to end; to process 1 it comes by mistake
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # without a handler of Python's own nothing is written to the pipe
+        signal.signal(signal.SIGCHLD, _nothing)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         loop.watch(self._wakeup, READ, self._woken)
 

@@ -38,7 +38,7 @@ def extract(path: str, *, rename: bool) -> int:
         ) as archive:
             while (info := archive.next()) is not None:
                 target.unpack(archive, info)
-                archive.members = []  # or it would remember every member  # pyright: ignore[reportAttributeAccessIssue]
+                archive.__dict__["members"] = []  # or it would remember every member
         target.finish()
         while os.read(0, _CHUNK):  # what comes behind the end mark, so that the sender is not cut off
             pass

@@ -121,7 +121,7 @@ def _groups_of(user: User, etc: str) -> tuple[int, ...]:
     found: list[int] = []
     for _name, _password, gid_text, members, *_ in _entries(f"{etc}/group", 4):
         gid = _number(gid_text)
-        if user.name in members.split(",") and gid not in (None, user.gid, *found):
+        if gid is not None and user.name in members.split(",") and gid not in (user.gid, *found):
             found.append(gid)
     return tuple(found[:_MAX_GROUPS])
 
