@@ -18,7 +18,7 @@ import pytest
 from .core_side import CoreSide
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 _GONE = 5.0
 
@@ -83,7 +83,7 @@ def _cgroup2() -> Path:
 
 
 @contextmanager
-def hosted_agent() -> Iterator[tuple[HostedAgent, CoreSide]]:
+def hosted_agent() -> Generator[tuple[HostedAgent, CoreSide]]:
     """An agent, and a core on its port that has not begun the link."""
     cgroup = _cgroup2() / f"sandtop-agent-{uuid.uuid4().hex[:12]}"
     cgroup.mkdir()

@@ -24,7 +24,7 @@ from sandtop.agent.protocol import (
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from sandtop.agent.protocol import Frame
 
@@ -195,8 +195,7 @@ class CoreSide:
             self.answers[str(message["seq"])] = message
         elif kind == "done":
             self.answers[str(message["op"])] = message
-        else:
-            run = self.runs[str(message["id"])]
+        elif (run := self.runs.get(str(message["id"]))) is not None:  # or it is of a core before this one
             if kind == "started":
                 run.pid = cast("int", message["pid"])
             elif kind == "refused":
@@ -227,11 +226,21 @@ class CoreSide:
         except ConnectionError:
             return
 
+    def take_over(self, other: CoreSide) -> None:
+        """Know the sessions of a core before this one."""
+        self.runs = other.runs
+        self.outbox = other.outbox
+        self._next = other._next
+
+    def skip_numbers(self, first: int) -> None:
+        """Sessions of cores before this one had the numbers below ``first``."""
+        self._next = first
+
     # what a core does
 
-    def send(self, message: Message) -> None:
+    def send(self, message: Mapping[str, object]) -> None:
         """Queue a message."""
-        self.outbox.control(message)
+        self.outbox.control(dict(message))
 
     def send_now(self, frame: Frame) -> None:
         """Send a frame past the queue."""
@@ -266,10 +275,10 @@ class CoreSide:
         self._credit(run)
         return run
 
-    def run(self, *argv: str, deadline: float = DEADLINE, **fields: object) -> Run:
+    def run(self, *argv: str, **fields: object) -> Run:
         """Start a program and serve until it has ended."""
         run = self.start(*argv, **fields)
-        self.finish(run, deadline)
+        self.finish(run)
         return run
 
     def shell(self, script: str, **fields: object) -> Run:

@@ -91,7 +91,7 @@ def test_a_terminal_that_was_let_go_is_not_the_end(core: CoreSide) -> None:
 
 
 def test_an_orphan_on_the_terminal_does_not_hold_the_session(core: CoreSide) -> None:
-    run = core.run("/bin/sh", "-c", "trap '' HUP; yes & sleep 0.1; exit 3", tty=SIZE, deadline=15)
+    run = core.run("/bin/sh", "-c", "trap '' HUP; yes & sleep 0.1; exit 3", tty=SIZE)
     assert run.record is not None
     assert run.record["code"] == 3
 
@@ -121,5 +121,5 @@ def test_the_rest_of_an_ended_terminal_waits_for_credit_alone(core: CoreSide) ->
     core.write(run, b"\n")
     core.serve(0.3)
     core.thaw(run)
-    core.finish(run, deadline=10)
+    core.finish(run)
     assert run.stdout == bytes(65536)
