@@ -82,7 +82,7 @@ def _fleet() -> list[Action]:
         Action("fleet", "stop", ("h",), "stop", "stop (halt): ends what runs in it", 51, "stop"),
         Action("fleet", "pause", ("p",), "pause", "pause it, or let it go on", 52, "pause / resume"),
         Action("fleet", "restart", ("R",), "restart", "stop and start", 53, "restart"),
-        Action("fleet", "remove", ("ctrl+d",), "remove", "remove it and all that was written in it", 54, "rm --force"),
+        Action("fleet", "remove", ("ctrl+d",), "remove", "remove it, with all in it", 54, "rm --force"),
         Action("fleet", "describe", ("d",), "describe", "all about it", 55, "inspect"),
         Action("fleet", "raw", ("y",), "raw", "the same as JSON", cli="inspect --json"),
         Action("fleet", "panes", ("w",), "panes", "go to the panes", 40),

@@ -17,7 +17,6 @@ from sandtop.tui.palette import Commands
 from sandtop.tui.screens.base import ConsoleScreen
 from sandtop.tui.screens.dialogs import Pick, Prompt
 from sandtop.tui.screens.fleet import FleetScreen
-from sandtop.tui.screens.panes import PanesScreen
 from sandtop.tui.screens.reading import help_page
 from sandtop.tui.screens.sandbox import SandboxScreen
 from sandtop.tui.text import neutral, plural
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
     from textual.binding import BindingType
 
+    from sandtop.tui.screens.panes import PanesScreen
     from sandtop.tui.store import SandboxView, SessionView, Store
 
 LOOK_INTERVAL: Final = 0.5
@@ -57,7 +57,7 @@ class Console(App[None], inherit_bindings=False):
         self.started_at = clock()
         self.commands: list[str] = []
         """Commands that were run, oldest first."""
-        self.panes = PanesScreen()
+        self._panes: PanesScreen | None = None
         self.fleet = FleetScreen()
         self._interval = interval
         self._nudged = asyncio.Event()
@@ -67,10 +67,19 @@ class Console(App[None], inherit_bindings=False):
         for theme in (DARK, LIGHT):
             self.register_theme(theme)
         self.theme = DARK.name
-        self.install_screen(self.panes, "panes")  # pyright: ignore[reportUnknownMemberType]
         self.push_screen(self.fleet)
         self.run_worker(self._watch(), group="watch", exit_on_error=True)
         self.set_interval(_TICK, self._tick)
+
+    @property
+    def panes(self) -> PanesScreen:
+        """The screen with the panes. The terminal emulator comes with it: a fifth of a second at the first pane."""
+        if self._panes is None:
+            from sandtop.tui.screens.panes import PanesScreen
+
+            self._panes = PanesScreen()
+            self.install_screen(self._panes, "panes")  # pyright: ignore[reportUnknownMemberType]
+        return self._panes
 
     # looking at the core
 
@@ -92,7 +101,8 @@ class Console(App[None], inherit_bindings=False):
 
     def _show(self) -> None:
         """Show the view on every screen that is there, also the ones below a question."""
-        for screen in {*self.screen_stack, self.panes}:
+        hidden = [self._panes] if self._panes is not None else []
+        for screen in {*self.screen_stack, *hidden}:
             if isinstance(screen, ConsoleScreen) and screen.ready:
                 screen.show(self.store.view)
         self._tick()
@@ -203,6 +213,10 @@ class Console(App[None], inherit_bindings=False):
 
     def ask_command(self, sandboxes: Sequence[SandboxView]) -> None:
         """Ask for a command, run it in each, and tail it."""
+        idle = [sandbox for sandbox in sandboxes if sandbox.info.state != "running"]
+        if idle:
+            self.say_error(f"{idle[0].name} is {idle[0].info.state}: u starts it, p resumes it")
+        sandboxes = [sandbox for sandbox in sandboxes if sandbox.info.state == "running"]
         if not sandboxes:
             return
         where = sandboxes[0].name if len(sandboxes) == 1 else f"{len(sandboxes)} sandboxes"
@@ -235,7 +249,7 @@ class Console(App[None], inherit_bindings=False):
 
     def show_panes(self) -> None:
         """The panes, over whatever shows."""
-        if self.panes.is_empty:
+        if self._panes is None or self._panes.is_empty:
             self.say("no panes yet: enter on a session opens one, a opens a shell")
         elif self.screen is not self.panes:
             if self.panes in self.screen_stack:

@@ -15,21 +15,34 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS: Final = 10.0
 """A look at the core that takes longer is given up, and tried again."""
+PAGES: Final = 4
+"""Pages of a list that are asked for, each up to a MiB: some thousands of sessions."""
 Raw = dict[str, object]
 
 
 async def look() -> tuple[list[Raw], list[Raw]]:
-    """All sandboxes and all sessions, as the core's JSON. Starts the core when none runs.
+    """All sandboxes and sessions, the newest `PAGES` pages of them, as the core's JSON. Starts the core if need be.
 
     Raises `SandtopError`, also when the core does not answer in time.
     """
     try:
         async with asyncio.timeout(LOOK_SECONDS):
-            sandboxes = await call("sandbox.list")
-            sessions = await call("session.list")
+            return await _all("sandbox.list", "sandboxes", "uuid"), await _all(
+                "session.list", "sessions", "id"
+            )
     except TimeoutError:
         raise CoreUnavailable(f"the core has not answered for {LOOK_SECONDS:.0f} s") from None
-    return as_objects(sandboxes.get("sandboxes")), as_objects(sessions.get("sessions"))
+
+
+async def _all(op: str, field: str, key: str) -> list[Raw]:
+    found: list[Raw] = []
+    for _ in range(PAGES):
+        answer = await call(op, {"before": found[0][key]} if found else {})
+        page = as_objects(answer.get(field))
+        found = page + found
+        if answer.get("more") is not True or not page:
+            break
+    return found
 
 
 async def create(fields: Mapping[str, object], progress: Callable[[str], None]) -> SandboxInfo:

@@ -95,7 +95,9 @@ def ended(key: str, of: str, *argv: str, code: int = 0, **fields: object) -> Fak
 
 
 class FakeCore:
-    """Runs in a thread of its own while it is entered."""
+    """Runs in a thread of its own while it is entered; ``talk`` serves its connections."""
+
+    talk: type[Talk]
 
     def __init__(self, *sandboxes: Raw, sessions: tuple[FakeSession, ...] = ()) -> None:
         self.sandboxes = {str(raw["uuid"]): raw for raw in sandboxes}
@@ -201,7 +203,7 @@ class FakeCore:
 
     async def _client(self, accepted: socket.socket) -> None:
         with contextlib.suppress(ConnectionError):
-            await _Talk(self, accepted).run()
+            await self.talk(self, accepted).run()
 
     @property
     def news(self) -> asyncio.Condition:
@@ -249,7 +251,7 @@ class FakeCore:
         return made
 
 
-class _Talk:
+class Talk:
     """One connection."""
 
     def __init__(self, core: FakeCore, link: socket.socket) -> None:
@@ -264,7 +266,7 @@ class _Talk:
         frames: list[Frame] = []
         while len(frames) < 2:
             frames += await self._receive()
-        await self._send(Control({"type": "hello", "version": 1, "package": __version__, "pid": os.getpid()}))
+        await self.send(Control({"type": "hello", "version": 1, "package": __version__, "pid": os.getpid()}))
         assert isinstance(frames[1], Control)
         request = frames[1].message
         self._early = frames[2:]
@@ -273,16 +275,16 @@ class _Talk:
         if self._core.silent:
             await self._loop.sock_recv(self._link, 1)
         elif (refusal := self._core.refusals.get(op)) is not None:
-            await self._send(Control({"type": "error", **refusal}))
+            await self.send(Control({"type": "error", **refusal}))
         elif op == "session.follow":
-            await self._follow(request)
+            await self.follow(request)
         elif op == "session.logs":
-            await self._logs(request)
+            await self.logs(request)
         else:
             result = self._core.answer(request)
             if op == "sandbox.create":
-                await self._send(Control({"type": "progress", "message": "booting"}))
-            await self._send(Control({"type": "result", **result}))
+                await self.send(Control({"type": "progress", "message": "booting"}))
+            await self.send(Control({"type": "result", **result}))
 
     async def _receive(self) -> list[Frame]:
         data = await self._loop.sock_recv(self._link, 65536)
@@ -290,31 +292,29 @@ class _Talk:
             raise ConnectionError
         return self._decoder.feed(data)
 
-    async def _send(self, *frames: Frame) -> None:
+    async def send(self, *frames: Frame) -> None:
         await self._loop.sock_sendall(self._link, b"".join(map(encode, frames)))
 
-    async def _follow(self, request: Raw) -> None:
+    async def follow(self, request: Raw) -> None:
         one = self._core.sessions[str(request["session"])]
-        await self._send(
+        await self.send(
             Control({"type": "started", "session": one.raw["id"], "pid": 42, "tty": one.raw["tty"]})
         )
         if request.get("input") is True:
-            await self._send(Credit(0, len(one.typed), len(one.typed) + _WINDOW))
+            await self.send(Credit(0, len(one.typed), len(one.typed) + _WINDOW))
         listening = asyncio.create_task(self._listen(one))
         try:
             at = cast("int", request.get("stdout", 0))
             while True:
                 data = one.output(1)[at:]
                 for start in range(0, len(data), _PIECE):
-                    await self._send(Data(1, at, data[start : start + _PIECE]))
+                    await self.send(Data(1, at, data[start : start + _PIECE]))
                     at += len(data[start : start + _PIECE])
                 if one.ended and at >= len(one.output(1)):
                     break
                 async with self._core.news:
                     await self._core.news.wait_for(lambda at=at: len(one.output(1)) > at or one.ended)  # type: ignore[misc]
-            await self._send(
-                Control({"type": "result", "record": one.raw["record"], "session": one.listed()})
-            )
+            await self.send(Control({"type": "result", "record": one.raw["record"], "session": one.listed()}))
         finally:
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
@@ -334,21 +334,21 @@ class _Talk:
                         )
                     self._core.news.notify_all()
                 if isinstance(frame, Data):
-                    await self._send(Credit(0, len(one.typed), len(one.typed) + _WINDOW))
+                    await self.send(Credit(0, len(one.typed), len(one.typed) + _WINDOW))
 
-    async def _logs(self, request: Raw) -> None:
+    async def logs(self, request: Raw) -> None:
         one = self._core.sessions[str(request["session"])]
         at = {1: one.gaps.get(1, 0), 2: one.gaps.get(2, 0)}
         for stream, count in one.gaps.items():
-            await self._send(Control({"type": "gap", "stream": stream, "bytes": count}))
+            await self.send(Control({"type": "gap", "stream": stream, "bytes": count}))
         done = 0
         pieces = _last_lines(one.pieces, cast("int | None", request.get("tail")), at)
         while True:
             for when, stream, data in pieces:
-                await self._send(Control({"type": "time", "at": when}))
+                await self.send(Control({"type": "time", "at": when}))
                 for start in range(0, len(data), _PIECE):
                     part = data[start : start + _PIECE]
-                    await self._send(Data(stream, at[stream], part))
+                    await self.send(Data(stream, at[stream], part))
                     at[stream] += len(part)
             done = max(done, len(one.pieces)) if not pieces else done + len(pieces)
             done = len(one.pieces) if done > len(one.pieces) else done
@@ -357,7 +357,7 @@ class _Talk:
             async with self._core.news:
                 await self._core.news.wait_for(lambda done=done: len(one.pieces) > done or one.ended)  # type: ignore[misc]
             pieces = one.pieces[done:]
-        await self._send(Control({"type": "result", "session": one.listed()}))
+        await self.send(Control({"type": "result", "session": one.listed()}))
 
 
 def _last_lines(
@@ -375,3 +375,6 @@ def _last_lines(
         at[stream] += len(data) - len(shown)
         kept.append((when, stream, shown))
     return kept[::-1]
+
+
+FakeCore.talk = Talk

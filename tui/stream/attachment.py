@@ -7,6 +7,7 @@ What issue "attach" adds to the core meets the console here: a checkpoint to beg
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sandtop.core.client.conversation import Conversation
@@ -25,6 +26,7 @@ TYPED_BYTES: Final = 256 * 1024
 SLICE: Final = 8 * 1024
 """Bytes that the emulator takes between two looks at the keyboard."""
 _RETRY_SECONDS: Final = 1.0
+_LONGEST_REST: Final = 0.02
 
 
 class TerminalSink(Protocol):
@@ -103,8 +105,10 @@ class Attachment:
             elif isinstance(event, Stdout):
                 for start in range(0, len(event.data), SLICE):
                     piece = event.data[start : start + SLICE]
+                    began = time.monotonic()
                     sink.output(piece, replayed=event.offset + start < self._live_from)
-                    await asyncio.sleep(0)
+                    # half of the time belongs to the keyboard and the screen, however much the program writes
+                    await asyncio.sleep(min(time.monotonic() - began, _LONGEST_REST))
 
     async def _send(self) -> None:
         """Passes on what is typed, as far as the program's side takes it."""

@@ -136,7 +136,7 @@ class RowList(Widget, can_focus=True):
             self.refresh()
             return
         for number, (was, now) in enumerate(zip(old, self._rows, strict=True)):
-            if was != now or was.key == self.cursor:
+            if was != now:
                 self._refresh_row(number)
 
     @property

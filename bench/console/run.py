@@ -1,0 +1,205 @@
+"""The console's weight and quickness: through the real widgets and driver, on a pty of 200×50.
+
+Run ``just bench console``. The core is a recorded one with 200 sandboxes that change at 2 Hz (`recorded.py`); a
+terminal pane and a log pane are then flooded, and a log is tailed as fast as it comes. ``--home DIR`` measures the list
+of a core that runs there, with its real machines; one of them must be called ``box-000``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import pty
+import random
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import threading
+import time
+from pathlib import Path
+
+ROWS, COLUMNS = 50, 200
+CURSOR = "❯".encode()
+GOALS = {"first paint": 0.5, "cpu": 10.0, "p95": 0.050, "p95 flooded": 0.050, "growth": 20.0}
+
+
+class Console:
+    """A console on a pty, and all that it has written."""
+
+    def __init__(self, home: str) -> None:
+        master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+        environment = {**os.environ, "SANDTOP_HOME": home, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+        self.begun = time.monotonic()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "sandtop"], stdin=slave, stdout=slave, stderr=slave, env=environment,
+            start_new_session=True,
+        )  # fmt: skip
+        os.close(slave)
+        self._master = master
+        self._written = bytearray()
+        self._came = threading.Condition()
+        threading.Thread(target=self._drain, daemon=True).start()
+
+    def _drain(self) -> None:
+        while True:
+            try:
+                data = os.read(self._master, 1 << 16)
+            except OSError:
+                return
+            with self._came:
+                self._written += data
+                del self._written[: -(4 << 20)]
+                self._came.notify_all()
+
+    def press(self, keys: bytes) -> None:
+        os.write(self._master, keys)
+
+    def until(self, text: bytes, seconds: float = 30.0) -> float:
+        """Wait for ``text`` in what is written from now on; how long that took."""
+        begun = time.monotonic()
+        with self._came:
+            if not self._came.wait_for(lambda: text in self._written, seconds):
+                raise TimeoutError(f"{text.decode()} did not come within {seconds:.0f} s")
+        return time.monotonic() - begun
+
+    def forget(self) -> None:
+        with self._came:
+            self._written.clear()
+
+    def answer(self, keys: bytes, text: bytes) -> float:
+        """Seconds from a key press to ``text`` on the pty."""
+        self.forget()
+        begun = time.monotonic()
+        self.press(keys)
+        self.until(text)
+        return time.monotonic() - begun
+
+    def cpu(self, seconds: float) -> float:
+        """Percent of one core over ``seconds``."""
+        before, at = self._ticks(), time.monotonic()
+        time.sleep(seconds)
+        return (self._ticks() - before) / os.sysconf("SC_CLK_TCK") / (time.monotonic() - at) * 100
+
+    def _ticks(self) -> int:
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+    @property
+    def megabytes(self) -> float:
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    def close(self) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def p95(values: list[float]) -> float:
+    return statistics.quantiles(values, n=20)[-1]
+
+
+def report(name: str, value: float, shown: str) -> None:
+    goal = GOALS.get(name)
+    verdict = "" if goal is None else "  ok" if value <= goal else f"  MISSED (goal {goal})"
+    print(f"{name:<22} {shown}{verdict}", flush=True)
+
+
+def latencies(console: Console, pairs: list[tuple[bytes, bytes]], count: int) -> list[float]:
+    found: list[float] = []
+    for number in range(count):
+        time.sleep(random.uniform(0.05, 0.2))  # not in step with anything
+        found.append(console.answer(*pairs[number % len(pairs)]))
+    return found
+
+
+def measure_list(console: Console, presses: int) -> None:
+    console.until(b"box-000")
+    paint = time.monotonic() - console.begun
+    report("first paint", paint, f"{paint:.2f} s from exec to the first sandbox")
+    console.press(b"Ng")
+    time.sleep(3)
+    percent = console.cpu(10)
+    report("cpu", percent, f"{percent:.1f} % of a core, list at 2 Hz")
+    found = latencies(console, [(b"j", CURSOR), (b"k", CURSOR)], presses)
+    report(
+        "p95", p95(found), f"p50 {statistics.median(found) * 1e3:.0f} ms, p95 {p95(found) * 1e3:.0f} ms, list"
+    )
+
+
+def measure_floods(console: Console, presses: int) -> None:
+    """``box-001`` tails 10 MB/s in one pane; ``box-000`` floods a terminal in the other, which has the keyboard."""
+    console.press(b"Ngj")
+    console.answer(b"l", b"serve")
+    console.until(b"following")
+    console.press(b"q")
+    console.press(b"g")
+    console.answer(b"\r", b"SESSION")
+    console.answer(b"a", b"F12 out")
+    time.sleep(2)
+    found = latencies(console, [(b"\x1b[24~", b"stepped out"), (b"\x1b[24~", b"F12 out")], presses)
+    shown = f"p50 {statistics.median(found) * 1e3:.0f} ms, p95 {p95(found) * 1e3:.0f} ms, flooded"
+    report("p95 flooded", p95(found), shown)
+    percent = console.cpu(5)
+    report("cpu flooded", percent, f"{percent:.0f} % of a core")
+
+
+def measure_memory(console: Console, megabytes: int) -> None:
+    """``box-002`` is tailed as fast as it comes; its title tells how far it is by its lines."""
+    console.press(b"gjj")
+    console.answer(b"l", b"huge")
+    time.sleep(5)
+    first, begun = console.megabytes, time.monotonic()
+    console.press(b"")
+    time.sleep(megabytes / 40)  # it takes 40 MB/s and more
+    growth = console.megabytes - first
+    report(
+        "growth",
+        growth,
+        f"{growth:.0f} MB more after {time.monotonic() - begun:.0f} s of tailing; {first:.0f} before",
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--home", help="measure the core of this SANDTOP_HOME instead of a recorded one")
+    parser.add_argument("--presses", type=int, default=80)
+    parser.add_argument("--memory", type=int, default=1000, metavar="MB", help="how much to tail (0: do not)")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="stb") as folder:
+        home = options.home or folder
+        core = None
+        if not options.home:
+            environment = {**os.environ, "SANDTOP_HOME": home}
+            program = [sys.executable, str(Path(__file__).with_name("recorded.py"))]
+            core = subprocess.Popen(program, env=environment, stdout=subprocess.PIPE)
+            assert core.stdout is not None
+            core.stdout.readline()
+        try:
+            for step in (measure_list, measure_floods) if not options.home else (measure_list,):
+                console = Console(home)
+                console.until(b"box-000")
+                step(console, options.presses)
+                console.close()
+            if options.memory and not options.home:
+                console = Console(home)
+                console.until(b"box-000")
+                console.press(b"N")
+                measure_memory(console, options.memory)
+                console.close()
+        finally:
+            if core is not None:
+                core.kill()
+                core.wait()
+
+
+if __name__ == "__main__":
+    main()

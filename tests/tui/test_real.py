@@ -1,0 +1,202 @@
+"""The console in a real terminal on a real machine: what an operator does from the first start to the last key."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sandtop.core import paths
+from sandtop.core.guest import GuestStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(400)]
+PATIENCE = 90.0
+
+
+class Terminal:
+    """A tmux of its own with one window of a size."""
+
+    def __init__(self, folder: Path, name: str, size: str, environment: dict[str, str]) -> None:
+        self._tmux = ["tmux", "-S", str(folder / f"tmux-{name}"), "-f", "/dev/null"]
+        columns, _, rows = size.partition("x")
+        command = f"{shlex.quote(sys.executable)} -m sandtop; echo left=$?; stty -a; exec cat"
+        variables = [f"{key}={value}" for key, value in environment.items()]
+        self._run("new-session", "-d", "-x", columns, "-y", rows, "env", *variables, "sh", "-c", command)
+
+    def _run(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [*self._tmux, *arguments], capture_output=True, text=True, check=True, timeout=30
+        )
+        return done.stdout
+
+    def press(self, *keys: str) -> None:
+        self._run("send-keys", *keys)
+
+    def type(self, text: str) -> None:
+        self._run("send-keys", "-l", text)
+
+    @property
+    def screen(self) -> str:
+        return self._run("capture-pane", "-p")
+
+    def see(self, text: str, *, gone: bool = False) -> None:
+        """Wait until ``text`` is on the screen, or with ``gone`` is not any more."""
+        deadline = time.monotonic() + PATIENCE
+        while (text in (screen := self.screen)) == gone:
+            assert time.monotonic() < deadline, f"{text!r} {'stays' if gone else 'does not come'}:\n{screen}"
+            time.sleep(0.1)
+
+    def close(self) -> None:
+        subprocess.run([*self._tmux, "kill-server"], check=False, timeout=30)
+
+
+class Home:
+    """A SANDTOP_HOME with everything built and no core yet."""
+
+    def __init__(self, folder: Path, built: Path) -> None:
+        self.folder = folder
+        not_copied = shutil.ignore_patterns("blanks", "scratch")  # a copy of a blank disk would not be sparse
+        shutil.copytree(built, folder / "cache", symlinks=True, ignore=not_copied)
+        self.environment = {**os.environ, "SANDTOP_HOME": str(folder), "TERM": "xterm-256color"}
+
+    def sandtop(self, *arguments: str) -> str:
+        command = [sys.executable, "-m", "sandtop", *arguments]
+        done = subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, check=True, timeout=120
+        )
+        return done.stdout
+
+    def kill_core(self) -> None:
+        os.kill(int(json.loads(self.sandtop("core", "status", "--json"))["pid"]), signal.SIGKILL)
+
+
+@pytest.fixture
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Home]:
+    monkeypatch.delenv("SANDTOP_HOME")  # what set-up built is elsewhere
+    built = paths.find()
+    GuestStore(built).prepare()
+    found = Home(tmp_path / "home", built.cache)
+    yield found
+    found.sandtop("core", "stop", "--all")
+
+
+@pytest.fixture
+def terminals(home: Home) -> Iterator[tuple[Terminal, Terminal]]:
+    small = Terminal(home.folder, "s", "80x24", home.environment)
+    large = Terminal(home.folder, "l", "200x50", home.environment)
+    yield small, large
+    small.close()
+    large.close()
+
+
+def test_from_the_first_start_to_the_last_key(home: Home, terminals: tuple[Terminal, Terminal]) -> None:
+    small, large = terminals
+    first_sandbox(small)
+    large.see("● running")
+    logs_split_and_search(small)
+    terminal_over_a_dead_core(home, small)
+    large.see("Nothing has run", gone=True)
+    failure(small)
+    large.see("exit 3")
+    large.press("q")
+    large.see("left=0")
+    remove_and_leave(small)
+
+
+def first_sandbox(console: Terminal) -> None:
+    console.see("No sandboxes yet")
+    console.press("c")
+    console.see("New sandbox")
+    console.press("Enter")
+    console.see("● running")
+
+
+def logs_split_and_search(console: Terminal) -> None:
+    console.press("x")
+    console.see("Run in box")
+    console.type("for i in $(seq 500); do echo tick $i; done; exec sleep 1000")
+    console.press("Enter")
+    console.see("tick 500")
+    console.press("|")
+    console.see("▌  box ›")  # the first pane has given the keyboard to the second
+    console.press("/")
+    console.type("tick 42$")
+    console.press("Enter")
+    console.see("paused")
+    console.see("▌ tick 42\n")
+    console.press("x")
+    console.see("paused", gone=True)
+    console.press("q")
+    console.see("ATTENTION")
+
+
+def terminal_over_a_dead_core(home: Home, console: Terminal) -> None:
+    console.press("a")
+    console.see("# ")
+    console.type("vi /tmp/note")
+    console.press("Enter")
+    console.see("~")
+    console.type("ihello from the console")
+    console.see("hello from the console")
+    home.kill_core()
+    console.press("Escape")
+    console.type(":wq")
+    console.press("Enter")
+    console.see("~\n", gone=True)
+    console.type("clear; cat /tmp/note")
+    console.press("Enter")
+    console.see("hello from the console\n")
+    console.press("C-]")
+    console.see("detached from")
+    console.press("A")
+    console.see("Come back to a terminal")
+    console.press("Enter")
+    console.see("▶ box › /bin/sh")
+    console.see("hello from the console")
+    console.type("echo back$((40 + 2))")
+    console.press("Enter")
+    console.see("back42")
+    console.press("C-]")
+    console.see("detached from")
+    console.press("q")
+    console.see("ATTENTION")
+
+
+def failure(console: Terminal) -> None:
+    console.press("x")
+    console.see("Run in box")
+    console.type("echo oh no >&2; exit 3")
+    console.press("Enter")
+    console.see("▌oh no")
+    console.see("✖ exit 3")
+    console.press("q")
+    console.see("needs you")
+    console.press("e", "Enter")
+    console.see("SESSION")
+    console.press("o")
+    console.see("needs you", gone=True)
+    console.press("q")
+    console.see("ATTENTION")
+
+
+def remove_and_leave(console: Terminal) -> None:
+    console.press("C-d")
+    console.see("Remove box?")
+    console.press("y")
+    console.see("No sandboxes yet")
+    console.press("q")
+    console.see("left=0")
+    assert " icanon " in console.screen
+    assert " echo " in console.screen
