@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -68,6 +69,9 @@ class Console(App[None], inherit_bindings=False):
             self.register_theme(theme)
         self.theme = DARK.name
         self.push_screen(self.fleet)
+        if not self.is_headless:
+            for number in (signal.SIGTERM, signal.SIGHUP):  # whoever ends it gets the terminal back as it was
+                asyncio.get_running_loop().add_signal_handler(number, self.exit, None, 128 + number)
         self.run_worker(self._watch(), group="watch", exit_on_error=True)
         self.set_interval(_TICK, self._tick)
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +20,6 @@ from sandtop.core.guest import GuestStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(400)]
 PATIENCE = 90.0
@@ -57,6 +57,12 @@ class Terminal:
         while (text in (screen := self.screen)) == gone:
             assert time.monotonic() < deadline, f"{text!r} {'stays' if gone else 'does not come'}:\n{screen}"
             time.sleep(0.1)
+
+    def end(self) -> None:
+        """SIGTERM to the console, the child of the window's shell."""
+        shell = self._run("display-message", "-p", "#{pane_pid}").strip()
+        children = Path(f"/proc/{shell}/task/{shell}/children").read_text().split()
+        os.kill(int(children[0]), signal.SIGTERM)
 
     def close(self) -> None:
         subprocess.run([*self._tmux, "kill-server"], check=False, timeout=30)
@@ -110,8 +116,9 @@ def test_from_the_first_start_to_the_last_key(home: Home, terminals: tuple[Termi
     large.see("Nothing has run", gone=True)
     failure(small)
     large.see("exit 3")
-    large.press("q")
-    large.see("left=0")
+    large.end()
+    large.see("left=143")
+    assert " icanon " in large.screen
     remove_and_leave(small)
 
 

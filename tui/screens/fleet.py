@@ -13,7 +13,7 @@ from sandtop.tui import gateway
 from sandtop.tui.actions import Context, bindings_of
 from sandtop.tui.store import SandboxView, parse_filter
 from sandtop.tui.text import age, neutral, plural
-from sandtop.tui.widgets.host import host
+from sandtop.tui.widgets.host import host, open_field
 from sandtop.tui.widgets.peek import Peek
 from sandtop.tui.widgets.row_list import RowList
 
@@ -116,8 +116,7 @@ class FleetScreen(ConsoleScreen):
     # the filter and the order
 
     def action_filter(self) -> None:
-        self.query_one("#filter", Input).focus()
-        self.add_class("-filtering")
+        open_field(self.query_one("#filter", Input))
 
     @on(Input.Changed, "#filter")
     def _typed(self) -> None:
@@ -130,7 +129,8 @@ class FleetScreen(ConsoleScreen):
 
     @on(Input.Blurred, "#filter")
     def _left(self) -> None:
-        self.set_class(bool(self.query_one("#filter", Input).value), "-filtering")
+        field = self.query_one("#filter", Input)
+        field.display = bool(field.value)
 
     def action_sort(self, by: str) -> None:
         self._descending = not self._descending if by == self._by else False
@@ -146,8 +146,8 @@ class FleetScreen(ConsoleScreen):
         field, rows = self.query_one("#filter", Input), self.query_one("#fleet", RowList)
         if field.value or field.has_focus:
             field.value = ""
-            rows.focus()
-            self.remove_class("-filtering")
+            self.set_focus(rows)
+            field.display = False
         else:
             rows.clear_marks()
 
@@ -158,7 +158,7 @@ class FleetScreen(ConsoleScreen):
         rows = self.query_one("#fleet", RowList)
         if not rows.select(uuid):
             self.query_one("#filter", Input).value = ""
-            self.remove_class("-filtering")
+            self.query_one("#filter", Input).display = False
             self.show(self.view)
             rows.select(uuid)
         rows.focus()

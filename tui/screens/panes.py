@@ -193,8 +193,8 @@ class PanesScreen(ConsoleScreen):
 
     def _focus_current(self) -> None:
         pane = self.current
-        if pane is not None and pane.ready:
-            pane.take_focus()
+        if pane is not None and pane.ready and not pane.has_focus_within:
+            pane.take_focus()  # else somebody types a search there already
         self.show_keys()
 
     def on_descendant_focus(self) -> None:

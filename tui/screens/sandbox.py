@@ -12,7 +12,7 @@ from sandtop.tui import gateway
 from sandtop.tui.actions import Context, bindings_of
 from sandtop.tui.text import age, neutral, rate, size
 from sandtop.tui.widgets.cells import Column
-from sandtop.tui.widgets.host import host
+from sandtop.tui.widgets.host import host, open_field
 from sandtop.tui.widgets.row_list import Cell, Row, RowList
 
 from .base import ConsoleScreen
@@ -220,8 +220,7 @@ class SandboxScreen(ConsoleScreen):
             host(self).push_screen(fact_page(session.command, facts))
 
     def action_filter(self) -> None:
-        self.add_class("-filtering")
-        self.query_one("#filter", Input).focus()
+        open_field(self.query_one("#filter", Input))
 
     @on(Input.Changed, "#filter")
     def _typed(self) -> None:
@@ -240,8 +239,8 @@ class SandboxScreen(ConsoleScreen):
             return
         if field.value or field.has_focus:
             field.value = ""
-            self.remove_class("-filtering")
-            rows.focus()
+            self.set_focus(rows)
+            field.display = False
         elif not rows.clear_marks():
             self.action_back()
 

@@ -7,8 +7,18 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from textual.app import App
     from textual.widget import Widget
+    from textual.widgets import Input
 
 
 def host(widget: Widget) -> App[object]:
     """Textual leaves the app's type parameter open."""
     return cast("App[object]", widget.app)  # pyright: ignore[reportUnknownMemberType]
+
+
+def open_field(field: Input) -> None:
+    """Show a line of input and give it the keyboard at once: the very next key is its own.
+
+    By a class the style sheet would come later, and what cannot be seen yet takes no focus.
+    """
+    field.display = True
+    field.screen.set_focus(field)

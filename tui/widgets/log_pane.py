@@ -15,7 +15,7 @@ from sandtop.tui.ansi import plain
 from sandtop.tui.stream.ring import Ring
 from sandtop.tui.text import command_line, neutral, rate, size
 
-from .host import host
+from .host import host, open_field
 from .log_lines import STREAMS, Budget, Pattern, compile_pattern
 from .log_view import LogView
 from .pane import Badge, Pane, PaneTitle
@@ -43,7 +43,6 @@ class LogPane(Pane):
 
     DEFAULT_CSS = """
     LogPane Input { display: none; height: 1; background: $surface; }
-    LogPane.-asking Input { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of("log")]
     CONTEXTS = ("log",)
@@ -197,8 +196,7 @@ class LogPane(Pane):
         field = self.query_one(Input)
         field.value = ""
         field.placeholder = _PLACEHOLDERS[what]
-        self.add_class("-asking")
-        field.focus()
+        open_field(field)
 
     def action_search(self) -> None:
         self._ask("search")
@@ -227,10 +225,11 @@ class LogPane(Pane):
 
     def stop_asking(self) -> bool:
         """Close the line of input; False when it was not open."""
-        if not self.has_class("-asking"):
+        field = self.query_one(Input)
+        if not field.display:
             return False
-        self.remove_class("-asking")
-        self.view.focus()
+        self.screen.set_focus(self.view)
+        field.display = False
         return True
 
     def stop_searching(self) -> bool:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from rich.cells import cell_len
-from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
 from textual.geometry import Region
@@ -16,11 +14,11 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from sandtop.core.terminal import Emulator
-from sandtop.core.terminal import Style as CellStyle
 from sandtop.tui.actions import actions_of, bindings_of
 
 from .host import host
 from .keys import MOVE, PRESS, RELEASE, encode_key, encode_mouse, encode_paste
+from .terminal_style import restyle, rich_style
 
 if TYPE_CHECKING:
     import re
@@ -35,23 +33,6 @@ _HOLD: Final = 0.15
 SCROLLBACK: Final = 5000
 _KEPT_BACK: Final = {key: action.id for action in actions_of("live") for key in action.keys}
 """The keys that the program does not get, and what they do."""
-
-
-@lru_cache(maxsize=4096)
-def rich_style(style: CellStyle) -> Style:
-    """A cell's style as Rich has it. Links of the guest are underlined and lead nowhere."""
-    return Style(
-        color=None if style.foreground == "default" else Color.parse(style.foreground),
-        bgcolor=None if style.background == "default" else Color.parse(style.background),
-        bold=style.bold or None,
-        dim=style.dim or None,
-        italic=style.italic or None,
-        underline=bool(style.underline or style.link) or None,
-        reverse=style.reverse or None,
-        conceal=style.conceal or None,
-        strike=style.strike or None,
-        overline=style.overline or None,
-    )
 
 
 class TerminalView(Widget, can_focus=True):
@@ -206,13 +187,13 @@ class TerminalView(Widget, can_focus=True):
             found = self.get_component_rich_style("terminal--found", partial=True)
             for match in self.looking_for.finditer(strip.text):
                 start = cell_len(strip.text[: match.start()])
-                strip = _restyle(strip, start, start + cell_len(match[0]), found)
+                strip = restyle(strip, start, start + cell_len(match[0]), found)
         if (span := self._selected_in(row)) is not None:
             selection = self.get_component_rich_style("terminal--selection", partial=True)
-            strip = _restyle(strip, *span, selection)
+            strip = restyle(strip, *span, selection)
         cursor = self.emulator.cursor
         if row == cursor.row and cursor.visible and not self._back:
-            strip = _restyle(strip, cursor.column, cursor.column + 1, self._cursor_style(cursor.shape))
+            strip = restyle(strip, cursor.column, cursor.column + 1, self._cursor_style(cursor.shape))
         return strip
 
     def _cursor_style(self, shape: str) -> Style:
@@ -442,14 +423,3 @@ class TerminalView(Widget, can_focus=True):
     def notify_style_update(self) -> None:
         super().notify_style_update()
         self._strips.clear()
-
-
-def _restyle(strip: Strip, start: int, end: int, style: Style) -> Strip:
-    """``strip`` with ``style`` laid over some of its cells."""
-    length = strip.cell_length
-    end = min(end, length)
-    if start >= end:
-        return strip
-    middle = strip.crop(start, end)
-    restyled = [Segment(text, (old or Style()) + style) for text, old, _ in middle]
-    return Strip([*strip.crop(0, start), *restyled, *strip.crop(end, length)], length)
