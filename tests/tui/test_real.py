@@ -151,7 +151,7 @@ def logs_split_and_search(console: Terminal) -> None:
 
 def terminal_over_a_dead_core(home: Home, console: Terminal) -> None:
     console.press("a")
-    console.see("# ")
+    console.see("▌#\n")
     console.type("vi /tmp/note")
     console.press("Enter")
     console.see("~")
