@@ -8,6 +8,7 @@ _BEGUN = time.clock_gettime(time.CLOCK_BOOTTIME)  # before the imports, which ta
 
 import gc  # noqa: E402
 import os  # noqa: E402
+import resource  # noqa: E402
 import sys  # noqa: E402
 
 from .cgroups import Cgroups  # noqa: E402
@@ -24,7 +25,10 @@ TYPE_CHECKING = False  # see _frames
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
+    from typing import Final
 
+_DESCRIPTORS: Final = (8192, 524_288)
+"""Open files: enough for as many sessions as there may be; and the hard limit that programs get, as systemd has it."""
 _IMPORTED = time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
@@ -38,6 +42,7 @@ def run(root: str) -> None:
     os.chroot(root)
     os.chdir("/")
     os.umask(0o022)
+    resource.setrlimit(resource.RLIMIT_NOFILE, _DESCRIPTORS)
     loop = Loop()
     host = Host(loop, Outbox(), Reaper(loop), Cgroups(loop), null, runtime, root)
     serve(host, port, Machine(devices), lambda: power_off(runtime))
@@ -47,7 +52,9 @@ def serve(host: Host, port: int, machine: Machine, turn_off: Callable[[], None])
     """Serve cores on ``port``, a nonblocking descriptor. Returns only by an exception."""
     shutdown = Shutdown(host.loop, host.cgroups, turn_off)
     service = Service(host, machine, shutdown, log, timings())
-    host.loop.after_turn = Port(host.loop, port, host.outbox, service).flush
+    link = Port(host.loop, port, host.outbox, service)
+    service.drop = link.drop
+    host.loop.after_turn = link.flush
     gc.collect()
     gc.freeze()  # what is there now stays; a collection need not look at it again
     host.loop.run()

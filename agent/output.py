@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 PIECE: Final = 32 * 1024 - 18
 """Bytes of one read: with its header and trailer a frame of 32 KiB, which virtio_console takes in one buffer."""
-_PIECES_A_TURN: Final = 1
 _SMALL: Final = PIECE // 2
 _BUSY: Final = 0.010
 _GATHER: Final = 0.004
 """Seconds. A program whose last few bytes came less than `_BUSY` ago is left alone for `_GATHER`, and what it writes
 meanwhile is read in one piece: to wake the agent for each few kilobytes costs more than to read them."""
+_TERMINAL_READ: Final = 4096
 _TERMINAL_HOLDS: Final = 128 * 1024
 """More than a terminal can hold at any moment (tty_buffer.c, n_tty.c: 64 KiB and 4 KiB)."""
 
@@ -98,10 +98,12 @@ class OutputPump:
             self._loop.unwatch(self._fd)
 
     def _ready(self, _events: int) -> None:
-        for _ in range(_PIECES_A_TURN):
-            room = self._room
+        total = 0
+        while total < PIECE:
+            room = self._room - total
             if room <= 0:
-                self._pause()
+                if not total:
+                    self._pause()
                 break
             data = self._read(room)
             if data is None:
@@ -109,9 +111,11 @@ class OutputPump:
             if not data:
                 self._close()
                 break
-            if len(data) < min(room, _SMALL):
-                self._gather()
-                break
+            total += len(data)
+            if not self._terminal or len(data) < _TERMINAL_READ // 2:
+                break  # a terminal gives no more than this at a time; a pipe has given all that it holds
+        if not self.closed and 0 < total < _SMALL:
+            self._gather()
         self._outbox.wake(self.stream.number)
 
     def _gather(self) -> None:

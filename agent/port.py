@@ -73,10 +73,9 @@ class Port:
             return
         for _ in range(_WRITES_A_TURN):
             if not self._pending:
-                pieces = self._outbox.pull() if self._linked else None
-                if pieces is None:
+                self._pending = self._next() if self._linked else b""
+                if not self._pending:
                     return
-                self._pending = b"".join(pieces)
             try:
                 count = os.write(self._fd, self._pending)
             except BlockingIOError:
@@ -87,6 +86,15 @@ class Port:
                 return
             self._pending = b"" if count == len(self._pending) else memoryview(self._pending)[count:]
         self._loop.soon(self.flush)
+
+    def _next(self) -> bytes:
+        """All small frames that wait, and one of data: each write is an exit of the virtual machine."""
+        pieces: list[bytes] = []
+        while (frame := self._outbox.pull()) is not None:
+            pieces += frame
+            if len(frame) > 1:
+                break
+        return b"".join(pieces)
 
     def _ready(self, events: int) -> None:
         if events & WRITE and self._blocked:

@@ -54,6 +54,8 @@ class Service:
         timings: dict[str, int],
     ) -> None:
         self.sessions: dict[int, Session] = {}
+        self.drop: Callable[[str], None] = self.link_ended
+        """Ends the link with a reason; the port's own, once there is one."""
         self._host = host
         self._machine = machine
         self._shutdown = shutdown
@@ -129,7 +131,10 @@ class Service:
 
     def _send(self, message: Message) -> None:
         if self._greeted:
-            self._host.outbox.control(message)
+            try:
+                self._host.outbox.control(message)
+            except ProtocolError as error:
+                self.drop(str(error))
 
     # messages
 

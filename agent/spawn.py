@@ -28,6 +28,10 @@ _EXEC_DEADLINE_MS: Final = 30_000
 _MAX_REPORT: Final = 4096
 
 
+_SOFT_DESCRIPTORS: Final = 1024
+"""Soft limit of a program's open files: select(2) takes no descriptor beyond. The hard one is the agent's own."""
+
+
 class SpawnFailed(Exception):
     """The program never ran. ``str()`` is a message for the user."""
 
@@ -81,6 +85,7 @@ def spawn(plan: Plan, cgroup: Cgroup, cgroups: Cgroups) -> int:
         cgroup.enter()
     except OSError as error:
         raise SpawnFailed("cgroup", error.errno or 0, f"cannot enter its cgroup: {error.strerror}") from None
+    limits = _limit_descriptors()
     try:
         _become(plan.user)
         try:
@@ -90,7 +95,15 @@ def spawn(plan: Plan, cgroup: Cgroup, cgroups: Cgroups) -> int:
             os.chdir("/")
             _become_root()
     finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
         cgroups.leave()
+
+
+def _limit_descriptors() -> tuple[int, int]:
+    """Set the limit that programs start with; the agent's own. What is open already stays open."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(_SOFT_DESCRIPTORS, limits[1]), limits[1]))
+    return limits
 
 
 def _become(user: User) -> None:
@@ -230,6 +243,7 @@ def _run_child(child: Callable[[Callable[[], None]], None], cgroup: Cgroup, writ
             signal.signal(number, signal.SIG_DFL)
         os.setsid()
         cgroup.enter()
+        _limit_descriptors()
         child(lambda: os.close(writer))
         os._exit(0)
     except SpawnFailed as error:

@@ -84,6 +84,7 @@ def test_a_program_sees_the_sandbox_and_not_what_is_around_it(core: CoreSide) ->
     assert "/" in places
     assert not any(place.startswith(("/overlay", "/image", "/sandbox")) for place in places)
     assert text(core, "cat /proc/self/cgroup").startswith("0::/sessions/")
+    assert text(core, "ulimit -n; ulimit -Hn") == "1024\n524288"
     status = text(core, "grep -E '^(CapEff|Groups)' /proc/self/status", user="nobody")
     assert status.split() == ["Groups:", "CapEff:", "0" * 16]
 
@@ -100,6 +101,10 @@ def test_bytes_of_every_kind_go_through_the_port(core: CoreSide) -> None:
     core.close(run)
     core.finish(run, 60)
     assert run.stdout == data
+
+
+def test_words_that_are_not_utf_8_arrive(core: CoreSide) -> None:
+    assert core.run("printf", "%s", "é\udcff").stdout == "é".encode() + b"\xff"
 
 
 def test_what_it_used_is_in_the_record(core: CoreSide) -> None:

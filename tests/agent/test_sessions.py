@@ -155,6 +155,8 @@ def test_resource_limits(core: CoreSide) -> None:
     run = core.shell("ulimit -n; ulimit -Hn; ulimit -c", rlimits={"nofile": [64, 128], "core": [0, -1]})
     assert run.stdout == b"64\n128\n0\n"
     assert core.shell("ulimit -n", rlimits={"nofile": [77, 77]}, user="nobody").stdout == b"77\n"
+    for rlimits in (None, {"core": [0, 0]}):
+        assert core.shell("ulimit -n", rlimits=rlimits).stdout == b"1024\n"
     refused = core.start("true", rlimits={"nosuch": [1, 1]})
     core.wait(lambda: refused.refused is not None)
     assert "nosuch" in str(refused.refused)
@@ -224,6 +226,11 @@ def test_output_of_every_kind_arrives_byte_for_byte(core: CoreSide) -> None:
     core.finish(run)
     assert run.stdout == data
     assert run.stderr == data
+
+
+def test_words_that_are_not_utf_8_arrive(core: CoreSide) -> None:
+    assert core.run("printf", "%s", "é\udcff\udc80").stdout == "é".encode() + b"\xff\x80"
+    assert core.shell("printf %s $ODD", env={"ODD": "\udcfe"}).stdout == b"\xfe"
 
 
 def test_single_bytes_arrive(core: CoreSide) -> None:

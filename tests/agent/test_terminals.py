@@ -80,8 +80,8 @@ def test_a_signal_to_the_group_goes_to_the_foreground(core: CoreSide) -> None:
 
 
 def test_all_that_was_written_before_the_end_arrives(core: CoreSide) -> None:
-    run = core.run("/bin/sh", "-c", "stty -opost; seq 1 30000", tty=SIZE)
-    assert run.stdout == b"".join(b"%d\n" % n for n in range(1, 30_001))
+    run = core.run("/bin/sh", "-c", "stty -opost; seq 1 300000", tty=SIZE)
+    assert run.stdout == b"".join(b"%d\n" % n for n in range(1, 300_001))
 
 
 def test_a_terminal_that_was_let_go_is_not_the_end(core: CoreSide) -> None:
