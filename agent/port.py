@@ -8,8 +8,9 @@ opens or closes it, sends, or takes what was sent (virtio_console.c).
 from __future__ import annotations
 
 import os
+import select
 
-from .loop import EDGE, READ, WRITE
+from .loop import EDGE, HANGUP, READ, WRITE
 from .protocol import PORT_NAME, AgentHandshake, Decoder, ProtocolError, answer
 
 TYPE_CHECKING = False  # see _frames
@@ -47,6 +48,16 @@ def find(name: str = PORT_NAME, folder: str = _CLASS) -> str:
             if file.read().strip() == name:
                 return f"/dev/{entry}"
     raise FileNotFoundError(f"no virtio-serial port is called {name}")
+
+
+def wait_for_host(fd: int) -> None:
+    """Return when somebody on the host has opened the other end of the port ``fd``."""
+    with select.epoll() as poll:
+        poll.register(fd, READ | EDGE)
+        while all(events & HANGUP for _, events in poll.poll(_LOOK_AGAIN)):
+            poll.modify(
+                fd, READ | EDGE
+            )  # what is there already is reported once more, lest a wake-up was missed
 
 
 class Port:

@@ -34,7 +34,8 @@ async def create(
     name = check_name(request.get("name"))
     config = config_from_request(request)
     request_id = request.get("request_id")
-    sandbox = await fleet.create(name, config, request_id if isinstance(request_id, str) else "", progress)
+    known = request_id if isinstance(request_id, str) else ""
+    sandbox = await fleet.create(name, config, known, progress, cold=request.get("cold") is True)
     return {"sandbox": sandbox_view(sandbox)}
 
 
@@ -44,7 +45,7 @@ async def start(
     """``sandbox.start``."""
     sandbox = fleet.get(request.get("sandbox"))
     if not (repeated and sandbox.state is State.RUNNING):
-        await sandbox.start(progress)
+        await sandbox.start(progress, cold=request.get("cold") is True)
     return {"sandbox": sandbox_view(sandbox)}
 
 
@@ -63,7 +64,7 @@ async def restart(
 ) -> Result:
     """``sandbox.restart``."""
     sandbox = fleet.get(request.get("sandbox"))
-    await sandbox.restart(progress, force=request.get("force") is True)
+    await sandbox.restart(progress, force=request.get("force") is True, cold=request.get("cold") is True)
     return {"sandbox": sandbox_view(sandbox)}
 
 
