@@ -23,7 +23,6 @@ from sandtop.core.machine.machine import Machine, adopt, start
 from sandtop.core.machine.process import Death, Identity, MachineProcess
 from sandtop.core.machine.procfs import machines
 from sandtop.core.machine.qmp import Event, QmpClient, QmpRefused
-from sandtop.core.machine.snapshot import agent_opened_its_port, save
 from sandtop.core.machine.spec import Accelerator, MachineSpec, Memory, Network, Transport
 
 __all__ = [
@@ -47,7 +46,6 @@ __all__ = [
     "Role",
     "Transport",
     "adopt",
-    "agent_opened_its_port",
     "check_memory",
     "choose",
     "command_line",
@@ -56,7 +54,6 @@ __all__ = [
     "machines",
     "probe",
     "remove_runtime",
-    "save",
     "start",
     "tail",
 ]

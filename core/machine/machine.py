@@ -85,6 +85,20 @@ class Machine:
             raise MachineError("QEMU's query-status makes no sense", sandbox=self.name)
         return status
 
+    async def agent_opens_port(self) -> None:
+        """Return when the guest has opened the agent's port. Raises `MachineError` if QEMU ends before.
+
+        Takes the monitor's events: for the first task of a machine that is to be saved.
+        """
+        async for event in self.monitor.events:
+            if event.name == "VSERPORT_CHANGE" and event.data.get("open") is True:
+                return
+        raise MachineError((await self.wait()).reason, sandbox=self.name)
+
+    async def save(self, state: Path) -> None:
+        """Stop the processors for good and save what the machine is now; see `snapshot.save`."""
+        await snapshot.save(self.monitor, self.name, state)
+
     async def wait(self) -> Death:
         """Wait, as long as it takes, for QEMU to end; the console log is complete then.
 
@@ -147,7 +161,7 @@ async def start(
             try:
                 machine = await stack.enter_async_context(_attached(child, spec.name, runtime, console_log))
                 if spec.memory is not None and spec.memory.state is not None:
-                    await snapshot.load(machine, spec.memory.state)
+                    await snapshot.load(machine.monitor, spec.name, spec.memory.state)
                 await machine.resume()
             except MachineError as error:
                 death = await _give_up(child, runtime, patience=_LAST_GASP)

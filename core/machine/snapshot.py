@@ -18,7 +18,7 @@ from sandtop.core.errors import MachineError, from_os_error
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sandtop.core.machine.machine import Machine
+    from sandtop.core.machine.qmp import QmpClient
 
 SAVE_DEADLINE: Final = 30.0
 """Seconds for QEMU to write the devices' state. It takes some 10 ms; a disk may be slow."""
@@ -32,35 +32,26 @@ _POLL: Final = 0.002
 _DESCRIPTOR: Final = "state"
 
 
-async def agent_opened_its_port(machine: Machine) -> None:
-    """Return when the guest's agent has opened its virtio-serial port. Raises `MachineError` if QEMU ends before."""
-    async for event in machine.monitor.events:
-        if event.name == "VSERPORT_CHANGE" and event.data.get("open") is True:
-            return
-    death = await machine.wait()
-    raise MachineError(death.reason, sandbox=machine.name)
-
-
-async def save(machine: Machine, state: Path) -> None:
-    """Stop ``machine``, which was started with a memory file, and write its devices' state to the new file ``state``.
+async def save(monitor: QmpClient, name: str, state: Path) -> None:
+    """Stop a machine that was started with a memory file, and write its devices' state to the new file ``state``.
 
     It stays stopped. Its disks are whole on the host when this returns. Raises `MachineError`, `StorageError`.
     """
-    await machine.pause()
+    await monitor.execute("stop")
     try:
         descriptor = os.open(state, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise from_os_error(error, "saving a machine's state") from error
     try:
-        await _pass(machine, descriptor)
-        await machine.monitor.execute("migrate", uri=f"fd:{_DESCRIPTOR}")
-        await _finished(machine, SAVE_DEADLINE)
+        await _pass(monitor, descriptor)
+        await monitor.execute("migrate", uri=f"fd:{_DESCRIPTOR}")
+        await _finished(monitor, name, SAVE_DEADLINE)
     finally:
         os.close(descriptor)
 
 
-async def load(machine: Machine, state: Path) -> None:
-    """Have ``machine``, which waits for it, take up the ``state`` that `save` wrote. It stays stopped.
+async def load(monitor: QmpClient, name: str, state: Path) -> None:
+    """Have a machine that waits for it take up the ``state`` that `save` wrote. It stays stopped.
 
     Raises `MachineError` when QEMU does not take it (QEMU then ends), `StorageError` when it cannot be opened.
     """
@@ -70,29 +61,29 @@ async def load(machine: Machine, state: Path) -> None:
     except OSError as error:
         raise from_os_error(error, "loading a machine's state") from error
     try:
-        await _pass(machine, descriptor)
+        await _pass(monitor, descriptor)
     finally:
         os.close(descriptor)
-    await machine.monitor.execute("migrate-incoming", uri=f"fd:{_DESCRIPTOR}")
-    await _finished(machine, LOAD_DEADLINE)
+    await monitor.execute("migrate-incoming", uri=f"fd:{_DESCRIPTOR}")
+    await _finished(monitor, name, LOAD_DEADLINE)
 
 
-async def _pass(machine: Machine, descriptor: int) -> None:
+async def _pass(monitor: QmpClient, descriptor: int) -> None:
     capability = {"capability": "x-ignore-shared", "state": True}
-    await machine.monitor.execute("migrate-set-capabilities", capabilities=[capability])
-    await machine.monitor.pass_descriptor(_DESCRIPTOR, descriptor)
+    await monitor.execute("migrate-set-capabilities", capabilities=[capability])
+    await monitor.pass_descriptor(_DESCRIPTOR, descriptor)
 
 
-async def _finished(machine: Machine, deadline: float) -> None:
+async def _finished(monitor: QmpClient, name: str, deadline: float) -> None:
     with trio.move_on_after(deadline):
         while True:
-            answer = await machine.monitor.execute("query-migrate")
+            answer = await monitor.execute("query-migrate")
             facts = cast("dict[str, object]", answer) if isinstance(answer, dict) else {}
             status = facts.get("status")
             if status == "completed":
                 return
             if status in ("failed", "cancelled"):
                 said = str(facts.get("error-desc", "it does not say why"))[:200]
-                raise MachineError(f"QEMU could not save or load its state: {said}", sandbox=machine.name)
+                raise MachineError(f"QEMU could not save or load its state: {said}", sandbox=name)
             await trio.sleep(_POLL)
-    raise MachineError(f"QEMU did not save or load its state within {deadline:g} s", sandbox=machine.name)
+    raise MachineError(f"QEMU did not save or load its state within {deadline:g} s", sandbox=name)

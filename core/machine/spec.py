@@ -108,11 +108,12 @@ class MachineSpec:
 
     def to_json(self) -> dict[str, object]:
         """The values as JSON types, for ``inspect``."""
-        return {
+        values: dict[str, object] = {
             field.name: str(value) if isinstance(value := getattr(self, field.name), Path) else value
             for field in dataclasses.fields(self)
             if field.name != "memory"
-        } | {"restored": self.restored}
+        }
+        return {**values, "restored": self.restored}
 
 
 def _problem(spec: MachineSpec) -> str | None:

@@ -14,7 +14,7 @@ import trio
 from sandtop.core.errors import MachineError, from_os_error
 from sandtop.core.guest import overlay
 from sandtop.core.guest.store import write_json
-from sandtop.core.machine import Memory, agent_opened_its_port, remove_runtime, save, start
+from sandtop.core.machine import Memory, remove_runtime, start
 from sandtop.core.templates.files import FACTS, MEMORY, OVERLAY, STATE, copy_holes, memory_file
 from sandtop.core.templates.key import Kind, Shape, template_spec
 
@@ -76,13 +76,13 @@ async def _boot_and_save(order: Order, spec: MachineSpec, folder: Path) -> None:
         async with opener as machine:
             try:
                 with trio.move_on_after(order.boot_seconds) as patience:
-                    await agent_opened_its_port(machine)
+                    await machine.agent_opens_port()
                 if patience.cancelled_caught:
                     raise MachineError(
                         f"its agent was not ready within {order.boot_seconds:g} s; the console's last lines: "
                         + " | ".join(machine.console_tail(3).splitlines())
                     )
-                await save(machine, folder / STATE)
+                await machine.save(folder / STATE)
             finally:
                 with trio.CancelScope(shield=True):
                     await machine.quit()
