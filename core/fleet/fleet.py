@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sandtop.core.fleet.context import Context
+    from sandtop.core.templates import Templates
 
 log = logging.getLogger(__name__)
 _RETIRE_EVERY: Final = 5.0
@@ -54,6 +55,10 @@ class Fleet:
             self._sandboxes[row.uuid] = Sandbox(row, context)
         for session in context.database.sessions():
             self._sandboxes[session.uuid].sessions.load(session)
+
+    @property
+    def templates(self) -> Templates:
+        return self._context.templates
 
     def all(self) -> list[Sandbox]:
         """Every sandbox that was not removed, oldest first."""
