@@ -55,9 +55,8 @@ def wait_for_host(fd: int) -> None:
     with select.epoll() as poll:
         poll.register(fd, READ | EDGE)
         while all(events & HANGUP for _, events in poll.poll(_LOOK_AGAIN)):
-            poll.modify(
-                fd, READ | EDGE
-            )  # what is there already is reported once more, lest a wake-up was missed
+            # what is there already is reported once more, lest a wake-up was missed
+            poll.modify(fd, READ | EDGE)
 
 
 class Port:
@@ -109,19 +108,21 @@ class Port:
     def _read(self) -> None:
         # the driver gives 4 KiB at a time: gathered first, for to look into each costs more than to copy it
         chunks: list[bytes] = []
-        gone = False
+        gone = drained = False
         try:
             while len(chunks) < _READS_A_TURN and not gone:
                 data = os.read(self._fd, _CHUNK)
                 gone = not data
                 chunks.append(data)
         except BlockingIOError:
-            self._open = True
+            drained = True
         else:
             if not gone:
                 self._loop.soon(self._read)
         if chunks:
             self._feed(b"".join(chunks))
+        if drained:
+            self._open = True
         if gone:
             self._host_gone()
 
