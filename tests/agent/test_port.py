@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandtop.agent.loop import Loop
+from sandtop.agent.loop import WRITE, Loop
 from sandtop.agent.port import Port
 from sandtop.agent.protocol import Outbox, answer, marker
 
@@ -88,8 +88,7 @@ def test_a_marker_that_overtakes_the_news_of_its_host_is_answered(descriptor: in
     assert peer.told == ["began"]
     assert driver.written == b""
     driver.host = True
-    port._blocked = False  # as when epoll says that it can be written to
-    loop.soon(port.flush)
+    loop.soon(lambda: port._ready(WRITE))  # pyright: ignore[reportPrivateUsage] - the pipe is not the driver
     loop.turn()
     assert driver.written == answer(NONCE.encode())
     assert peer.told == ["began"]
@@ -102,6 +101,6 @@ def test_a_host_that_goes_ends_its_link(descriptor: int, driver: Driver) -> None
     loop.turn()
     assert driver.written == answer(NONCE.encode())
     driver.host = False
-    loop.soon(lambda: port._ready(0))  # the driver wakes the port's queue then
+    loop.soon(lambda: port._ready(0))  # pyright: ignore[reportPrivateUsage] - the driver wakes the port's queue then
     loop.turn()
     assert peer.told == ["began", "ended"]
