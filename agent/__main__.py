@@ -14,7 +14,7 @@ import sys  # noqa: E402
 from .cgroups import Cgroups  # noqa: E402
 from .loop import Loop  # noqa: E402
 from .machine import Machine  # noqa: E402
-from .port import Port, find  # noqa: E402
+from .port import Port, find, wait_for_host  # noqa: E402
 from .protocol import Outbox  # noqa: E402
 from .reaper import Reaper  # noqa: E402
 from .service import Service  # noqa: E402
@@ -29,15 +29,24 @@ if TYPE_CHECKING:
 
 _DESCRIPTORS: Final = (8192, 524_288)
 """Open files: enough for as many sessions as there may be; and the hard limit that programs get, as systemd has it."""
+_PORT: Final = os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC
 _IMPORTED = time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def run(root: str) -> None:
-    """Be the agent of the sandbox mounted on ``root``. Returns only by an exception."""
+def run(root: str, *, hold: bool) -> None:
+    """Be the agent of the sandbox mounted on ``root``. Returns only by an exception.
+
+    The port is opened last: that tells the host that this machine can become a template. With ``hold`` it is opened
+    first, and when a core has come to it the sandbox's disk is mounted, the disk of that very machine.
+    """
     os.setsid()
     runtime = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
     devices = os.open("/dev", os.O_RDONLY | os.O_DIRECTORY)
-    port = os.open(find(), os.O_RDWR | os.O_NONBLOCK)
+    path, port = find(), -1
+    if hold:
+        port = os.open(path, _PORT)
+        wait_for_host(port)
+        mount_root()
     null = os.open("/dev/null", os.O_RDWR)
     os.chroot(root)
     os.chdir("/")
@@ -45,6 +54,10 @@ def run(root: str) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, _DESCRIPTORS)
     loop = Loop()
     host = Host(loop, Outbox(), Reaper(loop), Cgroups(loop), null, runtime, root)
+    gc.collect()
+    gc.freeze()  # what is there now stays; a collection need not look at it again
+    if not hold:
+        port = os.open(os.path.basename(path), _PORT, dir_fd=devices)
     serve(host, port, Machine(devices), lambda: power_off(runtime))
 
 
@@ -55,9 +68,14 @@ def serve(host: Host, port: int, machine: Machine, turn_off: Callable[[], None])
     link = Port(host.loop, port, host.outbox, service)
     service.drop = link.drop
     host.loop.after_turn = link.flush
-    gc.collect()
-    gc.freeze()  # what is there now stays; a collection need not look at it again
     host.loop.run()
+
+
+def mount_root() -> None:
+    """Have init mount the sandbox's disk and all that belongs to it, or turn the machine off. Raises OSError."""
+    pid = os.posix_spawn("/bin/busybox", ["busybox", "sh", "/init", "root"], {})
+    if os.waitpid(pid, 0)[1] != 0:
+        raise OSError("the sandbox's disk could not be mounted")
 
 
 def timings() -> dict[str, int]:
@@ -99,11 +117,11 @@ def fatal(error: BaseException) -> None:
 
 def main(arguments: list[str]) -> int:
     """Run; an exit status for a call that makes no sense, or from a process that is not the first."""
-    if len(arguments) != 2 or arguments[0] != "--root":
-        log("usage: python3 -m sandtop.agent --root FOLDER")
+    if len(arguments) not in (2, 3) or arguments[0] != "--root" or arguments[2:] not in ([], ["--hold"]):
+        log("usage: python3 -m sandtop.agent --root FOLDER [--hold]")
         return 2
     try:
-        run(arguments[1])
+        run(arguments[1], hold=len(arguments) == 3)
     except BaseException as error:  # the boundary: nothing may leave process 1
         fatal(error)
     return 1

@@ -8,8 +8,9 @@ opens or closes it, sends, or takes what was sent (virtio_console.c).
 from __future__ import annotations
 
 import os
+import select
 
-from .loop import EDGE, READ, WRITE
+from .loop import EDGE, HANGUP, READ, WRITE
 from .protocol import PORT_NAME, AgentHandshake, Decoder, ProtocolError, answer
 
 TYPE_CHECKING = False  # see _frames
@@ -47,6 +48,15 @@ def find(name: str = PORT_NAME, folder: str = _CLASS) -> str:
             if file.read().strip() == name:
                 return f"/dev/{entry}"
     raise FileNotFoundError(f"no virtio-serial port is called {name}")
+
+
+def wait_for_host(fd: int) -> None:
+    """Return when somebody on the host has opened the other end of the port ``fd``."""
+    with select.epoll() as poll:
+        poll.register(fd, READ | EDGE)
+        while all(events & HANGUP for _, events in poll.poll(_LOOK_AGAIN)):
+            # what is there already is reported once more, lest a wake-up was missed
+            poll.modify(fd, READ | EDGE)
 
 
 class Port:
@@ -106,19 +116,21 @@ class Port:
     def _read(self) -> None:
         # the driver gives 4 KiB at a time: gathered first, for to look into each costs more than to copy it
         chunks: list[bytes] = []
-        gone = False
+        gone = drained = False
         try:
             while len(chunks) < _READS_A_TURN and not gone:
                 data = os.read(self._fd, _CHUNK)
                 gone = not data
                 chunks.append(data)
         except BlockingIOError:
-            self._open = True
+            drained = True
         else:
             if not gone:
                 self._loop.soon(self._read)
         if chunks:
             self._feed(b"".join(chunks))
+        if drained:
+            self._open = True
         if gone:
             self._host_gone()
 

@@ -181,7 +181,7 @@ async def _measure(folder: Path, rounds: int, megabytes: int) -> dict[str, Serie
         tar = folder / "peers.tar"
         build_tree(tar)
         await build_image(IMAGE, tar)
-    async with await Sandbox.create(_NAME, image=IMAGE, network="user") as sandbox:
+    async with await Sandbox.create(_NAME, image=IMAGE, network="user", cold=True) as sandbox:
         await _prepare(sandbox, peers)
         stages = Series("ms")
         with GuestAgent(peers.qga_socket) as qga:

@@ -89,7 +89,10 @@ def size(count: object) -> str:
 
 
 class Progress:
-    """Shows what takes long: one line that changes on a terminal, else nothing. Used as a context."""
+    """Shows what takes long: one line that changes on a terminal, else nothing. Used as a context.
+
+    A line that begins with ``warning:`` is said for good, wherever stderr goes.
+    """
 
     __slots__ = ("_shown",)
 
@@ -105,6 +108,11 @@ class Progress:
             sys.stderr.flush()
 
     def __call__(self, message: str) -> None:
+        if message.startswith("warning: "):
+            self.__exit__()
+            self._shown = False
+            say(message)
+            return
         if not os.isatty(2):
             return
         columns = os.get_terminal_size(2).columns

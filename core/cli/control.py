@@ -28,6 +28,10 @@ def _each(verb: str, summary: str, argv: Sequence[str], example: str) -> int:
     parser.add_argument("names", metavar="NAME", nargs="+", help="the sandbox")
     if verb in _FORCE:
         parser.add_argument("-f", "--force", action="store_true", help=_FORCE[verb])
+    if verb in ("start", "restart"):
+        parser.add_argument(
+            "--cold", action="store_true", help="boot it, also where a template would start it at once"
+        )
     if verb == "rm":
         parser.add_argument(
             "--keep-history", action="store_true", help="keep its sessions' output and exit records"
@@ -35,6 +39,8 @@ def _each(verb: str, summary: str, argv: Sequence[str], example: str) -> int:
     parser.json()
     options = parser.parse_args(list(argv))
     fields: dict[str, object] = {"force": getattr(options, "force", False)}
+    if verb in ("start", "restart"):
+        fields["cold"] = options.cold
     if verb == "rm":
         fields["keep_history"] = options.keep_history
     return _do_each(verb, options.names, fields, as_json=options.json)
@@ -64,8 +70,8 @@ def stop_main(argv: Sequence[str]) -> int:
 
 
 def start_main(argv: Sequence[str]) -> int:
-    """Boot stopped sandboxes."""
-    return _each("start", "Boot stopped sandboxes.", argv, "  sandtop start demo other")
+    """Start stopped sandboxes."""
+    return _each("start", "Start stopped sandboxes.", argv, "  sandtop start demo other")
 
 
 def pause_main(argv: Sequence[str]) -> int:

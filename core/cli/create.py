@@ -36,6 +36,7 @@ def add_options(parser: Parser) -> None:
     add("--workdir", metavar="DIR", help="where commands begin")
     add("--shell", metavar="PATH", help="what 'sandtop shell' runs scripts by")
     add("--user", metavar="USER", help="who commands run as")
+    add("--cold", action="store_true", help="boot it, also where a template would start it at once")
     add("--label", action="append", type=pair, metavar="KEY=VALUE", help="label the sandbox (repeatable)")
 
 
@@ -51,6 +52,7 @@ def fields(options: argparse.Namespace) -> dict[str, object]:
         "shell": options.shell,
         "user": options.user,
         "labels": dict(options.label or ()),
+        "cold": options.cold,
     }
 
 

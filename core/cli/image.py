@@ -43,13 +43,25 @@ def _list(argv: Sequence[str]) -> int:
         write_json(images)
     else:
         rows = [_row(image) for image in images]
-        table(("name", "digest", "size", "age"), rows)
+        table(("name", "digest", "size", "templates", "age"), rows)
     return 0
 
 
 def _row(image: Mapping[str, object]) -> tuple[object, ...]:
     get = image.get
-    return (get("name"), str(get("digest"))[:19], size(get("size")), age(get("created_at")))
+    return (
+        get("name"),
+        str(get("digest"))[:19],
+        size(get("size")),
+        _templates(image),
+        age(get("created_at")),
+    )
+
+
+def _templates(image: Mapping[str, object]) -> str:
+    """How many shapes of sandboxes start at once from this image, and what that takes on the disk."""
+    count = image.get("templates")
+    return f"{count} ({size(image.get('template_size'))})" if count else "-"
 
 
 def _build(argv: Sequence[str]) -> int:

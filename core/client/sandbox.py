@@ -58,10 +58,13 @@ class Sandbox:
         shell: str | None = None,
         user: str | None = None,
         labels: Mapping[str, str] | None = None,
+        cold: bool = False,
         keep: bool = False,
         progress: Callable[[str], None] | None = None,
     ) -> Self:
-        """Make a sandbox, boot it, and return it running. ``memory`` and ``disk`` are MiB; None is the core's default.
+        """Make a sandbox, start it, and return it running. ``memory`` and ``disk`` are MiB; None is the core's default.
+
+        It goes on from a template of its shape, which the first of that shape has to wait for; with ``cold`` it boots.
 
         ``progress`` is called with a line about whatever takes long. Raises `AlreadyExists`, `InvalidRequest`,
         `ImageError`, `MachineError` … When cancelled it removes what was made.
@@ -78,6 +81,7 @@ class Sandbox:
             "shell": shell,
             "user": user,
             "labels": dict(labels or {}),
+            "cold": cold,
         }
         message = request("sandbox.create", fields)
         try:
@@ -136,17 +140,20 @@ class Sandbox:
         self._info = _sandbox(await call("sandbox.inspect", {"sandbox": self.uuid}))
         return self._info
 
-    async def start(self) -> None:
-        """Boot it. Raises `WrongState` when it runs, `MachineError` when it cannot."""
-        await self._do("start")
+    async def start(self, *, cold: bool = False) -> None:
+        """Start it, from a template or, with ``cold``, by booting.
+
+        Raises `WrongState` when it runs, `MachineError` when it cannot.
+        """
+        await self._do("start", cold=cold)
 
     async def stop(self, *, force: bool = False) -> None:
         """End what runs in it and switch it off; with ``force`` at once. What was written stays."""
         await self._do("stop", force=force)
 
-    async def restart(self, *, force: bool = False) -> None:
-        """Stop it, if it runs, and start it."""
-        await self._do("restart", force=force)
+    async def restart(self, *, force: bool = False, cold: bool = False) -> None:
+        """Stop it, if it runs, and start it; with ``cold`` without a template."""
+        await self._do("restart", force=force, cold=cold)
 
     async def pause(self) -> None:
         """Freeze it: memory stays, nothing runs, timeouts stand still."""

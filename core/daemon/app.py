@@ -24,6 +24,7 @@ from sandtop.core.guest import GuestStore
 from sandtop.core.paths import find
 from sandtop.core.settings import Settings
 from sandtop.core.store import Database
+from sandtop.core.templates import Templates
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -83,7 +84,8 @@ async def _main(paths: Paths) -> None:
     with Database(paths.database) as database:
         async with trio.open_nursery() as nursery:
             guest = GuestStore(paths)
-            fleet = Fleet(Context(paths, database, settings, nursery, guest))
+            templates = Templates(paths, nursery, settings.boot_seconds)
+            fleet = Fleet(Context(paths, database, settings, nursery, guest, templates))
             await fleet.adopt_all()
             nursery.start_soon(fleet.maintain)
             server = Server(paths, fleet, guest, nursery)

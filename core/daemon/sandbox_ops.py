@@ -18,11 +18,12 @@ from sandtop.core.fleet import State, check_name, config_from_request
 from sandtop.core.machine import command_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from sandtop.core.daemon.connection import Connection
     from sandtop.core.fleet import Fleet
     from sandtop.core.guest import GuestStore, Image
+    from sandtop.core.templates import Warm
 
 Result = dict[str, object]
 
@@ -34,7 +35,8 @@ async def create(
     name = check_name(request.get("name"))
     config = config_from_request(request)
     request_id = request.get("request_id")
-    sandbox = await fleet.create(name, config, request_id if isinstance(request_id, str) else "", progress)
+    known = request_id if isinstance(request_id, str) else ""
+    sandbox = await fleet.create(name, config, known, progress, cold=request.get("cold") is True)
     return {"sandbox": sandbox_view(sandbox)}
 
 
@@ -44,7 +46,7 @@ async def start(
     """``sandbox.start``."""
     sandbox = fleet.get(request.get("sandbox"))
     if not (repeated and sandbox.state is State.RUNNING):
-        await sandbox.start(progress)
+        await sandbox.start(progress, cold=request.get("cold") is True)
     return {"sandbox": sandbox_view(sandbox)}
 
 
@@ -63,7 +65,7 @@ async def restart(
 ) -> Result:
     """``sandbox.restart``."""
     sandbox = fleet.get(request.get("sandbox"))
-    await sandbox.restart(progress, force=request.get("force") is True)
+    await sandbox.restart(progress, force=request.get("force") is True, cold=request.get("cold") is True)
     return {"sandbox": sandbox_view(sandbox)}
 
 
@@ -152,7 +154,8 @@ async def hold(fleet: Fleet, connection: Connection, request: Mapping[str, objec
 # images
 
 
-def _image_view(image: Image, users: Mapping[str, str]) -> Result:
+def _image_view(image: Image, users: Mapping[str, str], templates: Sequence[Warm] = ()) -> Result:
+    its = [template for template in templates if template.image_digest == image.digest]
     return {
         "name": image.name,
         "digest": image.digest,
@@ -160,14 +163,17 @@ def _image_view(image: Image, users: Mapping[str, str]) -> Result:
         "created_at": image.created_at,
         "source": image.source,
         "used_by": users.get(image.digest),
+        "templates": len(its),
+        "template_size": sum(template.size for template in its),
     }
 
 
 async def list_images(guest: GuestStore, fleet: Fleet) -> Result:
     """``image.list``."""
     images = await trio.to_thread.run_sync(guest.images)
+    templates = await trio.to_thread.run_sync(fleet.templates.warm)
     users = fleet.images_in_use()
-    return {"images": [_image_view(image, users) for image in images]}
+    return {"images": [_image_view(image, users, templates) for image in images]}
 
 
 async def build_image(
@@ -197,7 +203,7 @@ async def build_image(
         if not path.is_absolute():
             raise InvalidRequest(f"{path} is not an absolute path")
         image = await trio.to_thread.run_sync(partial(guest.build_image, name, path, tell))
-    await trio.to_thread.run_sync(guest.prune_images, list(fleet.images_in_use()))
+    await _prune(guest, fleet)
     return {"image": _image_view(image, fleet.images_in_use())}
 
 
@@ -215,4 +221,12 @@ async def remove_image(guest: GuestStore, fleet: Fleet, request: Mapping[str, ob
             hint=f"remove that first: sandtop rm {user}",
         )
     await trio.to_thread.run_sync(guest.remove_image, name)
+    await _prune(guest, fleet)
     return {}
+
+
+async def _prune(guest: GuestStore, fleet: Fleet) -> None:
+    """Free what images that no name and no sandbox has any more, and their templates, take on the disk."""
+    await trio.to_thread.run_sync(guest.prune_images, list(fleet.images_in_use()))
+    named = {image.digest for image in await trio.to_thread.run_sync(guest.images)}
+    await fleet.templates.remove_images(named | fleet.images_in_use().keys())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import trio
 
 from sandtop.core.errors import NotFound
 from sandtop.core.guest import KERNEL_ARGS, GuestStore
+from sandtop.core.guest.overlay import RECIPE as DISK_RECIPE
 from sandtop.core.machine import (
     Accelerator,
     Choice,
@@ -23,6 +24,7 @@ from sandtop.core.machine import (
     find_qemu,
 )
 from sandtop.core.machine.host import QEMU
+from sandtop.core.templates import Kind, Lease, Shape, Templates
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,15 +37,25 @@ if TYPE_CHECKING:
 MIB = 1 << 20
 
 
+def _one_a_processor() -> trio.CapacityLimiter:
+    return trio.CapacityLimiter(max(2, len(os.sched_getaffinity(0))))
+
+
 @dataclass(slots=True)
 class Context:
-    """Shared by all sandboxes of a core. ``nursery`` owns what accompanies their machines."""
+    """Shared by all sandboxes of a core. ``nursery`` owns what accompanies their machines.
+
+    ``starting`` is held from a machine's launch until its agent is ready: more of them at once than the host has
+    processors would only all be late.
+    """
 
     paths: Paths
     database: Database
     settings: Settings
     nursery: trio.Nursery
     guest: GuestStore
+    templates: Templates
+    starting: trio.CapacityLimiter = field(default_factory=_one_a_processor)
     choice: Choice | None = None
     _qemu: Qemu | None = None
     _qemu_stamp: tuple[str, int] | None = None
@@ -76,7 +88,7 @@ class Context:
         return self.guest.image(name).digest
 
     async def spec(self, row: SandboxRow, overlay: Path, progress: Callable[[str], None]) -> MachineSpec:
-        """The machine for ``row``, with everything that it boots from built and its overlay disk made.
+        """The machine for ``row``, with everything that it boots from built, but not its overlay disk.
 
         Raises `MissingDependency`, `InvalidRequest`, `ImageError`, `StorageError`.
         """
@@ -87,15 +99,25 @@ class Context:
         accelerator = await self.accelerator(qemu, kernel.image)
         return await trio.to_thread.run_sync(partial(self.files, row, overlay, accelerator, tell))
 
+    async def blank_overlay(self, row: SandboxRow, overlay: Path, progress: Callable[[str], None]) -> None:
+        """Make the overlay disk of a sandbox that has none. Raises `StorageError` …"""
+        tell = _from_thread(progress)
+        await trio.to_thread.run_sync(self.guest.create_overlay, overlay, row.config.disk * MIB, tell)
+
+    async def template(
+        self, row: SandboxRow, spec: MachineSpec, kind: Kind, progress: Callable[[str], None]
+    ) -> Lease | None:
+        """The template to start ``spec`` from; None when it has to boot."""
+        shape = Shape(kind, row.image_digest, row.config.disk * MIB, DISK_RECIPE, await self.find_qemu())
+        return await self.templates.get(shape, spec, progress)
+
     def files(
         self, row: SandboxRow, overlay: Path, accelerator: Accelerator, progress: Callable[[str], None]
     ) -> MachineSpec:
         """As `spec`, blocking, for an accelerator that is known."""
         kernel, runtime = self.guest.kernel(progress), self.guest.runtime(progress)
         image = self.guest.image_path(row.image_digest)
-        if not overlay.exists():
-            overlay.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.guest.create_overlay(overlay, row.config.disk * MIB, progress)
+        overlay.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         words = KERNEL_ARGS if row.config.network == "none" else (*KERNEL_ARGS, "sandtop.network=user")
         return MachineSpec(
             uuid=row.uuid,

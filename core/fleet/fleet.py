@@ -24,7 +24,7 @@ from sandtop.core.errors import (
 )
 from sandtop.core.fleet.sandbox import Sandbox
 from sandtop.core.fleet.state import ALIVE, State
-from sandtop.core.machine import Accelerator
+from sandtop.core.machine import Accelerator, machines
 from sandtop.core.sessions import retire
 from sandtop.core.store import SandboxConfig, SandboxRow
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sandtop.core.fleet.context import Context
+    from sandtop.core.templates import Templates
 
 log = logging.getLogger(__name__)
 _RETIRE_EVERY: Final = 5.0
@@ -54,6 +55,10 @@ class Fleet:
             self._sandboxes[row.uuid] = Sandbox(row, context)
         for session in context.database.sessions():
             self._sandboxes[session.uuid].sessions.load(session)
+
+    @property
+    def templates(self) -> Templates:
+        return self._context.templates
 
     def all(self) -> list[Sandbox]:
         """Every sandbox that was not removed, oldest first."""
@@ -85,9 +90,18 @@ class Fleet:
         return list(self._sandboxes.values())
 
     async def create(
-        self, name: str, config: SandboxConfig, request_id: str, progress: Callable[[str], None]
+        self,
+        name: str,
+        config: SandboxConfig,
+        request_id: str,
+        progress: Callable[[str], None],
+        *,
+        cold: bool = False,
     ) -> Sandbox:
-        """Make a sandbox and start it. A repeat of an earlier request goes on where that one was cut off."""
+        """Make a sandbox and start it; with ``cold`` without a template.
+
+        A repeat of an earlier request goes on where that one was cut off.
+        """
         sandbox = self._of_request(name, request_id)
         if sandbox is None:
             self._check_free(name)
@@ -102,7 +116,7 @@ class Fleet:
         elif sandbox.state in (State.RUNNING, State.PAUSED):
             return sandbox
         try:
-            await sandbox.start(progress, created=sandbox.state is State.CREATING)
+            await sandbox.start(progress, created=sandbox.state is State.CREATING, cold=cold)
         except SandtopError:
             # a sandbox that never ran holds nothing that anybody could want back
             await self.remove(sandbox, force=True, keep_history=False)
@@ -150,6 +164,7 @@ class Fleet:
         Returns when that is done, or after `_ADOPT_PATIENCE`: one machine that hangs must not keep the others waiting.
         """
         await trio.to_thread.run_sync(self._end_orphans)
+        await self._context.templates.recover()
         adopted = trio.Event()
         self._context.nursery.start_soon(self._adopt_each, adopted)
         with trio.move_on_after(_ADOPT_PATIENCE):
@@ -211,14 +226,11 @@ class Fleet:
             for sandbox in self.all()
             if sandbox.row.ownership and sandbox.state in ALIVE
         }
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit() or int(entry.name) in owned:
-                continue
-            with suppress(OSError):
-                words = (entry / "cmdline").read_bytes().split(b"\0")
-                if b"-uuid" in words and words[words.index(b"-uuid") + 1].decode() in self._sandboxes:
-                    log.warning("killing an orphaned machine, pid %s", entry.name)
-                    os.kill(int(entry.name), signal.SIGKILL)
+        for pid, uuid in machines():
+            if pid not in owned and uuid in self._sandboxes:
+                log.warning("killing an orphaned machine, pid %d", pid)
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     # beside everything
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _CONFIGURE_DEADLINE: Final = 20.0
 _SHUTDOWN_MARGIN: Final = 15.0
 """Seconds beyond the grace for an agent to end what runs, unmount and switch off, also on a busy host."""
+_RESTORED_PATIENCE: Final = 10.0
 _CONSOLE_LINES: Final = 6
 
 
@@ -47,7 +48,9 @@ class RunningMachine:
         """Keep the machine company until it dies. Returns then, with ``death`` set."""
         self._sessions.attach_link(self.link)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.link.run, boot_seconds)
+            # an agent that is up already answers at once or has missed the marker: then it gets another
+            patience = _RESTORED_PATIENCE if self.spec.restored else boot_seconds
+            nursery.start_soon(self.link.run, patience)
             self.death = await self.qemu.wait()
             nursery.cancel_scope.cancel()
         self._dead.set()

@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import shutil
 import time
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,8 @@ from sandtop.core.machine import Identity, adopt, remove_runtime, start
 from sandtop.core.machine.process import adopt as find_process
 from sandtop.core.sessions.hub import SandboxSessions
 from sandtop.core.store import Ownership, SandboxRow
+from sandtop.core.templates import Kind
+from sandtop.core.templates.files import forget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
     from sandtop.core.fleet.context import Context
     from sandtop.core.machine import Machine, MachineProcess, MachineSpec
+    from sandtop.core.templates import Lease
 
 log = logging.getLogger(__name__)
 _STARTABLE: Final = frozenset({State.STOPPED, State.FAILED, State.LOST})
@@ -33,6 +37,8 @@ _LAST_WORDS: Final = 30
 """Lines of the console in which an agent's last word is looked for; a traceback follows it."""
 _FATAL: Final = "sandtop-agent: fatal:"
 _REMOVABLE: Final = _STARTABLE
+_RESTORED_SECONDS: Final = 30.0
+"""How long a machine that goes on from a template may take until its agent answers: 0.1 s on a host with time."""
 
 
 class Sandbox:
@@ -119,14 +125,19 @@ class Sandbox:
 
     # starting
 
-    async def start(self, progress: Callable[[str], None], *, created: bool = False) -> None:
-        """Boot the machine and return when its agent is ready. Raises what went wrong, with state `FAILED` left."""
+    async def start(
+        self, progress: Callable[[str], None], *, created: bool = False, cold: bool = False
+    ) -> None:
+        """Start the machine and return when its agent is ready. Raises what went wrong, with state `FAILED` left.
+
+        It goes on from a template, or boots: with ``cold``, and when there is no template to be had.
+        """
         async with self.lifecycle:
             if not created:
                 require(self.name, self.state, _STARTABLE, "start")
             self._to(State.STARTING)
             try:
-                await self._start(progress)
+                await self._start(progress, cold=cold)
             except SandtopError as error:
                 if self.state is State.STARTING:
                     self._to(State.FAILED, error.message, ownership=None)
@@ -137,25 +148,58 @@ class Sandbox:
                     await self._abandon("interrupted while starting")
                 raise
 
-    async def _start(self, progress: Callable[[str], None]) -> None:
+    async def _start(self, progress: Callable[[str], None], *, cold: bool) -> None:
         begun = trio.current_time()
         self.timings = {}
         times: dict[str, float] = {}
         spec = await self._context.spec(self.row, self.overlay, progress)
+        kind = Kind.LATER if self.overlay.exists() else Kind.FRESH
+        lease = None if cold else await self._context.template(self.row, spec, kind, progress)
         times["prepared"] = trio.current_time()
-        token = new_token()
-        qemu = (await self._context.find_qemu()).path
-        opener = start(spec, runtime=self.runtime, console_log=self.console, qemu=qemu)
-        machine = await self._accompany(spec, opener, token)
-        times["qemu"] = trio.current_time()
-        try:
-            await machine.boot(self._context.settings.boot_seconds, times)
-        except SandtopError as error:
-            self._to(State.FAILED, error.message, ownership=None)
-            await machine.end()
-            raise
+        with lease or nullcontext():
+            async with self._context.starting:
+                times["turn"] = trio.current_time()
+                if lease is None or not await self._go_on(spec, lease, progress, times):
+                    await self._boot(spec, progress, times)
         self.timings = {name: round(at - begun, 3) for name, at in times.items()}
         self._to(State.RUNNING, started_at=time.time())
+
+    async def _go_on(
+        self, spec: MachineSpec, lease: Lease, progress: Callable[[str], None], times: dict[str, float]
+    ) -> bool:
+        """Start from a template. False, with nothing of it left, when that did not work."""
+        if lease.kind is Kind.FRESH:
+            await lease.fill_overlay(self.overlay)
+            times["disk"] = trio.current_time()
+        try:
+            seconds = min(_RESTORED_SECONDS, self._context.settings.boot_seconds)
+            await self._bring_up(lease.restored(spec), seconds, times)
+        except MachineError as error:
+            await self._context.templates.failed(lease, error.message, progress)
+        else:
+            return True
+        if lease.kind is Kind.FRESH:
+            await trio.to_thread.run_sync(forget, self.overlay)
+        return False
+
+    async def _boot(
+        self, spec: MachineSpec, progress: Callable[[str], None], times: dict[str, float]
+    ) -> None:
+        if not self.overlay.exists():
+            await self._context.blank_overlay(self.row, self.overlay, progress)
+        await self._bring_up(spec, self._context.settings.boot_seconds, times)
+
+    async def _bring_up(self, spec: MachineSpec, seconds: float, times: dict[str, float]) -> None:
+        """Launch the machine and wait for its agent. Raises what went wrong; the machine is gone then."""
+        qemu = (await self._context.find_qemu()).path
+        opener = start(spec, runtime=self.runtime, console_log=self.console, qemu=qemu)
+        machine = await self._accompany(spec, opener, new_token())
+        times["qemu"] = trio.current_time()
+        try:
+            await machine.boot(seconds, times)
+        except SandtopError:
+            await machine.end()
+            raise
 
     async def _accompany(
         self, spec: MachineSpec, opener: AbstractAsyncContextManager[Machine], token: str
@@ -307,11 +351,11 @@ class Sandbox:
             await machine.qemu.resume()
         await machine.shut_down(self._context.settings.stop_seconds)
 
-    async def restart(self, progress: Callable[[str], None], *, force: bool) -> None:
+    async def restart(self, progress: Callable[[str], None], *, force: bool, cold: bool = False) -> None:
         """Stop it, if it runs, and start it."""
         if self.state in (State.RUNNING, State.PAUSED):
             await self.stop(force=force)
-        await self.start(progress)
+        await self.start(progress, cold=cold)
 
     async def remove(self, *, force: bool, keep_history: bool) -> None:
         """Delete the sandbox and all it wrote. Its sessions' logs and records stay with ``keep_history``."""

@@ -24,6 +24,9 @@ _MAKE: Final = (
     # root inside is the only user: no blocks kept back for it. Tables are written when they are first used.
     "-m", "0", "-e", "remount-ro", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard",
 )  # fmt: skip
+RECIPE: Final = digest_of("1", *_MAKE)
+"""Names how blank disks are made."""
+
 _FICLONE: Final = 0x40049409  # linux/fs.h; not in fcntl before Python 3.12
 _NAME: Final = "disk.ext4"
 _PIECE: Final = 1 << 20

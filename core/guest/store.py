@@ -104,13 +104,18 @@ def locked(root: Path, waiting: Callable[[], None]) -> Generator[None]:
 @contextlib.contextmanager
 def temporary_folder(root: Path) -> Generator[Path]:
     """A fresh folder in ``root``, gone afterwards. Whoever calls holds the lock, so older ones are leftovers."""
-    for stale in root.glob(f"{_TEMPORARY}*"):
-        remove_tree(stale)
+    remove_unfinished(root)
     folder = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=root))
     try:
         yield folder
     finally:
         remove_tree(folder)
+
+
+def remove_unfinished(root: Path) -> None:
+    """Remove what processes that were killed had begun to build in ``root``. Whoever calls holds the lock."""
+    for stale in root.glob(f"{_TEMPORARY}*"):
+        remove_tree(stale)
 
 
 def sync_file(path: Path) -> None:
@@ -196,6 +201,15 @@ class Shelf:
             except OSError as error:
                 raise from_os_error(error, f"building the {self.what}") from error
             return place
+
+    def remove(self, key: str) -> None:
+        """Remove the artefact, if it is there: what uses it holds its files open. Raises `StorageError`."""
+        try:
+            with locked(self.root, lambda: None):
+                if (self.root / key).exists():
+                    remove_tree(self.root / key)
+        except OSError as error:
+            raise from_os_error(error, f"removing the {self.what}") from error
 
     def current(self, recipe: str) -> Path | None:
         """The artefact that `set_current` named last for this ``recipe``, if it is still whole."""

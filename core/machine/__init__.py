@@ -21,8 +21,9 @@ from sandtop.core.machine.descriptors import remove_runtime
 from sandtop.core.machine.host import Host, Qemu, check_memory, find_qemu, look
 from sandtop.core.machine.machine import Machine, adopt, start
 from sandtop.core.machine.process import Death, Identity, MachineProcess
+from sandtop.core.machine.procfs import machines
 from sandtop.core.machine.qmp import Event, QmpClient, QmpRefused
-from sandtop.core.machine.spec import Accelerator, MachineSpec, Network, Transport
+from sandtop.core.machine.spec import Accelerator, MachineSpec, Memory, Network, Transport
 
 __all__ = [
     "AGENT_PORT",
@@ -36,6 +37,7 @@ __all__ = [
     "Machine",
     "MachineProcess",
     "MachineSpec",
+    "Memory",
     "Network",
     "Probe",
     "Qemu",
@@ -49,6 +51,7 @@ __all__ = [
     "command_line",
     "find_qemu",
     "look",
+    "machines",
     "probe",
     "remove_runtime",
     "start",

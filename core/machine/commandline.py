@@ -67,6 +67,7 @@ class Role(StrEnum):
     AGENT = "agent"
     CONSOLE = "console"
     VSOCK = "vsock"
+    MEMORY = "memory"
 
     @property
     def is_socket(self) -> bool:
@@ -120,9 +121,8 @@ class CommandLine:
 
 def needed(spec: MachineSpec, runtime: Path) -> dict[Role, Path]:
     """The path behind each descriptor that ``spec`` needs, in order. ``runtime``: the folder for its sockets."""
-    paths = {
-        Role.KERNEL: spec.kernel,
-        Role.INITRAMFS: spec.initramfs,
+    paths = {} if spec.restored else {Role.KERNEL: spec.kernel, Role.INITRAMFS: spec.initramfs}
+    paths |= {
         Role.IMAGE: spec.image,
         Role.OVERLAY: spec.overlay,
         Role.QMP: runtime / "qmp",
@@ -132,6 +132,8 @@ def needed(spec: MachineSpec, runtime: Path) -> dict[Role, Path]:
         paths[Role.VSOCK] = VHOST_VSOCK
     else:
         paths[Role.AGENT] = runtime / "agent"
+    if spec.memory is not None:
+        paths[Role.MEMORY] = spec.memory.file
     return paths
 
 
@@ -153,7 +155,7 @@ def command_line(
         qemu,
         *_identity(spec),
         *hardening(),
-        *_machine(spec),
+        *_machine(spec, fd),
         *_boot(spec, fd),
         *_qmp(fd),
         *_console(fd),
@@ -180,7 +182,7 @@ def hardening() -> list[str]:
     ]  # fmt: skip
 
 
-def _machine(spec: MachineSpec) -> list[str]:
+def _machine(spec: MachineSpec, fd: Mapping[Role, int]) -> list[str]:
     machine = {
         # microvm hangs in timer calibration under TCG on a busy host; under KVM q35 boots too, so one type serves
         # both, and nobody here could exercise KVM
@@ -209,14 +211,25 @@ def _machine(spec: MachineSpec) -> list[str]:
         *accelerator,
         "-smp", f"cpus={spec.cpus},sockets=1,cores={spec.cpus},threads=1",
         "-m", f"size={spec.memory_mib}M",
-        # an object of its own, so that a template can put a shared or private file in its place
-        "-object", f"memory-backend-ram,id=ram,size={spec.memory_mib}M",
+        "-object", _memory(spec, fd),
         # the guest begins with QMP's "cont", when its console has a reader and its limits are set
         "-S",
     ]  # fmt: skip
 
 
+def _memory(spec: MachineSpec, fd: Mapping[Role, int]) -> str:
+    size = f"id=ram,size={spec.memory_mib}M"
+    if spec.memory is None:
+        return f"memory-backend-ram,{size}"
+    share = "off" if spec.restored else "on"
+    return f"memory-backend-file,{size},mem-path=/proc/self/fd/{fd[Role.MEMORY]},share={share}"
+
+
 def _boot(spec: MachineSpec, fd: Mapping[Role, int]) -> list[str]:
+    if (
+        spec.restored
+    ):  # the kernel is in memory already: to read it once more would take time and memory of its own
+        return ["-bios", "qboot.rom", "-incoming", "defer"]
     arguments = spec.arguments
     if spec.accelerator is Accelerator.TCG:
         arguments = f"{arguments} {TCG_ARGUMENTS}".lstrip()
@@ -270,7 +283,7 @@ def _agent(spec: MachineSpec, fd: Mapping[Role, int]) -> list[str]:
     return [
         *_listening("agent", fd[Role.AGENT]),
         "-device", "virtio-serial-pci,max_ports=2,disable-legacy=on,romfile=",
-        "-device", f"virtserialport,chardev=agent,name={AGENT_PORT}",
+        "-device", f"virtserialport,id=agent,chardev=agent,name={AGENT_PORT}",
     ]  # fmt: skip
 
 

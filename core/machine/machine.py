@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, cast
 import trio
 
 from sandtop.core.errors import MachineError
-from sandtop.core.machine import console, qmp
+from sandtop.core.machine import console, qmp, snapshot
 from sandtop.core.machine.commandline import Role
 from sandtop.core.machine.descriptors import remove_runtime
 from sandtop.core.machine.process import Death, Identity, MachineProcess, launch
@@ -85,6 +85,20 @@ class Machine:
             raise MachineError("QEMU's query-status makes no sense", sandbox=self.name)
         return status
 
+    async def agent_opens_port(self) -> None:
+        """Return when the guest has opened the agent's port. Raises `MachineError` if QEMU ends before.
+
+        Takes the monitor's events: for the first task of a machine that is to be saved.
+        """
+        async for event in self.monitor.events:
+            if event.name == "VSERPORT_CHANGE" and event.data.get("open") is True:
+                return
+        raise MachineError((await self.wait()).reason, sandbox=self.name)
+
+    async def save(self, state: Path) -> None:
+        """Stop the processors for good and save what the machine is now; see `snapshot.save`."""
+        await snapshot.save(self.monitor, self.name, state)
+
     async def wait(self) -> Death:
         """Wait, as long as it takes, for QEMU to end; the console log is complete then.
 
@@ -134,7 +148,7 @@ class Machine:
 async def start(
     spec: MachineSpec, *, runtime: Path, console_log: Path, qemu: Path
 ) -> AsyncGenerator[Machine]:
-    """Launch the machine of ``spec`` and let its processors run.
+    """Launch the machine of ``spec``, have it load its state if it has one, and let its processors run.
 
     It goes on when the context ends, unless `Machine.quit` or `Machine.kill` was called. ``runtime`` becomes the
     folder of its sockets: `remove_runtime` it when the machine has ended. ``console_log`` begins anew. Raises
@@ -146,6 +160,8 @@ async def start(
         async with AsyncExitStack() as stack:
             try:
                 machine = await stack.enter_async_context(_attached(child, spec.name, runtime, console_log))
+                if spec.memory is not None and spec.memory.state is not None:
+                    await snapshot.load(machine.monitor, spec.name, spec.memory.state)
                 await machine.resume()
             except MachineError as error:
                 death = await _give_up(child, runtime, patience=_LAST_GASP)

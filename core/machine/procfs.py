@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _PROC = Path("/proc")
 
@@ -29,6 +34,15 @@ def arguments(pid: int) -> list[str]:
     except (FileNotFoundError, ProcessLookupError):
         return []
     return raw.decode(errors="replace").split("\0")
+
+
+def machines() -> Iterator[tuple[int, str]]:
+    """The pid and the sandbox's uuid of every process that was started with one, as QEMU is."""
+    for entry in _PROC.iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError, ValueError, IndexError):
+                words = arguments(int(entry.name))
+                yield int(entry.name), words[words.index("-uuid") + 1]
 
 
 def oom_kills() -> int:

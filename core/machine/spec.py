@@ -44,6 +44,22 @@ class Transport(StrEnum):
     VSOCK = "vsock"
 
 
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """A file behind a machine's memory, in place of memory of QEMU's own.
+
+    Attributes:
+        file: as large as the memory. QEMU 7.2 opens it for writing even where it only reads: give a sealed memory file
+            (memfd_create(2), F_SEAL_WRITE) to machines that are not to change it.
+        state: what `snapshot.save` wrote of the other devices: the machine goes on from there, and what it writes to
+            its memory stays private to it. None for the machine that a snapshot will be taken of, which writes to
+            ``file``.
+    """
+
+    file: Path
+    state: Path | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineSpec:
     """One machine. Raises `InvalidRequest` when made of values that no machine can have.
@@ -61,6 +77,7 @@ class MachineSpec:
         cpus: virtual processors.
         cid: the guest's vsock address; given exactly when ``transport`` is vsock.
         tb_size_mib: TCG's translation cache, MiB; without meaning under KVM.
+        memory: the file behind its memory; None for a machine that boots, and of which no snapshot will be taken.
     """
 
     uuid: str
@@ -77,6 +94,12 @@ class MachineSpec:
     transport: Transport = Transport.VIRTIO_SERIAL
     cid: int | None = None
     tb_size_mib: int = DEFAULT_TB_SIZE_MIB
+    memory: Memory | None = None
+
+    @property
+    def restored(self) -> bool:
+        """Whether the machine goes on from a snapshot, rather than booting."""
+        return self.memory is not None and self.memory.state is not None
 
     def __post_init__(self) -> None:
         problem = _problem(self)
@@ -85,10 +108,12 @@ class MachineSpec:
 
     def to_json(self) -> dict[str, object]:
         """The values as JSON types, for ``inspect``."""
-        return {
+        values: dict[str, object] = {
             field.name: str(value) if isinstance(value := getattr(self, field.name), Path) else value
             for field in dataclasses.fields(self)
+            if field.name != "memory"
         }
+        return {**values, "restored": self.restored}
 
 
 def _problem(spec: MachineSpec) -> str | None:

@@ -1,0 +1,175 @@
+"""``just bench start``: a sandbox from nothing to its first command and away, beside a boot and a fresh ssh exec.
+
+    python bench/start/run.py [--rounds N] [--many N]
+
+Everything alternates, so that a machine that is busy for a moment is busy for all; figures are medians (p50) and 95th
+percentiles. The ssh exec goes to a guest that runs already (dropbear, over user networking). With ``--many`` also
+so many sandboxes at once: time, memory and idle processor time of each. Needs Debian's openssh-client.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "exec"))
+
+from peers import IMAGE, Peers, build_tree, free_port, wait_for
+
+from sandtop import Sandbox, build_image, images
+from sandtop.core.client.blocking import call
+from sandtop.core.client.exchange import as_object
+
+_SSH_DEADLINE: Final = 120.0
+_COLD_EVERY: Final = 6
+_IDLE_SECONDS: Final = 10.0
+_GOALS: Final = (("ssh exec, fresh", 1.5), ("cold cycle", 0.1))
+
+Series = defaultdict[str, list[float]]
+
+
+async def _cycle(series: Series, stages: Series | None, *, cold: bool) -> None:
+    """Create, exec true, rm. The stages are asked for outside of what is timed."""
+    begun = time.perf_counter()
+    sandbox = await Sandbox.create("bench-start", cold=cold)
+    created = time.perf_counter()
+    output = await sandbox.exec("/bin/true")
+    executed = time.perf_counter()
+    assert output.exit_code == 0
+    if stages is not None:
+        answer = await asyncio.to_thread(call, "sandbox.inspect", {"sandbox": sandbox.name})
+        before = 0.0
+        for stage, at in as_object(answer["timings"]).items():
+            assert isinstance(at, float)
+            stages[f"  create: {stage}"].append((at - before) * 1000)
+            before = at
+    removing = time.perf_counter()
+    await sandbox.rm(force=True)
+    removed = time.perf_counter()
+    series["cold cycle" if cold else "cycle"].append((executed - begun + removed - removing) * 1000)
+    if stages is not None:
+        stages["create"].append((created - begun) * 1000)
+        stages["exec true"].append((executed - created) * 1000)
+        stages["rm"].append((removed - removing) * 1000)
+
+
+async def _peer(stack: AsyncExitStack, folder: Path) -> Peers:
+    """A running guest with dropbear in it."""
+    peers, path = Peers(folder, free_port()), os.environ["PATH"]
+    peers.wrap_qemu()
+    call("core.stop", {})  # a core that runs already would not find the wrapper
+    if IMAGE not in {image.name for image in await images()}:
+        tar = folder / "peers.tar"
+        build_tree(tar)
+        await build_image(IMAGE, tar)
+    peer = await stack.enter_async_context(
+        await Sandbox.create("bench-peer", image=IMAGE, network="user", cold=True)
+    )
+    public = peers.make_key()
+    folders = "mkdir -p /root/.ssh /etc/dropbear && chmod 700 /root /root/.ssh"
+    await peer.shell(f"{folders} && echo '{public}' > /root/.ssh/authorized_keys")
+    await (await peer.exec_stream("dropbear", ["-R", "-F", "-E", "-p", "22"], on_exit="detach")).aclose()
+    wait_for("ssh", lambda: subprocess.run(peers.ssh("true", shared=False), check=False).returncode == 0)
+    call("core.stop", {})
+    os.environ["PATH"] = path
+    return peers
+
+
+async def _many(count: int) -> list[str]:
+    """So many sandboxes at once, each having run Python; what they take when idle."""
+    begun = time.perf_counter()
+    async with AsyncExitStack() as stack:
+
+        async def one(number: int) -> int:
+            sandbox = await stack.enter_async_context(await Sandbox.create(f"bench-{number}"))
+            assert (await sandbox.exec("python3", ["-c", "pass"])).exit_code == 0
+            assert sandbox.info.pid is not None
+            return sandbox.info.pid
+
+        pids = await asyncio.gather(*(one(number) for number in range(count)))
+        up = time.perf_counter() - begun
+        await asyncio.sleep(_IDLE_SECONDS)
+        memory = [_private_mib(pid) for pid in pids]
+        core = call("core.status", {})["pid"]
+        assert isinstance(core, int)
+        before = {pid: _cpu_seconds(pid) for pid in (*pids, core)}
+        await asyncio.sleep(_IDLE_SECONDS)
+        share = {pid: (_cpu_seconds(pid) - before[pid]) / _IDLE_SECONDS * 100 for pid in before}
+    each = [share[pid] for pid in pids]
+    return [
+        f"{count} sandboxes at once, each having run python3: {up:.1f} s",
+        f"  private memory, MiB: p50 {statistics.median(memory):.0f}, most {max(memory):.0f}   goal <= 80",
+        f"  idle, % of a core: p50 {statistics.median(each):.2f}, most {max(each):.2f}   goal <= 0.5",
+        f"  the core, idle, % of a core: {share[core]:.1f}   goal <= 5",
+    ]
+
+
+def _private_mib(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _table(series: Series) -> list[str]:
+    def p95(values: list[float]) -> float:
+        return sorted(values)[min(len(values) - 1, int(len(values) * 0.95))]
+
+    return [
+        f"  {name:<24} p50 {statistics.median(values):8.1f}   p95 {p95(values):8.1f}   n {len(values)}"
+        for name, values in series.items()
+    ]
+
+
+async def _measure(folder: Path, rounds: int, many: int) -> None:
+    series, stages = Series(list), Series(list)
+    async with AsyncExitStack() as stack:
+        peers = await _peer(stack, folder)
+        await _cycle(Series(list), None, cold=False)  # prepares the template
+        for number in range(rounds):
+            await _cycle(series, stages, cold=False)
+            begun = time.perf_counter()
+            ssh = peers.ssh("true", shared=False)
+            await asyncio.to_thread(subprocess.run, ssh, check=True, timeout=_SSH_DEADLINE)
+            series["ssh exec, fresh"].append((time.perf_counter() - begun) * 1000)
+            if number % _COLD_EVERY == 0:
+                await _cycle(series, None, cold=True)
+    print("create, exec true, rm (ms)", *_table(series), sep="\n")
+    for peer, goal in _GOALS:
+        ratio = statistics.median(series["cycle"]) / statistics.median(series[peer])
+        print(f"  cycle / {peer} = {ratio:.2f}   goal <= {goal}   {'met' if ratio <= goal else 'NOT met'}")
+    print("\nwhere it goes (ms)", *_table(stages), sep="\n")
+    if many:
+        print("", *await _many(many), sep="\n")
+    call("core.stop", {})
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--many", type=int, default=0)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="sandtop-bench-") as name:
+        folder = Path(name)
+        folder.chmod(0o777)  # QEMU, which has a uid of its own, makes a socket in it
+        asyncio.run(_measure(folder, options.rounds, options.many))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""The agent's end of the port, where what the driver says comes in an order that a socket would not have."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sandtop.agent.loop import WRITE, Loop
+from sandtop.agent.port import Port
+from sandtop.agent.protocol import Outbox, answer, marker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sandtop.agent.protocol import Frame
+
+TOKEN, NONCE = "a" * 32, "b" * 32
+
+
+class Peer:
+    """Notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def link_began(self) -> None:
+        self.told.append("began")
+
+    def link_ended(self, reason: str) -> None:
+        self.told.append("ended")
+
+    def frame(self, frame: Frame) -> None:
+        raise AssertionError(frame)
+
+
+class Driver:
+    """What read(2) and write(2) on the port give: bytes, nothing (no host is there), or EAGAIN."""
+
+    def __init__(self) -> None:
+        self.incoming = b""
+        self.host = False
+        self.written = b""
+
+    def read(self, _fd: int, _size: int) -> bytes:
+        if self.incoming:
+            data, self.incoming = self.incoming, b""
+            return data
+        if self.host:
+            raise BlockingIOError
+        return b""
+
+    def write(self, _fd: int, data: bytes) -> int:
+        if not self.host:
+            raise BlockingIOError
+        self.written += data
+        return len(data)
+
+
+@pytest.fixture
+def descriptor() -> Iterator[int]:
+    reader, writer = os.pipe()
+    yield reader
+    os.close(reader)
+    os.close(writer)
+
+
+@pytest.fixture
+def driver(monkeypatch: pytest.MonkeyPatch) -> Driver:
+    driver = Driver()
+    monkeypatch.setattr("sandtop.agent.port.os.read", driver.read)
+    monkeypatch.setattr("sandtop.agent.port.os.write", driver.write)
+    return driver
+
+
+def make(descriptor: int) -> tuple[Loop, Port, Peer]:
+    loop, peer = Loop(), Peer()
+    port = Port(loop, descriptor, Outbox(), peer)
+    loop.after_turn = port.flush
+    return loop, port, peer
+
+
+def test_a_marker_that_overtakes_the_news_of_its_host_is_answered(descriptor: int, driver: Driver) -> None:
+    loop, port, peer = make(descriptor)
+    driver.incoming = marker(TOKEN, NONCE)
+    loop.turn()
+    assert peer.told == ["began"]
+    assert driver.written == b""
+    driver.host = True
+    loop.soon(lambda: port._ready(WRITE))  # pyright: ignore[reportPrivateUsage] - the pipe is not the driver
+    loop.turn()
+    assert driver.written == answer(NONCE.encode())
+    assert peer.told == ["began"]
+
+
+def test_a_host_that_goes_ends_its_link(descriptor: int, driver: Driver) -> None:
+    loop, port, peer = make(descriptor)
+    driver.host = True
+    driver.incoming = marker(TOKEN, NONCE)
+    loop.turn()
+    assert driver.written == answer(NONCE.encode())
+    driver.host = False
+    loop.soon(lambda: port._ready(0))  # pyright: ignore[reportPrivateUsage] - the driver wakes the port's queue then
+    loop.turn()
+    assert peer.told == ["began", "ended"]

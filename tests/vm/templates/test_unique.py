@@ -1,0 +1,95 @@
+"""Machines that go on from one template are not alike where they must not be; and are, when nobody stirs them."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from sandtop.core.daemon import app
+from sandtop.core.paths import find
+
+if TYPE_CHECKING:
+    from .conftest import Home
+
+pytestmark = [pytest.mark.timeout(500)]
+
+CLONES = 20
+CONTROL = 4
+FACTS = """
+import json, os, random, secrets, time, uuid
+def text(path):
+    with open(path) as file:
+        return file.read().strip()
+print(json.dumps({
+    "urandom": os.urandom(16).hex(), "boot_id": text("/proc/sys/kernel/random/boot_id"),
+    "machine-id": text("/etc/machine-id"), "hostname": os.uname().nodename, "uuid4": str(uuid.uuid4()),
+    "secrets": secrets.token_hex(16), "random": random.random(), "hash": hash("sandtop"), "time": time.time(),
+}))
+"""
+RANDOM = ("urandom", "boot_id", "uuid4", "secrets", "random", "hash")
+"""What comes of the kernel's randomness; the rest is given by the host."""
+
+Facts = dict[str, object]
+
+
+async def facts_of_clones(home: Home, count: int) -> list[Facts]:
+    """What ``count`` sandboxes say of themselves, each gone on from the template."""
+    found: list[Facts] = []
+    limit = trio.CapacityLimiter(4)
+    command = [sys.executable, "-m", "sandtop", "run", "--memory", "256", "--", "python3", "-c", FACTS]
+
+    async def one() -> None:
+        async with limit:
+            run = partial(trio.run_process, capture_stdout=True, capture_stderr=True, env=home.environment)
+            done = await run(command)
+            assert done.stderr == b""
+            facts: Facts = json.loads(done.stdout)
+            facts["off"] = abs(time.time() - float(str(facts["time"])))
+            found.append(facts)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(count):
+            nursery.start_soon(one)
+    return found
+
+
+async def with_core(home: Home, count: int) -> list[Facts]:
+    """The same with a core in this very process, which a test has changed."""
+    paths = find()
+    paths.ensure()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(app._main, paths)  # pyright: ignore[reportPrivateUsage]
+        while not paths.core_socket.exists():  # noqa: ASYNC110 - nothing tells but the file
+            await trio.sleep(0.05)
+        found = await facts_of_clones(home, count)
+        nursery.cancel_scope.cancel()
+    return found
+
+
+def no_entropy(_: bytes) -> bytes:
+    return b""
+
+
+def distinct(found: list[Facts], name: str) -> int:
+    return len({str(facts[name]) for facts in found})
+
+
+def test_twenty_clones_and_a_control(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.do("run", "--memory", "256", "--", "true")
+    found = trio.run(facts_of_clones, home, CLONES)
+    for name in (*RANDOM, "machine-id", "hostname"):
+        assert distinct(found, name) == CLONES, name
+    assert max(float(str(facts["off"])) for facts in found) < 30  # of a busy host; the template is older
+
+    home.do("core", "stop")
+    monkeypatch.setenv("SANDTOP_HOME", str(home.path))
+    monkeypatch.setattr("sandtop.core.fleet.machine.b64encode", no_entropy)
+    control = trio.run(with_core, home, CONTROL)
+    alike = [name for name in RANDOM if distinct(control, name) < CONTROL]
+    assert alike, "what makes the clones differ is not what the host gives them"
