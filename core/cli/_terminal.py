@@ -9,6 +9,7 @@ import time
 
 from sandtop.agent.protocol import Control, Data
 from sandtop.core.cli import Interrupted
+from sandtop.core.client.attached import Past
 from sandtop.core.client.following import STDOUT
 from sandtop.core.client.tty import INPUT
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from sandtop.core.client.detach import DetachKeys
     from sandtop.core.client.following import Following
     from sandtop.core.client.tty import OwnTerminal
-    from sandtop.core.terminal import Emulator
 
     from ._signals import Signals
 
@@ -56,7 +56,7 @@ class TerminalRelay(Relay):
         self._terminal = terminal
         self._keys = keys
         self._typed = bytearray()
-        self._past: Emulator | None = None
+        self._past = Past(following, terminal.size())
         self._title = ""
         self._watches = not following.input_open
         if not self._watches:
@@ -116,7 +116,7 @@ class TerminalRelay(Relay):
 
     def _take(self, frame: Frame) -> None:
         if isinstance(frame, Data) and frame.stream == STDOUT:
-            self._show(frame)
+            self._put(self._past.show(frame.offset, frame.data))
         elif isinstance(frame, Control) and frame.message["type"] == "lost-input":
             self._typed.clear()
             self._watches = True
@@ -130,32 +130,13 @@ class TerminalRelay(Relay):
 
     def _entitle(self) -> None:
         """Say it in the window's title: a watcher's screen is the program's, and has no place for words of ours."""
-        if self._title and not self._terminal.midway:
+        if self._title and self._past.over and not self._terminal.midway:
             self._sinks[STDOUT].feed(self._terminal.entitle(visible(self._title)))
             self._title = ""
 
     def _say(self, line: str) -> None:
         way_out = f" ({self._keys.text} leaves)" if self._keys is not None else ""
         self._put(f"\r\nsandtop: {visible(line)}{way_out}\r\n".encode())
-
-    def _show(self, frame: Data) -> None:
-        """Write what is new; of what was there before, the screen that it makes.
-
-        Written as it came, the past would make the terminal answer again what the program asked long ago.
-        """
-        past = max(0, min(len(frame.data), (self._following.live_from or 0) - frame.offset))
-        if past:
-            if self._past is None:
-                from sandtop.core.terminal import Emulator
-
-                rows, columns = self._terminal.size()
-                self._past = Emulator(columns, rows)
-            self._past.feed(frame.data[:past])
-            if frame.offset + past == self._following.live_from:
-                self._put(self._past.dump())
-                self._past = None
-        if past < len(frame.data):
-            self._put(frame.data[past:])
 
     def _put(self, data: bytes) -> None:
         self._terminal.shown(data)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from sandtop.core.client.attached import returning, starting
 from sandtop.core.client.blocking import call
 from sandtop.core.client.detach import DETACH_KEYS, DetachKeys
-from sandtop.core.client.exchange import as_object, new_id, request
-from sandtop.core.client.following import STDERR, STDOUT, Following
-from sandtop.core.client.tty import OwnTerminal, environment, label
+from sandtop.core.client.exchange import as_object
+from sandtop.core.client.tty import OwnTerminal
 from sandtop.core.errors import InvalidRequest
 
 from ._args import Parser, split, variable
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
     from typing import Final
+
+    from sandtop.core.client.following import Following
 
 _EXAMPLES: Final = """\
   sandtop attach demo                     # a new shell; ctrl-] leaves it, and it goes on
@@ -96,38 +98,16 @@ def _check(options: argparse.Namespace, command: list[str] | None) -> None:
 
 def _new(options: argparse.Namespace, command: list[str] | None, terminal: OwnTerminal) -> Following:
     sandbox = as_object(call("sandbox.inspect", {"sandbox": options.name}).get("sandbox"))
-    own = as_object(sandbox.get("env"))
-    rows, columns = terminal.size()
-    fields: dict[str, object] = {
-        "sandbox": options.name,
-        "id": new_id(),
-        "argv": command or [sandbox.get("shell")],
-        # of the terminal's what the sandbox does not say itself, then what was asked for
-        "env": {name: text for name, text in environment().items() if name not in own}
-        | dict(options.env or ()),
-        "cwd": options.cwd,
-        "user": options.user,
-        "tty": {"rows": rows, "columns": columns},
-        "stdin": True,
-        "detach": False,
-        "on_hangup": "keep",
-        "label": label(),
-    }
-    return Following(request("session.exec", fields), stdin=True)
+    return starting(
+        options.name,
+        command or [str(sandbox.get("shell"))],
+        terminal.size(),
+        own=as_object(sandbox.get("env")),
+        env=dict(options.env or ()),
+        cwd=options.cwd,
+        user=options.user,
+    )
 
 
 def _back(options: argparse.Namespace) -> Following:
-    fields: dict[str, object] = {
-        "sandbox": options.name,
-        "session": options.session,
-        "terminal": True,
-        "input": not options.read_only,
-        "take": bool(options.take),
-        "client": new_id(),
-        "label": label(),
-    }
-    return Following(
-        request("session.follow", fields),
-        stdin=not options.read_only,
-        offsets={STDOUT: None, STDERR: 0},
-    )
+    return returning(options.name, options.session, read_only=options.read_only, take=options.take)

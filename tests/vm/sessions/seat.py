@@ -26,20 +26,24 @@ PATIENCE = 60.0
 
 
 class Seat:
-    """``sandtop ARGUMENTS`` on a terminal of ``size`` (rows, columns). A context: leaving it hangs up.
+    """``python -m sandtop ARGUMENTS`` on a terminal of ``size`` (rows, columns). A context: leaving it kills it.
+
+    With ``script`` a Python program instead.
 
     Attributes:
         screen: what the terminal shows, also after the program's end.
     """
 
-    def __init__(self, home: Home, *arguments: str, size: tuple[int, int] = (24, 80)) -> None:
+    def __init__(
+        self, home: Home, *arguments: str, size: tuple[int, int] = (24, 80), script: str | None = None
+    ) -> None:
         self._master, self._slave = os.openpty()
         os.set_blocking(self._master, False)
         self.screen = Emulator(size[1], size[0])
         self._set_size(size)
         self._usual = termios.tcgetattr(self._slave)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "sandtop", *arguments],
+            [sys.executable, *(("-m", "sandtop") if script is None else ("-c", script)), *arguments],
             env={**home.environment, "TERM": "xterm-256color"},
             stdin=self._slave,
             stdout=self._slave,
@@ -62,7 +66,6 @@ class Seat:
     def pid(self) -> int:
         return self._process.pid
 
-    @property
     def restored(self) -> bool:
         """Whether the terminal's own modes are what they were."""
         return termios.tcgetattr(self._slave) == self._usual
