@@ -37,6 +37,7 @@ class Following:
 
     __slots__ = (
         "_exchange",
+        "_held_input",
         "_opened",
         "_outbox",
         "_request",
@@ -71,6 +72,7 @@ class Following:
         self.input_lost = False
         self.holder: str | None = None
         self.holds_input = False
+        self._held_input = False
         self.live_from: int | None = None
 
     @property
@@ -98,8 +100,9 @@ class Following:
     def reopened(self) -> None:
         """Change the request so that the next connection goes on where the last one broke."""
         self._request |= self._reached()
-        # the input is taken from nobody a second time, and what somebody else has meanwhile is theirs
-        self._request |= {"resumed": True, "take": False}
+        if self._held_input:
+            # it is taken from nobody a second time, and what somebody else has meanwhile is theirs
+            self._request |= {"resumed": True, "take": False}
         if self.input_lost:
             self._request["input"] = False
 
@@ -121,13 +124,18 @@ class Following:
             return self._take_data(frame)
         if isinstance(frame, Credit):
             if self._stdin is not None and not self.input_lost:
-                if self._stdin.end == 0 and frame.acked > 0:
+                if self._joins and self._stdin.end == 0 and frame.acked > 0:
                     self._begin_input(frame.acked)
                 self._outbox.take_credit(frame)
             return None
         if isinstance(frame, Control):
             return self._take_control(frame)
         return None  # an eof of an output stream: the result says all of it
+
+    @property
+    def _joins(self) -> bool:
+        """Whether the session was there before: what others typed counts."""
+        return self._request.get("op") == "session.follow"
 
     def _begin_input(self, offset: int) -> None:
         """Others have typed ``offset`` bytes before: what is written here comes behind them."""
@@ -179,6 +187,7 @@ class Following:
             label = message.get("label")
             self.holder = label if isinstance(label, str) else None
             self.holds_input = message.get("you") is True
+            self._held_input = self._held_input or self.holds_input
         return frame
 
     def _take_started(self, message: dict[str, object]) -> None:
