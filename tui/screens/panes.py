@@ -231,7 +231,7 @@ class PanesScreen(ConsoleScreen):
         try:
             await tail(pane.uuid, info.id, lines, (info.stdout_bytes, info.stderr_bytes), pane)
         except SandtopError as error:
-            pane.fail(str(error))
+            self._failed(pane, error)
 
     async def _step_in(self, pane: TerminalPane, shell: SandboxInfo | None) -> None:
         assert pane.id is not None
@@ -253,10 +253,15 @@ class PanesScreen(ConsoleScreen):
             pane.ended(await attachment.run(_Watched(pane, attachment)))
         except SandtopError as error:
             pane.holds(False)
-            pane.fail(str(error))
+            self._failed(pane, error)
         finally:
             if pane.id in self._attachments:
                 del self._attachments[pane.id]
+
+    def _failed(self, pane: Pane, error: SandtopError) -> None:
+        """A title has little room: the whole error stays below until it is read."""
+        pane.fail(str(error))
+        self.console_app.say_error(f"{pane.what}: {error}")
 
     def _attach_again(self, pane: TerminalPane, *, typing: bool) -> None:
         """Come back with the keyboard, or without."""

@@ -59,6 +59,9 @@ class PaneTitle(Static):
             right = Content("  ").join([Content.styled(text, style) for text, style in shown])
             if right.cell_length + min(name.cell_length, 24) + 3 <= width:
                 break
+            if len(shown) == 1 and shown[0][0].startswith("✖"):
+                right = right.truncate(max(1, width - min(name.cell_length, 24) - 3), ellipsis=True)
+                break
             shown.pop()
             right = Content("")
         name = name.truncate(max(1, width - right.cell_length - 2), ellipsis=True)
