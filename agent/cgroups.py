@@ -19,6 +19,9 @@ _GIVE_UP_AFTER: Final = 5.0
 """Seconds after which a killed process that does not die (it hangs in the kernel) no longer holds its session up."""
 _AGENT_WEIGHT: Final = "1000"
 """cpu.weight of the agent, ten times a session's: it must answer while a fork bomb goes off."""
+_RESERVE: Final = 16 << 20
+"""Bytes of memory that sessions cannot take. Without it a machine that runs out first throws away the very pages that
+the agent and the kernel run on, and reads them again, for half a minute and more, before anything is killed."""
 _MAX_PROCESSES: Final = 1 << 16
 
 
@@ -36,18 +39,19 @@ class Usage:
 class Cgroups:
     """The agent's own cgroup, and the one that holds those of all sessions. Raises OSError when it cannot be made."""
 
-    def __init__(self, loop: Loop, root: str = ROOT, processes: int | None = None) -> None:
-        """``processes`` bounds those of one session; by default a quarter of what the kernel allows in all."""
+    def __init__(self, loop: Loop, root: str = ROOT) -> None:
         self.loop = loop
         self._enable(root)
         own = f"{root}/agent"
         self.sessions = f"{root}/sessions"
         for path in (own, self.sessions):
             os.makedirs(path, exist_ok=True)
-        self.bound = str(processes if processes is not None else _quarter_of_threads())
+        self._processes = str(_quarter_of_threads())
         self._enable(self.sessions)
         if "cpu" in self._enabled:
             _write(f"{own}/cpu.weight", _AGENT_WEIGHT)
+        if "memory" in self._enabled:
+            _write(f"{self.sessions}/memory.max", str(_memory_for_sessions()))
         # kept open: it is written to once for every program that is started
         self._home = os.open(f"{own}/cgroup.procs", os.O_WRONLY)
         self.leave()
@@ -61,7 +65,7 @@ class Cgroups:
         """The cgroup of session ``number``. Raises OSError."""
         cgroup = Cgroup(self.loop, f"{self.sessions}/{number}")
         if "pids" in self._enabled:
-            _write(f"{cgroup.path}/pids.max", self.bound)
+            _write(f"{cgroup.path}/pids.max", self._processes)
         return cgroup
 
     def leave(self) -> None:
@@ -207,7 +211,16 @@ def _number(table: str, key: str) -> int:
     return 0
 
 
+def _memory_for_sessions() -> int:
+    """Bytes: all that is free now but the reserve."""
+    for line in _read("/proc/meminfo").split("\n"):
+        if line.startswith("MemAvailable:"):
+            return max(_RESERVE, int(line.split()[1]) * 1024 - _RESERVE)
+    return _RESERVE
+
+
 def _quarter_of_threads() -> int:
+    """How many processes and threads one session may have: a fork bomb leaves others room."""
     threads = _read("/proc/sys/kernel/threads-max").strip()
     return max(256, int(threads) // 4) if threads.isdecimal() else 1024
 
