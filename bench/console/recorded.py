@@ -32,7 +32,18 @@ class FloodingTalk(Talk):
     """Sends without end: a terminal as fast as it is read, a log at its rate, another as fast as it is read."""
 
     async def follow(self, request: dict[str, object]) -> None:
-        await self.send(Control({"type": "started", "session": request["session"], "pid": 42, "tty": True}))
+        await self.send(
+            Control(
+                {
+                    "type": "started",
+                    "session": request["session"],
+                    "pid": 42,
+                    "tty": True,
+                    "from": 0,
+                    "live_from": 0,
+                }
+            )
+        )
         await self._pour(None)
 
     async def logs(self, request: dict[str, object]) -> None:

@@ -297,14 +297,21 @@ class Talk:
 
     async def follow(self, request: Raw) -> None:
         one = self._core.sessions[str(request["session"])]
-        await self.send(
-            Control({"type": "started", "session": one.raw["id"], "pid": 42, "tty": one.raw["tty"]})
-        )
+        begin = request.get("stdout")
+        at = begin if isinstance(begin, int) else 0
+        started: Raw = {
+            "type": "started",
+            "session": one.raw["id"],
+            "pid": 42,
+            "tty": one.raw["tty"],
+            "from": at,
+        }
+        await self.send(Control({**started, "live_from": len(one.output(1))}))
         if request.get("input") is True:
+            await self.send(Control({"type": "holder", "label": "test", "you": True}))
             await self.send(Credit(0, len(one.typed), len(one.typed) + _WINDOW))
         listening = asyncio.create_task(self._listen(one))
         try:
-            at = cast("int", request.get("stdout", 0))
             while True:
                 data = one.output(1)[at:]
                 for start in range(0, len(data), _PIECE):

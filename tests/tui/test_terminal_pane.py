@@ -212,7 +212,7 @@ async def test_a_shell_that_cannot_start_says_why() -> None:
             await pilot.press("a")
             await until(pilot, lambda: isinstance(app.panes.current, TerminalPane))
             await until(pilot, lambda: "no /bin/sh" in " ".join(text for text, _ in pane(app).badges()))
-            await pilot.press("f12", "x", "G", "a")
+            await pilot.press("f12", "escape", "x", "G", "a")
             assert "off is stopped" in notice(app)
 
 

@@ -245,7 +245,7 @@ class PanesScreen(ConsoleScreen):
             if pane.info is None:
                 pane.fail("the session is gone")
                 return
-            attachment = Attachment(pane.uuid, pane.info, with_input=pane.typing)
+            attachment = Attachment(pane.uuid, pane.info, with_input=pane.typing, take=pane.taking)
             self._attachments[pane.id] = attachment
             if pane.typing:
                 attachment.resize(*pane.size_in_cells)
@@ -263,9 +263,9 @@ class PanesScreen(ConsoleScreen):
         pane.fail(str(error))
         self.console_app.say_error(f"{pane.what}: {error}")
 
-    def _attach_again(self, pane: TerminalPane, *, typing: bool) -> None:
+    def _attach_again(self, pane: TerminalPane, *, typing: bool, taking: bool = False) -> None:
         """Come back with the keyboard, or without."""
-        pane.typing = typing
+        pane.typing, pane.taking = typing, taking
         pane.failure = ""
         pane.renew()
         self._run(pane)
@@ -301,7 +301,7 @@ class PanesScreen(ConsoleScreen):
         elif event.what == "search":
             self._ask_search(event.view)
         else:
-            self._attach_again(pane, typing=event.what == "take")
+            self._attach_again(pane, typing=event.what == "take", taking=event.what == "take")
 
     def _ask_search(self, view: TerminalView) -> None:
         def answered(text: str | None) -> None:

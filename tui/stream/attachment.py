@@ -1,7 +1,6 @@
 """One's end of a session's terminal: its output from an offset on, keys and sizes in, across any death of the core.
 
-What issue "attach" adds to the core meets the console here: a checkpoint to begin from instead of the tail of the log
-(`Attachment.begin`), the lease and its takeover (`Attachment.input_lost`, `with_input`).
+Where its output begins so that the screen can be made from it, and who may type, is the core's to say.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
+from sandtop.core.client.attached import returning
 from sandtop.core.client.conversation import Conversation
 from sandtop.core.client.events import Gap, Stdout
 from sandtop.core.client.exchange import request
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sandtop.core.client.records import ExitRecord, SessionInfo
 
 REPLAY_BYTES: Final = 512 * 1024
-"""How much of a terminal's past is played again to get its screen, as long as the core keeps no checkpoints."""
+"""How much of an ended terminal's past is played again to get its last screen."""
 TYPED_BYTES: Final = 256 * 1024
 """Input that waits for a program that does not read; what is typed beyond that is refused."""
 SLICE: Final = 8 * 1024
@@ -45,17 +45,14 @@ class TerminalSink(Protocol):
 class Attachment:
     """Follows ``info``'s terminal; with ``with_input`` it holds the keyboard too."""
 
-    def __init__(self, uuid: str, info: SessionInfo, *, with_input: bool) -> None:
-        message = request("session.follow", {"sandbox": uuid, "session": info.id, "input": with_input})
-        self.begin = max(0, info.stdout_bytes - REPLAY_BYTES)
-        self._live_from = info.stdout_bytes
-        self._following = Following(
-            message, stdin=with_input, session=info.id, offsets={STDOUT: self.begin, STDERR: 0}
-        )
-        if with_input:
-            # Offsets of the input count from the session's first byte. What was typed before was acknowledged then:
-            # these zeros are never sent, because the first credit passes them over.
-            self._following.write(bytes(info.stdin_bytes))
+    def __init__(self, uuid: str, info: SessionInfo, *, with_input: bool, take: bool = False) -> None:
+        if info.state in ("starting", "running"):
+            self._following = returning(uuid, info.id, read_only=not with_input, take=take)
+        else:  # nothing to attach to: its last screen, from the end of its log
+            message = request("session.follow", {"sandbox": uuid, "session": info.id, "input": False})
+            begin = max(0, info.stdout_bytes - REPLAY_BYTES)
+            offsets: dict[int, int | None] = {STDOUT: begin, STDERR: 0}
+            self._following = Following(message, stdin=False, session=info.id, offsets=offsets)
         self._conversation = Conversation(self._following)
         self._typed = bytearray()
         self._wake = asyncio.Event()
@@ -106,7 +103,7 @@ class Attachment:
                 for start in range(0, len(event.data), SLICE):
                     piece = event.data[start : start + SLICE]
                     began = time.monotonic()
-                    sink.output(piece, replayed=event.offset + start < self._live_from)
+                    sink.output(piece, replayed=event.offset + start < (self._following.live_from or 0))
                     # half of the time belongs to the keyboard and the screen, however much the program writes
                     await asyncio.sleep(min(time.monotonic() - began, _LONGEST_REST))
 

@@ -165,6 +165,8 @@ class TerminalPane(Pane):
         super().__init__(key, uuid, sandbox, info)
         self.typing = typing
         """It asks for the keyboard."""
+        self.taking = False
+        """It takes the keyboard from whoever has it."""
         self.sized = asyncio.Event()
         """Its size is known."""
         self.size_in_cells: tuple[int, int] = (24, 80)
