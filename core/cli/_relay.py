@@ -34,8 +34,6 @@ if TYPE_CHECKING:
         def data(self, frame: Data) -> bytes: ...
 
 
-_PENDING_BYTES: Final = 1 << 20
-"""Output that waits for a slow reader of ours; beyond it the core waits."""
 _PIPE_GRACE: Final = 2.0
 """Seconds that a program whose reader is gone has to end by SIGPIPE before it is killed."""
 _TERM_GRACE: Final = 10.0
@@ -49,6 +47,9 @@ class Relay:
     what a terminal shows. ``owned`` says that the session is nobody else's: it is killed when it outlives SIGTERM for
     ten seconds. ``transform`` changes what is written; ``connected`` is called on every connection.
     """
+
+    pending_bytes = 1 << 20
+    """Output that waits for a slow reader of ours; beyond it the core waits."""
 
     def __init__(
         self,
@@ -102,15 +103,18 @@ class Relay:
             self._exchange(self._link)
         except LinkLost:
             self._close()
-            time.sleep(self._recovery.broke(time.monotonic()))
+            self._pause(self._recovery.broke(time.monotonic()))
         except CoreOutdated:
             self._close()
             self._recovery.outdated()
             stop_core()
 
+    def _pause(self, seconds: float) -> None:
+        """Wait before the next attempt to connect."""
+        time.sleep(seconds)
+
     def _exchange(self, link: Link) -> None:
-        while (outgoing := self._following.pull()) is not None:
-            link.send(outgoing)
+        self._send_all(link)
         ready = self._wait(link)
         for sink in self._sinks.values():
             if ready.get(sink.fd, 0) and sink.pending:
@@ -127,13 +131,20 @@ class Relay:
                 self._recovery.progressed()
         self._act()
 
+    def _send_all(self, link: Link) -> None:
+        while (outgoing := self._following.pull()) is not None:
+            link.send(outgoing)
+
+    def _watch_input(self, waiter: select.poll) -> None:
+        if self._following.room:
+            waiter.register(_STDIN, select.POLLIN)
+
     def _wait(self, link: Link) -> dict[int, int]:
         """Which descriptors are ready. Once the core has said hello there is no limit: programs may be silent."""
         waiter = select.poll()
-        if sum(sink.pending for sink in self._sinks.values()) < _PENDING_BYTES:
+        if sum(sink.pending for sink in self._sinks.values()) < self.pending_bytes:
             waiter.register(link.fileno(), select.POLLIN)
-        if self._following.room:
-            waiter.register(_STDIN, select.POLLIN)
+        self._watch_input(waiter)
         if self._signals is not None:
             waiter.register(self._signals.fd, select.POLLIN)
         for sink in self._sinks.values():

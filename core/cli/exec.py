@@ -90,7 +90,10 @@ def run_session(fields: dict[str, object], sandbox: str) -> int:
     with Signals() as signals:
         signals.forward()
         try:
-            result = Relay(following, sandbox, signals, raw=fields["tty"] is not None).run()
+            if fields["tty"] is not None and fields["stdin"] is True and os.isatty(0) and os.isatty(1):
+                result = _on_terminal(following, sandbox, signals)
+            else:
+                result = Relay(following, sandbox, signals, raw=fields["tty"] is not None).run()
         except Interrupted:
             if following.session is not None:
                 from ._output import say
@@ -100,6 +103,16 @@ def run_session(fields: dict[str, object], sandbox: str) -> int:
                 )
             raise
     return status_of(result, sandbox)
+
+
+def _on_terminal(following: Following, sandbox: str, signals: Signals) -> dict[str, object]:
+    """With ``-t -i`` on a terminal every key is the program's, as with docker; ctrl-c too."""
+    from sandtop.core.client.tty import OwnTerminal
+
+    from ._terminal import TerminalRelay
+
+    with OwnTerminal() as terminal:
+        return TerminalRelay(following, sandbox, signals, terminal, None).run()
 
 
 def _detached(fields: dict[str, object]) -> int:

@@ -31,6 +31,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "ls": Command("listing", "ls_main", "list the sandboxes"),
     "exec": Command("exec", "exec_main", "run a command in a sandbox"),
     "shell": Command("exec", "shell_main", "run a script by a sandbox's shell"),
+    "attach": Command("attach", "attach_main", "this terminal on a program in a sandbox"),
     "sessions": Command("listing", "sessions_main", "list what runs and ran"),
     "logs": Command("logs", "logs_main", "show a session's output"),
     "signal": Command("control", "signal_main", "send a signal to a session"),

@@ -29,17 +29,24 @@ class Following:
         session: the session's id, once known.
         offsets: for stdout (1) and stderr (2), the next byte expected; None when any may be the first.
         input_lost: the program closed its input, or somebody else holds it; what is sent goes nowhere.
+        holder: who holds the session's input, as the core names it to people; None when nobody does.
+        holds_input: whether that is this client.
+        live_from: where the output ended when the core was asked first: what is before that was there already.
         result: the core's last word, once it came: ``record`` and ``session``.
     """
 
     __slots__ = (
         "_exchange",
+        "_held_input",
         "_opened",
         "_outbox",
         "_request",
         "_size",
         "_stdin",
+        "holder",
+        "holds_input",
         "input_lost",
+        "live_from",
         "offsets",
         "session",
     )
@@ -63,6 +70,10 @@ class Following:
         self.session = session
         self.offsets = offsets or {STDOUT: 0, STDERR: 0}
         self.input_lost = False
+        self.holder: str | None = None
+        self.holds_input = False
+        self._held_input = False
+        self.live_from: int | None = None
 
     @property
     def result(self) -> dict[str, object] | None:
@@ -89,6 +100,11 @@ class Following:
     def reopened(self) -> None:
         """Change the request so that the next connection goes on where the last one broke."""
         self._request |= self._reached()
+        if self._held_input:
+            # it is taken from nobody a second time, and what somebody else has meanwhile is theirs
+            self._request |= {"resumed": True, "take": False}
+        if self.input_lost:
+            self._request["input"] = False
 
     def _reached(self) -> dict[str, int | None]:
         return {"stdout": self.offsets[STDOUT], "stderr": self.offsets[STDERR]}
@@ -107,12 +123,27 @@ class Following:
         if isinstance(frame, Data):
             return self._take_data(frame)
         if isinstance(frame, Credit):
-            if self._stdin is not None:
+            if self._stdin is not None and not self.input_lost:
+                if self._joins and self._stdin.end == 0 and frame.acked > 0:
+                    self._begin_input(frame.acked)
                 self._outbox.take_credit(frame)
             return None
         if isinstance(frame, Control):
             return self._take_control(frame)
         return None  # an eof of an output stream: the result says all of it
+
+    @property
+    def _joins(self) -> bool:
+        """Whether the session was there before: what others typed counts."""
+        return self._request.get("op") == "session.follow"
+
+    def _begin_input(self, offset: int) -> None:
+        """Others have typed ``offset`` bytes before: what is written here comes behind them."""
+        closed = self._stdin is not None and self._stdin.final is not None
+        self._stdin = SendStream(STDIN, offset)
+        self._outbox.add(self._stdin)
+        if closed:
+            self._stdin.close()
 
     def _take_data(self, frame: Data) -> Data | None:
         if frame.stream not in self.offsets:
@@ -135,9 +166,10 @@ class Following:
         kind = message["type"]
         if kind == "lost-input":
             self.input_lost = True
+            self.holds_input = False
             if self._stdin is not None:  # nobody will acknowledge what is held
                 self._outbox.remove(STDIN)
-            return None
+            return frame
         if kind == "gap":
             stream, size = message.get("stream"), message.get("bytes")
             if (
@@ -149,9 +181,25 @@ class Following:
                 raise ProtocolError("a gap that makes no sense")
             reached = self.offsets[stream]
             self.offsets[stream] = None if reached is None else reached + size
-        elif kind == "started" and isinstance(session := message.get("session"), str):
-            self.session = session
+        elif kind == "started":
+            self._take_started(message)
+        elif kind == "holder":
+            label = message.get("label")
+            self.holder = label if isinstance(label, str) else None
+            self.holds_input = message.get("you") is True
+            self._held_input = self._held_input or self.holds_input
         return frame
+
+    def _take_started(self, message: dict[str, object]) -> None:
+        if isinstance(session := message.get("session"), str):
+            self.session = session
+            if "session" in self._request:  # it may have been asked for by the beginning of its id
+                self._request["session"] = session
+        begin, live_from = message.get("from"), message.get("live_from")
+        if self.offsets[STDOUT] is None and isinstance(begin, int):
+            self.offsets[STDOUT] = begin
+        if self.live_from is None and isinstance(live_from, int):
+            self.live_from = live_from
 
     @property
     def progress(self) -> int:

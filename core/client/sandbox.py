@@ -11,6 +11,7 @@ import anyio
 from sandtop.core.errors import NotFound, SandtopError
 
 from . import transfer
+from .attach import Attachable
 from .collect import MAX_OUTPUT, Log, Output, collect, collect_log
 from .connection import call, call_message
 from .conversation import Conversation
@@ -33,7 +34,7 @@ _CLEANUP_SECONDS: Final = 60.0
 """How long leaving a block waits for the removal of its sandbox."""
 
 
-class Sandbox:
+class Sandbox(Attachable):
     """A sandbox. `create`, `get` and `list` make these; the constructor is not for callers.
 
     As a context it is removed at the end if it was created here without ``keep=True``, and left alone otherwise.

@@ -36,11 +36,12 @@ class Connection:
         self._decoder = Decoder()
         self._frames: deque[Frame] = deque()
         self._sending = trio.StrictFIFOLock()
+        self.peer = 0
 
     def check_peer(self) -> None:
-        """Raises `InvalidRequest` when another user is at the other end (SO_PEERCRED, unix(7))."""
+        """Raises `InvalidRequest` when another user is at the other end (SO_PEERCRED, unix(7)); ``peer`` is its pid."""
         raw = self._stream.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
-        _, uid, _ = _PEER.unpack(raw)
+        self.peer, uid, _ = _PEER.unpack(raw)
         if uid not in (os.geteuid(), 0):
             raise InvalidRequest("this core belongs to another user")
 

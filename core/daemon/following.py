@@ -15,12 +15,15 @@ from sandtop.core.groups import unwrapped
 from sandtop.core.sessions import STDERR, STDIN, STDOUT
 
 if TYPE_CHECKING:
+    from sandtop.core.daemon.claims import Claim
     from sandtop.core.daemon.connection import Connection
     from sandtop.core.fleet import Sandbox
     from sandtop.core.sessions import Session
 
 _READ: Final = 256 * 1024
 """Bytes read from the log at a time."""
+_ORDERS: Final = 16
+"""Signals and sizes of one client that wait for the agent; beyond it the client waits."""
 
 
 class Follower:
@@ -32,18 +35,20 @@ class Follower:
         sandbox: Sandbox,
         session: Session,
         offsets: dict[int, int],
-        *,
-        input_: bool,
+        claim: Claim,
     ) -> None:
         self._connection = connection
         self._sandbox = sandbox
         self._session = session
         self._offsets = offsets
-        self._wants_input = input_
+        self._claim = claim
         self._credit: Credit | None = None
         self._lost: str | None = None
         self._told_started = False
-        self.label = "a client"
+        self._told_holder: str | None = None
+        self._live_from = session.log.end(STDOUT)
+        self.label = claim.label
+        self.client = claim.client
 
     # InputHolder
 
@@ -66,11 +71,15 @@ class Follower:
         session = self._session
         session.attached += 1
         try:
-            if self._wants_input:
-                session.hold_input(self)
+            if self._claim.wanted:
+                self._lost = self._claim.refusal(session)
+                if self._lost is None:
+                    session.hold_input(self)
             with unwrapped():
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._receive, nursery.cancel_scope)
+                    orders, todo = trio.open_memory_channel[Control](_ORDERS)
+                    nursery.start_soon(self._receive, orders, nursery.cancel_scope)
+                    nursery.start_soon(self._steer, todo)
                     await self._send()
                     nursery.cancel_scope.cancel()
         except OSError as error:
@@ -105,9 +114,14 @@ class Follower:
         if not self._told_started and (session.row.pid is not None or session.ended):
             self._told_started = True
             fields = {"session": session.row.id, "pid": session.row.pid, "tty": session.row.tty}
-            frames.append(Control({"type": "started", **fields}))
+            behind = {"from": self._offsets[STDOUT], "live_from": self._live_from}
+            frames.append(Control({"type": "started", **fields, **behind}))
         if not self._told_started:
             return frames
+        holder = session.input_holder.label if session.input_holder is not None else None
+        if holder != self._told_holder and not session.ended:
+            self._told_holder = holder
+            frames.append(Control({"type": "holder", "label": holder, "you": session.input_holder is self}))
         if self._credit is not None:
             frames.append(self._credit)
             self._credit = None
@@ -143,14 +157,14 @@ class Follower:
 
     # from the client
 
-    async def _receive(self, scope: trio.CancelScope) -> None:
+    async def _receive(self, orders: trio.MemorySendChannel[Control], scope: trio.CancelScope) -> None:
         try:
             while True:
-                await self._take(await self._connection.receive())
+                await self._take(await self._connection.receive(), orders)
         except ClientGone:
             scope.cancel()
 
-    async def _take(self, frame: Frame) -> None:
+    async def _take(self, frame: Frame, orders: trio.MemorySendChannel[Control]) -> None:
         session, sessions = self._session, self._sandbox.sessions
         if isinstance(frame, Data) and frame.stream == STDIN:
             if session.input_holder is self:
@@ -158,19 +172,20 @@ class Follower:
         elif isinstance(frame, Eof) and frame.stream == STDIN:
             if session.input_holder is self:
                 sessions.close_stdin(session, frame.offset)
-        elif isinstance(frame, Control):
-            await self._steer(frame.message)
+        elif isinstance(frame, Control) and frame.message["type"] in ("signal", "resize"):
+            await orders.send(frame)
         else:
             raise ProtocolError("a frame that a follower does not send")
 
-    async def _steer(self, message: dict[str, object]) -> None:
-        try:
-            if message["type"] == "signal":
-                await send_signal(self._sandbox, self._session, message)
-            elif message["type"] == "resize":
-                await resize(self._sandbox, self._session, message)
-            else:
-                raise ProtocolError(f"a '{message['type']}' that a follower does not send")
-        except SandtopError:
-            # the session or its machine has just ended: the record that says so is on its way
-            return
+    async def _steer(self, todo: trio.MemoryReceiveChannel[Control]) -> None:
+        """Pass signals and sizes on, apart from `_receive`: however slow the agent, a client's end shows at once."""
+        async for order in todo:
+            message = order.message
+            try:
+                if message["type"] == "signal":
+                    await send_signal(self._sandbox, self._session, message)
+                elif self._session.input_holder is self:  # a watcher's window is its own affair
+                    await resize(self._sandbox, self._session, message)
+            except SandtopError:
+                # the session or its machine has just ended: the record that says so is on its way
+                continue

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from typing import TYPE_CHECKING, Final, cast
 
 import trio
 
+from sandtop.core.daemon.claims import claim_of
 from sandtop.core.daemon.connection import ClientGone
 from sandtop.core.daemon.following import Follower
 from sandtop.core.daemon.logs import send_logs
@@ -21,6 +23,7 @@ from sandtop.core.store import SessionRow
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sandtop.core.daemon.claims import Claim
     from sandtop.core.daemon.connection import Connection
     from sandtop.core.fleet import Fleet, Sandbox
     from sandtop.core.sessions import Session
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 _LINK_PATIENCE: Final = 10.0
 """Seconds that a new session waits for a link that is just being made again."""
 _START_PATIENCE: Final = 60.0
+_REPLAYED: Final = 1 << 20
+"""Bytes of a terminal's past that a client gets, to make the screen from."""
 Result = dict[str, object]
 
 
@@ -44,8 +49,9 @@ async def execute(fleet: Fleet, connection: Connection, request: Mapping[str, ob
         session = await _start(fleet, sandbox, key, request)
     if request.get("detach") is True:
         return await _detached(sandbox, session)
+    claim = claim_of(request, connection.peer, client=key, wanted=_takes_input(session))
     try:
-        await Follower(connection, sandbox, session, offsets, input_=_takes_input(session)).run()
+        await Follower(connection, sandbox, session, offsets, claim).run()
     except ClientGone:
         if session.row.on_hangup == "kill":
             sandbox.sessions.hang_up(session)
@@ -96,7 +102,9 @@ def _takes_input(session: Session) -> bool:
 def _offsets(request: Mapping[str, object]) -> dict[int, int]:
     offsets: dict[int, int] = {}
     for stream, name in ((STDOUT, "stdout"), (STDERR, "stderr")):
-        value = request.get(name, 0)
+        value = request.get(name)
+        if value is None:
+            value = 0
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             raise InvalidRequest(f"{name} must be an offset, not {value!r:.40}")
         offsets[stream] = value
@@ -123,14 +131,28 @@ async def _detached(sandbox: Sandbox, session: Session) -> Result:
 async def follow(fleet: Fleet, connection: Connection, request: Mapping[str, object]) -> Result | None:
     """``session.follow``."""
     sandbox, session = find_session(fleet, request)
-    wants_input = request.get("input") is True
-    if wants_input and session.input_holder is not None:
-        raise WrongState(
-            f"the input of session {session.row.id} is held by {session.input_holder.label}",
-            sandbox=sandbox.name,
-        )
-    await Follower(connection, sandbox, session, _offsets(request), input_=wants_input).run()
+    claim = claim_of(request, connection.peer, client=secrets.token_hex(8), wanted=False)
+    if request.get("terminal") is True:
+        _check_terminal(sandbox, session, claim)
+    claim.check(session, sandbox.name)
+    offsets = _offsets(request)
+    if request.get("terminal") is True and request.get("stdout") is None:
+        offsets[STDOUT] = max(session.log.first(STDOUT), session.log.end(STDOUT) - _REPLAYED)
+    await Follower(connection, sandbox, session, offsets, claim).run()
     return None
+
+
+def _check_terminal(sandbox: Sandbox, session: Session, claim: Claim) -> None:
+    """Raises `WrongState` for a session that has no terminal to attach to, or none any more."""
+    name, key = sandbox.name, session.row.id
+    if not session.row.tty:
+        raise WrongState(
+            f"session {key} has no terminal", sandbox=name, hint=f"sandtop logs -f {name} {key} follows it"
+        )
+    if session.ended and not claim.resumed:  # who comes back after the core's death is told how it ended
+        raise WrongState(
+            f"session {key} has ended", sandbox=name, hint=f"sandtop logs {name} {key} shows what it wrote"
+        )
 
 
 async def logs(fleet: Fleet, connection: Connection, request: Mapping[str, object]) -> Result | None:

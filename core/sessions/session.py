@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import trio
 
 from sandtop.agent.protocol import STREAMS_PER_SESSION, Credit, Data, ProtocolError, ReceiveWindow, SendStream
+from sandtop.core.sessions.lease import Lease
 from sandtop.core.sessions.log import SessionLog
 from sandtop.core.sessions.records import ExitRecord
 
@@ -30,9 +31,10 @@ STDIN, STDOUT, STDERR = 0, 1, 2
 
 
 class InputHolder(Protocol):
-    """A client that holds a session's input. ``label`` names it to people."""
+    """A client that holds a session's input. ``label`` names it to people, ``client`` is its own id."""
 
     label: str
+    client: str
 
     def credit(self, credit: Credit) -> None:
         """The agent's word on stdin, to pass on."""
@@ -72,6 +74,12 @@ class Session:
         self.stdin: SendStream | None = None
         self.input_holder: InputHolder | None = None
         self.attached = 0
+        self._lease = Lease(folder, row.id)
+
+    @property
+    def last_holder(self) -> str:
+        """The id of the client that holds the input, or held it last; at first that of whoever started the session."""
+        return self._lease.client
 
     @property
     def ended(self) -> bool:
@@ -227,14 +235,18 @@ class Session:
     def hold_input(self, holder: InputHolder) -> None:
         """Give the input to ``holder``; who had it before is told."""
         if self.input_holder is not None and self.input_holder is not holder:
-            self.input_holder.lost_input("another client took the input over")
+            self.input_holder.lost_input(f"{holder.label} took the input over")
         self.input_holder = holder
+        self._lease.pass_to(holder.client)
         self._holder_told = False
         self._tell_holder()
+        self.notify()
 
     def release_input(self, holder: InputHolder) -> None:
+        """``holder`` is gone. Without effect when it did not have the input any more."""
         if self.input_holder is holder:
             self.input_holder = None
+            self.notify()
 
     def _tell_holder(self) -> None:
         """Pass the agent's word on. A new holder begins where the agent has all that earlier ones sent."""

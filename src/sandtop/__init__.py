@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False  # spelt out: typing itself would be most of what this module costs
 if TYPE_CHECKING:
+    from sandtop.core.client.attach import Detached
     from sandtop.core.client.collect import Log, Output
     from sandtop.core.client.events import Event, Exited, Gap, Started, Stderr, Stdout
     from sandtop.core.client.fleet import build_image, core_status, images
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     )
 
 _HOME = {
+    "sandtop.core.client.attach": ("Detached",),
     "sandtop.core.client.events": ("Event", "Exited", "Gap", "Started", "Stderr", "Stdout"),
     "sandtop.core.client.fleet": ("build_image", "core_status", "images"),
     "sandtop.core.client.process": ("Process",),
@@ -46,7 +48,7 @@ _HOME = {
 }  # fmt: skip
 
 __all__ = [
-    "AlreadyExists", "ChannelError", "CoreFailure", "CoreStatus", "CoreUnavailable", "Event", "ExitRecord",
+    "AlreadyExists", "ChannelError", "CoreFailure", "CoreStatus", "CoreUnavailable", "Detached", "Event", "ExitRecord",
     "Exited", "Gap", "ImageError", "ImageInfo", "InvalidRequest", "Log", "MachineError", "MissingDependency",
     "NotFound", "Output", "Process", "Sandbox", "SandboxInfo", "SandtopError", "SessionInfo", "SpawnError",
     "Started", "Stderr", "Stdout", "StorageError", "WrongState", "__version__", "build_image", "core_status",

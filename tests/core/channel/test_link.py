@@ -40,6 +40,7 @@ class Typist:
     """A client that holds a session's input and sends ``data``: keeps it all, and goes on from the agent's word."""
 
     label = "a typist"
+    client = "0123"
 
     def __init__(self, core: Core, key: str, data: bytes) -> None:
         self._core = core

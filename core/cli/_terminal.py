@@ -1,0 +1,144 @@
+"""A session on this process's own terminal: what ``attach`` and ``exec -t -i`` share."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+
+from sandtop.agent.protocol import Control, Data
+from sandtop.core.cli import Interrupted
+from sandtop.core.client.attached import Past
+from sandtop.core.client.following import STDOUT
+from sandtop.core.client.tty import INPUT
+
+from ._relay import Relay
+from ._text import visible
+
+TYPE_CHECKING = False  # see sandtop/__init__.py
+if TYPE_CHECKING:
+    from typing import Final
+
+    from sandtop.agent.protocol import Frame
+    from sandtop.core.client.blocking import Link
+    from sandtop.core.client.detach import DetachKeys
+    from sandtop.core.client.following import Following
+    from sandtop.core.client.tty import OwnTerminal
+
+    from ._signals import Signals
+
+_TYPED_BYTES: Final = 64 * 1024
+"""Keys and pastes that wait for a program that does not read, or for a core that is gone."""
+
+
+class Detached(Exception):
+    """The detach keys were typed."""
+
+
+class TerminalRelay(Relay):
+    """A `Relay` on ``terminal``, which is raw: keys go to the program as they are, and so does the window's size.
+
+    ``keys`` leave it, by raising `Detached`. Keys are read also while the core is gone, so that they always do.
+    """
+
+    pending_bytes = 64 * 1024
+
+    def __init__(
+        self,
+        following: Following,
+        sandbox: str,
+        signals: Signals | None,
+        terminal: OwnTerminal,
+        keys: DetachKeys | None,
+    ) -> None:
+        super().__init__(following, sandbox, signals, raw=True)
+        self._terminal = terminal
+        self._keys = keys
+        self._typed = bytearray()
+        self._past = Past(following, terminal.size())
+        self._title = ""
+        self._watches = not following.input_open
+        if not self._watches:
+            following.resize(*terminal.size())
+
+    # input
+
+    def _watch_input(self, waiter: select.poll) -> None:
+        if len(self._typed) < _TYPED_BYTES:
+            waiter.register(INPUT, select.POLLIN)
+        waiter.register(self._terminal.fd, select.POLLIN)
+
+    def _pause(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            waiter = select.poll()
+            self._watch_input(waiter)
+            if dict(waiter.poll(left * 1000)).get(INPUT, 0):
+                self._read_input()
+            self._follow_size()
+
+    def _exchange(self, link: Link) -> None:
+        self._follow_size()
+        if room := min(self._following.room, len(self._typed)):
+            self._following.write(bytes(self._typed[:room]))
+            del self._typed[:room]
+        super()._exchange(link)
+
+    def _follow_size(self) -> None:
+        if self._terminal.changed() and self._following.input_open:
+            self._following.resize(*self._terminal.size())
+
+    def _read_input(self) -> None:
+        try:
+            data = os.read(INPUT, min(4096, _TYPED_BYTES - len(self._typed)))
+        except BlockingIOError:
+            return  # whoever shares this description made it non-blocking
+        except OSError:
+            data = b""
+        if not data:  # a raw terminal has no end but its own
+            raise Interrupted(signal.SIGHUP)
+        data, leave = (data, False) if self._keys is None else self._keys.feed(data)
+        if self._following.input_open:
+            self._typed += data
+        if leave:
+            self._leave()
+
+    def _leave(self) -> None:
+        """Detach, with what was typed before on its way."""
+        room = min(self._following.room, len(self._typed))
+        if self._link is not None and room:
+            self._following.write(bytes(self._typed[:room]))
+            self._send_all(self._link)
+        raise Detached
+
+    # output
+
+    def _take(self, frame: Frame) -> None:
+        if isinstance(frame, Data) and frame.stream == STDOUT:
+            self._put(self._past.show(frame.offset, frame.data))
+        elif isinstance(frame, Control) and frame.message["type"] == "lost-input":
+            self._typed.clear()
+            self._watches = True
+            self._say(f"{frame.message.get('reason')}; you are watching now")
+        elif isinstance(frame, Control) and frame.message["type"] == "holder":
+            if self._watches:
+                self._title = f"watching: {self._following.holder or 'nobody'} holds the input"
+                self._entitle()
+        else:
+            super()._take(frame)
+
+    def _entitle(self) -> None:
+        """Say it in the window's title: a watcher's screen is the program's, and has no place for words of ours."""
+        if self._title and self._past.over and not self._terminal.midway:
+            self._sinks[STDOUT].feed(self._terminal.entitle(visible(self._title)))
+            self._title = ""
+
+    def _say(self, line: str) -> None:
+        way_out = f" ({self._keys.text} leaves)" if self._keys is not None else ""
+        self._put(f"\r\nsandtop: {visible(line)}{way_out}\r\n".encode())
+
+    def _put(self, data: bytes) -> None:
+        self._terminal.shown(data)
+        self._sinks[STDOUT].feed(data)
+        self._entitle()

@@ -1,0 +1,113 @@
+"""``sandtop attach``: a terminal in a sandbox, to leave and to come back to."""
+
+from __future__ import annotations
+
+from sandtop.core.client.attached import returning, starting
+from sandtop.core.client.blocking import call
+from sandtop.core.client.detach import DETACH_KEYS, DetachKeys
+from sandtop.core.client.exchange import as_object
+from sandtop.core.client.tty import OwnTerminal
+from sandtop.core.errors import InvalidRequest
+
+from ._args import Parser, split, variable
+from ._output import say, write
+from ._signals import Signals
+from ._terminal import Detached, TerminalRelay
+from .exec import status_of
+
+TYPE_CHECKING = False  # see sandtop/__init__.py
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+    from typing import Final
+
+    from sandtop.core.client.following import Following
+
+_EXAMPLES: Final = """\
+  sandtop attach demo                     # a new shell; ctrl-] leaves it, and it goes on
+  sandtop attach demo -- python3          # any program
+  sandtop attach demo 3fa9                # come back
+  sandtop attach --read-only demo 3fa9    # watch
+  sandtop attach --take demo 3fa9         # type, whoever else does
+  sandtop attach --detach-keys ctrl-p,ctrl-q demo"""
+_NEW_ONLY: Final = ("env", "cwd", "user")
+_BACK_ONLY: Final = ("read_only", "take")
+
+
+def attach_main(argv: Sequence[str]) -> int:
+    """Attach; the program's exit status comes back, or 0 when it was left."""
+    head, command = split(argv)
+    options = _parser().parse_args(head)
+    keys = DetachKeys(options.detach_keys)
+    _check(options, command)
+    terminal = OwnTerminal()
+    following = _back(options) if options.session is not None else _new(options, command, terminal)
+    try:
+        with Signals(), terminal:
+            result = TerminalRelay(following, options.name, None, terminal, keys).run()
+    except Detached:
+        session = following.session
+        write("\n")  # the program's last line is not ours to go on with
+        if session is None:
+            say("left before the program started")
+        else:
+            say(f"session {session} goes on; come back: sandtop attach {options.name} {session}")
+        return 0
+    return status_of(result, options.name)
+
+
+def _parser() -> Parser:
+    usage = "[OPTIONS] NAME [SESSION | -- CMD [ARG…]]"
+    parser = Parser("attach", usage, "This terminal on a program in a sandbox: leave, come back.", _EXAMPLES)
+    add = parser.add_argument
+    add(
+        "-e", "--env", action="append", type=variable, metavar="KEY=VALUE", help="set a variable (repeatable)"
+    )
+    add("-w", "--cwd", metavar="DIR", help="working directory")
+    add("-u", "--user", metavar="USER", help="name, uid, uid:gid or name:group")
+    add(
+        "--detach-keys",
+        default=DETACH_KEYS,
+        metavar="KEYS",
+        help=f"what leaves it: characters or ctrl-X, with commas between ({DETACH_KEYS})",
+    )
+    add("--read-only", action="store_true", help="watch a session, whoever types")
+    add("--take", action="store_true", help="take the input from whoever holds it")
+    add("name", metavar="NAME", help="the sandbox")
+    add("session", metavar="SESSION", nargs="?", help="a session to come back to; else a new shell")
+    return parser
+
+
+def _check(options: argparse.Namespace, command: list[str] | None) -> None:
+    """Raises `InvalidRequest` for what does not go together."""
+    if command is not None and not command:
+        raise InvalidRequest("no command was given", hint=f"such as: sandtop attach {options.name} -- bash")
+    if command is not None and options.session is not None:
+        raise InvalidRequest(
+            "a session to come back to and a command to start exclude each other",
+            hint="see 'sandtop attach --help'",
+        )
+    if options.read_only and options.take:
+        raise InvalidRequest("--read-only and --take exclude each other")
+    back = options.session is not None
+    for name in _NEW_ONLY if back else _BACK_ONLY:
+        if getattr(options, name):
+            what = "a program that is started" if back else "a session that is there"
+            raise InvalidRequest(f"--{name.replace('_', '-')} is for {what}")
+
+
+def _new(options: argparse.Namespace, command: list[str] | None, terminal: OwnTerminal) -> Following:
+    sandbox = as_object(call("sandbox.inspect", {"sandbox": options.name}).get("sandbox"))
+    return starting(
+        options.name,
+        command or [str(sandbox.get("shell"))],
+        terminal.size(),
+        own=as_object(sandbox.get("env")),
+        env=dict(options.env or ()),
+        cwd=options.cwd,
+        user=options.user,
+    )
+
+
+def _back(options: argparse.Namespace) -> Following:
+    return returning(options.name, options.session, read_only=options.read_only, take=options.take)
