@@ -32,7 +32,7 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         built = paths.find()
         GuestStore(built).prepare()
-        not_copied = shutil.ignore_patterns("blanks", "scratch")  # a copy of a blank disk would not be sparse
+        not_copied = shutil.ignore_patterns("templates", "blanks", "scratch")  # sparse, or come and go
         shutil.copytree(built.cache, folder / "home" / "cache", symlinks=True, ignore=not_copied)
         self._folder = folder
 
