@@ -26,6 +26,9 @@ _OFFSET: Final = struct.Struct("!Q")
 _CREDIT: Final = struct.Struct("!QQ")
 _TRAILER: Final = b"\0"
 _CONTROL, _DATA, _CREDIT_KIND, _EOF = 1, 2, 3, 4
+# json.dumps and json.loads would make one, or look for an encoding, each time
+_to_json: Final = json.JSONEncoder(separators=(",", ":")).encode
+_from_json: Final = json.JSONDecoder().decode
 _MAX_OFFSET: Final = (1 << 63) - 1
 
 
@@ -115,7 +118,7 @@ def encode(frame: Frame) -> bytes:
             raise ProtocolError(f"{len(frame.data)} data bytes do not fit a frame")
         return data_header(frame.stream, frame.offset, len(frame.data)) + frame.data + _TRAILER
     if isinstance(frame, Control):
-        payload = json.dumps(frame.message, separators=(",", ":")).encode("ascii")
+        payload = _to_json(frame.message).encode("ascii")
         if len(payload) > MAX_PAYLOAD:
             raise ProtocolError(f"a control message of {len(payload)} bytes does not fit a frame")
         return _HEADER.pack(len(payload), _CONTROL, 0) + payload + _TRAILER
@@ -132,7 +135,7 @@ def _is_object(value: object) -> TypeGuard[dict[str, object]]:
 
 def _control(payload: bytes) -> Control:
     try:
-        message: object = json.loads(payload)
+        message: object = _from_json(payload.decode())
     except (ValueError, RecursionError) as error:
         raise ProtocolError("a control message that is not JSON") from error
     if not _is_object(message):

@@ -17,6 +17,8 @@ ROOT: Final = "/sys/fs/cgroup"
 _CONTROLLERS: Final = ("cpu", "memory", "pids")
 _GIVE_UP_AFTER: Final = 5.0
 """Seconds after which a killed process that does not die (it hangs in the kernel) no longer holds its session up."""
+_TIDY_AFTER: Final = 0.002
+"""Seconds after the end of a session: the core is busy with its record then."""
 _AGENT_WEIGHT: Final = "1000"
 """cpu.weight of the agent, ten times a session's: it must answer while a fork bomb goes off."""
 _RESERVE: Final = 16 << 20
@@ -28,16 +30,19 @@ _MAX_PROCESSES: Final = 1 << 16
 class Usage:
     """What the processes of a cgroup used: microseconds of CPU, and the peak of their memory in bytes (or None)."""
 
-    __slots__ = ("cpu_us", "memory_peak", "oom_kills")
+    __slots__ = ("cpu_us", "memory_peak")
 
-    def __init__(self, cpu_us: int, memory_peak: int | None, oom_kills: int) -> None:
+    def __init__(self, cpu_us: int, memory_peak: int | None) -> None:
         self.cpu_us = cpu_us
         self.memory_peak = memory_peak
-        self.oom_kills = oom_kills
 
 
 class Cgroups:
-    """The agent's own cgroup, and the one that holds those of all sessions. Raises OSError when it cannot be made."""
+    """The agent's own cgroup, and the one that holds those of all sessions. Raises OSError when it cannot be made.
+
+    To make and to remove a cgroup takes a fifth of the time of a small program. So one is made ahead, and empty ones
+    are removed, when a session has ended and its record is on its way.
+    """
 
     def __init__(self, loop: Loop, root: str = ROOT) -> None:
         self.loop = loop
@@ -55,18 +60,43 @@ class Cgroups:
         # kept open: it is written to once for every program that is started
         self._home = os.open(f"{own}/cgroup.procs", os.O_WRONLY)
         self.leave()
+        self._count = 0
+        self._spare: Cgroup | None = self._make()
+        self._empty: list[Cgroup] = []
+        self._tidying = False
 
     def _enable(self, path: str) -> None:
         available = _read(f"{path}/cgroup.controllers").split()
         self._enabled = [name for name in _CONTROLLERS if name in available]
         _write(f"{path}/cgroup.subtree_control", " ".join(f"+{name}" for name in self._enabled))
 
-    def make(self, number: int) -> Cgroup:
-        """The cgroup of session ``number``. Raises OSError."""
-        cgroup = Cgroup(self.loop, f"{self.sessions}/{number}")
+    def take(self) -> Cgroup:
+        """A cgroup for a new session. Raises OSError."""
+        cgroup, self._spare = self._spare or self._make(), None
+        return cgroup
+
+    def _make(self) -> Cgroup:
+        self._count += 1
+        cgroup = Cgroup(self, f"{self.sessions}/{self._count}")
         if "pids" in self._enabled:
             _write(f"{cgroup.path}/pids.max", self._processes)
         return cgroup
+
+    def retire(self, cgroup: Cgroup) -> None:
+        """Remove an empty cgroup before long."""
+        self._empty.append(cgroup)
+        if not self._tidying:
+            self._tidying = True
+            self.loop.call_in(_TIDY_AFTER, self._tidy)
+
+    def _tidy(self) -> None:
+        self._tidying = False
+        self._empty = [cgroup for cgroup in self._empty if not cgroup.remove()]
+        if self._spare is None:
+            try:
+                self._spare = self._make()
+            except OSError:
+                return  # then the next session says what is wrong
 
     def leave(self) -> None:
         """Take the agent back into its own cgroup."""
@@ -88,20 +118,20 @@ class Cgroups:
 class Cgroup:
     """One session's cgroup, at ``path``. Raises OSError when it cannot be made."""
 
-    __slots__ = ("_done", "_events", "_loop", "_timer", "path", "removed")
+    __slots__ = ("_done", "_events", "_family", "_procs", "_timer", "path")
 
-    def __init__(self, loop: Loop, path: str) -> None:
+    def __init__(self, family: Cgroups, path: str) -> None:
         os.mkdir(path)
         self.path = path
-        self.removed = False
-        self._loop = loop
+        self._family = family
+        self._procs = os.open(f"{path}/cgroup.procs", os.O_WRONLY)
         self._events = -1
         self._timer: Timer | None = None
         self._done: Callable[[Usage], None] | None = None
 
     def enter(self) -> None:
-        """Move the agent in, so that the program it starts next is born here. Raises OSError."""
-        _write(f"{self.path}/cgroup.procs", "0")
+        """Move this process in, so that the program it starts next is born here. Raises OSError."""
+        os.write(self._procs, b"0")
 
     def kill(self) -> None:
         """Kill all that is in it, in cgroups below it too."""
@@ -112,56 +142,54 @@ class Cgroup:
         signal_tree(self.path, number)
 
     def finish(self, done: Callable[[Usage], None]) -> None:
-        """Kill what is left; once nothing is, remove the cgroup and say what was used."""
+        """Nothing more is started here: kill what is left, and once nothing is, say what was used."""
         self._done = done
-        usage = self._usage()
-        if self._remove():
-            self._report(usage)
+        os.close(self._procs)
+        if not _populated(self.path):
+            self._emptied()
             return
         self._events = os.open(f"{self.path}/cgroup.events", os.O_RDONLY)
-        self._loop.watch(self._events, URGENT, self._changed)
-        self._timer = self._loop.call_in(_GIVE_UP_AFTER, self._give_up)
+        self._family.loop.watch(self._events, URGENT, self._changed)
+        self._timer = self._family.loop.call_in(_GIVE_UP_AFTER, self._give_up)
         self.kill()
         self._changed(0)
 
+    def oom_kills(self) -> int:
+        """How many of its processes were killed for memory; known until ``done`` of `finish` has returned."""
+        return _number(_read(f"{self.path}/memory.events"), "oom_kill")
+
     def _changed(self, _events: int) -> None:
         # reading it is what lets the next change be told
-        if b"populated 1" in os.pread(self._events, 256, 0):
-            return
-        usage = self._usage()
-        if self._remove():
-            self._loop.unwatch(self._events)
+        if b"populated 0" in os.pread(self._events, 256, 0):
+            self._family.loop.unwatch(self._events)
             os.close(self._events)
-            self._loop.cancel(self._timer)
-            self._report(usage)
+            self._family.loop.cancel(self._timer)
+            self._emptied()
+
+    def _emptied(self) -> None:
+        self._report()
+        self._family.retire(self)
 
     def _give_up(self) -> None:
         self._timer = None
-        self._report(self._usage())
+        self._report()
 
-    def _report(self, usage: Usage) -> None:
+    def _report(self) -> None:
         if self._done is not None:
             done, self._done = self._done, None
-            done(usage)
+            peak = _read(f"{self.path}/memory.peak").strip()
+            cpu_us = _number(_read(f"{self.path}/cpu.stat"), "usage_usec")
+            done(Usage(cpu_us, int(peak) if peak.isdecimal() else None))
 
-    def _remove(self) -> bool:
+    def remove(self) -> bool:
+        """Remove it, with the empty cgroups that a program made in it. Whether it is gone."""
         try:
             os.rmdir(self.path)
         except FileNotFoundError:
-            pass  # root in the sandbox may have done it
+            return True  # root in the sandbox may have done it
         except OSError:
-            if _populated(self.path) or not _remove_below(self.path):
-                return False
-        self.removed = True
+            return _remove_tree(self.path)
         return True
-
-    def _usage(self) -> Usage:
-        peak = _read(f"{self.path}/memory.peak").strip()
-        return Usage(
-            _number(_read(f"{self.path}/cpu.stat"), "usage_usec"),
-            int(peak) if peak.isdecimal() else None,
-            _number(_read(f"{self.path}/memory.events"), "oom_kill"),
-        )
 
 
 def signal_tree(path: str, number: int) -> None:
@@ -186,8 +214,7 @@ def _folders(path: str) -> list[str]:
         return []
 
 
-def _remove_below(path: str) -> bool:
-    """Remove ``path`` and the empty cgroups that a program made in it. Whether it is gone."""
+def _remove_tree(path: str) -> bool:
     folders = [path]
     for folder in folders:  # grows: parents before children
         folders += _folders(folder)

@@ -101,7 +101,7 @@ class Session:
         self._cgroup: Cgroup | None = None
         self._usage: Usage | None = None
         self._timer: Timer | None = None
-        self._timed_out = False
+        self._timed_out = self._out_of_memory = False
         self._status = 0
         self._begun = time.monotonic()
 
@@ -156,7 +156,7 @@ class Session:
 
     def _make_cgroup(self) -> Cgroup:
         try:
-            return self._host.cgroups.make(self.number)
+            return self._host.cgroups.take()
         except OSError as error:
             raise SpawnFailed("cgroup", error.errno or 0, f"cannot make a cgroup: {error.strerror}") from None
 
@@ -247,6 +247,12 @@ class Session:
 
     def _emptied(self, usage: Usage) -> None:
         self._usage = usage
+        assert self._cgroup is not None
+        code = os.waitstatus_to_exitcode(self._status)
+        # a shell gives its child's end as its own status
+        self._out_of_memory = (
+            code in (-signal.SIGKILL, _OUT_OF_MEMORY_STATUS) and self._cgroup.oom_kills() > 0
+        )
         self._check()
 
     def _check(self) -> None:
@@ -254,7 +260,7 @@ class Session:
         if self._state is State.ENDING and self._usage and all(pump.closed for pump in self.outputs.values()):
             self._conclude(
                 {
-                    **self._outcome(self._usage),
+                    **self._outcome(),
                     "cpu_us": self._usage.cpu_us,
                     "memory_peak": self._usage.memory_peak,
                 }
@@ -274,16 +280,10 @@ class Session:
             }
         )
 
-    def _outcome(self, usage: Usage) -> Mapping[str, object]:
+    def _outcome(self) -> Mapping[str, object]:
+        if self._timed_out or self._out_of_memory:
+            return {"reason": "timeout" if self._timed_out else "oom", "signal": int(signal.SIGKILL)}
         code = os.waitstatus_to_exitcode(self._status)
-        killed = code in (
-            -signal.SIGKILL,
-            _OUT_OF_MEMORY_STATUS,
-        )  # a shell gives its child's end as its own status
-        if self._timed_out:
-            return {"reason": "timeout", "signal": int(signal.SIGKILL)}
-        if killed and usage.oom_kills:
-            return {"reason": "oom", "signal": int(signal.SIGKILL)}
         return {"reason": "signaled", "signal": -code} if code < 0 else {"reason": "exited", "code": code}
 
     def _conclude(self, record: Record) -> None:
