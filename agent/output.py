@@ -22,7 +22,7 @@ PIECE: Final = 32 * 1024 - 18
 """Bytes of one read: with its header and trailer a frame of 32 KiB, which virtio_console takes in one buffer."""
 _SMALL: Final = PIECE // 2
 _BUSY: Final = 0.010
-_GATHER: Final = 0.004
+_GATHER: Final = 0.002
 """Seconds. A program whose last few bytes came less than `_BUSY` ago is left alone for `_GATHER`, and what it writes
 meanwhile is read in one piece: to wake the agent for each few kilobytes costs more than to read them."""
 _TERMINAL_READ: Final = 4096
