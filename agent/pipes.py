@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 _CAPACITY: Final = 1 << 20
 """Bytes that a program may write before it waits for the agent: as much as it writes while the agent gathers and sends.
-With 256 KiB a flood stood still for a quarter of the time (22 MB/s instead of 36). The kernel takes memory, the session's,
+With 256 KiB a flood stood still for a quarter of the time (22 MB/s, not 36). The kernel takes memory, the session's,
 only for what is in it."""
 
 

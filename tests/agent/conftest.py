@@ -62,11 +62,12 @@ class HostedAgent:
     @property
     def processes(self) -> list[int]:
         """All processes of its sessions."""
-        return [
-            int(pid)
-            for folder in (self.cgroup / "sessions").rglob("cgroup.procs")
-            for pid in folder.read_text().split()
-        ]
+        pids: list[int] = []
+        for folder in self.sessions:
+            with suppress(OSError):  # removed at this moment, so it is empty
+                for procs in (self.cgroup / "sessions" / folder).rglob("cgroup.procs"):
+                    pids += map(int, procs.read_text().split())
+        return pids
 
     @property
     def tidy(self) -> bool:
