@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from dataclasses import asdict, dataclass
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import trio
 
-from sandtop.core.errors import MachineError, from_os_error
+from sandtop.core.errors import MachineError, MissingDependency, from_os_error
 from sandtop.core.machine import procfs
 from sandtop.core.machine.commandline import hardening
 from sandtop.core.machine.spec import Accelerator
@@ -24,6 +25,7 @@ from sandtop.core.machine.text import last_lines
 from sandtop.core.machine.users import KVM, kvm_groups, machine_uid
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from sandtop.core.machine.host import Qemu
@@ -33,6 +35,7 @@ PROBE_DEADLINE: Final = 5.0
 
 _SIGN_OF_LIFE: Final = b"Linux version"
 _OUTPUT_BYTES: Final = 64 * 1024
+_SPARE_SECONDS: Final = 3
 _FILE: Final = "accelerator.json"
 
 
@@ -104,32 +107,55 @@ async def _boot(qemu: Qemu, kernel: Path, deadline: float) -> bytes:
         "-kernel", str(kernel), "-append", "console=ttyS0 earlyprintk=ttyS0 panic=-1",
         "-serial", "stdio",
     ]  # fmt: skip
-    try:
-        process = await trio.lowlevel.open_process(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            cwd="/",
-            env={},
-        )
-    except OSError as error:
-        raise MachineError(f"cannot run {qemu.path}: {error.strerror}") from error
+    return await output_of(command, _SIGN_OF_LIFE, deadline)
+
+
+async def output_of(command: Sequence[str], sign: bytes, deadline: float) -> bytes:
+    """What ``command`` prints until ``sign`` comes, it ends, or ``deadline`` seconds are over; it is gone then.
+
+    It is gone soon also when this process is killed meanwhile: the kernel sees to that. Raises `MachineError`.
+    """
+    process = _bounded(command, round(deadline) + _SPARE_SECONDS)
     assert process.stdout is not None, "asked for above"
     output = b""
     try:
-        async with process.stdout:
+        async with trio.lowlevel.FdStream(os.dup(process.stdout.fileno())) as stream:
             with trio.move_on_after(deadline):
-                while _SIGN_OF_LIFE not in output and len(output) < _OUTPUT_BYTES:
-                    data = await process.stdout.receive_some()
+                while sign not in output and len(output) < _OUTPUT_BYTES:
+                    data = await stream.receive_some()
                     if not data:
                         break
                     output += data
     finally:
         process.kill()
+        process.stdout.close()
         with trio.CancelScope(shield=True):
-            await process.wait()
+            await trio.to_thread.run_sync(process.wait)
     return output
+
+
+def _bounded(command: Sequence[str], seconds: int) -> subprocess.Popen[bytes]:
+    """Start ``command``, which ends with this thread and after so many seconds of processor time.
+
+    Not for a worker thread: it is the *thread* that forked by whose end PR_SET_PDEATHSIG goes. The limit is for the
+    moment before that is in force. Raises `MachineError`, `MissingDependency`.
+    """
+    bounds = [_program("prlimit"), "--core=0:0", f"--cpu={seconds}:{seconds}", "--"]
+    bounds += [_program("setpriv"), "--pdeathsig", "KILL", "--"]
+    try:
+        return subprocess.Popen(
+            [*bounds, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+            cwd="/", env={},
+        )  # fmt: skip
+    except OSError as error:
+        raise MachineError(f"cannot run {bounds[0]}: {error.strerror}") from error
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        raise MissingDependency(f"{name} is not there", hint="apt-get install util-linux")
+    return found
 
 
 def _key(qemu: Qemu, kernel: Path) -> dict[str, object]:
@@ -139,7 +165,7 @@ def _key(qemu: Qemu, kernel: Path) -> dict[str, object]:
     return {
         "boot_id": procfs.boot_id(),
         "qemu": qemu.version,
-        "kernel": [str(kernel), built.st_size, built.st_mtime_ns],
+        "kernel": [built.st_size, built.st_mtime_ns],  # not where: a cache may be a copy or a link
         "device": [device.st_mode, device.st_uid, device.st_gid] if device else None,
         "user": [os.geteuid(), sorted(os.getgroups())],
     }

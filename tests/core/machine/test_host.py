@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import select
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,15 +85,43 @@ async def test_kvm_is_what_boots_a_guest(qemu: Qemu, kernel: Kernel, tmp_path: P
 
 
 def _probes_running() -> list[str]:
+    """Of this process: others may be probing at the same time."""
     found: list[str] = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+    for path in Path("/proc").glob("[0-9]*"):
         try:
-            words = path.read_bytes().split(b"\0")
+            words = (path / "cmdline").read_bytes().split(b"\0")
+            parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if b"sandtop-probe" in words and b"-accel" in words:
+        if b"sandtop-probe" in words and parent == os.getpid():
             found.append(str(path))
     return found
+
+
+PROBER = """
+import sys, trio
+from sandtop.core.machine.accelerator import output_of
+trio.run(output_of, ["sh", "-c", f"echo $$ >{sys.argv[1]}.new; mv {sys.argv[1]}.new {sys.argv[1]}; exec sleep 1000"],
+         b"never said", 60)
+"""
+
+
+def test_a_probe_goes_with_who_made_it(tmp_path: Path) -> None:
+    """Also with one that is killed: a guest that spins under a KVM that does not work would spin for ever."""
+    said = tmp_path / "pid"
+    prober = subprocess.Popen([sys.executable, "-c", PROBER, said])
+    try:
+        while not said.exists():
+            assert prober.poll() is None
+            time.sleep(0.01)
+        probe = os.pidfd_open(int(said.read_text()))
+    finally:
+        prober.kill()
+        prober.wait()
+    try:
+        assert select.select([probe], [], [], 20)[0], "the probe goes on"
+    finally:
+        os.close(probe)
 
 
 needs_kvm_device = pytest.mark.skipif(
