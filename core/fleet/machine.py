@@ -134,7 +134,8 @@ class RunningMachine:
     async def end(self) -> None:
         """End the machine at once, and return when nothing of it is left. Raises `MachineError` when it will not."""
         with trio.CancelScope(shield=True):
-            await self.qemu.quit()
+            if self.death is None:  # else its descriptors may be closed by now
+                await self.qemu.quit()
             await self.settled.wait()
 
 
