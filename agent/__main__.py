@@ -52,6 +52,9 @@ def run(root: str, *, hold: bool) -> None:
     os.chdir("/")
     os.umask(0o022)
     resource.setrlimit(resource.RLIMIT_NOFILE, _DESCRIPTORS)
+    # A program that runs is not interrupted for each thing that wakes the agent, and it takes what has come meanwhile
+    # in one turn: two switches of address spaces fewer an exec. Its programs start as ordinary ones (sched(7)).
+    os.sched_setscheduler(0, os.SCHED_BATCH | os.SCHED_RESET_ON_FORK, os.sched_param(0))
     loop = Loop()
     host = Host(loop, Outbox(), Reaper(loop), Cgroups(loop), null, runtime, root)
     gc.collect()

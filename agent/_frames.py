@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MAX_PAYLOAD: Final = 1 << 20
 """The largest payload in bytes: argv and environment of a start travel in one frame."""
-MAX_DATA: Final = 32 * 1024
+MAX_DATA: Final = 128 * 1024
 """The most data bytes a sender puts into one frame, and so the most that a control frame waits behind."""
 
 _HEADER: Final = struct.Struct("!IBI")

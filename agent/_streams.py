@@ -20,6 +20,9 @@ MAX_CONTROL_QUEUE: Final = 4096
 """Control messages that may wait for a peer that does not read; one more is a ProtocolError."""
 
 
+_PIECE: Final = MAX_DATA - 18
+"""Bytes of data in a frame, so that with its header and trailer it has 32 KiB, which virtio_console takes in one
+buffer."""
 _SMALL: Final = 1024
 """Bytes. A piece no larger than this is joined with the next, however small that is."""
 
@@ -83,16 +86,16 @@ class SendStream:
         """Append ``data``. The caller bounds `retained`."""
         if self.final is not None:
             raise ValueError("write to a closed stream")
-        for start in range(0, len(data), MAX_DATA):
-            piece = data[start : start + MAX_DATA]
-            self.end += len(piece)
-            if self._chunks and len(self._chunks[-1]) + len(piece) <= MAX_DATA:
-                # small pieces are joined, so that a window full of single bytes takes the memory of a window
-                last = self._chunks[-1]
-                if len(last) <= max(_SMALL, 8 * len(piece)):
-                    self._join(last, piece)
-                    continue
-            self._chunks.append(piece)
+        if not data:
+            return
+        self.end += len(data)
+        if self._chunks and len(self._chunks[-1]) + len(data) <= MAX_DATA:
+            # small pieces are joined, so that a window full of single bytes takes the memory of a window
+            last = self._chunks[-1]
+            if len(last) <= max(_SMALL, 8 * len(data)):
+                self._join(last, data)
+                return
+        self._chunks.append(data)
 
     def _join(self, last: bytes, piece: bytes) -> None:
         if self._next == len(self._chunks):  # all of it was sent: `sent` now points into its new part
@@ -133,15 +136,15 @@ class SendStream:
             self._next_start += len(self._chunks[self._next])
             self._next += 1
 
-    def take(self) -> tuple[int, bytes] | None:
-        """``(offset, bytes)`` to send now, at most `MAX_DATA` of them; None when there is nothing or no credit."""
-        room = self.limit - self.sent
+    def take(self) -> tuple[int, bytes | memoryview] | None:
+        """``(offset, bytes)`` to send now, at most a frame of them; None when there is nothing or no credit."""
+        room = min(self.limit - self.sent, _PIECE)
         if self.sent >= self.end or room <= 0:
             return None
         offset = self.sent
         chunk = self._chunks[self._next]
         start = offset - self._next_start
-        piece = chunk if start == 0 and len(chunk) <= room else chunk[start : start + room]
+        piece = chunk if start == 0 and len(chunk) <= room else memoryview(chunk)[start : start + room]
         self._skip_to(offset + len(piece))
         return offset, piece
 
@@ -247,7 +250,19 @@ class Outbox:
     def empty(self) -> bool:
         return not (self._control or self._credits or self._ready)
 
-    def pull(self) -> Sequence[bytes] | None:
+    def batch(self) -> bytes:
+        """All small frames that wait, and one of data; empty when nothing may be sent.
+
+        To the guest and from it each write is an exit or an interrupt of the virtual machine.
+        """
+        pieces: list[bytes | memoryview] = []
+        while (frame := self.pull()) is not None:
+            pieces += frame
+            if len(frame) > 1:
+                break
+        return pieces[0] if len(pieces) == 1 and isinstance(pieces[0], bytes) else b"".join(pieces)
+
+    def pull(self) -> Sequence[bytes | memoryview] | None:
         """The pieces of the next frame, or None when nothing may be sent."""
         if self._control:
             return (self._control.popleft(),)

@@ -118,14 +118,18 @@ class Cgroups:
 class Cgroup:
     """One session's cgroup, at ``path``. Raises OSError when it cannot be made."""
 
-    __slots__ = ("_done", "_events", "_family", "_procs", "_timer", "path")
+    __slots__ = ("_cpu", "_done", "_events", "_family", "_peak", "_procs", "_timer", "_watched", "path")
 
     def __init__(self, family: Cgroups, path: str) -> None:
         os.mkdir(path)
         self.path = path
         self._family = family
+        # opened ahead too: to open a file of the kernel's takes several times as long as to read it
         self._procs = os.open(f"{path}/cgroup.procs", os.O_WRONLY)
-        self._events = -1
+        self._events = os.open(f"{path}/cgroup.events", os.O_RDONLY)
+        self._cpu = _open(f"{path}/cpu.stat")
+        self._peak = _open(f"{path}/memory.peak")
+        self._watched = False
         self._timer: Timer | None = None
         self._done: Callable[[Usage], None] | None = None
 
@@ -144,11 +148,10 @@ class Cgroup:
     def finish(self, done: Callable[[Usage], None]) -> None:
         """Nothing more is started here: kill what is left, and once nothing is, say what was used."""
         self._done = done
-        os.close(self._procs)
-        if not _populated(self.path):
+        if self._is_empty():
             self._emptied()
             return
-        self._events = os.open(f"{self.path}/cgroup.events", os.O_RDONLY)
+        self._watched = True
         self._family.loop.watch(self._events, URGENT, self._changed)
         self._timer = self._family.loop.call_in(_GIVE_UP_AFTER, self._give_up)
         self.kill()
@@ -159,12 +162,13 @@ class Cgroup:
         return _number(_read(f"{self.path}/memory.events"), "oom_kill")
 
     def _changed(self, _events: int) -> None:
-        # reading it is what lets the next change be told
-        if b"populated 0" in os.pread(self._events, 256, 0):
-            self._family.loop.unwatch(self._events)
-            os.close(self._events)
+        if self._is_empty():
             self._family.loop.cancel(self._timer)
             self._emptied()
+
+    def _is_empty(self) -> bool:
+        # reading it is what lets the next change be told
+        return "populated 1" not in _read_open(self._events)
 
     def _emptied(self) -> None:
         self._report()
@@ -177,12 +181,22 @@ class Cgroup:
     def _report(self) -> None:
         if self._done is not None:
             done, self._done = self._done, None
-            peak = _read(f"{self.path}/memory.peak").strip()
-            cpu_us = _number(_read(f"{self.path}/cpu.stat"), "usage_usec")
+            peak = _read_open(self._peak).strip()
+            cpu_us = _number(_read_open(self._cpu), "usage_usec")
             done(Usage(cpu_us, int(peak) if peak.isdecimal() else None))
+
+    def _close(self) -> None:
+        if self._watched:
+            self._family.loop.unwatch(self._events)
+            self._watched = False
+        for fd in (self._procs, self._events, self._cpu, self._peak):
+            if fd >= 0:
+                os.close(fd)
+        self._procs = self._events = self._cpu = self._peak = -1
 
     def remove(self) -> bool:
         """Remove it, with the empty cgroups that a program made in it. Whether it is gone."""
+        self._close()
         try:
             os.rmdir(self.path)
         except FileNotFoundError:
@@ -224,6 +238,22 @@ def _remove_tree(path: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def _open(path: str) -> int:
+    """A descriptor of a file of the kernel's; -1 when there is none."""
+    try:
+        return os.open(path, os.O_RDONLY)
+    except OSError:
+        return -1
+
+
+def _read_open(fd: int) -> str:
+    """What the file of the kernel's behind ``fd`` says now; empty when there is none any more."""
+    try:
+        return os.pread(fd, 65536, 0).decode("ascii", "replace")
+    except OSError:
+        return ""
 
 
 def _populated(path: str) -> bool:

@@ -18,9 +18,14 @@ if TYPE_CHECKING:
     from .loop import Loop, Timer
     from .protocol import Outbox, SendStream
 
-PIECE: Final = 32 * 1024 - 18
-"""Bytes of one read: with its header and trailer a frame of 32 KiB, which virtio_console takes in one buffer."""
-_SMALL: Final = PIECE // 2
+_READ: Final = 256 * 1024
+"""Bytes of one read at most: each costs a turn of the loop, whatever it brings."""
+_FLOOD: Final = 32 * 1024
+"""A read of this many bytes is of a program that floods."""
+_CAPACITY: Final = 1 << 20
+"""Bytes that a program that floods may write before it waits for the agent: as much as it writes while the agent sends.
+The kernel takes memory, the session's, only for what is in the pipe (pipe(7))."""
+_SMALL: Final = 16 * 1024
 _BUSY: Final = 0.010
 _GATHER: Final = 0.002
 """Seconds. A program whose last few bytes came less than `_BUSY` ago is left alone for `_GATHER`, and what it writes
@@ -37,8 +42,8 @@ class OutputPump:
     """
 
     __slots__ = (
-        "_ended", "_fd", "_gathering", "_last_read", "_left", "_loop", "_outbox", "_terminal", "_watched", "_window",
-        "stream",
+        "_ended", "_fd", "_gathering", "_last_read", "_left", "_loop", "_outbox", "_terminal", "_watched", "_wide",
+        "_window", "stream",
     )  # fmt: skip
 
     def __init__(
@@ -61,6 +66,7 @@ class OutputPump:
         self._terminal = terminal
         self._left: int | None = None  # bytes still to be read, once the program has ended
         self._watched = False
+        self._wide = terminal  # whether the pipe holds as much as it may; a terminal has no such thing
         self._last_read = 0.0
         self._gathering: Timer | None = None
         outbox.add(stream)
@@ -76,8 +82,8 @@ class OutputPump:
             return
         if self._left is not None:
             self._drain(self._left)
-        elif self.stream.retained <= max(self._window - PIECE, self._window // 2):
-            # not for each few bytes of room: reading in whole pieces costs far less
+        elif self.stream.retained <= self._window // 2:
+            # not for each few bytes of room: reading in large pieces costs far less
             self._resume()
 
     def finish(self) -> None:
@@ -99,7 +105,7 @@ class OutputPump:
 
     def _ready(self, _events: int) -> None:
         total = 0
-        while total < PIECE:
+        while total < _READ:
             room = self._room - total
             if room <= 0:
                 if not total:
@@ -114,9 +120,20 @@ class OutputPump:
             total += len(data)
             if not self._terminal or len(data) < _TERMINAL_READ // 2:
                 break  # a terminal gives no more than this at a time; a pipe has given all that it holds
-        if not self.closed and 0 < total < _SMALL:
+        if self.closed:
+            pass
+        elif 0 < total < _SMALL:
             self._gather()
+        elif total >= _FLOOD and not self._wide:
+            self._widen()
         self._outbox.wake(self.stream.number)
+
+    def _widen(self) -> None:
+        self._wide = True
+        try:
+            fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, _CAPACITY)
+        except OSError:
+            return  # closed meanwhile, or no memory: it stays as it is
 
     def _gather(self) -> None:
         """Let a busy program write more before the next read."""
@@ -146,7 +163,7 @@ class OutputPump:
 
     @property
     def _room(self) -> int:
-        return min(PIECE, self._window - self.stream.retained)
+        return min(_READ, self._window - self.stream.retained)
 
     def _read(self, size: int) -> bytes | None:
         """Read a piece into the stream. None when nothing is there now, empty when nothing ever will be."""

@@ -2,17 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-
-TYPE_CHECKING = False  # see _frames
-if TYPE_CHECKING:
-    from typing import Final
-
-_CAPACITY: Final = 1 << 20
-"""Bytes that a program may write before it waits for the agent: as much as it writes while the agent gathers and sends.
-With 256 KiB a flood stood still for a quarter of the time (22 MB/s, not 36). The kernel takes memory, the session's,
-only for what is in it."""
 
 
 class Pipes:
@@ -33,8 +23,6 @@ class Pipes:
                 reader, writer = os.pipe2(os.O_CLOEXEC)
                 self.ours[stream], self.theirs[stream] = (reader, writer) if stream else (writer, reader)
                 os.set_blocking(self.ours[stream], False)
-                if stream:
-                    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _CAPACITY)
         except OSError:
             self.close_theirs()
             self.close_ours()

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 _CLASS: Final = "/sys/class/virtio-ports"
 _CHUNK: Final = 64 * 1024
 _READS_A_TURN: Final = 16
-_WRITES_A_TURN: Final = 2
+_WRITES_A_TURN: Final = 8
+"""Of 32 KiB, which is what virtio_console takes at a time: as many as one read of a flooding program takes to send."""
 _LOOK_AGAIN: Final = 1.0
 """Seconds between looks at a port without a host, lest a wake-up was missed."""
 
@@ -83,7 +84,7 @@ class Port:
             return
         for _ in range(_WRITES_A_TURN):
             if not self._pending:
-                self._pending = self._next() if self._linked else b""
+                self._pending = self._outbox.batch() if self._linked else b""
                 if not self._pending:
                     return
             try:
@@ -96,15 +97,6 @@ class Port:
                 return
             self._pending = b"" if count == len(self._pending) else memoryview(self._pending)[count:]
         self._loop.soon(self.flush)
-
-    def _next(self) -> bytes:
-        """All small frames that wait, and one of data: each write is an exit of the virtual machine."""
-        pieces: list[bytes] = []
-        while (frame := self._outbox.pull()) is not None:
-            pieces += frame
-            if len(frame) > 1:
-                break
-        return b"".join(pieces)
 
     def _ready(self, events: int) -> None:
         if events & WRITE and self._blocked:

@@ -301,8 +301,8 @@ class AgentLink:
 
     async def _write(self, stream: trio.abc.Stream) -> None:
         while True:
-            while (pieces := self._outbox.pull()) is not None:
-                await stream.send_all(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+            while data := self._outbox.batch():
+                await stream.send_all(data)
             self._wake = trio.Event()
             await self._wake.wait()
 

@@ -51,7 +51,10 @@ class HostedAgent:
     @property
     def descriptors(self) -> list[str]:
         folder = Path(f"/proc/{self.pid}/fd")
-        names = [os.readlink(entry) for entry in folder.iterdir()]
+        names: list[str] = []
+        for entry in folder.iterdir():
+            with suppress(FileNotFoundError):  # closed at this moment
+                names.append(os.readlink(entry))
         return sorted(re.sub(r"/sessions/\d+/", "/sessions/N/", name) for name in names)
 
     @property
@@ -174,22 +177,23 @@ def agent(_shared: _Shared) -> HostedAgent:
 def core(_shared: _Shared) -> Iterator[CoreSide]:
     """A core on a link to a configured agent. A test that leaves anything behind in the agent fails."""
     agent, core = _shared.get()
-    _wait_until_tidy(agent, core)
-    before = agent.descriptors
+    before = _descriptors_when_tidy(agent, core)
     yield core
     try:
-        _wait_until_tidy(agent, core)
-        assert agent.descriptors == before
+        assert _descriptors_when_tidy(agent, core) == before
     except BaseException:
         _shared.drop()
         raise
 
 
-def _wait_until_tidy(agent: HostedAgent, core: CoreSide) -> None:
-    """Cgroups of killed processes go when these have."""
+def _descriptors_when_tidy(agent: HostedAgent, core: CoreSide) -> list[str]:
+    """Its descriptors once it is at rest. Cgroups of killed processes go when these have."""
+    before: list[str] = []
     for _ in range(500):
         core.ping()
         with suppress(FileNotFoundError):  # it is tidying at this moment
-            if agent.tidy:
-                return
+            found = agent.descriptors
+            if agent.tidy and found == before:
+                return found
+            before = found
     pytest.fail(f"the agent is not tidy: cgroups {agent.sessions}, processes {agent.processes}, {agent.log}")

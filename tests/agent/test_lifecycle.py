@@ -54,11 +54,11 @@ def test_sessions_leave_nothing_behind(core: CoreSide, agent: HostedAgent) -> No
             found.append(memory(agent))
         return min(found[-5:])
 
-    before = least(20)
-    after = least(15)
+    before, after, later = least(20), least(15), least(15)
     assert agent.processes == []
-    # the last 1024 ids are remembered, some hundred KiB until there are that many; 6 KiB a session would be a leak
-    assert after - before < 800
+    # the last 1024 ids are remembered, some hundred KiB until there are that many; a heap may grow once, and 6 KiB a
+    # session on and on would be a leak
+    assert min(after - before, later - after) < 800
 
 
 def test_idle_costs_nothing(core: CoreSide, agent: HostedAgent) -> None:
@@ -99,6 +99,7 @@ def test_shutdown_asks_then_kills_then_turns_off() -> None:
         begun = time.monotonic()
         assert core.operate("shutdown", grace_ms=400) is None
         late = core.start("true")
+        core.wait(lambda: late.refused is not None)
         core.finish(polite)
         assert (polite.stdout, polite.record and polite.record["code"]) == (b"up\nbye\n", 9)
         assert "shutting down" in str(late.refused)

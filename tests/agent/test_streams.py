@@ -184,7 +184,7 @@ def test_pieces_of_any_size_come_out_whole(writes: list[int], steps: list[tuple[
         stream.credit(window.received, window.grant(window.received + credit).limit)
         while (taken := stream.take()) is not None:
             assert 0 < len(taken[1]) <= MAX_DATA
-            received += window.take(*taken)
+            received += window.take(taken[0], bytes(taken[1]))
     stream.credit(window.received, window.limit)
     assert received == text
     assert stream.retained == 0
@@ -226,7 +226,7 @@ def test_control_goes_first_then_credit_then_each_stream_in_turn() -> None:
     for number in (1, 2):
         stream = SendStream(number)
         stream.credit(0, 1 << 20)
-        stream.write(bytes(2 * MAX_DATA))
+        stream.write(bytes(MAX_DATA + 1))
         outbox.add(stream)
     outbox.credit(Credit(9, 0, 1))
     outbox.credit(Credit(9, 0, 2))
