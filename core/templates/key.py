@@ -58,14 +58,17 @@ def template_spec(spec: MachineSpec, kind: Kind) -> MachineSpec:
 
 
 def key_of(shape: Shape, spec: MachineSpec) -> str:
-    """The key. Reads the QEMU program's time; the kernel, runtime and image are named by paths with digests in them."""
+    """The key. Reads the QEMU program's time; the kernel, runtime and image are named by paths with digests in them.
+
+    Resolved ones: homes whose caches are links to one cache share its templates.
+    """
     machine = replace(template_spec(spec, shape.kind), uuid=_NOBODY, name="template", memory=Memory(_NOWHERE))
     command = command_line(machine, _NOWHERE, qemu=str(shape.qemu.path))
     host = _host_cpu() if spec.accelerator is Accelerator.KVM else ""
+    files = [str(path.resolve()) for path in (spec.kernel, spec.initramfs, spec.image)]
     return digest_of(
         _RECIPE, shape.kind.value, shape.image_digest, str(shape.disk), shape.disk_recipe, shape.qemu.version,
-        str(shape.qemu.path.stat().st_mtime_ns), host, str(spec.kernel), str(spec.initramfs), str(spec.image),
-        *command.argv,
+        str(shape.qemu.path.stat().st_mtime_ns), host, *files, *command.argv,
     )[:32]  # fmt: skip
 
 

@@ -1,9 +1,10 @@
-"""A home whose templates are its own, so that they can be damaged; all else is what set-up built."""
+"""Two homes: one that shares all that was ever built, one whose templates are its own, so that they can be damaged."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, cast
@@ -60,17 +61,32 @@ class Home:
         return [path.parent for path in self.templates.glob("*/facts.json") if path.parent.name[0] != "."]
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+def _home(folder: Path, parts: tuple[str, ...]) -> Iterator[Home]:
     built = paths.find()
     GuestStore(built).prepare()
-    folder = tmp_path_factory.mktemp("t")
     (folder / "cache").mkdir()
-    for part in ("kernels", "runtimes", "foundations", "images", "blanks", "accelerator.json"):
-        if (built.cache / part).exists():
-            (folder / "cache" / part).symlink_to(built.cache / part)
+    for part in parts:
+        (built.cache / part).mkdir(exist_ok=True)
+        (folder / "cache" / part).symlink_to(built.cache / part)
+    if (built.cache / "accelerator.json").exists():
+        shutil.copy2(built.cache / "accelerator.json", folder / "cache")
     home = Home(folder)
     yield home
     for sandbox in cast("list[dict[str, Any]]", json.loads(home.do("ls", "--json"))):
         home.do("rm", "--force", sandbox["name"])
     home.do("core", "stop", "--all")
+
+
+_BUILT = ("kernels", "runtimes", "foundations", "images", "blanks")
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """Sandboxes of the default shape start here from what other tests, or an earlier run, prepared."""
+    yield from _home(tmp_path_factory.mktemp("t"), (*_BUILT, "templates"))
+
+
+@pytest.fixture(scope="session")
+def private(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """No template is here but what tests have made here."""
+    yield from _home(tmp_path_factory.mktemp("p"), _BUILT)

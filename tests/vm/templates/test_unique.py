@@ -42,7 +42,7 @@ async def facts_of_clones(home: Home, count: int) -> list[Facts]:
     """What ``count`` sandboxes say of themselves, each gone on from the template."""
     found: list[Facts] = []
     limit = trio.CapacityLimiter(4)
-    command = [sys.executable, "-m", "sandtop", "run", "--memory", "256", "--", "python3", "-c", FACTS]
+    command = [sys.executable, "-m", "sandtop", "run", "--", "python3", "-c", FACTS]
 
     async def one() -> None:
         async with limit:
@@ -81,7 +81,7 @@ def distinct(found: list[Facts], name: str) -> int:
 
 
 def test_twenty_clones_and_a_control(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    home.do("run", "--memory", "256", "--", "true")
+    home.do("run", "--", "true")
     found = trio.run(facts_of_clones, home, CLONES)
     for name in (*RANDOM, "machine-id", "hostname"):
         assert distinct(found, name) == CLONES, name
