@@ -10,7 +10,7 @@ import time
 from sandtop.agent.protocol import Control, Data
 from sandtop.core.cli import Interrupted
 from sandtop.core.client.attached import Past
-from sandtop.core.client.following import STDOUT
+from sandtop.core.client.following import STDOUT, screen_of
 from sandtop.core.client.tty import INPUT
 
 from ._relay import Relay
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from ._signals import Signals
 
+_TELL: Final = 32 * 1024
+"""Bytes drawn that are worth a word."""
 _TYPED_BYTES: Final = 64 * 1024
 """Keys and pastes that wait for a program that does not read, or for a core that is gone."""
 
@@ -56,8 +58,9 @@ class TerminalRelay(Relay):
         self._terminal = terminal
         self._keys = keys
         self._typed = bytearray()
-        self._past = Past(following, terminal.size())
+        self._past = Past(following, terminal.size)
         self._title = ""
+        self._told = 0
         self._watches = not following.input_open
         if not self._watches:
             following.resize(*terminal.size())
@@ -80,10 +83,21 @@ class TerminalRelay(Relay):
 
     def _exchange(self, link: Link) -> None:
         self._follow_size()
+        self._tell_drawn()
         if room := min(self._following.room, len(self._typed)):
             self._following.write(bytes(self._typed[:room]))
             del self._typed[:room]
         super()._exchange(link)
+
+    def _tell_drawn(self) -> None:
+        """Say how far the terminal is: the program goes no faster."""
+        if self._following.offsets[STDOUT] is None or not self._past.over:
+            return
+        # what waits is the last of it; words of ours among it only make it seem a little more
+        drawn = max(0, (self._following.offsets[STDOUT] or 0) - self._sinks[STDOUT].pending)
+        if drawn - self._told >= _TELL or drawn < self._told:
+            self._told = drawn
+            self._following.drawn(drawn)
 
     def _follow_size(self) -> None:
         if self._terminal.changed() and self._following.input_open:
@@ -117,6 +131,8 @@ class TerminalRelay(Relay):
     def _take(self, frame: Frame) -> None:
         if isinstance(frame, Data) and frame.stream == STDOUT:
             self._put(self._past.show(frame.offset, frame.data))
+        elif isinstance(frame, Control) and frame.message["type"] == "screen":
+            self._put(self._past.screen(bytes(self._following.screen), *screen_of(frame)))
         elif isinstance(frame, Control) and frame.message["type"] == "lost-input":
             self._typed.clear()
             self._watches = True

@@ -41,7 +41,7 @@ def attach_main(argv: Sequence[str]) -> int:
     keys = DetachKeys(options.detach_keys)
     _check(options, command)
     terminal = OwnTerminal()
-    following = _back(options) if options.session is not None else _new(options, command, terminal)
+    following = _back(options, terminal) if options.session is not None else _new(options, command, terminal)
     try:
         with Signals(), terminal:
             result = TerminalRelay(following, options.name, None, terminal, keys).run()
@@ -109,5 +109,11 @@ def _new(options: argparse.Namespace, command: list[str] | None, terminal: OwnTe
     )
 
 
-def _back(options: argparse.Namespace) -> Following:
-    return returning(options.name, options.session, read_only=options.read_only, take=options.take)
+def _back(options: argparse.Namespace, terminal: OwnTerminal) -> Following:
+    return returning(
+        options.name,
+        options.session,
+        read_only=options.read_only,
+        take=options.take,
+        size=terminal.size(),
+    )

@@ -84,13 +84,13 @@ def run_session(fields: dict[str, object], sandbox: str) -> int:
     """
     if fields["detach"]:
         return _detached(fields)
-    following = Following(
-        request("session.exec", fields), stdin=fields["stdin"] is True or fields["tty"] is not None
-    )
+    on_terminal = fields["tty"] is not None and fields["stdin"] is True and os.isatty(0) and os.isatty(1)
+    message = request("session.exec", {**fields, "terminal": on_terminal})
+    following = Following(message, stdin=fields["stdin"] is True or fields["tty"] is not None)
     with Signals() as signals:
         signals.forward()
         try:
-            if fields["tty"] is not None and fields["stdin"] is True and os.isatty(0) and os.isatty(1):
+            if on_terminal:
                 result = _on_terminal(following, sandbox, signals)
             else:
                 result = Relay(following, sandbox, signals, raw=fields["tty"] is not None).run()

@@ -14,7 +14,7 @@ from sandtop.core.groups import unwrapped
 from .attached import Past, returning, starting
 from .conversation import Conversation
 from .detach import DETACH_KEYS, DetachKeys
-from .events import Gap, Stdout
+from .events import Gap, Redrawn, Stdout
 from .outcome import outcome
 from .tty import INPUT, OUTPUT, OwnTerminal
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _TYPED_BYTES: Final = 64 * 1024
 """Keys and pastes that wait for a program that does not read, or for a core that is gone."""
+_TELL: Final = 32 * 1024
+"""Bytes drawn that are worth a word."""
 _PIECE: Final = 4096
 """Bytes that a terminal takes at once without blocking, when it takes any."""
 
@@ -46,10 +48,11 @@ class Attachment:
         self._sandbox = sandbox
         self._terminal = terminal
         self._keys = keys
-        self._past = Past(following, terminal.size())
+        self._past = Past(following, terminal.size)
         self._typed = bytearray()
         self._left = False
         self._told_lost = False
+        self._told_drawn = 0
         if following.input_open:
             following.resize(*terminal.size())
 
@@ -76,11 +79,22 @@ class Attachment:
             while (event := conversation.take()) is not None:
                 if isinstance(event, Stdout):
                     await self._put(self._past.show(event.offset, event.data))
+                    await self._tell_drawn(event.offset + len(event.data))
+                elif isinstance(event, Redrawn):
+                    shown = self._past.screen(event.data, event.offset, event.size, event.sizes)
+                    await self._put(shown)
                 elif isinstance(event, Gap):
                     await self._say(f"{event.bytes} bytes of output are missing: the log's limit was reached")
             if self._following.input_lost and not self._told_lost:
                 self._told_lost = True
                 await self._say(f"{self._following.holder or 'nobody'} holds the input; you are watching now")
+
+    async def _tell_drawn(self, offset: int) -> None:
+        """Say how far the terminal is: the program goes no faster."""
+        if offset - self._told_drawn >= _TELL:
+            self._told_drawn = offset
+            self._following.drawn(offset)
+            await self._conversation.flush()
 
     async def _say(self, line: str) -> None:
         await self._put(f"\r\nsandtop: {line} ({self._keys.text} leaves)\r\n".encode())
@@ -167,7 +181,7 @@ class Attachable:
         it has ended, has no terminal, or somebody else holds the input.
         """
         keys, terminal = DetachKeys(detach_keys), OwnTerminal()
-        following = returning(self._info.uuid, session, read_only=read_only, take=take)
+        following = returning(self._info.uuid, session, read_only=read_only, take=take, size=terminal.size())
         return await Attachment(following, self._info.name, terminal, keys).run()
 
     async def _attach_new(

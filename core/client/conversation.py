@@ -15,9 +15,9 @@ from sandtop.agent.protocol import Control, Data
 from sandtop.core.errors import CoreFailure, CoreOutdated, SandtopError
 
 from .connection import Link, open_link, replace_core
-from .events import Event, Exited, Gap, Started, Stderr, Stdout
+from .events import Event, Exited, Gap, Redrawn, Started, Stderr, Stdout
 from .exchange import HELLO_SECONDS, LinkLost, as_object
-from .following import STDERR, STDOUT
+from .following import STDERR, STDOUT, screen_of
 from .records import ExitRecord
 from .recovery import Recovery
 
@@ -46,7 +46,7 @@ class Conversation:
 
     def __init__(self, following: Following, *, source: bytes | None = None) -> None:
         self.following = following
-        self.events: deque[Event] = deque()
+        self.events: deque[Event | Redrawn] = deque()
         self.record: ExitRecord | None = None
         self.has_reader: Callable[[], bool] = lambda: False
         self._source = None if source is None else memoryview(source)
@@ -60,7 +60,7 @@ class Conversation:
 
     # taking
 
-    def take(self) -> Event | None:
+    def take(self) -> Event | Redrawn | None:
         """The next event, or None when none has come yet."""
         if not self.events:
             return None
@@ -70,14 +70,14 @@ class Conversation:
             self._wake()
         return event
 
-    def _put(self, event: Event) -> None:
+    def _put(self, event: Event | Redrawn) -> None:
         self.events.append(event)
         if isinstance(event, (Stdout, Stderr)):
             self._queued += len(event.data)
 
     def _drop_oldest(self) -> None:
         """Make room: the oldest output becomes a gap, beside the gap before it."""
-        kept: deque[Event] = deque()
+        kept: deque[Event | Redrawn] = deque()
         while self.events and self._queued > QUEUE_BYTES // 2:
             event = self.events.popleft()
             if isinstance(event, (Stdout, Stderr)):
@@ -184,6 +184,8 @@ class Conversation:
                 self._told_started = True
                 if isinstance(pid, int):
                     self._put(Started(self.following.session or "", pid))
+            elif message["type"] == "screen":
+                self._put(Redrawn(bytes(self.following.screen), *screen_of(frame)))
             elif message["type"] == "gap" and isinstance(size, int):
                 self._put(Gap(size, _NAMES[message.get("stream")]))
 

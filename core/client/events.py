@@ -44,6 +44,20 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class Redrawn:
+    """A terminal's screen, in place of the output that made it, for who follows with ``terminal``.
+
+    ``data`` makes it on a terminal of ``size`` (rows, columns); output goes on at ``offset``. ``sizes`` are those
+    that the window had later: from which offset on, rows, columns.
+    """
+
+    data: bytes
+    offset: int
+    size: tuple[int, int]
+    sizes: list[tuple[int, int, int]]
+
+
+@dataclass(frozen=True, slots=True)
 class Exited:
     """The end, once and last: all output came before it."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from sandtop.agent.protocol import Control, Credit, Data, Frame, Outbox, ProtocolError, SendStream
 from sandtop.core.errors import CoreFailure
 
-from .exchange import Exchange
+from .exchange import Exchange, as_list
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 STDIN: Final = 0
 STDOUT: Final = 1
 STDERR: Final = 2
+SCREEN: Final = 3
+"""Where a terminal's screen comes, in place of the output that made it."""
+MOST_SCREEN: Final = 64 << 20
 INPUT_BYTES: Final = 256 * 1024
 """How much input a client holds that the agent has not acknowledged."""
 
@@ -32,10 +35,12 @@ class Following:
         holder: who holds the session's input, as the core names it to people; None when nobody does.
         holds_input: whether that is this client.
         live_from: where the output ended when the core was asked first: what is before that was there already.
+        screen: what makes the screen that the last control ``screen`` was about.
         result: the core's last word, once it came: ``record`` and ``session``.
     """
 
     __slots__ = (
+        "_coming",
         "_exchange",
         "_held_input",
         "_opened",
@@ -48,6 +53,7 @@ class Following:
         "input_lost",
         "live_from",
         "offsets",
+        "screen",
         "session",
     )
 
@@ -74,6 +80,8 @@ class Following:
         self.holds_input = False
         self._held_input = False
         self.live_from: int | None = None
+        self.screen = bytearray()
+        self._coming: Control | None = None
 
     @property
     def result(self) -> dict[str, object] | None:
@@ -99,6 +107,8 @@ class Following:
 
     def reopened(self) -> None:
         """Change the request so that the next connection goes on where the last one broke."""
+        if self._coming is not None:  # half a screen is none
+            self._coming, self.offsets[STDOUT], self.live_from = None, None, None
         self._request |= self._reached()
         if self._held_input:
             # it is taken from nobody a second time, and what somebody else has meanwhile is theirs
@@ -121,7 +131,7 @@ class Following:
 
     def _take(self, frame: Frame) -> Frame | None:
         if isinstance(frame, Data):
-            return self._take_data(frame)
+            return self._take_screen(frame.data) if frame.stream == SCREEN else self._take_data(frame)
         if isinstance(frame, Credit):
             if self._stdin is not None and not self.input_lost:
                 if self._joins and self._stdin.end == 0 and frame.acked > 0:
@@ -144,6 +154,20 @@ class Following:
         self._outbox.add(self._stdin)
         if closed:
             self._stdin.close()
+
+    def _take_screen(self, data: bytes) -> Control | None:
+        """A piece of a screen; once it is whole, what the core said of it."""
+        coming = self._coming
+        self.screen += data
+        if coming is None or len(self.screen) > MOST_SCREEN:
+            raise ProtocolError("a screen that nobody announced")
+        if len(self.screen) < _number(coming, "bytes"):
+            return None
+        self._coming = None
+        offset = _number(coming, "offset")
+        if (self.offsets[STDOUT] or 0) < offset:  # in place of what lies between
+            self.offsets[STDOUT] = offset
+        return coming
 
     def _take_data(self, frame: Data) -> Data | None:
         if frame.stream not in self.offsets:
@@ -183,6 +207,9 @@ class Following:
             self.offsets[stream] = None if reached is None else reached + size
         elif kind == "started":
             self._take_started(message)
+        elif kind == "screen":
+            self.screen, self._coming = bytearray(), frame
+            return None if _number(frame, "bytes") else self._take_screen(b"")
         elif kind == "holder":
             label = message.get("label")
             self.holder = label if isinstance(label, str) else None
@@ -245,12 +272,30 @@ class Following:
             self._stdin.close()
             self._outbox.wake(STDIN)
 
+    def drawn(self, offset: int) -> None:
+        """This client's terminal shows all that was written before ``offset``."""
+        self._outbox.control({"type": "drawn", "offset": offset})
+
     def resize(self, rows: int, columns: int) -> None:
         """Tell the program's terminal its size; told again on a new connection."""
         from .exchange import new_id
 
         self._size = (rows, columns)
         self._outbox.control({"type": "resize", "rows": rows, "columns": columns, "op_id": new_id()})
+
+
+def _number(frame: Control, name: str) -> int:
+    value = frame.message.get(name)
+    if not isinstance(value, int) or value < 0:
+        raise ProtocolError(f"a {frame.message['type']} whose {name} makes no sense")
+    return value
+
+
+def screen_of(frame: Control) -> tuple[int, tuple[int, int], list[tuple[int, int, int]]]:
+    """What a ``screen`` says: its offset, its rows and columns, and the sizes that came later, with their offsets."""
+    sizes = [as_list(size) for size in as_list(frame.message.get("sizes"))]
+    later = [(int(str(size[0])), int(str(size[1])), int(str(size[2]))) for size in sizes if len(size) == 3]
+    return _number(frame, "offset"), (_number(frame, "rows"), _number(frame, "columns")), later
 
 
 class Reading(Following):

@@ -11,6 +11,7 @@ import anyio
 from sandtop.core.errors import InvalidRequest, NotFound, WrongState
 
 from .connection import call
+from .events import Redrawn
 from .exchange import new_id
 from .outcome import outcome
 from .values import signal_number
@@ -93,11 +94,14 @@ class _Events:
 
     async def __anext__(self) -> Event:
         conversation = self._conversation
-        while (event := conversation.take()) is None:
-            if conversation.record is not None:
-                raise StopAsyncIteration
-            await conversation.advance()
-        return event
+        while True:
+            event = conversation.take()
+            if event is not None and not isinstance(event, Redrawn):
+                return event
+            if event is None:
+                if conversation.record is not None:
+                    raise StopAsyncIteration
+                await conversation.advance()
 
 
 class Process:

@@ -22,6 +22,7 @@ from sandtop.core.fleet import Context, Fleet
 from sandtop.core.groups import unwrapped
 from sandtop.core.guest import GuestStore
 from sandtop.core.paths import find
+from sandtop.core.screens.screens import Screens
 from sandtop.core.settings import Settings
 from sandtop.core.store import Database
 from sandtop.core.templates import Templates
@@ -85,7 +86,9 @@ async def _main(paths: Paths) -> None:
         async with trio.open_nursery() as nursery:
             guest = GuestStore(paths)
             templates = Templates(paths, nursery, settings.boot_seconds)
-            fleet = Fleet(Context(paths, database, settings, nursery, guest, templates))
+            screens = Screens(nursery)
+            fleet = Fleet(Context(paths, database, settings, nursery, guest, templates, screens))
+            nursery.start_soon(screens.run)
             await fleet.adopt_all()
             nursery.start_soon(fleet.maintain)
             server = Server(paths, fleet, guest, nursery)

@@ -9,6 +9,7 @@ import trio
 from sandtop.agent.protocol import MAX_DATA, Control, Credit, Data, Eof, Frame, ProtocolError, encode
 from sandtop.core.daemon.connection import ClientGone
 from sandtop.core.daemon.steering import resize, send_signal
+from sandtop.core.daemon.viewing import FAR, begin
 from sandtop.core.daemon.views import session_view
 from sandtop.core.errors import SandtopError, from_os_error
 from sandtop.core.groups import unwrapped
@@ -17,11 +18,15 @@ from sandtop.core.sessions import STDERR, STDIN, STDOUT
 if TYPE_CHECKING:
     from sandtop.core.daemon.claims import Claim
     from sandtop.core.daemon.connection import Connection
+    from sandtop.core.daemon.viewing import View
     from sandtop.core.fleet import Sandbox
+    from sandtop.core.screens.screens import Screens
     from sandtop.core.sessions import Session
 
 _READ: Final = 256 * 1024
 """Bytes read from the log at a time."""
+_STAY: Final = 5.0
+"""Seconds until the screen is asked for again, when it was not to be had."""
 _ORDERS: Final = 16
 """Signals and sizes of one client that wait for the agent; beyond it the client waits."""
 
@@ -36,6 +41,8 @@ class Follower:
         session: Session,
         offsets: dict[int, int],
         claim: Claim,
+        view: View,
+        screens: Screens,
     ) -> None:
         self._connection = connection
         self._sandbox = sandbox
@@ -47,10 +54,21 @@ class Follower:
         self._told_started = False
         self._told_holder: str | None = None
         self._live_from = session.log.end(STDOUT)
+        self._view = view
+        self._screens = screens
+        self._screen: list[Frame] = []
+        self._stay_until = 0.0
+        if view.fresh:
+            self._offsets[STDOUT] = self._live_from
         self.label = claim.label
         self.client = claim.client
 
     # InputHolder
+
+    @property
+    def answers(self) -> int | None:
+        """All that was sent to it counts as answered, or it might be answered twice."""
+        return self._offsets[STDOUT] if self._view.output else None
 
     def credit(self, credit: Credit) -> None:
         """Pass on the agent's word on stdin; the latest is enough."""
@@ -75,6 +93,8 @@ class Follower:
                 self._lost = self._claim.refusal(session)
                 if self._lost is None:
                     session.hold_input(self)
+                    if self._view.size is not None:
+                        session.resize(*self._view.size)
             with unwrapped():
                 async with trio.open_nursery() as nursery:
                     orders, todo = trio.open_memory_channel[Control](_ORDERS)
@@ -94,7 +114,13 @@ class Follower:
 
     async def _send(self) -> None:
         session = self._session
+        if self._view.fresh:
+            beginning = await begin(self._screens, session)
+            self._offsets[STDOUT], self._screen = beginning.offset, beginning.frames
+            self._live_from = beginning.live_from
         while True:
+            if self._view.terminal and session.log.end(STDOUT) - self._offsets[STDOUT] > FAR:
+                await self._catch_up()
             frames = self._news()
             if frames:
                 await self._connection.send_bytes(b"".join(map(encode, frames)))
@@ -107,6 +133,16 @@ class Follower:
         await self._connection.message(
             "result", {"record": record.to_json(), "session": session_view(self._sandbox, session)}
         )
+
+    async def _catch_up(self) -> None:
+        """Leave out what the client is behind: the screen has what came of it."""
+        if trio.current_time() < self._stay_until:
+            return
+        beginning = await begin(self._screens, self._session)
+        if beginning.frames and beginning.offset > self._offsets[STDOUT]:
+            self._offsets[STDOUT], self._screen = beginning.offset, beginning.frames
+        else:
+            self._stay_until = trio.current_time() + _STAY
 
     def _news(self) -> list[Frame]:
         frames: list[Frame] = []
@@ -128,8 +164,11 @@ class Follower:
         if self._lost is not None and not session.ended:
             frames.append(Control({"type": "lost-input", "reason": self._lost}))
             self._lost = None
-        for stream in (STDOUT, STDERR):
-            frames += self._output(stream)
+        frames += self._screen
+        self._screen = []
+        if self._view.output:
+            for stream in (STDOUT, STDERR):
+                frames += self._output(stream)
         return frames
 
     def _output(self, stream: int) -> list[Frame]:
@@ -174,8 +213,20 @@ class Follower:
                 sessions.close_stdin(session, frame.offset)
         elif isinstance(frame, Control) and frame.message["type"] in ("signal", "resize"):
             await orders.send(frame)
+        elif isinstance(frame, Control) and frame.message["type"] == "drawn":
+            self._drawn(frame.message.get("offset"))
         else:
             raise ProtocolError("a frame that a follower does not send")
+
+    def _drawn(self, offset: object) -> None:
+        if (
+            not isinstance(offset, int)
+            or isinstance(offset, bool)
+            or not 0 <= offset <= self._offsets[STDOUT]
+        ):
+            raise ProtocolError("a client that has drawn what it did not get")
+        if self._session.input_holder is self:  # watchers slow nobody down
+            self._sandbox.sessions.reached(self._session, "holder", offset)
 
     async def _steer(self, todo: trio.MemoryReceiveChannel[Control]) -> None:
         """Pass signals and sizes on, apart from `_receive`: however slow the agent, a client's end shows at once."""

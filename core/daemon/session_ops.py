@@ -14,6 +14,7 @@ from sandtop.core.daemon.following import Follower
 from sandtop.core.daemon.logs import send_logs
 from sandtop.core.daemon.starting import SESSION_ID, start_message
 from sandtop.core.daemon.steering import resize, send_signal
+from sandtop.core.daemon.viewing import view_of
 from sandtop.core.daemon.views import page, session_view
 from sandtop.core.errors import InvalidRequest, NotFound, SpawnError, WrongState
 from sandtop.core.fleet import environment
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 _LINK_PATIENCE: Final = 10.0
 """Seconds that a new session waits for a link that is just being made again."""
 _START_PATIENCE: Final = 60.0
-_REPLAYED: Final = 1 << 20
-"""Bytes of a terminal's past that a client gets, to make the screen from."""
 Result = dict[str, object]
 
 
@@ -51,7 +50,8 @@ async def execute(fleet: Fleet, connection: Connection, request: Mapping[str, ob
         return await _detached(sandbox, session)
     claim = claim_of(request, connection.peer, client=key, wanted=_takes_input(session))
     try:
-        await Follower(connection, sandbox, session, offsets, claim).run()
+        view = view_of(request, joins=False)
+        await Follower(connection, sandbox, session, offsets, claim, view, fleet.screens).run()
     except ClientGone:
         if session.row.on_hangup == "kill":
             sandbox.sessions.hang_up(session)
@@ -135,10 +135,8 @@ async def follow(fleet: Fleet, connection: Connection, request: Mapping[str, obj
     if request.get("terminal") is True:
         _check_terminal(sandbox, session, claim)
     claim.check(session, sandbox.name)
-    offsets = _offsets(request)
-    if request.get("terminal") is True and request.get("stdout") is None:
-        offsets[STDOUT] = max(session.log.first(STDOUT), session.log.end(STDOUT) - _REPLAYED)
-    await Follower(connection, sandbox, session, offsets, claim).run()
+    view = view_of(request, joins=True)
+    await Follower(connection, sandbox, session, _offsets(request), claim, view, fleet.screens).run()
     return None
 
 

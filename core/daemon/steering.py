@@ -37,6 +37,8 @@ async def resize(sandbox: Sandbox, session: Session, request: Mapping[str, objec
     size = window_size(request)
     if not session.row.tty:
         raise InvalidRequest(f"session {session.row.id} has no terminal", sandbox=sandbox.name)
+    # before the agent is asked: what the program draws for it comes behind
+    session.resize(cast("int", size["rows"]), cast("int", size["columns"]))
     await _ask(sandbox, session, {"type": "resize", **size, **_operation(request)}, "resize")
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sandtop.core.paths import Paths
+    from sandtop.core.screens.screens import Screens
     from sandtop.core.settings import Settings
     from sandtop.core.store import Database, SandboxRow
 
@@ -55,6 +56,7 @@ class Context:
     nursery: trio.Nursery
     guest: GuestStore
     templates: Templates
+    screens: Screens
     starting: trio.CapacityLimiter = field(default_factory=_one_a_processor)
     choice: Choice | None = None
     _qemu: Qemu | None = None

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sandtop.core.fleet.context import Context
+    from sandtop.core.screens.screens import Screens
     from sandtop.core.templates import Templates
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,10 @@ class Fleet:
     @property
     def templates(self) -> Templates:
         return self._context.templates
+
+    @property
+    def screens(self) -> Screens:
+        return self._context.screens
 
     def all(self) -> list[Sandbox]:
         """Every sandbox that was not removed, oldest first."""

@@ -60,6 +60,7 @@ class Sandbox:
             context.paths.logs / row.uuid,
             context.settings,
             context.nursery,
+            context.screens,
         )
 
     @property

@@ -13,13 +13,14 @@ import trio
 from sandtop.agent.protocol import STREAMS_PER_SESSION, Credit, Data, ProtocolError
 from sandtop.core.errors import ChannelError, InvalidRequest, NotFound, StorageError
 from sandtop.core.sessions.records import ExitRecord, printable
-from sandtop.core.sessions.session import STDIN, InputHolder, Session
+from sandtop.core.sessions.session import STDIN, Session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from sandtop.core.channel import AgentLink
+    from sandtop.core.sessions.tty import ScreenKeeper
     from sandtop.core.settings import Settings
     from sandtop.core.store import Database, SessionRow
 
@@ -50,6 +51,7 @@ class SandboxSessions:
         logs: Path,
         settings: Settings,
         nursery: trio.Nursery,
+        screens: ScreenKeeper | None = None,
     ) -> None:
         self._uuid = uuid
         self._name = name
@@ -57,6 +59,8 @@ class SandboxSessions:
         self._logs = logs
         self._settings = settings
         self._nursery = nursery
+        self._screens = screens
+        self._easing: set[str] = set()
         self._sessions: dict[str, Session] = {}
         self._by_number: dict[int, Session] = {}
         self._touched: set[Session] = set()
@@ -77,11 +81,13 @@ class SandboxSessions:
 
     def load(self, row: SessionRow) -> Session:
         """Take up a session from its row, new or from an earlier life of the core."""
-        session = Session(row, self._logs / row.id, self._settings.session_log_bytes)
+        session = Session(row, self._logs / row.id, self._settings.session_log_bytes, self._screens)
         self._sessions[row.id] = session
         self._last_number = max(self._last_number, row.number)
         if not session.ended:
             self._by_number[row.number] = session
+            if session.tty is not None and self._screens is not None:
+                self._screens.opened(session, self)
         return session
 
     def find(self, key: str) -> Session | None:
@@ -156,8 +162,44 @@ class SandboxSessions:
             self._link.outbox.wake(session.base + STDIN)
             self._link.flush()
 
-    def hold_input(self, session: Session, holder: InputHolder) -> None:
-        session.hold_input(holder)
+    def answer(self, session: Session, offset: int, data: bytes) -> bool:
+        """Type what the screen worker answers; see `Session.answer`."""
+        if not session.answer(offset, data):
+            return False
+        self._flush_stdin(session)
+        return True
+
+    # the pace of terminals
+
+    def reached(self, session: Session, who: str, offset: int) -> None:
+        """``who`` (see `sandtop.core.sessions.pace`) has drawn what was written before ``offset``."""
+        if session.tty is None or session.ended:
+            return
+        session.tty.pace.reached(who, offset, trio.current_time())
+        self.grant(session)
+
+    def grant(self, session: Session) -> None:
+        """Give the credit that is due."""
+        if self._link is None or session.ended or session.gone:
+            return
+        credits = list(session.credits(anew=False))
+        for credit in credits:
+            self._link.outbox.credit(credit)
+        if credits:
+            self._link.flush()
+        self._ease(session)
+
+    def _ease(self, session: Session) -> None:
+        """When somebody holds the program back, see to it that silence ends that."""
+        if session.held_back_until() is not None and session.row.id not in self._easing:
+            self._easing.add(session.row.id)
+            self._nursery.start_soon(self._grant_later, session, name=f"pace of {session.row.id}")
+
+    async def _grant_later(self, session: Session) -> None:
+        while not session.ended and (until := session.held_back_until()) is not None:
+            await trio.sleep_until(until)
+            self.grant(session)
+        self._easing.discard(session.row.id)
 
     # what the agent says (Listener)
 
@@ -277,6 +319,9 @@ class SandboxSessions:
         elif self._link is not None and not session.gone:
             for credit in session.credits(anew=False):
                 self._link.outbox.credit(credit)
+            if session.tty is not None and self._screens is not None:
+                self._screens.advanced(session.row.id)
+                self._ease(session)
 
     # ending
 
@@ -292,6 +337,8 @@ class SandboxSessions:
             return
         session.end(row, record)
         self._by_number.pop(row.number, None)
+        if session.tty is not None and self._screens is not None:
+            self._screens.ended(session.row.id)
         if self._link is not None:
             self._link.outbox.remove(session.base + STDIN)
             if not session.gone:
@@ -365,6 +412,9 @@ class SandboxSessions:
 
     def drop(self) -> None:
         """The sandbox is no more, nor is what its sessions wrote: what waits to be stored need not be."""
+        for session in self._by_number.values():
+            if session.tty is not None and self._screens is not None:
+                self._screens.ended(session.row.id)
         self._sessions.clear()
         self._by_number.clear()
 

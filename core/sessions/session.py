@@ -7,7 +7,7 @@ import errno
 import os
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import trio
 
@@ -15,11 +15,13 @@ from sandtop.agent.protocol import STREAMS_PER_SESSION, Credit, Data, ProtocolEr
 from sandtop.core.sessions.lease import Lease
 from sandtop.core.sessions.log import SessionLog
 from sandtop.core.sessions.records import ExitRecord
+from sandtop.core.sessions.tty import HELD, Tty
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Generator, Iterable, Mapping
     from pathlib import Path
 
+    from sandtop.core.sessions.tty import ScreenKeeper
     from sandtop.core.store import SessionRow
 
 PIPE_WINDOW: Final = 512 * 1024
@@ -27,6 +29,8 @@ PIPE_WINDOW: Final = 512 * 1024
 TTY_WINDOW: Final = 256 * 1024
 STDIN_WINDOW: Final = 1 << 20
 """Bytes of stdin that a client may be ahead of the agent, whatever the agent grants."""
+_MOST_ANSWERS: Final = 64 * 1024
+"""Bytes of answers to a program that does not read them."""
 STDIN, STDOUT, STDERR = 0, 1, 2
 
 
@@ -35,6 +39,11 @@ class InputHolder(Protocol):
 
     label: str
     client: str
+
+    @property
+    def answers(self) -> int | None:
+        """Up to which offset of its output it answers what the program asks; None when it is no terminal."""
+        ...
 
     def credit(self, credit: Credit) -> None:
         """The agent's word on stdin, to pass on."""
@@ -52,9 +61,10 @@ class Session:
         refusal: why the log takes nothing at the moment; None when it does.
         gone: its machine is, so that nothing more will come.
         attached: how many clients follow it.
+        tty: what it has more when it runs on a terminal.
     """
 
-    def __init__(self, row: SessionRow, folder: Path, cap: int) -> None:
+    def __init__(self, row: SessionRow, folder: Path, cap: int, screens: ScreenKeeper | None = None) -> None:
         self.row = row
         self.record = ExitRecord.from_json(row.record) if row.record else None
         self.log = SessionLog(folder, cap)
@@ -75,6 +85,10 @@ class Session:
         self.input_holder: InputHolder | None = None
         self.attached = 0
         self._lease = Lease(folder, row.id)
+        size = row.start.get("tty")
+        self.tty = Tty(folder, cast("Mapping[str, object]", size)) if isinstance(size, dict) else None
+        self._screens = screens
+        self._held_from = 0
 
     @property
     def last_holder(self) -> str:
@@ -109,9 +123,18 @@ class Session:
                 continue
             end = self.log.end(stream)
             limit = end + self.window
+            if self.tty is not None:
+                limit = self.tty.pace.limit(end, limit, trio.current_time())
             if anew or limit - window.limit >= self.window // 4:
                 window.limit = limit
                 yield Credit(window.number, end, limit)
+
+    def held_back_until(self) -> float | None:
+        """When a terminal's slow screens stop holding it back, by trio's clock; None when they do not."""
+        if self.tty is None:
+            return None
+        end = self.log.end(STDOUT)
+        return self.tty.pace.holds_back(end, end + self.window, trio.current_time())
 
     def take(self, frame: Data) -> None:
         """Take output; `store` writes it. Raises ProtocolError for what the agent may not send."""
@@ -234,10 +257,17 @@ class Session:
 
     def hold_input(self, holder: InputHolder) -> None:
         """Give the input to ``holder``; who had it before is told."""
-        if self.input_holder is not None and self.input_holder is not holder:
-            self.input_holder.lost_input(f"{holder.label} took the input over")
+        before = self.input_holder
+        if before is not None and before is not holder:
+            before.lost_input(f"{holder.label} took the input over")
+            self._stop_answering(before)
         self.input_holder = holder
         self._lease.pass_to(holder.client)
+        if self.tty is not None and holder.answers is not None:
+            self._held_from = self.log.end(STDOUT)
+            self.tty.answered = HELD
+            if self._screens is not None:
+                self._screens.held(self.row.id, on=True, at=self.log.end(STDOUT))
         self._holder_told = False
         self._tell_holder()
         self.notify()
@@ -246,7 +276,44 @@ class Session:
         """``holder`` is gone. Without effect when it did not have the input any more."""
         if self.input_holder is holder:
             self.input_holder = None
+            self._stop_answering(holder)
             self.notify()
+
+    def _stop_answering(self, holder: InputHolder) -> None:
+        if self.tty is None:
+            return
+        self.tty.pace.gone("holder")
+        if (reached := holder.answers) is not None:
+            self.unanswered_from(max(reached, self._held_from))
+        elif self._screens is not None:
+            self._screens.advanced(self.row.id)  # answers may wait for it to go
+
+    def unanswered_from(self, offset: int) -> None:
+        """Nobody's terminal answers what the program asks from ``offset`` on: the screen worker does."""
+        if self.tty is not None and not self.ended:
+            self.tty.answered = offset
+            if self._screens is not None:
+                self._screens.held(self.row.id, on=False, at=offset)
+
+    def answer(self, offset: int, data: bytes) -> bool:
+        """Type what a terminal answers to what was written before ``offset``. False when nobody may, or could."""
+        stdin, tty = self.stdin, self.tty
+        if tty is None or stdin is None or stdin.final is not None or self.input_holder is not None:
+            return False
+        if tty.answered >= offset or stdin.retained + len(data) > _MOST_ANSWERS:
+            return False
+        tty.answered = offset
+        self._lease.pass_to("")  # whoever held it cannot go on where it was
+        stdin.write(data)
+        return True
+
+    def resize(self, rows: int, columns: int) -> None:
+        """The window has another size for all that is written from now on."""
+        if self.tty is None or self.ended:
+            return
+        size = self.tty.resize(self.log.end(STDOUT), rows, columns)
+        if size is not None and self._screens is not None:
+            self._screens.resized(self.row.id, size)
 
     def _tell_holder(self) -> None:
         """Pass the agent's word on. A new holder begins where the agent has all that earlier ones sent."""

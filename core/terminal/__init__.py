@@ -1,6 +1,8 @@
 """The terminal emulator that the screen worker, the CLI and the console share: pyte, made right and made fast."""
 
-from sandtop.core.terminal._emulator import Cursor, Emulator, Line, Modes, State
-from sandtop.core.terminal._style import Cell, Style
+from sandtop.core.terminal._emulator import MAX_SIDE, SCROLLBACK, Cursor, Emulator, Line, Modes, State
+from sandtop.core.terminal._style import Cell, Style, sgr
 
-__all__ = ["Cell", "Cursor", "Emulator", "Line", "Modes", "State", "Style"]
+__all__ = [
+    "MAX_SIDE", "SCROLLBACK", "Cell", "Cursor", "Emulator", "Line", "Modes", "State", "Style", "sgr",
+]  # fmt: skip

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MAX_SIDE: Final = 2000
 """The most columns or rows; a screen is never allowed to take all memory."""
+SCROLLBACK: Final = 2000
+"""Rows that the screen worker, and who takes a screen over from it, keep after they left the screen."""
 
 _MOUSE_NAMES: Final = ("press", "click", "drag", "motion")
 _ENCODING_NAMES: Final = ("utf8", "sgr", "urxvt")

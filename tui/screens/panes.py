@@ -417,6 +417,9 @@ class _Watched:
     def output(self, data: bytes, *, replayed: bool) -> None:
         self._pane.output(data, replayed=replayed)
 
+    def redrawn(self, data: bytes, size: tuple[int, int]) -> None:
+        self._pane.redrawn(data, size)
+
     def lost(self, count: int) -> None:
         self._pane.lost(count)
 

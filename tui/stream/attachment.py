@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from sandtop.core.client.attached import returning
 from sandtop.core.client.conversation import Conversation
-from sandtop.core.client.events import Gap, Stdout
+from sandtop.core.client.events import Gap, Redrawn, Stdout
 from sandtop.core.client.exchange import request
 from sandtop.core.client.following import STDERR, STDOUT, Following
 from sandtop.core.errors import CoreUnavailable
@@ -25,6 +25,8 @@ TYPED_BYTES: Final = 256 * 1024
 """Input that waits for a program that does not read; what is typed beyond that is refused."""
 SLICE: Final = 8 * 1024
 """Bytes that the emulator takes between two looks at the keyboard."""
+_TELL: Final = 32 * 1024
+"""Bytes drawn that are worth a word."""
 _RETRY_SECONDS: Final = 1.0
 _LONGEST_REST: Final = 0.02
 
@@ -34,6 +36,9 @@ class TerminalSink(Protocol):
 
     def output(self, data: bytes, *, replayed: bool) -> None:
         """Bytes from the program; ``replayed`` ones were there before, and what they ask was answered then."""
+
+    def redrawn(self, data: bytes, size: tuple[int, int]) -> None:
+        """A whole screen, made on a terminal of ``size`` (rows, columns), in place of what was shown."""
 
     def lost(self, count: int) -> None:
         """So many bytes are missing here."""
@@ -55,6 +60,7 @@ class Attachment:
             self._following = Following(message, stdin=False, session=info.id, offsets=offsets)
         self._conversation = Conversation(self._following)
         self._typed = bytearray()
+        self._told = 0
         self._wake = asyncio.Event()
 
     @property
@@ -99,13 +105,23 @@ class Attachment:
         while (event := self._conversation.take()) is not None:
             if isinstance(event, Gap):
                 sink.lost(event.bytes)
+            elif isinstance(event, Redrawn):
+                sink.redrawn(event.data, event.size)
             elif isinstance(event, Stdout):
                 for start in range(0, len(event.data), SLICE):
                     piece = event.data[start : start + SLICE]
                     began = time.monotonic()
                     sink.output(piece, replayed=event.offset + start < (self._following.live_from or 0))
+                    self._tell_drawn(event.offset + start + len(piece))
                     # half of the time belongs to the keyboard and the screen, however much the program writes
                     await asyncio.sleep(min(time.monotonic() - began, _LONGEST_REST))
+
+    def _tell_drawn(self, offset: int) -> None:
+        """Say how far the screen is: the program goes no faster."""
+        if offset - self._told >= _TELL:
+            self._told = offset
+            self._following.drawn(offset)
+            self._wake.set()
 
     async def _send(self) -> None:
         """Passes on what is typed, as far as the program's side takes it."""

@@ -242,5 +242,8 @@ class TerminalPane(Pane):
     def output(self, data: bytes, *, replayed: bool) -> None:
         self.terminal.feed(data, replayed=replayed)
 
+    def redrawn(self, data: bytes, size: tuple[int, int]) -> None:
+        self.terminal.show(data, *size)
+
     def lost(self, count: int) -> None:
         self.terminal.feed(f"\r\n── {count} bytes are missing here ──\r\n".encode(), replayed=True)

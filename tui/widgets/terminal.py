@@ -104,6 +104,17 @@ class TerminalView(Widget, can_focus=True):
         if self._timer is None:
             self._timer = self.set_timer(FRAME, self._draw)
 
+    def show(self, data: bytes, rows: int, columns: int) -> None:
+        """Show the screen that ``data`` makes on a terminal of so many rows and columns, in this one's size."""
+        own = self.emulator.columns, self.emulator.rows
+        self.emulator = Emulator(columns, rows, SCROLLBACK)
+        self.emulator.feed(data)
+        self.emulator.take_replies()
+        self.emulator.resize(*own)
+        self._back = 0
+        self._selection = None
+        self.redraw()
+
     def _draw(self) -> None:
         self._timer = None
         emulator = self.emulator

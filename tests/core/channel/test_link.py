@@ -41,6 +41,7 @@ class Typist:
 
     label = "a typist"
     client = "0123"
+    answers = None
 
     def __init__(self, core: Core, key: str, data: bytes) -> None:
         self._core = core
@@ -60,7 +61,7 @@ class Typist:
 
     async def type(self) -> None:
         session = self._core.sessions.get(self._key)
-        self._core.sessions.hold_input(session, self)
+        session.hold_input(self)
         while not session.ended:
             if self.word is not None and self._sent < min(len(self._data), self.word.limit):
                 piece = self._data[self._sent : min(self._sent + 100, self.word.limit)]
@@ -158,10 +159,10 @@ def test_a_new_holder_of_the_input_begins_where_the_last_one_ended(tmp_path: Pat
             core.start("a" * 16, "cat")
             session = core.sessions.get("a" * 16)
             first, second = Typist(core, "a" * 16, b""), Typist(core, "a" * 16, b"")
-            core.sessions.hold_input(session, first)
+            session.hold_input(first)
             await until(lambda: first.word)
             core.sessions.write_stdin(session, 0, b"one ")
-            core.sessions.hold_input(session, second)
+            session.hold_input(second)
             assert first.lost is not None
             assert second.word is None  # what the first sent is still on its way
             await until(lambda: second.word)

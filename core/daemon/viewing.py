@@ -1,0 +1,101 @@
+"""Where a client's view of a terminal begins, and where it goes on when the client cannot follow."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from sandtop.agent.protocol import MAX_DATA, Control, Data, Frame
+from sandtop.core.daemon.steering import window_size
+from sandtop.core.screens.process import WorkerGone
+from sandtop.core.screens.stored import Checkpoint, load
+from sandtop.core.sessions import STDOUT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sandtop.core.screens.screens import Screens
+    from sandtop.core.sessions import Session
+
+log = logging.getLogger(__name__)
+SCREEN: Final = 3
+"""The stream of a client's connection that carries a screen."""
+FAR: Final = 4 << 20
+"""Bytes of a terminal's output that a client may be behind; one that is further gets the screen instead of them."""
+_REPLAYED: Final = 1 << 20
+"""Bytes of a terminal's past that a client makes the screen from when there is nothing better."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a client does with a session's output.
+
+    Attributes:
+        terminal: it is a terminal: it takes a screen in place of bytes.
+        fresh: it has nothing yet, and wants the screen first.
+        output: it wants output at all.
+        size: rows and columns of its window, which becomes the session's if it holds the input.
+    """
+
+    terminal: bool = False
+    fresh: bool = False
+    output: bool = True
+    size: tuple[int, int] | None = None
+
+
+def view_of(request: Mapping[str, object], *, joins: bool) -> View:
+    """The view in ``request``; ``joins`` says that the session was there before. Raises `InvalidRequest`."""
+    terminal = request.get("terminal") is True
+    size = None
+    if request.get("rows") is not None:
+        sides = window_size(request)
+        size = int(str(sides["rows"])), int(str(sides["columns"]))
+    fresh = joins and terminal and request.get("stdout") is None
+    return View(terminal, fresh, request.get("output") is not False, size)
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """``frames`` show a client all that was written before ``offset``, at which its output begins.
+
+    Up to ``live_from`` the output is the past: what it asks of a terminal was answered.
+    """
+
+    offset: int
+    live_from: int
+    frames: list[Frame]
+
+
+async def begin(screens: Screens, session: Session) -> Beginning:
+    """The screen as it is now. Without the screen worker: its last checkpoint and what was written since."""
+    try:
+        exact = await screens.dump(session)
+    except WorkerGone as error:
+        log.warning("the screen of %s is made from its checkpoint: %s", session.row.id, error)
+    else:
+        return Beginning(exact.offset, exact.offset, _frames(exact, session))
+    kept = await trio.to_thread.run_sync(load, session.log.folder)
+    first, end = session.log.first(STDOUT), session.log.end(STDOUT)
+    if kept is not None and first <= kept.offset <= end:
+        return Beginning(kept.offset, end, _frames(kept, session))
+    return Beginning(max(first, end - _REPLAYED), end, [])
+
+
+def _frames(screen: Checkpoint, session: Session) -> list[Frame]:
+    tty = session.tty
+    assert tty is not None
+    later = [size for size in tty.sizes if size.number > screen.number]
+    head = {
+        "offset": screen.offset,
+        "rows": screen.rows,
+        "columns": screen.columns,
+        "bytes": len(screen.dump),
+        "sizes": [[size.offset, size.rows, size.columns] for size in later],
+    }
+    frames: list[Frame] = [Control({"type": "screen", **head})]
+    for start in range(0, len(screen.dump), MAX_DATA):
+        frames.append(Data(SCREEN, start, screen.dump[start : start + MAX_DATA]))
+    return frames

@@ -1,0 +1,116 @@
+"""The screen worker as the core sees it: a process at the other end of a socket, and frames."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections import deque
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from sandtop.agent.protocol import Control, Data, Decoder, Frame, encode
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    Message = dict[str, object]
+
+_CHUNK: Final = 256 * 1024
+_MOST_QUEUED: Final = 10_000
+"""Messages for a worker that does not read them; one more and it is as good as dead."""
+_GATHER: Final = 0.01
+"""Seconds in which news of one session's log is gathered: nobody waits for it."""
+
+
+class WorkerGone(Exception):
+    """The worker died, or was ended because it did not answer."""
+
+
+class WorkerLink:
+    """One worker's life. ``news`` is called before sending, to queue what was gathered."""
+
+    def __init__(self, stream: trio.SocketStream, news: Callable[[], None]) -> None:
+        self._stream = stream
+        self._news = news
+        self._queue: deque[bytes] = deque()
+        self._wake = trio.Event()
+        self._hurry = trio.Event()
+
+    def send(self, message: Message) -> None:
+        """Queue ``message``; at once on its way. Raises `WorkerGone` for a worker that reads nothing."""
+        if len(self._queue) >= _MOST_QUEUED:
+            raise WorkerGone("it does not read what it is sent")
+        self._queue.append(encode(Control(message)))
+        self._wake.set()
+        self._hurry.set()
+
+    def gather(self) -> None:
+        """There is news, which has a little time."""
+        self._wake.set()
+
+    async def write(self) -> None:
+        """Send what is queued, until cancelled. Raises what trio raises at the worker's end."""
+        while True:
+            await self._wake.wait()
+            with trio.move_on_after(_GATHER):
+                await self._hurry.wait()
+            self._wake, self._hurry = trio.Event(), trio.Event()
+            self._news()
+            while self._queue:
+                pieces, self._queue = self._queue, deque()
+                await self._stream.send_all(b"".join(pieces))
+
+    async def read(self, take: Callable[[Frame], None]) -> None:
+        """Hand what comes to ``take`` until the worker's end."""
+        decoder = Decoder()
+        while data := bytes(await self._stream.receive_some(_CHUNK)):
+            for frame in decoder.feed(data):
+                take(frame)
+
+
+@asynccontextmanager
+async def start_worker(news: Callable[[], None]) -> AsyncGenerator[WorkerLink]:
+    """A fresh worker, which is killed at the end. Raises OSError when it cannot be started."""
+    ours, theirs = socket.socketpair()
+    try:
+        process = await trio.lowlevel.open_process(
+            [sys.executable, "-m", "sandtop.core.screens"], stdin=theirs.fileno(), stdout=subprocess.DEVNULL
+        )
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    async with trio.SocketStream(trio.socket.from_stdlib_socket(ours)) as stream:
+        try:
+            yield WorkerLink(stream, news)
+        finally:
+            process.kill()
+            with trio.CancelScope(shield=True):
+                await process.wait()
+
+
+class Blobs:
+    """What comes in pieces, by the request that it answers."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._pieces: dict[int, bytearray] = {}
+
+    def expect(self, request: int) -> None:
+        self._pieces[request] = bytearray()
+
+    def take(self, frame: Data) -> None:
+        """A piece. Nobody waits for it any more: dropped. Raises `WorkerGone` for more than there can be."""
+        pieces = self._pieces.get(frame.stream)
+        if pieces is None:
+            return
+        if frame.offset != len(pieces) or len(pieces) + len(frame.data) > self._most:
+            raise WorkerGone("it answers with what makes no sense")
+        pieces += frame.data
+
+    def pop(self, request: int) -> bytes:
+        return bytes(self._pieces.pop(request, b""))

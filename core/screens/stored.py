@@ -1,0 +1,115 @@
+"""What the screen worker reads, and what it leaves beside a session's log: checkpoints. No emulator here."""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, cast
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_MAGIC: Final = b"sandtop screen 1\n"
+_MOST_BYTES: Final = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A screen: ``dump`` makes it on a terminal of ``rows`` and ``columns``.
+
+    Attributes:
+        offset: all that the program wrote before it is in.
+        number: the last size of the window that is in (`sandtop.core.sessions.tty.Size`).
+    """
+
+    offset: int
+    number: int
+    rows: int
+    columns: int
+    dump: bytes
+
+
+def save(folder: Path, checkpoint: Checkpoint) -> None:
+    """Leave ``checkpoint`` in ``folder``. Raises OSError, with the one before still there."""
+    head = {
+        "offset": checkpoint.offset,
+        "number": checkpoint.number,
+        "rows": checkpoint.rows,
+        "columns": checkpoint.columns,
+        "bytes": len(checkpoint.dump),
+        "crc": zlib.crc32(checkpoint.dump),
+    }
+    fresh = folder / f"screen.{os.getpid()}"
+    try:
+        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with open(fd, "wb") as file:
+            file.write(_MAGIC + json.dumps(head).encode() + b"\n" + checkpoint.dump)
+        fresh.replace(folder / "screen")
+    except OSError:
+        fresh.unlink(missing_ok=True)
+        raise
+
+
+def load(folder: Path) -> Checkpoint | None:
+    """The checkpoint in ``folder``; None when there is none, or it is damaged."""
+    try:
+        with (folder / "screen").open("rb") as file:
+            data = file.read(_MOST_BYTES)
+    except OSError:
+        return None
+    try:
+        magic, head, dump = data.split(b"\n", 2)
+        fields = json.loads(head)
+        whole = magic + b"\n" == _MAGIC and len(dump) == fields["bytes"] and zlib.crc32(dump) == fields["crc"]
+        offset, number, rows, columns = (
+            cast("int", fields[name]) for name in ("offset", "number", "rows", "columns")
+        )
+    except (ValueError, KeyError, TypeError):
+        return None
+    return Checkpoint(offset, number, rows, columns, dump) if whole else None
+
+
+class StoredTerminal:
+    """The log of a terminal in ``folder``, as `sandtop.core.sessions.log` writes it, for another process to read."""
+
+    __slots__ = ("_folder", "_starts")
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._starts: list[int] = []
+
+    def read(self, offset: int, end: int) -> tuple[int, bytes]:
+        """Bytes from ``offset`` on, none behind ``end``, and where they begin: later when the log's cap took some.
+
+        Both are ``end`` and empty when nothing is left. Raises OSError.
+        """
+        for _ in range(3):  # a segment may fall to the cap between a look at the folder and the reading
+            start = max((start for start in self._starts if start <= offset), default=None)
+            if start is not None:
+                try:
+                    fd = os.open(self._folder / f"1.{start:016x}", os.O_RDONLY | os.O_CLOEXEC)
+                except FileNotFoundError:
+                    pass
+                else:
+                    try:
+                        data = os.pread(fd, end - offset, offset - start)
+                    finally:
+                        os.close(fd)
+                    if data:
+                        return offset, data
+            self._starts = _starts(self._folder)
+            if not any(start <= offset for start in self._starts):
+                offset = min(self._starts, default=end)
+                if offset >= end:
+                    break
+        return end, b""
+
+
+def _starts(folder: Path) -> list[int]:
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    return [int(name[2:], 16) for name in names if name.startswith("1.") and len(name) == 18]

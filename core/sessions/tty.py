@@ -1,0 +1,173 @@
+"""What a session has more when it runs on a terminal: its window's sizes, who answers its program, its pace."""
+
+from __future__ import annotations
+
+import logging
+import os
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from sandtop.core.sessions.pace import Pace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from sandtop.core.sessions.session import Session
+
+log = logging.getLogger(__name__)
+_SIZE: Final = struct.Struct("!IQHH")
+_MOST_SIZES: Final = 4096
+_OFFSET: Final = struct.Struct("!Q")
+HELD: Final = (1 << 64) - 1
+"""In place of an offset: a client holds the input now, and its terminal answers."""
+
+
+class Steering(Protocol):
+    """What the keeper of screens may do to a session: `sandtop.core.sessions.hub.SandboxSessions` has these."""
+
+    def answer(self, session: Session, offset: int, data: bytes) -> bool: ...
+    def reached(self, session: Session, who: str, offset: int) -> None: ...
+    def grant(self, session: Session) -> None: ...
+
+
+class ScreenKeeper(Protocol):
+    """Who keeps the screens of terminals. Nothing here blocks; ``key`` is a session's id."""
+
+    def opened(self, session: Session, steering: Steering) -> None:
+        """A session on a terminal, new or of an earlier core."""
+        ...
+
+    def advanced(self, key: str) -> None:
+        """Its log has grown."""
+        ...
+
+    def resized(self, key: str, size: Size) -> None:
+        """Its window has another size."""
+        ...
+
+    def held(self, key: str, *, on: bool, at: int) -> None:
+        """From the offset ``at`` on somebody's terminal answers its program, or nobody's does."""
+        ...
+
+    def ended(self, key: str) -> None:
+        """It ended, or is forgotten."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """The ``number``-th size of a window: what was written from ``offset`` on, was written to that."""
+
+    number: int
+    offset: int
+    rows: int
+    columns: int
+
+
+class Tty:
+    """The terminal of a session whose log is in ``folder``; ``start`` is its first size.
+
+    Attributes:
+        pace: how far the agent may read.
+    """
+
+    __slots__ = ("_answered", "_folder", "_sizes", "_start", "pace")
+
+    def __init__(self, folder: Path, start: Mapping[str, object]) -> None:
+        self._folder = folder
+        self._start = Size(0, 0, _side(start, "rows", 24), _side(start, "columns", 80))
+        self._sizes: list[Size] | None = None
+        self._answered: int | None = None
+        self.pace = Pace()
+
+    # sizes
+
+    @property
+    def sizes(self) -> list[Size]:
+        """All that are known, oldest first; never empty."""
+        if self._sizes is None:
+            self._sizes = [self._start, *_read_sizes(self._folder / "sizes")]
+        return self._sizes
+
+    def resize(self, offset: int, rows: int, columns: int) -> Size | None:
+        """The window has this size for what is written from ``offset`` on. None when that is no change."""
+        last = self.sizes[-1]
+        if (last.rows, last.columns) == (rows, columns):
+            return None
+        size = Size(last.number + 1, offset, rows, columns)
+        self.sizes.append(size)
+        path = self._folder / "sizes"
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if len(self.sizes) > _MOST_SIZES:
+                del self.sizes[1 : _MOST_SIZES // 2]
+                fresh = path.with_suffix(".new")
+                fresh.write_bytes(b"".join(map(_packed, self.sizes[1:])))
+                fresh.replace(path)
+            else:
+                with path.open("ab") as file:
+                    file.write(_packed(size))
+        except OSError as error:
+            # it holds for as long as this core lives
+            log.warning("the sizes %s cannot be written: %s", path, error)
+        return size
+
+    # who answers
+
+    @property
+    def answered(self) -> int:
+        """What the program asked before this offset was answered, or never will be; `HELD` while a client answers."""
+        if self._answered is None:
+            self._answered = _read_answered(self._folder / "answered")
+        return self._answered
+
+    @answered.setter
+    def answered(self, offset: int) -> None:
+        if offset == self.answered:
+            return
+        self._answered = offset
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fd = os.open(self._folder / "answered", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.pwrite(fd, _OFFSET.pack(offset), 0)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            log.warning("%s cannot be written: %s", self._folder / "answered", error)
+
+
+def _read_answered(path: Path) -> int:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        log.warning("%s cannot be read: %s", path, error)
+        return HELD  # better no answer than a second one
+    return int(_OFFSET.unpack(data)[0]) if len(data) == _OFFSET.size else HELD
+
+
+def _packed(size: Size) -> bytes:
+    return _SIZE.pack(size.number, size.offset, size.rows, size.columns)
+
+
+def _read_sizes(path: Path) -> list[Size]:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        log.warning("the sizes %s cannot be read: %s", path, error)
+        return []
+    whole = len(data) - len(data) % _SIZE.size  # the last may have been on its way when the core was killed
+    if whole < len(data):
+        os.truncate(path, whole)
+    return [Size(*values) for values in _SIZE.iter_unpack(data[:whole])]
+
+
+def _side(start: Mapping[str, object], name: str, usual: int) -> int:
+    value = start.get(name)
+    return value if isinstance(value, int) else usual
