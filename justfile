@@ -22,6 +22,8 @@ default:
 
 # Build the kernel, the guest runtime and the base image, where they are not there yet
 setup:
+    @# as pip does for a package that is not editable: without, each command compiles what it imports first, for 40 ms
+    @python -m compileall -q agent core tui src/sandtop
     @echo '==> Looking for the kernel, the guest runtime and the base image'
     @python -c {{ quote(prepare) }}
     @echo '==> All is set up: .venv/bin/sandtop'
