@@ -45,7 +45,9 @@ demo: setup
 # Everything that CI runs: the checks, the quick tests, the tests on virtual machines
 test: setup check
     @date '+==> %T Testing'
-    pytest
+    pytest -m 'not vm' -n 2 --dist loadfile
+    @date '+==> %T Testing on virtual machines'
+    pytest -m vm
 
 # Only the tests that boot virtual machines
 test-vm *ARGS: setup

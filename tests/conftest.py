@@ -11,6 +11,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ VM_TIMEOUT = 180.0
 
 CHAOS_ROUNDS = int(os.environ.get("SANDTOP_CHAOS_ROUNDS", "10"))
 """How often a chaos test does its worst: in CI a few times, in ``just chaos`` many."""
+
+# a busy machine is no failure: pytest's own time limit finds what hangs
+hypothesis.settings.register_profile("sandtop", deadline=None)
+hypothesis.settings.load_profile("sandtop")
 
 _ROOT = pytest.StashKey[Path]()
 _seconds = {"quick tests": 0.0, "tests on virtual machines": 0.0}

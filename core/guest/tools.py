@@ -113,10 +113,11 @@ def pipe(
         if not clock.is_alive() and left:
             raise ImageError(f"{doing}: {producer[0]} took longer than {timeout:.0f} s")
         heard.seek(0)
-        # a producer ends by SIGPIPE, or says so, when its reader is gone: then the reader knows why
-        if right and left in (0, -signal.SIGPIPE, 128 + signal.SIGPIPE):
+        # a producer ends by SIGPIPE, or says so, when its reader is gone: then the reader knows why, or had all it wanted
+        cut = left in (0, -signal.SIGPIPE, 128 + signal.SIGPIPE)
+        if right and cut:
             raise failure(doing, os.fspath(consumer[0]), right, heard.read())
-        if left:
+        if not cut:
             raise failure(doing, os.fspath(producer[0]), left, b"".join(said) + heard.read())
 
 

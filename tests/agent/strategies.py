@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from sandtop.agent.protocol import Control, Credit, Data, Eof, Frame
 
-PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+PATIENT = settings(suppress_health_check=[HealthCheck.too_slow])
 """For all property tests: the machine may be busy with emulating others."""
 
 OFFSETS = st.integers(0, (1 << 63) - 1)

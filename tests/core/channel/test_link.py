@@ -375,7 +375,7 @@ hellos = st.just(hello()) | st.builds(greeting, st.lists(entries, max_size=4))
 attacks = st.tuples(hellos, st.lists(st.builds(encode, frames) | st.binary(max_size=40), max_size=8))
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(attacks, min_size=1, max_size=3))
 def test_whatever_an_agent_sends_the_core_goes_on(waves: list[tuple[bytes, list[bytes]]]) -> None:
     """Afterwards the same core, with the same sessions, works with an agent that behaves."""

@@ -66,6 +66,10 @@ def test_of_a_pipe_the_side_that_failed_is_blamed() -> None:
         pipe(["yes"], ["sh", "-c", "echo consumer broke >&2; exit 1"], "trying", timeout=10)
 
 
+def test_a_reader_that_has_all_it_wants_is_no_failure() -> None:
+    pipe(["yes"], ["head", "-n", "1"], "trying", timeout=10)
+
+
 def test_a_pipe_tells_of_its_progress() -> None:
     said: list[str] = []
     pipe(["sh", "-c", "echo one >&2; echo two >&2"], ["cat"], "trying", timeout=10, narrate=said.append)

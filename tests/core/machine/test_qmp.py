@@ -168,7 +168,7 @@ CHUNK = (
 
 
 @given(chunks=st.lists(CHUNK, max_size=12), close=st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_whatever_comes_is_an_answer_or_one_error(chunks: list[bytes], close: bool) -> None:
     async def peer(stream: trio.SocketStream) -> None:
         for chunk in chunks:

@@ -56,7 +56,7 @@ SIZES = st.sampled_from([(1, 1), (2, 2), (3, 4), (10, 4), (20, 5)])
 SCROLLBACKS = st.sampled_from([0, 3, 50])
 
 _slow = settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 
@@ -125,7 +125,7 @@ def test_resizing_is_safe(data: bytes, size: tuple[int, int], new: tuple[int, in
     assert emulator.state().columns == size[0]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     words=st.lists(st.text("ab 中é", min_size=1, max_size=30), max_size=12),
     widths=st.lists(st.integers(2, 40), max_size=4),
