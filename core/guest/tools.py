@@ -113,7 +113,7 @@ def pipe(
         if not clock.is_alive() and left:
             raise ImageError(f"{doing}: {producer[0]} took longer than {timeout:.0f} s")
         heard.seek(0)
-        # a producer ends by SIGPIPE, or says so, when its reader is gone: then the reader knows why, or had all it wanted
+        # a producer whose reader is gone ends by SIGPIPE, or says so: the reader knows why, or has all it wants
         cut = left in (0, -signal.SIGPIPE, 128 + signal.SIGPIPE)
         if right and cut:
             raise failure(doing, os.fspath(consumer[0]), right, heard.read())
