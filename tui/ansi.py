@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from rich.ansi import AnsiDecoder
-from rich.text import Text
+from rich.style import Style
 
 MOST: Final = 16 * 1024
 """Bytes of a line that are looked at; the rest is counted and not shown."""
@@ -22,6 +23,8 @@ _FORMAT: Final = re.compile("[\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206
 _MARK: Final = "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u20d0-\u20ff\ufe20-\ufe2f]"
 _MARKS: Final = re.compile(f"({_MARK}{{3}}){_MARK}+")
 _TAB: Final = 8
+_DIM: Final = Style(dim=True)
+_CALM: Final = Style(blink=False, blink2=False, conceal=False)
 
 
 def plain(line: bytes) -> str:
@@ -49,21 +52,36 @@ def _overwritten(text: str) -> str:
     return text.rpartition("\r")[2] if "\r" in text else text
 
 
-def styled(line: bytes) -> Text:
+Piece = tuple[str, Style | None]
+"""Text and, where the program gave it one, its style."""
+
+
+def styled(line: bytes) -> list[Piece]:
     """The line with its colours."""
     more = len(line) - MOST
     text = _overwritten(line[:MOST].decode(errors="replace"))
-    if "\x1b" in text:
-        pieces: list[str] = []
-        end = 0
-        for match in _SGR.finditer(text):
-            pieces += [_harmless(text[end : match.start()]), match[0]]
-            end = match.end()
-        pieces.append(_harmless(text[end:]))
-        result = AnsiDecoder().decode_line("".join(pieces))
-    else:
-        result = Text(_harmless(text))
+    pieces: list[Piece] = _coloured(text) if "\x1b" in text else [(_harmless(text), None)]
     if more > 0:
-        result.append(f" … {more} bytes more", "dim")
-    result.end = ""
-    return result
+        pieces.append((f" … {more} bytes more", _DIM))
+    return pieces
+
+
+def _coloured(text: str) -> list[Piece]:
+    pieces: list[Piece] = []
+    style, end = Style.null(), 0
+    for match in _SGR.finditer(text):
+        if match.start() > end and (part := _harmless(text[end : match.start()])):
+            pieces.append((part, style or None))
+        style, end = _after(style, match[0]), match.end()
+    if part := _harmless(text[end:]):
+        pieces.append((part, style or None))
+    return pieces
+
+
+@lru_cache(maxsize=4096)
+def _after(style: Style, sgr: str) -> Style:
+    """The style that ``sgr`` makes of ``style``. What would blink or hide stands still and shows."""
+    decoder = AnsiDecoder()
+    decoder.style = style
+    decoder.decode_line(sgr)
+    return decoder.style + _CALM if decoder.style else decoder.style

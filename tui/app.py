@@ -9,11 +9,13 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual.app import App
+from textual.events import Event, Key, MouseDown, Paste
 
 from sandtop.core.errors import SandtopError
 from sandtop.tui import gateway
 from sandtop.tui.actions import bindings_of
 from sandtop.tui.notices import Notice, Notices
+from sandtop.tui.pace import Pace
 from sandtop.tui.palette import Commands
 from sandtop.tui.screens.base import ConsoleScreen
 from sandtop.tui.screens.dialogs import Pick, Prompt
@@ -55,6 +57,7 @@ class Console(App[None], inherit_bindings=False):
         self.store = store
         self.clock = clock
         self.notices = Notices()
+        self.pace = Pace()
         self.started_at = clock()
         self.commands: list[str] = []
         """Commands that were run, oldest first."""
@@ -85,6 +88,11 @@ class Console(App[None], inherit_bindings=False):
             self.install_screen(self._panes, "panes")  # pyright: ignore[reportUnknownMemberType]
         return self._panes
 
+    async def on_event(self, event: Event) -> None:
+        if isinstance(event, (Key, MouseDown, Paste)) and not event.is_forwarded:
+            self.pace.pressed()
+        await super().on_event(event)
+
     # looking at the core
 
     async def _watch(self) -> None:
@@ -96,6 +104,8 @@ class Console(App[None], inherit_bindings=False):
             except SandtopError as error:
                 self.store.failed(str(error))
             self._show()
+            if self.store.view.version == 1 and not self.is_headless:
+                self.pace.settle()
             try:
                 async with asyncio.timeout(self._interval):
                     await self._nudged.wait()
@@ -103,15 +113,24 @@ class Console(App[None], inherit_bindings=False):
                 pass
             self._nudged.clear()
 
+    def look_now(self) -> None:
+        """Something has changed: look at the core at once."""
+        self._nudged.set()
+
     def _show(self) -> None:
-        """Show the view on every screen that is there, also the ones below a question."""
-        hidden = [self._panes] if self._panes is not None else []
-        for screen in {*self.screen_stack, *hidden}:
-            if isinstance(screen, ConsoleScreen) and screen.ready:
-                screen.show(self.store.view)
+        """Show the view where somebody sees it: on the nearest full screen, and the questions over it show it through.
+
+        What is below shows it when it comes back.
+        """
+        for screen in reversed(self.screen_stack):
+            if isinstance(screen, ConsoleScreen):
+                if screen.ready:
+                    screen.show(self.store.view)
+                break
         self._tick()
 
     def _tick(self) -> None:
+        self.pace.rest()
         if self.screen_stack and isinstance(self.screen, ConsoleScreen) and self.screen.ready:
             self.screen.tick()
 
@@ -145,7 +164,7 @@ class Console(App[None], inherit_bindings=False):
             if sandbox is not None:
                 self.store.pending.pop(sandbox.uuid, None)
             self._refresh_view()
-            self._nudged.set()
+            self.look_now()
 
     def _refresh_view(self) -> None:
         self.store.again(self.clock())
@@ -186,7 +205,7 @@ class Console(App[None], inherit_bindings=False):
                 made = await gateway.create(fields, progress)
             finally:
                 self.notices.settle(notice)
-            self._nudged.set()
+            self.look_now()
             self.fleet.wanted = made.uuid
             return f"{name} is running: a opens a shell in it, x runs a command"
 
@@ -332,14 +351,3 @@ class Console(App[None], inherit_bindings=False):
 def _terminal_line(sandbox: SandboxView, session: SessionView) -> str:
     held = f"  held by {session.info.input_holder}" if session.info.input_holder else "  nobody types"
     return f"{sandbox.name}  {session.command}  {session.id[:8]}{held}"
-
-
-def main() -> int:
-    """Open the console on this terminal, until its user leaves; the exit status."""
-    from sandtop.core.paths import find
-    from sandtop.tui.store import Acknowledged, ProcessUsage, Store
-
-    acknowledged = Acknowledged(find().data / "console-acknowledged.json")
-    console = Console(Store(acknowledged, ProcessUsage()))
-    console.run()
-    return console.return_code or 0

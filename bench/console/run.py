@@ -12,6 +12,7 @@ import fcntl
 import os
 import pty
 import random
+import signal
 import statistics
 import struct
 import subprocess
@@ -23,20 +24,25 @@ import time
 from pathlib import Path
 
 ROWS, COLUMNS = 50, 200
+FRAME = 1 / 60
 CURSOR = "❯".encode()
-GOALS = {"first paint": 0.5, "cpu": 10.0, "p95": 0.050, "p95 flooded": 0.050, "growth": 20.0}
+GOALS = {"first paint": 0.5, "cpu": 10.0, "p95": 0.050, "p95 flooded": 0.050, "slice": 0.025, "growth": 20.0}
 
 
 class Console:
-    """A console on a pty, and all that it has written."""
+    """A console on a pty, and all that it has written. ``slices``: a file for the turns of its loop (`sliced.py`)."""
 
-    def __init__(self, home: str) -> None:
+    def __init__(self, home: str, slices: Path | None = None) -> None:
+        program = ["-m", "sandtop"]
+        if slices is not None:
+            program = [str(Path(__file__).with_name("sliced.py")), str(slices)]
+        self._slices = slices
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
         environment = {**os.environ, "SANDTOP_HOME": home, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
         self.begun = time.monotonic()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "sandtop"], stdin=slave, stdout=slave, stderr=slave, env=environment,
+            [sys.executable, *program], stdin=slave, stdout=slave, stderr=slave, env=environment,
             start_new_session=True,
         )  # fmt: skip
         os.close(slave)
@@ -88,6 +94,15 @@ class Console:
     def _ticks(self) -> int:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return int(fields[11]) + int(fields[12])
+
+    def slices(self) -> list[float]:
+        """Seconds of its own processor time that the longest turns of its loop took, since this was asked last."""
+        assert self._slices is not None
+        self._slices.unlink(missing_ok=True)
+        self.process.send_signal(signal.SIGUSR1)
+        while not self._slices.exists():
+            time.sleep(0.05)
+        return [float(line.split()[0]) / 1e3 for line in self._slices.read_text().splitlines()]
 
     @property
     def megabytes(self) -> float:
@@ -145,7 +160,15 @@ def measure_floods(console: Console, presses: int) -> None:
     console.answer(b"\r", b"SESSION")
     console.answer(b"a", b"F12 out")
     time.sleep(2)
+    console.slices()
     found = latencies(console, [(b"\x1b[24~", b"stepped out"), (b"\x1b[24~", b"F12 out")], presses)
+    slices = console.slices()
+    above = sum(spent > FRAME for spent in slices)
+    report(
+        "slice",
+        slices[0],
+        f"{slices[0] * 1e3:.0f} ms the longest turn of the loop, {above} above a frame of 60",
+    )
     shown = f"p50 {statistics.median(found) * 1e3:.0f} ms, p95 {p95(found) * 1e3:.0f} ms, flooded"
     report("p95 flooded", p95(found), shown)
     percent = console.cpu(5)
@@ -185,7 +208,7 @@ def main() -> None:
             core.stdout.readline()
         try:
             for step in (measure_list, measure_floods) if not options.home else (measure_list,):
-                console = Console(home)
+                console = Console(home, Path(folder, "slices") if step is measure_floods else None)
                 console.until(b"box-000")
                 step(console, options.presses)
                 console.close()

@@ -179,6 +179,10 @@ class Emulator:
             for style, run in groupby(self.cells(row), key=lambda cell: cell.style)
         ]
 
+    def wraps(self, row: int) -> bool:
+        """Whether the text of a row went on in the next one by itself. Rows count as in `cells`."""
+        return (self._screen.buffer if row >= 0 else self._screen.history)[row].wrapped
+
     @property
     def scrollback_rows(self) -> int:
         """How many rows the scrollback holds now."""

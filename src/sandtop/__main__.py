@@ -8,7 +8,7 @@ import sys
 def main() -> int:
     """Run one command of this process's command line, or without one the console; returns the exit status."""
     if len(sys.argv) == 1 and sys.stdin.isatty() and sys.stdout.isatty():
-        from sandtop.tui.app import main as console
+        from sandtop.tui.start import main as console
 
         return console()
     from sandtop.core.cli.main import main as run

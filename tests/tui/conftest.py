@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from pytest_textual_snapshot import SVGImageExtension  # pyright: ignore[reportMissingTypeStubs]
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 SNAPSHOTS = Path(__file__).parents[2] / "snapshots"
 WAIT_SECONDS = 10.0
+LOOK_SECONDS = 1000.0
+"""A console that looks at the core by itself is never idle, which the pilot waits for after each key: `until` looks."""
 
 
 @pytest.fixture(autouse=True)
@@ -58,13 +60,14 @@ def make_console(
     *, clock: Callable[[], float] = lambda: NOW, acknowledged: Path | None = None, proc: str = "/nowhere"
 ) -> Console:
     """A console whose clock stands still, that sees no real process."""
-    return Console(Store(Acknowledged(acknowledged), ProcessUsage(proc)), clock=clock, interval=0.05)
+    return Console(Store(Acknowledged(acknowledged), ProcessUsage(proc)), clock=clock, interval=LOOK_SECONDS)
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
     """Wait until ``condition`` holds; fails after a while."""
     async with asyncio.timeout(WAIT_SECONDS):
         while not condition():
+            cast("Console", pilot.app).look_now()
             await pilot.pause(0.01)
     await pilot.pause()
 

@@ -11,7 +11,7 @@ from sandtop.tui.store import Acknowledged, Store
 from sandtop.tui.theme import DARK, LIGHT
 
 from . import scene
-from .conftest import until
+from .conftest import LOOK_SECONDS, until
 from .fakecore import NOW, FakeCore
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def views(states: Iterable[str]) -> list[tuple[str, str, str]]:
 def picture(compare: Compare, size: str, theme: str, steps: Steps, core: FakeCore | None = None) -> bool:
     """Compare the console after ``steps`` with its picture."""
     fake = core or FakeCore(*scene.sandboxes(), sessions=scene.sessions())
-    console = Console(Store(Acknowledged(None), scene.StillUsage()), clock=lambda: NOW, interval=0.05)
+    console = Console(Store(Acknowledged(None), scene.StillUsage()), clock=lambda: NOW, interval=LOOK_SECONDS)
 
     async def before(pilot: Pilot[None]) -> None:
         console.theme = THEMES[theme]

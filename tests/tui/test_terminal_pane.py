@@ -137,9 +137,11 @@ async def test_stepped_out_one_scrolls_searches_and_copies() -> None:
         await pilot.press("g")
         assert screen(app)[0] == "row 0"
         await pilot.press("G", "slash", *"row 50", "enter")
-        await until(pilot, lambda: screen(app)[0] == "row 50")
-        await pilot.press("v", "down", "down", "y")
+        await until(pilot, lambda: "row 50" in screen(app) and "row 199" not in screen(app))
+        await pilot.press("V", "down", "down", "y")
         assert app.clipboard == "row 50\nrow 51\nrow 52"
+        await pilot.press("0", "right", "v", "down", "$", "left", "y")
+        assert app.clipboard == "ow 52\nrow 5"
         assert not one.typed
         await pilot.press("f12", "z")
         await until(pilot, lambda: bytes(one.typed) == b"z")
@@ -150,7 +152,7 @@ async def test_shift_pageup_steps_out_by_itself() -> None:
     async with attached(b"x\r\n" * 100) as (app, pilot, _, one):
         await until(pilot, lambda: pane(app).terminal.emulator.scrollback_rows > 0)
         await pilot.press("shift+pageup")
-        assert pane(app).terminal.back > 0
+        assert pane(app).terminal.past.back > 0
         assert not one.typed
 
 

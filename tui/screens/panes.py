@@ -229,7 +229,9 @@ class PanesScreen(ConsoleScreen):
         info = pane.info
         assert info is not None
         try:
-            await tail(pane.uuid, info.id, lines, (info.stdout_bytes, info.stderr_bytes), pane)
+            await tail(
+                pane.uuid, info.id, lines, (info.stdout_bytes, info.stderr_bytes), pane, self.console_app.pace
+            )
         except SandtopError as error:
             self._failed(pane, error)
 
@@ -250,7 +252,7 @@ class PanesScreen(ConsoleScreen):
             if pane.typing:
                 attachment.resize(*pane.size_in_cells)
             pane.holds(pane.typing)
-            pane.ended(await attachment.run(_Watched(pane, attachment)))
+            pane.ended(await attachment.run(_Watched(pane, attachment), self.console_app.pace))
         except SandtopError as error:
             pane.holds(False)
             self._failed(pane, error)
@@ -300,13 +302,15 @@ class PanesScreen(ConsoleScreen):
             self.console_app.say(f"detached from {pane.what}: it goes on, A comes back to it")
         elif event.what == "search":
             self._ask_search(event.view)
+        elif event.what == "nothing":
+            self.console_app.say("nothing found that way")
         else:
             self._attach_again(pane, typing=event.what == "take", taking=event.what == "take")
 
     def _ask_search(self, view: TerminalView) -> None:
         def answered(text: str | None) -> None:
-            if text is not None and not view.search(compile_pattern(text)):
-                self.console_app.say(f"no {text!r} further up")
+            if text is not None:
+                view.search(compile_pattern(text))
 
         host(self).push_screen(Prompt("Find in the scrollback", "text or a regular expression"), answered)
 
@@ -331,7 +335,7 @@ class PanesScreen(ConsoleScreen):
             path = Path(name).expanduser()
 
             async def work() -> str:
-                written = await save(pane.uuid, info.id, path)
+                written = await save(pane.uuid, info.id, path, self.console_app.pace)
                 return f"{size(written)} saved to {path}"
 
             self.console_app.perform(f"saving {path.name}", work)

@@ -15,20 +15,31 @@ from sandtop.core.client.events import Gap, Redrawn, Stdout
 from sandtop.core.client.exchange import request
 from sandtop.core.client.following import STDERR, STDOUT, Following
 from sandtop.core.errors import CoreUnavailable
+from sandtop.tui.pace import SLICE_SECONDS
 
 if TYPE_CHECKING:
     from sandtop.core.client.records import ExitRecord, SessionInfo
+    from sandtop.tui.pace import Pace
 
 REPLAY_BYTES: Final = 512 * 1024
 """How much of an ended terminal's past is played again to get its last screen."""
 TYPED_BYTES: Final = 256 * 1024
 """Input that waits for a program that does not read; what is typed beyond that is refused."""
-SLICE: Final = 8 * 1024
-"""Bytes that the emulator takes between two looks at the keyboard."""
+FIRST_SLICE: Final = 8 * 1024
+"""Bytes that the emulator takes between two looks at the keyboard, until it shows how long they take."""
+LEAST_SLICE: Final = 512
+MOST_SLICE: Final = 32 * 1024
 _TELL: Final = 32 * 1024
 """Bytes drawn that are worth a word."""
 _RETRY_SECONDS: Final = 1.0
 _LONGEST_REST: Final = 0.02
+
+
+def next_slice(size: int, took: float) -> int:
+    """How many bytes to take next, when ``size`` took that many seconds: about as many as `SLICE_SECONDS` allow."""
+    if took > SLICE_SECONDS:
+        return max(LEAST_SLICE, size // 2)
+    return min(MOST_SLICE, size * 2) if took < SLICE_SECONDS / 3 else size
 
 
 class TerminalSink(Protocol):
@@ -81,7 +92,7 @@ class Attachment:
         self._following.resize(rows, columns)
         self._wake.set()
 
-    async def run(self, sink: TerminalSink) -> ExitRecord:
+    async def run(self, sink: TerminalSink, pace: Pace) -> ExitRecord:
         """Pour output into ``sink`` until the session ends; how it did. Raises what the core reports."""
         sender = asyncio.create_task(self._send())
         try:
@@ -94,27 +105,33 @@ class Attachment:
                     continue
                 sink.trouble("")
                 self._wake.set()  # credit may have come
-                await self._pour(sink)
+                await self._pour(sink, pace)
             return self._conversation.record
         finally:
             sender.cancel()
             await asyncio.gather(sender, return_exceptions=True)
             await self._conversation.aclose()
 
-    async def _pour(self, sink: TerminalSink) -> None:
+    async def _pour(self, sink: TerminalSink, pace: Pace) -> None:
+        size = FIRST_SLICE
         while (event := self._conversation.take()) is not None:
             if isinstance(event, Gap):
                 sink.lost(event.bytes)
             elif isinstance(event, Redrawn):
                 sink.redrawn(event.data, event.size)
             elif isinstance(event, Stdout):
-                for start in range(0, len(event.data), SLICE):
-                    piece = event.data[start : start + SLICE]
-                    began = time.monotonic()
+                start = 0
+                while start < len(event.data):
+                    piece = event.data[start : start + size]
+                    began = time.thread_time()
                     sink.output(piece, replayed=event.offset + start < (self._following.live_from or 0))
-                    self._tell_drawn(event.offset + start + len(piece))
+                    took = time.thread_time() - began
+                    start += len(piece)
+                    self._tell_drawn(event.offset + start)
+                    size = next_slice(size, took)
                     # half of the time belongs to the keyboard and the screen, however much the program writes
-                    await asyncio.sleep(min(time.monotonic() - began, _LONGEST_REST))
+                    await asyncio.sleep(min(took, _LONGEST_REST))
+                    await pace.turn()
 
     def _tell_drawn(self, offset: int) -> None:
         """Say how far the screen is: the program goes no faster."""

@@ -12,6 +12,8 @@ from .tail import tail
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sandtop.tui.pace import Pace
+
 
 class _File:
     """Takes a log's bytes, both streams in the order in which they came."""
@@ -33,9 +35,9 @@ class _File:
             raise CoreUnavailable(why)
 
 
-async def save(uuid: str, session: str, path: Path) -> int:
+async def save(uuid: str, session: str, path: Path, pace: Pace) -> int:
     """Write all that is kept of ``session``'s output to a new file; how many bytes. Raises OSError, `SandtopError`."""
     with await asyncio.to_thread(path.open, "xb") as file:
         sink = _File(file)
-        await tail(uuid, session, None, (0, 0), sink, follow=False)
+        await tail(uuid, session, None, (0, 0), sink, pace, follow=False)
     return sink.written

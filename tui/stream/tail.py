@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -11,9 +12,12 @@ from sandtop.core.client.events import Gap, Stderr, Stdout
 from sandtop.core.client.exchange import request
 from sandtop.core.client.following import STDERR, STDOUT, Reading
 from sandtop.core.errors import CoreUnavailable
+from sandtop.tui.pace import SLICE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from sandtop.tui.pace import Pace
 
 RETRY_SECONDS: Final = 1.0
 
@@ -62,6 +66,7 @@ async def tail(
     lines: int | None,
     floors: Sequence[int],
     sink: TailSink,
+    pace: Pace,
     *,
     follow: bool = True,
 ) -> dict[str, object] | None:
@@ -85,8 +90,8 @@ async def tail(
     try:
         while reading.result is None:
             await _advance(conversation, sink)
-            _pour(conversation, reading.times, sink)
-            await asyncio.sleep(0)  # a flood must not keep the keyboard waiting
+            await _pour(conversation, reading.times, sink, pace)
+            await pace.turn()
     finally:
         await conversation.aclose()
     ended = reading.result.get("session")
@@ -103,8 +108,11 @@ async def _advance(conversation: Conversation, sink: TailSink) -> None:
         sink.trouble("")
 
 
-def _pour(conversation: Conversation, times: deque[tuple[int, int, float]], sink: TailSink) -> None:
+async def _pour(
+    conversation: Conversation, times: deque[tuple[int, int, float]], sink: TailSink, pace: Pace
+) -> None:
     at: float | None = None
+    began = time.thread_time()
     while (event := conversation.take()) is not None:
         if isinstance(event, Gap):
             sink.gap(STDOUT if event.stream == "stdout" else STDERR, event.bytes)
@@ -113,3 +121,6 @@ def _pour(conversation: Conversation, times: deque[tuple[int, int, float]], sink
             while times and times[0][0] == stream and times[0][1] <= event.offset:
                 at = times.popleft()[2]
             sink.take(stream, event.data, event.offset, at)
+        if time.thread_time() - began > SLICE_SECONDS:
+            await pace.turn()
+            began = time.thread_time()

@@ -67,7 +67,7 @@ class Header(Static):
             facts.pop(0)
             right = _joined([*facts, (self._clock, "$text-muted")])
         gap = " " * max(1, width - left.cell_length - right.cell_length - 1)
-        self.update(left + gap + right)
+        self.update(left + gap + right, layout=False)
 
 
 def _joined(facts: Sequence[tuple[str, str]]) -> Content:
@@ -165,7 +165,7 @@ class KeyBar(Static):
         parts: list[tuple[str, str] | str] = []
         for action in shown:
             parts += [(f" {shown_key(action.keys[0])}", "bold $text-accent"), f" {action.label} "]
-        self.update(Content.assemble(*parts))
+        self.update(Content.assemble(*parts), layout=False)
 
 
 def _key_width(action: Action) -> int:

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 if TYPE_CHECKING:
     from textual.app import App
     from textual.widget import Widget
     from textual.widgets import Input
 
+    from sandtop.tui.pace import Pace
+
 
 def host(widget: Widget) -> App[object]:
     """Textual leaves the app's type parameter open."""
     return cast("App[object]", widget.app)  # pyright: ignore[reportUnknownMemberType]
+
+
+class _Paced(Protocol):
+    pace: Pace
+
+
+def pace(widget: Widget) -> Pace:
+    """Whose turn it is."""
+    return cast("_Paced", host(widget)).pace
 
 
 def open_field(field: Input) -> None:

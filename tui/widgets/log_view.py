@@ -6,35 +6,35 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from rich.cells import cell_len
 from rich.segment import Segment
-from rich.text import Text
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
-from sandtop.tui.ansi import styled
+from sandtop.tui.ansi import plain, styled
 from sandtop.tui.stream.ring import NOTE, Ring
 
-from .host import host
+from .host import host, pace
 from .log_lines import Budget, ShownLines
+from .painted import Painted
+from .strips import restyle
 
 if TYPE_CHECKING:
     import re
 
-    from rich.style import Style
     from textual import events
     from textual.timer import Timer
 
     from sandtop.tui.stream.ring import Line
 
-FRAME: Final = 1 / 15
+FRAME: Final = 1 / 12
 """Seconds between two looks at what came: nobody reads faster, and a flood costs half."""
 _SIDEWAYS: Final = 16
 _KEPT: Final = 600
 """Lines whose strips are kept."""
 
 
-class LogView(Widget, can_focus=True):
+class LogView(Painted, can_focus=True):
     """A window on a `Ring`: at its end (following), or standing still while more comes."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -77,7 +77,6 @@ class LogView(Widget, can_focus=True):
         self._rows: list[tuple[int, Strip]] = []
         self._strips: dict[int, list[Strip]] = {}
         self._frame: Timer | None = None
-        self._styles: dict[str, Style] = {}
 
     # what comes in
 
@@ -87,6 +86,9 @@ class LogView(Widget, can_focus=True):
             self._frame = self.set_timer(FRAME, self._draw)
 
     def _draw(self) -> None:
+        if left := pace(self).left:
+            self._frame = self.set_timer(left, self._draw)
+            return
         self._frame = None
         if host(self).screen is self.screen and self.display:  # hidden panes take what comes and draw nothing
             self._lay_out()
@@ -155,63 +157,61 @@ class LogView(Widget, can_focus=True):
         return strips
 
     def _drawn(self, line: Line) -> list[Strip]:
-        text = styled(line.text)
-        if line.stream == NOTE:
-            text = Text(f"── {text.plain} ──", self._style("note"))
-        if self.looking_for is not None:
-            style = self._style("found" if line.number == self.found else "match")
-            for match in self.looking_for.finditer(text.plain):
-                text.stylize(style, match.start(), match.end())
         gutter = self._gutter(line)
         width = max(1, self.size.width - sum(segment.cell_length for segment in gutter))
-        segments = [
-            Segment(piece.text, piece.style) for piece in text.render(host(self).console) if piece.text
-        ]
-        base = self.rich_style
-        whole = Strip([Segment(part.text, base + part.style if part.style else base) for part in segments])
+        whole = self._whole_line(line)
         if not self.wrap:
             shown = whole.crop(self._left, self._left + width)
             if whole.cell_length > self._left + width:
-                shown = Strip([*shown.crop(0, width - 1), Segment("›", self._style("time"))])
-            return [Strip([*gutter, *shown]).adjust_cell_length(self.size.width, base)]
+                shown = Strip([*shown.crop(0, width - 1), Segment("›", self.component("log--time"))])
+            return [Strip([*gutter, *shown]).adjust_cell_length(self.size.width, self.base)]
         strips: list[Strip] = []
         for start in range(0, max(1, whole.cell_length), width):
-            lead = gutter if not start else [Segment(" " * (self.size.width - width), base)]
+            lead = gutter if not start else [Segment(" " * (self.size.width - width), self.base)]
             part = whole.crop(start, start + width)
-            strips.append(Strip([*lead, *part]).adjust_cell_length(self.size.width, base))
+            strips.append(Strip([*lead, *part]).adjust_cell_length(self.size.width, self.base))
         return strips
+
+    def _whole_line(self, line: Line) -> Strip:
+        pieces = styled(line.text)
+        if line.stream == NOTE:
+            pieces = [("── ", None), *pieces, (" ──", None)]
+            style = self.component("log--note")
+            strip = Strip([Segment(text, style) for text, _ in pieces])
+        else:
+            strip = Strip([Segment(text, self.over_base(style)) for text, style in pieces])
+        if self.looking_for is None:
+            return strip
+        text = strip.text
+        found = self.component("log--found" if line.number == self.found else "log--match")
+        for match in self.looking_for.finditer(text):
+            start = cell_len(text[: match.start()])
+            strip = restyle(strip, start, start + cell_len(match[0]), found)
+        return strip
 
     def _gutter(self, line: Line) -> list[Segment]:
         """Where the line comes from, and when it came."""
         parts: list[Segment] = []
         if self.times:
             at = time.strftime("%H:%M:%S", time.localtime(line.at)) if line.at is not None else "        "
-            parts.append(Segment(f"{at} ", self._style("time")))
+            parts.append(Segment(f"{at} ", self.component("log--time")))
         if line.stream == 2:
-            parts.append(Segment("▌", self._style("stderr")))
+            parts.append(Segment("▌", self.component("log--stderr")))
         else:
-            parts.append(Segment(" ", self.rich_style))
+            parts.append(Segment(" ", self.base))
         return parts
-
-    def _style(self, name: str) -> Style:
-        style = self._styles.get(name)
-        if style is None:
-            style = self._styles[name] = self.get_component_rich_style(f"log--{name}")
-        return style
 
     def render_line(self, y: int) -> Strip:
         if y < len(self._rows):
             return self._rows[y][1]
         if y == 0 and not self._rows:
             words = " nothing matches" if self.lines.filtering and self.ring.total else " no output yet"
-            return Strip([Segment(words, self._style("time"))]).adjust_cell_length(
-                self.size.width, self.rich_style
+            return Strip([Segment(words, self.component("log--time"))]).adjust_cell_length(
+                self.size.width, self.base
             )
-        return Strip.blank(self.size.width, self.rich_style)
+        return Strip.blank(self.size.width, self.base)
 
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
-        self._styles.clear()
+    def forget_drawn(self) -> None:
         self._strips.clear()
         if self.is_mounted:
             self.took()
@@ -305,7 +305,7 @@ class LogView(Widget, can_focus=True):
     def text_shown(self) -> str:
         """The lines on screen, whole, without their colours."""
         numbers = sorted({number for number, _ in self._rows})
-        return "\n".join(styled(line.text).plain for number in numbers if (line := self.ring.line(number)))
+        return "\n".join(plain(line.text) for number in numbers if (line := self.ring.line(number)))
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         event.stop()

@@ -65,7 +65,9 @@ class PaneTitle(Static):
             shown.pop()
             right = Content("")
         name = name.truncate(max(1, width - right.cell_length - 2), ellipsis=True)
-        self.update(name + " " * max(1, width - name.cell_length - right.cell_length - 1) + right)
+        self.update(
+            name + " " * max(1, width - name.cell_length - right.cell_length - 1) + right, layout=False
+        )
 
 
 class Pane(Widget):
@@ -192,8 +194,8 @@ class TerminalPane(Pane):
         view = self.terminal
         if self.session is None or not self.session.ended:
             badges.append(self._keyboard(view))
-        if view.back:
-            badges.append((f"{view.back} back", "$text-warning"))
+        if view.past.back:
+            badges.append((f"{view.past.back} back", "$text-warning"))
         if view.emulator.bells and view.emulator.bells != self._bells_seen:
             badges.append(("♪", "bold $text-warning"))
         return badges
@@ -225,7 +227,7 @@ class TerminalPane(Pane):
         self.terminal.start_over()
         self.show_title()
 
-    def on_terminal_view_changed(self) -> None:
+    def on_terminal_screen_changed(self) -> None:
         self.show_title()
 
     def ended(self, record: ExitRecord) -> None:

@@ -10,11 +10,11 @@ from rich.style import Style
 from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
 from sandtop.tui.actions import bindings_of
 
 from .cells import Column, Placed, fit, place
+from .painted import Painted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ class Row:
     cells: dict[str, Cell]
 
 
-class RowList(Widget, can_focus=True):
+class RowList(Painted, can_focus=True):
     """The first line has the titles. Space marks."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of("list")]
@@ -105,7 +105,6 @@ class RowList(Widget, can_focus=True):
         self._placed: tuple[Placed, ...] = ()
         self._top = 0
         self._strips: dict[str, tuple[Row, bool, bool, Strip]] = {}
-        self._styles: dict[str, Style] = {}
         self._anchor: str | None = None
         self._sorted: tuple[str, bool] = ("", False)
         self.cursor: str | None = None
@@ -197,9 +196,7 @@ class RowList(Widget, can_focus=True):
 
     # drawing
 
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
-        self._styles.clear()
+    def forget_drawn(self) -> None:
         self._strips.clear()
 
     def on_resize(self, event: events.Resize) -> None:
@@ -232,10 +229,7 @@ class RowList(Widget, can_focus=True):
         self._refresh_row(self._row_number())
 
     def _style(self, name: str) -> Style:
-        style = self._styles.get(name)
-        if style is None:
-            style = self._styles[name] = self.get_component_rich_style(f"rows--{name}")
-        return style
+        return self.component(f"rows--{name}")
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
@@ -243,7 +237,7 @@ class RowList(Widget, can_focus=True):
             return self._title_strip(width)
         number = self._top + y - 1
         if number >= len(self._rows):
-            return Strip.blank(width, self.rich_style)
+            return Strip.blank(width, self.base)
         row = self._rows[number]
         on_cursor, marked = row.key == self.cursor, row.key in self.marked
         cached = self._strips.get(row.key)
@@ -257,7 +251,7 @@ class RowList(Widget, can_focus=True):
         background = Style()
         if on_cursor:
             background = Style(bgcolor=self._style("cursor" if self.has_focus else "cursor-blurred").bgcolor)
-        plain = self.rich_style + background
+        plain = self.base + background
         gutter = ("❯" if on_cursor else " ") + ("✓" if marked else " ")
         segments = [Segment(gutter, self._style("accent") + background)]
         for placed in self._placed:

@@ -6,9 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from rich.color import Color
-from rich.segment import Segment
 from rich.style import Style
-from textual.strip import Strip
 
 if TYPE_CHECKING:
     from sandtop.core.terminal import Style as CellStyle
@@ -29,14 +27,3 @@ def rich_style(style: CellStyle) -> Style:
         strike=style.strike or None,
         overline=style.overline or None,
     )
-
-
-def restyle(strip: Strip, start: int, end: int, style: Style) -> Strip:
-    """``strip`` with ``style`` laid over some of its cells."""
-    length = strip.cell_length
-    end = min(end, length)
-    if start >= end:
-        return strip
-    middle = strip.crop(start, end)
-    restyled = [Segment(text, (old or Style()) + style) for text, old, _ in middle]
-    return Strip([*strip.crop(0, start), *restyled, *strip.crop(end, length)], length)

@@ -1,0 +1,201 @@
+"""A terminal's screen, or what is left of it, drawn: once a frame, and only what is not as it was."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from textual.geometry import Region
+from textual.message import Message
+from textual.strip import Strip
+
+from sandtop.core.terminal import Emulator
+
+from .host import host
+from .painted import Painted
+from .past import Past
+from .strips import restyle
+from .terminal_style import rich_style
+
+if TYPE_CHECKING:
+    from textual.timer import Timer
+
+_FIRST: Final = 0.004
+"""Seconds from the first output after a silence to its frame: what belongs together comes together."""
+FRAME: Final = 1 / 30
+_FLOOD_FRAME: Final = 1 / 10
+"""Seconds between frames while more comes than anybody reads."""
+_FLOOD_BYTES: Final = 64 * 1024
+"""Output in one frame from which on it is a flood."""
+_HOLD: Final = 0.15
+"""How long a program may keep the screen from being drawn while it makes a frame (mode 2026)."""
+SCROLLBACK: Final = 5000
+_KEPT_STRIPS: Final = 400
+
+
+class TerminalScreen(Painted):
+    """Shows an emulator, at the present or in its past."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"terminal--selection", "terminal--found"}
+    DEFAULT_CSS = """
+    TerminalScreen { height: 1fr; }
+    TerminalScreen > .terminal--selection { background: $primary 60%; }
+    TerminalScreen > .terminal--found { background: $warning 50%; }
+    """
+
+    @dataclass
+    class Changed(Message):
+        """Title, bell, or who has the keyboard."""
+
+        view: TerminalScreen
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.emulator = Emulator(80, 24, SCROLLBACK)
+        self.past = Past(self.emulator)
+        self.live = True
+        """The program has the keyboard; else somebody stands in what it showed."""
+        self._cursor_row: int | None = None
+        self._strips: dict[int, Strip] = {}
+        self._past_strips: dict[int, Strip] = {}
+        self._timer: Timer | None = None
+        self._frame = FRAME
+        self._fed = 0
+        self._drawn_at = 0.0
+        self._told: tuple[str, int, int] = ("", 0, 0)
+        self._held = 0
+
+    # what comes in
+
+    def take(self, data: bytes) -> bytes:
+        """Take output; returns the answers to what it asks."""
+        self.emulator.feed(data)
+        self._fed += len(data)
+        if self._timer is None:
+            due = self._drawn_at + self._frame - time.monotonic()
+            self._timer = self.set_timer(max(_FIRST, due), self._draw)
+        return self.emulator.take_replies()
+
+    def _draw(self) -> None:
+        self._timer = None
+        emulator = self.emulator
+        if host(self).screen is not self.screen or not self.display:
+            return  # what is hidden is drawn when it shows again
+        if emulator.modes.synchronized and self._held < 5:
+            self._held += 1
+            self._timer = self.set_timer(_HOLD / 5, self._draw)
+            return
+        self._held = 0
+        self._drawn_at = time.monotonic()
+        self._frame = _FLOOD_FRAME if self._fed > _FLOOD_BYTES else FRAME
+        self._fed = 0
+        if self.past.back:
+            self._strips.clear()
+            self.refresh()
+        else:
+            self._refresh_dirty()
+        emulator.dirty.clear()
+        self._tell()
+
+    def _tell(self) -> None:
+        told = (self.emulator.title, self.emulator.bells, self.past.back)
+        if told != self._told:
+            self._told = told
+            self.post_message(self.Changed(self))
+
+    def _refresh_dirty(self) -> None:
+        cursor = self.emulator.cursor
+        rows = set(self.emulator.dirty)
+        rows |= {cursor.row} if self._cursor_row is None else {cursor.row, self._cursor_row}
+        self._cursor_row = cursor.row
+        for row in rows:
+            self._strips.pop(row, None)
+        width = self.size.width
+        if len(rows) > self.size.height // 2:
+            self.refresh()
+        else:
+            self.refresh(*[Region(0, row, width, 1) for row in rows if row < self.size.height])
+
+    def resize_to(self, rows: int, columns: int) -> None:
+        """Give the emulator another size."""
+        self.emulator.resize(columns, rows)
+        self.past.leave()  # every row has another number now
+        self.redraw()
+
+    def start_over(self) -> None:
+        """Forget all that was shown."""
+        self.live = True
+        self.show(b"", self.emulator.rows, self.emulator.columns)
+
+    def show(self, data: bytes, rows: int, columns: int) -> None:
+        """Show the screen that ``data`` makes on a terminal of so many rows and columns, in this one's size."""
+        own = self.emulator.columns, self.emulator.rows
+        self.emulator = Emulator(columns, rows, SCROLLBACK)
+        self.emulator.feed(data)
+        self.emulator.take_replies()
+        self.emulator.resize(*own)
+        self.past = Past(self.emulator)
+        self.redraw()
+
+    def forget_drawn(self) -> None:
+        self._strips.clear()
+        self._past_strips.clear()
+
+    def redraw_cursor(self) -> None:
+        """Draw the row of the program's cursor anew: it looks different with and without the keyboard."""
+        row = self.emulator.cursor.row
+        self._strips.pop(row, None)
+        self.refresh(Region(0, row, self.size.width, 1))
+
+    def redraw(self) -> None:
+        """Draw all of it anew."""
+        self.forget_drawn()
+        self.emulator.dirty.clear()
+        self.refresh()
+        self._tell()
+
+    # drawing
+
+    def render_line(self, y: int) -> Strip:
+        row = self.past.row_of(y)
+        emulator = self.emulator
+        if row >= emulator.rows or -row > emulator.scrollback_rows:
+            return Strip.blank(self.size.width, self.base)
+        strips, key = (self._strips, row) if row >= 0 else (self._past_strips, self.past.number_of(row))
+        strip = strips.get(key)
+        if strip is None:
+            if len(strips) > _KEPT_STRIPS:
+                strips.clear()
+            strip = strips[key] = self._row_strip(row)
+        return strip
+
+    def _row_strip(self, row: int) -> Strip:
+        segments = [
+            Segment(text, self.over_base(rich_style(style))) for text, style in self.emulator.runs(row)
+        ]
+        strip = Strip(segments).adjust_cell_length(self.size.width, self.base)
+        past, number = self.past, self.past.number_of(row)
+        if past.pattern is not None:
+            found = self.component("terminal--found", partial=True)
+            for match in past.pattern.finditer(strip.text):
+                start = cell_len(strip.text[: match.start()])
+                strip = restyle(strip, start, start + cell_len(match[0]), found)
+        if (span := past.selected_in(number)) is not None:
+            strip = restyle(strip, *span, self.component("terminal--selection", partial=True))
+        if past.cursor is not None and not self.live:
+            if past.cursor[0] == number:
+                strip = restyle(strip, past.cursor[1], past.cursor[1] + 1, Style(reverse=True))
+            return strip
+        cursor = self.emulator.cursor
+        if row == cursor.row and cursor.visible and not past.back:
+            strip = restyle(strip, cursor.column, cursor.column + 1, self._cursor_style(cursor.shape))
+        return strip
+
+    def _cursor_style(self, shape: str) -> Style:
+        if not (self.has_focus and self.live):
+            return Style(underline=True)
+        return Style(reverse=True) if shape == "block" else Style(underline2=True, bold=True)
