@@ -47,7 +47,7 @@ test: setup check
     @date '+==> %T Testing'
     pytest -m 'not vm' -n 2 --dist loadfile
     @date '+==> %T Testing on virtual machines'
-    pytest -m vm
+    pytest -m vm -n 2 --dist loadfile
 
 # Only the tests that boot virtual machines
 test-vm *ARGS: setup

@@ -55,9 +55,7 @@ BYTES = st.one_of(STREAMS, STREAMS, st.binary(max_size=300))
 SIZES = st.sampled_from([(1, 1), (2, 2), (3, 4), (10, 4), (20, 5)])
 SCROLLBACKS = st.sampled_from([0, 3, 50])
 
-_slow = settings(
-    max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+_slow = settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 def differing(left: Emulator, right: Emulator) -> list[str]:
