@@ -54,6 +54,11 @@ class Console(App[None], inherit_bindings=False):
         self, store: Store, *, clock: Callable[[], float] = time.time, interval: float = LOOK_INTERVAL
     ) -> None:
         super().__init__()
+        for theme in (DARK, LIGHT):
+            self.register_theme(theme)
+        # before the style sheets are read, so that they are read once
+        self.set_reactive(App.theme, DARK.name)
+        self.stylesheet.set_variables(self.get_css_variables())
         self.store = store
         self.clock = clock
         self.notices = Notices()
@@ -68,9 +73,6 @@ class Console(App[None], inherit_bindings=False):
         self._room = asyncio.Semaphore(_AT_ONCE)
 
     def on_mount(self) -> None:
-        for theme in (DARK, LIGHT):
-            self.register_theme(theme)
-        self.theme = DARK.name
         self.push_screen(self.fleet)
         if not self.is_headless:
             for number in (signal.SIGTERM, signal.SIGHUP):  # whoever ends it gets the terminal back as it was
