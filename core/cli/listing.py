@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sandtop.core.client.blocking import call
-from sandtop.core.client.exchange import as_list, as_objects
+from sandtop.core.client.blocking import call, call_all
+from sandtop.core.client.exchange import as_list
 from sandtop.core.errors import InvalidRequest
 
 from ._args import Parser
@@ -25,7 +25,7 @@ def ls_main(argv: Sequence[str]) -> int:
     parser.add_argument("-q", "--quiet", action="store_true", help="names only")
     parser.json()
     options = parser.parse_args(list(argv))
-    sandboxes = as_objects(call("sandbox.list").get("sandboxes"))
+    sandboxes = call_all("sandbox.list")
     if options.json:
         write_json(sandboxes)
     elif options.quiet:
@@ -64,7 +64,7 @@ def sessions_main(argv: Sequence[str]) -> int:
     options = parser.parse_args(list(argv))
     if options.remove:
         return _remove(options.name, options.remove)
-    sessions = as_objects(call("session.list", {"sandbox": options.name}).get("sessions"))
+    sessions = call_all("session.list", {"sandbox": options.name})
     if options.json:
         write_json(sessions)
     else:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-from sandtop.core.client.blocking import call
-from sandtop.core.client.exchange import as_objects, request
+from sandtop.core.client.blocking import call_all
+from sandtop.core.client.exchange import request
 from sandtop.core.client.following import STDERR, STDOUT, Reading
 from sandtop.core.errors import NotFound
 
@@ -66,7 +66,7 @@ def _reading(options: argparse.Namespace) -> Reading:
 
 def _resolve(name: str, prefix: str | None) -> tuple[str | None, dict[int, int]]:
     """The id of the session meant, and the lengths of its streams; the core reports a name that means none."""
-    sessions = as_objects(call("session.list", {"sandbox": name}).get("sessions"))
+    sessions = call_all("session.list", {"sandbox": name})
     if prefix is None and not sessions:
         raise NotFound(f"nothing has run in {name} yet", sandbox=name, hint=f"sandtop exec {name} -- COMMAND")
     meant = (

@@ -19,6 +19,7 @@ from .exchange import (
     READ_BYTES,
     Exchange,
     LinkLost,
+    Listing,
     patience,
     request,
     wants_launch,
@@ -157,6 +158,14 @@ def call(
             exchange = exchange.again()
         finally:
             link.close()
+
+
+def call_all(op: str, fields: Mapping[str, object] | None = None) -> list[dict[str, object]]:
+    """`call` for all the pages of ``sandbox.list`` or ``session.list``, oldest first."""
+    listing = Listing(op, fields or {})
+    while listing.take(call(op, listing.fields)):
+        pass
+    return listing.items
 
 
 def call_running(

@@ -24,6 +24,7 @@ from .exchange import (
     READ_BYTES,
     Exchange,
     LinkLost,
+    Listing,
     patience,
     request,
     wants_launch,
@@ -136,6 +137,14 @@ async def call(
     Raises what the core reports, or `CoreUnavailable`.
     """
     return await call_message(request(op, fields or {}), progress)
+
+
+async def call_all(op: str, fields: Mapping[str, object] | None = None) -> list[dict[str, object]]:
+    """`call` for all the pages of ``sandbox.list`` or ``session.list``, oldest first."""
+    listing = Listing(op, fields or {})
+    while listing.take(await call(op, listing.fields)):
+        pass
+    return listing.items
 
 
 async def call_message(

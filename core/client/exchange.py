@@ -114,6 +114,31 @@ class Exchange:
         return True
 
 
+class Listing:
+    """A list that the core gives in pages, the newest first.
+
+    Attributes:
+        fields: of the request for the next page.
+        items: all that came, oldest first.
+    """
+
+    __slots__ = ("_field", "_key", "fields", "items")
+
+    def __init__(self, op: str, fields: Mapping[str, object]) -> None:
+        self._field, self._key = ("sessions", "id") if op == "session.list" else ("sandboxes", "uuid")
+        self.fields = dict(fields)
+        self.items: list[dict[str, object]] = []
+
+    def take(self, result: Mapping[str, object]) -> bool:
+        """Take a page; whether there is another."""
+        page = as_objects(result.get(self._field))
+        self.items = page + self.items
+        if result.get("more") is not True or not page:
+            return False
+        self.fields["before"] = page[0].get(self._key)
+        return True
+
+
 def wants_launch(error: OSError) -> bool:
     """Whether ``error``, met while connecting, says that no core is running. Raises for anything else."""
     if isinstance(error, (FileNotFoundError, ConnectionRefusedError)):

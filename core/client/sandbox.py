@@ -13,9 +13,9 @@ from sandtop.core.errors import NotFound, SandtopError
 from . import transfer
 from .attach import Attachable
 from .collect import MAX_OUTPUT, Log, Output, collect, collect_log
-from .connection import call, call_message
+from .connection import call, call_all, call_message
 from .conversation import Conversation
-from .exchange import as_object, as_objects, new_id, request
+from .exchange import as_object, new_id, request
 from .following import STDERR, STDOUT, Following, Reading
 from .process import OnExit, Process
 from .records import SandboxInfo, SessionInfo
@@ -101,8 +101,7 @@ class Sandbox(Attachable):
     @classmethod
     async def list(cls) -> list[Self]:
         """All sandboxes, oldest first."""
-        result = await call("sandbox.list")
-        return [cls(SandboxInfo.read(item)) for item in as_objects(result.get("sandboxes"))]
+        return [cls(SandboxInfo.read(item)) for item in await call_all("sandbox.list")]
 
     @property
     def name(self) -> str:
@@ -286,8 +285,7 @@ class Sandbox(Attachable):
 
     async def sessions(self) -> Sequence[SessionInfo]:
         """Its sessions, running and ended, oldest first."""
-        result = await call("session.list", {"sandbox": self.uuid})
-        return [SessionInfo.read(item) for item in as_objects(result.get("sessions"))]
+        return [SessionInfo.read(item) for item in await call_all("session.list", {"sandbox": self.uuid})]
 
     async def logs(
         self,

@@ -1,0 +1,25 @@
+"""A list that is too long for one answer."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sandtop.core.client.exchange import Listing
+from sandtop.core.daemon.views import page
+
+
+@given(st.lists(st.integers(0, 400_000), max_size=12))
+def test_all_pages_make_the_list(sizes: list[int]) -> None:
+    sessions = [(f"s{number}", size) for number, size in enumerate(sizes)]
+    listing, answers = Listing("session.list", {"sandbox": "demo"}), 0
+    while True:
+        found, more = page(
+            sessions, lambda item: {"id": item[0], "x": "x" * item[1]}, "id", listing.fields.get("before")
+        )
+        answers += 1
+        if not listing.take({"sessions": found, "more": more}):
+            break
+    assert [item["id"] for item in listing.items] == [name for name, _ in sessions]
+    assert listing.fields["sandbox"] == "demo"
+    assert answers <= len(sessions) + 1
