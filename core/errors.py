@@ -9,6 +9,7 @@
     ├── ImageError              an image, kernel or runtime could not be built or is damaged
     ├── StorageError            a disk is full or a folder cannot be used
     ├── MachineError            the virtual machine could not start, or died
+    ├── TimedOut                what was waited for did not come in time (exit status 124)
     ├── ChannelError            the link to the guest agent broke or did not answer in time
     ├── CoreUnavailable         the core could not be reached or started
     ├── CoreFailure             the core met a fault of its own
@@ -90,6 +91,14 @@ class MachineError(SandtopError):
     code = "machine"
 
 
+class TimedOut(SandtopError):
+    code = "timeout"
+
+    @property
+    def exit_status(self) -> int:
+        return EXIT_TIMEOUT
+
+
 class ChannelError(SandtopError):
     code = "channel"
 
@@ -139,7 +148,7 @@ _BY_CODE: Final[dict[str, type[SandtopError]]] = {
     kind.code: kind
     for kind in (
         InvalidRequest, NotFound, AlreadyExists, WrongState, MissingDependency, ImageError, StorageError,
-        MachineError, ChannelError, CoreUnavailable, CoreFailure, CoreOutdated,
+        MachineError, TimedOut, ChannelError, CoreUnavailable, CoreFailure, CoreOutdated,
     )
 }  # fmt: skip
 

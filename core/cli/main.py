@@ -32,6 +32,8 @@ COMMANDS: Final[dict[str, Command]] = {
     "exec": Command("exec", "exec_main", "run a command in a sandbox"),
     "shell": Command("exec", "shell_main", "run a script by a sandbox's shell"),
     "attach": Command("attach", "attach_main", "this terminal on a program in a sandbox"),
+    "screen": Command("screen", "screen_main", "show what is on a session's screen"),
+    "type": Command("screen", "type_main", "type into a session's terminal"),
     "sessions": Command("listing", "sessions_main", "list what runs and ran"),
     "logs": Command("logs", "logs_main", "show a session's output"),
     "signal": Command("control", "signal_main", "send a signal to a session"),

@@ -260,6 +260,11 @@ class Following:
             return True
         return stdin.sent >= stdin.end and (stdin.final is None or stdin.eof_sent)
 
+    @property
+    def input_arrived(self) -> bool:
+        """Whether the agent has acknowledged all input written so far."""
+        return self._stdin is not None and self._stdin.acked >= self._stdin.end
+
     def write(self, data: bytes) -> None:
         """Append to the input. The caller keeps to `room`."""
         if self._stdin is not None and not self.input_lost:

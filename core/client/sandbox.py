@@ -19,6 +19,7 @@ from .exchange import as_object, new_id, request
 from .following import STDERR, STDOUT, Following, Reading
 from .process import OnExit, Process
 from .records import SandboxInfo, SessionInfo
+from .screen import Terminals
 from .values import limits
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _CLEANUP_SECONDS: Final = 60.0
 """How long leaving a block waits for the removal of its sandbox."""
 
 
-class Sandbox(Attachable):
+class Sandbox(Attachable, Terminals):
     """A sandbox. `create`, `get` and `list` make these; the constructor is not for callers.
 
     As a context it is removed at the end if it was created here without ``keep=True``, and left alone otherwise.

@@ -54,7 +54,7 @@ class Claim:
             raise WrongState(
                 f"{why} of session {session.row.id}",
                 sandbox=sandbox,
-                hint="--take takes it over, --read-only watches",
+                hint="--take takes it over; attach --read-only watches",
             )
 
 

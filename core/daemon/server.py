@@ -12,7 +12,7 @@ import trio
 
 from sandtop import __version__
 from sandtop.agent.protocol import ProtocolError
-from sandtop.core.daemon import sandbox_ops, session_ops
+from sandtop.core.daemon import sandbox_ops, screen_ops, session_ops
 from sandtop.core.daemon.connection import PROTOCOL, ClientGone, Connection
 from sandtop.core.daemon.once import Once
 from sandtop.core.errors import CoreFailure, CoreOutdated, InvalidRequest, SandtopError
@@ -63,6 +63,7 @@ class Server:
             "session.exec": partial(session_ops.execute, fleet),
             "session.follow": partial(session_ops.follow, fleet),
             "session.logs": partial(session_ops.logs, fleet),
+            "session.screen": partial(screen_ops.screen, fleet),
         }
         self._waiting: dict[str, Callable[..., Awaitable[Result]]] = {
             "sandbox.ping": partial(ops.ping, fleet),

@@ -132,7 +132,7 @@ async def follow(fleet: Fleet, connection: Connection, request: Mapping[str, obj
     """``session.follow``."""
     sandbox, session = find_session(fleet, request)
     claim = claim_of(request, connection.peer, client=secrets.token_hex(8), wanted=False)
-    if request.get("terminal") is True:
+    if request.get("terminal") is True or request.get("output") is False:
         _check_terminal(sandbox, session, claim)
     claim.check(session, sandbox.name)
     view = view_of(request, joins=True)

@@ -296,6 +296,7 @@ class Screens:
             while True:
                 try:
                     async with self._followed(session) as each:
+                        message["final"] = each.steering is None
                         return (await self._ask(each, message, waits=wait_for is not None))[1]
                 except WorkerGone:
                     continue

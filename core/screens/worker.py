@@ -175,11 +175,15 @@ class Worker:
         screen.note(Asked(screen.end, partial(self._closed, number)))
 
     def _closed(self, number: int, screen: Screen) -> None:
-        each = self._sessions.pop(number)
+        self._last_chance(self._sessions.pop(number))
+        screen.unload()
+
+    def _last_chance(self, each: _Open) -> None:
+        """This screen will not change any more."""
         for request, waiter in each.waiters.items():
             if self._try(request, waiter, each):
-                self._fail(request, "ended", "the session ended, and its last screen does not have it")
-        screen.unload()
+                self._fail(request, "ended", "the session has ended, and its last screen does not have it")
+        each.waiters.clear()
 
     # answers
 
@@ -209,8 +213,10 @@ class Worker:
     def _first_look(self, request: int, screen: Screen) -> None:
         for each in self._sessions.values():
             if each.screen is screen and (waiter := each.waiters.get(request)) is not None:
-                waiter.ready = True
-                each.changed = True
+                waiter.ready = each.changed = True
+                if waiter.options["final"]:
+                    self._last_chance(each)
+                return
 
     def _looked(self, request: int, options: Message, screen: Screen) -> None:
         seen = look(screen.emulator, scrollback=options["scrollback"], ansi=options["ansi"])

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sandtop.core.client.process import Process
     from sandtop.core.client.records import CoreStatus, ExitRecord, ImageInfo, SandboxInfo, SessionInfo
     from sandtop.core.client.sandbox import Sandbox
+    from sandtop.core.client.screen import Screen
     from sandtop.core.errors import (
         AlreadyExists,
         ChannelError,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         SandtopError,
         SpawnError,
         StorageError,
+        TimedOut,
         WrongState,
     )
 
@@ -41,17 +43,19 @@ _HOME = {
     "sandtop.core.client.records": ("CoreStatus", "ExitRecord", "ImageInfo", "SandboxInfo", "SessionInfo"),
     "sandtop.core.client.collect": ("Log", "Output"),
     "sandtop.core.client.sandbox": ("Sandbox",),
+    "sandtop.core.client.screen": ("Screen",),
     "sandtop.core.errors": (
         "AlreadyExists", "ChannelError", "CoreFailure", "CoreUnavailable", "ImageError", "InvalidRequest",
-        "MachineError", "MissingDependency", "NotFound", "SandtopError", "SpawnError", "StorageError", "WrongState",
+        "MachineError", "MissingDependency", "NotFound", "SandtopError", "SpawnError", "StorageError", "TimedOut",
+        "WrongState",
     ),
 }  # fmt: skip
 
 __all__ = [
     "AlreadyExists", "ChannelError", "CoreFailure", "CoreStatus", "CoreUnavailable", "Detached", "Event", "ExitRecord",
     "Exited", "Gap", "ImageError", "ImageInfo", "InvalidRequest", "Log", "MachineError", "MissingDependency",
-    "NotFound", "Output", "Process", "Sandbox", "SandboxInfo", "SandtopError", "SessionInfo", "SpawnError",
-    "Started", "Stderr", "Stdout", "StorageError", "WrongState", "__version__", "build_image", "core_status",
+    "NotFound", "Output", "Process", "Sandbox", "SandboxInfo", "SandtopError", "Screen", "SessionInfo", "SpawnError",
+    "Started", "Stderr", "Stdout", "StorageError", "TimedOut", "WrongState", "__version__", "build_image", "core_status",
     "images",
 ]  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -92,3 +93,50 @@ def test_a_program_that_nobody_attends_to_is_answered_once(home: Home, box: str)
         assert re.search(r"0000000 +!", seat.text)
         assert seat.ended() == 0
     assert home.do("exec", box, "--", "cat", "/root/answers") == answers
+
+
+def test_look_and_type(home: Home, box: str) -> None:
+    """What shows, as text; keys and lines from a script; and what makes no sense."""
+    shell = ("sh", "-c", "PS1='$ ' exec bash --norc")
+    key = home.do("exec", "-d", "-t", box, "--", *shell).split()[-1].decode()
+    home.do("type", box, key[:6], "--enter", "printf '\\033[31mr\\145d\\033[m \\033]2;t\\151tle\\007\\n'")
+    assert b"\nred\n" in home.do("screen", box, key, "--wait-for", "^red$", "--timeout", "60")
+    assert b"\n\x1b[0;31mred\x1b[0m\n" in home.do("screen", box, "--ansi")
+    shown = json.loads(home.do("screen", box, key, "--json"))
+    assert (shown["title"], shown["rows"], shown["session"]["id"]) == ("title", 24, key)
+    home.do("type", box, key, "--enter", "seq", "100;", "sleep", "1000")
+    assert home.do("screen", box, key, "--wait-for", "^100$").startswith(b"78\n")
+    assert b"\n2\n3\n" in home.do("screen", box, key, "--scrollback")
+    home.do("type", box, key, "--key", "ctrl-c")
+    home.do("screen", box, key, "--wait-for", r"\^C\n\$$")
+    late = home.run("screen", box, key, "--wait-for", "never", "--timeout", "0.2")
+    assert (late.returncode, late.stdout) == (124, b"")
+    home.do("type", box, key, "--enter", "printf '%050d'; cat")
+    home.do("screen", box, key, "--wait-for", "0{50}$")
+    with Seat(home, "attach", box, key) as seat:
+        seat.until("0" * 50)
+        refused = home.run("type", box, key, "x")
+        assert refused.returncode == 125
+        assert f"pid {seat.pid}" in refused.stderr.decode()
+        home.do("type", box, key, "--take", "--enter", "t\N{LATIN SMALL LETTER A WITH DIAERESIS}ken")
+        seat.until("täken")
+        seat.until("took the input over")
+    home.do("type", box, key, "--key", "ctrl-d")
+    home.do("screen", box, key, "--wait-for", r"\$$")
+    home.do("type", box, key, "--key", "left", "--key", "ctrl-d")
+    eventually(lambda: home.session(box, key)["state"] == "exited")
+    assert "täken" in home.do("screen", box, key).decode()
+    plain = home.do("exec", "-d", box, "--", "true").split()[-1].decode()
+    for arguments, complaint in (
+        (("screen", box, key, "--wait-for", "never"), "has ended"),
+        (("screen", box, key, "--wait-for", "("), "no regular expression"),
+        (("screen", box, key, "--wait-for", "(0+)+b"), "too long"),
+        (("screen", box, plain), "has no terminal"),
+        (("type", box, plain, "x"), "has no terminal"),
+        (("type", box, key, "x"), "has ended"),
+        (("type", box, key, "--key", "ctrl-up-down"), "no key"),
+        (("type", box, key), "nothing to type"),
+    ):
+        done = home.run(*arguments)
+        assert done.returncode == 125
+        assert complaint in done.stderr.decode()

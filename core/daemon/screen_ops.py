@@ -1,0 +1,91 @@
+"""``session.screen``: what shows on a session's terminal, now or once something shows."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import trio
+
+from sandtop.agent.protocol import MAX_DATA, Data, encode
+from sandtop.core.daemon.session_ops import find_session
+from sandtop.core.daemon.viewing import SCREEN
+from sandtop.core.daemon.views import session_view
+from sandtop.core.errors import InvalidRequest, NotFound, TimedOut, WrongState
+from sandtop.core.groups import unwrapped
+from sandtop.core.sessions import STDOUT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sandtop.core.daemon.connection import Connection
+    from sandtop.core.fleet import Fleet, Sandbox
+    from sandtop.core.sessions import Session
+
+Result = dict[str, object]
+
+
+async def screen(fleet: Fleet, connection: Connection, request: Mapping[str, object]) -> Result:
+    """``session.screen``."""
+    sandbox, session = _find(fleet, request)
+    name, key = sandbox.name, session.row.id
+    wait_for, seconds = request.get("wait_for"), request.get("timeout")
+    if wait_for is not None and not isinstance(wait_for, str):
+        raise InvalidRequest("wait_for is a regular expression")
+    if seconds is None:
+        seconds = math.inf
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds < 0:
+        raise InvalidRequest(f"timeout is a number of seconds, not {seconds!r:.40}")
+    seen = b""
+    try:
+        with unwrapped():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_until_gone, connection)
+                seen = await fleet.screens.look(
+                    session,
+                    scrollback=request.get("scrollback") is True,
+                    ansi=request.get("ansi") is True,
+                    wait_for=wait_for,
+                    seconds=seconds,
+                )
+                nursery.cancel_scope.cancel()
+    except TimeoutError:
+        raise TimedOut(
+            f"{wait_for!r:.80} did not show on the screen of session {key} in time",
+            sandbox=name,
+            hint=f"sandtop screen {name} {key} shows what does",
+        ) from None
+    for start in range(0, len(seen), MAX_DATA):
+        await connection.send_bytes(encode(Data(SCREEN, start, seen[start : start + MAX_DATA])))
+    return {"session": session_view(sandbox, session), "bytes": len(seen)}
+
+
+def _find(fleet: Fleet, request: Mapping[str, object]) -> tuple[Sandbox, Session]:
+    """The session meant: without a name the sandbox's latest with a terminal, one that runs before any other."""
+    if request.get("session") is None and request.get("sandbox") is not None:
+        sandbox = fleet.history(request.get("sandbox"))
+        terminals = [session for session in sandbox.sessions.all() if session.row.tty]
+        if not terminals:
+            raise NotFound(
+                f"nothing has run on a terminal in {sandbox.name} yet",
+                sandbox=sandbox.name,
+                hint=f"sandtop attach {sandbox.name}, or sandtop exec -d -t {sandbox.name} -- COMMAND",
+            )
+        return sandbox, next((session for session in reversed(terminals) if not session.ended), terminals[-1])
+    sandbox, session = find_session(fleet, request)
+    name, key = sandbox.name, session.row.id
+    if not session.row.tty:
+        raise WrongState(
+            f"session {key} has no terminal",
+            sandbox=name,
+            hint=f"sandtop logs {name} {key} shows what it wrote",
+        )
+    if session.record is not None and session.record.stdout and not session.log.end(STDOUT):
+        raise NotFound(f"the screen of session {key} was removed to keep within the settings", sandbox=name)
+    return sandbox, session
+
+
+async def _until_gone(connection: Connection) -> None:
+    """Raises `ClientGone` when the client is."""
+    while True:
+        await connection.receive()
