@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from sandtop.core.errors import InvalidRequest, from_os_error
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_MAY_BE_ZERO: Final = ("warm_machines",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,7 @@ class Settings:
         sessions_kept: ended sessions that a sandbox keeps, with their exit records.
         boot_seconds: how long a machine may take until its agent answers.
         stop_seconds: how long the sessions of a sandbox may take to end after SIGTERM when it stops.
+        warm_machines: how many machines at most stand by to become sandboxes; 0 for none.
     """
 
     session_log_bytes: int = 256 << 20
@@ -29,6 +32,7 @@ class Settings:
     sessions_kept: int = 500
     boot_seconds: int = 90
     stop_seconds: int = 5
+    warm_machines: int = 2
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -47,6 +51,7 @@ class Settings:
                 raise InvalidRequest(
                     f"{path}: there is no setting {name}", hint=f"known: {', '.join(sorted(known))}"
                 )
-            if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
-                raise InvalidRequest(f"{path}: {name} must be a positive whole number, not {value!r}")
+            least = 0 if name in _MAY_BE_ZERO else 1
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise InvalidRequest(f"{path}: {name} must be a whole number from {least} on, not {value!r}")
         return cls(**data)

@@ -78,6 +78,7 @@ class AgentLink:
     (requests without an answer, see `request`) or reconciled by the listener in ``link_up``.
 
     Attributes:
+        listener: who is told; whoever changes it knows what the agent may be saying at that moment.
         connected: whether the agent has said hello on a link that stands.
         fault: how the agent broke the protocol last, until a link has stood for `_STEADY`; None when it did not.
     """
@@ -85,7 +86,7 @@ class AgentLink:
     def __init__(self, transport: Transport, token: str, listener: Listener) -> None:
         self._transport = transport
         self._token = token
-        self._listener = listener
+        self.listener = listener
         self._outbox = Outbox()
         self._wake = trio.Event()
         self._answers: dict[str, _Waiting] = {}
@@ -193,7 +194,7 @@ class AgentLink:
             self.connected = False
             self._up = trio.Event()
             try:
-                self._listener.link_down(reason)
+                self.listener.link_down(reason)
             except Exception:
                 log.exception("a fault of ours at the end of a link")
 
@@ -254,7 +255,7 @@ class AgentLink:
         while True:
             for frame in decoder.feed(data):
                 self._take(frame)
-            self._listener.drained()
+            self.listener.drained()
             data = bytes(await stream.receive_some(_CHUNK))
             if not data:
                 return
@@ -265,11 +266,11 @@ class AgentLink:
         elif not self.connected:
             raise ProtocolError("data before the agent's hello")
         elif isinstance(frame, Data):
-            self._listener.data(frame)
+            self.listener.data(frame)
         elif isinstance(frame, Credit):
             self._outbox.take_credit(frame)
             self._wake.set()
-            self._listener.stdin_credit(frame)
+            self.listener.stdin_credit(frame)
         else:
             raise ProtocolError("an eof from the agent: output ends with the exit record")
 
@@ -286,14 +287,14 @@ class AgentLink:
                 waiting.answer = message
                 waiting.answered.set()
         else:
-            self._listener.message(message)
+            self.listener.message(message)
 
     def _hello(self, message: Message) -> None:
         version = message.get("version")
         if self.connected or not isinstance(version, int) or not _OLDEST_AGENT <= version <= AGENT_PROTOCOL:
             raise ProtocolError(f"a hello of version {version!r:.40}")
         self.connected = True
-        self._listener.link_up(message)
+        self.listener.link_up(message)
         for waiting in self._answers.values():
             self._outbox.control(waiting.message)
         self._up.set()

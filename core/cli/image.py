@@ -43,7 +43,7 @@ def _list(argv: Sequence[str]) -> int:
         write_json(images)
     else:
         rows = [_row(image) for image in images]
-        table(("name", "digest", "size", "templates", "age"), rows)
+        table(("name", "digest", "size", "templates", "standing by", "age"), rows)
     return 0
 
 
@@ -54,6 +54,7 @@ def _row(image: Mapping[str, object]) -> tuple[object, ...]:
         str(get("digest"))[:19],
         size(get("size")),
         _templates(image),
+        get("standing_by") or "-",
         age(get("created_at")),
     )
 

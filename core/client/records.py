@@ -139,7 +139,10 @@ class ImageInfo(_FromCore):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoreStatus(_FromCore):
-    """The core: ``sandboxes`` it knows, ``running`` of them; ``started_at`` is in seconds since the epoch."""
+    """The core: ``sandboxes`` it knows, ``running`` of them; ``started_at`` is in seconds since the epoch.
+
+    ``standing_by``: machines that are no sandboxes yet, and will be the next ones of their shape.
+    """
 
     pid: int
     version: str
@@ -148,3 +151,4 @@ class CoreStatus(_FromCore):
     running: int
     socket: str
     home: str
+    standing_by: int = 0

@@ -99,6 +99,7 @@ async def _main(paths: Paths) -> None:
             await server.stopping.wait()
             await trio.sleep(0.05)  # the answer to `core stop` is on its way
             paths.core_socket.unlink(missing_ok=True)
+            await fleet.close()
             nursery.cancel_scope.cancel()
     log.info("stopped; machines go on")
 

@@ -154,7 +154,9 @@ async def hold(fleet: Fleet, connection: Connection, request: Mapping[str, objec
 # images
 
 
-def _image_view(image: Image, users: Mapping[str, str], templates: Sequence[Warm] = ()) -> Result:
+def _image_view(
+    image: Image, users: Mapping[str, str], templates: Sequence[Warm] = (), standing_by: int = 0
+) -> Result:
     its = [template for template in templates if template.image_digest == image.digest]
     return {
         "name": image.name,
@@ -165,6 +167,7 @@ def _image_view(image: Image, users: Mapping[str, str], templates: Sequence[Warm
         "used_by": users.get(image.digest),
         "templates": len(its),
         "template_size": sum(template.size for template in its),
+        "standing_by": standing_by,
     }
 
 
@@ -173,7 +176,8 @@ async def list_images(guest: GuestStore, fleet: Fleet) -> Result:
     images = await trio.to_thread.run_sync(guest.images)
     templates = await trio.to_thread.run_sync(fleet.templates.warm)
     users = fleet.images_in_use()
-    return {"images": [_image_view(image, users, templates) for image in images]}
+    ready = fleet.standing_by
+    return {"images": [_image_view(image, users, templates, ready.get(image.digest, 0)) for image in images]}
 
 
 async def build_image(
@@ -229,4 +233,4 @@ async def _prune(guest: GuestStore, fleet: Fleet) -> None:
     """Free what images that no name and no sandbox has any more, and their templates, take on the disk."""
     await trio.to_thread.run_sync(guest.prune_images, list(fleet.images_in_use()))
     named = {image.digest for image in await trio.to_thread.run_sync(guest.images)}
-    await fleet.templates.remove_images(named | fleet.images_in_use().keys())
+    await fleet.forget_images(named | fleet.images_in_use().keys())

@@ -163,6 +163,7 @@ class Server:
             "started_at": self._started_at,
             "sandboxes": len(sandboxes),
             "running": sum(sandbox.state is State.RUNNING for sandbox in sandboxes),
+            "standing_by": sum(self._fleet.standing_by.values()),
             "socket": str(self._paths.core_socket),
             "home": str(self._paths.data),
         }

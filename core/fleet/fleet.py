@@ -22,6 +22,7 @@ from sandtop.core.errors import (
     StorageError,
     WrongState,
 )
+from sandtop.core.fleet.reserve import Reserve, end_leftovers
 from sandtop.core.fleet.sandbox import Sandbox
 from sandtop.core.fleet.state import ALIVE, State
 from sandtop.core.machine import Accelerator, machines
@@ -29,7 +30,7 @@ from sandtop.core.sessions import retire
 from sandtop.core.store import SandboxConfig, SandboxRow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from sandtop.core.fleet.context import Context
     from sandtop.core.screens.screens import Screens
@@ -52,6 +53,7 @@ class Fleet:
         self._context = context
         self._sandboxes: dict[str, Sandbox] = {}
         self._unheld: dict[str, float] = {}
+        self._reserve = Reserve(context)
         for row in context.database.sandboxes():
             self._sandboxes[row.uuid] = Sandbox(row, context)
         for session in context.database.sessions():
@@ -64,6 +66,11 @@ class Fleet:
     @property
     def screens(self) -> Screens:
         return self._context.screens
+
+    @property
+    def standing_by(self) -> dict[str, int]:
+        """How many machines stand by to become sandboxes, by the digest of their image."""
+        return self._reserve.ready()
 
     def all(self) -> list[Sandbox]:
         """Every sandbox that was not removed, oldest first."""
@@ -111,13 +118,13 @@ class Fleet:
         if sandbox is None:
             self._check_free(name)
             digest = await self._context.resolve_image(config.image, progress)
-            self._check_free(name)
+            warm = None if cold else await self._reserve.take(config, digest)
             row = SandboxRow(
-                uuid=str(uuids.uuid4()), name=name, config=config, state=State.CREATING.value, reason="",
-                created_at=time.time(), request_id=request_id, image_digest=digest,
+                uuid=warm.row.uuid if warm else str(uuids.uuid4()), name=name, config=config,
+                state=State.CREATING.value, reason="", created_at=time.time(), request_id=request_id,
+                image_digest=digest,
             )  # fmt: skip
-            self._context.database.add_sandbox(row)
-            sandbox = self._sandboxes[row.uuid] = Sandbox(row, self._context)
+            sandbox = await self._add(row, warm)
         elif sandbox.state in (State.RUNNING, State.PAUSED):
             return sandbox
         try:
@@ -126,6 +133,23 @@ class Fleet:
             # a sandbox that never ran holds nothing that anybody could want back
             await self.remove(sandbox, force=True, keep_history=False)
             raise
+        if sandbox.machine is not None and sandbox.machine.spec.restored:
+            self._reserve.used(sandbox.row)
+        return sandbox
+
+    async def _add(self, row: SandboxRow, warm: Sandbox | None) -> Sandbox:
+        """Store a new sandbox; the machine that stands by for it is ended when that cannot be."""
+        try:
+            self._check_free(row.name)
+            self._context.database.add_sandbox(row)
+        except SandtopError:
+            if warm is not None:
+                await warm.discard()
+            raise
+        sandbox = self._sandboxes[row.uuid] = warm or Sandbox(row, self._context)
+        if warm is not None:
+            warm.become(row)
+            self._reserve.given_away(warm)
         return sandbox
 
     def _of_request(self, name: str, request_id: str) -> Sandbox | None:
@@ -161,6 +185,11 @@ class Fleet:
         """Digest to the name of a sandbox that was made of it."""
         return {sandbox.row.image_digest: sandbox.name for sandbox in self.all()}
 
+    async def forget_images(self, keep: Collection[str]) -> None:
+        """Free what was made ready from images other than those with the digests ``keep``. Raises `StorageError`."""
+        self._reserve.forget_images(keep)
+        await self._context.templates.remove_images(keep)
+
     # after the core's start
 
     async def adopt_all(self) -> None:
@@ -169,6 +198,7 @@ class Fleet:
         Returns when that is done, or after `_ADOPT_PATIENCE`: one machine that hangs must not keep the others waiting.
         """
         await trio.to_thread.run_sync(self._end_orphans)
+        await trio.to_thread.run_sync(end_leftovers, self._context.paths, set(self._sandboxes))
         await self._context.templates.recover()
         adopted = trio.Event()
         self._context.nursery.start_soon(self._adopt_each, adopted)
@@ -251,7 +281,8 @@ class Fleet:
                 await self.remove(sandbox, force=True, keep_history=False)
 
     async def maintain(self) -> None:
-        """Keep retention, store what a full disk refused, and end what clients and an earlier core left behind."""
+        """Keep retention and the reserve, store what a full disk refused, end what clients and an earlier core left."""
+        self._context.nursery.start_soon(self._reserve.run)
         while True:
             await trio.sleep(_RETIRE_EVERY)
             for sandbox in self.with_history():
@@ -259,6 +290,10 @@ class Fleet:
                     await self._tend(sandbox, trio.current_time())
                 except SandtopError as error:
                     log.warning("%s: %s", sandbox.name, error)
+
+    async def close(self) -> None:
+        """End the machines that nobody has a use for any more when this core is gone."""
+        await self._reserve.close()
 
     async def _tend(self, sandbox: Sandbox, now: float) -> None:
         sandbox.save()

@@ -7,12 +7,15 @@ import secrets
 import time
 from base64 import b64encode
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, cast
 
 import trio
 
 from sandtop.core.channel import AgentLink, VirtioSerial
 from sandtop.core.errors import ChannelError, MachineError
+from sandtop.core.fleet.rehearsal import rehearse
+from sandtop.core.groups import unwrapped
 from sandtop.core.sessions.session import PIPE_WINDOW, TTY_WINDOW
 
 if TYPE_CHECKING:
@@ -43,16 +46,21 @@ class RunningMachine:
         self.death: Death | None = None
         self._dead = trio.Event()
         self.settled = trio.Event()
+        """All is in order after the machine's death; or this core ends, and looks after it no more."""
 
     async def run(self, boot_seconds: float) -> None:
         """Keep the machine company until it dies. Returns then, with ``death`` set."""
         self._sessions.attach_link(self.link)
-        async with trio.open_nursery() as nursery:
-            # an agent that is up already answers at once or has missed the marker: then it gets another
-            patience = _RESTORED_PATIENCE if self.spec.restored else boot_seconds
-            nursery.start_soon(self.link.run, patience)
-            self.death = await self.qemu.wait()
-            nursery.cancel_scope.cancel()
+        try:
+            async with trio.open_nursery() as nursery:
+                # an agent that is up already answers at once or has missed the marker: then it gets another
+                patience = _RESTORED_PATIENCE if self.spec.restored else boot_seconds
+                nursery.start_soon(self.link.run, patience)
+                self.death = await self.qemu.wait()
+                nursery.cancel_scope.cancel()
+        except BaseException:
+            self.settled.set()  # or `end` would wait for ever
+            raise
         self._dead.set()
 
     async def boot(self, boot_seconds: float, timings: dict[str, float]) -> None:
@@ -65,6 +73,18 @@ class RunningMachine:
         timings["agent"] = trio.current_time()
         await self._or_death(self.configure)
         timings["configured"] = trio.current_time()
+
+    def belong_to(self, row: SandboxRow, sessions: SandboxSessions) -> None:
+        """A machine that was nobody's becomes that of the sandbox ``row``, which configures it anew."""
+        self._row, self._sessions, self.link.listener = row, sessions, sessions
+        self.spec = replace(self.spec, name=row.name)
+        self.qemu.rename(row.name)
+        sessions.attach_link(self.link)
+
+    async def stand_by(self) -> None:
+        """Run a first program and stand still, until `qemu.resume`. Raises `MachineError`."""
+        await self._or_death(lambda: rehearse(self.link))
+        await self.qemu.pause()
 
     async def configure(self) -> None:
         """Give the agent its identity and defaults. Raises `MachineError` when it refuses."""
@@ -132,11 +152,20 @@ class RunningMachine:
         await self.end()
 
     async def end(self) -> None:
-        """End the machine at once, and return when nothing of it is left. Raises `MachineError` when it will not."""
-        with trio.CancelScope(shield=True):
-            if self.death is None:  # else its descriptors may be closed by now
-                await self.qemu.quit()
-            await self.settled.wait()
+        """End the machine at once, and return when nothing of it is left. Raises `MachineError` when it will not.
+
+        When this core is ending itself, the next one does it.
+        """
+        with trio.CancelScope(shield=True), unwrapped():
+            async with trio.open_nursery() as nursery:
+
+                async def until_settled() -> None:
+                    await self.settled.wait()
+                    nursery.cancel_scope.cancel()
+
+                nursery.start_soon(until_settled)
+                if self.death is None:  # else its descriptors may be closed by now
+                    await self.qemu.quit()
 
 
 def new_token() -> str:

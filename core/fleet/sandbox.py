@@ -53,15 +53,14 @@ class Sandbox:
         self.timings: dict[str, float] = {}
         self.holders = 0
         self._unsaved = False
-        self.sessions = SandboxSessions(
-            row.uuid,
-            row.name,
-            context.database,
-            context.paths.logs / row.uuid,
-            context.settings,
-            context.nursery,
-            context.screens,
-        )
+        self.sessions = self._new_sessions()
+
+    def _new_sessions(self) -> SandboxSessions:
+        context, row = self._context, self.row
+        logs = context.paths.logs / row.uuid
+        return SandboxSessions(
+            row.uuid, row.name, context.database, logs, context.settings, context.nursery, context.screens
+        )  # fmt: skip
 
     @property
     def name(self) -> str:
@@ -153,6 +152,14 @@ class Sandbox:
         begun = trio.current_time()
         self.timings = {}
         times: dict[str, float] = {}
+        if self.machine is None or not await self._step_in(self.machine, times):
+            await self._bring_up_anew(progress, times, cold=cold)
+        self.timings = {name: round(at - begun, 3) for name, at in times.items()}
+        self._to(State.RUNNING, started_at=time.time())
+
+    async def _bring_up_anew(
+        self, progress: Callable[[str], None], times: dict[str, float], *, cold: bool
+    ) -> None:
         spec = await self._context.spec(self.row, self.overlay, progress)
         kind = Kind.LATER if self.overlay.exists() else Kind.FRESH
         lease = None if cold else await self._context.template(self.row, spec, kind, progress)
@@ -162,8 +169,49 @@ class Sandbox:
                 times["turn"] = trio.current_time()
                 if lease is None or not await self._go_on(spec, lease, progress, times):
                     await self._boot(spec, progress, times)
-        self.timings = {name: round(at - begun, 3) for name, at in times.items()}
-        self._to(State.RUNNING, started_at=time.time())
+
+    # standing by
+
+    async def stand_by(self) -> None:
+        """Have a machine ready that is nobody's yet: gone on from a template, run in once, and paused.
+
+        The database does not know of it. Raises what went wrong; call `discard` then, as at the end.
+        """
+        spec = await self._context.spec(self.row, self.overlay, log.debug)
+        lease = await self._context.template(self.row, spec, Kind.FRESH, log.debug)
+        if lease is None:
+            raise MachineError("there is no template to go on from")
+        with lease:
+            async with self._context.starting:
+                if not await self._go_on(spec, lease, log.debug, {}) or self.machine is None:
+                    raise MachineError("the template did not start")
+                await self.machine.stand_by()
+
+    def become(self, row: SandboxRow) -> None:
+        """The machine that stands by is that of the sandbox ``row`` from now on, which has its uuid; `start` it."""
+        self.row = dataclasses.replace(row, ownership=self.row.ownership)
+        self.sessions = self._new_sessions()
+        if self.machine is not None:
+            self.machine.belong_to(row, self.sessions)
+
+    async def _step_in(self, machine: RunningMachine, times: dict[str, float]) -> bool:
+        """Let a machine that stands by go on as this sandbox. False, with nothing of it left, when it does not."""
+        try:
+            await machine.qemu.resume()
+            times["resumed"] = trio.current_time()
+            await machine.boot(_RESTORED_SECONDS, times)
+        except MachineError as error:
+            log.warning("%s: the machine that stood by is of no use: %s", self.name, error)
+            await machine.end()
+            await trio.to_thread.run_sync(forget, self.overlay)
+            return False
+        return True
+
+    async def discard(self) -> None:
+        """End a machine that stands by, and remove all that is left of it."""
+        if self.machine is not None:
+            await self.machine.end()
+        await trio.to_thread.run_sync(partial(shutil.rmtree, self.folder, ignore_errors=True))
 
     async def _go_on(
         self, spec: MachineSpec, lease: Lease, progress: Callable[[str], None], times: dict[str, float]

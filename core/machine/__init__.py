@@ -18,7 +18,7 @@ from sandtop.core.machine.accelerator import Choice, Probe, choose, probe
 from sandtop.core.machine.commandline import AGENT_PORT, CommandLine, Role, command_line
 from sandtop.core.machine.console import tail
 from sandtop.core.machine.descriptors import remove_runtime
-from sandtop.core.machine.host import Host, Qemu, check_memory, find_qemu, look
+from sandtop.core.machine.host import Host, Qemu, check_memory, find_qemu, look, memory
 from sandtop.core.machine.machine import Machine, adopt, start
 from sandtop.core.machine.process import Death, Identity, MachineProcess
 from sandtop.core.machine.procfs import machines
@@ -52,6 +52,7 @@ __all__ = [
     "find_qemu",
     "look",
     "machines",
+    "memory",
     "probe",
     "remove_runtime",
     "start",

@@ -77,10 +77,10 @@ def find_qemu() -> Qemu:
 
 def look() -> Host:
     """The host's facts, read now."""
-    memory = _meminfo()
+    total, available = memory()
     return Host(
-        memory_mib=memory["MemTotal"] // 1024,
-        available_mib=memory["MemAvailable"] // 1024,
+        memory_mib=total,
+        available_mib=available,
         cpus=len(os.sched_getaffinity(0)),
         boot_id=procfs.boot_id(),
         kernel=os.uname().release,
@@ -88,9 +88,15 @@ def look() -> Host:
     )
 
 
+def memory() -> tuple[int, int]:
+    """All of the host's memory, and what new programs can have of it without swapping; MiB."""
+    found = _meminfo()
+    return found["MemTotal"] // 1024, found["MemAvailable"] // 1024
+
+
 def check_memory(mib: int, sandbox: str | None = None) -> None:
     """Raises `InvalidRequest` for a machine with more memory than the host has."""
-    most = _meminfo()["MemTotal"] // 1024
+    most, _ = memory()
     if mib > most:
         raise InvalidRequest(
             f"{mib} MiB of memory is more than the host's {most} MiB", sandbox=sandbox, hint="ask for less"

@@ -50,19 +50,26 @@ class Machine:
     """A machine that runs, made by `start` or `adopt`.
 
     Attributes:
-        name: the sandbox's, for errors.
         process: QEMU; its ``identity`` is what to keep for `adopt`.
         monitor: QMP.
         runtime: the folder of its sockets.
         console_log: where the console is kept.
     """
 
-    name: str
     process: MachineProcess
     monitor: qmp.QmpClient
     runtime: Path
     console_log: Path
     _console_ended: trio.Event
+
+    @property
+    def name(self) -> str:
+        """The sandbox's, for errors."""
+        return self.process.name
+
+    def rename(self, name: str) -> None:
+        """From now on it is another sandbox's machine."""
+        self.process.name = self.monitor.name = name
 
     @property
     def agent_socket(self) -> Path:
@@ -209,4 +216,4 @@ async def _attached(
     ):
         if await monitor.execute("query-uuid") != {"UUID": child.identity.uuid}:
             raise MachineError("another machine answers in this one's place", sandbox=name)
-        yield Machine(name, child, monitor, runtime, console_log, console_ended)
+        yield Machine(child, monitor, runtime, console_log, console_ended)

@@ -116,7 +116,7 @@ class MachineProcess:
     def __init__(self, identity: Identity, name: str, pidfd: int, stderr: int | None) -> None:
         """Takes the descriptors over. ``name`` is the sandbox's, for errors; ``stderr`` what QEMU writes to."""
         self.identity = identity
-        self._name = name
+        self.name = name
         self._pidfd = pidfd
         self._stderr = stderr
         self._oom_kills = procfs.oom_kills()
@@ -168,7 +168,7 @@ class MachineProcess:
             return await self.wait()
         raise MachineError(
             f"QEMU (pid {self.identity.pid}) does not die {deadline:g} s after SIGKILL",
-            sandbox=self._name,
+            sandbox=self.name,
             hint="the host's kernel holds it, perhaps on a broken disk: see its state in /proc",
         )
 

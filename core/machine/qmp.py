@@ -77,7 +77,7 @@ class QmpClient:
 
     def __init__(self, stream: trio.socket.SocketType, name: str) -> None:
         self._socket = stream
-        self._name = name
+        self.name = name
         self._received = bytearray()
         self._sending = trio.Lock()
         self._calls: dict[int, _Call] = {}
@@ -115,10 +115,10 @@ class QmpClient:
         finally:
             del self._calls[number]
         if call.refusal is not None:
-            raise QmpRefused(f"QEMU refused {command}: {call.refusal}", sandbox=self._name)
+            raise QmpRefused(f"QEMU refused {command}: {call.refusal}", sandbox=self.name)
         if not call.done.is_set():
             self._check()
-            raise MachineError(f"QEMU did not answer {command} within {deadline:g} s", sandbox=self._name)
+            raise MachineError(f"QEMU did not answer {command} within {deadline:g} s", sandbox=self.name)
         if self._broken is not None and call.answer is None:
             self._check()
         return call.answer
@@ -129,7 +129,7 @@ class QmpClient:
 
     def _check(self) -> None:
         if self._broken is not None:
-            raise MachineError(self._broken, sandbox=self._name)
+            raise MachineError(self._broken, sandbox=self.name)
 
     def _break(self, why: str) -> None:
         """End the connection, once, and everything that waits for it."""
