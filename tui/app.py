@@ -214,27 +214,27 @@ class Console(App[None], inherit_bindings=False):
         notice = self.notices.progress(f"creating {name}", self.clock())
         self.perform(f"creating {name}", partial(work, notice))
 
-    def acknowledge(self, sandboxes: Sequence[SandboxView]) -> None:
-        """Somebody has seen how these failed."""
-        keys = [key for sandbox in sandboxes for key in self.store.failures_of(sandbox)]
-        self.acknowledge_keys(keys)
-
-    def acknowledge_keys(self, keys: Sequence[str]) -> None:
-        """The same for single failures, by key."""
-        if not keys:
+    def acknowledge(
+        self, sandboxes: Sequence[SandboxView], sessions: Sequence[SessionView] | None = None
+    ) -> None:
+        """Somebody has seen these failures; without ``sessions`` all that show in ``sandboxes``."""
+        anything = False
+        for sandbox in sandboxes:
+            seen = [s.id for s in (sandbox.sessions if sessions is None else sessions) if s.needs_someone]
+            machine = sessions is None and sandbox.has_failed
+            if seen or machine:
+                anything = True
+                self.perform(
+                    f"acknowledging {sandbox.name}", partial(self._acknowledge, sandbox, seen, machine)
+                )
+        if not anything:
             self.say("nothing to acknowledge here")
-            return
-        try:
-            self.store.acknowledge(keys)
-        except OSError as error:
-            self.say_error(
-                f"the acknowledgement holds only until the console ends: {error.strerror or error}"
-            )
-        else:
-            self.say(
-                f"{plural(len(keys), 'failure')} acknowledged; the history keeps {'it' if len(keys) == 1 else 'them'}"
-            )
-        self._refresh_view()
+
+    async def _acknowledge(self, sandbox: SandboxView, sessions: Sequence[str], machine: bool) -> str:
+        await gateway.acknowledge(sandbox.uuid, sessions, machine=machine)
+        count = len(sessions) + machine
+        kept = "it" if count == 1 else "them"
+        return f"{plural(count, 'failure')} of {sandbox.name} acknowledged; the history keeps {kept}"
 
     def ask_command(self, sandboxes: Sequence[SandboxView]) -> None:
         """Ask for a command, run it in each, and tail it."""

@@ -11,7 +11,7 @@ from sandtop.core.client.records import SandboxInfo, SessionInfo
 from sandtop.core.errors import CoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 LOOK_SECONDS: Final = 10.0
 """A look at the core that takes longer is given up, and tried again."""
@@ -91,6 +91,14 @@ async def signal(uuid: str, session: str, number: int) -> None:
 async def forget(uuid: str, session: str) -> None:
     """Remove an ended session and its log."""
     await call("session.rm", {"sandbox": uuid, "session": session})
+
+
+async def acknowledge(uuid: str, sessions: Sequence[str], *, machine: bool) -> None:
+    """Say that it was seen how ``sessions`` ended, and with ``machine`` that the sandbox itself failed."""
+    if machine:
+        await call("sandbox.acknowledge", {"sandbox": uuid})
+    if sessions:
+        await call("session.acknowledge", {"sandbox": uuid, "sessions": list(sessions)})
 
 
 async def inspect(uuid: str) -> Raw:

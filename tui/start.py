@@ -16,11 +16,9 @@ def main() -> int:
     """Open the console on this terminal, until its user leaves; the exit status."""
     os.environ.setdefault("TEXTUAL_FPS", str(_FRAMES_A_SECOND))
     sys.setswitchinterval(_SWITCH_SECONDS)
-    from sandtop.core.paths import find
     from sandtop.tui.app import Console
-    from sandtop.tui.store import Acknowledged, ProcessUsage, Store
+    from sandtop.tui.store import ProcessUsage, Store
 
-    acknowledged = Acknowledged(find().data / "console-acknowledged.json")
-    console = Console(Store(acknowledged, ProcessUsage()))
+    console = Console(Store(ProcessUsage()))
     console.run()
     return console.return_code or 0

@@ -206,3 +206,12 @@ class Process:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+async def begun(process: Process) -> None:
+    """Wait until ``process`` runs; nothing is left of it when that fails."""
+    try:
+        await process.started()
+    except BaseException:
+        await process.abandon()
+        raise

@@ -40,6 +40,7 @@ class SandboxInfo(_FromCore):
         created_at, started_at: seconds since the epoch.
         sessions: how many sessions run in it.
         attention: why somebody should look at it, or None.
+        acknowledged: somebody said to have seen that it is failed or lost.
     """
 
     name: str
@@ -62,6 +63,7 @@ class SandboxInfo(_FromCore):
     user: str = "root"
     sessions: int = 0
     attention: str | None = None
+    acknowledged: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +107,7 @@ class SessionInfo(_FromCore):
         stdout_bytes, stderr_bytes, stdin_bytes: how much it wrote, and how much input it took.
         attached: how many clients follow it.
         input_holder: which of them may write, or None.
+        acknowledged: somebody said to have seen how it ended.
     """
 
     id: str
@@ -124,6 +127,7 @@ class SessionInfo(_FromCore):
     stdin_bytes: int = 0
     attached: int = 0
     input_holder: str | None = None
+    acknowledged: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import aclosing
 from typing import TYPE_CHECKING, Final, Self
 
 import anyio
 
 from sandtop.core.errors import NotFound, SandtopError
 
-from . import transfer
 from .attach import Attachable
 from .collect import MAX_OUTPUT, Log, Output, collect, collect_log
 from .connection import call, call_all, call_message
 from .conversation import Conversation
+from .copying import Copyable
 from .exchange import as_object, new_id, request
 from .following import STDERR, STDOUT, Following, Reading
-from .process import OnExit, Process
+from .process import OnExit, Process, begun
 from .records import SandboxInfo, SessionInfo
 from .screen import Terminals
 from .values import limits
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
     from typing import Literal
 
@@ -35,7 +33,7 @@ _CLEANUP_SECONDS: Final = 60.0
 """How long leaving a block waits for the removal of its sandbox."""
 
 
-class Sandbox(Attachable, Terminals):
+class Sandbox(Attachable, Terminals, Copyable):
     """A sandbox. `create`, `get` and `list` make these; the constructor is not for callers.
 
     As a context it is removed at the end if it was created here without ``keep=True``, and left alone otherwise.
@@ -250,7 +248,7 @@ class Sandbox(Attachable, Terminals):
         conversation = self._converse({**fields, "argv": [program, *args]}, stdin, on_exit=on_exit)
         piped = stdin is True or (bool(tty) and stdin is None)
         process = Process(conversation, self.name, on_exit=on_exit, has_stdin=piped)
-        await _begun(process)
+        await begun(process)
         return process
 
     def _converse(
@@ -281,12 +279,22 @@ class Sandbox(Attachable, Terminals):
         message = request("session.follow", {"sandbox": self.uuid, "session": session, "input": stdin})
         following = Following(message, stdin=stdin, offsets={STDOUT: stdout_from, STDERR: stderr_from})
         process = Process(Conversation(following), self.name, on_exit="detach", has_stdin=stdin)
-        await _begun(process)
+        await begun(process)
         return process
 
     async def sessions(self) -> Sequence[SessionInfo]:
         """Its sessions, running and ended, oldest first."""
         return [SessionInfo.read(item) for item in await call_all("session.list", {"sandbox": self.uuid})]
+
+    async def acknowledge(self, *sessions: str) -> None:
+        """Say that it was seen how ``sessions`` ended, or without any that the sandbox itself failed or was lost.
+
+        They stay in the history; no console asks for somebody any more. Raises `WrongState` when that is not so.
+        """
+        if sessions:
+            await call("session.acknowledge", {"sandbox": self.uuid, "sessions": list(sessions)})
+        else:
+            await self._do("acknowledge")
 
     async def logs(
         self,
@@ -307,80 +315,6 @@ class Sandbox(Attachable, Terminals):
             return await collect_log(conversation, max_output)
         finally:
             await conversation.aclose()
-
-    # files
-
-    async def upload(
-        self,
-        source: str | os.PathLike[str],
-        target: str,
-        *,
-        user: str | None = None,
-        progress: Callable[[int], None] | None = None,
-    ) -> None:
-        """Copy ``source``, a file or a tree of this host, to ``target`` in the sandbox, as cp(1) does.
-
-        Into ``target`` when that is a folder, else as ``target``; ``folder/.`` copies what is in a folder. Modes and
-        times are kept, owners are ``user``. ``progress`` is called with the bytes so far. Raises `NotFound`, and
-        `StorageError` with what could not be copied; all else was.
-        """
-        path = os.fspath(source)
-        what = f"copying {path} to {self.name}:{target}"
-        async with aclosing(transfer.pack(path, what)) as chunks:
-            await self.upload_tar(chunks, target, user=user, progress=progress, rename=True)
-
-    async def upload_tar(
-        self,
-        chunks: AsyncIterable[bytes],
-        target: str,
-        *,
-        user: str | None = None,
-        progress: Callable[[int], None] | None = None,
-        rename: bool = False,
-    ) -> None:
-        """Unpack a tar stream in the folder ``target``; with ``rename`` its one top name may become ``target``."""
-        builtin: dict[str, object] = {"name": "tar-extract", "path": target, "rename": rename}
-        async with await self._copying(builtin, user) as process:
-            await transfer.send_archive(process, chunks, f"copying to {self.name}:{target}", progress)
-
-    async def download(
-        self,
-        source: str,
-        target: str | os.PathLike[str],
-        *,
-        user: str | None = None,
-        progress: Callable[[int], None] | None = None,
-    ) -> None:
-        """Copy ``source``, a file or a tree of the sandbox, to ``target`` on this host; otherwise as `upload`.
-
-        Whatever the sandbox sends, nothing is written outside of ``target``.
-        """
-        path = os.fspath(target)
-        what = f"copying {self.name}:{source} to {path}"
-        async with await self._copying({"name": "tar-create", "paths": [source]}, user) as process:
-            await transfer.receive_archive(process, path, what, progress)
-
-    async def download_tar(
-        self, source: str, write: Callable[[bytes], Awaitable[object]], *, user: str | None = None
-    ) -> None:
-        """Pass the tar stream of ``source`` to ``write``, piece by piece. Raises `StorageError`."""
-        what = f"copying {self.name}:{source}"
-        async with await self._copying({"name": "tar-create", "paths": [source]}, user) as process:
-            await transfer.pass_archive(process, write, what)
-
-    async def _copying(self, builtin: dict[str, object], user: str | None) -> Process:
-        following = transfer.copy_request(self.uuid, builtin, user)
-        process = Process(Conversation(following), self.name, on_exit="kill", has_stdin=following.input_open)
-        await _begun(process)
-        return process
-
-
-async def _begun(process: Process) -> None:
-    try:
-        await process.started()
-    except BaseException:
-        await process.abandon()
-        raise
 
 
 async def _undo(message: dict[str, object]) -> None:

@@ -105,6 +105,13 @@ async def remove(
     return {}
 
 
+def acknowledge(fleet: Fleet, request: Mapping[str, object]) -> Result:
+    """``sandbox.acknowledge``: somebody has seen that it failed."""
+    sandbox = fleet.get(request.get("sandbox"))
+    sandbox.acknowledge()
+    return {"sandbox": sandbox_view(sandbox)}
+
+
 def list_sandboxes(fleet: Fleet, request: Mapping[str, object]) -> Result:
     """``sandbox.list``."""
     found, more = page(fleet.all(), sandbox_view, "uuid", request.get("before"))

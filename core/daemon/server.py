@@ -75,6 +75,8 @@ class Server:
             "core.status": self._status,
             "sandbox.list": partial(ops.list_sandboxes, fleet),
             "sandbox.inspect": partial(ops.inspect, fleet),
+            "sandbox.acknowledge": partial(ops.acknowledge, fleet),
+            "session.acknowledge": partial(session_ops.acknowledge_sessions, fleet),
             "session.list": partial(session_ops.list_sessions, fleet),
             "session.rm": partial(session_ops.remove_session, fleet),
         }

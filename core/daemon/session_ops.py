@@ -233,6 +233,25 @@ async def resize_session(fleet: Fleet, request: Mapping[str, object]) -> Result:
     return {}
 
 
+def acknowledge_sessions(fleet: Fleet, request: Mapping[str, object]) -> Result:
+    """``session.acknowledge``: somebody has seen how these sessions ended."""
+    sandbox = fleet.history(request.get("sandbox"))
+    keys = request.get("sessions")
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in cast("list[object]", keys)):
+        raise InvalidRequest("sessions are a list of ids", sandbox=sandbox.name)
+    sessions = [_of_this_sandbox(fleet, sandbox, key) for key in cast("list[str]", keys)]
+    for session in sessions:
+        if not session.ended:
+            raise WrongState(
+                f"session {session.row.id} has not ended",
+                sandbox=sandbox.name,
+                hint=f"sandtop sessions {sandbox.name} lists those that have",
+            )
+    for session in sessions:
+        sandbox.sessions.acknowledge(session)
+    return {"sessions": [session_view(sandbox, session) for session in sessions]}
+
+
 def remove_session(fleet: Fleet, request: Mapping[str, object]) -> Result:
     """``session.rm``: forget an ended session and its log."""
     sandbox, session = find_session(fleet, request)

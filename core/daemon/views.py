@@ -65,6 +65,7 @@ def sandbox_view(sandbox: Sandbox) -> dict[str, object]:
         "user": config.user,
         "sessions": sandbox.sessions.running,
         "attention": sandbox.attention,
+        "acknowledged": row.acknowledged_at is not None,
     }
 
 
@@ -90,4 +91,5 @@ def session_view(sandbox: Sandbox, session: Session) -> dict[str, object]:
         "attached": session.attached,
         "input_holder": session.input_holder.label if session.input_holder else None,
         "record": record.to_json() if record else None,
+        "acknowledged": row.acknowledged_at is not None,
     }

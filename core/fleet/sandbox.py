@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _STARTABLE: Final = frozenset({State.STOPPED, State.FAILED, State.LOST})
+_FAILED: Final = frozenset({State.FAILED, State.LOST})
 _LAST_WORDS: Final = 30
 """Lines of the console in which an agent's last word is looked for; a traceback follows it."""
 _FATAL: Final = "sandtop-agent: fatal:"
@@ -92,8 +93,8 @@ class Sandbox:
         """Why somebody should look at this sandbox, in a few words; None when nobody need."""
         if self.sessions.stalled is not None:
             return f"output waits: {self.sessions.stalled}"
-        if self.state in (State.FAILED, State.LOST):
-            return self.row.reason
+        if self.state in _FAILED:
+            return self.row.reason if self.row.acknowledged_at is None else None
         if self.state is State.RUNNING and self.machine is not None:
             link = self.machine.link
             if link.fault is not None:
@@ -105,7 +106,13 @@ class Sandbox:
     def _to(self, state: State, reason: str = "", **changes: object) -> None:
         check_transition(self.state, state)
         before = self.row
-        self.row = dataclasses.replace(before, state=state.value, reason=reason, **changes)  # type: ignore[arg-type]
+        self.row = dataclasses.replace(
+            before,
+            state=state.value,
+            reason=reason,
+            acknowledged_at=None,
+            **changes,  # type: ignore[arg-type]
+        )
         self._unsaved = True
         try:
             self._context.database.update_sandbox(self.row)
@@ -116,6 +123,15 @@ class Sandbox:
             log.warning("%s is %s, which could not be stored: %s", self.name, state, error)
         else:
             self._unsaved = False
+
+    def acknowledge(self) -> None:
+        """Somebody has seen that it failed: it asks for attention no more. Raises `WrongState` when it has not."""
+        if self.state not in _FAILED:
+            raise WrongState(f"{self.name} has not failed: it is {self.state}", sandbox=self.name)
+        if self.row.acknowledged_at is None:
+            row = dataclasses.replace(self.row, acknowledged_at=time.time())
+            self._context.database.update_sandbox(row)
+            self.row = row
 
     def save(self) -> None:
         """Store what a full disk refused when it happened. Raises `StorageError` when it still does."""

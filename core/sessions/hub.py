@@ -418,6 +418,13 @@ class SandboxSessions:
         self._sessions.clear()
         self._by_number.clear()
 
+    def acknowledge(self, session: Session) -> None:
+        """Somebody has seen how an ended session ended. Raises `StorageError`."""
+        if session.row.acknowledged_at is None:
+            row = dataclasses.replace(session.row, acknowledged_at=time.time())
+            self._database.update_session(row)
+            session.row = row
+
     def remove(self, session: Session) -> None:
         """Forget an ended session and its log. Raises `StorageError`."""
         session.log.clear()

@@ -38,14 +38,19 @@ _MIGRATIONS: Final = (
     ALTER TABLE session ADD COLUMN on_hangup TEXT NOT NULL DEFAULT 'keep';
     CREATE TABLE request (id TEXT PRIMARY KEY, at REAL NOT NULL) STRICT;
     """,
+    """
+    ALTER TABLE sandbox ADD COLUMN acknowledged_at REAL;
+    ALTER TABLE session ADD COLUMN acknowledged_at REAL;
+    """,
 )
 """Each is applied once, in order; ``user_version`` counts them. Never change one that was released: add another."""
 _SANDBOX: Final = (
     "uuid, name, config, state, reason, created_at, started_at, ownership, request_id, image_digest,"
-    " removed_at"
+    " removed_at, acknowledged_at"
 )
 _SESSION: Final = (
-    "id, uuid, number, start, state, created_at, started_at, ended_at, pid, labels, record, on_hangup"
+    "id, uuid, number, start, state, created_at, started_at, ended_at, pid, labels, record, on_hangup,"
+    " acknowledged_at"
 )
 _REQUESTS_KEPT: Final = 86_400.0
 """Seconds for which a request is known again: far longer than a client goes on asking."""
@@ -109,10 +114,11 @@ class Database:
         """Store a new sandbox. Raises `AlreadyExists` when its name is taken."""
         try:
             self._execute(
-                f"INSERT INTO sandbox ({_SANDBOX}) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                f"INSERT INTO sandbox ({_SANDBOX}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
                 (
                     row.uuid, row.name, _dump(row.config.to_json()), row.state, _text(row.reason), row.created_at,
                     row.started_at, _dump_ownership(row.ownership), row.request_id, row.image_digest, row.removed_at,
+                    row.acknowledged_at,
                 ),
             )  # fmt: skip
         except sqlite3.IntegrityError as error:
@@ -125,11 +131,12 @@ class Database:
     def update_sandbox(self, row: SandboxRow) -> None:
         """Store what changes in a sandbox's life: state, reason, times, ownership, image digest."""
         self._execute(
-            "UPDATE sandbox SET state=?, reason=?, started_at=?, ownership=?, image_digest=?, removed_at=?"
+            "UPDATE sandbox SET state=?, reason=?, started_at=?, ownership=?, image_digest=?, removed_at=?,"
+            " acknowledged_at=?"
             " WHERE uuid=?",
             (
                 row.state, _text(row.reason), row.started_at, _dump_ownership(row.ownership), row.image_digest,
-                row.removed_at, row.uuid,
+                row.removed_at, row.acknowledged_at, row.uuid,
             ),
         )  # fmt: skip
 
@@ -154,10 +161,11 @@ class Database:
         try:
             self._execute("BEGIN IMMEDIATE")
             self._execute(
-                f"INSERT INTO session ({_SESSION}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+                f"INSERT INTO session ({_SESSION}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
                 (
                     row.id, row.uuid, row.number, _dump(row.start), row.state, row.created_at, row.started_at,
                     row.ended_at, row.pid, _dump(row.labels), _dump(row.record), row.on_hangup,
+                    row.acknowledged_at,
                 ),
             )  # fmt: skip
             self._execute(
@@ -175,9 +183,11 @@ class Database:
     def update_session(self, row: SessionRow) -> None:
         """Store what changes in a session's life."""
         self._execute(
-            "UPDATE session SET state=?, started_at=?, ended_at=?, pid=?, record=? WHERE id=?",
-            (row.state, row.started_at, row.ended_at, row.pid, _dump(row.record), row.id),
-        )
+            "UPDATE session SET state=?, started_at=?, ended_at=?, pid=?, record=?, acknowledged_at=? WHERE id=?",
+            (
+                row.state, row.started_at, row.ended_at, row.pid, _dump(row.record), row.acknowledged_at, row.id,
+            ),
+        )  # fmt: skip
 
     def remove_session(self, session_id: str) -> None:
         self._execute("DELETE FROM session WHERE id=?", (session_id,))
@@ -217,19 +227,33 @@ def _load(text: str) -> Mapping[str, object]:
 
 
 def _sandbox(row: tuple[Any, ...]) -> SandboxRow:
-    uuid, name, config, state, reason, created, started, ownership, request_id, digest, removed = row
+    (
+        uuid,
+        name,
+        config,
+        state,
+        reason,
+        created,
+        started,
+        ownership,
+        request_id,
+        digest,
+        removed,
+        acknowledged,
+    ) = row
     return SandboxRow(
         uuid=uuid, name=name, config=SandboxConfig.from_json(_load(config)), state=state, reason=reason,
         created_at=created, started_at=started,
         ownership=Ownership(*json.loads(ownership)) if ownership else None,
         request_id=request_id, image_digest=digest, removed_at=removed,
+        acknowledged_at=acknowledged,
     )  # fmt: skip
 
 
 def _session(row: tuple[Any, ...]) -> SessionRow:
-    session_id, uuid, number, start, state, created, started, ended, pid, labels, record, hangup = row
+    session_id, uuid, number, start, state, created, started, ended, pid, labels, record, hangup, seen = row
     return SessionRow(
         id=session_id, uuid=uuid, number=number, start=_load(start), state=state, created_at=created,
         started_at=started, ended_at=ended, pid=pid, labels=cast("Mapping[str, str]", json.loads(labels)),
-        record=_load(record) if record else None, on_hangup=hangup,
+        record=_load(record) if record else None, on_hangup=hangup, acknowledged_at=seen,
     )  # fmt: skip

@@ -63,7 +63,12 @@ class Ownership:
 
 @dataclass(frozen=True, slots=True)
 class SandboxRow:
-    """One sandbox. ``removed_at`` is set when only its history is left."""
+    """One sandbox.
+
+    Attributes:
+        removed_at: set when only its history is left.
+        acknowledged_at: when somebody said to have seen that it failed; another failure asks anew.
+    """
 
     uuid: str
     name: str
@@ -76,6 +81,7 @@ class SandboxRow:
     request_id: str = ""
     image_digest: str = ""
     removed_at: float | None = None
+    acknowledged_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,7 @@ class SessionRow:
     Attributes:
         start: the message that started it, so that it can be sent again.
         on_hangup: ``kill`` for one that is to end when its client goes away, else ``keep``.
+        acknowledged_at: when somebody said to have seen how it ended.
     """
 
     id: str
@@ -99,6 +106,7 @@ class SessionRow:
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     record: Mapping[str, object] | None = None
     on_hangup: str = "keep"
+    acknowledged_at: float | None = None
 
     @property
     def argv(self) -> list[str]:

@@ -13,7 +13,7 @@ from pytest_textual_snapshot import SVGImageExtension  # pyright: ignore[reportM
 from sandtop.core.client import launch
 from sandtop.core.errors import CoreUnavailable
 from sandtop.tui.app import Console
-from sandtop.tui.store import Acknowledged, ProcessUsage, Store
+from sandtop.tui.store import ProcessUsage, Store
 
 from .fakecore import NOW
 
@@ -56,11 +56,9 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def make_console(
-    *, clock: Callable[[], float] = lambda: NOW, acknowledged: Path | None = None, proc: str = "/nowhere"
-) -> Console:
+def make_console(*, clock: Callable[[], float] = lambda: NOW, proc: str = "/nowhere") -> Console:
     """A console whose clock stands still, that sees no real process."""
-    return Console(Store(Acknowledged(acknowledged), ProcessUsage(proc)), clock=clock, interval=LOOK_SECONDS)
+    return Console(Store(ProcessUsage(proc)), clock=clock, interval=LOOK_SECONDS)
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:

@@ -38,7 +38,7 @@ def sandbox(name: str, state: str = "running", **fields: object) -> Raw:
         "cpus": 1, "memory": 512, "disk": 1024, "network": "none", "accelerator": "tcg", "pid": None, "reason": None,
         "created_at": NOW - 7200, "started_at": NOW - 3600 if state in ("running", "paused") else None,
         "labels": {}, "env": {}, "workdir": "/root", "shell": "/bin/sh", "user": "root", "sessions": 0,
-        "attention": None, **fields,
+        "attention": None, "acknowledged": False, **fields,
     }  # fmt: skip
 
 
@@ -74,7 +74,7 @@ def session(key: str, of: str, *argv: str, tty: bool = False, **fields: object) 
     raw: Raw = {
         "id": (key * 16)[:16], "sandbox": of, "argv": list(argv), "tty": tty, "state": "running", "exit_code": None,
         "signal": None, "reason": None, "started_at": NOW - 600, "ended_at": None, "labels": {}, "pid": 42,
-        "attached": 0, "input_holder": None, "record": None, **fields,
+        "attached": 0, "input_holder": None, "record": None, "acknowledged": False, **fields,
     }  # fmt: skip
     return FakeSession(raw)
 
@@ -231,6 +231,15 @@ class FakeCore:
             case "session.rm":
                 del self.sessions[str(request["session"])]
                 return {}
+            case "sandbox.acknowledge":
+                raw = self.sandboxes[str(request["sandbox"])]
+                raw["acknowledged"] = True
+                return {"sandbox": raw}
+            case "session.acknowledge":
+                seen = [self.sessions[key] for key in cast("list[str]", request["sessions"])]
+                for one in seen:
+                    one.raw["acknowledged"] = True
+                return {"sessions": [one.listed() for one in seen]}
             case "session.signal":
                 return {}
             case "session.exec":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from textual.widgets import Input
 
 from sandtop.tui.app import Console
-from sandtop.tui.store import Acknowledged, Store
+from sandtop.tui.store import Store
 from sandtop.tui.theme import DARK, LIGHT
 
 from . import scene
@@ -40,7 +40,7 @@ def views(states: Iterable[str]) -> list[tuple[str, str, str]]:
 def picture(compare: Compare, size: str, theme: str, steps: Steps, core: FakeCore | None = None) -> bool:
     """Compare the console after ``steps`` with its picture."""
     fake = core or FakeCore(*scene.sandboxes(), sessions=scene.sessions())
-    console = Console(Store(Acknowledged(None), scene.StillUsage()), clock=lambda: NOW, interval=LOOK_SECONDS)
+    console = Console(Store(scene.StillUsage()), clock=lambda: NOW, interval=LOOK_SECONDS)
 
     async def before(pilot: Pilot[None]) -> None:
         console.theme = THEMES[theme]

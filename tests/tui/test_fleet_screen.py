@@ -202,7 +202,7 @@ async def test_problems_from_anywhere_and_acknowledged_with_one_key() -> None:
             await pilot.press("E")
             assert at(app) == "db"
             await pilot.press("o")
-            assert [one.name for one in app.store.view.troubled] == ["api"]
+            await until(pilot, lambda: [one.name for one in app.store.view.troubled] == ["api"])
             await pilot.press("enter")
             assert isinstance(app.screen, SandboxScreen)
             await pilot.press("e")

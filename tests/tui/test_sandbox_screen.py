@@ -64,10 +64,11 @@ async def test_failures_first_then_what_runs() -> None:
 
 
 async def test_a_failure_is_acknowledged_and_stays_in_the_history() -> None:
-    async with opened() as (app, pilot, _):
+    async with opened() as (app, pilot, core):
         await pilot.press("o")
-        assert commands(app) == ["tail -f log", "sh", "make", "true"]
+        await until(pilot, lambda: commands(app) == ["tail -f log", "sh", "make", "true"])
         assert not app.store.view.troubled
+        assert [one["sessions"] for one in core.asked("session.acknowledge")] == [["b" * 16]]
 
 
 async def test_filter_and_back() -> None:

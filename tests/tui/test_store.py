@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandtop.tui.store import Acknowledged, FleetView, ProcessUsage, Store, parse_filter
+from sandtop.tui.store import FleetView, ProcessUsage, Store, parse_filter
 
 from .fakecore import NOW, FakeSession, Raw, ended, sandbox, session
 
@@ -22,7 +22,7 @@ def look(store: Store, *sandboxes: Raw, sessions: tuple[FakeSession, ...] = (), 
 
 @pytest.fixture
 def store() -> Store:
-    return Store(Acknowledged(None), ProcessUsage("/nowhere"))
+    return Store(ProcessUsage("/nowhere"))
 
 
 def urgency(view: FleetView, name: str) -> Urgency:
@@ -42,18 +42,16 @@ def test_need_goes_by_what_is_worst(store: Store) -> None:
     assert view.troubled[2].need.text == "exit 2: make"
 
 
-def test_an_acknowledged_failure_asks_no_more_and_the_next_one_does(tmp_path: Path) -> None:
-    file = tmp_path / "seen.json"
-    store = Store(Acknowledged(file), ProcessUsage("/nowhere"))
+def test_an_acknowledged_failure_asks_no_more_and_the_next_one_does(store: Store) -> None:
     failed, bad = sandbox("db", "failed", reason="panic"), ended("a", "web", "make", code=1)
     view = look(store, failed, sandbox("web"), sessions=(bad,))
-    for one in view.troubled:
-        store.acknowledge(store.failures_of(one))
-    assert store.again(NOW).troubled == ()
-    another = Store(Acknowledged(file), ProcessUsage("/nowhere"))
-    assert look(another, failed, sandbox("web"), sessions=(bad,)).troubled == ()
-    again = sandbox("db", "failed", reason="panic", started_at=NOW - 5)
-    assert [one.name for one in look(another, again).troubled] == ["db"]
+    assert [one.name for one in view.troubled] == ["db", "web"]
+    seen = {**failed, "acknowledged": True}
+    bad.raw["acknowledged"] = True
+    view = look(store, seen, sandbox("web"), sessions=(bad,))
+    assert view.troubled == ()
+    assert view.sandboxes[1].sessions[0].failed
+    assert [one.name for one in look(store, failed).troubled] == ["db"]
 
 
 def test_rates_and_last_output_come_from_what_grew(store: Store) -> None:
@@ -118,11 +116,3 @@ def test_processor_and_memory_come_from_proc(tmp_path: Path) -> None:
     assert sampled[7].cpu == (50.0,)
     assert sampled[7].memory == (1000 * 4096.0, 2000 * 4096.0)
     assert 8 not in sampled
-
-
-def test_a_file_that_is_not_ours_is_no_harm(tmp_path: Path) -> None:
-    file = tmp_path / "seen.json"
-    file.write_text("{not json")
-    seen = Acknowledged(file)
-    seen.add(["a"])
-    assert "a" in Acknowledged(file)

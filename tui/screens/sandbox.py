@@ -205,7 +205,8 @@ class SandboxScreen(ConsoleScreen):
         self.console_app.perform(f"forgetting {session.id[:8]}", work)
 
     def action_acknowledge(self) -> None:
-        self.console_app.acknowledge_keys([s.id for s in self.targets() if s.needs_someone])
+        if (sandbox := self.sandbox) is not None:
+            self.console_app.acknowledge([sandbox], self.targets())
 
     def action_describe(self) -> None:
         if (session := self.cursor) is not None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from .acknowledged import Acknowledged
 from .filters import Filter, parse_filter
 from .model import FleetView, Need, SandboxView, SessionView
 from .store import Store
 from .usage import ProcessUsage
 
 __all__ = [
-    "Acknowledged", "Filter", "FleetView", "Need", "ProcessUsage", "SandboxView", "SessionView", "Store",
+    "Filter", "FleetView", "Need", "ProcessUsage", "SandboxView", "SessionView", "Store",
     "parse_filter",
 ]  # fmt: skip

@@ -30,11 +30,10 @@ def judge(
     sessions: Sequence[SessionView],
     now: float,
     *,
-    acknowledged: bool,
     watched_since: float,
 ) -> Need:
-    """What ``info`` needs. ``acknowledged``: somebody has seen its present failure."""
-    if info.state in ("failed", "lost") and not acknowledged:
+    """What ``info`` needs."""
+    if info.state in ("failed", "lost") and not info.acknowledged:
         urgency = Urgency.FAILED if info.state == "failed" else Urgency.LOST
         return Need(urgency, neutral(info.reason or info.state))
     failures = [session for session in sessions if session.needs_someone]

@@ -48,13 +48,11 @@ class SessionView:
     Attributes:
         last_output: when output was last seen to come, or None before any was.
         rate: bytes a second, both streams.
-        acknowledged: somebody has seen how it ended.
     """
 
     info: SessionInfo
     last_output: float | None = None
     rate: float = 0.0
-    acknowledged: bool = False
 
     @property
     def id(self) -> str:
@@ -75,7 +73,7 @@ class SessionView:
 
     @property
     def needs_someone(self) -> bool:
-        return self.failed and not self.acknowledged
+        return self.failed and not self.info.acknowledged
 
     @property
     def badge(self) -> str:
@@ -118,6 +116,11 @@ class SandboxView:
     @property
     def name(self) -> str:
         return self.info.name
+
+    @property
+    def has_failed(self) -> bool:
+        """Its machine could not start, or died, and nobody has said to have seen it."""
+        return self.info.state in ("failed", "lost") and not self.info.acknowledged
 
     @property
     def last_output(self) -> float | None:

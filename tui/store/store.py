@@ -14,7 +14,6 @@ from .usage import ProcessUsage, Usage
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .acknowledged import Acknowledged
 
 Raw = dict[str, object]
 
@@ -29,19 +28,13 @@ class _Heard:
     rate: float = 0.0
 
 
-def failure_key(info: SandboxInfo) -> str:
-    """Names one failure of a sandbox: the next one is another."""
-    return f"{info.uuid}:{info.state}:{info.started_at or info.created_at}:{info.reason or ''}"
-
-
 class Store:
     """Holds the latest `FleetView`."""
 
-    def __init__(self, acknowledged: Acknowledged, usage: ProcessUsage) -> None:
+    def __init__(self, usage: ProcessUsage) -> None:
         self.view = FleetView()
         self.pending: dict[str, str] = {}
         """What was asked of a sandbox, by uuid, until it comes back."""
-        self._acknowledged = acknowledged
         self._usage = usage
         self._heard: dict[str, _Heard] = {}
         self._sandboxes: dict[str, tuple[Raw, SandboxInfo]] = {}
@@ -67,32 +60,9 @@ class Store:
 
     def again(self, now: float) -> FleetView:
         """The same data, looked at anew after something of the console's own changed."""
-        views = [
-            self._judged(
-                replace(
-                    view,
-                    sessions=tuple(
-                        replace(session, acknowledged=session.id in self._acknowledged)
-                        for session in view.sessions
-                    ),
-                ),
-                now,
-            )
-            for view in self.view.sandboxes
-        ]
+        views = [self._judged(view, now) for view in self.view.sandboxes]
         self.view = replace(self.view, sandboxes=tuple(views), version=self.view.version + 1)
         return self.view
-
-    def acknowledge(self, keys: Sequence[str]) -> None:
-        """Somebody has seen these failures. Raises OSError when that cannot be kept for the next console."""
-        self._acknowledged.add(keys)
-
-    def failures_of(self, sandbox: SandboxView) -> list[str]:
-        """The keys of what asks for somebody in ``sandbox``, to acknowledge."""
-        keys = [session.id for session in sandbox.sessions if session.needs_someone]
-        if sandbox.info.state in ("failed", "lost"):
-            keys.append(failure_key(sandbox.info))
-        return [key for key in keys if key not in self._acknowledged]
 
     def _read_sandboxes(self, raws: Sequence[Raw]) -> list[SandboxInfo]:
         """Typed values; one that did not change is the object it was, which costs a comparison."""
@@ -125,7 +95,7 @@ class Store:
             if grown:
                 heard.last_output = now
             heard.written, heard.looked_at = written, now
-        return SessionView(info, heard.last_output, heard.rate, info.id in self._acknowledged)
+        return SessionView(info, heard.last_output, heard.rate)
 
     def _sandbox(
         self, info: SandboxInfo, sessions: list[SessionView], usage: dict[int, Usage], now: float
@@ -138,7 +108,6 @@ class Store:
             view.info,
             view.sessions,
             now,
-            acknowledged=failure_key(view.info) in self._acknowledged,
             watched_since=self._since,
         )
         return replace(view, need=need, pending=self.pending.get(view.info.uuid, ""))

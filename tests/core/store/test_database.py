@@ -118,6 +118,7 @@ def test_the_first_version_becomes_the_newest(tmp_path: Path, monkeypatch: pytes
     with Database(tmp_path / "db") as database:
         assert database.last_number("u1") == 9
         assert [row.on_hangup for row in database.sessions()] == ["keep", "keep"]
+        assert [row.acknowledged_at for row in (*database.sandboxes(), *database.sessions())] == [None] * 3
     # a migration that fails leaves the version before it whole
     monkeypatch.setattr(implementation, "_MIGRATIONS", (*migrations, "CREATE TABLE more (a); BROKEN;"))
     with pytest.raises(StorageError):

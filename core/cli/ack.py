@@ -1,0 +1,59 @@
+"""``sandtop ack``: say that failures were seen. They stay in the history and ask for nobody any more."""
+
+from __future__ import annotations
+
+from sandtop.core.client.blocking import call, call_all
+from sandtop.core.client.exchange import as_object, as_objects
+
+from ._args import Parser
+from ._output import write, write_json
+
+TYPE_CHECKING = False  # see sandtop/__init__.py
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_ENDED = ("exited", "failed", "lost")
+
+
+def ack_main(argv: Sequence[str]) -> int:
+    """Acknowledge the failures of a sandbox, or those of some of its sessions."""
+    parser = Parser(
+        "ack",
+        "[OPTIONS] NAME [SESSION…]",
+        "Say that failures were seen: they stay in the history, and the console asks for nobody any more.",
+        "  sandtop ack demo\n  sandtop ack demo 3fa9",
+    )
+    parser.add_argument("name", metavar="NAME", help="the sandbox")
+    parser.add_argument(
+        "sessions",
+        metavar="SESSION",
+        nargs="*",
+        help="ended sessions; else all that failed, and itself",
+    )
+    parser.json()
+    options = parser.parse_args(list(argv))
+    sandbox: dict[str, object] = {}
+    keys = list(options.sessions)
+    if not keys:
+        sandbox = as_object(call("sandbox.inspect", {"sandbox": options.name}).get("sandbox"))
+        if sandbox.get("state") in ("failed", "lost") and not sandbox.get("acknowledged"):
+            sandbox = as_object(call("sandbox.acknowledge", {"sandbox": options.name}).get("sandbox"))
+        else:
+            sandbox = {}
+        listed = call_all("session.list", {"sandbox": options.name})
+        keys = [str(session["id"]) for session in listed if _asks(session)]
+    fields = {"sandbox": options.name, "sessions": keys}
+    seen = as_objects(call("session.acknowledge", fields).get("sessions")) if keys else []
+    if options.json:
+        write_json({"sandbox": sandbox or None, "sessions": seen})
+    else:
+        names = [str(sandbox["name"])] if sandbox else []
+        write("".join(f"{name}\n" for name in [*names, *[str(session["id"]) for session in seen]]))
+    return 0
+
+
+def _asks(session: Mapping[str, object]) -> bool:
+    """Whether it ended badly and nobody has said to have seen it."""
+    return (
+        session.get("state") in _ENDED and session.get("exit_code") != 0 and not session.get("acknowledged")
+    )
