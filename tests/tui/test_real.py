@@ -117,7 +117,9 @@ def test_from_the_first_start_to_the_last_key(home: Home, terminals: tuple[Termi
     failure(small)
     large.see("exit 3")
     large.see("needs you", gone=True)  # what one console acknowledges, the core keeps for all
-    assert [one["acknowledged"] for one in json.loads(home.sandtop("sessions", "box", "--json"))].count(True) == 1
+    assert [one["acknowledged"] for one in json.loads(home.sandtop("sessions", "box", "--json"))].count(
+        True
+    ) == 1
     large.end()
     large.see("left=143")
     assert " icanon " in large.screen
