@@ -240,7 +240,7 @@ class Console(App[None], inherit_bindings=False):
         """Ask for a command, run it in each, and tail it."""
         idle = [sandbox for sandbox in sandboxes if sandbox.info.state != "running"]
         if idle:
-            self.say_error(f"{idle[0].name} is {idle[0].info.state}: u starts it, p resumes it")
+            self.say_error(f"{idle[0].name} is {idle[0].info.state}: {_what_next(idle[0].info.state)}")
         sandboxes = [sandbox for sandbox in sandboxes if sandbox.info.state == "running"]
         if not sandboxes:
             return
@@ -298,7 +298,7 @@ class Console(App[None], inherit_bindings=False):
     def open_shell(self, sandbox: SandboxView) -> None:
         """A new shell in a pane."""
         if sandbox.info.state != "running":
-            self.say_error(f"{sandbox.name} is {sandbox.info.state}: u starts it, p resumes it")
+            self.say_error(f"{sandbox.name} is {sandbox.info.state}: {_what_next(sandbox.info.state)}")
             return
         self.panes.open_shell(sandbox.info)
         self.show_panes()
@@ -353,3 +353,10 @@ class Console(App[None], inherit_bindings=False):
 def _terminal_line(sandbox: SandboxView, session: SessionView) -> str:
     held = f"  held by {session.info.input_holder}" if session.info.input_holder else "  nobody types"
     return f"{sandbox.name}  {session.command}  {session.id[:8]}{held}"
+
+
+def _what_next(state: str) -> str:
+    """What to do with a sandbox in which nothing can run."""
+    if state == "paused":
+        return "p lets it go on"
+    return "u starts it" if state in ("stopped", "failed", "lost") else "wait a moment"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -69,12 +68,12 @@ class Terminal:
 
 
 class Home:
-    """A SANDTOP_HOME with everything built and no core yet."""
+    """A SANDTOP_HOME of its own, no core yet, with the cache that everybody shares."""
 
     def __init__(self, folder: Path, built: Path) -> None:
         self.folder = folder
-        not_copied = shutil.ignore_patterns("blanks", "scratch")  # a copy of a blank disk would not be sparse
-        shutil.copytree(built, folder / "cache", symlinks=True, ignore=not_copied)
+        folder.mkdir()
+        (folder / "cache").symlink_to(built)  # a copy would not be sparse: tens of gigabytes with templates in it
         self.environment = {**os.environ, "SANDTOP_HOME": str(folder), "TERM": "xterm-256color"}
 
     def sandtop(self, *arguments: str) -> str:

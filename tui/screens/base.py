@@ -38,6 +38,10 @@ class ConsoleScreen(Screen[None]):
         """Whether its widgets are there: not before it was mounted, nor while they go one after the other."""
         return self._mounted and not self._pruning and self.is_attached
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that somebody types ahead come before its widgets are there, too."""
+        return self.ready and super().check_action(action, parameters)
+
     @property
     def console_app(self) -> Console:
         """The app, as what it is."""

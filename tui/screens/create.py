@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual.containers import Grid, Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, Label, Static
+
+from .question import Question
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,7 +66,7 @@ def read_form(values: dict[str, str]) -> Fields:
     return fields
 
 
-class CreateForm(ModalScreen[Fields | None]):
+class CreateForm(Question[Fields | None]):
     """Returns what to ask the core for, or None."""
 
     CSS_PATH = "create.tcss"
@@ -97,7 +98,7 @@ class CreateForm(ModalScreen[Fields | None]):
         except ValueError as error:
             self.query_one("#wrong", Static).update(Content(f"✖ {error}"))
             return
-        self.dismiss(fields)
+        self.answer(fields)
 
     def action_leave(self) -> None:
-        self.dismiss(None)
+        self.answer(None)

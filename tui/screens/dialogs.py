@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Button, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from sandtop.tui.text import neutral
+
+from .question import Question
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
 
 
-class Confirm(ModalScreen[bool]):
+class Confirm(Question[bool]):
     """A question about something that destroys. Only ``y`` or the named button says yes."""
 
     CSS_PATH = "dialogs.tcss"
@@ -58,13 +59,13 @@ class Confirm(ModalScreen[bool]):
 
     @on(Button.Pressed)
     def _pressed(self, event: Button.Pressed) -> None:
-        self.dismiss(event.button.id == "yes")
+        self.answer(event.button.id == "yes")
 
     def action_answer(self, yes: bool) -> None:
-        self.dismiss(yes)
+        self.answer(yes)
 
 
-class Prompt(ModalScreen[str | None]):
+class Prompt(Question[str | None]):
     """A line of text; up and down go through ``history``, newest last."""
 
     CSS_PATH = "dialogs.tcss"
@@ -89,10 +90,10 @@ class Prompt(ModalScreen[str | None]):
             yield Static(Content(hint), classes="hint")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        self.dismiss(event.value.strip() or None)
+        self.answer(event.value.strip() or None)
 
     def action_leave(self) -> None:
-        self.dismiss(None)
+        self.answer(None)
 
     def action_recall(self, step: int) -> None:
         self._at = max(0, min(len(self._history) - 1, self._at + step))
@@ -101,7 +102,7 @@ class Prompt(ModalScreen[str | None]):
         field.cursor_position = len(field.value)
 
 
-class Pick(ModalScreen[str | None]):
+class Pick(Question[str | None]):
     """One of ``options``: (what is returned, what is shown)."""
 
     CSS_PATH = "dialogs.tcss"
@@ -125,10 +126,10 @@ class Pick(ModalScreen[str | None]):
             yield Static(Content("⏎ choose   esc cancel"), classes="hint")
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        self.dismiss(event.option_id)
+        self.answer(event.option_id)
 
     def action_leave(self) -> None:
-        self.dismiss(None)
+        self.answer(None)
 
     def action_step(self, way: str) -> None:
         options = self.query_one(OptionList)

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from sandtop.tui.actions import TITLES, Action, Context, actions_of, shown_key
 from sandtop.tui.text import neutral
 from sandtop.tui.widgets.host import host
+
+from .question import Question
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
 
 
-class Reading(ModalScreen[None]):
+class Reading(Question[None]):
     """Text to scroll through; any of the usual keys leaves."""
 
     CSS_PATH = "reading.tcss"
@@ -52,7 +53,7 @@ class Reading(ModalScreen[None]):
         return self._content.plain
 
     def action_leave(self) -> None:
-        self.dismiss()
+        self.answer()
 
     def action_by(self, lines: int) -> None:
         self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)

@@ -114,6 +114,10 @@ class Pane(Widget):
         """Whether its widgets are there."""
         return self._mounted and not self._pruning and self.is_attached
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that somebody types ahead come before its widgets are there, too."""
+        return self.ready and super().check_action(action, parameters)
+
     def show_session(self, session: SessionView | None) -> None:
         """What is known of the session now."""
         self.session = session
