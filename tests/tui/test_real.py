@@ -73,7 +73,9 @@ class Home:
     def __init__(self, folder: Path, built: Path) -> None:
         self.folder = folder
         folder.mkdir()
-        (folder / "cache").symlink_to(built)  # a copy would not be sparse: tens of gigabytes with templates in it
+        (folder / "cache").symlink_to(
+            built
+        )  # a copy would not be sparse: tens of gigabytes with templates in it
         self.environment = {**os.environ, "SANDTOP_HOME": str(folder), "TERM": "xterm-256color"}
 
     def sandtop(self, *arguments: str) -> str:
