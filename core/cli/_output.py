@@ -103,14 +103,18 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Take the line away."""
         if self._shown:
             sys.stderr.write("\r\033[K")
             sys.stderr.flush()
+            self._shown = False
 
     def __call__(self, message: str) -> None:
         if message.startswith("warning: "):
-            self.__exit__()
-            self._shown = False
+            self.clear()
             say(message)
             return
         if not os.isatty(2):

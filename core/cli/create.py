@@ -1,12 +1,13 @@
-"""``sandtop create``: a sandbox that stays."""
+"""``sandtop create``: sandboxes that stay."""
 
 from __future__ import annotations
 
 from sandtop.core.client.blocking import call
 from sandtop.core.client.exchange import as_object
+from sandtop.core.errors import EXIT_SANDTOP_FAILED, SandtopError
 
 from ._args import Parser, count, mebibytes, pair, variable
-from ._output import Progress, write, write_json
+from ._output import Progress, complain, write, write_json
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
@@ -14,18 +15,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Final
 
+    from ._together import Outcome
+
 _EXAMPLES: Final = """\
   sandtop create demo
+  sandtop create worker-{1..20}
   sandtop create --memory 1G --cpus 2 --network user --label team=a build"""
 
 
 def add_options(parser: Parser) -> None:
     """What a new sandbox can be given; the core has the defaults."""
+    add_shape(parser)
     add = parser.add_argument
-    add("--cpus", type=count, metavar="N", help="virtual processors")
-    add("--memory", type=mebibytes, metavar="SIZE", help="such as 512M or 2G")
-    add("--disk", type=mebibytes, metavar="SIZE", help="room for what is written in it, such as 4G")
-    add("--network", choices=("none", "user"), help="none (the default), or user: out through this host")
     add(
         "--env",
         action="append",
@@ -40,13 +41,24 @@ def add_options(parser: Parser) -> None:
     add("--label", action="append", type=pair, metavar="KEY=VALUE", help="label the sandbox (repeatable)")
 
 
+def add_shape(parser: Parser) -> None:
+    """What a template is made for."""
+    add = parser.add_argument
+    add("--cpus", type=count, metavar="N", help="virtual processors")
+    add("--memory", type=mebibytes, metavar="SIZE", help="such as 512M or 2G")
+    add("--disk", type=mebibytes, metavar="SIZE", help="room for what is written in it, such as 4G")
+    add("--network", choices=("none", "user"), help="none (the default), or user: out through this host")
+
+
+def shape(options: argparse.Namespace) -> dict[str, object]:
+    """The fields that `add_shape` fills; None where the core's default is meant."""
+    return {name: getattr(options, name) for name in ("cpus", "memory", "disk", "network")}
+
+
 def fields(options: argparse.Namespace) -> dict[str, object]:
     """The fields of ``sandbox.create`` that `add_options` fills; None where the core's default is meant."""
     return {
-        "cpus": options.cpus,
-        "memory": options.memory,
-        "disk": options.disk,
-        "network": options.network,
+        **shape(options),
         "env": dict(options.env or ()),
         "workdir": options.workdir,
         "shell": options.shell,
@@ -57,18 +69,43 @@ def fields(options: argparse.Namespace) -> dict[str, object]:
 
 
 def create_main(argv: Sequence[str]) -> int:
-    """Make a sandbox, boot it, and print its name."""
-    parser = Parser("create", "[OPTIONS] NAME", "Make a sandbox and start it.", _EXAMPLES)
-    parser.add_argument("name", metavar="NAME", help="1 to 63 of a-z, 0-9 and -")
-    parser.add_argument("--image", metavar="NAME", help="the image that it starts from (base)")
+    """Make sandboxes, start them, and print their names as they are ready."""
+    parser = Parser("create", "[OPTIONS] NAME…", "Make sandboxes and start them.", _EXAMPLES)
+    parser.add_argument("names", metavar="NAME", nargs="+", help="1 to 63 of a-z, 0-9 and -")
+    parser.add_argument("--image", metavar="NAME", help="the image that they start from (base)")
     add_options(parser)
     parser.json()
     options = parser.parse_args(list(argv))
+    if len(options.names) > 1:
+        return _several(options)
     with Progress() as progress:
-        request = {"name": options.name, "image": options.image, **fields(options)}
+        request = {"name": options.names[0], "image": options.image, **fields(options)}
         sandbox = as_object(call("sandbox.create", request, progress).get("sandbox"))
     if options.json:
         write_json(sandbox)
     else:
         write(f"{sandbox['name']}\n")
     return 0
+
+
+def _several(options: argparse.Namespace) -> int:
+    """At once. One that fails does not keep the others from being made."""
+    from ._together import together
+
+    status, made = 0, dict[int, object]()
+
+    def done(place: int, outcome: Outcome) -> None:
+        nonlocal status
+        if isinstance(outcome, SandtopError):
+            status = EXIT_SANDTOP_FAILED
+            complain(outcome)
+            return
+        made[place] = as_object(outcome.get("sandbox"))
+        if not options.json:
+            write(f"{options.names[place]}\n")
+
+    wanted = {"image": options.image, **fields(options)}
+    together("sandbox.create", [{"name": name, **wanted} for name in options.names], done)
+    if options.json:
+        write_json([made[place] for place in sorted(made)])
+    return status

@@ -10,6 +10,7 @@ from sandtop.core.errors import InvalidRequest
 
 from ._args import Parser
 from ._output import Progress, age, say, size, table, write, write_json
+from .create import add_shape, shape
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
@@ -18,17 +19,18 @@ if TYPE_CHECKING:
 
 _EXAMPLES: Final = """\
   sandtop image ls
-  sandtop image build tools --from ./rootfs
+  sandtop image build tools --from ./rootfs --warm
+  sandtop image warm tools --memory 1G
   sandtop image rm tools"""
 
 
 def image_main(argv: Sequence[str]) -> int:
-    """List, build or remove images."""
-    actions = {"ls": _list, "build": _build, "rm": _remove}
+    """List, build, prepare or remove images."""
+    actions = {"ls": _list, "build": _build, "warm": _warm, "rm": _remove}
     action = actions.get(argv[0]) if argv else None
     if action is None:
-        parser = Parser("image", "ls|build|rm …", "What sandboxes start from.", _EXAMPLES)
-        parser.add_argument("action", choices=list(actions), metavar="ls|build|rm")
+        parser = Parser("image", "ls|build|warm|rm …", "What sandboxes start from.", _EXAMPLES)
+        parser.add_argument("action", choices=list(actions), metavar="ls|build|warm|rm")
         parser.parse_args(list(argv))
         raise AssertionError("argparse took an action that is not there")
     return action(argv[1:])
@@ -70,6 +72,7 @@ def _build(argv: Sequence[str]) -> int:
     parser = Parser(
         "image build", "NAME [--from DIR|TAR]", summary, "  sandtop image build tools --from ./rootfs"
     )
+    parser.add_argument("--warm", action="store_true", help="then 'sandtop image warm NAME'")
     parser.add_argument("name", metavar="NAME", help="the image's name")
     parser.add_argument("--from", dest="source", metavar="DIR|TAR", help="the file system")
     parser.json()
@@ -86,10 +89,28 @@ def _build(argv: Sequence[str]) -> int:
             image = as_object(call("image.build", fields, progress).get("image"))
     else:
         image = as_object(call("image.build", fields, say).get("image"))
+    if options.warm:
+        _prepare(options.name, {})
     if options.json:
         write_json(image)
     else:
         write(f"{image.get('name')}\n")
+    return 0
+
+
+def _prepare(name: str, wanted: Mapping[str, object]) -> None:
+    with Progress() as progress:
+        call("image.warm", {"image": name, **wanted}, progress)
+
+
+def _warm(argv: Sequence[str]) -> int:
+    summary = "Prepare an image, so that the first sandbox of a shape starts as fast as all later ones."
+    parser = Parser("image warm", "[OPTIONS] [NAME]", summary, "  sandtop image warm tools --memory 1G")
+    parser.add_argument("name", metavar="NAME", nargs="?", default="base", help="the image (base)")
+    add_shape(parser)
+    options = parser.parse_args(list(argv))
+    _prepare(options.name, shape(options))
+    write(f"{options.name}\n")
     return 0
 
 

@@ -26,7 +26,7 @@ class Command:
 
 
 COMMANDS: Final[dict[str, Command]] = {
-    "create": Command("create", "create_main", "make a sandbox and start it"),
+    "create": Command("create", "create_main", "make sandboxes and start them"),
     "run": Command("run", "run_main", "run one command in a throw-away sandbox"),
     "ls": Command("listing", "ls_main", "list the sandboxes"),
     "exec": Command("exec", "exec_main", "run a command in a sandbox"),

@@ -218,6 +218,14 @@ async def build_image(
     return {"image": _image_view(image, fleet.images_in_use())}
 
 
+async def warm_image(
+    fleet: Fleet, request: Mapping[str, object], progress: Callable[[str], None], *, repeated: bool
+) -> Result:
+    """``image.warm``: the fields of `create` that make a shape."""
+    await fleet.prepare(config_from_request(request), progress)
+    return {}
+
+
 async def remove_image(guest: GuestStore, fleet: Fleet, request: Mapping[str, object]) -> Result:
     """``image.rm``. Raises `WrongState` while a sandbox is made of it."""
     name = request.get("name")

@@ -56,6 +56,7 @@ class Server:
             "sandbox.resume": partial(ops.resume, fleet),
             "sandbox.rm": partial(ops.remove, fleet),
             "image.build": partial(ops.build_image, guest, fleet),
+            "image.warm": partial(ops.warm_image, fleet),
             "core.stop": self._stop,
         }
         self._streaming: dict[str, Callable[..., Awaitable[Result | None]]] = {

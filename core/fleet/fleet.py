@@ -9,12 +9,14 @@ import time
 import uuid as uuids
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 import trio
 
 from sandtop.core.errors import (
     AlreadyExists,
+    ImageError,
     InvalidRequest,
     MachineError,
     NotFound,
@@ -28,6 +30,7 @@ from sandtop.core.fleet.state import ALIVE, State
 from sandtop.core.machine import Accelerator, machines
 from sandtop.core.sessions import retire
 from sandtop.core.store import SandboxConfig, SandboxRow
+from sandtop.core.templates import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -136,6 +139,30 @@ class Fleet:
         if sandbox.machine is not None and sandbox.machine.spec.restored:
             self._reserve.used(sandbox.row)
         return sandbox
+
+    async def prepare(self, config: SandboxConfig, progress: Callable[[str], None]) -> None:
+        """Make the templates from which sandboxes of this shape start, where they are not there.
+
+        Raises `ImageError` when there can be none, and what is wrong with the shape.
+        """
+        digest = await self._context.resolve_image(config.image, progress)
+        row = SandboxRow(
+            uuid=str(uuids.uuid4()), name="a template", config=config, state=State.CREATING.value, reason="",
+            created_at=time.time(), image_digest=digest,
+        )  # fmt: skip
+        reasons: list[str] = []
+
+        def tell(line: str) -> None:
+            (reasons.append if line.startswith("warning: ") else progress)(line)
+
+        with TemporaryDirectory(dir=self._context.paths.sandboxes, prefix="preparing-") as folder:
+            spec = await self._context.spec(row, Path(folder) / "overlay.img", tell)
+            for kind in Kind:
+                lease = await self._context.template(row, spec, kind, tell)
+                if lease is None:
+                    why = reasons[-1].rpartition("instead: ")[2] if reasons else "it failed a moment ago"
+                    raise ImageError(f"{config.image} cannot be prepared: {why}", hint="see the core's log")
+                lease.close()
 
     async def _add(self, row: SandboxRow, warm: Sandbox | None) -> Sandbox:
         """Store a new sandbox; the machine that stands by for it is ended when that cannot be."""

@@ -39,6 +39,10 @@ class Lease:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let them go."""
         while self._descriptors:
             os.close(self._descriptors.popitem()[1])
 

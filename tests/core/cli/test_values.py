@@ -219,6 +219,17 @@ def test_create_and_rm(fake: FakeCore, run: Run) -> None:
     assert fake.sandboxes == {}
 
 
+def test_create_several(fake: FakeCore, run: Run) -> None:
+    made = run("create", "--memory", "1G", "a", "demo", "b")
+    assert (made.status, sorted(made.out.split())) == (125, [b"a", b"b"])
+    assert made.err.splitlines() == [b"sandtop: the name is taken"]
+    asked = [request for request in fake.requests if request["op"] == "sandbox.create"]
+    assert {request["name"]: request["memory"] for request in asked} == {"a": 1024, "demo": 1024, "b": 1024}
+    as_json = run("create", "--json", *(f"c-{number}" for number in range(20)))
+    assert as_json.status == 0
+    assert [each["name"] for each in json.loads(as_json.out)] == [f"c-{number}" for number in range(20)]
+
+
 def test_a_core_that_does_not_run_is_said(home: object, run: Run) -> None:
     done = run("core", "status", "--json")
     assert done.status == 1
