@@ -77,7 +77,7 @@ def _fleet() -> list[Action]:
         Action("fleet", "logs", ("l",), "logs", "tail its newest session", 25, "logs -f"),
         Action("fleet", "exec", ("x",), "exec", "run a command in it", 22, "exec"),
         Action("fleet", "filter", ("/",), "filter", "text, !text, state:failed, label:team=a, image:base", 30),
-        Action("fleet", "acknowledge", ("o",), "ok", "I have seen it: its failures stop asking", 37, "ack"),
+        Action("fleet", "acknowledge", ("o",), "ok", "seen: its failures stop asking", 37, "ack"),
         Action("fleet", "start", ("u",), "start", "start (up)", 50, "start"),
         Action("fleet", "stop", ("h",), "stop", "stop (halt): ends what runs in it", 51, "stop"),
         Action("fleet", "pause", ("p",), "pause", "pause it, or let it go on", 52, "pause / resume"),
@@ -107,7 +107,7 @@ def _sandbox() -> list[Action]:
             "sandbox", "signal", ("ctrl+k",), "signal", "send a signal to all that it started", 24, "signal"
         ),
         Action("sandbox", "filter", ("/",), "filter", "text, !text", 30),
-        Action("sandbox", "acknowledge", ("o",), "ok", "I have seen how it ended", 37, "ack"),
+        Action("sandbox", "acknowledge", ("o",), "ok", "seen: how it ended", 37, "ack"),
         Action("sandbox", "forget", ("ctrl+d",), "forget", "forget an ended session and its log", 54),
         Action("sandbox", "describe", ("d",), "describe", "all about the session", 55, "sessions --json"),
         Action("sandbox", "panes", ("w",), "panes", "go to the panes", 40),

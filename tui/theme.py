@@ -6,6 +6,13 @@ from typing import Final
 
 from textual.theme import Theme
 
+
+def _scrollbars(bar: str, track: str) -> dict[str, str]:
+    bars = dict.fromkeys(("scrollbar", "scrollbar-hover", "scrollbar-active"), bar)
+    tracks = ("scrollbar-background", "scrollbar-background-hover", "scrollbar-background-active")
+    return bars | dict.fromkeys((*tracks, "scrollbar-corner-color"), track)
+
+
 DARK: Final = Theme(
     name="sandtop-dark",
     primary="#5f87af",
@@ -19,7 +26,13 @@ DARK: Final = Theme(
     warning="#d7af5f",
     error="#e0696f",
     dark=True,
-    variables={"footer-key-foreground": "#87afd7", "border": "#3a424e", "border-blurred": "#2b313a"},
+    variables={
+        "footer-key-foreground": "#87afd7",
+        "border": "#3a424e",
+        "border-blurred": "#2b313a",
+        "text-muted": "#8b939e",
+        **_scrollbars("#3a424e", "#1a1e24"),
+    },
 )
 LIGHT: Final = Theme(
     name="sandtop-light",
@@ -34,5 +47,11 @@ LIGHT: Final = Theme(
     warning="#8a5a00",
     error="#b3261e",
     dark=False,
-    variables={"footer-key-foreground": "#205d9c", "border": "#b9bcc0", "border-blurred": "#d6d8da"},
+    variables={
+        "footer-key-foreground": "#205d9c",
+        "border": "#b9bcc0",
+        "border-blurred": "#d6d8da",
+        "text-muted": "#63686e",
+        **_scrollbars("#b9bcc0", "#f4f4f0"),
+    },
 )
