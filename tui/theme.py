@@ -8,9 +8,10 @@ from textual.theme import Theme
 
 
 def _scrollbars(bar: str, track: str) -> dict[str, str]:
-    bars = dict.fromkeys(("scrollbar", "scrollbar-hover", "scrollbar-active"), bar)
-    tracks = ("scrollbar-background", "scrollbar-background-hover", "scrollbar-background-active")
-    return bars | dict.fromkeys((*tracks, "scrollbar-corner-color"), track)
+    colours: dict[str, str] = {"scrollbar-corner-color": track}
+    for state in ("", "-hover", "-active"):
+        colours |= {f"scrollbar{state}": bar, f"scrollbar-background{state}": track}
+    return colours
 
 
 DARK: Final = Theme(
