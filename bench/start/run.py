@@ -1,10 +1,12 @@
 """``just bench start``: a sandbox from nothing to its first command and away, beside a boot and a fresh ssh exec.
 
-    python bench/start/run.py [--rounds N] [--many N]
+    python bench/start/run.py [--rounds N] [--fleet N]
 
 Everything alternates, so that a machine that is busy for a moment is busy for all; figures are medians (p50) and 95th
-percentiles. The ssh exec goes to a guest that runs already (dropbear, over user networking). With ``--many`` also
-so many sandboxes at once: time, memory and idle processor time of each. Needs Debian's openssh-client.
+percentiles. "In a row" is the same cycle with nothing in between: then machines that stand by are taken faster than
+others take their place, and a cycle waits for one. The ssh exec goes to a guest that runs already (dropbear, over user
+networking). With ``--fleet`` also so many sandboxes at once: time, memory and idle processor time of each. Needs
+Debian's openssh-client.
 """
 
 from __future__ import annotations
@@ -48,18 +50,19 @@ async def _cycle(series: Series, stages: Series | None, *, cold: bool) -> None:
     assert output.exit_code == 0
     if stages is not None:
         answer = await asyncio.to_thread(call, "sandbox.inspect", {"sandbox": sandbox.name})
-        before = 0.0
-        for stage, at in as_object(answer["timings"]).items():
+        before, timings = 0.0, as_object(answer["timings"])
+        kind = "stood by" if "resumed" in timings else "template"
+        for stage, at in timings.items():
             assert isinstance(at, float)
-            stages[f"  create: {stage}"].append((at - before) * 1000)
+            stages[f"  {kind}: {stage}"].append((at - before) * 1000)
             before = at
+        stages[f"{kind}: create"].append((created - begun) * 1000)
+        stages[f"{kind}: exec true"].append((executed - created) * 1000)
     removing = time.perf_counter()
     await sandbox.rm(force=True)
     removed = time.perf_counter()
     series["cold cycle" if cold else "cycle"].append((executed - begun + removed - removing) * 1000)
     if stages is not None:
-        stages["create"].append((created - begun) * 1000)
-        stages["exec true"].append((executed - created) * 1000)
         stages["rm"].append((removed - removing) * 1000)
 
 
@@ -85,7 +88,7 @@ async def _peer(stack: AsyncExitStack, folder: Path) -> Peers:
     return peers
 
 
-async def _many(count: int) -> list[str]:
+async def _fleet(count: int) -> list[str]:
     """So many sandboxes at once, each having run Python; what they take when idle."""
     begun = time.perf_counter()
     async with AsyncExitStack() as stack:
@@ -134,8 +137,8 @@ def _table(series: Series) -> list[str]:
     ]
 
 
-async def _measure(folder: Path, rounds: int, many: int) -> None:
-    series, stages = Series(list), Series(list)
+async def _measure(folder: Path, rounds: int, fleet: int) -> None:
+    series, stages, in_a_row = Series(list), Series(list), Series(list)
     async with AsyncExitStack() as stack:
         peers = await _peer(stack, folder)
         await _cycle(Series(list), None, cold=False)  # prepares the template
@@ -147,13 +150,16 @@ async def _measure(folder: Path, rounds: int, many: int) -> None:
             series["ssh exec, fresh"].append((time.perf_counter() - begun) * 1000)
             if number % _COLD_EVERY == 0:
                 await _cycle(series, None, cold=True)
+        for _ in range(rounds):
+            await _cycle(in_a_row, None, cold=False)
+    series["cycle, in a row"] = in_a_row["cycle"]
     print("create, exec true, rm (ms)", *_table(series), sep="\n")
     for peer, goal in _GOALS:
         ratio = statistics.median(series["cycle"]) / statistics.median(series[peer])
         print(f"  cycle / {peer} = {ratio:.2f}   goal <= {goal}   {'met' if ratio <= goal else 'NOT met'}")
     print("\nwhere it goes (ms)", *_table(stages), sep="\n")
-    if many:
-        print("", *await _many(many), sep="\n")
+    if fleet:
+        print("", *await _fleet(fleet), sep="\n")
     call("core.stop", {})
 
 
@@ -163,12 +169,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--many", type=int, default=0)
+    parser.add_argument("--fleet", type=int, default=0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="sandtop-bench-") as name:
         folder = Path(name)
         folder.chmod(0o777)  # QEMU, which has a uid of its own, makes a socket in it
-        asyncio.run(_measure(folder, options.rounds, options.many))
+        asyncio.run(_measure(folder, options.rounds, options.fleet))
 
 
 if __name__ == "__main__":

@@ -64,7 +64,8 @@ def _row(image: Mapping[str, object]) -> tuple[object, ...]:
 def _templates(image: Mapping[str, object]) -> str:
     """How many shapes of sandboxes start at once from this image, and what that takes on the disk."""
     count = image.get("templates")
-    return f"{count} ({size(image.get('template_size'))})" if count else "-"
+    outdated = f", {image['templates_outdated']} outdated" if image.get("templates_outdated") else ""
+    return f"{count} ({size(image.get('template_size'))}{outdated})" if count else "-"
 
 
 def _build(argv: Sequence[str]) -> int:

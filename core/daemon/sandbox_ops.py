@@ -174,6 +174,7 @@ def _image_view(
         "used_by": users.get(image.digest),
         "templates": len(its),
         "template_size": sum(template.size for template in its),
+        "templates_outdated": sum(template.outdated for template in its),
         "standing_by": standing_by,
     }
 

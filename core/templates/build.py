@@ -16,7 +16,7 @@ from sandtop.core.guest import overlay
 from sandtop.core.guest.store import write_json
 from sandtop.core.machine import Memory, remove_runtime, start
 from sandtop.core.templates.files import FACTS, MEMORY, OVERLAY, STATE, copy_holes, memory_file
-from sandtop.core.templates.key import Kind, Shape, template_spec
+from sandtop.core.templates.key import Kind, Shape, origin_of, template_spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -66,7 +66,10 @@ def make(order: Order, progress: Callable[[str], None], folder: Path) -> None:
     (folder / _CONSOLE).unlink(missing_ok=True)
     if order.shape.kind is Kind.LATER:
         disk.unlink()
-    write_json(folder / FACTS, {"kind": order.shape.kind.value, "image": order.shape.image_digest})
+    facts = {
+        "kind": order.shape.kind.value, "image": order.shape.image_digest, "origin": origin_of(order.shape, order.spec),
+    }  # fmt: skip
+    write_json(folder / FACTS, facts)
 
 
 async def _boot_and_save(order: Order, spec: MachineSpec, folder: Path) -> None:

@@ -72,6 +72,13 @@ def key_of(shape: Shape, spec: MachineSpec) -> str:
     )[:32]  # fmt: skip
 
 
+def origin_of(shape: Shape, spec: MachineSpec) -> str:
+    """What all templates of one core have in common, kernel, runtime and QEMU: those of another are of no use to it."""
+    files = [str(path.resolve()) for path in (spec.kernel, spec.initramfs)]
+    stamp = str(shape.qemu.path.stat().st_mtime_ns)
+    return digest_of(_RECIPE, shape.disk_recipe, str(shape.qemu.path), shape.qemu.version, stamp, *files)[:32]
+
+
 def _host_cpu() -> str:
     """What a guest under KVM sees of the host's processor (``-cpu host``)."""
     first = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +16,7 @@ from sandtop.core.errors import SandtopError
 from sandtop.core.guest.store import Shelf, disk_use, read_json
 from sandtop.core.templates.build import Order, make
 from sandtop.core.templates.files import FACTS, Damaged, Loaded
-from sandtop.core.templates.key import key_of
+from sandtop.core.templates.key import key_of, origin_of
 from sandtop.core.templates.lease import Lease
 from sandtop.core.templates.recovery import recover
 
@@ -31,6 +32,10 @@ log = logging.getLogger(__name__)
 
 KEPT: Final = 8
 """Templates on disk, of some 150 MB each at the default shape: the ones used last stay."""
+UNUSED: Final = 30 * 86_400.0
+"""Seconds after its last use for which a template is kept."""
+OUTDATED: Final = 3600.0
+"""The same for one of another kernel, runtime or QEMU: another installation may share this cache."""
 IN_MEMORY: Final = 4
 """Templates in memory. A machine's own share of one stays for as long as it runs, whether or not it is counted here."""
 _REMEMBERED: Final = 64
@@ -42,12 +47,20 @@ _FAILURES: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Warm:
-    """A template on disk, for a list: its size is what it takes there, in bytes."""
+    """A template on disk, for a list.
+
+    Attributes:
+        size: what it takes there, in bytes.
+        used_at: when it was read last, seconds since the epoch.
+        outdated: it is of another kernel, runtime or QEMU than this core's, as far as the core has had to find out.
+    """
 
     key: str
     kind: str
     image_digest: str
     size: int
+    used_at: float
+    outdated: bool
 
 
 @dataclass(slots=True)
@@ -70,6 +83,7 @@ class Templates:
         self._boot_seconds = boot_seconds
         self._shelf = Shelf(paths.cache / "templates", "template", keep=KEPT)
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._origin = ""
 
     async def recover(self) -> None:
         """End and remove what a core that was killed while it built a template left behind."""
@@ -81,6 +95,9 @@ class Templates:
         Never raises for a template's own sake: a sandbox can always boot.
         """
         key = await trio.to_thread.run_sync(key_of, shape, spec)
+        if not self._origin:
+            self._origin = await trio.to_thread.run_sync(origin_of, shape, spec)
+            self._nursery.start_soon(self._clear_out)
         entry = self._entry(key)
         if entry.rebuilding:
             return None
@@ -93,6 +110,18 @@ class Templates:
                 entry.loaded = await self._obtain(entry, key, shape, spec, progress)
                 self._bound()
             return Lease(key, shape.kind, entry.loaded) if entry.loaded is not None else None
+
+    async def _clear_out(self) -> None:
+        """Remove templates that were not used for long, sooner when nothing here can ever use them again."""
+        try:
+            for warm in await trio.to_thread.run_sync(self.warm):
+                if time.time() - warm.used_at > (OUTDATED if warm.outdated else UNUSED):
+                    log.info("removing a template that is %s", "outdated" if warm.outdated else "not used")
+                    entry = self._entry(warm.key)
+                    async with entry.lock:
+                        await self._discard(entry, warm.key)
+        except SandtopError as error:
+            log.warning("old templates stay: %s", error)
 
     async def failed(self, lease: Lease, why: str, progress: Callable[[str], None]) -> None:
         """A machine did not start from this template: it is not used again."""
@@ -110,7 +139,12 @@ class Templates:
         for folder in self._folders():
             facts = read_json(folder / FACTS)
             image, kind = str(facts.get("image", "")), str(facts.get("kind", ""))
-            found.append(Warm(folder.name, kind, image, disk_use(folder)))
+            outdated = bool(self._origin) and facts.get("origin") != self._origin
+            try:
+                used_at = folder.stat().st_mtime
+            except FileNotFoundError:  # removed meanwhile
+                continue
+            found.append(Warm(folder.name, kind, image, disk_use(folder), used_at, outdated))
         return found
 
     async def remove_images(self, keep: Collection[str]) -> None:

@@ -88,5 +88,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 
 @pytest.fixture(scope="session")
 def private(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    """No template is here but what tests have made here."""
-    yield from _home(tmp_path_factory.mktemp("p"), _BUILT)
+    """No template is here but what tests have made here, and no machine stands by, for which none would be read."""
+    folder = tmp_path_factory.mktemp("p")
+    (folder / "config").mkdir()
+    (folder / "config" / "config.toml").write_text("warm_machines = 0\n")
+    yield from _home(folder, _BUILT)

@@ -56,10 +56,21 @@ def test_a_disk_of_its_own(home: Home) -> None:
     home.do("rm", "--force", "one", "two")
 
 
+def outdated(home: Home) -> Path:
+    """A template of another kernel, that was not used for two hours."""
+    folder = home.templates / ("0" * 32)
+    folder.mkdir(parents=True)
+    (folder / "facts.json").write_text('{"kind": "fresh", "image": "", "origin": "another"}')
+    then = time.time() - 7200
+    os.utime(folder, times=(then, then))
+    return folder
+
+
 def test_the_core_is_killed_while_it_builds(private: Home) -> None:
     others = {uuid for _, uuid in machines()}
     for folder in private.whole():
         shutil.rmtree(folder)
+    old = outdated(private)
     with private.popen("create", *SMALL, "killed") as client:
         wait_for(lambda: any(private.templates.glob("builder-*")))
         mark = next(private.templates.glob("builder-*"))
@@ -72,6 +83,7 @@ def test_the_core_is_killed_while_it_builds(private: Home) -> None:
     assert not mark.exists()
     private.do("rm", "--force", "killed")
     private.do("run", *SMALL, "--", "true")
+    wait_for(lambda: not old.exists())
     assert len(private.whole()) == 1
     assert list(private.templates.glob("builder-*")) == []
     assert list(private.templates.glob(".building-*")) == []
