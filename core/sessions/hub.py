@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final, cast
 import trio
 
 from sandtop.agent.protocol import STREAMS_PER_SESSION, Credit, Data, ProtocolError
-from sandtop.core.errors import ChannelError, InvalidRequest, NotFound, StorageError
+from sandtop.core.errors import InvalidRequest, NotFound, StorageError
+from sandtop.core.sessions.hangup import Hangups
 from sandtop.core.sessions.records import ExitRecord, printable
 from sandtop.core.sessions.session import STDIN, Session
 
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _RETRY: Final = 0.5
 """Seconds between attempts to write to a disk that was full."""
-_KILL_AGAIN: Final = 2.0
-_KILL_DEADLINE: Final = 10.0
-_HANGUP_GRACE: Final = 20.0
-"""Seconds that a client has to come back to its session after the core died, before it counts as gone."""
 MAX_START: Final = 768 * 1024
 """Bytes of a start message: with its fields around it, it fits a frame wherever it is shown."""
 _MAX_PID: Final = 1 << 22
@@ -66,8 +63,7 @@ class SandboxSessions:
         self._touched: set[Session] = set()
         self._link: AgentLink | None = None
         self._last_number = database.last_number(uuid)
-        self._left: dict[str, float] = {}
-        self._killing: set[str] = set()
+        self._hangups = Hangups(name, nursery, lambda: self._link)
         self.stalled: str | None = None
         """Why output or exit records wait to be stored; None when they do not."""
 
@@ -381,32 +377,12 @@ class SandboxSessions:
     # clients that go away
 
     def hang_up(self, session: Session) -> None:
-        """The client of a session that is not to outlive it is gone: kill all of it, however long that takes."""
-        if not session.ended and session.row.id not in self._killing:
-            self._killing.add(session.row.id)
-            self._nursery.start_soon(self._kill, session, name=f"end of {session.row.id}")
-
-    async def _kill(self, session: Session) -> None:
-        key = session.row.id
-        while not session.ending and key in self._sessions:
-            link = self._link
-            if link is not None and link.connected:
-                try:
-                    await link.request(
-                        {"type": "signal", "id": key, "signal": 9, "scope": "all"}, _KILL_DEADLINE
-                    )
-                except ChannelError as error:
-                    log.info("%s: session %s is not killed yet: %s", self._name, key, error)
-            await trio.sleep(_KILL_AGAIN)
-        self._killing.discard(key)
+        """See `Hangups.hang_up`."""
+        self._hangups.hang_up(session)
 
     def end_abandoned(self, now: float) -> None:
-        """Hang up on sessions whose client did not come back after an earlier core died. ``now`` is trio's time."""
-        for session in list(self._by_number.values()):
-            if session.row.on_hangup != "kill" or session.attached:
-                self._left.pop(session.row.id, None)
-            elif now - self._left.setdefault(session.row.id, now) > _HANGUP_GRACE:
-                self.hang_up(session)
+        """See `Hangups.end_abandoned`."""
+        self._hangups.end_abandoned(list(self._by_number.values()), now)
 
     # forgetting
 
@@ -430,7 +406,7 @@ class SandboxSessions:
         session.log.clear()
         self._database.remove_session(session.row.id)
         del self._sessions[session.row.id]
-        self._left.pop(session.row.id, None)
+        self._hangups.forget(session)
 
 
 def _start_message(session: Session) -> dict[str, object]:
