@@ -121,11 +121,12 @@ def list_sandboxes(fleet: Fleet, request: Mapping[str, object]) -> Result:
 def inspect(fleet: Fleet, request: Mapping[str, object]) -> Result:
     """``sandbox.inspect``: the sandbox with the machine's command line as data."""
     sandbox = fleet.get(request.get("sandbox"))
-    machine: object = None
+    machine: dict[str, object] | None = None
     if sandbox.machine is not None:
         spec = sandbox.machine.spec
-        command = command_line(spec, sandbox.runtime)
-        machine = {"spec": spec.to_json(), **command.to_json()}
+        machine = {"spec": spec.to_json(), **command_line(spec, sandbox.runtime).to_json()}
+        # what was computed numbers the descriptors as it likes
+        machine["argv"] = sandbox.machine.qemu.process.arguments or machine["argv"]
     return {
         "sandbox": sandbox_view(sandbox),
         "machine": machine,

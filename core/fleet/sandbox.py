@@ -8,6 +8,7 @@ import shutil
 import time
 from contextlib import nullcontext
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -15,7 +16,7 @@ import trio
 from sandtop.core.errors import MachineError, SandtopError, StorageError, WrongState
 from sandtop.core.fleet.machine import RunningMachine, new_token
 from sandtop.core.fleet.state import ALIVE, State, check_transition, require
-from sandtop.core.machine import Identity, adopt, remove_runtime, start
+from sandtop.core.machine import Identity, Memory, adopt, remove_runtime, start
 from sandtop.core.machine.process import adopt as find_process
 from sandtop.core.sessions.hub import SandboxSessions
 from sandtop.core.store import Ownership, SandboxRow
@@ -25,7 +26,6 @@ from sandtop.core.templates.files import forget
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
-    from pathlib import Path
 
     from sandtop.core.fleet.context import Context
     from sandtop.core.machine import Machine, MachineProcess, MachineSpec
@@ -37,6 +37,8 @@ _FAILED: Final = frozenset({State.FAILED, State.LOST})
 _LAST_WORDS: Final = 30
 """Lines of the console in which an agent's last word is looked for; a traceback follows it."""
 _FATAL: Final = "sandtop-agent: fatal:"
+_OF_A_TEMPLATE: Final = Memory(Path("/memfd:sandtop-template"), Path("/memfd:sandtop-template"))
+"""The memory of a machine that another core started; only that one had names for it."""
 _REMOVABLE: Final = _STARTABLE
 _RESTORED_SECONDS: Final = 30.0
 """How long a machine that goes on from a template may take until its agent answers: 0.1 s on a host with time."""
@@ -331,6 +333,8 @@ class Sandbox:
         identity = Identity(self.row.uuid, ownership.pid, ownership.start_time, ownership.boot_id)
         opener = adopt(identity, self.name, runtime=self.runtime, console_log=self.console)
         machine = await self._accompany(spec, opener, ownership.token)
+        if "-incoming" in machine.qemu.process.arguments:  # an earlier core had it go on from a template
+            machine.spec = dataclasses.replace(spec, memory=_OF_A_TEMPLATE)
         if self.state is State.STARTING:
             # how far it had come is not known, and nobody waits for it: `start` makes a new one
             self._to(State.FAILED, "the core died while it was starting", ownership=None)

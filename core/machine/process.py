@@ -138,6 +138,11 @@ class MachineProcess:
         self._pidfd, self._stderr = -1, None
 
     @property
+    def arguments(self) -> list[str]:
+        """The command line that it really runs with; empty once it is dead."""
+        return [word for word in procfs.arguments(self.identity.pid) if word] if self.alive else []
+
+    @property
     def alive(self) -> bool:
         """Whether the process still runs; does not wait."""
         return not _readable(self._pidfd)

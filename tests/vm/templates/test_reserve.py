@@ -54,6 +54,8 @@ def test_standing_by(home: Home) -> None:
     orphans = standing_by(home)
     os.kill(core_pid(home), signal.SIGKILL)
     assert home.do("exec", "second", "--", "echo", "lives") == "lives\n"
+    assert home.restored("second")  # the core that says so has not started it
+    assert "-incoming" in inspected(home, "second")["machine"]["argv"]
     wait_for(lambda: not orphans & {uuid for _, uuid in machines()})
     assert not [uuid for uuid in orphans if (home.path / "data" / "sandboxes" / uuid).exists()]
     home.do("rm", "--force", "first", "second", "third")
