@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import time
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ import pytest
 from sandtop.core.machine import machines
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from .conftest import Home
@@ -82,11 +84,39 @@ def test_the_core_is_killed_while_it_builds(private: Home) -> None:
     wait_for(lambda: uuid not in {each for _, each in machines()})
     assert not mark.exists()
     private.do("rm", "--force", "killed")
-    private.do("run", *SMALL, "--", "true")
+    private.do("create", *SMALL, "x", "y")  # at once: one builds, the other waits for it
+    assert private.restored("x")
+    assert private.restored("y")
+    private.do("rm", "--force", "x", "y")
     wait_for(lambda: not old.exists())
     assert len(private.whole()) == 1
     assert list(private.templates.glob("builder-*")) == []
     assert list(private.templates.glob(".building-*")) == []
+
+
+@pytest.fixture
+def full_disk(private: Home) -> Iterator[None]:
+    """A disk under the templates that has no room for one."""
+    private.templates.mkdir(parents=True, exist_ok=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=20m,mode=700", "sandtop-test", str(private.templates)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("this user may not mount a tmpfs")
+    yield
+    subprocess.run(["umount", str(private.templates)], check=True)
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_no_room_for_a_template(private: Home) -> None:
+    shape = ("--memory", "272")
+    said, complained = private.run("run", *shape, "--", "echo", "works")
+    assert said == "works\n"
+    assert complained.startswith("sandtop: warning: no template can be made, booting instead: ")
+    assert "No space left" in complained
+    assert complained.count("\n") == 1
+    assert os.listdir(private.templates) == [".lock"]
+    with private.popen("image", "warm", *shape) as process:
+        _, error = process.communicate(timeout=60)
+    assert (process.returncode, error.count("\n")) == (125, 1)
 
 
 def made_at(folder: Path) -> int | None:
