@@ -56,7 +56,10 @@ def size(count: float) -> str:
 
 def rate(per_second: float) -> str:
     """Bytes a second, or nothing when it is quiet."""
-    return f"{size(per_second)}/s" if per_second >= 0.5 else ""
+    if per_second < 0.5:
+        return ""
+    text = size(per_second)
+    return f"{text}B/s" if text.isdigit() else f"{text}/s"
 
 
 def age(seconds: float) -> str:

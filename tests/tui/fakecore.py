@@ -306,6 +306,13 @@ class Talk:
 
     async def follow(self, request: Raw) -> None:
         one = self._core.sessions[str(request["session"])]
+        if (
+            one.raw["input_holder"] == "other"
+            and request.get("input") is True
+            and request.get("take") is not True
+        ):
+            await self.send(Control({"type": "error", "code": "wrong-state", "message": "other types"}))
+            return
         begin = request.get("stdout")
         at = begin if isinstance(begin, int) else 0
         started: Raw = {

@@ -97,7 +97,7 @@ async def test_search_goes_up_and_down_and_escape_ends_it() -> None:
         await until(pilot, lambda: pane(app).view.found == 59)
         assert " line 59" in screen(app)
         await pilot.press("slash", *"nowhere", "enter")
-        await until(pilot, lambda: notice(app) == "nothing found")
+        await until(pilot, lambda: notice(app) == "nothing found that way")
         await pilot.press("escape")
         assert pane(app).view.looking_for is None
         assert isinstance(app.screen, PanesScreen)

@@ -161,15 +161,31 @@ async def test_watching_takes_nothing_and_taking_over_does() -> None:
         await pilot.press("f12", "W")
         await until(pilot, lambda: core.asked("session.follow")[-1]["input"] is False)
         await until(pilot, lambda: "watching" in " ".join(text for text, _ in pane(app).badges()))
-        await pilot.press("x")
+        await pilot.press("k", "enter", "k")
         core.emit("t", b"still here")
         await until(pilot, lambda: "still here" in screen(app)[0])
-        await pilot.press("f12", "T")
+        await pilot.press("T")
         await until(
             pilot, lambda: core.asked("session.follow")[-1]["input"] is True and pane(app).terminal.may_type
         )
         await pilot.press("y")
         await until(pilot, lambda: bytes(one.typed) == b"y")
+
+
+async def test_a_keyboard_that_somebody_else_has_is_watched_until_one_takes_it() -> None:
+    one = session("t", "web", "sh", tty=True, input_holder="other")
+    one.pieces = [(NOW, 1, b"$ ")]
+    with FakeCore(sandbox("web"), sessions=(one,)) as core:
+        async with running() as (app, pilot):
+            await pilot.press("enter", "a")
+            await until(pilot, lambda: "T takes over" in notice(app))
+            await until(pilot, lambda: screen(app)[0] == "$" and not pane(app).terminal.live)
+            assert [request["input"] for request in core.asked("session.follow")] == [True, False]
+            await pilot.press("T")
+            await until(pilot, lambda: pane(app).terminal.may_type)
+            assert core.asked("session.follow")[-1]["take"] is True
+            await pilot.press("y")
+            await until(pilot, lambda: bytes(one.typed) == b"y")
 
 
 async def test_what_is_typed_while_the_core_is_gone_arrives_once() -> None:

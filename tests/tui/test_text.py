@@ -90,7 +90,7 @@ def test_ages(seconds: float, shown: str) -> None:
 
 
 def test_rates_are_silent_when_nothing_comes() -> None:
-    assert (rate(0), rate(2048)) == ("", "2.0K/s")
+    assert (rate(0), rate(12), rate(2048)) == ("", "12B/s", "2.0K/s")
 
 
 def test_sparklines_end_with_the_newest() -> None:

@@ -27,6 +27,9 @@ STALE_SECONDS = 3.0
 class ConsoleScreen(Screen[None]):
     """A screen with header, notices and keys around its own ``body``."""
 
+    DEFAULT_CSS = """
+    ConsoleScreen { layers: base notices; }
+    """
     AUTO_FOCUS: ClassVar[str | None] = "RowList"
     CONTEXT: ClassVar[Context] = "app"
     banner = ""

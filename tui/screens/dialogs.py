@@ -75,10 +75,13 @@ class Prompt(Question[str | None]):
         ("down", "recall(1)", "later"),
     ]
 
-    def __init__(self, title: str, placeholder: str, *, history: Sequence[str] = (), value: str = "") -> None:
+    def __init__(
+        self, title: str, placeholder: str, *, history: Sequence[str] = (), value: str = "", verb: str = "run"
+    ) -> None:
         super().__init__()
         self._title = title
         self._placeholder = placeholder
+        self._verb = verb
         self._history = [*history, value]
         self._at = len(self._history) - 1
 
@@ -86,7 +89,7 @@ class Prompt(Question[str | None]):
         with Vertical(classes="dialog"):
             yield Static(Content(neutral(self._title)), classes="question")
             yield Input(self._history[-1], placeholder=self._placeholder, compact=True)
-            hint = "⏎ run   esc cancel" + ("   ↑↓ earlier ones" if len(self._history) > 1 else "")
+            hint = f"⏎ {self._verb}   esc cancel" + ("   ↑↓ earlier ones" if len(self._history) > 1 else "")
             yield Static(Content(hint), classes="hint")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:

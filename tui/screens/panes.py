@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 
-from sandtop.core.errors import SandtopError
+from sandtop.core.errors import SandtopError, WrongState
 from sandtop.tui import gateway, tiles
 from sandtop.tui.actions import Action, Context, bindings_of
 from sandtop.tui.stream.attachment import Attachment
@@ -253,6 +253,12 @@ class PanesScreen(ConsoleScreen):
                 attachment.resize(*pane.size_in_cells)
             pane.holds(pane.typing)
             pane.ended(await attachment.run(_Watched(pane, attachment), self.console_app.pace))
+        except WrongState as error:
+            if pane.typing and not pane.taking and pane.info is not None and pane.info.state == "running":
+                self.console_app.say(f"somebody else types in {pane.what}: watching; T takes over")
+                self._attach_again(pane, typing=False)
+            else:
+                self._failed(pane, error)
         except SandtopError as error:
             pane.holds(False)
             self._failed(pane, error)
@@ -302,17 +308,22 @@ class PanesScreen(ConsoleScreen):
             self.console_app.say(f"detached from {pane.what}: it goes on, A comes back to it")
         elif event.what == "search":
             self._ask_search(event.view)
-        elif event.what == "nothing":
-            self.console_app.say("nothing found that way")
         else:
             self._attach_again(pane, typing=event.what == "take", taking=event.what == "take")
+
+    @on(TerminalView.Said)
+    @on(LogPane.Said)
+    def _said(self, event: TerminalView.Said | LogPane.Said) -> None:
+        self.console_app.say(event.text)
 
     def _ask_search(self, view: TerminalView) -> None:
         def answered(text: str | None) -> None:
             if text is not None:
                 view.search(compile_pattern(text))
 
-        host(self).push_screen(Prompt("Find in the scrollback", "text or a regular expression"), answered)
+        host(self).push_screen(
+            Prompt("Find in the scrollback", "text or a regular expression", verb="find"), answered
+        )
 
     @on(LogPane.Asked)
     def _log_asked(self, event: LogPane.Asked) -> None:
@@ -322,8 +333,6 @@ class PanesScreen(ConsoleScreen):
             self._run(pane)
         elif event.what == "save":
             self._ask_save(pane)
-        else:
-            self.console_app.say(event.what)
 
     def _ask_save(self, pane: LogPane) -> None:
         info = pane.info
@@ -341,7 +350,9 @@ class PanesScreen(ConsoleScreen):
             self.console_app.perform(f"saving {path.name}", work)
 
         name = f"{pane.sandbox}-{info.id[:8]}.log"
-        host(self).push_screen(Prompt("Save all of its output to", "a file", value=name), answered)
+        host(self).push_screen(
+            Prompt("Save all of its output to", "a file", value=name, verb="save"), answered
+        )
 
     # what is done with panes
 

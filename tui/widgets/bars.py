@@ -95,12 +95,13 @@ class Banner(Static):
 
 
 class NoticeBar(Static):
-    """What goes on and how it came out. An error stays until escape."""
+    """What goes on and how it came out, over the keys: nothing else moves for it. An error stays until escape."""
 
     DEFAULT_CSS = """
-    NoticeBar { height: auto; max-height: 3; display: none; padding: 0 1; background: $surface; }
+    NoticeBar { dock: bottom; layer: notices; height: auto; max-height: 3; display: none; padding: 0 1; }
+    NoticeBar { background: $surface; }
     NoticeBar.-on { display: block; }
-    NoticeBar.-error { background: $error 20%; }
+    NoticeBar.-error { background: $surface; background-tint: $error 20%; }
     """
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from textual.widgets import Input
 from sandtop.tui.actions import bindings_of
 from sandtop.tui.ansi import plain
 from sandtop.tui.stream.ring import Ring
-from sandtop.tui.text import command_line, neutral, rate, size
+from sandtop.tui.text import command_line, neutral, plural, rate, size
 
 from .host import host, open_field
 from .log_lines import STREAMS, Budget, Pattern, compile_pattern
@@ -53,6 +53,12 @@ class LogPane(Pane):
 
         pane: LogPane
         what: str
+
+    @dataclass
+    class Said(Message):
+        """Something came out."""
+
+        text: str
 
     def __init__(
         self, key: str, uuid: str, sandbox: str, info: SessionInfo, clock: Callable[[], float]
@@ -278,7 +284,7 @@ class LogPane(Pane):
                     break
             if not looked and not budget.spent:
                 host(self).bell()
-                self.post_message(self.Asked(self, "nothing found"))
+                self.post_message(self.Said("nothing found that way"))
                 return
             await asyncio.sleep(0)
 
@@ -288,4 +294,6 @@ class LogPane(Pane):
         self.post_message(self.Asked(self, "save"))
 
     def action_copy(self) -> None:
-        host(self).copy_to_clipboard(self.view.text_shown)
+        text = self.view.text_shown
+        host(self).copy_to_clipboard(text)
+        self.post_message(self.Said(f"copied {plural(text.count(chr(10)) + 1, 'line')}"))

@@ -225,6 +225,8 @@ class TerminalPane(Pane):
         if self.terminal.may_type != may_type:
             self.terminal.may_type = may_type
             self.show_title()
+        if not may_type and self.terminal.live:  # keys that reach nobody are better used here
+            self.terminal.action_step_out()
 
     def renew(self) -> None:
         """An empty terminal of the same size."""
@@ -236,8 +238,7 @@ class TerminalPane(Pane):
 
     def ended(self, record: ExitRecord) -> None:
         """The program ended: keys are the console's again."""
-        self.terminal.may_type = False
-        self.terminal.action_step_out()
+        self.holds(False)
         self.show_title()
 
     def take_focus(self) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from textual.message import Message
 
 from sandtop.tui.actions import actions_of, bindings_of
+from sandtop.tui.text import plural
 
 from .host import host
 from .keys import MOVE, PRESS, RELEASE, encode_key, encode_mouse, encode_paste
@@ -40,6 +41,12 @@ class TerminalView(TerminalScreen, can_focus=True):
         data: bytes
 
     @dataclass
+    class Said(Message):
+        """Something came out."""
+
+        text: str
+
+    @dataclass
     class Resized(Message):
         """The program's window has another size."""
 
@@ -49,7 +56,7 @@ class TerminalView(TerminalScreen, can_focus=True):
 
     @dataclass
     class Asked(Message):
-        """One wants to ``detach``, ``watch``, ``take`` or ``search``; or a search found ``nothing``."""
+        """One wants to ``detach``, ``watch``, ``take`` or ``search``."""
 
         view: TerminalView
         what: str
@@ -149,7 +156,7 @@ class TerminalView(TerminalScreen, can_focus=True):
         self._drag = None
         self.release_mouse()
         if self.past.selecting:
-            host(self).copy_to_clipboard(self.past.text)
+            self._copy()
         self.redraw()
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
@@ -177,6 +184,9 @@ class TerminalView(TerminalScreen, can_focus=True):
         self.post_message(self.Changed(self))
 
     def action_step_in(self) -> None:
+        if not self.may_type:
+            host(self).bell()
+            return
         self.live = True
         if self.past.leave():
             self.redraw()
@@ -244,7 +254,7 @@ class TerminalView(TerminalScreen, can_focus=True):
                 await asyncio.sleep(0)
                 begun = time.monotonic()
         host(self).bell()
-        self.post_message(self.Asked(self, "nothing"))
+        self.post_message(self.Said("nothing found that way"))
 
     def action_select(self) -> None:
         self.past.select(whole_lines=False)
@@ -255,6 +265,11 @@ class TerminalView(TerminalScreen, can_focus=True):
         self.redraw()
 
     def action_copy(self) -> None:
-        host(self).copy_to_clipboard(self.past.text)
+        self._copy()
         self.past.unselect()
         self.redraw()
+
+    def _copy(self) -> None:
+        text = self.past.text
+        host(self).copy_to_clipboard(text)
+        self.post_message(self.Said(f"copied {plural(text.count(chr(10)) + 1, 'line')}"))
