@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -15,6 +17,7 @@ from sandtop.tui.widgets.log_pane import LogPane
 from sandtop.tui.widgets.row_list import RowList
 from sandtop.tui.widgets.terminal import TerminalView
 
+README = Path(__file__).parents[2] / "README.md"
 DOCS = Path(__file__).parents[2] / "docs" / "console.md"
 OWNERS: dict[str, type[object]] = {
     "app": Console, "list": RowList, "fleet": FleetScreen, "sandbox": SandboxScreen, "panes": PanesScreen,
@@ -50,3 +53,18 @@ def test_the_docs_have_every_key() -> None:
             keys = " ".join(f"`{shown_key(key)}`".replace("|", "\\|") for key in action.keys) or "–"
             cli = f"`sandtop {action.cli}`" if action.cli else ""
             assert f"| {keys} | {action.help} | {cli} |" in section
+
+
+def test_the_readme_has_the_keys_of_the_last_line_and_its_pictures_are_there() -> None:
+    text = README.read_text()
+    table = text.partition("| where | keys | what |\n|---|---|---|\n")[2].partition("\n\n")[0].splitlines()
+    shown = [action for context in TITLES for action in actions_of(context) if action.footer and action.keys]
+    found = [tuple(cell.strip() for cell in row.replace("\\|", "¦").split("|")[2:4]) for row in table]
+    assert [help for _, help in found] == [action.help for action in shown if action.context != "list"]
+    assert [keys for keys, _ in found] == [
+        " ".join(f"`{shown_key(key)}`" for key in action.keys).replace("|", "¦")
+        for action in shown if action.context != "list"
+    ]  # fmt: skip
+    pictures = re.findall(r"\]\((snapshots/[^)]*)\)", text)
+    assert pictures
+    assert all((README.parent / unquote(picture)).is_file() for picture in pictures)
