@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _READ: Final = 256 * 1024
 """Bytes read from the log at a time."""
+_LAST_WORD: Final = 2.0
+"""Seconds for a client to go once it has been told all."""
 _STAY: Final = 5.0
 """Seconds until the screen is asked for again, when it was not to be had."""
 _ORDERS: Final = 16
@@ -101,6 +103,10 @@ class Follower:
                     nursery.start_soon(self._receive, orders, nursery.cancel_scope)
                     nursery.start_soon(self._steer, todo)
                     await self._send()
+                    if self._view.terminal:
+                        # a word of it that nobody has read would take the end of the session from it (unix(7),
+                        # ECONNRESET): it closes first
+                        await trio.sleep(_LAST_WORD)
                     nursery.cancel_scope.cancel()
         except OSError as error:
             raise from_os_error(error, "cannot read the session's log", sandbox=self._sandbox.name) from error

@@ -24,7 +24,6 @@ from sandtop.core.store import SessionRow
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sandtop.core.daemon.claims import Claim
     from sandtop.core.daemon.connection import Connection
     from sandtop.core.fleet import Fleet, Sandbox
     from sandtop.core.sessions import Session
@@ -133,21 +132,24 @@ async def follow(fleet: Fleet, connection: Connection, request: Mapping[str, obj
     sandbox, session = find_session(fleet, request)
     claim = claim_of(request, connection.peer, client=secrets.token_hex(8), wanted=False)
     if request.get("terminal") is True or request.get("output") is False:
-        _check_terminal(sandbox, session, claim)
+        _check_terminal(sandbox, session, returns=claim.resumed or request.get("stdout") is not None)
     claim.check(session, sandbox.name)
     view = view_of(request, joins=True)
     await Follower(connection, sandbox, session, _offsets(request), claim, view, fleet.screens).run()
     return None
 
 
-def _check_terminal(sandbox: Sandbox, session: Session, claim: Claim) -> None:
-    """Raises `WrongState` for a session that has no terminal to attach to, or none any more."""
+def _check_terminal(sandbox: Sandbox, session: Session, *, returns: bool) -> None:
+    """Raises `WrongState` for a session that has no terminal to attach to, or none any more.
+
+    A client that ``returns``, after a break, is told how it ended.
+    """
     name, key = sandbox.name, session.row.id
     if not session.row.tty:
         raise WrongState(
             f"session {key} has no terminal", sandbox=name, hint=f"sandtop logs -f {name} {key} follows it"
         )
-    if session.ended and not claim.resumed:  # who comes back after the core's death is told how it ended
+    if session.ended and not returns:
         raise WrongState(
             f"session {key} has ended", sandbox=name, hint=f"sandtop logs {name} {key} shows what it wrote"
         )

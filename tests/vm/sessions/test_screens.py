@@ -140,3 +140,29 @@ def test_look_and_type(home: Home, box: str) -> None:
         done = home.run(*arguments)
         assert done.returncode == 125
         assert complaint in done.stderr.decode()
+
+
+def test_nobody_who_is_frozen_holds_a_program_back(home: Home, box: str) -> None:
+    """A watcher never does, whoever types only for a moment; who wakes up sees what shows, not what it missed."""
+    program = f"echo ready; read line; exec yes {'over and ' * 8}"
+    with Seat(home, "attach", box, "--", "sh", "-c", program) as seat:
+        seat.until("ready")
+        key = home.last_session(box)["id"]
+        with Seat(home, "attach", "--read-only", box, key) as watcher:
+            watcher.until("ready")
+            watcher.signal(signal.SIGSTOP)
+            seat.type(b"\r")
+            seat.until(lambda: seat.screen.scrolled > 20_000)
+            seat.signal(signal.SIGSTOP)
+            begun = home.session(box, key)["stdout_bytes"]
+            eventually(lambda: home.session(box, key)["stdout_bytes"] > begun + (5 << 20), 60)
+            seat.signal(signal.SIGCONT)
+            before = seat.screen.scrolled
+            seat.type(b"\x03")
+            assert seat.ended() == 128 + signal.SIGINT
+            assert seat.screen.scrolled - before < 30_000
+            watcher.signal(signal.SIGCONT)
+            assert watcher.ended() == 128 + signal.SIGINT
+            assert watcher.screen.scrolled < 30_000
+            assert seat.screen.text().startswith("over and over and")
+            assert watcher.screen.text().startswith("over and over and")
