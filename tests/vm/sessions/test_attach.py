@@ -145,7 +145,7 @@ def test_the_terminal_is_restored_whatever_ends_the_client(home: Home, box: str)
 
 def test_keys_arrive_once_while_the_core_is_killed(home: Home, box: str, chaos_rounds: int) -> None:
     """Numbered lines into ``cat``; detaching works also while no core is there."""
-    lines = 200
+    lines = 2000
     killed: set[int] = set()
     with Seat(
         home, "attach", box, "--", "sh", "-c", "stty -echo; echo ready; cat >/root/typed; echo done"
