@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 
-from sandtop.core.errors import SandtopError, WrongState
-from sandtop.tui import gateway, tiles
+from sandtop.tui import tiles
 from sandtop.tui.actions import Action, Context, bindings_of
-from sandtop.tui.stream.attachment import Attachment
 from sandtop.tui.stream.save import save
-from sandtop.tui.stream.tail import tail
 from sandtop.tui.text import size
 from sandtop.tui.widgets.host import host
 from sandtop.tui.widgets.log_lines import compile_pattern
@@ -24,6 +20,7 @@ from sandtop.tui.widgets.tiling import Tiling
 
 from .base import ConsoleScreen
 from .dialogs import Prompt
+from .pane_streams import Streams
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,14 +31,9 @@ if TYPE_CHECKING:
     from sandtop.core.client.records import SandboxInfo, SessionInfo
     from sandtop.tui.store import FleetView
 
-FIRST_LINES = 2000
-"""Lines that a log opens with; ``g`` reads more."""
-ALL_LINES = 400_000
-_SIZE_SECONDS = 5.0
-
 
 class PanesScreen(ConsoleScreen):
-    """Owns the panes and pours their sessions into them."""
+    """Owns the panes; `Streams` pours their sessions into them."""
 
     CSS_PATH = "panes.tcss"
     AUTO_FOCUS: ClassVar[str | None] = ""
@@ -55,8 +47,7 @@ class PanesScreen(ConsoleScreen):
         self._zoomed: str | None = None
         self._current: str | None = None
         self._count = 0
-        self._shells: dict[str, SandboxInfo | None] = {}
-        self._attachments: dict[str, Attachment] = {}
+        self._streams = Streams(self)
 
     def body(self) -> Iterable[Widget]:
         yield Tiling()
@@ -122,7 +113,7 @@ class PanesScreen(ConsoleScreen):
         if isinstance(pane, TerminalPane):
             self._current = pane.id
             if with_input and not pane.typing:
-                self._attach_again(pane, typing=True)
+                self._streams.attach_again(pane, typing=True)
             self._focus_current()
             return
         self._add(TerminalPane(self._key(), uuid, sandbox, info, typing=with_input))
@@ -157,7 +148,8 @@ class PanesScreen(ConsoleScreen):
         self._panes[pane.id] = pane
         self._current = pane.id
         self._zoomed = None
-        self._shells[pane.id] = shell
+        if shell is not None:
+            self._streams.begin_with(pane, shell)
         if self.ready:
             self._begin(pane)
 
@@ -171,22 +163,12 @@ class PanesScreen(ConsoleScreen):
     def _begin(self, pane: Pane) -> None:
         self._lay_out()
         self.query_one(Tiling).mount(pane)
-        self._run(pane)
+        self._streams.run(pane)
 
     @on(Pane.Ready)
     def _pane_ready(self, event: Pane.Ready) -> None:
         if event.pane is self.current:
             self._focus_current()
-
-    def _run(self, pane: Pane) -> None:
-        """(Re)start the stream of ``pane``; its worker goes with it."""
-        assert pane.id is not None
-        if isinstance(pane, LogPane):
-            work = self._tail(pane, ALL_LINES if pane.wants_all else FIRST_LINES)
-        else:
-            assert isinstance(pane, TerminalPane)
-            work = self._step_in(pane, self._shells.pop(pane.id, None))
-        pane.run_worker(work, group="stream", exclusive=True, exit_on_error=False)
 
     def _lay_out(self) -> None:
         self.query_one(Tiling).lay_out(self._tree, self._zoomed)
@@ -212,7 +194,7 @@ class PanesScreen(ConsoleScreen):
         at = order.index(pane.id)
         self._tree = tiles.remove(self._tree, pane.id)
         del self._panes[pane.id]
-        self._attachments.pop(pane.id, None)
+        self._streams.forget(pane)
         if self._zoomed == pane.id:
             self._zoomed = None
         left = tiles.leaves(self._tree)
@@ -223,65 +205,11 @@ class PanesScreen(ConsoleScreen):
         if not left:
             self.action_back()
 
-    # the streams
-
-    async def _tail(self, pane: LogPane, lines: int) -> None:
-        info = pane.info
-        assert info is not None
-        try:
-            await tail(
-                pane.uuid, info.id, lines, (info.stdout_bytes, info.stderr_bytes), pane, self.console_app.pace
-            )
-        except SandtopError as error:
-            self._failed(pane, error)
-
-    async def _step_in(self, pane: TerminalPane, shell: SandboxInfo | None) -> None:
-        assert pane.id is not None
-        try:
-            async with asyncio.timeout(_SIZE_SECONDS):
-                await pane.sized.wait()
-            if shell is not None:
-                pane.info = await gateway.open_shell(shell, *pane.size_in_cells)
-            elif pane.info is not None:
-                pane.info = await gateway.session_info(pane.uuid, pane.info.id)
-            if pane.info is None:
-                pane.fail("the session is gone")
-                return
-            attachment = Attachment(pane.uuid, pane.info, with_input=pane.typing, take=pane.taking)
-            self._attachments[pane.id] = attachment
-            if pane.typing:
-                attachment.resize(*pane.size_in_cells)
-            pane.holds(pane.typing)
-            pane.ended(await attachment.run(_Watched(pane, attachment), self.console_app.pace))
-        except WrongState as error:
-            if pane.typing and not pane.taking and pane.info is not None and pane.info.state == "running":
-                self.console_app.say(f"somebody else types in {pane.what}: watching; T takes over")
-                self._attach_again(pane, typing=False)
-            else:
-                self._failed(pane, error)
-        except SandtopError as error:
-            pane.holds(False)
-            self._failed(pane, error)
-        finally:
-            if pane.id in self._attachments:
-                del self._attachments[pane.id]
-
-    def _failed(self, pane: Pane, error: SandtopError) -> None:
-        """A title has little room: the whole error stays below until it is read."""
-        pane.fail(str(error))
-        self.console_app.say_error(f"{pane.what}: {error}")
-
-    def _attach_again(self, pane: TerminalPane, *, typing: bool, taking: bool = False) -> None:
-        """Come back with the keyboard, or without."""
-        pane.typing, pane.taking = typing, taking
-        pane.failure = ""
-        pane.renew()
-        self._run(pane)
+    # what panes say
 
     @on(TerminalView.Typed)
     def _typed(self, event: TerminalView.Typed) -> None:
-        attachment = self._attachments.get(_pane_id(event.view))
-        if attachment is None or not attachment.type(event.data):
+        if not self._streams.type(_pane_id(event.view), event.data):
             host(self).bell()
 
     @on(TerminalView.Resized)
@@ -290,9 +218,7 @@ class PanesScreen(ConsoleScreen):
         if isinstance(pane, TerminalPane):
             pane.size_in_cells = (event.rows, event.columns)
             pane.sized.set()
-            attachment = self._attachments.get(pane.id or "")
-            if attachment is not None and pane.typing:
-                attachment.resize(event.rows, event.columns)
+            self._streams.resize(pane)
 
     @on(TerminalView.Changed)
     def _terminal_changed(self) -> None:
@@ -309,7 +235,7 @@ class PanesScreen(ConsoleScreen):
         elif event.what == "search":
             self._ask_search(event.view)
         else:
-            self._attach_again(pane, typing=event.what == "take", taking=event.what == "take")
+            self._streams.attach_again(pane, typing=event.what == "take", taking=event.what == "take")
 
     @on(TerminalView.Said)
     @on(LogPane.Said)
@@ -330,7 +256,7 @@ class PanesScreen(ConsoleScreen):
         pane = event.pane
         if event.what == "older":
             pane.start_over(whole=True)
-            self._run(pane)
+            self._streams.run(pane)
         elif event.what == "save":
             self._ask_save(pane)
 
@@ -420,27 +346,6 @@ class PanesScreen(ConsoleScreen):
     def action_back(self) -> None:
         if host(self).screen is self:
             host(self).pop_screen()
-
-
-class _Watched:
-    """Passes a terminal's output on, and notices when its keyboard was taken away."""
-
-    def __init__(self, pane: TerminalPane, attachment: Attachment) -> None:
-        self._pane = pane
-        self._attachment = attachment
-
-    def output(self, data: bytes, *, replayed: bool) -> None:
-        self._pane.output(data, replayed=replayed)
-
-    def redrawn(self, data: bytes, size: tuple[int, int]) -> None:
-        self._pane.redrawn(data, size)
-
-    def lost(self, count: int) -> None:
-        self._pane.lost(count)
-
-    def trouble(self, why: str) -> None:
-        self._pane.trouble(why)
-        self._pane.holds(self._pane.typing and not self._attachment.input_lost)
 
 
 def _pane_id(view: TerminalView) -> str:

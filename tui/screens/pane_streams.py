@@ -1,0 +1,133 @@
+"""What pours into panes: logs as they come, terminals with what is typed in them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from sandtop.core.errors import SandtopError, WrongState
+from sandtop.tui import gateway
+from sandtop.tui.stream.attachment import Attachment
+from sandtop.tui.stream.tail import tail
+from sandtop.tui.widgets.log_pane import LogPane
+from sandtop.tui.widgets.pane import TerminalPane
+
+if TYPE_CHECKING:
+    from sandtop.core.client.records import SandboxInfo
+    from sandtop.tui.widgets.pane import Pane
+
+    from .base import ConsoleScreen
+
+FIRST_LINES: Final = 2000
+"""Lines that a log opens with; ``g`` reads more."""
+ALL_LINES: Final = 400_000
+_SIZE_SECONDS: Final = 5.0
+
+
+class Streams:
+    """One stream a pane; its worker goes with the pane."""
+
+    def __init__(self, screen: ConsoleScreen) -> None:
+        self._screen = screen
+        self._shells: dict[str, SandboxInfo] = {}
+        self._attachments: dict[str, Attachment] = {}
+
+    def begin_with(self, pane: Pane, shell: SandboxInfo) -> None:
+        """The pane's session is a new shell, started when its stream is."""
+        self._shells[pane.id or ""] = shell
+
+    def run(self, pane: Pane) -> None:
+        """(Re)start the stream of ``pane``."""
+        if isinstance(pane, LogPane):
+            work = self._tail(pane, ALL_LINES if pane.wants_all else FIRST_LINES)
+        else:
+            assert isinstance(pane, TerminalPane)
+            work = self._step_in(pane, self._shells.pop(pane.id or "", None))
+        pane.run_worker(work, group="stream", exclusive=True, exit_on_error=False)
+
+    def attach_again(self, pane: TerminalPane, *, typing: bool, taking: bool = False) -> None:
+        """Come back with the keyboard, or without."""
+        pane.typing, pane.taking = typing, taking
+        pane.failure = ""
+        pane.renew()
+        self.run(pane)
+
+    def forget(self, pane: Pane) -> None:
+        """The pane goes."""
+        self._shells.pop(pane.id or "", None)
+        self._attachments.pop(pane.id or "", None)
+
+    def type(self, key: str, data: bytes) -> bool:
+        """Send what was typed in pane ``key``; False when nobody takes it."""
+        attachment = self._attachments.get(key)
+        return attachment is not None and attachment.type(data)
+
+    def resize(self, pane: TerminalPane) -> None:
+        """The pane has another size: whoever types says how large the program's window is."""
+        attachment = self._attachments.get(pane.id or "")
+        if attachment is not None and pane.typing:
+            attachment.resize(*pane.size_in_cells)
+
+    async def _tail(self, pane: LogPane, lines: int) -> None:
+        info = pane.info
+        assert info is not None
+        floors = (info.stdout_bytes, info.stderr_bytes)
+        try:
+            await tail(pane.uuid, info.id, lines, floors, pane, self._screen.console_app.pace)
+        except SandtopError as error:
+            self._failed(pane, error)
+
+    async def _step_in(self, pane: TerminalPane, shell: SandboxInfo | None) -> None:
+        key = pane.id or ""
+        try:
+            async with asyncio.timeout(_SIZE_SECONDS):
+                await pane.sized.wait()
+            if shell is not None:
+                pane.info = await gateway.open_shell(shell, *pane.size_in_cells)
+            elif pane.info is not None:
+                pane.info = await gateway.session_info(pane.uuid, pane.info.id)
+            if pane.info is None:
+                pane.fail("the session is gone")
+                return
+            attachment = Attachment(pane.uuid, pane.info, with_input=pane.typing, take=pane.taking)
+            self._attachments[key] = attachment
+            self.resize(pane)
+            pane.holds(pane.typing)
+            pane.ended(await attachment.run(_Watched(pane, attachment), self._screen.console_app.pace))
+        except WrongState as error:
+            if pane.typing and not pane.taking and pane.info is not None and pane.info.state == "running":
+                self._screen.console_app.say(f"somebody else types in {pane.what}: watching; T takes over")
+                self.attach_again(pane, typing=False)
+            else:
+                self._failed(pane, error)
+        except SandtopError as error:
+            pane.holds(False)
+            self._failed(pane, error)
+        finally:
+            self._attachments.pop(key, None)
+
+    def _failed(self, pane: Pane, error: SandtopError) -> None:
+        """A title has little room: the whole error stays below until it is read."""
+        pane.fail(str(error))
+        self._screen.console_app.say_error(f"{pane.what}: {error}")
+
+
+class _Watched:
+    """Passes a terminal's output on, and notices when its keyboard was taken away."""
+
+    def __init__(self, pane: TerminalPane, attachment: Attachment) -> None:
+        self._pane = pane
+        self._attachment = attachment
+
+    def output(self, data: bytes, *, replayed: bool) -> None:
+        self._pane.output(data, replayed=replayed)
+
+    def redrawn(self, data: bytes, size: tuple[int, int]) -> None:
+        self._pane.redrawn(data, size)
+
+    def lost(self, count: int) -> None:
+        self._pane.lost(count)
+
+    def trouble(self, why: str) -> None:
+        self._pane.trouble(why)
+        self._pane.holds(self._pane.typing and not self._attachment.input_lost)
