@@ -27,6 +27,10 @@ _READ: Final = 256 * 1024
 """Bytes read from the log at a time."""
 _LAST_WORD: Final = 2.0
 """Seconds for a client to go once it has been told all."""
+_SMALL_CREDIT: Final = 16 * 1024
+"""Bytes of fresh credit that a terminal can do without for …"""
+_CREDIT_WAITS: Final = 0.02
+"""… so many seconds: that a key was taken need not be said before its echo."""
 _STAY: Final = 5.0
 """Seconds until the screen is asked for again, when it was not to be had."""
 _ORDERS: Final = 16
@@ -60,6 +64,8 @@ class Follower:
         self._screens = screens
         self._screen: list[Frame] = []
         self._stay_until = 0.0
+        self._granted = 0
+        self._credit_waits = trio.Event()
         if view.fresh:
             self._offsets[STDOUT] = self._live_from
         self.label = claim.label
@@ -75,7 +81,10 @@ class Follower:
     def credit(self, credit: Credit) -> None:
         """Pass on the agent's word on stdin; the latest is enough."""
         self._credit = credit
-        self._session.notify()
+        if self._view.terminal and credit.limit - self._granted < _SMALL_CREDIT:
+            self._credit_waits.set()  # the echo, which comes at once, takes it along
+        else:
+            self._session.notify()
 
     def lost_input(self, reason: str) -> None:
         """Tell the client."""
@@ -102,6 +111,7 @@ class Follower:
                     orders, todo = trio.open_memory_channel[Control](_ORDERS)
                     nursery.start_soon(self._receive, orders, nursery.cancel_scope)
                     nursery.start_soon(self._steer, todo)
+                    nursery.start_soon(self._remind_of_credit)
                     await self._send()
                     if self._view.terminal:
                         # a word of it that nobody has read would take the end of the session from it (unix(7),
@@ -140,6 +150,15 @@ class Follower:
             "result", {"record": record.to_json(), "session": session_view(self._sandbox, session)}
         )
 
+    async def _remind_of_credit(self) -> None:
+        """Send a small credit that no output took along."""
+        while True:
+            await self._credit_waits.wait()
+            await trio.sleep(_CREDIT_WAITS)
+            self._credit_waits = trio.Event()
+            if self._credit is not None:
+                self._session.notify()
+
     async def _catch_up(self) -> None:
         """Leave out what the client is behind: the screen has what came of it."""
         if trio.current_time() < self._stay_until:
@@ -166,7 +185,7 @@ class Follower:
             frames.append(Control({"type": "holder", "label": holder, "you": session.input_holder is self}))
         if self._credit is not None:
             frames.append(self._credit)
-            self._credit = None
+            self._granted, self._credit = self._credit.limit, None
         if self._lost is not None and not session.ended:
             frames.append(Control({"type": "lost-input", "reason": self._lost}))
             self._lost = None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _CHUNK: Final = 256 * 1024
 _MOST_QUEUED: Final = 10_000
 """Messages for a worker that does not read them; one more and it is as good as dead."""
-_GATHER: Final = 0.01
+_GATHER: Final = 0.03
 """Seconds in which news of one session's log is gathered: nobody waits for it."""
 
 
