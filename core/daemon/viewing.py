@@ -53,7 +53,8 @@ def view_of(request: Mapping[str, object], *, joins: bool) -> View:
     if request.get("rows") is not None:
         sides = window_size(request)
         size = int(str(sides["rows"])), int(str(sides["columns"]))
-    fresh = joins and terminal and request.get("stdout") is None
+    # who started it says so only when half a screen was all that it had, when the core died
+    fresh = terminal and (joins or "stdout" in request) and request.get("stdout") is None
     return View(terminal, fresh, request.get("output") is not False, size)
 
 

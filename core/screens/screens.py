@@ -191,6 +191,9 @@ class Screens:
                         await self._serve(link)
             except (WorkerGone, ProtocolError, OSError, trio.BrokenResourceError) as error:
                 why = str(error) or why
+            except Exception:
+                # screens are not worth the core
+                log.exception("a fault of ours with the screen worker")
             finally:
                 self._down()
             young = young + 1 if trio.current_time() - begun < _STEADY else 0
