@@ -49,6 +49,7 @@ def test_a_timeout_fires_while_core_and_keeper_are_dead_and_the_idle_machine_cos
     begun = time.time()
     key = home.do("exec", "-d", "--timeout", "2", box, "--", "sh", "-c", "echo on; sleep 1238; echo off")
     qemu, keeper = home.box(box)["pid"], home.keeper_pid()
+    eventually(lambda: home.keepers() == [keeper])
     os.kill(keeper, signal.SIGKILL)
     home.kill_core()
     time.sleep(max(0.0, begun + 4 - time.time()))  # the timeout passes with nobody there

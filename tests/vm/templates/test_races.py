@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,7 @@ def test_the_core_is_killed_while_it_restores(private: Home) -> None:
     for name in ("k1", "k2", "k3"):
         known = {pid for pid, _ in machines()}
         with private.popen("create", *SMALL, name) as client:
-            wait_for(lambda known=known: restoring(known))
+            wait_for(partial(restoring, known))
             os.kill(core_pid(private), signal.SIGKILL)
             _, complained = client.communicate(timeout=150)
         assert (client.returncode, complained) == (0, "")

@@ -16,7 +16,7 @@ from sandtop.core.daemon import app
 from sandtop.core.paths import find
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from .conftest import Home
 
@@ -109,7 +109,7 @@ def distinct(found: list[Facts], name: str) -> int:
 
 
 @contextmanager
-def nothing_stands_by(home: Home) -> Iterator[None]:
+def nothing_stands_by(home: Home) -> Generator[None]:
     """For cores that start meanwhile."""
     settings = home.path / "config" / "config.toml"
     settings.write_text("warm_machines = 0\n")
