@@ -11,6 +11,7 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self, cast
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 IMAGE: Final = "bench-peers"
 _PACKAGES: Final = "python3-minimal,qemu-guest-agent,dropbear-bin,procps"
 _DEADLINE: Final = 60.0
+_RUN_DEADLINE: Final = 120.0
 # sh, because QEMU's uid may not be able to read the Python that runs this
 _WRAPPER: Final = """\
 #!/bin/sh
@@ -81,7 +83,8 @@ class Peers:
         master = "auto" if shared else "no"
         options = [
             "BatchMode=yes", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR",
-            f"ControlMaster={master}", f"ControlPath={self.folder}/master", "ControlPersist=600",
+            f"ControlMaster={master}", f"ControlPath={f'{self.folder}/master' if shared else 'none'}",
+            "ControlPersist=600",
         ]  # fmt: skip
         words = [word for option in options for word in ("-o", option)]
         where = ["-i", str(self.folder / "key"), "-p", str(self.port), "root@127.0.0.1"]
@@ -99,6 +102,22 @@ def build_tree(tar: Path) -> None:
     """Make the guest's root file system with the peers in it."""
     command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={_PACKAGES}", "bookworm", str(tar)]
     subprocess.run(command, check=True, timeout=600)
+
+
+def run(command: list[str]) -> None:
+    """Run ``command`` to its end. Raises CalledProcessError.
+
+    Not by subprocess.run with a timeout: that looks for the end at ever longer intervals, of up to 50 ms.
+    """
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+        watchdog = threading.Timer(_RUN_DEADLINE, process.kill)
+        watchdog.start()
+        try:
+            status = process.wait()
+        finally:
+            watchdog.cancel()
+    if status != 0:
+        raise subprocess.CalledProcessError(status, command)
 
 
 class GuestAgent:

@@ -20,12 +20,10 @@ import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from subprocess import DEVNULL
 from typing import TYPE_CHECKING, Final
 
-from peers import IMAGE, GuestAgent, Peers, build_tree, free_port, wait_for
+from peers import IMAGE, GuestAgent, Peers, build_tree, free_port, run, wait_for
 
 from sandtop import Exited, Sandbox, Started, Stdout, build_image, images
 from sandtop.core.client.blocking import call
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 _NAME: Final = "bench"
-_SSH_DEADLINE: Final = 120.0
 _GOALS: Final = {
     "exec true": ("qga", 0.6, "<="),
     "whole process": ("ssh mux", 1.0, "<="),
@@ -100,7 +97,6 @@ async def _stages(sandbox: Sandbox, stages: Series) -> None:
 
 def _whole_process(peers: Peers, rounds: int) -> Series:
     series = Series("ms")
-    run = partial(subprocess.run, check=True, timeout=_SSH_DEADLINE, stdin=DEVNULL, stdout=DEVNULL)
     sandtop = shutil.which("sandtop") or str(Path(sys.executable).parent / "sandtop")
     for _ in range(rounds):
         with _timed(series, "sandtop"):
