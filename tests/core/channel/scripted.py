@@ -134,6 +134,7 @@ class ScriptedAgent:
         if isinstance(frame, Control):
             self._control(frame.message)
         elif isinstance(frame, Credit):
+            self._own_up(frame)
             self._outbox.take_credit(frame)
         else:
             program = self._of(frame.stream)
@@ -142,6 +143,14 @@ class ScriptedAgent:
                 self._outbox.wake(program.out.number)
                 self._outbox.credit(program.stdin.grant(program.stdin.received + STDIN_BUFFER))
                 self._tell_end(program)
+
+    def _own_up(self, credit: Credit) -> None:
+        """What a liar on an earlier link sent in a program's name, the core has: go on behind it."""
+        program = self._of(credit.stream)
+        if program is not None and program.record is None:
+            for stream in (program.out, program.err):
+                if stream.number == credit.stream and credit.acked > stream.end:
+                    stream.write(bytes(credit.acked - stream.end))
 
     def _of(self, stream: int) -> Program | None:
         number = stream // STREAMS_PER_SESSION
