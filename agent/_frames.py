@@ -108,6 +108,12 @@ def data_header(stream: int, offset: int, length: int) -> bytes:
     return _HEADER.pack(length + 8, _DATA, stream) + _OFFSET.pack(offset)
 
 
+def split(stream: int, offset: int, data: bytes) -> list[Data]:
+    """The frames that carry ``data``, however long it is, which begins at ``offset``."""
+    starts = range(0, len(data), MAX_DATA)
+    return [Data(stream, offset + start, data[start : start + MAX_DATA]) for start in starts]
+
+
 TRAILER: Final = _TRAILER
 
 

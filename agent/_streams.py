@@ -21,8 +21,8 @@ MAX_CONTROL_QUEUE: Final = 4096
 
 
 _PIECE: Final = MAX_DATA - 18
-"""Bytes of data in a frame, so that with its header and trailer it has 32 KiB, which virtio_console takes in one
-buffer."""
+"""Bytes of data in a frame, so that with its header and trailer it fills buffers of virtio_console's, of 32 KiB each,
+to the last byte."""
 _SMALL: Final = 1024
 """Bytes. A piece no larger than this is joined with the next, however small that is."""
 
@@ -260,7 +260,7 @@ class Outbox:
             pieces += frame
             if len(frame) > 1:
                 break
-        return pieces[0] if len(pieces) == 1 and isinstance(pieces[0], bytes) else b"".join(pieces)
+        return b"".join(pieces)
 
     def pull(self) -> Sequence[bytes | memoryview] | None:
         """The pieces of the next frame, or None when nothing may be sent."""

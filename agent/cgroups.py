@@ -284,14 +284,11 @@ def _quarter_of_threads() -> int:
 
 def _read(path: str) -> str:
     """What a file of the kernel's says; empty when there is none."""
-    try:
-        fd = os.open(path, os.O_RDONLY)
-    except OSError:
+    fd = _open(path)
+    if fd < 0:
         return ""
     try:
-        return os.read(fd, 65536).decode("ascii", "replace")
-    except OSError:
-        return ""
+        return _read_open(fd)
     finally:
         os.close(fd)
 

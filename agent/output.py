@@ -120,13 +120,16 @@ class OutputPump:
             total += len(data)
             if not self._terminal or len(data) < _TERMINAL_READ // 2:
                 break  # a terminal gives no more than this at a time; a pipe has given all that it holds
-        if self.closed:
-            pass
-        elif 0 < total < _SMALL:
+        if not self.closed:
+            self._adapt(total)
+        self._outbox.wake(self.stream.number)
+
+    def _adapt(self, total: int) -> None:
+        """Fewer and larger reads from a program that writes little at a time, or more than its pipe holds."""
+        if 0 < total < _SMALL:
             self._gather()
         elif total >= _FLOOD and not self._wide:
             self._widen()
-        self._outbox.wake(self.stream.number)
 
     def _widen(self) -> None:
         self._wide = True

@@ -18,6 +18,7 @@ from ._frames import (
     ProtocolError,
     data_header,
     encode,
+    split,
 )
 from ._handshake import TOKEN_LENGTH, AgentHandshake, HostHandshake, answer, marker
 from ._streams import MAX_CONTROL_QUEUE, Outbox, ReceiveWindow, SendStream
@@ -38,5 +39,5 @@ __all__ = [
     "AGENT_PROTOCOL", "MAX_CONTROL_QUEUE", "MAX_DATA", "MAX_PAYLOAD", "PORT_NAME", "STREAMS_PER_SESSION",
     "TOKEN_LENGTH", "TRAILER", "AgentHandshake", "Control", "Credit", "Data", "Decoder", "Eof", "Frame",
     "HostHandshake", "Outbox", "ProtocolError", "ReceiveWindow", "SendStream", "answer", "data_header", "encode",
-    "marker",
+    "marker", "split",
 ]  # fmt: skip

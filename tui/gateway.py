@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from sandtop.core.client.connection import call
-from sandtop.core.client.exchange import as_object, as_objects, new_id
+from sandtop.core.client.exchange import Listing, as_object, as_objects, new_id
 from sandtop.core.client.records import SandboxInfo, SessionInfo
 from sandtop.core.errors import CoreUnavailable
 
@@ -27,22 +27,17 @@ async def look() -> tuple[list[Raw], list[Raw]]:
     """
     try:
         async with asyncio.timeout(LOOK_SECONDS):
-            return await _all("sandbox.list", "sandboxes", "uuid"), await _all(
-                "session.list", "sessions", "id"
-            )
+            return await _newest("sandbox.list"), await _newest("session.list")
     except TimeoutError:
         raise CoreUnavailable(f"the core has not answered for {LOOK_SECONDS:.0f} s") from None
 
 
-async def _all(op: str, field: str, key: str) -> list[Raw]:
-    found: list[Raw] = []
+async def _newest(op: str) -> list[Raw]:
+    listing = Listing(op, {})
     for _ in range(PAGES):
-        answer = await call(op, {"before": found[0][key]} if found else {})
-        page = as_objects(answer.get(field))
-        found = page + found
-        if answer.get("more") is not True or not page:
+        if not listing.take(await call(op, listing.fields)):
             break
-    return found
+    return listing.items
 
 
 async def create(fields: Mapping[str, object], progress: Callable[[str], None]) -> SandboxInfo:

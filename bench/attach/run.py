@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING, Final
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "exec"))
 
-from peers import IMAGE, Peers, build_tree, free_port, wait_for
+from peers import IMAGE, Peers, prepare, wait_for
 from seat import Terminal
 
-from sandtop import Sandbox, build_image, images
+from sandtop import Sandbox
 from sandtop.core.client.blocking import call
 from sandtop.core.client.exchange import as_objects
 
@@ -44,9 +44,7 @@ _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 async def _prepare(sandbox: Sandbox, peers: Peers) -> None:
-    public = peers.make_key()
-    folders = "mkdir -p /root/.ssh /etc/dropbear && chmod 700 /root /root/.ssh"
-    await sandbox.shell(f"{folders} && echo '{public}' > /root/.ssh/authorized_keys")
+    await peers.let_in(sandbox)
     line = "the quick brown fox jumps over the lazy dog, and that many times over and over"
     await sandbox.shell(f"yes '{line}' | head -c 50000000 >/root/big")
     await (await sandbox.exec_stream("sh", ["-c", "exec dropbear -R -F -E -p 22"], on_exit="detach")).aclose()
@@ -158,13 +156,7 @@ def _ratio(quantile: str, ours: float, theirs: float) -> str:
 
 
 async def _measure(folder: Path, rounds: int) -> dict[str, object]:
-    peers = Peers(folder, free_port())
-    peers.wrap_qemu()
-    call("core.stop", {})  # a core that runs already would not find the wrapper
-    if IMAGE not in {image.name for image in await images()}:
-        tar = folder / "peers.tar"
-        build_tree(tar)
-        await build_image(IMAGE, tar)
+    peers = await prepare(folder)
     async with await Sandbox.create(_NAME, image=IMAGE, network="user", cold=True) as sandbox:
         await _prepare(sandbox, peers)
         keys = _keys(peers, rounds)

@@ -6,6 +6,7 @@ network. sandtop gives a machine neither, so the bench puts a wrapper around QEM
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -16,10 +17,15 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self, cast
 
+from sandtop import build_image, images
+from sandtop.core.client.blocking import call
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
     from types import TracebackType
+
+    from sandtop import Sandbox
 
 IMAGE: Final = "bench-peers"
 _PACKAGES: Final = "python3-minimal,qemu-guest-agent,dropbear-bin,procps"
@@ -70,13 +76,18 @@ class Peers:
         wrapper.chmod(0o755)
         os.environ["PATH"] = f"{wrapper.parent}:{os.environ['PATH']}"
 
-    def make_key(self) -> str:
+    def _make_key(self) -> str:
         """Make a key for ssh; its public half."""
         key = self.folder / "key"
         subprocess.run(
             ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True, timeout=_DEADLINE
         )
         return key.with_suffix(".pub").read_text()
+
+    async def let_in(self, sandbox: Sandbox) -> None:
+        """Let ssh's key log in to ``sandbox``, in which dropbear is still to be started."""
+        folders = "mkdir -p /root/.ssh /etc/dropbear && chmod 700 /root /root/.ssh"
+        await sandbox.shell(f"{folders} && echo '{self._make_key()}' > /root/.ssh/authorized_keys")
 
     def ssh(self, *command: str, shared: bool) -> list[str]:
         """The command line for ssh to the guest; ``shared`` over one master connection."""
@@ -89,6 +100,18 @@ class Peers:
         words = [word for option in options for word in ("-o", option)]
         where = ["-i", str(self.folder / "key"), "-p", str(self.port), "root@127.0.0.1"]
         return ["ssh", "-F", "/dev/null", *words, *where, *command]
+
+
+async def prepare(folder: Path) -> Peers:
+    """The peers of a guest that is made next, of the image `IMAGE`."""
+    peers = Peers(folder, free_port())
+    peers.wrap_qemu()
+    await asyncio.to_thread(call, "core.stop", {})  # a core that runs already would not find the wrapper
+    if IMAGE not in {image.name for image in await images()}:
+        tar = folder / "peers.tar"
+        await asyncio.to_thread(build_tree, tar)
+        await build_image(IMAGE, tar)
+    return peers
 
 
 def free_port() -> int:

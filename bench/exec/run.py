@@ -23,9 +23,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from peers import IMAGE, GuestAgent, Peers, build_tree, free_port, run, wait_for
+from peers import IMAGE, GuestAgent, Peers, prepare, run, wait_for
 
-from sandtop import Exited, Sandbox, Started, Stdout, build_image, images
+from sandtop import Exited, Sandbox, Started, Stdout
 from sandtop.core.client.blocking import call
 
 if TYPE_CHECKING:
@@ -141,9 +141,7 @@ def _ssh_stream(peers: Peers, size: int) -> int:
 
 async def _prepare(sandbox: Sandbox, peers: Peers) -> None:
     """Start the peers in the guest, and see that they answer."""
-    public = peers.make_key()
-    folders = "mkdir -p /root/.ssh /etc/dropbear && chmod 700 /root /root/.ssh"
-    await sandbox.shell(f"{folders} && echo '{public}' > /root/.ssh/authorized_keys")
+    await peers.let_in(sandbox)
     ports = await sandbox.shell("grep -l org.qemu.guest_agent.0 /sys/class/virtio-ports/*/name")
     port = Path(ports.text.strip()).parent.name
     for command in ("dropbear -R -F -E -p 22", f"qemu-ga -m virtio-serial -p /dev/{port}"):
@@ -170,13 +168,7 @@ def _report(name: str, series: Series) -> list[str]:
 
 
 async def _measure(folder: Path, rounds: int, megabytes: int) -> dict[str, Series]:
-    peers = Peers(folder, free_port())
-    peers.wrap_qemu()
-    call("core.stop", {})  # a core that runs already would not find the wrapper
-    if IMAGE not in {image.name for image in await images()}:
-        tar = folder / "peers.tar"
-        build_tree(tar)
-        await build_image(IMAGE, tar)
+    peers = await prepare(folder)
     async with await Sandbox.create(_NAME, image=IMAGE, network="user", cold=True) as sandbox:
         await _prepare(sandbox, peers)
         stages = Series("ms")

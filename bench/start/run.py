@@ -26,9 +26,9 @@ from typing import Final
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "exec"))
 
-from peers import IMAGE, Peers, build_tree, free_port, run, wait_for
+from peers import IMAGE, Peers, prepare, run, wait_for
 
-from sandtop import Sandbox, build_image, images
+from sandtop import Sandbox
 from sandtop.core.client.blocking import call
 from sandtop.core.client.exchange import as_object
 
@@ -67,19 +67,12 @@ async def _cycle(series: Series, stages: Series | None, *, cold: bool) -> None:
 
 async def _peer(stack: AsyncExitStack, folder: Path) -> Peers:
     """A running guest with dropbear in it."""
-    peers, path = Peers(folder, free_port()), os.environ["PATH"]
-    peers.wrap_qemu()
-    call("core.stop", {})  # a core that runs already would not find the wrapper
-    if IMAGE not in {image.name for image in await images()}:
-        tar = folder / "peers.tar"
-        build_tree(tar)
-        await build_image(IMAGE, tar)
+    path = os.environ["PATH"]
+    peers = await prepare(folder)
     peer = await stack.enter_async_context(
         await Sandbox.create("bench-peer", image=IMAGE, network="user", cold=True)
     )
-    public = peers.make_key()
-    folders = "mkdir -p /root/.ssh /etc/dropbear && chmod 700 /root /root/.ssh"
-    await peer.shell(f"{folders} && echo '{public}' > /root/.ssh/authorized_keys")
+    await peers.let_in(peer)
     await (await peer.exec_stream("dropbear", ["-R", "-F", "-E", "-p", "22"], on_exit="detach")).aclose()
     wait_for("ssh", lambda: subprocess.run(peers.ssh("true", shared=False), check=False).returncode == 0)
     call("core.stop", {})

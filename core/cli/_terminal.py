@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from ._signals import Signals
 
-_TELL: Final = 32 * 1024
-"""Bytes drawn that are worth a word."""
 _TYPED_BYTES: Final = 64 * 1024
 """Keys and pastes that wait for a program that does not read, or for a core that is gone."""
 
@@ -60,7 +58,6 @@ class TerminalRelay(Relay):
         self._typed = bytearray()
         self._past = Past(following, terminal.size)
         self._title = ""
-        self._told = 0
         self._watches = not following.input_open
         if not self._watches:
             following.resize(*terminal.size())
@@ -94,10 +91,7 @@ class TerminalRelay(Relay):
         if self._following.offsets[STDOUT] is None or not self._past.over:
             return
         # what waits is the last of it; words of ours among it only make it seem a little more
-        drawn = max(0, (self._following.offsets[STDOUT] or 0) - self._sinks[STDOUT].pending)
-        if drawn - self._told >= _TELL or drawn < self._told:
-            self._told = drawn
-            self._following.drawn(drawn)
+        self._following.drawn(max(0, (self._following.offsets[STDOUT] or 0) - self._sinks[STDOUT].pending))
 
     def _follow_size(self) -> None:
         if self._terminal.changed() and self._following.input_open:

@@ -17,8 +17,12 @@ from ._output import say, write, write_json
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Final
+    from collections.abc import Callable, Sequence
+    from typing import Final, TypeVar
+
+    from sandtop.core.client.blocking import Link, Operation
+
+    Answer = TypeVar("Answer")
 
 _SCREEN_EXAMPLES: Final = """\
   sandtop screen demo                        # of the latest program on a terminal
@@ -81,13 +85,21 @@ def screen_main(argv: Sequence[str]) -> int:
 
 
 def _look(looking: Looking) -> dict[str, object]:
+    def until_answered(link: Link) -> dict[str, object]:
+        while (answer := looking.answer) is None:
+            looking.feed(link.receive(looking.patience if looking.greeted else HELLO_SECONDS))
+        return answer
+
+    return _over_links(looking, until_answered)
+
+
+def _over_links(operation: Operation, converse: Callable[[Link], Answer]) -> Answer:
+    """What ``converse`` returns, on as many connections as it takes."""
     recovery = Recovery()
     while True:
-        link = open_link(looking, recovery)
+        link = open_link(operation, recovery)
         try:
-            while (answer := looking.answer) is None:
-                looking.feed(link.receive(looking.patience if looking.greeted else HELLO_SECONDS))
-            return answer
+            return converse(link)
         except LinkLost:
             time.sleep(recovery.broke(time.monotonic()))
         except CoreOutdated:
@@ -131,22 +143,13 @@ def _keys(names: list[str], sandbox: str, session: str) -> bytes:
 
 
 def _type(typing: Typing) -> None:
-    recovery = Recovery()
-    while True:
-        link = open_link(typing, recovery)
-        try:
-            while not typing.step():
-                while (outgoing := typing.pull()) is not None:
-                    link.send(outgoing)
-                try:
-                    typing.feed(link.receive(typing.seconds))
-                except CoreUnavailable:
-                    continue  # it took too long: the next step says so
-            return
-        except LinkLost:
-            time.sleep(recovery.broke(time.monotonic()))
-        except CoreOutdated:
-            recovery.outdated()
-            stop_core()
-        finally:
-            link.close()
+    def until_arrived(link: Link) -> None:
+        while not typing.step():
+            while (outgoing := typing.pull()) is not None:
+                link.send(outgoing)
+            try:
+                typing.feed(link.receive(typing.seconds))
+            except CoreUnavailable:
+                continue  # it took too long: the next step says so
+
+    _over_links(typing, until_arrived)

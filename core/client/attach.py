@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 _TYPED_BYTES: Final = 64 * 1024
 """Keys and pastes that wait for a program that does not read, or for a core that is gone."""
-_TELL: Final = 32 * 1024
-"""Bytes drawn that are worth a word."""
 _PIECE: Final = 4096
 """Bytes that a terminal takes at once without blocking, when it takes any."""
 
@@ -52,7 +50,6 @@ class Attachment:
         self._typed = bytearray()
         self._left = False
         self._told_lost = False
-        self._told_drawn = 0
         if following.input_open:
             following.resize(*terminal.size())
 
@@ -79,7 +76,8 @@ class Attachment:
             while (event := conversation.take()) is not None:
                 if isinstance(event, Stdout):
                     await self._put(self._past.show(event.offset, event.data))
-                    await self._tell_drawn(event.offset + len(event.data))
+                    if self._following.drawn(event.offset + len(event.data)):
+                        await conversation.flush()
                 elif isinstance(event, Redrawn):
                     shown = self._past.screen(event.data, event.offset, event.size, event.sizes)
                     await self._put(shown)
@@ -88,13 +86,6 @@ class Attachment:
             if self._following.input_lost and not self._told_lost:
                 self._told_lost = True
                 await self._say(f"{self._following.holder or 'nobody'} holds the input; you are watching now")
-
-    async def _tell_drawn(self, offset: int) -> None:
-        """Say how far the terminal is: the program goes no faster."""
-        if offset - self._told_drawn >= _TELL:
-            self._told_drawn = offset
-            self._following.drawn(offset)
-            await self._conversation.flush()
 
     async def _say(self, line: str) -> None:
         await self._put(f"\r\nsandtop: {line} ({self._keys.text} leaves)\r\n".encode())

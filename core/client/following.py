@@ -21,6 +21,8 @@ STDERR: Final = 2
 SCREEN: Final = 3
 """Where a terminal's screen comes, in place of the output that made it."""
 MOST_SCREEN: Final = 64 << 20
+_TELL: Final = 32 * 1024
+"""Bytes drawn that are worth a word."""
 INPUT_BYTES: Final = 256 * 1024
 """How much input a client holds that the agent has not acknowledged."""
 
@@ -41,6 +43,7 @@ class Following:
 
     __slots__ = (
         "_coming",
+        "_drawn",
         "_exchange",
         "_held_input",
         "_opened",
@@ -82,6 +85,7 @@ class Following:
         self.live_from: int | None = None
         self.screen = bytearray()
         self._coming: Control | None = None
+        self._drawn = 0
 
     @property
     def result(self) -> dict[str, object] | None:
@@ -235,9 +239,8 @@ class Following:
         return acked + sum(reached or 0 for reached in self.offsets.values())
 
     def pull(self) -> bytes | None:
-        """The next frame to send, or None when there is nothing, or no credit for it."""
-        pieces = self._outbox.pull()
-        return None if pieces is None else b"".join(pieces)
+        """The next bytes to send, or None when there is nothing, or no credit for it."""
+        return self._outbox.batch() or None
 
     @property
     def room(self) -> int:
@@ -277,9 +280,16 @@ class Following:
             self._stdin.close()
             self._outbox.wake(STDIN)
 
-    def drawn(self, offset: int) -> None:
-        """This client's terminal shows all that was written before ``offset``."""
+    def drawn(self, offset: int) -> bool:
+        """This client's terminal shows all that was written before ``offset``: the program goes no faster.
+
+        Whether that was worth a word, which is to be sent now.
+        """
+        if self._drawn <= offset < self._drawn + _TELL:
+            return False
+        self._drawn = offset
         self._outbox.control({"type": "drawn", "offset": offset})
+        return True
 
     def resize(self, rows: int, columns: int) -> None:
         """Tell the program's terminal its size; told again on a new connection."""

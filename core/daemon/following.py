@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from sandtop.agent.protocol import MAX_DATA, Control, Credit, Data, Eof, Frame, ProtocolError, encode
+from sandtop.agent.protocol import Control, Credit, Data, Eof, Frame, ProtocolError, encode, split
 from sandtop.core.daemon.connection import ClientGone
 from sandtop.core.daemon.steering import resize, send_signal
 from sandtop.core.daemon.viewing import FAR, begin
@@ -202,10 +202,8 @@ class Follower:
         if offset < log.first(stream):
             offset = self._gap(frames, stream, offset, log.first(stream))
         data = log.read(stream, offset, _READ)
-        for start in range(0, len(data), MAX_DATA):
-            piece = data[start : start + MAX_DATA]
-            frames.append(Data(stream, offset, piece))
-            offset += len(piece)
+        frames += split(stream, offset, data)
+        offset += len(data)
         record = self._session.record
         if record is not None and offset >= log.end(stream):
             # what an ended session wrote and its log has no more: it was removed to keep within the settings

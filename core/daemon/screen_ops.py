@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from sandtop.agent.protocol import MAX_DATA, Data, encode
+from sandtop.agent.protocol import encode, split
 from sandtop.core.daemon.session_ops import find_session
 from sandtop.core.daemon.viewing import SCREEN
 from sandtop.core.daemon.views import session_view
@@ -55,8 +55,8 @@ async def screen(fleet: Fleet, connection: Connection, request: Mapping[str, obj
             sandbox=name,
             hint=f"sandtop screen {name} {key} shows what does",
         ) from None
-    for start in range(0, len(seen), MAX_DATA):
-        await connection.send_bytes(encode(Data(SCREEN, start, seen[start : start + MAX_DATA])))
+    for piece in split(SCREEN, 0, seen):
+        await connection.send_bytes(encode(piece))
     return {"session": session_view(sandbox, session), "bytes": len(seen)}
 
 

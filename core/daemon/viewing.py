@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from sandtop.agent.protocol import MAX_DATA, Control, Data, Frame
+from sandtop.agent.protocol import Control, Frame, split
 from sandtop.core.daemon.steering import window_size
 from sandtop.core.screens.process import WorkerGone
 from sandtop.core.screens.stored import Checkpoint, load
@@ -96,7 +96,4 @@ def _frames(screen: Checkpoint, session: Session) -> list[Frame]:
         "bytes": len(screen.dump),
         "sizes": [[size.offset, size.rows, size.columns] for size in later],
     }
-    frames: list[Frame] = [Control({"type": "screen", **head})]
-    for start in range(0, len(screen.dump), MAX_DATA):
-        frames.append(Data(SCREEN, start, screen.dump[start : start + MAX_DATA]))
-    return frames
+    return [Control({"type": "screen", **head}), *split(SCREEN, 0, screen.dump)]

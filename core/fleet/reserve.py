@@ -111,9 +111,7 @@ class Reserve:
         with trio.move_on_after(_WAIT):
             while True:
                 while shelf.ready:
-                    sandbox = shelf.ready.pop(
-                        0
-                    )  # another takes its place when this one is a sandbox: see `used`
+                    sandbox = shelf.ready.pop(0)  # another takes its place once this one is a sandbox: `used`
                     if sandbox.machine is not None:
                         return sandbox
                 if shelf.filling <= shelf.waiting:

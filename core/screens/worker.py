@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sandtop.agent.protocol import MAX_DATA, Control, Data, Decoder, encode
+from sandtop.agent.protocol import Control, Decoder, encode, split
 from sandtop.core.screens.look import BadPattern, Pattern, look
 from sandtop.core.screens.screen import Asked, Held, Resized, Screen
 
@@ -260,8 +260,8 @@ class Worker:
         if len(blob) > _MOST_ANSWER:
             self._fail(request, "large", "this screen is too large to be shown")
             return
-        for start in range(0, len(blob), MAX_DATA):
-            self._link.sendall(encode(Data(request, start, blob[start : start + MAX_DATA])))
+        for piece in split(request, 0, blob):
+            self._link.sendall(encode(piece))
         self._say("answer", req=request, **fields)
 
     def _fail(self, request: int, code: str, why: str) -> None:

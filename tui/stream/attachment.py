@@ -29,8 +29,6 @@ FIRST_SLICE: Final = 8 * 1024
 """Bytes that the emulator takes between two looks at the keyboard, until it shows how long they take."""
 LEAST_SLICE: Final = 512
 MOST_SLICE: Final = 32 * 1024
-_TELL: Final = 32 * 1024
-"""Bytes drawn that are worth a word."""
 _RETRY_SECONDS: Final = 1.0
 _LONGEST_REST: Final = 0.02
 
@@ -71,7 +69,6 @@ class Attachment:
             self._following = Following(message, stdin=False, session=info.id, offsets=offsets)
         self._conversation = Conversation(self._following)
         self._typed = bytearray()
-        self._told = 0
         self._wake = asyncio.Event()
 
     @property
@@ -134,10 +131,7 @@ class Attachment:
                     await pace.turn()
 
     def _tell_drawn(self, offset: int) -> None:
-        """Say how far the screen is: the program goes no faster."""
-        if offset - self._told >= _TELL:
-            self._told = offset
-            self._following.drawn(offset)
+        if self._following.drawn(offset):
             self._wake.set()
 
     async def _send(self) -> None:
