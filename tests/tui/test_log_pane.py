@@ -104,6 +104,23 @@ async def test_search_goes_up_and_down_and_escape_ends_it() -> None:
         assert isinstance(app.screen, PanesScreen)
 
 
+async def test_a_search_waits_for_what_the_pane_opens_with() -> None:
+    async with tailing(*NUMBERED) as (app, pilot, core):
+        await until(pilot, lambda: screen(app)[-1] == " line 99")
+        core.silent = True
+        await pilot.press("vertical_line")
+        await pilot.press("slash", *"line 5", "enter")
+        await until(
+            pilot, lambda: len(app.screen.query(LogPane)) == 2 and pane(app).view.looking_for is not None
+        )
+        assert pane(app).view.ring.total == 0
+        core.silent = False
+        core.die()
+        core.come_back()
+        await until(pilot, lambda: pane(app).view.found == 59)
+        assert notice(app) == ""
+
+
 async def test_filters_stack_and_follow() -> None:
     lines = [(1, b"GET /a 200\n"), (1, b"GET /b 500\n"), (2, b"trace 500 debug\n")] * 30
     async with tailing(*lines) as (app, pilot, core):

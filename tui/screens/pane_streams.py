@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from sandtop.core.errors import SandtopError, WrongState
+from sandtop.core.errors import CoreUnavailable, SandtopError, WrongState
 from sandtop.tui import gateway
 from sandtop.tui.stream.attachment import Attachment
 from sandtop.tui.stream.tail import tail
@@ -71,7 +72,10 @@ class Streams:
     async def _tail(self, pane: LogPane, lines: int) -> None:
         info = pane.info
         assert info is not None
+        with suppress(CoreUnavailable):  # then the tail waits for the core
+            info = await gateway.session_info(pane.uuid, info.id) or info
         floors = (info.stdout_bytes, info.stderr_bytes)
+        pane.opens(*floors)
         try:
             await tail(pane.uuid, info.id, lines, floors, pane, self._screen.console_app.pace)
         except SandtopError as error:

@@ -36,6 +36,8 @@ _PLACEHOLDERS = {
     "exclude": "without lines that match",
 }
 _STEP = 2000
+_ARRIVES_WITHIN = 5.0
+"""Seconds for which a search waits for what the pane has yet to open with."""
 
 
 class LogPane(Pane):
@@ -70,6 +72,8 @@ class LogPane(Pane):
         self._clock = clock
         self._asking = ""
         self._whole = False
+        self._held: dict[int, int] | None = None
+        self._more = asyncio.Event()
 
     def compose(self) -> ComposeResult:
         yield PaneTitle()
@@ -78,9 +82,25 @@ class LogPane(Pane):
 
     # what comes in
 
+    def opens(self, stdout: int, stderr: int) -> None:
+        """The log, which held so many bytes, begins to come."""
+        self._held = {1: stdout, 2: stderr}
+        self._more.set()
+
+    @property
+    def _arriving(self) -> bool:
+        """Not all has come yet that the log held when the pane opened it."""
+        if self._held is None:
+            return True
+        # its last lines may all be of one stream
+        return any(self._held.values()) and all(
+            not held or self.reached[stream] < held for stream, held in self._held.items()
+        )
+
     def take(self, stream: int, data: bytes, offset: int, at: float | None) -> None:
         self.view.ring.take(stream, data, offset, at if at is not None else self._clock())
         self.reached[stream] = offset + len(data)
+        self._more.set()
         self.view.took()
 
     def gap(self, stream: int, count: int) -> None:
@@ -92,6 +112,7 @@ class LogPane(Pane):
     def start_over(self, whole: bool) -> None:
         """Read the log anew, with ``whole`` as much of it as is kept."""
         self._whole = whole
+        self._held, self.reached = None, {1: 0, 2: 0}
         self.view.replace_ring(Ring())
         if not whole:
             self.view.follow()
@@ -282,11 +303,26 @@ class LogPane(Pane):
                 looked += 1
                 if looked >= _STEP:
                     break
-            if not looked and not budget.spent:
+            if looked or budget.spent:
+                await asyncio.sleep(0)
+            elif await self._more_came():
+                start = view.ring.end if step < 0 else start
+            else:
                 host(self).bell()
                 self.post_message(self.Said("nothing found that way"))
                 return
-            await asyncio.sleep(0)
+
+    async def _more_came(self) -> bool:
+        """Whether more of what the pane opens with has come; False once all has, or it does not come in time."""
+        if not self._arriving:
+            return False
+        self._more.clear()
+        try:
+            async with asyncio.timeout(_ARRIVES_WITHIN):
+                await self._more.wait()
+        except TimeoutError:
+            return False
+        return True
 
     # taking away
 
