@@ -119,22 +119,22 @@ class Console(App[None], inherit_bindings=False):
         """Something has changed: look at the core at once."""
         self._nudged.set()
 
-    def _show(self) -> None:
-        """Show the view where somebody sees it: on the nearest full screen, and the questions over it show it through.
+    @property
+    def _seen(self) -> ConsoleScreen | None:
+        """The nearest full screen, if it has its widgets: questions over it show it through."""
+        nearest = next((one for one in reversed(self.screen_stack) if isinstance(one, ConsoleScreen)), None)
+        return nearest if nearest is not None and nearest.ready else None
 
-        What is below shows it when it comes back.
-        """
-        for screen in reversed(self.screen_stack):
-            if isinstance(screen, ConsoleScreen):
-                if screen.ready:
-                    screen.show(self.store.view)
-                break
+    def _show(self) -> None:
+        """Show the view where somebody sees it. What is below shows it when it comes back."""
+        if (screen := self._seen) is not None:
+            screen.show(self.store.view)
         self._tick()
 
     def _tick(self) -> None:
         self.pace.rest()
-        if self.screen_stack and isinstance(self.screen, ConsoleScreen) and self.screen.ready:
-            self.screen.tick()
+        if (screen := self._seen) is not None:
+            screen.tick()
 
     # doing things
 

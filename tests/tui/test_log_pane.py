@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -102,6 +103,17 @@ async def test_search_goes_up_and_down_and_escape_ends_it() -> None:
         await pilot.press("escape")
         assert pane(app).view.looking_for is None
         assert isinstance(app.screen, PanesScreen)
+
+
+async def test_a_search_begins_at_the_newest_line_also_before_it_shows() -> None:
+    async with tailing(*NUMBERED) as (app, pilot, _):
+        await until(pilot, lambda: screen(app)[-1] == " line 99")
+        view = pane(app).view
+        view.looking_for = re.compile("needle")
+        pane(app).take(1, b"a needle\n", 10_000, None)
+        assert screen(app)[-1] == " line 99"
+        pane(app).action_search_next(-1)
+        await until(pilot, lambda: view.found == 100)
 
 
 async def test_a_search_waits_for_what_the_pane_opens_with() -> None:

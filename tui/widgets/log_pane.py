@@ -288,7 +288,9 @@ class LogPane(Pane):
             return
         start = view.found
         if start is None or not view.first_shown <= start <= view.last_shown:
-            start = view.last_shown + 1 if step < 0 else view.first_shown - 1
+            # what follows has its newest lines before they are on the screen
+            after = view.ring.end if view.following else view.last_shown + 1
+            start = after if step < 0 else view.first_shown - 1
         while True:
             budget = Budget(_STEP)
             looked = 0
