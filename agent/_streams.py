@@ -198,19 +198,35 @@ class ReceiveWindow:
 class Outbox:
     """What waits to go onto one link: control messages first, then credits, then each stream in turn."""
 
-    __slots__ = ("_control", "_credits", "_ready", "_streams")
+    __slots__ = ("_control", "_credits", "_patient", "_ready", "_streams")
 
     def __init__(self) -> None:
         self._control: deque[bytes] = deque()
+        self._patient: list[dict[str, object]] = []  # control messages that need not go alone
         self._credits: dict[int, Credit] = {}
         self._streams: dict[int, SendStream] = {}
         self._ready: deque[int] = deque()  # numbers of streams that may have something, each at most once
 
     def control(self, message: dict[str, object]) -> None:
         """Queue a control message. Raises ProtocolError when the peer has left too many unread."""
-        if len(self._control) >= MAX_CONTROL_QUEUE:
+        if len(self._control) + len(self._patient) >= MAX_CONTROL_QUEUE:
             raise ProtocolError("the peer does not read its control messages")
+        self.hurry()
         self._control.append(encode(Control(message)))
+
+    def postpone(self, message: dict[str, object]) -> None:
+        """Queue a control message that goes with what is sent next, before it; `hurry` lets it go alone.
+
+        Raises as `control`.
+        """
+        if len(self._control) + len(self._patient) >= MAX_CONTROL_QUEUE:
+            raise ProtocolError("the peer does not read its control messages")
+        self._patient.append(message)
+
+    def hurry(self) -> None:
+        """Send what was postponed."""
+        self._control.extend(encode(Control(message)) for message in self._patient)
+        self._patient.clear()
 
     def credit(self, credit: Credit) -> None:
         """Queue a credit; a later one for the same stream takes its place."""
@@ -241,6 +257,7 @@ class Outbox:
     def restart(self) -> None:
         """A new link began: forget what was queued, and rewind every stream."""
         self._control.clear()
+        self._patient.clear()
         self._credits.clear()
         self._ready.clear()
         for stream in self._streams.values():
@@ -248,7 +265,7 @@ class Outbox:
 
     @property
     def empty(self) -> bool:
-        return not (self._control or self._credits or self._ready)
+        return not (self._control or self._patient or self._credits or self._ready)
 
     def batch(self) -> bytes:
         """All small frames that wait, and one of data; empty when nothing may be sent.
@@ -264,6 +281,8 @@ class Outbox:
 
     def pull(self) -> Sequence[bytes | memoryview] | None:
         """The pieces of the next frame, or None when nothing may be sent."""
+        if self._patient and (self._credits or self._ready):
+            self.hurry()
         if self._control:
             return (self._control.popleft(),)
         if self._credits:

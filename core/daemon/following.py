@@ -111,7 +111,8 @@ class Follower:
                     orders, todo = trio.open_memory_channel[Control](_ORDERS)
                     nursery.start_soon(self._receive, orders, nursery.cancel_scope)
                     nursery.start_soon(self._steer, todo)
-                    nursery.start_soon(self._remind_of_credit)
+                    if self._view.terminal:
+                        nursery.start_soon(self._remind_of_credit)
                     await self._send()
                     if self._view.terminal:
                         # a word of it that nobody has read would take the end of the session from it (unix(7),
@@ -138,17 +139,29 @@ class Follower:
             if self._view.terminal and session.log.end(STDOUT) - self._offsets[STDOUT] > FAR:
                 await self._catch_up()
             frames = self._news()
+            if told_all := self._told_all:
+                frames.append(self._result())
             if frames:
                 await self._connection.send_bytes(b"".join(map(encode, frames)))
-                continue
-            if session.ended:
-                break
-            await session.wait_for_news()
-        record = session.record
-        assert record is not None
-        await self._connection.message(
-            "result", {"record": record.to_json(), "session": session_view(self._sandbox, session)}
+                if told_all:
+                    return
+            else:
+                await session.wait_for_news()
+
+    @property
+    def _told_all(self) -> bool:
+        """Whether, with what `_news` has just given, the client has all that there will ever be."""
+        session = self._session
+        return session.ended and (
+            not self._view.output
+            or all(self._offsets[stream] >= session.log.end(stream) for stream in (STDOUT, STDERR))
         )
+
+    def _result(self) -> Control:
+        record = self._session.record
+        assert record is not None
+        view = session_view(self._sandbox, self._session)
+        return Control({"type": "result", "record": record.to_json(), "session": view})
 
     async def _remind_of_credit(self) -> None:
         """Send a small credit that no output took along."""

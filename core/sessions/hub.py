@@ -61,6 +61,7 @@ class SandboxSessions:
         self._sessions: dict[str, Session] = {}
         self._by_number: dict[int, Session] = {}
         self._touched: set[Session] = set()
+        self._begun: set[Session] = set()  # those whose start is still to be stored
         self._link: AgentLink | None = None
         self._last_number = database.last_number(uuid)
         self._hangups = Hangups(name, nursery, lambda: self._link)
@@ -249,11 +250,8 @@ class SandboxSessions:
         if not isinstance(pid, int) or isinstance(pid, bool) or not 0 < pid <= _MAX_PID:
             raise ProtocolError(f"a session with the pid {pid!r:.40}")
         if session.started(pid, time.time()):
-            try:
-                self._database.update_session(session.row)
-            except StorageError as error:
-                # not worth a stall: a core that does not know the pid asks the agent
-                log.warning("%s: the start of %s was not stored: %s", self._name, session.row.id, error)
+            self._begun.add(session)
+            self._touched.add(session)
 
     def _ending(self, session: Session, record: object) -> None:
         if not isinstance(record, dict):
@@ -305,8 +303,12 @@ class SandboxSessions:
             self._link.flush()
 
     def _settle(self, session: Session) -> None:
+        begun = session in self._begun
+        self._begun.discard(session)
         if session.ended:
             return
+        if begun and not session.ending:  # one that has ended already is stored with its end
+            self._store_start(session)
         if session.stalled:
             refusal = session.refusal
             self._stall(f"the logs cannot be written: {refusal.strerror if refusal else 'unknown reason'}")
@@ -318,6 +320,13 @@ class SandboxSessions:
             if session.tty is not None and self._screens is not None:
                 self._screens.advanced(session.row.id)
                 self._ease(session)
+
+    def _store_start(self, session: Session) -> None:
+        try:
+            self._database.update_session(session.row)
+        except StorageError as error:
+            # not worth a stall: a core that does not know the pid asks the agent
+            log.warning("%s: the start of %s was not stored: %s", self._name, session.row.id, error)
 
     # ending
 

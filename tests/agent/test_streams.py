@@ -236,12 +236,44 @@ def test_control_goes_first_then_credit_then_each_stream_in_turn() -> None:
     assert [frame.stream for frame in frames[2:] if isinstance(frame, Data)] == [1, 2, 1, 2]
 
 
+def test_what_is_postponed_goes_right_before_the_next_that_is_sent() -> None:
+    stream = SendStream(1)
+    stream.credit(0, 1 << 20)
+    outbox = Outbox()
+    outbox.add(stream)
+    first, second = Control({"type": "first"}), Control({"type": "second"})
+
+    outbox.postpone(first.message)
+    assert outbox.pull() is None
+    assert not outbox.empty
+    outbox.control(second.message)
+    assert Decoder().feed(drain(outbox)) == [first, second]
+
+    outbox.postpone(first.message)
+    stream.write(b"output")
+    outbox.wake(1)
+    assert Decoder().feed(drain(outbox)) == [first, Data(1, 0, b"output")]
+
+    outbox.postpone(first.message)
+    outbox.credit(Credit(9, 0, 1))
+    assert Decoder().feed(drain(outbox)) == [first, Credit(9, 0, 1)]
+
+    outbox.postpone(first.message)
+    outbox.hurry()
+    assert Decoder().feed(drain(outbox)) == [first]
+
+    outbox.postpone(first.message)
+    outbox.restart()
+    assert outbox.empty
+
+
 def test_a_peer_that_does_not_read_is_an_error_and_not_a_leak() -> None:
     outbox = Outbox()
-    for _ in range(MAX_CONTROL_QUEUE):
-        outbox.control({"type": "x"})
-    with pytest.raises(ProtocolError):
-        outbox.control({"type": "x"})
+    for queue in (outbox.control, outbox.postpone) * (MAX_CONTROL_QUEUE // 2):
+        queue({"type": "x"})
+    for queue in (outbox.control, outbox.postpone):
+        with pytest.raises(ProtocolError):
+            queue({"type": "x"})
 
 
 def test_a_receiver_refuses_what_it_did_not_allow() -> None:
