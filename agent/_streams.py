@@ -223,6 +223,11 @@ class Outbox:
             raise ProtocolError("the peer does not read its control messages")
         self._patient.append(message)
 
+    @property
+    def postponed(self) -> bool:
+        """Whether something waits for company."""
+        return bool(self._patient)
+
     def hurry(self) -> None:
         """Send what was postponed."""
         self._control.extend(encode(Control(message)) for message in self._patient)

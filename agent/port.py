@@ -17,7 +17,7 @@ TYPE_CHECKING = False  # see _frames
 if TYPE_CHECKING:
     from typing import Final, Protocol
 
-    from .loop import Loop
+    from .loop import Loop, Timer
     from .protocol import Frame, Outbox
 
     class Peer(Protocol):
@@ -38,6 +38,9 @@ _CHUNK: Final = 64 * 1024
 _READS_A_TURN: Final = 16
 _WRITES_A_TURN: Final = 8
 """Of 32 KiB, which is what virtio_console takes at a time: as many as one read of a flooding program takes to send."""
+_COMPANY: Final = 0.005
+"""Seconds for which what was postponed waits for company, such as the news of a start for the first output or the end:
+each message on its own costs a small program's run a twentieth more."""
 _LOOK_AGAIN: Final = 1.0
 """Seconds between looks at a port without a host, lest a wake-up was missed."""
 
@@ -75,6 +78,7 @@ class Port:
         self._pending: bytes | memoryview = b""
         self._blocked = False
         self._looking = False
+        self._hurrying: Timer | None = None
         loop.watch(fd, READ | EDGE, self._ready)
         loop.soon(self._read)
 
@@ -86,6 +90,7 @@ class Port:
             if not self._pending:
                 self._pending = self._outbox.batch() if self._linked else b""
                 if not self._pending:
+                    self._wait_for_company()
                     return
             try:
                 count = os.write(self._fd, self._pending)
@@ -97,6 +102,17 @@ class Port:
                 return
             self._pending = b"" if count == len(self._pending) else memoryview(self._pending)[count:]
         self._loop.soon(self.flush)
+
+    def _wait_for_company(self) -> None:
+        if not self._outbox.postponed:
+            self._loop.cancel(self._hurrying)
+            self._hurrying = None
+        elif self._hurrying is None:
+            self._hurrying = self._loop.call_in(_COMPANY, self._hurry)
+
+    def _hurry(self) -> None:
+        self._hurrying = None
+        self._outbox.hurry()
 
     def _ready(self, events: int) -> None:
         if events & WRITE and self._blocked:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Final
 
-    from .loop import Timer
     from .machine import Machine
     from .protocol import Eof, Frame
     from .session import Host
@@ -33,9 +32,6 @@ MAX_SESSIONS: Final = 512
 _REMEMBERED: Final = 1024
 """How many operations and forgotten sessions are known again when the core asks once more."""
 _MAX_OP: Final = 128
-_START_WAITS: Final = 0.005
-"""Seconds for which the news that a program runs waits for company, such as its first output or its end: each message
-on its own costs a small program's run a twentieth more."""
 
 
 class OperationFailed(Exception):
@@ -70,7 +66,6 @@ class Service:
         self._answers: OrderedDict[str, Message] = OrderedDict()
         self._defaults: Defaults | None = None
         self._greeted = False
-        self._hurrying: Timer | None = None
         self._messages: dict[str, Callable[[Message], None]] = {
             "hello": self._hello,
             "ping": lambda message: self._send({"type": "pong", "seq": message.get("seq")}),
@@ -186,12 +181,6 @@ class Service:
 
     def _say_started(self, session: Session) -> None:
         self._put(self._host.outbox.postpone, {"type": "started", "id": session.id, "pid": session.pid})
-        if self._hurrying is None:
-            self._hurrying = self._host.loop.call_in(_START_WAITS, self._hurry)
-
-    def _hurry(self) -> None:
-        self._hurrying = None
-        self._host.outbox.hurry()
 
     def _new_session(self, key: str, message: Message) -> Session:
         if self._defaults is None:
@@ -216,8 +205,6 @@ class Service:
             self._say_exited(session)
 
     def _say_exited(self, session: Session) -> None:
-        self._host.loop.cancel(self._hurrying)  # what was postponed goes along
-        self._hurrying = None
         self._send({"type": "exited", "id": session.id, "record": session.record})
 
     def _release(self, message: Message) -> None:

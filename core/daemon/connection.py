@@ -72,11 +72,16 @@ class Connection:
 
     async def send_bytes(self, data: bytes) -> None:
         """Send what is encoded already."""
-        async with self._sending:
-            try:
-                await self._stream.send_all(data)
-            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-                raise ClientGone from error
+        try:
+            self._sending.acquire_nowait()  # to wait for one's turn takes a turn of the loop, also when it is free
+        except trio.WouldBlock:
+            await self._sending.acquire()
+        try:
+            await self._stream.send_all(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise ClientGone from error
+        finally:
+            self._sending.release()
 
     async def message(self, kind: str, fields: Mapping[str, object]) -> None:
         """Send one control message. Raises `ClientGone`."""

@@ -25,6 +25,8 @@ DEFAULT_CAP: Final = 256 << 20
 """Bytes kept of one session, both streams together."""
 STREAMS: Final = (1, 2)
 """stdout (or the terminal) and stderr."""
+_LATEST: Final = 128 * 1024
+"""Bytes; what one append may leave in memory."""
 _INDEX_INTERVAL: Final = 0.02
 """Seconds; the resolution of ``logs --timestamps``."""
 
@@ -50,15 +52,20 @@ class _Segment:
 
 
 class _Stream:
-    """One stream's segments, and the descriptor that its last one is appended through."""
+    """One stream's segments, and the descriptor that its last one is appended through.
 
-    __slots__ = ("_fd", "_folder", "_number", "segments")
+    Attributes:
+        latest: the last bytes that were appended, for those who follow closely: a file is not opened for each key.
+    """
+
+    __slots__ = ("_fd", "_folder", "_number", "latest", "segments")
 
     def __init__(self, folder: Path, number: int, segments: list[_Segment]) -> None:
         self._folder = folder
         self._number = number
         self._fd: int | None = None
         self.segments = segments
+        self.latest = b""
 
     @property
     def first(self) -> int:
@@ -96,6 +103,7 @@ class _Stream:
         del self.segments[0]
 
     def close(self) -> None:
+        self.latest = b""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
@@ -157,6 +165,10 @@ class SessionLog:
                     if stored:
                         break
                     raise
+        if isinstance(data, bytes) and stored == len(data) <= _LATEST:
+            target.latest = data
+        else:
+            target.latest = b""
         self._trim()
         return stored
 
@@ -195,6 +207,8 @@ class SessionLog:
     def read(self, stream: int, offset: int, limit: int) -> bytes:
         """Up to ``limit`` bytes from ``offset``, not before `first`. Empty at the end. Raises OSError."""
         source = self._streams[stream]
+        if offset >= (begin := source.end - len(source.latest)):
+            return source.latest[offset - begin :][:limit]
         for segment in reversed(source.segments):
             if segment.start <= offset:
                 size = min(limit, segment.start + segment.size - offset)
