@@ -115,6 +115,13 @@ class CoreFailure(SandtopError):
     code = "core-failure"
 
 
+_SPAWN_HINTS: Final = {
+    "user": ": 'sandtop exec {0} -- cat /etc/passwd' lists the users",
+    "cwd": ": 'sandtop exec {0} -- mkdir -p DIR' makes it",
+}
+"""What to do about a program that never ran, by the stage that failed."""
+
+
 class SpawnError(SandtopError):
     """The program never ran. ``stage`` is what failed (``cwd``, ``exec``, ``user`` …), ``errno`` why."""
 
@@ -129,6 +136,8 @@ class SpawnError(SandtopError):
         sandbox: str | None = None,
         hint: str | None = None,
     ) -> None:
+        if hint is None and sandbox is not None:
+            hint = f"in {sandbox}{_SPAWN_HINTS.get(stage, '').format(sandbox)}"
         super().__init__(message, sandbox=sandbox, hint=hint)
         self.stage = stage
         self.errno = errno

@@ -103,7 +103,9 @@ class ExitRecord:
 
 
 def spawn_message(record: ExitRecord, argv: list[str], cwd: str | None) -> str:
-    """One line on why the program of ``argv`` never ran."""
+    """One line on why the program of ``argv`` never ran: the agent's own where it gave one."""
+    if record.message:
+        return record.message
     program = argv[0] if argv else "the program"
     why = os.strerror(record.errno) if record.errno else "unknown reason"
     if record.stage == "exec":
@@ -112,7 +114,7 @@ def spawn_message(record: ExitRecord, argv: list[str], cwd: str | None) -> str:
         return f"{program}: cannot be executed: {why}"
     if record.stage == "cwd":
         return f"the working directory {cwd or '(default)'} cannot be used: {why}"
-    return record.message or f"{program}: could not be started ({record.stage}): {why}"
+    return f"{program}: could not be started ({record.stage}): {why}"
 
 
 def _number(data: Mapping[str, object], name: str, low: int = 0, high: int = (1 << 63) - 1) -> int | None:

@@ -94,6 +94,7 @@ def test_a_guests_words_cannot_move_the_operators_cursor() -> None:
             "the working directory /nowhere cannot be used: No such file or directory",
         ),
         (ExitRecord("spawn", stage="user", message="there is no user x"), "there is no user x"),
+        (ExitRecord("spawn", stage="rlimits"), "nosuch: could not be started (rlimits): unknown reason"),
     ],
 )
 def test_why_a_program_never_ran(record: ExitRecord, said: str) -> None:
