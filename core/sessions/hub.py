@@ -12,6 +12,7 @@ import trio
 
 from sandtop.agent.protocol import STREAMS_PER_SESSION, Credit, Data, ProtocolError
 from sandtop.core.errors import InvalidRequest, NotFound, StorageError
+from sandtop.core.sessions.grants import Grants
 from sandtop.core.sessions.hangup import Hangups
 from sandtop.core.sessions.records import ExitRecord, printable
 from sandtop.core.sessions.session import STDIN, Session
@@ -57,7 +58,6 @@ class SandboxSessions:
         self._settings = settings
         self._nursery = nursery
         self._screens = screens
-        self._easing: set[str] = set()
         self._sessions: dict[str, Session] = {}
         self._by_number: dict[int, Session] = {}
         self._touched: set[Session] = set()
@@ -65,6 +65,7 @@ class SandboxSessions:
         self._link: AgentLink | None = None
         self._last_number = database.last_number(uuid)
         self._hangups = Hangups(name, nursery, lambda: self._link)
+        self._grants = Grants(nursery, lambda: self._link)
         self.stalled: str | None = None
         """Why output or exit records wait to be stored; None when they do not."""
 
@@ -170,33 +171,13 @@ class SandboxSessions:
 
     def reached(self, session: Session, who: str, offset: int) -> None:
         """``who`` (see `sandtop.core.sessions.pace`) has drawn what was written before ``offset``."""
-        if session.tty is None or session.ended:
-            return
-        session.tty.pace.reached(who, offset, trio.current_time())
-        self.grant(session)
+        if session.tty is not None and not session.ended:
+            session.tty.pace.reached(who, offset, trio.current_time())
+            self.grant(session)
 
     def grant(self, session: Session) -> None:
-        """Give the credit that is due."""
-        if self._link is None or session.ended or session.gone:
-            return
-        credits = list(session.credits(anew=False))
-        for credit in credits:
-            self._link.outbox.credit(credit)
-        if credits:
-            self._link.flush()
-        self._ease(session)
-
-    def _ease(self, session: Session) -> None:
-        """When somebody holds the program back, see to it that silence ends that."""
-        if session.held_back_until() is not None and session.row.id not in self._easing:
-            self._easing.add(session.row.id)
-            self._nursery.start_soon(self._grant_later, session, name=f"pace of {session.row.id}")
-
-    async def _grant_later(self, session: Session) -> None:
-        while not session.ended and (until := session.held_back_until()) is not None:
-            await trio.sleep_until(until)
-            self.grant(session)
-        self._easing.discard(session.row.id)
+        """Give the agent the credit that is due."""
+        self._grants.grant(session)
 
     # what the agent says (Listener)
 
@@ -319,7 +300,7 @@ class SandboxSessions:
                 self._link.outbox.credit(credit)
             if session.tty is not None and self._screens is not None:
                 self._screens.advanced(session.row.id)
-                self._ease(session)
+                self._grants.ease(session)
 
     def _store_start(self, session: Session) -> None:
         try:

@@ -1,0 +1,46 @@
+"""Giving the agent credit for output, also when time alone makes it due: behind a screen that fell silent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sandtop.core.channel import AgentLink
+    from sandtop.core.sessions.session import Session
+
+
+class Grants:
+    """Of one sandbox. ``nursery`` owns the waiting; ``link`` says what leads to the agent."""
+
+    def __init__(self, nursery: trio.Nursery, link: Callable[[], AgentLink | None]) -> None:
+        self._nursery = nursery
+        self._link = link
+        self._easing: set[str] = set()
+
+    def grant(self, session: Session) -> None:
+        """Give the credit that is due."""
+        link = self._link()
+        if link is None or session.ended or session.gone:
+            return
+        credits = list(session.credits(anew=False))
+        for credit in credits:
+            link.outbox.credit(credit)
+        if credits:
+            link.flush()
+        self.ease(session)
+
+    def ease(self, session: Session) -> None:
+        """When somebody holds the program back, see to it that silence ends that."""
+        if session.held_back_until() is not None and session.row.id not in self._easing:
+            self._easing.add(session.row.id)
+            self._nursery.start_soon(self._grant_later, session, name=f"pace of {session.row.id}")
+
+    async def _grant_later(self, session: Session) -> None:
+        while not session.ended and (until := session.held_back_until()) is not None:
+            await trio.sleep_until(until)
+            self.grant(session)
+        self._easing.discard(session.row.id)
