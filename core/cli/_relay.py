@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import time
 
 from sandtop.agent.protocol import Control, Data
+from sandtop.core.cli import say
 from sandtop.core.client.blocking import Link, call, open_link, progress_line, stop_core
 from sandtop.core.client.exchange import HELLO_SECONDS, LinkLost, new_id
 from sandtop.core.client.following import STDERR, STDOUT
 from sandtop.core.client.recovery import Recovery
 from sandtop.core.errors import CoreOutdated, CoreUnavailable, NotFound, SandtopError, WrongState
 
-from ._output import say
 from ._sinks import Sink
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Callable
     from typing import Final, Protocol
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
         def control(self, frame: Control) -> None: ...
         def data(self, frame: Data) -> bytes: ...
+else:
+    import _signal as signal  # see _signals
 
 
 _PIPE_GRACE: Final = 2.0
