@@ -48,6 +48,7 @@ class Relay:
     ``signals`` are passed on to the session; without them this is a mere reader. ``raw`` leaves control sequences in
     what a terminal shows. ``owned`` says that the session is nobody else's: it is killed when it outlives SIGTERM for
     ten seconds. ``transform`` changes what is written; ``connected`` is called on every connection.
+    ``link`` is the first, when the caller has opened it.
     """
 
     pending_bytes = 1 << 20
@@ -63,6 +64,7 @@ class Relay:
         owned: bool = False,
         transform: Transform | None = None,
         connected: Callable[[], None] | None = None,
+        link: Link | None = None,
     ) -> None:
         self._following = following
         self._sandbox = sandbox
@@ -70,10 +72,10 @@ class Relay:
         self._owned = owned
         self._recovery = Recovery()
         self._sinks = {STDOUT: Sink(1, raw=raw), STDERR: Sink(2, raw=raw)}
-        self._link: Link | None = None
+        self._link = link
         self._kill_at: float | None = None
         self._pipe_told = False
-        self._connected_at = 0.0
+        self._connected_at = time.monotonic()
         self._transform = transform
         self._connected = connected
 

@@ -6,13 +6,13 @@ import os
 import sys
 
 from sandtop.core.cli import Interrupted, say
+from sandtop.core.client.blocking import open_link
 from sandtop.core.client.exchange import as_object, request
 from sandtop.core.client.following import Following
-from sandtop.core.client.outcome import outcome
+from sandtop.core.client.recovery import Recovery
 from sandtop.core.errors import InvalidRequest
 
 from ._exec_request import Options, bare, request_fields
-from ._relay import Relay
 from ._signals import Signals
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
@@ -103,7 +103,7 @@ def run_session(fields: dict[str, object], sandbox: str) -> int:
             if on_terminal:
                 result = _on_terminal(following, sandbox, signals)
             else:
-                result = Relay(following, sandbox, signals, raw=fields["tty"] is not None).run()
+                result = _relayed(following, sandbox, signals, raw=fields["tty"] is not None)
         except Interrupted:
             if following.session is not None:
                 say(
@@ -111,6 +111,13 @@ def run_session(fields: dict[str, object], sandbox: str) -> int:
                 )
             raise
     return status_of(result, sandbox)
+
+
+def _relayed(following: Following, sandbox: str, signals: Signals, *, raw: bool) -> dict[str, object]:
+    link = open_link(following, Recovery())
+    from ._relay import Relay  # the core is at work already while this is read
+
+    return Relay(following, sandbox, signals, raw=raw, link=link).run()
 
 
 def _on_terminal(following: Following, sandbox: str, signals: Signals) -> dict[str, object]:
@@ -135,6 +142,8 @@ def _detached(fields: dict[str, object]) -> int:
 
 def status_of(result: dict[str, object], sandbox: str) -> int:
     """The exit status of a session that ended with ``result``; says on stderr what the number alone does not."""
+    from sandtop.core.client.outcome import outcome
+
     status = outcome(result, sandbox)
     reason = as_object(result.get("record")).get("reason")
     if reason in ("oom", "timeout"):
