@@ -9,8 +9,9 @@ contains none (see `sandtop.agent._handshake`); it also shows a receiver that lo
 
 from __future__ import annotations
 
-import json
-import struct
+from _struct import Struct  # struct itself is one more file to find and read
+
+from ._jsontext import from_json, to_json
 
 TYPE_CHECKING = False  # typing and dataclasses take a tenth of a second to import in an emulated guest
 if TYPE_CHECKING:
@@ -21,14 +22,11 @@ MAX_PAYLOAD: Final = 1 << 20
 MAX_DATA: Final = 128 * 1024
 """The most data bytes a sender puts into one frame, and so the most that a control frame waits behind."""
 
-_HEADER: Final = struct.Struct("!IBI")
-_OFFSET: Final = struct.Struct("!Q")
-_CREDIT: Final = struct.Struct("!QQ")
+_HEADER: Final = Struct("!IBI")
+_OFFSET: Final = Struct("!Q")
+_CREDIT: Final = Struct("!QQ")
 _TRAILER: Final = b"\0"
 _CONTROL, _DATA, _CREDIT_KIND, _EOF = 1, 2, 3, 4
-# json.dumps and json.loads would make one, or look for an encoding, each time
-_to_json: Final = json.JSONEncoder(separators=(",", ":")).encode
-_from_json: Final = json.JSONDecoder().decode
 _MAX_OFFSET: Final = (1 << 63) - 1
 
 
@@ -124,7 +122,7 @@ def encode(frame: Frame) -> bytes:
             raise ProtocolError(f"{len(frame.data)} data bytes do not fit a frame")
         return data_header(frame.stream, frame.offset, len(frame.data)) + frame.data + _TRAILER
     if isinstance(frame, Control):
-        payload = _to_json(frame.message).encode("ascii")
+        payload = to_json(frame.message).encode("ascii")
         if len(payload) > MAX_PAYLOAD:
             raise ProtocolError(f"a control message of {len(payload)} bytes does not fit a frame")
         return _HEADER.pack(len(payload), _CONTROL, 0) + payload + _TRAILER
@@ -141,7 +139,7 @@ def _is_object(value: object) -> TypeGuard[dict[str, object]]:
 
 def _control(payload: bytes) -> Control:
     try:
-        message: object = _from_json(payload.decode())
+        message: object = from_json(payload.decode())
     except (ValueError, RecursionError) as error:
         raise ProtocolError("a control message that is not JSON") from error
     if not _is_object(message):

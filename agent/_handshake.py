@@ -12,8 +12,6 @@ ends with one, so bytes that may be the beginning of a marker can be held back w
 
 from __future__ import annotations
 
-import re
-
 TYPE_CHECKING = False  # see _frames
 if TYPE_CHECKING:
     from typing import Final
@@ -22,7 +20,7 @@ _SYNC: Final = b"\xffSANDTOP-SYNC-1\xff"
 _ANSWER: Final = b"\xffSANDTOP-HERE-1\xff"
 TOKEN_LENGTH: Final = 32
 """Token and nonce are this many lower-case hexadecimal digits."""
-_HEX: Final = re.compile(rb"[0-9a-f]{32}\Z")
+_DIGITS: Final = b"0123456789abcdef"
 _MARKER_LENGTH: Final = len(_SYNC) + 2 * TOKEN_LENGTH
 _ANSWER_LENGTH: Final = len(_ANSWER) + TOKEN_LENGTH
 
@@ -37,9 +35,13 @@ def answer(nonce: bytes) -> bytes:
     return _ANSWER + nonce
 
 
+def _is_token(raw: bytes) -> bool:
+    return len(raw) == TOKEN_LENGTH and not raw.translate(None, _DIGITS)
+
+
 def _checked(value: str) -> bytes:
     raw = value.encode("ascii")
-    if not _HEX.match(raw):
+    if not _is_token(raw):
         raise ValueError(f"not {TOKEN_LENGTH} hexadecimal digits: {value!r}")
     return raw
 
@@ -95,7 +97,7 @@ class AgentHandshake:
             if len(data) < end:
                 break
             token, fresh = data[end - 2 * TOKEN_LENGTH : end - TOKEN_LENGTH], data[end - TOKEN_LENGTH : end]
-            if _HEX.match(token) and _HEX.match(fresh):
+            if _is_token(token) and _is_token(fresh):
                 self.token, nonce, data, search = token, fresh, data[end:], 0
             else:
                 search = found + 1

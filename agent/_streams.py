@@ -7,14 +7,15 @@ the sender keeps everything beyond the acknowledgement and, on a new link, goes 
 
 from __future__ import annotations
 
-from collections import deque
-
 from ._frames import MAX_DATA, TRAILER, Control, Credit, Eof, ProtocolError, data_header, encode
 
 TYPE_CHECKING = False  # see _frames
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Sequence
     from typing import Final
+else:
+    from _collections import deque  # collections itself makes more than that, and imports four modules for it
 
 MAX_CONTROL_QUEUE: Final = 4096
 """Control messages that may wait for a peer that does not read; one more is a ProtocolError."""

@@ -27,10 +27,20 @@ def runtime_directory() -> str:
     """`Paths.runtime` as text. Raises `InvalidRequest` for a relative SANDTOP_HOME."""
     root, name = home(), f"{APP}-{os.geteuid()}"
     if root is not None:
-        import hashlib
-
-        name += "-" + hashlib.sha256(os.fsencode(root)).hexdigest()[:10]
+        name += "-" + _sha256(os.fsencode(root))[:10]
     return os.path.join(_runtime_root(), name)
+
+
+def _sha256(data: bytes) -> str:
+    # hashlib would load OpenSSL first, for 5 ms; what it has for a Python without OpenSSL has changed its name in 3.12
+    for name in ("_sha256", "_sha2", "hashlib"):
+        try:
+            module = __import__(name)
+        except ImportError:
+            continue
+        digest: str = module.sha256(data).hexdigest()
+        return digest
+    raise AssertionError("hashlib is there")
 
 
 def _runtime_root() -> str:

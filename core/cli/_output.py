@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
+
+from sandtop.core.cli import say
 
 from ._text import visible
 
@@ -28,20 +29,14 @@ def write(data: bytes | str) -> None:
         view = view[os.write(STDOUT, view) :]
 
 
-def say(message: str) -> None:
-    """Narrate on stderr, in one line. A stderr that cannot be written to is nobody's problem."""
-    try:  # noqa: SIM105 - contextlib is not needed otherwise
-        os.write(2, f"sandtop: {visible(message)}\n".encode("utf-8", "backslashreplace"))
-    except OSError:
-        pass
-
-
 def complain(error: SandtopError) -> None:
     say(str(error))
 
 
 def write_json(value: object) -> None:
     """``value`` as indented JSON on stdout."""
+    import json
+
     write(json.dumps(value, indent=2) + "\n")
 
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import time
 
 from sandtop.agent.protocol import Control, Data
+from sandtop.core.cli import say
 from sandtop.core.client.blocking import Link, call, open_link, progress_line, stop_core
 from sandtop.core.client.exchange import HELLO_SECONDS, LinkLost, new_id
 from sandtop.core.client.following import STDERR, STDOUT
 from sandtop.core.client.recovery import Recovery
 from sandtop.core.errors import CoreOutdated, CoreUnavailable, NotFound, SandtopError, WrongState
 
-from ._output import say
 from ._sinks import Sink
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Callable
     from typing import Final, Protocol
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
         def control(self, frame: Control) -> None: ...
         def data(self, frame: Data) -> bytes: ...
+else:
+    import _signal as signal  # see _signals
 
 
 _PIPE_GRACE: Final = 2.0
@@ -46,6 +48,7 @@ class Relay:
     ``signals`` are passed on to the session; without them this is a mere reader. ``raw`` leaves control sequences in
     what a terminal shows. ``owned`` says that the session is nobody else's: it is killed when it outlives SIGTERM for
     ten seconds. ``transform`` changes what is written; ``connected`` is called on every connection.
+    ``link`` is the first, when the caller has opened it.
     """
 
     pending_bytes = 1 << 20
@@ -61,6 +64,7 @@ class Relay:
         owned: bool = False,
         transform: Transform | None = None,
         connected: Callable[[], None] | None = None,
+        link: Link | None = None,
     ) -> None:
         self._following = following
         self._sandbox = sandbox
@@ -68,10 +72,10 @@ class Relay:
         self._owned = owned
         self._recovery = Recovery()
         self._sinks = {STDOUT: Sink(1, raw=raw), STDERR: Sink(2, raw=raw)}
-        self._link: Link | None = None
+        self._link = link
         self._kill_at: float | None = None
         self._pipe_told = False
-        self._connected_at = 0.0
+        self._connected_at = time.monotonic()
         self._transform = transform
         self._connected = connected
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import select
 import stat
-from collections import deque
 
 from sandtop.core.errors import StorageError
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
+    from collections import deque
     from typing import Final
 
     from ._text import Neutraliser
+else:
+    from _collections import deque  # see sandtop/agent/_streams.py
 
 _ATOMIC: Final = 4096
 """A pipe or terminal that poll calls writable takes this much (PIPE_BUF) without blocking."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sandtop.core.cli import say
 from sandtop.core.client.attached import returning, starting
 from sandtop.core.client.blocking import call
 from sandtop.core.client.detach import DETACH_KEYS, DetachKeys
@@ -10,7 +11,7 @@ from sandtop.core.client.tty import OwnTerminal
 from sandtop.core.errors import InvalidRequest
 
 from ._args import Parser, split, variable
-from ._output import say, write
+from ._output import write
 from ._signals import Signals
 from ._terminal import Detached, TerminalRelay
 from .exec import status_of

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from sandtop import __version__
+from sandtop.core.cli import say
 from sandtop.core.client.blocking import call, call_running, stop_core
 
 from ._args import Parser
-from ._output import age, say, write, write_json
+from ._output import age, write, write_json
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:

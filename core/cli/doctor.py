@@ -7,11 +7,12 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from sandtop.core import paths
+from sandtop.core.cli import say
 from sandtop.core.doctor import Verdict, examine
 from sandtop.core.errors import EXIT_SANDTOP_FAILED
 
 from ._args import Parser
-from ._output import STDOUT, say, write, write_json
+from ._output import STDOUT, write, write_json
 from ._text import visible
 
 if TYPE_CHECKING:

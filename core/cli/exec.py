@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import sys
 
-from sandtop.core.cli import Interrupted
+from sandtop.core.cli import Interrupted, say
+from sandtop.core.client.blocking import open_link
 from sandtop.core.client.exchange import as_object, request
 from sandtop.core.client.following import Following
-from sandtop.core.client.outcome import outcome
+from sandtop.core.client.recovery import Recovery
 from sandtop.core.errors import InvalidRequest
 
-from ._args import Parser, split
-from ._exec_options import add_options, request_fields
-from ._relay import Relay
+from ._exec_request import Options, bare, request_fields
 from ._signals import Signals
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
@@ -35,32 +34,43 @@ _MAX_SCRIPT: Final = 900_000
 
 def exec_main(argv: Sequence[str]) -> int:
     """Run a command; its exit status comes back."""
+    options = bare(argv) or parse(argv)
+    if not options.command:
+        raise InvalidRequest("no command was given", hint=f"such as: sandtop exec {options.name} -- true")
+    return run_session({**request_fields(options), "argv": options.command}, options.name)
+
+
+def parse(argv: Sequence[str]) -> Options:
+    """What ``argv`` says, with argparse. `bare` means the same where it means anything."""
+    from ._args import Parser, split
+    from ._exec_options import add_options
+
     head, command = split(argv)
     parser = Parser("exec", "[OPTIONS] NAME -- CMD [ARG…]", "Run a command in a sandbox.", _EXEC_EXAMPLES)
     add_options(parser)
     parser.add_argument("name", metavar="NAME", help="the sandbox")
     if command is None:
         parser.add_argument("command", nargs="...", metavar="CMD")
-    options = parser.parse_args(head)
-    command = options.command if command is None else command
-    if not command:
-        raise InvalidRequest("no command was given", hint=f"such as: sandtop exec {options.name} -- true")
-    fields = request_fields(options, options.name)
-    return run_session({**fields, "argv": command}, options.name)
+    options = parser.parse_args(head, Options())
+    if command is not None:
+        options.command = command
+    return options
 
 
 def shell_main(argv: Sequence[str]) -> int:
     """Run a script by the sandbox's shell; its exit status comes back."""
+    from ._args import Parser
+    from ._exec_options import add_options
+
     parser = Parser(
         "shell", "[OPTIONS] NAME [SCRIPT]", "Run a script by the sandbox's shell.", _SHELL_EXAMPLES
     )
     add_options(parser)
     parser.add_argument("name", metavar="NAME", help="the sandbox")
     parser.add_argument("script", metavar="SCRIPT", nargs="?", help="the script; else it is read from stdin")
-    options = parser.parse_args(list(argv))
+    options = parser.parse_args(list(argv), Options())
     script = _read_script(options.name, taken=options.stdin) if options.script is None else options.script
-    fields = request_fields(options, options.name)
-    return run_session({**fields, "script": script}, options.name)
+    return run_session({**request_fields(options), "script": script}, options.name)
 
 
 def _read_script(name: str, *, taken: bool) -> str:
@@ -93,16 +103,21 @@ def run_session(fields: dict[str, object], sandbox: str) -> int:
             if on_terminal:
                 result = _on_terminal(following, sandbox, signals)
             else:
-                result = Relay(following, sandbox, signals, raw=fields["tty"] is not None).run()
+                result = _relayed(following, sandbox, signals, raw=fields["tty"] is not None)
         except Interrupted:
             if following.session is not None:
-                from ._output import say
-
                 say(
                     f"session {following.session} goes on (sandtop signal {sandbox} {following.session} KILL ends it)"
                 )
             raise
     return status_of(result, sandbox)
+
+
+def _relayed(following: Following, sandbox: str, signals: Signals, *, raw: bool) -> dict[str, object]:
+    link = open_link(following, Recovery())
+    from ._relay import Relay  # the core is at work already while this is read
+
+    return Relay(following, sandbox, signals, raw=raw, link=link).run()
 
 
 def _on_terminal(following: Following, sandbox: str, signals: Signals) -> dict[str, object]:
@@ -127,11 +142,11 @@ def _detached(fields: dict[str, object]) -> int:
 
 def status_of(result: dict[str, object], sandbox: str) -> int:
     """The exit status of a session that ended with ``result``; says on stderr what the number alone does not."""
+    from sandtop.core.client.outcome import outcome
+
     status = outcome(result, sandbox)
     reason = as_object(result.get("record")).get("reason")
     if reason in ("oom", "timeout"):
-        from ._output import say
-
         say(
             "the sandbox had no memory left and killed it"
             if reason == "oom"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 
+from sandtop.core.cli import say
 from sandtop.core.client.blocking import call
 from sandtop.core.client.exchange import as_object, as_objects
 from sandtop.core.errors import InvalidRequest
 
 from ._args import Parser
-from ._output import Progress, age, say, size, table, write, write_json
+from ._output import Progress, age, size, table, write, write_json
 from .create import add_shape, shape
 
 TYPE_CHECKING = False  # see sandtop/__init__.py

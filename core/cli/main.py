@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from sandtop.core.cli import Interrupted
+from sandtop.core.cli import Interrupted, say
 from sandtop.core.errors import EXIT_SANDTOP_FAILED, InvalidRequest, SandtopError
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
@@ -64,9 +64,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         return _dispatch(list(argv))
     except SandtopError as error:
-        from ._output import complain
-
-        complain(error)
+        say(str(error))
         return error.exit_status
     except BrokenPipeError:  # nobody reads our stdout any more: end as SIGPIPE would have it, without a word
         return 128 + 13
@@ -75,13 +73,13 @@ def main(argv: Sequence[str]) -> int:
     except Interrupted as interrupted:
         return 128 + interrupted.number
     except OSError as error:
-        _say(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
+        say(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
     except SystemExit as ended:  # argparse, after --help
         return ended.code if isinstance(ended.code, int) else EXIT_SANDTOP_FAILED
     except Exception as error:
         if sys.flags.dev_mode:
             raise
-        _say(f"a fault of its own: {type(error).__name__}: {error} (python -X dev -m sandtop shows where)")
+        say(f"a fault of its own: {type(error).__name__}: {error} (python -X dev -m sandtop shows where)")
     return EXIT_SANDTOP_FAILED
 
 
@@ -134,12 +132,6 @@ def _help() -> None:
         "An exit status is the command's own; 128+N when signal N ended it, 124 when it took too long,\n"
         "125 when sandtop itself failed, 126 when it cannot be executed, 127 when it was not found.\n"
     )
-
-
-def _say(message: str) -> None:
-    from ._output import say
-
-    say(message)
 
 
 def _open_standard_files() -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from sandtop.core.cli import say
 from sandtop.core.client.blocking import Link, call, hold
 from sandtop.core.client.exchange import new_id, request
 from sandtop.core.client.following import Following
 from sandtop.core.errors import InvalidRequest, NotFound, SandtopError
 
-from . import _exec_options as execution
 from . import create
 from ._args import Parser, split
-from ._output import Progress, say
+from ._exec_options import add_shared_options
+from ._exec_request import shared_fields
+from ._output import Progress
 from ._relay import Relay
 from ._signals import Signals
 from .exec import status_of
@@ -33,7 +35,7 @@ def run_main(argv: Sequence[str]) -> int:
     parser = Parser(
         "run", "[OPTIONS] [IMAGE] -- CMD [ARG…]", "Run one command in a throw-away sandbox.", _EXAMPLES
     )
-    execution.add_shared_options(parser)
+    add_shared_options(parser)
     create.add_options(parser)
     parser.add_argument("image", metavar="IMAGE", nargs="?", help="the image that it starts from (base)")
     options = parser.parse_args(head)
@@ -61,7 +63,7 @@ def _run(options: argparse.Namespace, command: list[str]) -> int:
 def _execute(
     options: argparse.Namespace, command: list[str], name: str, signals: Signals, held: _Hold
 ) -> int:
-    fields = execution.shared_fields(options, name)
+    fields = shared_fields(options, name)
     # directory, user and environment are the sandbox's own: nothing else runs in it
     fields |= {"argv": command, "detach": False, "on_hangup": "kill"}
     terminal = fields["tty"] is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 
+from sandtop.core.cli import say
 from sandtop.core.client.blocking import open_link, stop_core
 from sandtop.core.client.exchange import HELLO_SECONDS, LinkLost, as_list
 from sandtop.core.client.keys import depends_on_mode, key_bytes
@@ -13,7 +14,7 @@ from sandtop.core.client.recovery import Recovery
 from sandtop.core.errors import CoreOutdated, CoreUnavailable, InvalidRequest
 
 from ._args import Parser, seconds, split
-from ._output import say, write, write_json
+from ._output import write, write_json
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:

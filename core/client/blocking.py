@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import _socket  # socket itself spends 10 ms on turning constants into enums
 import os
-import struct
 import time
+from _struct import Struct  # see sandtop/agent/_frames.py
 
 from sandtop.core.errors import CoreOutdated, CoreUnavailable
 from sandtop.core.location import CORE_SOCKET, runtime_directory
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 _CONNECT_SECONDS: Final = 10.0
-CREDENTIALS: Final = struct.Struct("3i")  # struct ucred of SO_PEERCRED, unix(7): pid, uid, gid
+CREDENTIALS: Final = Struct("3i")  # struct ucred of SO_PEERCRED, unix(7): pid, uid, gid
 
 
 class Link:

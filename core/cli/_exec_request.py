@@ -1,0 +1,84 @@
+"""What the options of ``exec``, ``shell`` and ``run`` say, and the request they make. `_exec_options` parses them."""
+
+from __future__ import annotations
+
+import os
+
+from sandtop.core.client.exchange import new_id
+from sandtop.core.errors import InvalidRequest
+
+TYPE_CHECKING = False  # see sandtop/__init__.py
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+
+class Options:
+    """The options of one execution. What is not given is as here: the parser fills one of these."""
+
+    name: str
+    command: list[str] | None = None
+    script: str | None = None
+
+    stdin: bool = False
+    tty: bool = False
+    timeout: float | None = None
+    rlimit: Sequence[tuple[str, list[int]]] | None = None
+    detach: bool = False
+    env: Sequence[tuple[str, str]] | None = None
+    cwd: str | None = None
+    user: str | None = None
+    label: Sequence[tuple[str, str]] | None = None
+
+
+def bare(argv: Sequence[str]) -> Options | None:
+    """What ``NAME -- CMD [ARG…]`` says, which loops of scripts run; None for any other command line.
+
+    There is nothing to parse in it, and argparse takes longer than all else that sandtop does for a command.
+    """
+    if len(argv) < 3 or argv[0].startswith("-") or argv[1] != "--":
+        return None
+    options = Options()
+    options.name, options.command = argv[0], list(argv[2:])
+    return options
+
+
+def shared_fields(options: Options | argparse.Namespace, sandbox: str) -> dict[str, object]:
+    """The fields of ``session.exec`` that `_exec_options.add_shared_options` fills."""
+    return {
+        "sandbox": sandbox,
+        "id": new_id(),
+        "timeout": options.timeout,
+        "rlimits": dict(options.rlimit or ()),
+        "tty": _terminal_size() if options.tty else None,
+        "stdin": options.stdin,
+    }
+
+
+def request_fields(options: Options) -> dict[str, object]:
+    """The fields of ``session.exec`` but for what is to run. Raises `InvalidRequest`."""
+    if options.detach and options.stdin:
+        raise InvalidRequest(
+            "-d and -i exclude each other", hint="a detached command has nobody to read from"
+        )
+    return {
+        **shared_fields(options, options.name),
+        "env": dict(options.env or ()),
+        "cwd": options.cwd,
+        "user": options.user,
+        "labels": dict(options.label or ()),
+        "detach": options.detach,
+        # a client that is killed leaves the command running, as its signals are passed on, not its death
+        "on_hangup": "keep",
+    }
+
+
+def _terminal_size() -> dict[str, int]:
+    for fd in (1, 0, 2):
+        try:
+            size = os.get_terminal_size(fd)
+        except OSError:
+            continue
+        if size.lines and size.columns:
+            return {"rows": size.lines, "columns": size.columns}
+    return {"rows": 24, "columns": 80}
