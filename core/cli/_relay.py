@@ -7,7 +7,7 @@ import select
 import time
 
 from sandtop.agent.protocol import Control, Data
-from sandtop.core.cli import say
+from sandtop.core.cli import Interrupted, say
 from sandtop.core.client.blocking import Link, call, open_link, progress_line, stop_core
 from sandtop.core.client.exchange import HELLO_SECONDS, LinkLost, new_id
 from sandtop.core.client.following import STDERR, STDOUT
@@ -192,10 +192,15 @@ class Relay:
                 self._transform.control(frame)
 
     def _act(self) -> None:
-        """Pass collected signals on, once there is a session to pass them to, and keep what was promised."""
-        if self._following.session is None or self._following.result is not None:
+        """Pass collected signals on, or end by them when nothing runs yet, and keep what was promised."""
+        if self._following.result is not None:
             return
-        for number in self._signals.take() if self._signals is not None else ():
+        taken = self._signals.take() if self._signals is not None else []
+        if self._following.session is None:
+            if taken:
+                raise Interrupted(taken[0])
+            return
+        for number in taken:
             # as a terminal does for the keys, and docker for all others
             keys = number in (signal.SIGINT, signal.SIGQUIT)
             self._send_signal(number, "group" if keys else "leader")

@@ -105,10 +105,12 @@ def run_session(fields: dict[str, object], sandbox: str) -> int:
             else:
                 result = _relayed(following, sandbox, signals, raw=fields["tty"] is not None)
         except Interrupted:
+            key = following.session or fields["id"]
+            ends = f"sandtop signal {sandbox} {key} KILL ends it"
             if following.session is not None:
-                say(
-                    f"session {following.session} goes on (sandtop signal {sandbox} {following.session} KILL ends it)"
-                )
+                say(f"session {key} goes on ({ends})")
+            else:
+                say(f"{sandbox} had not started it yet ({ends}, should it still begin)")
             raise
     return status_of(result, sandbox)
 

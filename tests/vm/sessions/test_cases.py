@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import time
 from typing import TYPE_CHECKING
@@ -13,7 +15,7 @@ from sandtop.core.client.blocking import open_link
 from sandtop.core.client.exchange import Exchange, request
 from sandtop.core.client.recovery import Recovery
 
-from .conftest import eventually
+from .conftest import PATIENCE, eventually
 
 if TYPE_CHECKING:
     from .conftest import Home
@@ -228,6 +230,24 @@ def test_a_paused_sandbox_refuses_at_once_and_stops_its_timeouts(home: Home, oth
     home.do("resume", other)
     eventually(lambda: home.session(other, key)["state"] == "exited")
     assert home.session(other, key)["exit_code"] == 124
+
+
+def test_who_waits_for_a_hung_machine_can_leave(home: Home, other: str) -> None:
+    hung = home.box(other)["pid"]
+    os.kill(hung, signal.SIGSTOP)
+    try:
+        with home.popen("exec", other, "--", "true", stderr=subprocess.PIPE) as client:
+            eventually(lambda: home.last_session(other)["state"] == "starting")
+            client.send_signal(signal.SIGTERM)
+            assert client.stderr is not None
+            said = client.stderr.read().decode()
+            assert client.wait(PATIENCE) == 128 + signal.SIGTERM
+        key = home.last_session(other)["id"]
+        assert f"{other} had not started it yet" in said
+        assert f"sandtop signal {other} {key} KILL" in said
+    finally:
+        os.kill(hung, signal.SIGCONT)
+    eventually(lambda: home.session(other, key)["state"] == "exited")
 
 
 def test_what_ran_is_told_after_the_sandbox_is_gone(home: Home) -> None:
