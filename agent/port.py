@@ -42,7 +42,7 @@ _COMPANY: Final = 0.005
 """Seconds for which what was postponed waits for company, such as the news of a start for the first output or the end:
 each message on its own costs a small program's run a twentieth more."""
 _LOOK_AGAIN: Final = 1.0
-"""Seconds between looks at a port without a host, lest a wake-up was missed."""
+"""Seconds between looks at the port, lest a wake-up was missed: for want of one no link may stand still for ever."""
 
 
 def find(name: str = PORT_NAME, folder: str = _CLASS) -> str:
@@ -77,10 +77,9 @@ class Port:
         self._open = False  # whether the port was seen open since the link began
         self._pending: bytes | memoryview = b""
         self._blocked = False
-        self._looking = False
         self._hurrying: Timer | None = None
         loop.watch(fd, READ | EDGE, self._ready)
-        loop.soon(self._read)
+        loop.soon(self._look)
 
     def flush(self) -> None:
         """Send what there is to send, as far as the port takes it and for a while."""
@@ -167,10 +166,8 @@ class Port:
     def _host_gone(self) -> None:
         if self._open:  # a marker can be here before the driver has heard that the host opened the port
             self.drop("")
-        if not self._looking:
-            self._looking = True
-            self._loop.call_in(_LOOK_AGAIN, self._look)
 
     def _look(self) -> None:
-        self._looking = False
+        self._loop.call_in(_LOOK_AGAIN, self._look)
+        self._blocked = False  # to be found out anew
         self._read()

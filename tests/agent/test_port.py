@@ -104,3 +104,18 @@ def test_a_host_that_goes_ends_its_link(descriptor: int, driver: Driver) -> None
     loop.soon(lambda: port._ready(0))  # pyright: ignore[reportPrivateUsage] - the driver wakes the port's queue then
     loop.turn()
     assert peer.told == ["began", "ended"]
+
+
+def test_wake_ups_that_never_come_hold_nothing_up(
+    descriptor: int, driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sandtop.agent.port._LOOK_AGAIN", 0.01)
+    loop, _, peer = make(descriptor)
+    loop.turn()
+    driver.incoming = marker(TOKEN, NONCE)
+    loop.turn()
+    assert peer.told == ["began"]
+    assert driver.written == b"", "no host has opened the port yet"
+    driver.host = True
+    loop.turn()
+    assert driver.written == answer(NONCE.encode())

@@ -84,7 +84,12 @@ def test_vsock_takes_the_place_of_the_agents_port() -> None:
 
 def test_the_accelerators_bring_their_processor() -> None:
     assert after(line(replace(SPEC, tb_size_mib=24)), "-accel") == ["tcg,thread=multi,tb-size=24"]
-    assert after(line(SPEC), "-append") == [f"console=ttyS0 quiet {TCG_ARGUMENTS}"]
+    assert after(line(SPEC), "-append") == [f"console=ttyS0 quiet {TCG_ARGUMENTS} nr_cpus=1"]
+    two = line(replace(SPEC, cpus=2))
+    assert after(two, "-append") == [f"console=ttyS0 quiet {TCG_ARGUMENTS}"]
+    assert after(two, "-smp") == ["cpus=2,sockets=1,cores=2,threads=1"]
+    # with one alone QEMU 7.2 leaves memory barriers out
+    assert after(line(SPEC), "-smp") == ["cpus=1,maxcpus=2,sockets=1,cores=2,threads=1"]
     kvm = line(replace(SPEC, accelerator=Accelerator.KVM))
     assert after(kvm, "-append") == ["console=ttyS0 quiet"]
     assert (after(kvm, "-accel"), after(kvm, "-cpu")) == (["kvm"], ["host"])
