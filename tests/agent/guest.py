@@ -61,7 +61,8 @@ def boot(folder: Path) -> Generator[Guest]:
         "qemu-system-x86_64", "-M", "q35", "-accel", "tcg", "-cpu", TCG_CPU, "-m", str(MEMORY_MIB), "-nodefaults",
         "-smp", "cpus=1,maxcpus=2",  # as the command line of a sandbox has it, for the reason given there
         "-no-user-config", "-no-reboot", "-display", "none", "-kernel", str(kernel.image),
-        "-initrd", str(runtime.initrd), "-append", " ".join((*KERNEL_ARGS, TCG_ARGUMENTS)) + TCG_SINGLE, "-device", "virtio-rng-pci",
+        "-initrd", str(runtime.initrd), "-append", " ".join((*KERNEL_ARGS, TCG_ARGUMENTS)) + TCG_SINGLE,
+        "-device", "virtio-rng-pci",
         "-serial", f"file:{folder}/console",
         "-chardev", f"socket,id=agent,path={folder}/agent,server=on,wait=off",
         "-device", "virtio-serial-pci", "-device", f"virtserialport,chardev=agent,name={AGENT_PORT}",
