@@ -31,8 +31,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _CHUNK: Final = 256 * 1024
-_HANDSHAKE_DEADLINE: Final = 10.0
-"""Seconds for an agent that is up to answer the marker, also on a host whose cores are all busy."""
+_HELLO_DEADLINE: Final = 10.0
+"""Seconds for an agent to say hello once it has answered the marker."""
+_MARKER_DEADLINES: Final = (2.0, 5.0, 10.0)
+"""Seconds for an agent that is up to answer the marker, by how many attempts were in vain. A marker may be lost with
+what was on its way when the host's side was closed; but on a host whose cores are all busy an answer takes a while."""
 _RECONNECT_PAUSES: Final = (0.0, 0.05, 0.2, 0.5, 1.0)
 """Seconds before the next attempt, by how many were in vain."""
 _STEADY: Final = 5.0
@@ -161,14 +164,15 @@ class AgentLink:
             if not waiting.askers:
                 del self._answers[key]
 
-    async def run(self, first_deadline: float) -> None:
-        """Keep the link up until cancelled. The first handshake may take ``first_deadline`` seconds (a boot)."""
-        failures, deadline = 0, first_deadline
+    async def run(self, boot_seconds: float | None) -> None:
+        """Keep the link up until cancelled. The first handshake may take ``boot_seconds``; None: its agent is up."""
+        failures = 0
         while True:
             begun, reason, fault = trio.current_time(), "the machine closed the channel", None
+            patience = _MARKER_DEADLINES[min(failures, len(_MARKER_DEADLINES) - 1)]
             try:
-                async with self._open(deadline) as (stream, first):
-                    begun, deadline = trio.current_time(), _HANDSHAKE_DEADLINE
+                async with self._open(boot_seconds or patience) as (stream, first):
+                    begun, boot_seconds = trio.current_time(), None
                     await self._serve(stream, first)
             except ChannelError as error:
                 reason = str(error)
@@ -243,10 +247,10 @@ class AgentLink:
 
     async def _expect_hello(self) -> None:
         """End a link whose agent shook hands and says no more; and believe in one that has stood for a while."""
-        with trio.move_on_after(_HANDSHAKE_DEADLINE) as patience:
+        with trio.move_on_after(_HELLO_DEADLINE) as patience:
             await self._up.wait()
         if patience.cancelled_caught:
-            raise ChannelError(f"the agent did not say hello within {_HANDSHAKE_DEADLINE:g} s")
+            raise ChannelError(f"the agent did not say hello within {_HELLO_DEADLINE:g} s")
         await trio.sleep(_STEADY)
         self.fault = None
 

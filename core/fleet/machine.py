@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 _CONFIGURE_DEADLINE: Final = 20.0
 _SHUTDOWN_MARGIN: Final = 15.0
 """Seconds beyond the grace for an agent to end what runs, unmount and switch off, also on a busy host."""
-_RESTORED_PATIENCE: Final = 10.0
 _CONSOLE_LINES: Final = 6
 
 
@@ -48,14 +47,15 @@ class RunningMachine:
         self.settled = trio.Event()
         """All is in order after the machine's death; or this core ends, and looks after it no more."""
 
-    async def run(self, boot_seconds: float) -> None:
-        """Keep the machine company until it dies. Returns then, with ``death`` set."""
+    async def run(self, boot_seconds: float | None) -> None:
+        """Keep the machine company until it dies. Returns then, with ``death`` set.
+
+        ``boot_seconds`` is how long it may take to boot; None: its agent is up.
+        """
         self._sessions.attach_link(self.link)
         try:
             async with trio.open_nursery() as nursery:
-                # an agent that is up already answers at once or has missed the marker: then it gets another
-                patience = _RESTORED_PATIENCE if self.spec.restored else boot_seconds
-                nursery.start_soon(self.link.run, patience)
+                nursery.start_soon(self.link.run, boot_seconds)
                 self.death = await self.qemu.wait()
                 nursery.cancel_scope.cancel()
         except BaseException:

@@ -260,7 +260,8 @@ class Sandbox:
         """Launch the machine and wait for its agent. Raises what went wrong; the machine is gone then."""
         qemu = (await self._context.find_qemu()).path
         opener = start(spec, runtime=self.runtime, console_log=self.console, qemu=qemu)
-        machine = await self._accompany(spec, opener, new_token())
+        boot_seconds = None if spec.restored else self._context.settings.boot_seconds
+        machine = await self._accompany(spec, opener, new_token(), boot_seconds)
         times["qemu"] = trio.current_time()
         try:
             await machine.boot(seconds, times)
@@ -269,10 +270,14 @@ class Sandbox:
             raise
 
     async def _accompany(
-        self, spec: MachineSpec, opener: AbstractAsyncContextManager[Machine], token: str
+        self,
+        spec: MachineSpec,
+        opener: AbstractAsyncContextManager[Machine],
+        token: str,
+        boot_seconds: float | None,
     ) -> RunningMachine:
         """Open the machine in a task of its own, which stays until the machine is dead."""
-        task = partial(self._live, spec, opener, token)
+        task = partial(self._live, spec, opener, token, boot_seconds)
         machine: RunningMachine = await self._context.nursery.start(task, name=f"machine of {self.name}")
         return machine
 
@@ -281,6 +286,7 @@ class Sandbox:
         spec: MachineSpec,
         opener: AbstractAsyncContextManager[Machine],
         token: str,
+        boot_seconds: float | None,
         task_status: trio.TaskStatus[RunningMachine],
     ) -> None:
         async with opener as qemu:
@@ -294,7 +300,7 @@ class Sandbox:
                 self._context.database.update_sandbox(self.row)
             self.machine = machine
             task_status.started(machine)
-            await machine.run(self._context.settings.boot_seconds)
+            await machine.run(boot_seconds)
         await self._settle(machine)
 
     async def _settle(self, machine: RunningMachine) -> None:
@@ -332,7 +338,7 @@ class Sandbox:
             raise MachineError("it has no machine")
         identity = Identity(self.row.uuid, ownership.pid, ownership.start_time, ownership.boot_id)
         opener = adopt(identity, self.name, runtime=self.runtime, console_log=self.console)
-        machine = await self._accompany(spec, opener, ownership.token)
+        machine = await self._accompany(spec, opener, ownership.token, None)
         if "-incoming" in machine.qemu.process.arguments:  # an earlier core had it go on from a template
             machine.spec = dataclasses.replace(spec, memory=_OF_A_TEMPLATE)
         if self.state is State.STARTING:

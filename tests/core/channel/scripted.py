@@ -262,14 +262,16 @@ async def listening(
 
 
 @asynccontextmanager
-async def running_core(folder: Path, settings: Settings | None = None) -> AsyncGenerator[Core]:
+async def running_core(
+    folder: Path, settings: Settings | None = None, boot_seconds: float | None = 10.0
+) -> AsyncGenerator[Core]:
     """A core with its link, until the block ends: as after a kill, another one finds what this one stored."""
     with Database(folder / "db") as database:
         if not database.sandboxes():
             database.add_sandbox(SandboxRow(UUID, "box", SandboxConfig(), "running", "", 1.0))
         async with trio.open_nursery() as nursery:
             core = Core(folder, database, nursery, settings or Settings())
-            nursery.start_soon(core.link.run, 10.0)
+            nursery.start_soon(core.link.run, boot_seconds)
             yield core
             nursery.cancel_scope.cancel()
 

@@ -116,6 +116,27 @@ async def until(what: Callable[[], object]) -> None:
     raise AssertionError("it did not come to that")
 
 
+@pytest.mark.parametrize(("lost", "most"), [(1, 4.0), (3, 30.0)])
+def test_a_marker_that_is_lost_is_soon_followed_by_another(tmp_path: Path, lost: int, most: float) -> None:
+    agent = ScriptedAgent()
+    markers: list[float] = []
+
+    async def forgetful(stream: trio.SocketStream) -> None:
+        markers.append(trio.current_time())
+        if len(markers) > lost:
+            await agent.serve(stream)
+        while await stream.receive_some(4096):
+            pass
+
+    async def main() -> None:
+        async with listening(tmp_path, forgetful), running_core(tmp_path, boot_seconds=None) as core:
+            await core.link.wait_up(3600)
+
+    run(main)
+    assert len(markers) == lost + 1
+    assert markers[-1] - markers[0] < most
+
+
 def test_a_core_that_is_replaced_all_the_time_loses_and_doubles_nothing(tmp_path: Path) -> None:
     agent = ScriptedAgent()
     done: list[bytes] = []
