@@ -8,6 +8,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from textual import on
 from textual.app import App
 from textual.events import Event, Key, MouseDown, Paste
 
@@ -24,6 +25,7 @@ from sandtop.tui.screens.reading import help_page
 from sandtop.tui.screens.sandbox import SandboxScreen
 from sandtop.tui.text import neutral, plural
 from sandtop.tui.theme import DARK, LIGHT
+from sandtop.tui.typeahead import Handled, TypeAhead
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -63,6 +65,7 @@ class Console(App[None], inherit_bindings=False):
         self.clock = clock
         self.notices = Notices()
         self.pace = Pace()
+        self._keys = TypeAhead(self, self._settled)
         self.started_at = clock()
         self.commands: list[str] = []
         """Commands that were run, oldest first."""
@@ -91,9 +94,25 @@ class Console(App[None], inherit_bindings=False):
         return self._panes
 
     async def on_event(self, event: Event) -> None:
-        if isinstance(event, (Key, MouseDown, Paste)) and not event.is_forwarded:
+        typed = isinstance(event, (Key, Paste)) and not event.is_forwarded
+        if typed or (isinstance(event, MouseDown) and not event.is_forwarded):
             self.pace.pressed()
-        await super().on_event(event)
+        if not isinstance(event, (Key, Paste)) or not typed:
+            await super().on_event(event)
+        elif self._keys.may_go(event):
+            await super().on_event(event)
+            self._keys.went()
+
+    @on(Handled)
+    def _key_handled(self) -> None:
+        self._keys.came_up()
+
+    def _settled(self) -> bool:
+        """Whether what was opened last is there and has the keyboard."""
+        screen = self.screen
+        if isinstance(screen, ConsoleScreen):
+            return screen.takes_keys
+        return screen.is_mounted and screen.focused is not None
 
     # looking at the core
 

@@ -46,6 +46,13 @@ class ConsoleScreen(Screen[None]):
         return self.ready and super().check_action(action, parameters)
 
     @property
+    def takes_keys(self) -> bool:
+        """Whether it is there and has the keyboard where it should be."""
+        if not self.ready:
+            return False
+        return self.focused is not None or not any(one.focusable for one in self.query(self.AUTO_FOCUS))
+
+    @property
     def console_app(self) -> Console:
         """The app, as what it is."""
         return cast("Console", host(self))

@@ -69,6 +69,11 @@ class PanesScreen(ConsoleScreen):
         self._focus_current()
 
     @property
+    def takes_keys(self) -> bool:
+        pane = self.current
+        return self.ready and (pane is None or (pane.ready and pane.has_focus_within))
+
+    @property
     def is_empty(self) -> bool:
         return not self._panes
 
