@@ -93,6 +93,11 @@ class Console(App[None], inherit_bindings=False):
             self.install_screen(self._panes, "panes")  # pyright: ignore[reportUnknownMemberType]
         return self._panes
 
+    @property
+    def open_panes(self) -> int:
+        """How many panes there are."""
+        return 0 if self._panes is None else self._panes.count
+
     async def on_event(self, event: Event) -> None:
         typed = isinstance(event, (Key, Paste)) and not event.is_forwarded
         if typed or (isinstance(event, MouseDown) and not event.is_forwarded):
@@ -158,15 +163,24 @@ class Console(App[None], inherit_bindings=False):
     # doing things
 
     def perform(
-        self, doing: str, work: Callable[[], Awaitable[str | None]], *, sandbox: SandboxView | None = None
+        self,
+        doing: str,
+        work: Callable[[], Awaitable[str | None]],
+        *,
+        sandbox: SandboxView | None = None,
+        notice: Notice | None = None,
     ) -> None:
-        """Carry out ``work``, say so meanwhile, and say what it returns or how it failed."""
-        self.run_worker(self._perform(doing, work, sandbox), group="operations", exit_on_error=False)
+        """Carry out ``work``, say so meanwhile (in ``notice``), and say what it returns or how it failed."""
+        notice = notice or self.notices.progress(doing, self.clock())
+        self.run_worker(self._perform(doing, work, sandbox, notice), group="operations", exit_on_error=False)
 
     async def _perform(
-        self, doing: str, work: Callable[[], Awaitable[str | None]], sandbox: SandboxView | None
+        self,
+        doing: str,
+        work: Callable[[], Awaitable[str | None]],
+        sandbox: SandboxView | None,
+        notice: Notice,
     ) -> None:
-        notice = self.notices.progress(doing, self.clock())
         if sandbox is not None:
             self.store.pending[sandbox.uuid] = doing.split(" ")[0]
         self._refresh_view()
@@ -217,21 +231,18 @@ class Console(App[None], inherit_bindings=False):
         """Make a sandbox, and put the cursor on it."""
         name = str(fields["name"])
 
-        async def work(notice: Notice) -> str:
-            def progress(line: str) -> None:
-                notice.text = f"creating {name}: {neutral(line)}"
-                self._tick()
+        def progress(line: str) -> None:
+            notice.text = f"creating {name}: {neutral(line)}"
+            self._tick()
 
-            try:
-                made = await gateway.create(fields, progress)
-            finally:
-                self.notices.settle(notice)
+        async def work() -> str:
+            made = await gateway.create(fields, progress)
             self.look_now()
             self.fleet.wanted = made.uuid
             return f"{name} is running: a opens a shell in it, x runs a command"
 
         notice = self.notices.progress(f"creating {name}", self.clock())
-        self.perform(f"creating {name}", partial(work, notice))
+        self.perform(f"creating {name}", work, notice=notice)
 
     def acknowledge(
         self, sandboxes: Sequence[SandboxView], sessions: Sequence[SessionView] | None = None

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sandtop.tui.store import FleetView
 
 STALE_SECONDS = 3.0
+NOTHING_MATCHES = "nothing matches: esc takes the filter away"
 
 
 class ConsoleScreen(Screen[None]):
