@@ -42,9 +42,7 @@ def _app() -> list[Action]:
         Action(
             "app", "command_palette", (":", "ctrl+p"), "commands", "find a command or a sandbox by name", 80
         ),
-        Action(
-            "app", "next_trouble", ("e",), "next problem", "go to the next sandbox that needs somebody", 35
-        ),
+        Action("app", "next_trouble", ("e",), "problem", "go to the next sandbox that needs somebody", 35),
         Action("app", "previous_trouble", ("E",), "previous problem", "go to the one before"),
         Action("app", "terminals", ("A",), "terminals", "running terminals, to come back to", cli="sessions"),
         Action("app", "dark", (), "light or dark", "change between the light and the dark theme"),
@@ -76,7 +74,7 @@ def _fleet() -> list[Action]:
         Action("fleet", "shell", ("a", "s"), "shell", "open a shell in it", 15, "attach"),
         Action("fleet", "logs", ("l",), "logs", "tail its newest session", 25, "logs -f"),
         Action("fleet", "exec", ("x",), "exec", "run a command in it", 22, "exec"),
-        Action("fleet", "filter", ("/",), "filter", "text, !text, state:failed, label:team=a, image:base", 30),
+        Action("fleet", "filter", ("/",), "filter", "text, !text, state:failed, label:team=a, image:base", 38),
         Action("fleet", "acknowledge", ("o",), "ok", "seen: its failures stop asking", 37, "ack"),
         Action("fleet", "start", ("u",), "start", "start (up)", 50, "start"),
         Action("fleet", "stop", ("h",), "stop", "stop (halt): ends what runs in it", 51, "stop"),

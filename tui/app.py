@@ -8,6 +8,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from textual import on
 from textual.app import App
 from textual.events import Event, Key, MouseDown, Paste
 
@@ -24,6 +25,7 @@ from sandtop.tui.screens.reading import help_page
 from sandtop.tui.screens.sandbox import SandboxScreen
 from sandtop.tui.text import neutral, plural
 from sandtop.tui.theme import DARK, LIGHT
+from sandtop.tui.typeahead import Handled, TypeAhead
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -63,6 +65,7 @@ class Console(App[None], inherit_bindings=False):
         self.clock = clock
         self.notices = Notices()
         self.pace = Pace()
+        self._keys = TypeAhead(self, self._settled)
         self.started_at = clock()
         self.commands: list[str] = []
         """Commands that were run, oldest first."""
@@ -90,10 +93,31 @@ class Console(App[None], inherit_bindings=False):
             self.install_screen(self._panes, "panes")  # pyright: ignore[reportUnknownMemberType]
         return self._panes
 
+    @property
+    def open_panes(self) -> int:
+        """How many panes there are."""
+        return 0 if self._panes is None else self._panes.count
+
     async def on_event(self, event: Event) -> None:
-        if isinstance(event, (Key, MouseDown, Paste)) and not event.is_forwarded:
+        typed = isinstance(event, (Key, Paste)) and not event.is_forwarded
+        if typed or (isinstance(event, MouseDown) and not event.is_forwarded):
             self.pace.pressed()
-        await super().on_event(event)
+        if not isinstance(event, (Key, Paste)) or not typed:
+            await super().on_event(event)
+        elif self._keys.may_go(event):
+            await super().on_event(event)
+            self._keys.went()
+
+    @on(Handled)
+    def _key_handled(self) -> None:
+        self._keys.came_up()
+
+    def _settled(self) -> bool:
+        """Whether what was opened last is there and has the keyboard."""
+        screen = self.screen
+        if isinstance(screen, ConsoleScreen):
+            return screen.takes_keys
+        return screen.is_mounted and screen.focused is not None
 
     # looking at the core
 
@@ -139,15 +163,24 @@ class Console(App[None], inherit_bindings=False):
     # doing things
 
     def perform(
-        self, doing: str, work: Callable[[], Awaitable[str | None]], *, sandbox: SandboxView | None = None
+        self,
+        doing: str,
+        work: Callable[[], Awaitable[str | None]],
+        *,
+        sandbox: SandboxView | None = None,
+        notice: Notice | None = None,
     ) -> None:
-        """Carry out ``work``, say so meanwhile, and say what it returns or how it failed."""
-        self.run_worker(self._perform(doing, work, sandbox), group="operations", exit_on_error=False)
+        """Carry out ``work``, say so meanwhile (in ``notice``), and say what it returns or how it failed."""
+        notice = notice or self.notices.progress(doing, self.clock())
+        self.run_worker(self._perform(doing, work, sandbox, notice), group="operations", exit_on_error=False)
 
     async def _perform(
-        self, doing: str, work: Callable[[], Awaitable[str | None]], sandbox: SandboxView | None
+        self,
+        doing: str,
+        work: Callable[[], Awaitable[str | None]],
+        sandbox: SandboxView | None,
+        notice: Notice,
     ) -> None:
-        notice = self.notices.progress(doing, self.clock())
         if sandbox is not None:
             self.store.pending[sandbox.uuid] = doing.split(" ")[0]
         self._refresh_view()
@@ -198,21 +231,18 @@ class Console(App[None], inherit_bindings=False):
         """Make a sandbox, and put the cursor on it."""
         name = str(fields["name"])
 
-        async def work(notice: Notice) -> str:
-            def progress(line: str) -> None:
-                notice.text = f"creating {name}: {neutral(line)}"
-                self._tick()
+        def progress(line: str) -> None:
+            notice.text = f"creating {name}: {neutral(line)}"
+            self._tick()
 
-            try:
-                made = await gateway.create(fields, progress)
-            finally:
-                self.notices.settle(notice)
+        async def work() -> str:
+            made = await gateway.create(fields, progress)
             self.look_now()
             self.fleet.wanted = made.uuid
             return f"{name} is running: a opens a shell in it, x runs a command"
 
         notice = self.notices.progress(f"creating {name}", self.clock())
-        self.perform(f"creating {name}", partial(work, notice))
+        self.perform(f"creating {name}", work, notice=notice)
 
     def acknowledge(
         self, sandboxes: Sequence[SandboxView], sessions: Sequence[SessionView] | None = None

@@ -10,6 +10,7 @@ MAX_NAME: Final = 200
 """Characters of a name, label or title that are looked at; no column is wider."""
 _MAX_MARKS: Final = 4
 """Combining marks kept in a row: more would pile up over the lines above."""
+_WORDS: Final = re.compile(r"\s+")
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 
 
@@ -38,10 +39,22 @@ def neutral(text: str, limit: int = MAX_NAME) -> str:
     return "".join(result)
 
 
+_SHELLS: Final = frozenset({"sh", "bash", "dash", "ash", "zsh"})
+
+
 def command_line(argv: list[str]) -> str:
-    """A command as one would type it, harmless."""
+    """A command as one would type it, harmless; a script for a shell is just that, and no command a copy of files."""
     import shlex
 
+    if not argv:
+        return "(files copied)"
+    if (
+        len(argv) == 3
+        and argv[0].rpartition("/")[2] in _SHELLS
+        and argv[1] in ("-c", "-lc")
+        and argv[2].strip()
+    ):
+        return neutral(one_line(argv[2][:800]), 400)
     return neutral(" ".join(word if word.isalnum() else shlex.quote(word) for word in argv[:40]), 400)
 
 
@@ -88,9 +101,6 @@ def sparkline(values: tuple[float, ...], ceiling: float, width: int) -> str:
 def plural(count: int, noun: str) -> str:
     """``1 session``, ``2 sessions``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-_WORDS: Final = re.compile(r"\s+")
 
 
 def one_line(text: str) -> str:

@@ -327,8 +327,13 @@ class Talk:
             await self.send(Control({"type": "holder", "label": "test", "you": True}))
             await self.send(Credit(0, len(one.typed), len(one.typed) + _WINDOW))
         listening = asyncio.create_task(self._listen(one))
+        mine = request.get("input") is True and request.get("take") is not True
         try:
             while True:
+                if mine and one.raw["input_holder"] == "other":
+                    mine = False
+                    await self.send(Control({"type": "holder", "label": "other", "you": False}))
+                    await self.send(Control({"type": "lost-input", "reason": "taken over"}))
                 data = one.output(1)[at:]
                 for start in range(0, len(data), _PIECE):
                     await self.send(Data(1, at, data[start : start + _PIECE]))
@@ -336,7 +341,13 @@ class Talk:
                 if one.ended and at >= len(one.output(1)):
                     break
                 async with self._core.news:
-                    await self._core.news.wait_for(lambda at=at: len(one.output(1)) > at or one.ended)  # type: ignore[misc]
+                    await self._core.news.wait_for(
+                        lambda at=at, mine=mine: (  # type: ignore[misc]
+                            len(one.output(1)) > at
+                            or one.ended
+                            or (mine and one.raw["input_holder"] == "other")
+                        )
+                    )
             await self.send(Control({"type": "result", "record": one.raw["record"], "session": one.listed()}))
         finally:
             listening.cancel()

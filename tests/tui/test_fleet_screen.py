@@ -101,13 +101,44 @@ async def test_filter_as_one_types_and_escape_takes_it_back() -> None:
             assert len(names(app)) == 4
 
 
-async def test_actions_apply_to_the_marked() -> None:
+async def test_actions_apply_to_the_marked_that_they_fit() -> None:
     with fleet() as core:
         async with running() as (app, pilot):
             await pilot.press("N", "g", "space", "j", "ctrl+@")
             await pilot.press("u")
-            await until(pilot, lambda: len(core.asked("sandbox.start")) == 3)
+            await until(pilot, lambda: len(core.asked("sandbox.start")) == 2)
+            started = {request["sandbox"] for request in core.asked("sandbox.start")}
+            assert started == {core.of("db")["uuid"], core.of("old")["uuid"]}
             assert not rows(app).marked
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "said"),
+    [("web", "u", "nothing to start: web is running"), ("old", "h", "nothing to stop: old is stopped")],
+)
+async def test_what_is_so_already_is_no_error(name: str, key: str, said: str) -> None:
+    with fleet() as core:
+        async with running() as (app, pilot):
+            app.fleet.select(str(core.of(name)["uuid"]))
+            await pilot.press(key)
+            assert notice(app) == said
+            assert in_list(app)
+            assert not core.asked("sandbox.start")
+
+
+async def test_a_list_in_which_nothing_matches_says_so() -> None:
+    with fleet():
+        async with running() as (app, pilot):
+            await pilot.press("slash", *"zzz")
+            assert "nothing matches" in rows(app).render_line(1).text
+            await pilot.press("escape")
+            assert "db" in rows(app).render_line(1).text
+
+
+async def test_long_reasons_show_before_columns_that_matter_less() -> None:
+    with FakeCore(sandbox("db", "failed", reason="its disk is full: no space left")):
+        async with running(size=(80, 24)) as (app, _):
+            assert "its disk is full: no space" in rows(app).render_line(1).text
 
 
 async def test_stop_asks_and_names_what_ends() -> None:
@@ -306,5 +337,18 @@ async def test_ctrl_c_ends_nothing_and_q_leaves() -> None:
         async with running() as (app, pilot):
             await pilot.press("ctrl+c")
             assert app.is_running
+            await pilot.press("q")
+        assert app.return_code == 0
+
+
+async def test_with_panes_open_q_must_come_twice() -> None:
+    with fleet() as core:
+        async with running() as (app, pilot):
+            app.fleet.select(str(core.of("web")["uuid"]))
+            await pilot.press("l")
+            await until(pilot, lambda: isinstance(app.screen, PanesScreen) and app.screen.takes_keys)
+            await pilot.press("q", "q")
+            assert app.is_running
+            assert notice(app) == "q again leaves and closes 1 pane; what runs goes on"
             await pilot.press("q")
         assert app.return_code == 0

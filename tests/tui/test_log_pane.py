@@ -105,6 +105,21 @@ async def test_search_goes_up_and_down_and_escape_ends_it() -> None:
         assert isinstance(app.screen, PanesScreen)
 
 
+async def test_a_search_moves_sideways_to_what_it_found_in_a_long_line() -> None:
+    async with tailing((1, b"a" * 5000 + b"needle" + b"b" * 500 + b"\n"), (1, b"short needle\n")) as (
+        app,
+        pilot,
+        _,
+    ):
+        await pilot.press("slash", *"needle", "enter")
+        await until(pilot, lambda: pane(app).view.found == 1)
+        assert screen(app)[1] == " short needle"
+        await pilot.press("n")
+        await until(pilot, lambda: "aneedleb" in screen(app)[0])
+        await pilot.press("N")
+        await until(pilot, lambda: screen(app)[1] == " short needle")
+
+
 async def test_a_search_begins_at_the_newest_line_also_before_it_shows() -> None:
     async with tailing(*NUMBERED) as (app, pilot, _):
         await until(pilot, lambda: screen(app)[-1] == " line 99")

@@ -10,6 +10,7 @@ from textual import events
 from textual.geometry import Size
 
 from sandtop.tui.screens.panes import PanesScreen
+from sandtop.tui.widgets.bars import KeyBar
 from sandtop.tui.widgets.pane import TerminalPane
 
 from .conftest import notice, running, until
@@ -34,6 +35,10 @@ def pane(app: Console) -> TerminalPane:
 def screen(app: Console) -> list[str]:
     view = pane(app).terminal
     return [view.render_line(y).text.rstrip() for y in range(view.size.height)]
+
+
+def footer(app: Console) -> str:
+    return app.screen.query_one(KeyBar).render_line(0).text
 
 
 @asynccontextmanager
@@ -245,3 +250,23 @@ async def test_only_what_changed_is_drawn() -> None:
         core.emit("t", b"\x1b[10;1Hx")
         await until(pilot, lambda: screen(app)[9] == "x")
         assert set(drawn) <= {0, 9}
+
+
+async def test_who_takes_the_keyboard_is_named_and_the_footer_offers_what_works() -> None:
+    async with attached() as (app, pilot, core, one):
+        await pilot.press("f12")
+        assert "step in" in footer(app)
+        assert "take over" not in footer(app)
+        await pilot.press("f12")
+        core.change(lambda: one.raw.update(input_holder="other"))
+        await until(pilot, lambda: notice(app) == "other has taken the keyboard of web › sh: T takes it back")
+        await until(pilot, lambda: "take over" in footer(app) and "step in" not in footer(app))
+        await pilot.press("escape", "T")
+        await until(pilot, lambda: pane(app).terminal.may_type)
+
+
+async def test_a_pattern_may_end_where_the_text_of_a_row_ends() -> None:
+    async with attached(b"".join(b"%d\r\n" % number for number in range(200))) as (app, pilot, _, __):
+        await until(pilot, lambda: "199" in screen(app))
+        await pilot.press("f12", "slash", *"^3.$", "enter")
+        await until(pilot, lambda: "39" in screen(app) and "199" not in screen(app))

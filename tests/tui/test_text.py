@@ -70,7 +70,17 @@ def test_a_huge_line_is_cut_and_says_so() -> None:
 
 
 def test_command_lines_are_quoted() -> None:
-    assert command_line(["sh", "-c", "echo 'a b'"]) == """sh -c 'echo '"'"'a b'"'"''"""
+    assert command_line(["sh", "-x", "-c", "echo 'a b'"]) == """sh -x -c 'echo '"'"'a b'"'"''"""
+
+
+def test_a_script_for_a_shell_is_what_was_typed() -> None:
+    assert (
+        command_line(["/bin/sh", "-c", "for i in 1 2\ndo\techo $i\ndone\n"]) == "for i in 1 2 do echo $i done"
+    )
+    assert command_line(["bash", "-lc", "make \x1b[31m"]) == "make ␛[31m"
+    assert command_line(["python3", "-c", "1"]) == "python3 -c 1"
+    assert command_line(["/bin/sh", "-c", " "]) == "/bin/sh -c ' '"
+    assert command_line([]) == "(files copied)"
 
 
 @pytest.mark.parametrize(

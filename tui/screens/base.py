@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sandtop.tui.store import FleetView
 
 STALE_SECONDS = 3.0
+NOTHING_MATCHES = "nothing matches: esc takes the filter away"
 
 
 class ConsoleScreen(Screen[None]):
@@ -44,6 +45,13 @@ class ConsoleScreen(Screen[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that somebody types ahead come before its widgets are there, too."""
         return self.ready and super().check_action(action, parameters)
+
+    @property
+    def takes_keys(self) -> bool:
+        """Whether it is there and has the keyboard where it should be."""
+        if not self.ready:
+            return False
+        return self.focused is not None or not any(one.focusable for one in self.query(self.AUTO_FOCUS))
 
     @property
     def console_app(self) -> Console:

@@ -25,6 +25,7 @@ class Confirm(Question[bool]):
     """A question about something that destroys. Only ``y`` or the named button says yes."""
 
     CSS_PATH = "dialogs.tcss"
+    AUTO_FOCUS: ClassVar[str | None] = "#no"
     BINDINGS: ClassVar[list[BindingType]] = [
         ("y", "answer(True)", "yes"),
         ("n,escape,q", "answer(False)", "no"),
@@ -48,9 +49,6 @@ class Confirm(Question[bool]):
             with Horizontal(classes="buttons"):
                 yield Button(Content(f"{self._verb} (y)"), id="yes", variant="error", compact=True)
                 yield Button(Content("cancel (n)"), id="no", compact=True)
-
-    def on_mount(self) -> None:
-        self.query_one("#no").focus()
 
     @property
     def text(self) -> str:

@@ -18,9 +18,10 @@ from sandtop.tui.widgets.peek import Peek
 from sandtop.tui.widgets.row_list import RowList
 
 from . import fleet_rows
-from .base import ConsoleScreen
+from .base import NOTHING_MATCHES, ConsoleScreen
 from .create import CreateForm, Fields
 from .dialogs import Confirm
+from .fitting import fitting
 from .reading import fact_page, text_page
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _PEEK_HEIGHT = 34
 """Rows of screen from which on the sandbox under the cursor is shown below the list."""
+_TWICE_SECONDS = 6.0
 _WELCOME = Content.assemble(
     ("No sandboxes yet.\n\n", "bold"),
     "A sandbox is a small virtual machine of its own.\n",
@@ -59,6 +61,7 @@ class FleetScreen(ConsoleScreen):
         super().__init__()
         self._by = "need"
         self._descending = False
+        self._asked_to_quit = -_TWICE_SECONDS
         self.wanted: str | None = None
         """A sandbox to put the cursor on as soon as it is in the list."""
 
@@ -79,7 +82,12 @@ class FleetScreen(ConsoleScreen):
         wanted = parse_filter(self.query_one("#filter", Input).value)
         found = [sandbox for sandbox in view.sandboxes if wanted.matches(sandbox)]
         found = fleet_rows.ordered(found, self._by, descending=self._descending)
-        rows.show([fleet_rows.row(s, now) for s in found], sort=self._by, descending=self._descending)
+        rows.show(
+            [fleet_rows.row(s, now) for s in found],
+            sort=self._by,
+            descending=self._descending,
+            nothing=NOTHING_MATCHES if view.sandboxes else "",
+        )
         self.set_class(view.version > 0 and not view.sandboxes, "-empty")
         if self.wanted is not None and view.find(self.wanted) is not None:
             wanted_uuid, self.wanted = self.wanted, None
@@ -175,6 +183,9 @@ class FleetScreen(ConsoleScreen):
         return [sandbox for sandbox in found if sandbox is not None]
 
     def _each(self, verb: str, doing: str, done: str, sandboxes: list[SandboxView]) -> None:
+        sandboxes, left_alone = fitting(verb, sandboxes)
+        if left_alone:
+            self.console_app.say(left_alone)
         for sandbox in sandboxes:
             self.console_app.change(sandbox, verb, doing, done)
         self.query_one("#fleet", RowList).clear_marks()
@@ -199,7 +210,9 @@ class FleetScreen(ConsoleScreen):
         self._ask("Remove", "remove", "removing", "removed", _lost_by_removal)
 
     def _ask(self, title: str, verb: str, doing: str, done: str, consequence: object) -> None:
-        targets = self.targets()
+        targets, left_alone = fitting(verb, self.targets())
+        if left_alone:
+            self.console_app.say(left_alone)
         if not targets:
             return
         assert callable(consequence)
@@ -256,7 +269,13 @@ class FleetScreen(ConsoleScreen):
         self.console_app.show_panes()
 
     def action_quit(self) -> None:
-        host(self).exit()
+        """Leave; with panes open only when ``q`` comes twice, as one too many on the way back from them would."""
+        console, now = self.console_app, self.console_app.clock()
+        if console.open_panes and not 0 <= now - self._asked_to_quit < _TWICE_SECONDS:
+            self._asked_to_quit = now
+            console.say(f"q again leaves and closes {plural(console.open_panes, 'pane')}; what runs goes on")
+        else:
+            host(self).exit()
 
 
 def _running(sandbox: SandboxView) -> str:

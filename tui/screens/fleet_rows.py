@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 COLUMNS: Final = (
     Column("name", "NAME", 12, most=28, rank=0),
     Column("state", "STATE", 10, rank=1),
-    Column("need", "ATTENTION", 13, most=48, rank=2),
+    Column("need", "ATTENTION", 30, most=100, rank=2),
     Column("cpu", "CPU", 4, rank=3, align="right"),
     Column("cpu_line", "", 12, rank=11),
     Column("memory", "MEM", 5, rank=4, align="right"),

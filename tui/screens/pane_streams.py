@@ -10,10 +10,14 @@ from sandtop.core.errors import CoreUnavailable, SandtopError, WrongState
 from sandtop.tui import gateway
 from sandtop.tui.stream.attachment import Attachment
 from sandtop.tui.stream.tail import tail
+from sandtop.tui.text import neutral
+from sandtop.tui.widgets.host import host
 from sandtop.tui.widgets.log_pane import LogPane
 from sandtop.tui.widgets.pane import TerminalPane
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sandtop.core.client.records import SandboxInfo
     from sandtop.tui.widgets.pane import Pane
 
@@ -97,7 +101,8 @@ class Streams:
             self._attachments[key] = attachment
             self.resize(pane)
             pane.holds(pane.typing)
-            pane.ended(await attachment.run(_Watched(pane, attachment), self._screen.console_app.pace))
+            watched = _Watched(pane, attachment, self._screen.console_app.say_error)
+            pane.ended(await attachment.run(watched, self._screen.console_app.pace))
         except WrongState as error:
             if pane.typing and not pane.taking and pane.info is not None and pane.info.state == "running":
                 self._screen.console_app.say(f"somebody else types in {pane.what}: watching; T takes over")
@@ -119,9 +124,10 @@ class Streams:
 class _Watched:
     """Passes a terminal's output on, and notices when its keyboard was taken away."""
 
-    def __init__(self, pane: TerminalPane, attachment: Attachment) -> None:
+    def __init__(self, pane: TerminalPane, attachment: Attachment, tell: Callable[[str], None]) -> None:
         self._pane = pane
         self._attachment = attachment
+        self._tell = tell
 
     def output(self, data: bytes, *, replayed: bool) -> None:
         self._pane.output(data, replayed=replayed)
@@ -134,4 +140,8 @@ class _Watched:
 
     def trouble(self, why: str) -> None:
         self._pane.trouble(why)
+        if (taker := self._attachment.taken_by) is not None and self._pane.terminal.may_type:
+            # whoever was typing goes on doing so for a moment, and these keys are the console's already
+            host(self._pane).bell()
+            self._tell(f"{neutral(taker)} has taken the keyboard of {self._pane.what}: T takes it back")
         self._pane.holds(self._pane.typing and not self._attachment.input_lost)

@@ -69,8 +69,18 @@ class PanesScreen(ConsoleScreen):
         self._focus_current()
 
     @property
+    def takes_keys(self) -> bool:
+        pane = self.current
+        return self.ready and (pane is None or (pane.ready and pane.has_focus_within))
+
+    @property
     def is_empty(self) -> bool:
         return not self._panes
+
+    @property
+    def count(self) -> int:
+        """How many panes there are."""
+        return len(self._panes)
 
     @property
     def current(self) -> Pane | None:
@@ -82,6 +92,11 @@ class PanesScreen(ConsoleScreen):
         if isinstance(pane, TerminalPane) and pane.ready and pane.terminal.live:
             return ("live",)
         return (*(pane.CONTEXTS if pane else ()), "panes", "app")
+
+    def actions(self) -> list[Action]:
+        pane = self.current
+        idle = pane.idle_actions if isinstance(pane, TerminalPane) and pane.ready else frozenset[str]()
+        return [one for one in super().actions() if one.context != "terminal" or one.id not in idle]
 
     async def carry_out(self, action: Action) -> None:
         pane = self.current
@@ -99,6 +114,7 @@ class PanesScreen(ConsoleScreen):
         for pane in self._panes.values():
             found = view.session(pane.info.id) if pane.info is not None else None
             pane.show_session(found[1] if found else pane.session)
+        self.show_keys()
 
     # opening and closing
 

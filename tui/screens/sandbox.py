@@ -15,7 +15,7 @@ from sandtop.tui.widgets.cells import Column
 from sandtop.tui.widgets.host import host, open_field
 from sandtop.tui.widgets.row_list import Cell, Row, RowList
 
-from .base import ConsoleScreen
+from .base import NOTHING_MATCHES, ConsoleScreen
 from .dialogs import Confirm, Pick
 from .reading import fact_page
 
@@ -120,7 +120,8 @@ class SandboxScreen(ConsoleScreen):
         self._called = sandbox.name
         words = self.query_one("#filter", Input).value.lower().split()
         found = [s for s in ordered(sandbox.sessions) if _matches(s, words)]
-        rows.show([row(session, now) for session in found])
+        nothing = NOTHING_MATCHES if sandbox.sessions else ""
+        rows.show([row(session, now) for session in found], nothing=nothing)
         self.set_class(not sandbox.sessions, "-empty")
         self.query_one("#facts", Static).update(_summary(sandbox, now))
 

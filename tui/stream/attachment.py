@@ -69,12 +69,19 @@ class Attachment:
             self._following = Following(message, stdin=False, session=info.id, offsets=offsets)
         self._conversation = Conversation(self._following)
         self._typed = bytearray()
+        self._own_label: str | None = None
         self._wake = asyncio.Event()
 
     @property
     def input_lost(self) -> bool:
         """Somebody else holds the keyboard now, or the program closed its input."""
         return self._following.input_lost
+
+    @property
+    def taken_by(self) -> str | None:
+        """Who has taken the keyboard from this one, if anybody has."""
+        holder = self._following.holder
+        return holder if self.input_lost and holder != self._own_label else None
 
     def type(self, data: bytes) -> bool:
         """Send input; False when too much waits already."""
@@ -100,6 +107,8 @@ class Attachment:
                     sink.trouble(error.message)
                     await asyncio.sleep(_RETRY_SECONDS)
                     continue
+                if self._following.holds_input:
+                    self._own_label = self._following.holder
                 sink.trouble("")
                 self._wake.set()  # credit may have come
                 await self._pour(sink, pace)

@@ -286,12 +286,26 @@ class LogView(Painted, can_focus=True):
         self.stand()
         self.found = number
         self._strips.clear()
+        self._show_match(number)
         if number not in {shown for shown, _ in self._rows}:
             self._top = (number, 0)
             self._lay_out()
             self.scroll_rows(-(self.size.height // 3))
         else:
             self._lay_out()
+
+    def _show_match(self, number: int) -> None:
+        """Move sideways when lines are cut and what was found in line ``number`` is beyond an edge."""
+        line = self.ring.line(number)
+        if self.wrap or line is None or self.looking_for is None:
+            return
+        text = self._whole_line(line).text
+        if (match := self.looking_for.search(text)) is None:
+            return
+        width = self.size.width - sum(segment.cell_length for segment in self._gutter(line)) - 1
+        start, end = cell_len(text[: match.start()]), cell_len(text[: match.end()])
+        if not self._left <= start or end > self._left + width:
+            self._left = 0 if end <= width else max(0, start - width // 3)
 
     @property
     def first_shown(self) -> int:

@@ -220,11 +220,18 @@ class TerminalPane(Pane):
             return ("^] detach  F12 out", "$text-muted")
         return ("stepped out  ⏎ in", "bold $text-warning")
 
+    @property
+    def idle_actions(self) -> frozenset[str]:
+        """The actions of a terminal that do nothing as it is now."""
+        if self.session is not None and self.session.ended:
+            return frozenset({"step_in", "watch", "take"})
+        return frozenset({"take"} if self.terminal.may_type else {"step_in", "watch"})
+
     def holds(self, may_type: bool) -> None:
         """Whether keys reach the program."""
         if self.terminal.may_type != may_type:
             self.terminal.may_type = may_type
-            self.show_title()
+            self.terminal.post_message(TerminalView.Changed(self.terminal))
         if not may_type and self.terminal.live:  # keys that reach nobody are better used here
             self.terminal.action_step_out()
 

@@ -115,7 +115,7 @@ class Past:
 
     def to_end_of_line(self) -> None:
         number = self._start()[0]
-        self._go(number, max(0, cell_len(self._text(number).rstrip()) - 1))
+        self._go(number, max(0, cell_len(self._text(number)) - 1))
 
     def _start(self) -> Place:
         """Where the cursor is, or where it appears."""
@@ -147,7 +147,8 @@ class Past:
             yield False
 
     def _text(self, number: int) -> str:
-        return "".join(text for text, _ in self._emulator.runs(number - self._present))
+        """A row as far as something was written in it: there is where a pattern's ``$`` is."""
+        return "".join(text for text, _ in self._emulator.runs(number - self._present)).rstrip()
 
     # selecting
 

@@ -107,14 +107,23 @@ class RowList(Painted, can_focus=True):
         self._strips: dict[str, tuple[Row, bool, bool, Strip]] = {}
         self._anchor: str | None = None
         self._sorted: tuple[str, bool] = ("", False)
+        self._nothing = ""
         self.cursor: str | None = None
         """The key that the cursor is on."""
         self.marked: set[str] = set()
 
     # what it shows
 
-    def show(self, rows: Sequence[Row], *, sort: str = "", descending: bool = False) -> None:
-        """Show ``rows``. The cursor stays on its thing, and when that is gone, where it was."""
+    def show(
+        self, rows: Sequence[Row], *, sort: str = "", descending: bool = False, nothing: str = ""
+    ) -> None:
+        """Show ``rows``, or say ``nothing`` when there are none.
+
+        The cursor stays on its thing, and when that is gone, where it was.
+        """
+        if nothing != self._nothing:
+            self._nothing = nothing
+            self.refresh()
         before = self._row_number()
         old, self._rows = self._rows, list(rows)
         self._index = {row.key: number for number, row in enumerate(self._rows)}
@@ -236,6 +245,10 @@ class RowList(Painted, can_focus=True):
         if y == 0:
             return self._title_strip(width)
         number = self._top + y - 1
+        if y == 1 and not self._rows:
+            return Strip([Segment("  " + self._nothing, self._style("muted"))]).adjust_cell_length(
+                width, self.base
+            )
         if number >= len(self._rows):
             return Strip.blank(width, self.base)
         row = self._rows[number]

@@ -181,8 +181,9 @@ class TerminalScreen(Painted):
         past, number = self.past, self.past.number_of(row)
         if past.pattern is not None:
             found = self.component("terminal--found", partial=True)
-            for match in past.pattern.finditer(strip.text):
-                start = cell_len(strip.text[: match.start()])
+            text = strip.text.rstrip()
+            for match in past.pattern.finditer(text):
+                start = cell_len(text[: match.start()])
                 strip = restyle(strip, start, start + cell_len(match[0]), found)
         if (span := past.selected_in(number)) is not None:
             strip = restyle(strip, *span, self.component("terminal--selection", partial=True))
