@@ -97,7 +97,7 @@ class Looking:
 class Typing(Following):
     """Types ``data`` into a session's terminal, as its only keyboard for as long as that takes."""
 
-    __slots__ = ("_left", "_sandbox", "_until")
+    __slots__ = ("_left", "_sandbox", "_typed", "_until")
 
     def __init__(self, sandbox: str, session: str, data: bytes, *, take: bool) -> None:
         fields: dict[str, object] = {
@@ -112,6 +112,7 @@ class Typing(Following):
         super().__init__(request("session.follow", fields), stdin=True, offsets={STDOUT: 0, STDERR: 0})
         self._sandbox = sandbox
         self._left = data
+        self._typed = False
         self._until = time.monotonic() + TYPE_SECONDS
 
     @property
@@ -124,15 +125,17 @@ class Typing(Following):
 
         Raises `WrongState` when it never will, `ChannelError` when it takes too long.
         """
+        # a key may end the session, whose end then comes with the word that the key arrived
+        if not self._left and self._typed and self.input_arrived:
+            return True
         if self.result is not None or self.input_lost:
             why = "it has ended" if self.result is not None else "another client took its input over"
             raise WrongState(f"not all was typed into session {self.session}: {why}", sandbox=self._sandbox)
         if room := min(self.room, len(self._left)):
             self.write(self._left[:room])
             self._left = self._left[room:]
+            self._typed = True
             self._until = time.monotonic() + TYPE_SECONDS
-        if not self._left and self.input_arrived:
-            return True
         if time.monotonic() >= self._until:
             raise ChannelError(
                 f"what was typed did not arrive within {TYPE_SECONDS:g} s",
