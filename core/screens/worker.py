@@ -120,7 +120,8 @@ class Worker:
         if number is not None:
             each = self._sessions[number]
             self._sessions.move_to_end(number)
-            each.changed |= each.screen.advance()
+            changed = each.screen.advance()  # who asks first there also says that it has changed
+            each.changed = each.changed or changed
             self._tell(number, each)
         due = [self._search(number, each) for number, each in self._sessions.items() if each.waiters]
         if number is not None:
