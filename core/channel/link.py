@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, Protocol
@@ -40,6 +41,10 @@ _RECONNECT_PAUSES: Final = (0.0, 0.05, 0.2, 0.5, 1.0)
 """Seconds before the next attempt, by how many were in vain."""
 _STEADY: Final = 5.0
 """Seconds that a link must stand to count as a success: an agent that breaks each one at once is not spun with."""
+_PULSE: Final = 10.0
+"""Seconds between questions whether the agent is still there …"""
+_SILENCE: Final = 5.0
+"""… and for an answer, until the agent counts as silent. Its link stays: a guest may be busy, or stopped for a while."""
 _MAX_OP: Final = 128
 _OLDEST_AGENT: Final = AGENT_PROTOCOL - 1
 
@@ -96,8 +101,14 @@ class AgentLink:
         self._up = trio.Event()
         self._broken: str | None = None
         self._serving = trio.CancelScope()
+        self._asked_at: float | None = None
         self.connected = False
         self.fault: str | None = None
+
+    @property
+    def silent(self) -> bool:
+        """Whether the agent of a link that stands does not answer."""
+        return self._asked_at is not None and trio.current_time() - self._asked_at > _SILENCE
 
     @property
     def outbox(self) -> Outbox:
@@ -240,6 +251,7 @@ class AgentLink:
                 self._serving = nursery.cancel_scope
                 nursery.start_soon(self._write, stream)
                 nursery.start_soon(self._expect_hello)
+                nursery.start_soon(self._feel_pulse)
                 await self._read(stream, first)
                 nursery.cancel_scope.cancel()
         if self._broken is not None:
@@ -253,6 +265,18 @@ class AgentLink:
             raise ChannelError(f"the agent did not say hello within {_HELLO_DEADLINE:g} s")
         await trio.sleep(_STEADY)
         self.fault = None
+
+    async def _feel_pulse(self) -> None:
+        """Ask now and then whether the agent is there; never again before it has answered."""
+        await self._up.wait()
+        try:
+            while True:
+                await trio.sleep(_PULSE)
+                self._asked_at = trio.current_time()
+                await self.ping(math.inf)
+                self._asked_at = None
+        finally:
+            self._asked_at = None
 
     async def _read(self, stream: trio.abc.Stream, data: bytes) -> None:
         decoder = Decoder()

@@ -101,7 +101,7 @@ class Sandbox:
             link = self.machine.link
             if link.fault is not None:
                 return f"its agent breaks the protocol: {link.fault}"
-            if not link.connected:
+            if not link.connected or link.silent:
                 return "its agent does not answer"
         return None
 

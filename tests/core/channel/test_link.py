@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 import trio
@@ -135,6 +135,43 @@ def test_a_marker_that_is_lost_is_soon_followed_by_another(tmp_path: Path, lost:
     run(main)
     assert len(markers) == lost + 1
     assert markers[-1] - markers[0] < most
+
+
+def test_an_agent_that_falls_silent_is_noticed_and_its_link_stays(tmp_path: Path) -> None:
+    class Sleepy(ScriptedAgent):
+        asleep = False
+        missed: ClassVar[list[dict[str, object]]] = []
+
+        def _control(self, message: dict[str, object]) -> None:
+            if message["type"] == "ping" and self.asleep:
+                self.missed.append(message)
+            else:
+                super()._control(message)
+
+        def wake_up(self) -> None:
+            self.asleep = False
+            while self.missed:
+                self._control(self.missed.pop())
+
+    agent = Sleepy()
+
+    async def main() -> None:
+        async with listening(tmp_path, agent.serve), running_core(tmp_path) as core:
+            await core.link.wait_up(3600)
+            await trio.sleep(60)
+            assert (core.link.silent, agent.missed) == (False, [])
+            agent.asleep = True
+            begun = trio.current_time()
+            await until(lambda: core.link.silent)
+            assert trio.current_time() - begun < 20
+            await trio.sleep(3600)
+            assert (core.link.silent, core.link.connected, len(agent.missed)) == (True, True, 1)
+            agent.wake_up()
+            core.start("a" * 16, "anything")  # something to say, with which the answer goes
+            await until(lambda: not core.link.silent)
+
+    run(main, seconds=36_000)
+    assert agent.links == 1
 
 
 def test_a_core_that_is_replaced_all_the_time_loses_and_doubles_nothing(tmp_path: Path) -> None:

@@ -245,6 +245,7 @@ def test_who_waits_for_a_hung_machine_can_leave(home: Home, other: str) -> None:
         key = home.last_session(other)["id"]
         assert f"{other} had not started it yet" in said
         assert f"sandtop signal {other} {key} KILL" in said
+        eventually(lambda: home.box(other)["attention"] == "its agent does not answer")
     finally:
         os.kill(hung, signal.SIGCONT)
     eventually(lambda: home.session(other, key)["state"] == "exited")
