@@ -44,7 +44,7 @@ _STEADY: Final = 5.0
 _PULSE: Final = 10.0
 """Seconds between questions whether the agent is still there …"""
 _SILENCE: Final = 5.0
-"""… and for an answer, until the agent counts as silent. Its link stays: a guest may be busy, or stopped for a while."""
+"""… and for an answer, until the agent counts as silent. Its link stays: a guest may be busy, or stopped."""
 _MAX_OP: Final = 128
 _OLDEST_AGENT: Final = AGENT_PROTOCOL - 1
 
