@@ -249,13 +249,20 @@ class Fleet:
                 sandbox.lose(State.FAILED, "the core died while it was starting")
                 return
             give_up = trio.current_time() + _ADOPT_DEADLINE
+            said, lost = None, "its machine was gone when the core came back"
             while (why := await self._try_to_adopt(sandbox, Accelerator(ownership.accelerator))) is not None:
-                log.warning("%s: not adopted: %s", sandbox.name, why)
+                if why != said:
+                    log.warning("%s: not adopted: %s", sandbox.name, why)
+                    said = why
                 process = sandbox.find_process()
                 if process is None:
                     break
                 with process:
                     if trio.current_time() > give_up:
+                        lost = (
+                            f"its machine did not answer for {_ADOPT_DEADLINE:g} s after the core came back"
+                        )
+                        log.warning("%s: its machine is ended, as it does not answer", sandbox.name)
                         await process.kill()
                         break
                 await trio.sleep(_ADOPT_AGAIN)
@@ -266,7 +273,7 @@ class Fleet:
             elif sandbox.state is State.STOPPING:
                 sandbox.lose(State.STOPPED, "stopped")
             else:
-                sandbox.lose(State.LOST, f"its machine was gone when the core came back: {why}")
+                sandbox.lose(State.LOST, f"{lost}: {why}")
 
     async def _try_to_adopt(self, sandbox: Sandbox, accelerator: Accelerator) -> str | None:
         """None when that worked, else why not."""
