@@ -41,8 +41,10 @@ _WRITES_A_TURN: Final = 8
 _COMPANY: Final = 0.005
 """Seconds for which what was postponed waits for company, such as the news of a start for the first output or the end:
 each message on its own costs a small program's run a twentieth more."""
-_LOOK_AGAIN: Final = 1.0
-"""Seconds between looks at the port, lest a wake-up was missed: for want of one no link may stand still for ever."""
+_LOOK_AGAIN: Final = 2.0
+"""Seconds between looks at a port without a link, lest a wake-up was missed …"""
+_LOOK_LINKED: Final = 5.0
+"""… and with one: none may stand still for ever."""
 
 
 def find(name: str = PORT_NAME, folder: str = _CLASS) -> str:
@@ -168,6 +170,6 @@ class Port:
             self.drop("")
 
     def _look(self) -> None:
-        self._loop.call_in(_LOOK_AGAIN, self._look)
+        self._loop.call_in(_LOOK_LINKED if self._linked else _LOOK_AGAIN, self._look)
         self._blocked = False  # to be found out anew
         self._read()

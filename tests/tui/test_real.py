@@ -212,6 +212,8 @@ def remove_and_leave(console: Terminal) -> None:
     console.press("y")
     console.see("No sandboxes yet")
     console.press("q")
+    console.see("q again leaves")
+    console.press("q")
     console.see("left=0")
     assert " icanon " in console.screen
     assert " echo " in console.screen

@@ -55,7 +55,8 @@ def test_a_timeout_fires_while_core_and_keeper_are_dead_and_the_idle_machine_cos
     time.sleep(max(0.0, begun + 4 - time.time()))  # the timeout passes with nobody there
     assert home.core_pid() is None
     shares = [idle_share(qemu)]
-    while shares[-1] >= 0.01 and len(shares) < 3:  # it may have been writing its disk's journal
+    # it may have been writing its disk's journal, and other tests leave the caches cold
+    while shares[-1] >= 0.01 and len(shares) < 6:
         shares.append(idle_share(qemu))
     assert home.core_pid() is None
     session = home.session(box, key.split()[-1].decode())
