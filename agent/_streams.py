@@ -210,8 +210,7 @@ class Outbox:
 
     def control(self, message: dict[str, object]) -> None:
         """Queue a control message. Raises ProtocolError when the peer has left too many unread."""
-        if len(self._control) + len(self._patient) >= MAX_CONTROL_QUEUE:
-            raise ProtocolError("the peer does not read its control messages")
+        self._check_room()
         self.hurry()
         self._control.append(encode(Control(message)))
 
@@ -220,9 +219,12 @@ class Outbox:
 
         Raises as `control`.
         """
+        self._check_room()
+        self._patient.append(message)
+
+    def _check_room(self) -> None:
         if len(self._control) + len(self._patient) >= MAX_CONTROL_QUEUE:
             raise ProtocolError("the peer does not read its control messages")
-        self._patient.append(message)
 
     @property
     def postponed(self) -> bool:
