@@ -2,7 +2,8 @@
 
 Run ``just bench console``. The core is a recorded one with 200 sandboxes that change at 2 Hz (`recorded.py`); a
 terminal pane and a log pane are then flooded, and a log is tailed as fast as it comes. ``--home DIR`` measures the list
-of a core that runs there, with its real machines; one of them must be called ``box-000``.
+of a core that runs there, with its real machines; one of them must be called ``box-000``. With ``--floods`` the panes
+are flooded there too, by two more machines.
 """
 
 from __future__ import annotations
@@ -21,10 +22,17 @@ import tempfile
 import termios
 import threading
 import time
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 ROWS, COLUMNS = 50, 200
 FRAME = 1 / 60
+FLOODED = 100_000
+"""Bytes that a console writes in two seconds at least when both its panes are flooded; with one it is a tenth."""
 STARTS = 5
 CURSOR = "❯".encode()
 GOALS = {"first paint": 0.5, "cpu": 10.0, "p95": 0.050, "p95 flooded": 0.050, "slice": 0.025, "growth": 20.0}
@@ -83,6 +91,12 @@ class Console:
     def forget(self) -> None:
         with self._came:
             self._written.clear()
+
+    @property
+    def wrote(self) -> int:
+        """Bytes since `forget`."""
+        with self._came:
+            return len(self._written)
 
     def answer(self, keys: bytes, text: bytes) -> float:
         """Seconds from a key press to ``text`` on the pty."""
@@ -182,7 +196,7 @@ def measure_list(console: Console, presses: int) -> None:
 
 
 def measure_floods(console: Console, presses: int) -> None:
-    """``box-001`` tails 10 MB/s in one pane; ``box-000`` floods a terminal in the other, which has the keyboard."""
+    """The second sandbox logs 10 MB/s into one pane; the first floods a terminal, which has the keyboard."""
     console.press(b"Ngj")
     console.answer(b"l", b"serve")
     console.until(b"following")
@@ -190,7 +204,9 @@ def measure_floods(console: Console, presses: int) -> None:
     console.press(b"g")
     console.answer(b"\r", b"SESSION")
     console.answer(b"a", b"F12 out")
+    console.forget()
     time.sleep(2)
+    assert console.wrote > FLOODED, "nothing floods the terminal"
     console.slices()
     found = latencies(console, [(b"\x1b[24~", b"stepped out"), (b"\x1b[24~", b"F12 out")], presses)
     slices = console.slices()
@@ -204,6 +220,30 @@ def measure_floods(console: Console, presses: int) -> None:
     report("p95 flooded", p95(found), shown)
     percent = console.cpu(5)
     report("cpu flooded", percent, f"{percent:.0f} % of a core")
+
+
+@contextmanager
+def flooding(home: str) -> Generator[None]:
+    """Two real machines, the first by name: one scrolls coloured lines on a terminal, one logs some 10 MB/s."""
+    lines = "seq 100000 | sed 's/.*/\x1b[3&m line & of a file that somebody prints by mistake\x1b[m/' > /tmp/lines"
+    scroll = f"{lines}; while :; do cat /tmp/lines; done"
+    serve = f"{lines}; while :; do head -c 2000000 /tmp/lines; sleep 0.2; done # serve"
+    with ExitStack() as stack:
+        for name, options, script in (("0-scroll", ["-dt"], scroll), ("0-serve", ["-d"], serve)):
+            sandtop(home, "create", name)
+            stack.callback(sandtop, home, "rm", "--force", name)
+            sandtop(home, "exec", *options, name, "--", "sh", "-c", script)
+        time.sleep(3)  # until they have made their lines
+        yield
+
+
+def sandtop(home: str, *arguments: str) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "sandtop", *arguments],
+        env=surroundings(home),
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
 
 
 def measure_memory(console: Console, megabytes: int) -> None:
@@ -222,9 +262,26 @@ def measure_memory(console: Console, megabytes: int) -> None:
     )
 
 
+def run_list(home: str, presses: int) -> None:
+    console = Console(home)
+    console.until(b"box-000")
+    measure_list(console, presses)
+    console.close()
+
+
+def run_floods(home: str, folder: Path, presses: int) -> None:
+    console = Console(home, folder / "slices")
+    console.until(b"box-000")
+    measure_floods(console, presses)
+    console.close()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", help="measure the core of this SANDTOP_HOME instead of a recorded one")
+    parser.add_argument(
+        "--floods", action="store_true", help="flood the panes of the console with --home, too"
+    )
     parser.add_argument("--presses", type=int, default=80)
     parser.add_argument("--memory", type=int, default=1000, metavar="MB", help="how much to tail (0: do not)")
     options = parser.parse_args()
@@ -239,11 +296,12 @@ def main() -> None:
             core.stdout.readline()
         try:
             measure_start(home)
-            for step in (measure_list, measure_floods) if not options.home else (measure_list,):
-                console = Console(home, Path(folder, "slices") if step is measure_floods else None)
-                console.until(b"box-000")
-                step(console, options.presses)
-                console.close()
+            run_list(home, options.presses)
+            if not options.home:
+                run_floods(home, Path(folder), options.presses)
+            elif options.floods:
+                with flooding(home):
+                    run_floods(home, Path(folder), options.presses)
             if options.memory and not options.home:
                 console = Console(home)
                 console.until(b"box-000")

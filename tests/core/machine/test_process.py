@@ -28,7 +28,7 @@ from sandtop.core.machine import (
     start,
 )
 from sandtop.core.machine import process as process_module
-from sandtop.core.machine.process import OOM_SCORE_ADJ, OPEN_FILES, STDERR_BYTES, launch
+from sandtop.core.machine.process import NICENESS, OOM_SCORE_ADJ, OPEN_FILES, STDERR_BYTES, launch
 from sandtop.core.machine.qmp import connect
 from sandtop.core.machine.users import NAMESPACE_UIDS, UIDS, machine_uid
 
@@ -63,6 +63,19 @@ def proc(child: MachineProcess, name: str) -> str:
     return Path(f"/proc/{child.identity.pid}/{name}").read_text()
 
 
+CAP_SYS_ADMIN = 21  # capability.h
+MAY_NICE_GROUPS = (
+    Path("/proc/self/autogroup").exists()
+    # without it all users together may do so ten times a second
+    and int(Path("/proc/self/status").read_text().partition("CapEff:")[2].split()[0], 16) & 1 << CAP_SYS_ADMIN
+)
+
+
+def niceness(pid: int) -> set[int]:
+    """Of all threads."""
+    return {os.getpriority(os.PRIO_PROCESS, int(task)) for task in os.listdir(f"/proc/{pid}/task")}
+
+
 def facts(child: MachineProcess) -> dict[str, str]:
     """/proc/PID/status."""
     lines = proc(child, "status").splitlines()
@@ -93,6 +106,9 @@ async def test_it_is_confined(paused: MachineProcess) -> None:
     assert limits.split("Max core file size")[1].split()[:2] == ["0", "0"]
     assert int(limits.split("Max open files")[1].split()[1]) <= OPEN_FILES
     assert int(proc(paused, "oom_score_adj")) == OOM_SCORE_ADJ
+    assert niceness(pid) == {min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)}
+    if MAY_NICE_GROUPS:
+        assert proc(paused, "autogroup").split()[-1] == str(NICENESS)
 
 
 @as_root
