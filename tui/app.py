@@ -207,13 +207,14 @@ class Console(App[None], inherit_bindings=False):
 
     def say(self, text: str) -> None:
         """Say something that goes away by itself."""
-        self.notices.done(text, self.clock())
+        self.notices.note(text, self.clock())
         self._tick()
 
-    def say_error(self, text: str) -> None:
-        """Say something that stays until it is read."""
-        self.notices.error(text, self.clock())
+    def say_error(self, text: str) -> Notice:
+        """Say something that stays until it is read, or settled."""
+        notice = self.notices.error(text, self.clock())
         self._tick()
+        return notice
 
     def change(self, sandbox: SandboxView, verb: str, doing: str, done: str) -> None:
         """Start, stop, pause, resume, restart or remove a sandbox."""

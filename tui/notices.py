@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Kind = Literal["progress", "done", "error"]
+Kind = Literal["progress", "done", "note", "error"]
 DONE_SECONDS: Final = 6.0
 _MAX: Final = 50
 
@@ -35,9 +35,19 @@ class Notices:
     def done(self, text: str, now: float) -> None:
         self._notices.append(Notice("done", text, now))
 
-    def error(self, text: str, now: float) -> None:
-        self._notices.append(Notice("error", text, now))
+    def note(self, text: str, now: float) -> None:
+        """Something that is no outcome."""
+        self._notices.append(Notice("note", text, now))
+
+    def error(self, text: str, now: float) -> Notice:
+        """One that is there already is not said twice; `settle` it when there is nothing left to read."""
+        for notice in self._notices:
+            if notice.kind == "error" and notice.text == text:
+                return notice
+        notice = Notice("error", text, now)
+        self._notices.append(notice)
         del self._notices[:-_MAX]
+        return notice
 
     def settle(self, notice: Notice) -> None:
         """It is over; how it came out is said by `done` or `error`."""

@@ -106,7 +106,7 @@ class FakeCore:
         self.refusals: dict[str, Raw] = {}
         """By operation, the error that it is answered with."""
         self.silent = False
-        """It takes requests and answers none."""
+        """It takes requests and answers none; `speak` ends it."""
         self._news: asyncio.Condition
         self._listening: socket.socket | None = None
         self._clients: set[asyncio.Task[None]] = set()
@@ -134,6 +134,14 @@ class FakeCore:
 
     def come_back(self) -> None:
         self._wait(self._open())
+
+    def speak(self) -> None:
+        """Answer all that was asked in silence."""
+
+        def do() -> None:
+            self.silent = False
+
+        self.change(do)
 
     def change(self, do: Callable[[], T]) -> T:
         """Change something where the server runs; those who follow see it."""
@@ -281,9 +289,9 @@ class Talk:
         self._early = frames[2:]
         op = str(request["op"])
         self._core.requests.append(request)
-        if self._core.silent:
-            await self._loop.sock_recv(self._link, 1)
-        elif (refusal := self._core.refusals.get(op)) is not None:
+        async with self._core.news:
+            await self._core.news.wait_for(lambda: not self._core.silent)
+        if (refusal := self._core.refusals.get(op)) is not None:
             await self.send(Control({"type": "error", **refusal}))
         elif op == "session.follow":
             await self.follow(request)

@@ -141,9 +141,7 @@ async def test_a_search_waits_for_what_the_pane_opens_with() -> None:
             pilot, lambda: len(app.screen.query(LogPane)) == 2 and pane(app).view.looking_for is not None
         )
         assert pane(app).view.ring.total == 0
-        core.silent = False
-        core.die()
-        core.come_back()
+        core.speak()
         await until(pilot, lambda: pane(app).view.found == 59)
         assert notice(app) == ""
 

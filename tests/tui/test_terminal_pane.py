@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import pytest
 from textual import events
 from textual.geometry import Size
 
+from sandtop.tui import gateway
 from sandtop.tui.screens.panes import PanesScreen
 from sandtop.tui.widgets.bars import KeyBar
 from sandtop.tui.widgets.pane import TerminalPane
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from textual.pilot import Pilot
 
+    from sandtop.core.client.records import SandboxInfo, SessionInfo
     from sandtop.tui.app import Console
 
 pytestmark = pytest.mark.anyio
@@ -228,6 +231,25 @@ async def test_a_new_shell_begins_with_the_right_size() -> None:
             await until(pilot, lambda: screen(app)[0] == "hi")
 
 
+async def test_what_is_typed_before_the_shell_is_there_reaches_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin, open_shell = asyncio.Event(), gateway.open_shell
+
+    async def slowly(info: SandboxInfo, rows: int, columns: int) -> SessionInfo:
+        await begin.wait()
+        return await open_shell(info, rows, columns)
+
+    monkeypatch.setattr(gateway, "open_shell", slowly)
+    with FakeCore(sandbox("web")) as core:
+        async with running() as (app, pilot):
+            await pilot.press("a", "h", "i", "space")
+            await until(pilot, lambda: app.focused is pane(app).terminal)
+            assert not core.asked("session.exec")
+            begin.set()
+            await until(pilot, lambda: pane(app).terminal.may_type)
+            await pilot.press("y", "o", "u")
+            await until(pilot, lambda: screen(app)[0] == "hi you")
+
+
 async def test_a_shell_that_cannot_start_says_why() -> None:
     with FakeCore(sandbox("web"), sandbox("off", "stopped")) as core:
         core.refusals["session.exec"] = {"code": "spawn", "message": "no /bin/sh", "hint": None}
@@ -261,8 +283,9 @@ async def test_who_takes_the_keyboard_is_named_and_the_footer_offers_what_works(
         core.change(lambda: one.raw.update(input_holder="other"))
         await until(pilot, lambda: notice(app) == "other has taken the keyboard of web › sh: T takes it back")
         await until(pilot, lambda: "take over" in footer(app) and "step in" not in footer(app))
-        await pilot.press("escape", "T")
+        await pilot.press("T")
         await until(pilot, lambda: pane(app).terminal.may_type)
+        await until(pilot, lambda: "has taken" not in notice(app))
 
 
 async def test_a_pattern_may_end_where_the_text_of_a_row_ends() -> None:

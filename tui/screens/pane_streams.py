@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sandtop.core.client.records import SandboxInfo
+    from sandtop.tui.notices import Notice
     from sandtop.tui.widgets.pane import Pane
 
     from .base import ConsoleScreen
@@ -36,6 +37,7 @@ class Streams:
         self._screen = screen
         self._shells: dict[str, SandboxInfo] = {}
         self._attachments: dict[str, Attachment] = {}
+        self._taken: dict[str, Notice] = {}
 
     def begin_with(self, pane: Pane, shell: SandboxInfo) -> None:
         """The pane's session is a new shell, started when its stream is."""
@@ -52,6 +54,8 @@ class Streams:
 
     def attach_again(self, pane: TerminalPane, *, typing: bool, taking: bool = False) -> None:
         """Come back with the keyboard, or without."""
+        if typing and (taken := self._taken.pop(pane.id or "", None)) is not None:
+            self._screen.console_app.notices.settle(taken)
         pane.typing, pane.taking = typing, taking
         pane.failure = ""
         pane.renew()
@@ -61,6 +65,7 @@ class Streams:
         """The pane goes."""
         self._shells.pop(pane.id or "", None)
         self._attachments.pop(pane.id or "", None)
+        self._taken.pop(pane.id or "", None)
 
     def type(self, key: str, data: bytes) -> bool:
         """Send what was typed in pane ``key``; False when nobody takes it."""
@@ -87,6 +92,7 @@ class Streams:
 
     async def _step_in(self, pane: TerminalPane, shell: SandboxInfo | None) -> None:
         key = pane.id or ""
+        pane.terminal.awaiting = pane.typing
         try:
             async with asyncio.timeout(_SIZE_SECONDS):
                 await pane.sized.wait()
@@ -95,25 +101,30 @@ class Streams:
             elif pane.info is not None:
                 pane.info = await gateway.session_info(pane.uuid, pane.info.id)
             if pane.info is None:
+                pane.holds(False)
                 pane.fail("the session is gone")
                 return
             attachment = Attachment(pane.uuid, pane.info, with_input=pane.typing, take=pane.taking)
             self._attachments[key] = attachment
             self.resize(pane)
             pane.holds(pane.typing)
-            watched = _Watched(pane, attachment, self._screen.console_app.say_error)
+            watched = _Watched(pane, attachment, lambda text: self._was_taken(key, text))
             pane.ended(await attachment.run(watched, self._screen.console_app.pace))
         except WrongState as error:
             if pane.typing and not pane.taking and pane.info is not None and pane.info.state == "running":
                 self._screen.console_app.say(f"somebody else types in {pane.what}: watching; T takes over")
                 self.attach_again(pane, typing=False)
             else:
+                pane.holds(False)
                 self._failed(pane, error)
         except SandtopError as error:
             pane.holds(False)
             self._failed(pane, error)
         finally:
             self._attachments.pop(key, None)
+
+    def _was_taken(self, key: str, text: str) -> None:
+        self._taken[key] = self._screen.console_app.say_error(text)
 
     def _failed(self, pane: Pane, error: SandtopError) -> None:
         """A title has little room: the whole error stays below until it is read."""

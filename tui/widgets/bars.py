@@ -123,6 +123,7 @@ class NoticeBar(Static):
             "error": ("✖ ", "bold $text-error"),
             "progress": ("… ", "$text-accent"),
             "done": ("✓ ", "$text-success"),
+            "note": ("· ", "$text-muted"),
         }[kind]
         rest = f"   {more} more" if more else ""
         tail = ("   esc: read" + rest, "$text-muted") if kind == "error" else (rest, "$text-muted")

@@ -232,6 +232,7 @@ class TerminalPane(Pane):
         if self.terminal.may_type != may_type:
             self.terminal.may_type = may_type
             self.terminal.post_message(TerminalView.Changed(self.terminal))
+        self.terminal.settle()
         if not may_type and self.terminal.live:  # keys that reach nobody are better used here
             self.terminal.action_step_out()
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _SEARCH_SECONDS: Final = 0.005
 """How long a search goes on before others have their turn."""
+_EARLY_BYTES: Final = 16 * 1024
+"""What may be typed for a program that is still being started."""
 _KEPT_BACK: Final = {key: action.id for action in actions_of("live") for key in action.keys}
 """The keys that the program does not get, and what they do."""
 
@@ -64,6 +66,9 @@ class TerminalView(TerminalScreen, can_focus=True):
     def __init__(self) -> None:
         super().__init__()
         self.may_type = False
+        self.awaiting = False
+        """Whether keys will reach a program is not known yet: they are kept."""
+        self._early = bytearray()
         self._drag: tuple[int, int] | None = None
 
     def feed(self, data: bytes, *, replayed: bool) -> None:
@@ -111,12 +116,21 @@ class TerminalView(TerminalScreen, can_focus=True):
     def _type(self, data: bytes) -> None:
         if not data:
             return
+        if self.awaiting and len(self._early) + len(data) <= _EARLY_BYTES:
+            self._early += data
+            return
         if not self.may_type:
             host(self).bell()
             return
         if self.past.leave():  # whoever types wants to see it
             self.redraw()
         self.post_message(self.Typed(self, data))
+
+    def settle(self) -> None:
+        """It is known whether keys reach the program: what was typed until now does, or is refused."""
+        self.awaiting = False
+        early, self._early = bytes(self._early), bytearray()
+        self._type(early)
 
     def _mouse(self, kind: str, event: events.MouseEvent, button: int) -> bool:
         """Pass a mouse event on, when the program asked for it; shift keeps it here, as in xterm."""
