@@ -24,10 +24,11 @@ from sandtop.core.errors import (
     StorageError,
     WrongState,
 )
+from sandtop.core.fleet.adoption import adopt_all
 from sandtop.core.fleet.reserve import Reserve, end_leftovers
 from sandtop.core.fleet.sandbox import Sandbox
 from sandtop.core.fleet.state import ALIVE, State
-from sandtop.core.machine import Accelerator, machines
+from sandtop.core.machine import machines
 from sandtop.core.sessions import retire
 from sandtop.core.store import SandboxConfig, SandboxRow
 from sandtop.core.templates import Kind
@@ -41,10 +42,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _RETIRE_EVERY: Final = 5.0
-_ADOPT_PATIENCE: Final = 3.0
-_ADOPT_DEADLINE: Final = 60.0
-"""Seconds for a machine's monitor to answer a core that came back, on a host that is very busy."""
-_ADOPT_AGAIN: Final = 1.0
 _HOLD_GRACE: Final = 20.0
 """Seconds that a sandbox of ``run`` is kept while no client holds it: its client reconnects after the core died."""
 
@@ -220,73 +217,11 @@ class Fleet:
     # after the core's start
 
     async def adopt_all(self) -> None:
-        """Find every machine again that an earlier core ran, and end those that nobody owns.
-
-        Returns when that is done, or after `_ADOPT_PATIENCE`: one machine that hangs must not keep the others waiting.
-        """
+        """Find every machine again that an earlier core ran, and end those that nobody owns; see `adopt_all`."""
         await trio.to_thread.run_sync(self._end_orphans)
         await trio.to_thread.run_sync(end_leftovers, self._context.paths, set(self._sandboxes))
         await self._context.templates.recover()
-        adopted = trio.Event()
-        self._context.nursery.start_soon(self._adopt_each, adopted)
-        with trio.move_on_after(_ADOPT_PATIENCE):
-            await adopted.wait()
-
-    async def _adopt_each(self, adopted: trio.Event) -> None:
-        async with trio.open_nursery() as nursery:
-            for sandbox in self.all():
-                if sandbox.state in ALIVE or sandbox.state is State.CREATING:
-                    nursery.start_soon(self._adopt, sandbox)
-                else:  # the core died, or its disk was full, before the ends of its sessions were stored
-                    sandbox.sessions.machine_gone(sandbox.row.reason or "the machine was gone")
-        adopted.set()
-
-    async def _adopt(self, sandbox: Sandbox) -> None:
-        """Take up one machine again. One that lives but does not answer is asked for `_ADOPT_DEADLINE`, then ended."""
-        async with sandbox.lifecycle:
-            ownership = sandbox.row.ownership
-            if ownership is None:
-                sandbox.lose(State.FAILED, "the core died while it was starting")
-                return
-            give_up = trio.current_time() + _ADOPT_DEADLINE
-            said, lost = None, "its machine was gone when the core came back"
-            while (why := await self._try_to_adopt(sandbox, Accelerator(ownership.accelerator))) is not None:
-                if why != said:
-                    log.warning("%s: not adopted: %s", sandbox.name, why)
-                    said = why
-                process = sandbox.find_process()
-                if process is None:
-                    break
-                with process:
-                    if trio.current_time() > give_up:
-                        lost = (
-                            f"its machine did not answer for {_ADOPT_DEADLINE:g} s after the core came back"
-                        )
-                        log.warning("%s: its machine is ended, as it does not answer", sandbox.name)
-                        await process.kill()
-                        break
-                await trio.sleep(_ADOPT_AGAIN)
-            if why is None or sandbox.state not in ALIVE:
-                return
-            if ownership.boot_id != _boot_id():
-                sandbox.lose(State.STOPPED, "host reboot")
-            elif sandbox.state is State.STOPPING:
-                sandbox.lose(State.STOPPED, "stopped")
-            else:
-                sandbox.lose(State.LOST, f"{lost}: {why}")
-
-    async def _try_to_adopt(self, sandbox: Sandbox, accelerator: Accelerator) -> str | None:
-        """None when that worked, else why not."""
-        try:
-            files = self._context.files
-            spec = await trio.to_thread.run_sync(files, sandbox.row, sandbox.overlay, accelerator, log.info)
-            await sandbox.adopt(spec)
-        except SandtopError as error:
-            return error.message
-        except Exception as error:  # one sandbox that makes no sense must not keep the core from starting
-            log.exception("%s: a fault of ours", sandbox.name)
-            return f"sandtop met a fault of its own: {error!r}"
-        return None
+        await adopt_all(self.all(), self._context)
 
     def _end_orphans(self) -> None:
         """Kill machines of this core's sandboxes that no sandbox owns: launched just before the core died."""
@@ -339,7 +274,3 @@ class Fleet:
         elif now - self._unheld.setdefault(sandbox.row.uuid, now) > _HOLD_GRACE:
             sandbox.holders += 1
             await self.let_go(sandbox)
-
-
-def _boot_id() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from sandtop.core.errors import MachineError, SandtopError, StorageError, WrongState
+from sandtop.core.fleet.adoption import end_unreachable
 from sandtop.core.fleet.machine import RunningMachine, new_token
 from sandtop.core.fleet.state import ALIVE, State, check_transition, require
 from sandtop.core.machine import Identity, Memory, adopt, remove_runtime, start
-from sandtop.core.machine.process import adopt as find_process
 from sandtop.core.sessions.hub import SandboxSessions
 from sandtop.core.store import Ownership, SandboxRow
 from sandtop.core.templates import Kind
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from sandtop.core.fleet.context import Context
-    from sandtop.core.machine import Machine, MachineProcess, MachineSpec
+    from sandtop.core.machine import Machine, MachineSpec
     from sandtop.core.templates import Lease
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,8 @@ _FATAL: Final = "sandtop-agent: fatal:"
 _OF_A_TEMPLATE: Final = Memory(Path("/memfd:sandtop-template"), Path("/memfd:sandtop-template"))
 """The memory of a machine that another core started; only that one had names for it."""
 _REMOVABLE: Final = _STARTABLE
+_ADOPT_SECONDS: Final = 60.0
+"""How long a request waits for a machine's monitor to answer a core that came back, on a host that is very busy."""
 _RESTORED_SECONDS: Final = 30.0
 """How long a machine that goes on from a template may take until its agent answers: 0.1 s on a host with time."""
 
@@ -53,6 +55,11 @@ class Sandbox:
         self.lifecycle = trio.Lock()
         """Held by whatever starts, stops, removes or adopts it."""
         self.machine: RunningMachine | None = None
+        self.adopting = trio.Event()
+        """Set once it is settled what became of an earlier core's machine."""
+        self.adopting.set()
+        self.unreachable = False
+        """That machine lives but does not answer."""
         self.timings: dict[str, float] = {}
         self.holders = 0
         self._unsaved = False
@@ -97,6 +104,8 @@ class Sandbox:
             return f"output waits: {self.sessions.stalled}"
         if self.state in _FAILED:
             return self.row.reason if self.row.acknowledged_at is None else None
+        if self.unreachable:
+            return "its machine does not answer"
         if self.state is State.RUNNING and self.machine is not None:
             link = self.machine.link
             if link.fault is not None:
@@ -356,26 +365,14 @@ class Sandbox:
         elif actual is not self.state:
             self._to(actual)
 
-    def find_process(self) -> MachineProcess | None:
-        """The process of an earlier core's machine, to be closed; None when it is gone."""
-        ownership = self.row.ownership
-        if ownership is None:
-            return None
-        try:
-            return find_process(
-                Identity(self.row.uuid, ownership.pid, ownership.start_time, ownership.boot_id), self.name
-            )
-        except MachineError:
-            return None
-
     async def adopted(self) -> None:
         """After the core's start: return once it is known whether the machine of the earlier core lives."""
-        if self.state in ALIVE and self.machine is None and self.row.ownership is not None:
-            async with self.lifecycle:
-                return
+        with trio.move_on_after(_ADOPT_SECONDS):
+            await self.adopting.wait()
 
     def lose(self, state: State, reason: str) -> None:
         """The machine of an earlier core is gone."""
+        self.unreachable = False
         self.sessions.machine_gone(reason)
         self._to(state, reason, ownership=None)
 
@@ -415,6 +412,9 @@ class Sandbox:
     async def _stop(self, *, force: bool) -> None:
         machine = self.machine
         if machine is None:
+            if await end_unreachable(self.row, force=force):
+                await trio.to_thread.run_sync(remove_runtime, self.runtime)
+                self.lose(State.STOPPED, "stopped")
             return
         paused = self.state is State.PAUSED
         if self.state is not State.STOPPING:

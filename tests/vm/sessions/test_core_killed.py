@@ -215,3 +215,23 @@ def test_a_machine_that_hangs_holds_nobody_up_and_is_found_again(home: Home, box
         os.kill(hung, signal.SIGCONT)
     assert home.do("exec", other, "--", "echo", "back") == b"back\n"
     assert home.box(other)["pid"] == hung
+
+
+def test_a_machine_that_hangs_can_be_ended_after_the_core_came_back(home: Home) -> None:
+    home.do("create", "hung")
+    shown = home.box("hung")
+    os.kill(shown["pid"], signal.SIGSTOP)
+    home.kill_core()
+    eventually(lambda: home.box("hung")["attention"] == "its machine does not answer")
+    done = home.run("stop", "hung")
+    assert done.returncode == 125
+    assert "sandtop stop --force hung" in done.stderr.decode()
+    home.do("stop", "--force", "hung")
+    assert home.box("hung")["state"] == "stopped"
+    assert machines(shown["uuid"]) == []
+    home.do("start", "hung")
+    assert home.do("exec", "hung", "--", "echo", "anew") == b"anew\n"
+    os.kill(home.box("hung")["pid"], signal.SIGSTOP)
+    home.kill_core()
+    home.do("rm", "--force", "hung")
+    assert machines(shown["uuid"]) == []

@@ -1,0 +1,133 @@
+"""After the core's start: what became of the machines that an earlier core ran."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from sandtop.core.errors import MachineError, SandtopError, WrongState
+from sandtop.core.fleet.state import ALIVE, State
+from sandtop.core.machine import Accelerator, Identity
+from sandtop.core.machine.process import adopt as find_process
+from sandtop.core.machine.procfs import boot_id
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from sandtop.core.fleet.context import Context
+    from sandtop.core.fleet.sandbox import Sandbox
+    from sandtop.core.machine import MachineProcess
+    from sandtop.core.store import SandboxRow
+
+log = logging.getLogger(__name__)
+_PATIENCE: Final = 3.0
+_AGAIN: Final = 1.0
+
+
+async def adopt_all(sandboxes: Collection[Sandbox], context: Context) -> None:
+    """Find the machines of ``sandboxes`` again.
+
+    Returns when that is done, or after `_PATIENCE`: one machine that hangs must not keep the others waiting.
+    """
+    adopted = trio.Event()
+    context.nursery.start_soon(_adopt_each, sandboxes, context, adopted)
+    with trio.move_on_after(_PATIENCE):
+        await adopted.wait()
+
+
+async def _adopt_each(sandboxes: Collection[Sandbox], context: Context, adopted: trio.Event) -> None:
+    async with trio.open_nursery() as nursery:
+        for sandbox in sandboxes:
+            if sandbox.state in ALIVE or sandbox.state is State.CREATING:
+                sandbox.adopting = trio.Event()
+                nursery.start_soon(_adopt, sandbox, context)
+            else:  # the core died, or its disk was full, before the ends of its sessions were stored
+                sandbox.sessions.machine_gone(sandbox.row.reason or "the machine was gone")
+    adopted.set()
+
+
+async def _adopt(sandbox: Sandbox, context: Context) -> None:
+    """Take up one machine again. One that lives but does not answer is asked until it does, or somebody ends it."""
+    said = None
+    while True:
+        async with sandbox.lifecycle:
+            why = await _adopt_or_lose(sandbox, context)
+        sandbox.unreachable = why is not None
+        if why is None:
+            break
+        if why != said:
+            log.warning("%s: not adopted: %s", sandbox.name, why)
+            said = why
+        await trio.sleep(_AGAIN)
+    sandbox.adopting.set()
+
+
+async def _adopt_or_lose(sandbox: Sandbox, context: Context) -> str | None:
+    """None when it is settled what became of the machine, else why it has to be asked again."""
+    if sandbox.machine is not None or sandbox.state not in ALIVE | {State.CREATING}:
+        return None  # somebody ended it meanwhile, or started it anew
+    ownership = sandbox.row.ownership
+    if ownership is None:
+        sandbox.lose(State.FAILED, "the core died while it was starting")
+        return None
+    why = await _try_to_adopt(sandbox, context, Accelerator(ownership.accelerator))
+    if why is None or sandbox.state not in ALIVE:
+        return None
+    if (process := _process_of(sandbox.row)) is not None:
+        process.close()
+        return why
+    if ownership.boot_id != boot_id():
+        sandbox.lose(State.STOPPED, "host reboot")
+    elif sandbox.state is State.STOPPING:
+        sandbox.lose(State.STOPPED, "stopped")
+    else:
+        sandbox.lose(State.LOST, f"its machine was gone when the core came back: {why}")
+    return None
+
+
+async def _try_to_adopt(sandbox: Sandbox, context: Context, accelerator: Accelerator) -> str | None:
+    """None when that worked, else why not."""
+    try:
+        spec = await trio.to_thread.run_sync(
+            context.files, sandbox.row, sandbox.overlay, accelerator, log.info
+        )
+        await sandbox.adopt(spec)
+    except SandtopError as error:
+        return error.message
+    except Exception as error:  # one sandbox that makes no sense must not keep the core from starting
+        log.exception("%s: a fault of ours", sandbox.name)
+        return f"sandtop met a fault of its own: {error!r}"
+    return None
+
+
+async def end_unreachable(row: SandboxRow, *, force: bool) -> bool:
+    """End the machine of an earlier core that this one could not take up; False when it is gone already.
+
+    Raises `WrongState` without ``force``.
+    """
+    process = _process_of(row)
+    if process is None:
+        return False  # `_adopt` is about to see that
+    with process:
+        if not force:
+            raise WrongState(
+                f"cannot stop {row.name}: its machine does not answer",
+                sandbox=row.name,
+                hint=f"end it as it is: sandtop stop --force {row.name}",
+            )
+        await process.kill()
+    return True
+
+
+def _process_of(row: SandboxRow) -> MachineProcess | None:
+    """The process of an earlier core's machine, to be closed; None when it is gone."""
+    ownership = row.ownership
+    if ownership is None:
+        return None
+    identity = Identity(row.uuid, ownership.pid, ownership.start_time, ownership.boot_id)
+    try:
+        return find_process(identity, row.name)
+    except MachineError:
+        return None
