@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 from textual import events
 from textual.geometry import Size
+from textual.widgets import Input
 
 from sandtop.tui import gateway
 from sandtop.tui.screens.panes import PanesScreen
+from sandtop.tui.widgets.ask_line import AskLine
 from sandtop.tui.widgets.bars import KeyBar
 from sandtop.tui.widgets.pane import TerminalPane
 
@@ -154,6 +156,26 @@ async def test_stepped_out_one_scrolls_searches_and_copies() -> None:
         await pilot.press("f12", "z")
         await until(pilot, lambda: bytes(one.typed) == b"z")
         assert before
+
+
+async def test_a_search_leaves_the_window_as_large_as_it_is_and_is_repeated_by_nothing() -> None:
+    async with attached(b"".join(b"%d\r\n" % number for number in range(200))) as (app, pilot, _, one):
+        await until(pilot, lambda: "199" in screen(app))
+        await pilot.press("f12", "slash")
+        line = pane(app).query_one(AskLine)
+        assert app.focused is line.query_one(Input)
+        assert line.region.bottom == pane(app).region.bottom
+        await pilot.press("escape")
+        assert not line.display
+        assert pane(app).terminal.has_focus
+        await pilot.press("slash", *"^1.9$", "enter")
+        await until(pilot, lambda: pane(app).terminal.past.cursor == (179, 0))
+        await pilot.press("slash", "enter")
+        await until(pilot, lambda: pane(app).terminal.past.cursor == (169, 0))
+        await pilot.press("escape")
+        assert isinstance(app.screen, PanesScreen)
+        await until(pilot, lambda: pane(app).terminal.past.pattern is None)
+        assert len(one.sizes) == 1
 
 
 async def test_shift_pageup_steps_out_by_itself() -> None:

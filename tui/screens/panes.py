@@ -12,7 +12,6 @@ from sandtop.tui.actions import Action, Context, bindings_of
 from sandtop.tui.stream.save import save
 from sandtop.tui.text import size
 from sandtop.tui.widgets.host import host
-from sandtop.tui.widgets.log_lines import compile_pattern
 from sandtop.tui.widgets.log_pane import LogPane
 from sandtop.tui.widgets.pane import Pane, TerminalPane
 from sandtop.tui.widgets.terminal import TerminalView
@@ -248,8 +247,6 @@ class PanesScreen(ConsoleScreen):
         if event.what == "detach":
             self.close(pane)
             self.console_app.say(f"detached from {pane.what}: it goes on, A comes back to it")
-        elif event.what == "search":
-            self._ask_search(event.view)
         else:
             self._streams.attach_again(pane, typing=event.what == "take", taking=event.what == "take")
 
@@ -257,15 +254,6 @@ class PanesScreen(ConsoleScreen):
     @on(LogPane.Said)
     def _said(self, event: TerminalView.Said | LogPane.Said) -> None:
         self.console_app.say(event.text)
-
-    def _ask_search(self, view: TerminalView) -> None:
-        def answered(text: str | None) -> None:
-            if text is not None:
-                view.search(compile_pattern(text))
-
-        host(self).push_screen(
-            Prompt("Find in the scrollback", "text or a regular expression", verb="find"), answered
-        )
 
     @on(LogPane.Asked)
     def _log_asked(self, event: LogPane.Asked) -> None:
@@ -354,7 +342,7 @@ class PanesScreen(ConsoleScreen):
 
     def action_cancel(self) -> None:
         pane = self.current
-        if isinstance(pane, LogPane) and (pane.stop_asking() or pane.stop_searching()):
+        if pane is not None and pane.ready and (pane.stop_asking() or pane.stop_searching()):
             return
         if not self.cancelled():
             self.action_back()

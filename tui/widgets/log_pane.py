@@ -6,16 +6,15 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import on
 from textual.message import Message
-from textual.widgets import Input
 
 from sandtop.tui.actions import bindings_of
 from sandtop.tui.ansi import plain
 from sandtop.tui.stream.ring import Ring
 from sandtop.tui.text import command_line, neutral, plural, rate, size
 
-from .host import host, open_field
+from .ask_line import AskLine
+from .host import host
 from .log_lines import STREAMS, Budget, Pattern, compile_pattern
 from .log_view import LogView
 from .pane import Badge, Pane, PaneTitle
@@ -30,11 +29,6 @@ if TYPE_CHECKING:
 
 LAG_BYTES = 256 * 1024
 """From how far behind on the title says so."""
-_PLACEHOLDERS = {
-    "search": "search",
-    "include": "only lines that match",
-    "exclude": "without lines that match",
-}
 _STEP = 2000
 _ARRIVES_WITHIN = 5.0
 """Seconds for which a search waits for what the pane has yet to open with."""
@@ -43,9 +37,6 @@ _ARRIVES_WITHIN = 5.0
 class LogPane(Pane):
     """What it shows is poured in by `sandtop.tui.stream.tail.TailSink`'s methods."""
 
-    DEFAULT_CSS = """
-    LogPane Input { display: none; height: 1; background: $surface; }
-    """
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of("log")]
     CONTEXTS = ("log",)
 
@@ -70,7 +61,6 @@ class LogPane(Pane):
         self.reached = {1: 0, 2: 0}
         """Of each stream, how far it was read."""
         self._clock = clock
-        self._asking = ""
         self._whole = False
         self._held: dict[int, int] | None = None
         self._more = asyncio.Event()
@@ -78,7 +68,7 @@ class LogPane(Pane):
     def compose(self) -> ComposeResult:
         yield PaneTitle()
         yield self.view
-        yield Input(compact=True)
+        yield AskLine()
 
     # what comes in
 
@@ -218,49 +208,27 @@ class LogPane(Pane):
 
     # searching and filtering
 
-    def _ask(self, what: str) -> None:
-        self._asking = what
-        field = self.query_one(Input)
-        field.value = ""
-        field.placeholder = _PLACEHOLDERS[what]
-        open_field(field)
-
     def action_search(self) -> None:
-        self._ask("search")
+        self.ask("/", "search", self.view, self._search_for)
 
     def action_include(self) -> None:
-        self._ask("include")
+        self.ask("&", "only lines that match", self.view, lambda text: self._filter(text, hide=False))
 
     def action_exclude(self) -> None:
-        self._ask("exclude")
+        self.ask("v ", "without lines that match", self.view, lambda text: self._filter(text, hide=True))
 
-    @on(Input.Submitted)
-    def _answered(self, event: Input.Submitted) -> None:
-        event.stop()
-        text = event.value
-        self.stop_asking()
-        if not text:
-            return
-        pattern = compile_pattern(text)
-        if self._asking == "search":
+    def _search_for(self, text: str) -> None:
+        if pattern := self.sought(text):
             self.view.looking_for, self.view.found = pattern, None
             self.view.renew()
             self.action_search_next(-1)
-        else:
-            self.view.lines.patterns.append(Pattern(pattern, self._asking == "exclude"))
+
+    def _filter(self, text: str, *, hide: bool) -> None:
+        if text:
+            self.view.lines.patterns.append(Pattern(compile_pattern(text), hide))
             self._filters_changed()
 
-    def stop_asking(self) -> bool:
-        """Close the line of input; False when it was not open."""
-        field = self.query_one(Input)
-        if not field.display:
-            return False
-        self.screen.set_focus(self.view)
-        field.display = False
-        return True
-
     def stop_searching(self) -> bool:
-        """Forget what was searched for; False when nothing was."""
         if self.view.looking_for is None:
             return False
         self.view.looking_for = self.view.found = None

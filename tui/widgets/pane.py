@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from textual import on
 from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
@@ -13,10 +14,13 @@ from textual.widgets import Static
 
 from sandtop.tui.text import neutral, one_line
 
+from .ask_line import AskLine
+from .log_lines import compile_pattern
 from .terminal import TerminalView
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import re
+    from collections.abc import Callable, Sequence
 
     from textual import events
     from textual.app import ComposeResult
@@ -96,6 +100,7 @@ class Pane(Widget):
         self.why = ""
         """What keeps it from the core, or empty."""
         self._mounted = False
+        self._sought: re.Pattern[str] | None = None
         self.failure = ""
         """Why it shows nothing more, or empty."""
 
@@ -161,10 +166,35 @@ class Pane(Widget):
         """Give the keyboard to what it shows."""
         raise NotImplementedError
 
+    # asking for patterns
+
+    def ask(self, key: str, placeholder: str, back: Widget, answered: Callable[[str], None]) -> None:
+        """Ask for a line of text in the pane; see `AskLine.ask`."""
+        self.query_one(AskLine).ask(key, placeholder, back, answered)
+
+    def stop_asking(self) -> bool:
+        """Close the line of input; False when it was not open."""
+        return self.query_one(AskLine).close()
+
+    def stop_searching(self) -> bool:
+        """Forget what was searched for; False when nothing was."""
+        raise NotImplementedError
+
+    def sought(self, text: str) -> re.Pattern[str] | None:
+        """The pattern in ``text``; an empty one is that of the last search, if there was one."""
+        if text:
+            self._sought = compile_pattern(text)
+        return self._sought
+
 
 class TerminalPane(Pane):
     """A session's terminal, with the keyboard or watching."""
 
+    DEFAULT_CSS = """
+    TerminalPane { layers: base ask; }
+    /* over the terminal: its program's window stays as large as it is */
+    TerminalPane > AskLine { dock: bottom; layer: ask; }
+    """
     CONTEXTS = ("terminal",)
 
     def __init__(self, key: str, uuid: str, sandbox: str, info: SessionInfo | None, *, typing: bool) -> None:
@@ -180,6 +210,7 @@ class TerminalPane(Pane):
     def compose(self) -> ComposeResult:
         yield PaneTitle()
         yield TerminalView()
+        yield AskLine()
 
     @property
     def terminal(self) -> TerminalView:
@@ -251,6 +282,19 @@ class TerminalPane(Pane):
 
     def take_focus(self) -> None:
         self.terminal.focus()
+
+    @on(TerminalView.Asked)
+    def _asked(self, event: TerminalView.Asked) -> None:
+        if event.what == "search":
+            event.stop()
+            self.ask("/", "search", self.terminal, self._search_for)
+
+    def stop_searching(self) -> bool:
+        return self.terminal.stop_searching()
+
+    def _search_for(self, text: str) -> None:
+        if pattern := self.sought(text):
+            self.terminal.search(pattern)
 
     # what comes in: `sandtop.tui.stream.attachment.TerminalSink`
 

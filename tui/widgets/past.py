@@ -133,13 +133,14 @@ class Past:
 
     def matches(self, step: int) -> Iterator[bool]:
         """Look for ``pattern`` row by row, up (-1) or down (1), and go where it is; yields whether it was there."""
-        if self.pattern is None:
+        pattern = self.pattern  # whoever searches may leave meanwhile
+        if pattern is None:
             return
         number = self._start()[0] if self.cursor is not None else self.top + (0 if step < 0 else -1)
         stop = self._present + self._emulator.rows
         while self._oldest <= (number := number + step) < stop:
             text = self._text(number)
-            if match := self.pattern.search(text):
+            if match := pattern.search(text):
                 self._go(number, cell_len(text[: match.start()]))
                 self._top = max(self._oldest, min(number - self._emulator.rows // 3, self._present))
                 yield True

@@ -58,7 +58,7 @@ class TerminalView(TerminalScreen, can_focus=True):
 
     @dataclass
     class Asked(Message):
-        """One wants to ``detach``, ``watch``, ``take`` or ``search``."""
+        """One wants to ``detach``, ``watch``, ``take`` or ``search``, which the pane itself does."""
 
         view: TerminalView
         what: str
@@ -253,6 +253,14 @@ class TerminalView(TerminalScreen, can_focus=True):
         self.past.pattern = pattern
         self.redraw()
         self.action_search_next(-1)
+
+    def stop_searching(self) -> bool:
+        """Mark no more what was searched for; False when nothing was."""
+        if self.past.pattern is None:
+            return False
+        self.past.pattern = None
+        self.redraw()
+        return True
 
     def action_search_next(self, step: int) -> None:
         if self.past.pattern is not None:

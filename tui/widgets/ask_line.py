@@ -1,0 +1,61 @@
+"""The line in which a pane asks for a pattern."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual import on
+from textual.containers import Horizontal
+from textual.widgets import Input, Label
+
+from .host import open_field
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from textual.app import ComposeResult
+    from textual.widget import Widget
+
+
+class AskLine(Horizontal):
+    """Hidden until somebody is asked; begins with the key that asked."""
+
+    DEFAULT_CSS = """
+    AskLine { display: none; height: 1; background: $surface; }
+    AskLine Label { width: auto; color: $text-accent; text-style: bold; }
+    AskLine Input { width: 1fr; background: $surface; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._answered: Callable[[str], None] | None = None
+        self._back: Widget | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Label()
+        yield Input(compact=True)
+
+    def ask(self, key: str, placeholder: str, back: Widget, answered: Callable[[str], None]) -> None:
+        """Ask; ``answered`` gets the text, which may be empty, and ``back`` the keyboard."""
+        self._answered, self._back = answered, back
+        self.query_one(Label).update(key)
+        field = self.query_one(Input)
+        field.value = ""
+        field.placeholder = placeholder
+        self.display = True
+        open_field(field)
+
+    def close(self) -> bool:
+        """Ask no more; False when nobody was asked."""
+        if not self.display:
+            return False
+        self.screen.set_focus(self._back)
+        self.display = False
+        return True
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.close()
+        if self._answered is not None:
+            self._answered(event.value)
