@@ -33,11 +33,23 @@ class Notices:
         return notice
 
     def done(self, text: str, now: float) -> None:
-        self._notices.append(Notice("done", text, now))
+        self._pass_by(Notice("done", text, now))
 
     def note(self, text: str, now: float) -> None:
         """Something that is no outcome."""
-        self._notices.append(Notice("note", text, now))
+        self._pass_by(Notice("note", text, now))
+
+    def _pass_by(self, notice: Notice) -> None:
+        """Say something that goes away by itself, also while an error covers it."""
+        self._forget_old(notice.at)
+        self._notices.append(notice)
+
+    def _forget_old(self, now: float) -> None:
+        self._notices = [
+            notice
+            for notice in self._notices
+            if notice.kind in ("error", "progress") or now - notice.at < DONE_SECONDS
+        ]
 
     def error(self, text: str, now: float) -> Notice:
         """One that is there already is not said twice; `settle` it when there is nothing left to read."""
@@ -67,6 +79,5 @@ class Notices:
             found = [notice for notice in self._notices if notice.kind == kind]
             if found:
                 return found[0], len(found) - 1
-        fresh = [notice for notice in self._notices if now - notice.at < DONE_SECONDS]
-        self._notices = fresh
-        return (fresh[-1], 0) if fresh else None
+        self._forget_old(now)
+        return (self._notices[-1], 0) if self._notices else None

@@ -380,12 +380,15 @@ class Sandbox:
 
     def running_machine(self, doing: str) -> RunningMachine:
         """The machine, when it runs. Raises `WrongState` at once when it does not, or is paused."""
-        require(self.name, self.state, frozenset({State.RUNNING}), doing)
+        return self._machine_in(State.RUNNING, doing)
+
+    def _machine_in(self, state: State, doing: str) -> RunningMachine:
+        require(self.name, self.state, frozenset({state}), doing)
         if self.machine is None:
             raise WrongState(
                 f"cannot {doing} {self.name}: its machine does not answer",
                 sandbox=self.name,
-                hint="try again",
+                hint=f"try again, or end it as it is: sandtop stop --force {self.name}",
             )
         return self.machine
 
@@ -398,10 +401,8 @@ class Sandbox:
     async def resume(self) -> None:
         """Let a paused machine go on."""
         async with self.lifecycle:
-            require(self.name, self.state, frozenset({State.PAUSED}), "resume")
-            if self.machine is not None:
-                await self.machine.qemu.resume()
-                self._to(State.RUNNING)
+            await self._machine_in(State.PAUSED, "resume").qemu.resume()
+            self._to(State.RUNNING)
 
     async def stop(self, *, force: bool) -> None:
         """End what runs in it and switch it off; with ``force``, at once."""

@@ -231,7 +231,11 @@ def test_a_machine_that_hangs_can_be_ended_after_the_core_came_back(home: Home) 
     assert machines(shown["uuid"]) == []
     home.do("start", "hung")
     assert home.do("exec", "hung", "--", "echo", "anew") == b"anew\n"
+    home.do("pause", "hung")
     os.kill(home.box("hung")["pid"], signal.SIGSTOP)
     home.kill_core()
+    done = home.run("resume", "hung")
+    assert done.returncode == 125
+    assert "its machine does not answer" in done.stderr.decode()
     home.do("rm", "--force", "hung")
     assert machines(shown["uuid"]) == []
