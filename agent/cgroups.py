@@ -17,8 +17,12 @@ ROOT: Final = "/sys/fs/cgroup"
 _CONTROLLERS: Final = ("cpu", "memory", "pids")
 _GIVE_UP_AFTER: Final = 5.0
 """Seconds after which a killed process that does not die (it hangs in the kernel) no longer holds its session up."""
-_TIDY_AFTER: Final = 0.002
-"""Seconds after the end of a session: the core is busy with its record then."""
+TIDY_AFTER: Final = 0.02
+"""Seconds after the last start or end of a session: whoever runs one small program after another comes sooner."""
+SPARE: Final = 8
+"""Cgroups that are made ahead."""
+_MOST_EMPTY: Final = 32
+"""Empty cgroups from which on they are removed whatever goes on."""
 _AGENT_WEIGHT: Final = "1000"
 """cpu.weight of the agent, ten times a session's: it must answer while a fork bomb goes off."""
 _RESERVE: Final = 16 << 20
@@ -40,8 +44,8 @@ class Usage:
 class Cgroups:
     """The agent's own cgroup, and the one that holds those of all sessions. Raises OSError when it cannot be made.
 
-    To make and to remove a cgroup takes a fifth of the time of a small program. So one is made ahead, and empty ones
-    are removed, when a session has ended and its record is on its way.
+    To make and to remove a cgroup takes a fifth of the time of a small program. So some are made ahead, and empty ones
+    are removed, when no session begins or ends; one a turn, so that nobody waits for more than that.
     """
 
     def __init__(self, loop: Loop, root: str = ROOT) -> None:
@@ -61,9 +65,11 @@ class Cgroups:
         self._home = os.open(f"{own}/cgroup.procs", os.O_WRONLY)
         self.leave()
         self._count = 0
-        self._spare: Cgroup | None = self._make()
+        self._spare = [self._make()]
         self._empty: list[Cgroup] = []
-        self._tidying = False
+        self._busy: list[Cgroup] = []  # a killed process may hold one for a while
+        self._timer: Timer | None = None
+        self._tidy_in(TIDY_AFTER)
 
     def _enable(self, path: str) -> None:
         available = _read(f"{path}/cgroup.controllers").split()
@@ -72,7 +78,8 @@ class Cgroups:
 
     def take(self) -> Cgroup:
         """A cgroup for a new session. Raises OSError."""
-        cgroup, self._spare = self._spare or self._make(), None
+        cgroup = self._spare.pop() if self._spare else self._make()
+        self._tidy_in(TIDY_AFTER)
         return cgroup
 
     def _make(self) -> Cgroup:
@@ -84,19 +91,29 @@ class Cgroups:
 
     def retire(self, cgroup: Cgroup) -> None:
         """Remove an empty cgroup before long."""
-        self._empty.append(cgroup)
-        if not self._tidying:
-            self._tidying = True
-            self.loop.call_in(_TIDY_AFTER, self._tidy)
+        self._empty += [*self._busy, cgroup]
+        self._busy.clear()
+        self._tidy_in(TIDY_AFTER if len(self._empty) < _MOST_EMPTY else 0)
+
+    def _tidy_in(self, seconds: float) -> None:
+        self.loop.cancel(self._timer)
+        self._timer = self.loop.call_in(seconds, self._tidy)
 
     def _tidy(self) -> None:
-        self._tidying = False
-        self._empty = [cgroup for cgroup in self._empty if not cgroup.remove()]
-        if self._spare is None:
+        """One step, as long as there is something to do."""
+        self._timer = None
+        if self._empty:
+            cgroup = self._empty.pop(0)
+            if not cgroup.remove():
+                self._busy.append(cgroup)
+        elif len(self._spare) < SPARE:
             try:
-                self._spare = self._make()
+                self._spare.append(self._make())
             except OSError:
                 return  # then the next session says what is wrong
+        else:
+            return
+        self._tidy_in(0)
 
     def leave(self) -> None:
         """Take the agent back into its own cgroup."""

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sandtop.agent.cgroups import SPARE, TIDY_AFTER
+
 from .core_side import CoreSide
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ class HostedAgent:
 
     @property
     def sessions(self) -> list[str]:
-        """The cgroups of its sessions; when all is quiet one, made ahead for the next."""
+        """The cgroups of its sessions; when all is quiet those made ahead for the next ones."""
         return [entry.name for entry in (self.cgroup / "sessions").iterdir() if entry.is_dir()]
 
     @property
@@ -74,9 +76,9 @@ class HostedAgent:
 
     @property
     def tidy(self) -> bool:
-        """Whether nothing is left of any session; there is the cgroup made ahead for the next."""
+        """Whether nothing is left of any session; there are the cgroups made ahead for the next ones."""
         held = sum(name.endswith("/sessions/N/cgroup.procs") for name in self.descriptors)
-        return (len(self.sessions), held, self.processes) == (1, 1, [])
+        return (len(self.sessions), held, self.processes) == (SPARE, SPARE, [])
 
     def busy(self) -> float:
         """Seconds of CPU that the agent has used."""
@@ -187,13 +189,17 @@ def core(_shared: _Shared) -> Iterator[CoreSide]:
 
 
 def _descriptors_when_tidy(agent: HostedAgent, core: CoreSide) -> list[str]:
-    """Its descriptors once it is at rest. Cgroups of killed processes go when these have."""
-    before: list[str] = []
-    for _ in range(500):
+    """Its descriptors once it is at rest, for longer than it leaves what ended alone."""
+    found: list[str] = []
+    since = time.monotonic()
+    deadline = since + 20
+    while time.monotonic() < deadline:
         core.ping()
+        before = found
         with suppress(FileNotFoundError):  # it is tidying at this moment
             found = agent.descriptors
-            if agent.tidy and found == before:
+            if not agent.tidy or found != before:
+                since = time.monotonic()
+            elif time.monotonic() - since > 2 * TIDY_AFTER:
                 return found
-            before = found
     pytest.fail(f"the agent is not tidy: cgroups {agent.sessions}, processes {agent.processes}, {agent.log}")

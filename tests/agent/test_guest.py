@@ -135,7 +135,8 @@ def test_a_fork_bomb_is_bounded_and_the_agent_answers(core: CoreSide) -> None:
     assert bomb.record is not None
     assert bomb.record["reason"] in ("timeout", "oom")
     assert int(text(core, "ps -e --no-headers | wc -l")) < 70, "kernel threads, and what counts them"
-    assert text(core, "cat /sys/fs/cgroup/sessions/*/cgroup.procs | wc -l") == "3", (
+    # its own cgroup may be removed while they look
+    assert text(core, "cat /sys/fs/cgroup/sessions/*/cgroup.procs 2>/dev/null | wc -l") == "3", (
         "sh, cat and wc, which look"
     )
 
