@@ -38,6 +38,8 @@ _GOALS: Final = {
     "stream": ("ssh", 4.0, ">="),
     "stream, through cat": ("ssh", 4.0, ">="),
 }
+_REST: Final = 0.06
+"""Seconds between two measurements: what the agent tidies up after a session must not fall into its peer's turn."""
 _STREAMS: Final = {"stream": "head -c {} /dev/zero", "stream, through cat": "head -c {} /dev/zero | cat"}
 """The program's stdout is a pipe; through cat there are two, and a third program on the same processor."""
 
@@ -73,10 +75,12 @@ async def _exec_true(sandbox: Sandbox, qga: GuestAgent, rounds: int, stages: Ser
         with _timed(series, "sandtop"):
             output = await sandbox.exec("/bin/true")
         assert output.exit_code == 0
+        await asyncio.sleep(_REST)
         with _timed(series, "qga"):
             code, _polls = qga.run("/bin/true")
         assert code == 0
         await _stages(sandbox, stages)
+        await asyncio.sleep(_REST)
     return series
 
 
@@ -104,8 +108,10 @@ def _whole_process(peers: Peers, rounds: int) -> Series:
     for _ in range(rounds):
         with _timed(series, "sandtop"):
             run([sandtop, "exec", _NAME, "--", "true"])
+        time.sleep(_REST)
         with _timed(series, "ssh mux"):
             run(peers.ssh("true", shared=True))
+        time.sleep(_REST)
     for _ in range(max(3, rounds // 10)):
         with _timed(series, "ssh fresh"):
             run(peers.ssh("true", shared=False))
