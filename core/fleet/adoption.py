@@ -31,21 +31,15 @@ async def adopt_all(sandboxes: Collection[Sandbox], context: Context) -> None:
 
     Returns when that is done, or after `_PATIENCE`: one machine that hangs must not keep the others waiting.
     """
-    adopted = trio.Event()
-    context.nursery.start_soon(_adopt_each, sandboxes, context, adopted)
+    for sandbox in sandboxes:
+        if sandbox.state in ALIVE or sandbox.state is State.CREATING:
+            sandbox.adopting = trio.Event()
+            context.nursery.start_soon(_adopt, sandbox, context)
+        else:  # the core died, or its disk was full, before the ends of its sessions were stored
+            sandbox.sessions.machine_gone(sandbox.row.reason or "the machine was gone")
     with trio.move_on_after(_PATIENCE):
-        await adopted.wait()
-
-
-async def _adopt_each(sandboxes: Collection[Sandbox], context: Context, adopted: trio.Event) -> None:
-    async with trio.open_nursery() as nursery:
         for sandbox in sandboxes:
-            if sandbox.state in ALIVE or sandbox.state is State.CREATING:
-                sandbox.adopting = trio.Event()
-                nursery.start_soon(_adopt, sandbox, context)
-            else:  # the core died, or its disk was full, before the ends of its sessions were stored
-                sandbox.sessions.machine_gone(sandbox.row.reason or "the machine was gone")
-    adopted.set()
+            await sandbox.adopting.wait()
 
 
 async def _adopt(sandbox: Sandbox, context: Context) -> None:
