@@ -17,7 +17,7 @@ ROOT: Final = "/sys/fs/cgroup"
 _CONTROLLERS: Final = ("cpu", "memory", "pids")
 _GIVE_UP_AFTER: Final = 5.0
 """Seconds after which a killed process that does not die (it hangs in the kernel) no longer holds its session up."""
-TIDY_AFTER: Final = 0.02
+TIDY_AFTER: Final = 0.05
 """Seconds after the last start or end of a session: whoever runs one small program after another comes sooner."""
 SPARE: Final = 8
 """Cgroups that are made ahead."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from . import values
 
 TYPE_CHECKING = False  # see _frames
@@ -23,6 +25,7 @@ class Defaults:
     """A sandbox's own settings.
 
     Attributes:
+        workdir: an absolute path.
         window: bytes of output that may be unacknowledged, for each stream of pipes; ``tty_window`` of a terminal.
     """
 
@@ -31,7 +34,7 @@ class Defaults:
     def __init__(self, message: Mapping[str, object]) -> None:
         """Raises InvalidMessage."""
         self.env = values.environment(message, "env")
-        self.workdir = values.optional_text(message, "workdir") or "/"
+        self.workdir = os.path.join("/", values.optional_text(message, "workdir") or "")
         self.user = values.optional_text(message, "user") or "root"
         self.window = _window(message, "window", _WINDOW)
         self.tty_window = _window(message, "tty_window", _TTY_WINDOW)

@@ -11,6 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Final
 
+    Timer = tuple[float, int, Callable[[], None]]
+    """When (seconds of CLOCK_MONOTONIC) to call what; the number between tells two of one moment apart.
+
+    A tuple: those are compared without a call of a method of ours.
+    """
+
 READ: Final = select.EPOLLIN
 WRITE: Final = select.EPOLLOUT
 URGENT: Final = select.EPOLLPRI
@@ -20,20 +26,6 @@ HANGUP: Final = select.EPOLLHUP
 _EVENTS_A_TURN: Final = 64
 
 
-class Timer:
-    """A call that is to be made at ``when`` (seconds of CLOCK_MONOTONIC)."""
-
-    __slots__ = ("_order", "callback", "when")
-
-    def __init__(self, when: float, order: int, callback: Callable[[], None]) -> None:
-        self.when = when
-        self.callback = callback
-        self._order = order
-
-    def __lt__(self, other: Timer) -> bool:
-        return (self.when, self._order) < (other.when, other._order)
-
-
 class Loop:
     """Calls back. An event may come once more for a descriptor number that was closed and is in use again within one
     turn: callbacks do nonblocking I/O and take "nothing there" for an answer."""
@@ -41,9 +33,8 @@ class Loop:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._watched: dict[int, Callable[[int], None]] = {}
-        self._timers: list[
-            Timer
-        ] = []  # sorted; cancelled ones are taken out, so it stays as long as it must be
+        # sorted; cancelled ones are taken out, so it stays as long as it must be
+        self._timers: list[Timer] = []
         self._order = 0
         self._soon: list[Callable[[], None]] = []
         self._running = False
@@ -67,7 +58,7 @@ class Loop:
     def call_in(self, seconds: float, callback: Callable[[], None]) -> Timer:
         """Call ``callback`` once, after ``seconds``."""
         self._order += 1
-        timer = Timer(time.monotonic() + seconds, self._order, callback)
+        timer = time.monotonic() + seconds, self._order, callback
         bisect.insort(self._timers, timer)
         return timer
 
@@ -113,9 +104,10 @@ class Loop:
             return 0
         if not self._timers:
             return -1
-        return max(0.0, self._timers[0].when - time.monotonic())
+        return max(0.0, self._timers[0][0] - time.monotonic())
 
     def _run_timers(self) -> None:
         now = time.monotonic()
-        while self._timers and self._timers[0].when <= now:
-            self._timers.pop(0).callback()
+        while self._timers and self._timers[0][0] <= now:
+            _when, _order, callback = self._timers.pop(0)
+            callback()

@@ -20,12 +20,13 @@ from ._frames import (
     encode,
     split,
 )
-from ._handshake import TOKEN_LENGTH, AgentHandshake, HostHandshake, answer, marker
-from ._streams import MAX_CONTROL_QUEUE, Outbox, ReceiveWindow, SendStream
 
 TYPE_CHECKING = False  # see _frames
 if TYPE_CHECKING:
     from typing import Final
+
+    from ._handshake import TOKEN_LENGTH, AgentHandshake, HostHandshake, answer, marker
+    from ._streams import MAX_CONTROL_QUEUE, Outbox, ReceiveWindow, SendStream
 
 AGENT_PROTOCOL: Final = 1
 """Version of the messages between core and agent; a core speaks to an agent one version older too."""
@@ -41,3 +42,18 @@ __all__ = [
     "HostHandshake", "Outbox", "ProtocolError", "ReceiveWindow", "SendStream", "answer", "data_header", "encode",
     "marker", "split",
 ]  # fmt: skip
+
+_LATER: Final = {
+    "_handshake": ("TOKEN_LENGTH", "AgentHandshake", "HostHandshake", "answer", "marker"),
+    "_streams": ("MAX_CONTROL_QUEUE", "Outbox", "ReceiveWindow", "SendStream"),
+}
+"""What a command does not need that asks the core for something, and waits: imported when it is first used."""
+
+
+def __getattr__(name: str) -> object:
+    for module, names in _LATER.items():
+        if name in names:
+            source = __import__(f"{__package__}.{module}", fromlist=names)
+            globals().update({each: getattr(source, each) for each in names})
+            return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections import OrderedDict, deque
+from collections import OrderedDict
 
 from . import values
 from .defaults import Defaults
@@ -62,7 +62,7 @@ class Service:
         self._log = log
         self._timings = timings
         self._by_id: dict[str, Session] = {}
-        self._forgotten: deque[str] = deque(maxlen=_REMEMBERED)
+        self._forgotten: OrderedDict[str, None] = OrderedDict()
         self._answers: OrderedDict[str, Message] = OrderedDict()
         self._defaults: Defaults | None = None
         self._greeted = False
@@ -213,7 +213,9 @@ class Service:
             return
         session.forget()
         del self._by_id[session.id], self.sessions[session.number]
-        self._forgotten.append(session.id)
+        self._forgotten[session.id] = None
+        if len(self._forgotten) > _REMEMBERED:
+            self._forgotten.popitem(last=False)
 
     # operations: done once, answered as often as asked
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from enum import Enum
 
 from . import builtin
 from .input import InputPump
@@ -19,7 +18,7 @@ from .users import UnknownUser, find_user
 TYPE_CHECKING = False  # see _frames
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Final
+    from typing import Final, Literal
 
     from .cgroups import Cgroup, Cgroups, Usage
     from .defaults import Defaults
@@ -30,25 +29,21 @@ if TYPE_CHECKING:
     from .users import User
 
     Record = dict[str, object]
+    State = Literal["starting", "running", "ending", "ended"]
+    """A session's life; ended follows starting when nothing ran. ending: its leader was reaped, what it wrote is being
+    read and the rest of its cgroup killed.
+
+    Words, for the members of an enum.Enum are looked up and hashed by Python code.
+    """
 
 _OUT_OF_MEMORY_STATUS: Final = 128 + signal.SIGKILL
 
 
-class State(Enum):
-    """A session's life: each state is followed by the one below it, or from STARTING by ENDED when nothing ran."""
-
-    STARTING = "starting"
-    RUNNING = "running"
-    ENDING = "ending"
-    """The leader was reaped; what it wrote is being read and the rest of its cgroup killed."""
-    ENDED = "ended"
-
-
 _NEXT: Final[dict[State, tuple[State, ...]]] = {
-    State.STARTING: (State.RUNNING, State.ENDED),
-    State.RUNNING: (State.ENDING,),
-    State.ENDING: (State.ENDED,),
-    State.ENDED: (),
+    "starting": ("running", "ended"),
+    "running": ("ending",),
+    "ending": ("ended",),
+    "ended": (),
 }
 
 
@@ -97,7 +92,7 @@ class Session:
         self._defaults = defaults
         self._host = host
         self._ended = ended
-        self._state = State.STARTING
+        self._state: State = "starting"
         self._cgroup: Cgroup | None = None
         self._usage: Usage | None = None
         self._timer: Timer | None = None
@@ -108,7 +103,7 @@ class Session:
     @property
     def running(self) -> bool:
         """Whether its leader lives."""
-        return self._state is State.RUNNING
+        return self._state == "running"
 
     def run(self) -> None:
         """Start the program. When that fails the session has ended, with a record that says why."""
@@ -119,7 +114,7 @@ class Session:
         except SpawnFailed as error:
             self._never_ran(error)
             return
-        self._enter(State.RUNNING)
+        self._enter("running")
         if self._start.timeout_ms is not None:
             self._timer = self._host.loop.call_in(self._start.timeout_ms / 1000, self._time_out)
 
@@ -202,8 +197,9 @@ class Session:
         assert self._cgroup is not None
         start, host = self._start, self._host
         env = self._defaults.environment(user, start.env, terminal=terminal is not None)
-        # a relative directory is one of the sandbox's working directory
-        cwd = os.path.join("/", self._defaults.workdir, start.cwd or "")
+        cwd = self._defaults.workdir
+        if start.cwd is not None:  # a relative one is a folder of the sandbox's
+            cwd = os.path.join(cwd, start.cwd)
         plan = Plan(start.argv, env, cwd, user, stdio, terminal, start.rlimits)
         if start.builtin is not None:
             self.pid = builtin.spawn(plan, start.builtin, self._cgroup, host.runtime, host.root)
@@ -231,11 +227,11 @@ class Session:
 
     def _time_out(self) -> None:
         self._timed_out = True
-        if self._cgroup is not None and self._state is State.RUNNING:
+        if self._cgroup is not None and self._state == "running":
             self._cgroup.kill()
 
     def _leader_ended(self, status: int) -> None:
-        self._enter(State.ENDING)
+        self._enter("ending")
         self._status = status
         self._host.loop.cancel(self._timer)
         if self.input is not None:
@@ -257,7 +253,7 @@ class Session:
 
     def _check(self) -> None:
         """End the session once its cgroup is empty and its output was read."""
-        if self._state is State.ENDING and self._usage and all(pump.closed for pump in self.outputs.values()):
+        if self._state == "ending" and self._usage and all(pump.closed for pump in self.outputs.values()):
             self._conclude(
                 {
                     **self._outcome(),
@@ -287,7 +283,7 @@ class Session:
         return {"reason": "signaled", "signal": -code} if code < 0 else {"reason": "exited", "code": code}
 
     def _conclude(self, record: Record) -> None:
-        self._enter(State.ENDED)
+        self._enter("ended")
         if self.terminal is not None:
             self.terminal.close()
             self.terminal = None

@@ -12,7 +12,6 @@ import os
 import resource
 import select
 import signal
-import stat
 
 TYPE_CHECKING = False  # see _frames
 if TYPE_CHECKING:
@@ -181,11 +180,8 @@ def _candidates(name: str, path: str) -> Iterator[str]:
         return
     for folder in path.split(":") if name else ():
         candidate = f"{folder or '.'}/{name}"
-        try:
-            status = os.stat(candidate)
-        except OSError:
-            continue
-        if not stat.S_ISDIR(status.st_mode):
+        # most folders do not have it: to be told so by an exception takes three times as long
+        if os.access(candidate, os.F_OK) and not os.path.isdir(candidate):
             yield candidate
 
 

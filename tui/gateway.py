@@ -6,7 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from sandtop.core.client.connection import call
-from sandtop.core.client.exchange import Listing, as_object, as_objects, new_id
+from sandtop.core.client.exchange import Listing, as_object, as_objects
+from sandtop.core.client.link import new_id
 from sandtop.core.client.records import SandboxInfo, SessionInfo
 from sandtop.core.errors import CoreUnavailable
 

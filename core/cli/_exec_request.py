@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from sandtop.core.client.exchange import new_id
+from sandtop.core.client.link import new_id
 from sandtop.core.errors import InvalidRequest
 
 TYPE_CHECKING = False  # see sandtop/__init__.py

@@ -8,9 +8,10 @@ import time
 
 from sandtop.agent.protocol import Control, Data
 from sandtop.core.cli import Interrupted, say
-from sandtop.core.client.blocking import Link, call, open_link, progress_line, stop_core
-from sandtop.core.client.exchange import HELLO_SECONDS, LinkLost, new_id
+from sandtop.core.client.blocking import call, open_link, progress_line, stop_core
+from sandtop.core.client.exchange import HELLO_SECONDS
 from sandtop.core.client.following import STDERR, STDOUT
+from sandtop.core.client.link import Link, LinkLost, new_id
 from sandtop.core.client.recovery import Recovery
 from sandtop.core.errors import CoreOutdated, CoreUnavailable, NotFound, SandtopError, WrongState
 

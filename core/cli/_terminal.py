@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from typing import Final
 
     from sandtop.agent.protocol import Frame
-    from sandtop.core.client.blocking import Link
     from sandtop.core.client.detach import DetachKeys
     from sandtop.core.client.following import Following
+    from sandtop.core.client.link import Link
     from sandtop.core.client.tty import OwnTerminal
 
     from ._signals import Signals

@@ -13,8 +13,8 @@ from sandtop.core.errors import InvalidRequest
 from ._args import Parser, split, variable
 from ._output import write
 from ._signals import Signals
+from ._status import status_of
 from ._terminal import Detached, TerminalRelay
-from .exec import status_of
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:

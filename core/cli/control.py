@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sandtop.core.client.blocking import call
-from sandtop.core.client.exchange import new_id
+from sandtop.core.client.link import new_id
 from sandtop.core.client.values import signal_number
 from sandtop.core.errors import EXIT_SANDTOP_FAILED, SandtopError
 

@@ -6,10 +6,7 @@ import os
 import sys
 
 from sandtop.core.cli import Interrupted, say
-from sandtop.core.client.blocking import open_link
-from sandtop.core.client.exchange import as_object, request
-from sandtop.core.client.following import Following
-from sandtop.core.client.recovery import Recovery
+from sandtop.core.client.link import begin, request
 from sandtop.core.errors import InvalidRequest
 
 from ._exec_request import Options, bare, request_fields
@@ -19,6 +16,9 @@ TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Final
+
+    from sandtop.core.client.following import Following
+    from sandtop.core.client.link import Link
 
 _EXEC_EXAMPLES: Final = """\
   sandtop exec demo -- python3 -c "print('hello')"
@@ -96,18 +96,26 @@ def run_session(fields: dict[str, object], sandbox: str) -> int:
         return _detached(fields)
     on_terminal = fields["tty"] is not None and fields["stdin"] is True and os.isatty(0) and os.isatty(1)
     message = request("session.exec", {**fields, "terminal": on_terminal})
-    following = Following(message, stdin=fields["stdin"] is True or fields["tty"] is not None)
+    following: Following | None = None
     with Signals() as signals:
         signals.forward()
         try:
+            link = None if on_terminal else begin(message)
+            # the core is at work already while this is read, and all that it imports
+            from sandtop.core.client.following import Following
+
+            from ._status import status_of
+
+            stdin = fields["stdin"] is True or fields["tty"] is not None
+            following = Following(message, stdin=stdin, begun=link is not None)
             if on_terminal:
                 result = _on_terminal(following, sandbox, signals)
             else:
-                result = _relayed(following, sandbox, signals, raw=fields["tty"] is not None)
+                result = _relayed(following, sandbox, signals, link, raw=fields["tty"] is not None)
         except Interrupted:
-            key = following.session or fields["id"]
+            key = fields["id"] if following is None else following.session or fields["id"]
             ends = f"sandtop signal {sandbox} {key} KILL ends it"
-            if following.session is not None:
+            if following is not None and following.session is not None:
                 say(f"session {key} goes on ({ends})")
             else:
                 say(f"{sandbox} had not started it yet ({ends}, should it still begin)")
@@ -115,9 +123,10 @@ def run_session(fields: dict[str, object], sandbox: str) -> int:
     return status_of(result, sandbox)
 
 
-def _relayed(following: Following, sandbox: str, signals: Signals, *, raw: bool) -> dict[str, object]:
-    link = open_link(following, Recovery())
-    from ._relay import Relay  # the core is at work already while this is read
+def _relayed(
+    following: Following, sandbox: str, signals: Signals, link: Link | None, *, raw: bool
+) -> dict[str, object]:
+    from ._relay import Relay
 
     return Relay(following, sandbox, signals, raw=raw, link=link).run()
 
@@ -134,24 +143,10 @@ def _on_terminal(following: Following, sandbox: str, signals: Signals) -> dict[s
 
 def _detached(fields: dict[str, object]) -> int:
     from sandtop.core.client.blocking import call
+    from sandtop.core.client.exchange import as_object
 
     from ._output import write
 
     result = call("session.exec", fields)
     write(f"{as_object(result.get('session'))['id']}\n")
     return 0
-
-
-def status_of(result: dict[str, object], sandbox: str) -> int:
-    """The exit status of a session that ended with ``result``; says on stderr what the number alone does not."""
-    from sandtop.core.client.outcome import outcome
-
-    status = outcome(result, sandbox)
-    reason = as_object(result.get("record")).get("reason")
-    if reason in ("oom", "timeout"):
-        say(
-            "the sandbox had no memory left and killed it"
-            if reason == "oom"
-            else "it took too long and was killed"
-        )
-    return status

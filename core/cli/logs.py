@@ -6,8 +6,8 @@ import time
 from datetime import UTC, datetime
 
 from sandtop.core.client.blocking import call_all
-from sandtop.core.client.exchange import request
 from sandtop.core.client.following import STDERR, STDOUT, Reading
+from sandtop.core.client.link import request
 from sandtop.core.errors import NotFound
 
 from ._args import Parser, count, seconds

@@ -62,7 +62,13 @@ def main(argv: Sequence[str]) -> int:
     """
     _open_standard_files()
     try:
-        return _dispatch(list(argv))
+        try:
+            return _dispatch(list(argv))
+        except SystemExit as ended:  # argparse, after --help
+            return ended.code if isinstance(ended.code, int) else EXIT_SANDTOP_FAILED
+        finally:
+            if sys.stdout is not None:  # it was closed before we began
+                sys.stdout.flush()
     except SandtopError as error:
         say(str(error))
         return error.exit_status
@@ -74,8 +80,6 @@ def main(argv: Sequence[str]) -> int:
         return 128 + interrupted.number
     except OSError as error:
         say(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
-    except SystemExit as ended:  # argparse, after --help
-        return ended.code if isinstance(ended.code, int) else EXIT_SANDTOP_FAILED
     except Exception as error:
         if sys.flags.dev_mode:
             raise

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sandtop.core.cli import say
-from sandtop.core.client.blocking import Link, call, hold
-from sandtop.core.client.exchange import new_id, request
+from sandtop.core.client.blocking import call, hold
 from sandtop.core.client.following import Following
+from sandtop.core.client.link import Link, new_id, request
 from sandtop.core.errors import InvalidRequest, NotFound, SandtopError
 
 from . import create
@@ -15,7 +15,7 @@ from ._exec_request import shared_fields
 from ._output import Progress
 from ._relay import Relay
 from ._signals import Signals
-from .exec import status_of
+from ._status import status_of
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:

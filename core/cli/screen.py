@@ -7,8 +7,9 @@ import time
 
 from sandtop.core.cli import say
 from sandtop.core.client.blocking import open_link, stop_core
-from sandtop.core.client.exchange import HELLO_SECONDS, LinkLost, as_list
+from sandtop.core.client.exchange import HELLO_SECONDS, as_list
 from sandtop.core.client.keys import depends_on_mode, key_bytes
+from sandtop.core.client.link import LinkLost
 from sandtop.core.client.looking import Looking, Typing
 from sandtop.core.client.recovery import Recovery
 from sandtop.core.errors import CoreOutdated, CoreUnavailable, InvalidRequest
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Final, TypeVar
 
-    from sandtop.core.client.blocking import Link, Operation
+    from sandtop.core.client.blocking import Operation
+    from sandtop.core.client.link import Link
 
     Answer = TypeVar("Answer")
 

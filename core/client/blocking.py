@@ -5,31 +5,18 @@
 
 from __future__ import annotations
 
-import _socket  # socket itself spends 10 ms on turning constants into enums
-import os
 import time
-from _struct import Struct  # see sandtop/agent/_frames.py
 
 from sandtop.core.errors import CoreOutdated, CoreUnavailable
-from sandtop.core.location import CORE_SOCKET, runtime_directory
 
-from .exchange import (
-    HELLO_SECONDS,
-    QUIET_SECONDS,
-    READ_BYTES,
-    Exchange,
-    LinkLost,
-    Listing,
-    patience,
-    request,
-    wants_launch,
-)
+from .exchange import HELLO_SECONDS, Exchange, Listing, wants_launch
+from .link import Link, LinkLost, connect, patience, request
 from .recovery import KEEPER_SECONDS, Recovery
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Final, Protocol
+    from typing import Protocol
 
     from sandtop.agent.protocol import Frame
 
@@ -40,74 +27,6 @@ if TYPE_CHECKING:
         def greeted(self) -> bool: ...
         def opening(self) -> bytes: ...
         def feed(self, data: bytes) -> list[Frame]: ...
-
-
-_CONNECT_SECONDS: Final = 10.0
-CREDENTIALS: Final = Struct("3i")  # struct ucred of SO_PEERCRED, unix(7): pid, uid, gid
-
-
-class Link:
-    """One connection to the core."""
-
-    __slots__ = ("_socket",)
-
-    def __init__(self, sock: _socket.socket) -> None:
-        self._socket = sock
-
-    def fileno(self) -> int:
-        return self._socket.fileno()
-
-    def send(self, data: bytes) -> None:
-        """Send all of ``data``. Raises `LinkLost`, or `CoreUnavailable` when the core does not take it in time."""
-        try:
-            self._socket.settimeout(QUIET_SECONDS)
-            self._socket.sendall(data)
-        except TimeoutError:
-            raise CoreUnavailable("the core does not read what it is sent", hint="see its log") from None
-        except OSError as error:
-            raise LinkLost from error
-
-    def receive(self, seconds: float) -> bytes:
-        """The next bytes. Raises `LinkLost` at the end, or `CoreUnavailable` when none come for ``seconds``."""
-        try:
-            self._socket.settimeout(seconds)
-            data = self._socket.recv(READ_BYTES)
-        except TimeoutError:
-            raise CoreUnavailable(
-                f"the core has not answered for {seconds:.0f} s", hint="see 'sandtop core status' and its log"
-            ) from None
-        except OSError as error:
-            raise LinkLost from error
-        if not data:
-            raise LinkLost
-        return data
-
-    def close(self) -> None:
-        self._socket.close()
-
-
-def connect() -> Link:
-    """A connection to the running core. Raises OSError when there is none, `CoreUnavailable` when it is not ours."""
-    path = os.path.join(runtime_directory(), CORE_SOCKET)
-    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-    try:
-        sock.settimeout(_CONNECT_SECONDS)
-        sock.connect(path)
-        credentials = sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, CREDENTIALS.size)
-        check_owner(path, credentials)
-    except BaseException:
-        sock.close()
-        raise
-    return Link(sock)
-
-
-def check_owner(path: str, credentials: bytes) -> None:
-    """Refuse a socket that somebody else listens on, who would see all and could answer anything."""
-    uid: int = CREDENTIALS.unpack(credentials)[1]
-    if uid != os.geteuid():
-        raise CoreUnavailable(
-            f"the core's socket {path} belongs to user {uid}", hint="remove it, or set XDG_RUNTIME_DIR"
-        )
 
 
 def open_link(operation: Operation, recovery: Recovery) -> Link:

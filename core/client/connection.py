@@ -17,18 +17,9 @@ from anyio.abc import SocketAttribute, SocketStream
 from sandtop.core.errors import CoreOutdated, CoreUnavailable
 from sandtop.core.location import CORE_SOCKET, runtime_directory
 
-from .blocking import CREDENTIALS, check_owner, progress_line
-from .exchange import (
-    HELLO_SECONDS,
-    QUIET_SECONDS,
-    READ_BYTES,
-    Exchange,
-    LinkLost,
-    Listing,
-    patience,
-    request,
-    wants_launch,
-)
+from .blocking import progress_line
+from .exchange import HELLO_SECONDS, Exchange, Listing, wants_launch
+from .link import CREDENTIALS, QUIET_SECONDS, READ_BYTES, LinkLost, check_owner, patience, request
 from .recovery import Recovery
 
 if TYPE_CHECKING:

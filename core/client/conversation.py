@@ -16,8 +16,9 @@ from sandtop.core.errors import CoreFailure, CoreOutdated, SandtopError
 
 from .connection import Link, open_link, replace_core
 from .events import Event, Exited, Gap, Redrawn, Started, Stderr, Stdout
-from .exchange import HELLO_SECONDS, LinkLost, as_object
+from .exchange import HELLO_SECONDS, as_object
 from .following import STDERR, STDOUT, screen_of
+from .link import LinkLost
 from .records import ExitRecord
 from .recovery import Recovery
 

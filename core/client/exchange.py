@@ -2,59 +2,18 @@
 
 from __future__ import annotations
 
-import os
+from sandtop.agent.protocol import Control, Decoder, Frame, ProtocolError
+from sandtop.core.errors import CoreFailure, CoreUnavailable, from_wire
 
-from sandtop import __version__
-from sandtop.agent.protocol import Control, Decoder, Frame, ProtocolError, encode
-from sandtop.core.errors import CoreFailure, CoreUnavailable, InvalidRequest, from_wire
+from .link import opening
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Final, TypeGuard
 
-PROTOCOL_VERSION: Final = 1
-"""Version of the messages between client and core."""
-READ_BYTES: Final = 256 * 1024
-"""How much one read from the core takes at most."""
 HELLO_SECONDS: Final = 30.0
 """A core says hello at once; one that does not for this long is stuck."""
-QUIET_SECONDS: Final = 60.0
-"""How long the core may say nothing before a plain request is given up."""
-SLOW_SECONDS: Final = 900.0
-"""The same for what builds images or boots a machine."""
-
-REPEATABLE: Final = "request_id"
-"""Field that makes a request safe to send again: the core gives a repeat the result of the first."""
-_SLOW: Final = frozenset(
-    {
-        "core.stop", "image.build", "sandbox.create", "sandbox.restart", "sandbox.rm", "sandbox.start",
-        "sandbox.stop",
-    }
-)  # fmt: skip
-_CHANGING: Final = _SLOW | {"image.rm", "sandbox.pause", "sandbox.resume", "session.rm"}
-
-
-class LinkLost(Exception):
-    """The connection ended before the result came: the core died, or was told to stop."""
-
-
-def new_id() -> str:
-    """A fresh id for a session, a request or an operation: 16 hexadecimal digits."""
-    return os.urandom(8).hex()
-
-
-def request(op: str, fields: Mapping[str, object]) -> dict[str, object]:
-    """The request for ``op``. One that changes something carries an id, so that it can be sent again."""
-    message: dict[str, object] = {"type": "request", "op": op, **fields}
-    if op in _CHANGING:
-        message.setdefault(REPEATABLE, new_id())
-    return message
-
-
-def patience(op: str) -> float:
-    """Seconds that the core may say nothing while it works on ``op``."""
-    return SLOW_SECONDS if op in _SLOW else QUIET_SECONDS
 
 
 class Exchange:
@@ -75,13 +34,7 @@ class Exchange:
 
     def opening(self) -> bytes:
         """What to send first. Raises `InvalidRequest` when the request is too large for a frame."""
-        hello: dict[str, object] = {"type": "hello", "version": PROTOCOL_VERSION, "package": __version__}
-        try:
-            return encode(Control(hello)) + encode(Control(self._request))
-        except ProtocolError as error:
-            raise InvalidRequest(
-                "the request is larger than 1 MiB", hint="pass long input through stdin or a copied file"
-            ) from error
+        return opening(self._request)
 
     def feed(self, data: bytes) -> list[Frame]:
         """The frames in ``data`` that are the operation's own (events, progress, streams).

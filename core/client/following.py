@@ -67,9 +67,10 @@ class Following:
         stdin: bool,
         session: str | None = None,
         offsets: dict[int, int | None] | None = None,
+        begun: bool = False,
     ) -> None:
         self._request = message
-        self._opened = False
+        self._opened = begun
         self._exchange = Exchange(message)
         self._outbox = Outbox()
         self._stdin: SendStream | None = SendStream(STDIN) if stdin else None
@@ -293,7 +294,7 @@ class Following:
 
     def resize(self, rows: int, columns: int) -> None:
         """Tell the program's terminal its size; told again on a new connection."""
-        from .exchange import new_id
+        from .link import new_id
 
         self._size = (rows, columns)
         self._outbox.control({"type": "resize", "rows": rows, "columns": columns, "op_id": new_id()})

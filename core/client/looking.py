@@ -8,8 +8,9 @@ import time
 from sandtop.agent.protocol import Data
 from sandtop.core.errors import ChannelError, CoreFailure, WrongState
 
-from .exchange import QUIET_SECONDS, Exchange, as_object, new_id, request
+from .exchange import Exchange, as_object
 from .following import MOST_SCREEN, SCREEN, STDERR, STDOUT, Following
+from .link import QUIET_SECONDS, new_id, request
 from .tty import label
 
 TYPE_CHECKING = False  # see sandtop/__init__.py

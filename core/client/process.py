@@ -12,7 +12,7 @@ from sandtop.core.errors import InvalidRequest, NotFound, WrongState
 
 from .connection import call
 from .events import Redrawn
-from .exchange import new_id
+from .link import new_id
 from .outcome import outcome
 from .values import signal_number
 

@@ -13,8 +13,9 @@ from .collect import MAX_OUTPUT, Log, Output, collect, collect_log
 from .connection import call, call_all, call_message
 from .conversation import Conversation
 from .copying import Copyable
-from .exchange import as_object, new_id, request
+from .exchange import as_object
 from .following import STDERR, STDOUT, Following, Reading
+from .link import new_id, request
 from .process import OnExit, Process, begun
 from .records import SandboxInfo, SessionInfo
 from .screen import Terminals

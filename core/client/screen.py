@@ -13,8 +13,9 @@ from sandtop.core.errors import CoreFailure, CoreOutdated, InvalidRequest
 
 from .connection import open_link, replace_core
 from .conversation import Conversation
-from .exchange import HELLO_SECONDS, LinkLost, as_list, as_object
+from .exchange import HELLO_SECONDS, as_list, as_object
 from .keys import depends_on_mode, key_bytes
+from .link import LinkLost
 from .looking import Looking, Typing
 from .recovery import Recovery
 

@@ -14,8 +14,8 @@ from sandtop.core.errors import NotFound, StorageError, WrongState
 
 from .archive import Packer, Unpacker
 from .events import Stderr, Stdout
-from .exchange import new_id, request
 from .following import Following
+from .link import new_id, request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 from sandtop.core.client.attached import returning
 from sandtop.core.client.conversation import Conversation
 from sandtop.core.client.events import Gap, Redrawn, Stdout
-from sandtop.core.client.exchange import request
 from sandtop.core.client.following import STDERR, STDOUT, Following
+from sandtop.core.client.link import request
 from sandtop.core.errors import CoreUnavailable
 from sandtop.tui.pace import SLICE_SECONDS
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sandtop.core.client.conversation import Conversation
 from sandtop.core.client.events import Gap, Stderr, Stdout
-from sandtop.core.client.exchange import request
 from sandtop.core.client.following import STDERR, STDOUT, Reading
+from sandtop.core.client.link import request
 from sandtop.core.errors import CoreUnavailable
 from sandtop.tui.pace import SLICE_SECONDS
 

@@ -300,8 +300,8 @@ def test_an_exec_imports_next_to_nothing(fake: FakeCore) -> None:
     """What is named here takes 2 to 10 ms each, and all of it less than that."""
     program = (
         "import sys; before = set(sys.modules); sys.argv[1:] = ['exec', 'demo', '--', 'true']\n"
-        "from sandtop.__main__ import main\n"
-        "status = main(); print(*(set(sys.modules) - before)); sys.exit(status)"
+        "from sandtop.core.cli.main import main\n"
+        "status = main(sys.argv[1:]); print(*(set(sys.modules) - before)); sys.exit(status)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
@@ -310,6 +310,15 @@ def test_an_exec_imports_next_to_nothing(fake: FakeCore) -> None:
     assert "sandtop.core.cli.exec" in loaded
     unwanted = "argparse collections contextlib enum functools hashlib json re signal struct typing"
     assert not loaded & {*unwanted.split(), "sandtop.core.cli._args"}
+
+
+def test_an_exec_asks_before_it_imports_what_takes_the_answer() -> None:
+    program = "import sys, sandtop.core.cli.exec; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    answer = {f"sandtop.core.client.{name}" for name in ("exchange", "following", "outcome", "recovery")}
+    assert not set(done.stdout.split()) & {*answer, "sandtop.core.cli._relay", "sandtop.agent._streams"}
 
 
 WORDS = st.text() | st.sampled_from(["-", "--", "-i", "--stdin", "demo", "@file", "a b"])

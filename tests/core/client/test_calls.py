@@ -12,8 +12,8 @@ import pytest
 
 import sandtop
 from sandtop import AlreadyExists, CoreUnavailable, NotFound, Sandbox, WrongState
-from sandtop.core.client import blocking, connection
-from sandtop.core.client import exchange as exchange_module
+from sandtop.core.client import blocking, connection, link
+from sandtop.core.client.exchange import as_object, as_objects
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -38,7 +38,7 @@ def call(request: pytest.FixtureRequest) -> Call:
 
 
 async def test_a_result_comes_back(core: Core, call: Call) -> None:
-    (demo,) = exchange_module.as_objects((await call("sandbox.list"))["sandboxes"])
+    (demo,) = as_objects((await call("sandbox.list"))["sandboxes"])
     assert (demo["name"], demo["state"]) == ("demo", "running")
 
 
@@ -64,7 +64,7 @@ async def test_a_core_that_dies_before_it_answers_is_asked_again(fake: FakeCore,
 
     fake.scripts["sandbox.create"] = die_once
     result = await call("sandbox.create", {"name": "new"})
-    assert exchange_module.as_object(result["sandbox"])["name"] == "new"
+    assert as_object(result["sandbox"])["name"] == "new"
     first, second = (request["request_id"] for request in fake.requests)
     assert first == second
 
@@ -106,7 +106,7 @@ async def test_a_core_that_says_nothing_is_given_up(
             conn.receive()
 
     fake.scripts["sandbox.list"] = silent
-    monkeypatch.setattr(exchange_module, "QUIET_SECONDS", 0.2)
+    monkeypatch.setattr(link, "QUIET_SECONDS", 0.2)
     with pytest.raises(CoreUnavailable, match="not answered"):
         await call("sandbox.list")
 
@@ -116,7 +116,7 @@ async def test_somebody_elses_socket_is_refused(
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     # the runtime directory's name has the uid in it: lead the client to the socket that it must not trust
-    monkeypatch.setattr(blocking, "runtime_directory", lambda: os.fspath(fake.path.parent))
+    monkeypatch.setattr(link, "runtime_directory", lambda: os.fspath(fake.path.parent))
     monkeypatch.setattr(connection, "runtime_directory", lambda: os.fspath(fake.path.parent))
     with pytest.raises(CoreUnavailable, match="belongs to user"):
         await call("sandbox.list")

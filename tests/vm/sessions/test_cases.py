@@ -12,7 +12,8 @@ import pytest
 
 from sandtop.agent.protocol import Data
 from sandtop.core.client.blocking import open_link
-from sandtop.core.client.exchange import Exchange, request
+from sandtop.core.client.exchange import Exchange
+from sandtop.core.client.link import request
 from sandtop.core.client.recovery import Recovery
 
 from .conftest import PATIENCE, eventually

@@ -1,0 +1,20 @@
+"""The exit status of a command that followed a session."""
+
+from __future__ import annotations
+
+from sandtop.core.cli import say
+from sandtop.core.client.exchange import as_object
+from sandtop.core.client.outcome import outcome
+
+
+def status_of(result: dict[str, object], sandbox: str) -> int:
+    """The exit status of a session that ended with ``result``; says on stderr what the number alone does not."""
+    status = outcome(result, sandbox)
+    reason = as_object(result.get("record")).get("reason")
+    if reason in ("oom", "timeout"):
+        say(
+            "the sandbox had no memory left and killed it"
+            if reason == "oom"
+            else "it took too long and was killed"
+        )
+    return status
