@@ -133,6 +133,8 @@ class AgentLink:
 
     async def wait_up(self, deadline: float) -> None:
         """Return once the link stands. Raises `ChannelError` after ``deadline`` seconds."""
+        if self.connected:  # to wait for what has happened takes a turn of the loop
+            return
         with trio.move_on_after(deadline):
             await self._up.wait()
             return

@@ -106,13 +106,18 @@ async def end_unreachable(row: SandboxRow, *, force: bool) -> bool:
         return False  # `_adopt` is about to see that
     with process:
         if not force:
-            raise WrongState(
-                f"cannot stop {row.name}: its machine does not answer",
-                sandbox=row.name,
-                hint=f"end it as it is: sandtop stop --force {row.name}",
-            )
+            raise unreachable(row.name, "stop")
         await process.kill()
     return True
+
+
+def unreachable(name: str, doing: str) -> WrongState:
+    """The error for a sandbox whose machine this core could not take up yet."""
+    return WrongState(
+        f"cannot {doing} {name}: its machine does not answer",
+        sandbox=name,
+        hint=f"try again, or end it as it is: sandtop stop --force {name}",
+    )
 
 
 def _process_of(row: SandboxRow) -> MachineProcess | None:

@@ -6,7 +6,6 @@ import dataclasses
 import logging
 import shutil
 import time
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,14 +13,13 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from sandtop.core.errors import MachineError, SandtopError, StorageError, WrongState
-from sandtop.core.fleet.adoption import end_unreachable
-from sandtop.core.fleet.machine import RunningMachine, new_token
+from sandtop.core.fleet.adoption import end_unreachable, unreachable
+from sandtop.core.fleet.launch import Launch
+from sandtop.core.fleet.machine import RunningMachine
 from sandtop.core.fleet.state import ALIVE, State, check_transition, require
-from sandtop.core.machine import Identity, Memory, adopt, remove_runtime, start
+from sandtop.core.machine import Identity, Memory, adopt, remove_runtime
 from sandtop.core.sessions.hub import SandboxSessions
 from sandtop.core.store import Ownership, SandboxRow
-from sandtop.core.templates import Kind
-from sandtop.core.templates.files import forget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
 
     from sandtop.core.fleet.context import Context
     from sandtop.core.machine import Machine, MachineSpec
-    from sandtop.core.templates import Lease
 
 log = logging.getLogger(__name__)
 _STARTABLE: Final = frozenset({State.STOPPED, State.FAILED, State.LOST})
@@ -42,8 +39,6 @@ _OF_A_TEMPLATE: Final = Memory(Path("/memfd:sandtop-template"), Path("/memfd:san
 _REMOVABLE: Final = _STARTABLE
 _ADOPT_SECONDS: Final = 60.0
 """How long a request waits for a machine's monitor to answer a core that came back, on a host that is very busy."""
-_RESTORED_SECONDS: Final = 30.0
-"""How long a machine that goes on from a template may take until its agent answers: 0.1 s on a host with time."""
 
 
 class Sandbox:
@@ -155,16 +150,17 @@ class Sandbox:
     async def start(
         self, progress: Callable[[str], None], *, created: bool = False, cold: bool = False
     ) -> None:
-        """Start the machine and return when its agent is ready. Raises what went wrong, with state `FAILED` left.
-
-        It goes on from a template, or boots: with ``cold``, and when there is no template to be had.
-        """
+        """Start the machine and return when its agent is ready. Raises what went wrong, with state `FAILED` left."""
         async with self.lifecycle:
             if not created:
                 require(self.name, self.state, _STARTABLE, "start")
             self._to(State.STARTING)
+            self.timings = {}
             try:
-                await self._start(progress, cold=cold)
+                launch = Launch(self, self._context, progress)
+                await launch.run(cold=cold)
+                self.timings = launch.timings
+                self._to(State.RUNNING, started_at=time.time())
             except SandtopError as error:
                 if self.state is State.STARTING:
                     self._to(State.FAILED, error.message, ownership=None)
@@ -175,44 +171,14 @@ class Sandbox:
                     await self._abandon("interrupted while starting")
                 raise
 
-    async def _start(self, progress: Callable[[str], None], *, cold: bool) -> None:
-        begun = trio.current_time()
-        self.timings = {}
-        times: dict[str, float] = {}
-        if self.machine is None or not await self._step_in(self.machine, times):
-            await self._bring_up_anew(progress, times, cold=cold)
-        self.timings = {name: round(at - begun, 3) for name, at in times.items()}
-        self._to(State.RUNNING, started_at=time.time())
-
-    async def _bring_up_anew(
-        self, progress: Callable[[str], None], times: dict[str, float], *, cold: bool
-    ) -> None:
-        spec = await self._context.spec(self.row, self.overlay, progress)
-        kind = Kind.LATER if self.overlay.exists() else Kind.FRESH
-        lease = None if cold else await self._context.template(self.row, spec, kind, progress)
-        times["prepared"] = trio.current_time()
-        with lease or nullcontext():
-            async with self._context.starting:
-                times["turn"] = trio.current_time()
-                if lease is None or not await self._go_on(spec, lease, progress, times):
-                    await self._boot(spec, progress, times)
-
     # standing by
 
     async def stand_by(self) -> None:
-        """Have a machine ready that is nobody's yet: gone on from a template, run in once, and paused.
+        """Have a machine ready that is nobody's yet; see `Launch.stand_by`. Raises; call `discard` then, as at the end.
 
-        The database does not know of it. Raises what went wrong; call `discard` then, as at the end.
+        The database does not know of it.
         """
-        spec = await self._context.spec(self.row, self.overlay, log.debug)
-        lease = await self._context.template(self.row, spec, Kind.FRESH, log.debug)
-        if lease is None:
-            raise MachineError("there is no template to go on from")
-        with lease:
-            async with self._context.starting:
-                if not await self._go_on(spec, lease, log.debug, {}) or self.machine is None:
-                    raise MachineError("the template did not start")
-                await self.machine.stand_by()
+        await Launch(self, self._context, log.debug).stand_by()
 
     def become(self, row: SandboxRow) -> None:
         """The machine that stands by is that of the sandbox ``row`` from now on, which has its uuid; `start` it."""
@@ -221,71 +187,22 @@ class Sandbox:
         if self.machine is not None:
             self.machine.belong_to(row, self.sessions)
 
-    async def _step_in(self, machine: RunningMachine, times: dict[str, float]) -> bool:
-        """Let a machine that stands by go on as this sandbox. False, with nothing of it left, when it does not."""
-        try:
-            await machine.qemu.resume()
-            times["resumed"] = trio.current_time()
-            await machine.boot(_RESTORED_SECONDS, times)
-        except MachineError as error:
-            log.warning("%s: the machine that stood by is of no use: %s", self.name, error)
-            await machine.end()
-            await trio.to_thread.run_sync(forget, self.overlay)
-            return False
-        return True
-
     async def discard(self) -> None:
         """End a machine that stands by, and remove all that is left of it."""
         if self.machine is not None:
             await self.machine.end()
         await trio.to_thread.run_sync(partial(shutil.rmtree, self.folder, ignore_errors=True))
 
-    async def _go_on(
-        self, spec: MachineSpec, lease: Lease, progress: Callable[[str], None], times: dict[str, float]
-    ) -> bool:
-        """Start from a template. False, with nothing of it left, when that did not work."""
-        if lease.kind is Kind.FRESH:
-            await lease.fill_overlay(self.overlay)
-            times["disk"] = trio.current_time()
-        try:
-            seconds = min(_RESTORED_SECONDS, self._context.settings.boot_seconds)
-            await self._bring_up(lease.restored(spec), seconds, times)
-        except MachineError as error:
-            await self._context.templates.failed(lease, error.message, progress)
-        else:
-            return True
-        if lease.kind is Kind.FRESH:
-            await trio.to_thread.run_sync(forget, self.overlay)
-        return False
+    # its machine
 
-    async def _boot(
-        self, spec: MachineSpec, progress: Callable[[str], None], times: dict[str, float]
-    ) -> None:
-        if not self.overlay.exists():
-            await self._context.blank_overlay(self.row, self.overlay, progress)
-        await self._bring_up(spec, self._context.settings.boot_seconds, times)
-
-    async def _bring_up(self, spec: MachineSpec, seconds: float, times: dict[str, float]) -> None:
-        """Launch the machine and wait for its agent. Raises what went wrong; the machine is gone then."""
-        qemu = (await self._context.find_qemu()).path
-        opener = start(spec, runtime=self.runtime, console_log=self.console, qemu=qemu)
-        boot_seconds = None if spec.restored else self._context.settings.boot_seconds
-        machine = await self._accompany(spec, opener, new_token(), boot_seconds)
-        times["qemu"] = trio.current_time()
-        try:
-            await machine.boot(seconds, times)
-        except SandtopError:
-            await machine.end()
-            raise
-
-    async def _accompany(
+    async def accompany(
         self,
         spec: MachineSpec,
         opener: AbstractAsyncContextManager[Machine],
         token: str,
         boot_seconds: float | None,
     ) -> RunningMachine:
-        """Open the machine in a task of its own, which stays until the machine is dead."""
+        """Open its machine in a task of its own, which stays until the machine is dead."""
         task = partial(self._live, spec, opener, token, boot_seconds)
         machine: RunningMachine = await self._context.nursery.start(task, name=f"machine of {self.name}")
         return machine
@@ -347,7 +264,7 @@ class Sandbox:
             raise MachineError("it has no machine")
         identity = Identity(self.row.uuid, ownership.pid, ownership.start_time, ownership.boot_id)
         opener = adopt(identity, self.name, runtime=self.runtime, console_log=self.console)
-        machine = await self._accompany(spec, opener, ownership.token, None)
+        machine = await self.accompany(spec, opener, ownership.token, None)
         if "-incoming" in machine.qemu.process.arguments:  # an earlier core had it go on from a template
             machine.spec = dataclasses.replace(spec, memory=_OF_A_TEMPLATE)
         if self.state is State.STARTING:
@@ -367,8 +284,9 @@ class Sandbox:
 
     async def adopted(self) -> None:
         """After the core's start: return once it is known whether the machine of the earlier core lives."""
-        with trio.move_on_after(_ADOPT_SECONDS):
-            await self.adopting.wait()
+        if not self.adopting.is_set():  # to wait for what has happened takes a turn of the loop
+            with trio.move_on_after(_ADOPT_SECONDS):
+                await self.adopting.wait()
 
     def lose(self, state: State, reason: str) -> None:
         """The machine of an earlier core is gone."""
@@ -385,11 +303,7 @@ class Sandbox:
     def _machine_in(self, state: State, doing: str) -> RunningMachine:
         require(self.name, self.state, frozenset({state}), doing)
         if self.machine is None:
-            raise WrongState(
-                f"cannot {doing} {self.name}: its machine does not answer",
-                sandbox=self.name,
-                hint=f"try again, or end it as it is: sandtop stop --force {self.name}",
-            )
+            raise unreachable(self.name, doing)
         return self.machine
 
     async def pause(self) -> None:

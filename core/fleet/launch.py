@@ -1,0 +1,154 @@
+"""How a sandbox gets its machine: one that stood by, one that goes on from a template, or one that boots."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Final, Protocol
+
+import trio
+
+from sandtop.core.errors import MachineError, SandtopError
+from sandtop.core.fleet.machine import new_token
+from sandtop.core.machine import start
+from sandtop.core.templates import Kind
+from sandtop.core.templates.files import forget
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
+
+    from sandtop.core.fleet.context import Context
+    from sandtop.core.fleet.machine import RunningMachine
+    from sandtop.core.machine import Machine, MachineSpec
+    from sandtop.core.store import SandboxRow
+    from sandtop.core.templates import Lease
+
+log = logging.getLogger(__name__)
+_RESTORED_SECONDS: Final = 30.0
+"""How long a machine that goes on from a template may take until its agent answers: 0.1 s on a host with time."""
+
+
+class Owner(Protocol):
+    """What a launch needs of the sandbox that it is for."""
+
+    row: SandboxRow
+    machine: RunningMachine | None
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def overlay(self) -> Path: ...
+    @property
+    def console(self) -> Path: ...
+    @property
+    def runtime(self) -> Path: ...
+    async def accompany(
+        self,
+        spec: MachineSpec,
+        opener: AbstractAsyncContextManager[Machine],
+        token: str,
+        boot_seconds: float | None,
+    ) -> RunningMachine: ...
+
+
+class Launch:
+    """One start of the machine of ``sandbox``. Raises what went wrong; no machine is left then.
+
+    Attributes:
+        times: when each stage was reached (trio's clock), in their order.
+    """
+
+    def __init__(self, sandbox: Owner, context: Context, progress: Callable[[str], None]) -> None:
+        self._sandbox = sandbox
+        self._context = context
+        self._progress = progress
+        self._begun = trio.current_time()
+        self.times: dict[str, float] = {}
+
+    @property
+    def timings(self) -> dict[str, float]:
+        """Seconds from the beginning to each stage."""
+        return {name: round(at - self._begun, 3) for name, at in self.times.items()}
+
+    async def run(self, *, cold: bool) -> None:
+        """Return when its agent is ready. It goes on from a template, or boots: with ``cold``, and without one."""
+        machine = self._sandbox.machine
+        if machine is None or not await self._step_in(machine):
+            await self._bring_up_anew(cold=cold)
+
+    async def stand_by(self) -> None:
+        """Have a machine ready that is nobody's yet: gone on from a template, run in once, and paused."""
+        sandbox = self._sandbox
+        spec = await self._context.spec(sandbox.row, sandbox.overlay, self._progress)
+        lease = await self._context.template(sandbox.row, spec, Kind.FRESH, self._progress)
+        if lease is None:
+            raise MachineError("there is no template to go on from")
+        with lease:
+            async with self._context.starting:
+                if not await self._go_on(spec, lease) or sandbox.machine is None:
+                    raise MachineError("the template did not start")
+                await sandbox.machine.stand_by()
+
+    async def _step_in(self, machine: RunningMachine) -> bool:
+        """Let a machine that stands by go on as this sandbox. False, with nothing of it left, when it does not."""
+        try:
+            await machine.qemu.resume()
+            self.times["resumed"] = trio.current_time()
+            await machine.boot(_RESTORED_SECONDS, self.times)
+        except MachineError as error:
+            log.warning("%s: the machine that stood by is of no use: %s", self._sandbox.name, error)
+            await machine.end()
+            await trio.to_thread.run_sync(forget, self._sandbox.overlay)
+            return False
+        return True
+
+    async def _bring_up_anew(self, *, cold: bool) -> None:
+        sandbox, context = self._sandbox, self._context
+        spec = await context.spec(sandbox.row, sandbox.overlay, self._progress)
+        kind = Kind.LATER if sandbox.overlay.exists() else Kind.FRESH
+        lease = None if cold else await context.template(sandbox.row, spec, kind, self._progress)
+        self.times["prepared"] = trio.current_time()
+        with lease or nullcontext():
+            async with context.starting:
+                self.times["turn"] = trio.current_time()
+                if lease is None or not await self._go_on(spec, lease):
+                    await self._boot(spec)
+
+    async def _go_on(self, spec: MachineSpec, lease: Lease) -> bool:
+        """Start from a template. False, with nothing of it left, when that did not work."""
+        overlay = self._sandbox.overlay
+        if lease.kind is Kind.FRESH:
+            await lease.fill_overlay(overlay)
+            self.times["disk"] = trio.current_time()
+        try:
+            seconds = min(_RESTORED_SECONDS, self._context.settings.boot_seconds)
+            await self._bring_up(lease.restored(spec), seconds)
+        except MachineError as error:
+            await self._context.templates.failed(lease, error.message, self._progress)
+        else:
+            return True
+        if lease.kind is Kind.FRESH:
+            await trio.to_thread.run_sync(forget, overlay)
+        return False
+
+    async def _boot(self, spec: MachineSpec) -> None:
+        overlay = self._sandbox.overlay
+        if not overlay.exists():
+            await self._context.blank_overlay(self._sandbox.row, overlay, self._progress)
+        await self._bring_up(spec, self._context.settings.boot_seconds)
+
+    async def _bring_up(self, spec: MachineSpec, seconds: float) -> None:
+        """Launch the machine and wait for its agent. Raises what went wrong; the machine is gone then."""
+        sandbox = self._sandbox
+        qemu = (await self._context.find_qemu()).path
+        opener = start(spec, runtime=sandbox.runtime, console_log=sandbox.console, qemu=qemu)
+        boot_seconds = None if spec.restored else self._context.settings.boot_seconds
+        machine = await sandbox.accompany(spec, opener, new_token(), boot_seconds)
+        self.times["qemu"] = trio.current_time()
+        try:
+            await machine.boot(seconds, self.times)
+        except SandtopError:
+            await machine.end()
+            raise
