@@ -40,6 +40,7 @@ _GOALS: Final = {
 }
 _REST: Final = 0.06
 """Seconds between two measurements: what the agent tidies up after a session must not fall into its peer's turn."""
+_LOOPS: Final = 50
 _STREAMS: Final = {"stream": "head -c {} /dev/zero", "stream, through cat": "head -c {} /dev/zero | cat"}
 """The program's stdout is a pipe; through cat there are two, and a third program on the same processor."""
 
@@ -100,6 +101,17 @@ async def _stages(sandbox: Sandbox, stages: Series) -> None:
                 stages.add("started to exited", (time.perf_counter() - begun) * 1000)
                 if event.record.duration_ms is not None:
                     stages.add("  of that, in the guest (agent's clock)", event.record.duration_ms)
+
+
+async def _floor(sandbox: Sandbox, stages: Series) -> None:
+    """What the guest takes for the same program when nobody asks from outside: a shell forks, executes and waits."""
+    loop = "i=0; while [ $i -lt {} ]; do /bin/true; i=$((i+1)); done"
+    times: dict[int, float] = {}
+    for turns in (10, 10 + _LOOPS):
+        begun = time.perf_counter()
+        await sandbox.shell(loop.format(turns))
+        times[turns] = time.perf_counter() - begun
+    stages.add("floor: one turn of a shell's loop over it", (times[10 + _LOOPS] - times[10]) * 1000 / _LOOPS)
 
 
 def _whole_process(peers: Peers, rounds: int) -> Series:
@@ -181,8 +193,11 @@ async def _measure(folder: Path, rounds: int, megabytes: int) -> dict[str, Serie
         await _prepare(sandbox, peers)
         stages = Series("ms")
         with GuestAgent(peers.qga_socket) as qga:
+            exec_true = await _exec_true(sandbox, qga, rounds, stages)
+            for _ in range(5):
+                await _floor(sandbox, stages)
             results = {
-                "exec true": await _exec_true(sandbox, qga, rounds, stages),
+                "exec true": exec_true,
                 "stages of an exec": stages,
             }
         results["whole process"] = _whole_process(peers, rounds)
