@@ -271,6 +271,18 @@ async def test_describe_raw_help_and_palette() -> None:
             await until(pilot, lambda: isinstance(app.screen, SandboxScreen))
 
 
+async def test_a_long_fact_goes_on_below_itself() -> None:
+    reason = "the guest switched itself off; console: " + "a word and another " * 8
+    with FakeCore(sandbox("db", "failed", reason=reason, attention=reason)):
+        async with running() as (app, pilot):
+            await pilot.press("d")
+            await until(pilot, lambda: isinstance(app.screen, Reading))
+            values = list(app.screen.query(".value"))
+            long = next(value for value in values if str(value.render()).startswith("the guest"))
+            assert long.region.height > 1
+            assert {value.region.x for value in values} == {long.region.x}
+
+
 async def test_the_core_hangs_and_the_list_says_so() -> None:
     with fleet() as core:
         async with running() as (app, pilot):

@@ -22,7 +22,7 @@ from .base import NOTHING_MATCHES, ConsoleScreen
 from .create import CreateForm, Fields
 from .dialogs import Confirm
 from .fitting import fitting
-from .reading import fact_page, text_page
+from .reading import FactPage, text_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -254,7 +254,7 @@ class FleetScreen(ConsoleScreen):
 
     def action_describe(self) -> None:
         if (sandbox := self.cursor) is not None:
-            host(self).push_screen(fact_page(sandbox.name, _facts(sandbox, self.console_app.clock())))
+            host(self).push_screen(FactPage(sandbox.name, _facts(sandbox, self.console_app.clock())))
 
     def action_raw(self) -> None:
         if (sandbox := self.cursor) is not None:

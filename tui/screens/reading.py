@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from textual.containers import VerticalScroll
+from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
@@ -45,7 +45,11 @@ class Reading(Question[None]):
         with VerticalScroll(classes="page") as page:
             page.border_title = Content(neutral(self._title))
             page.border_subtitle = "↑↓ scroll   c copy   esc back"
-            yield Static(self._content)
+            yield from self.body()
+
+    def body(self) -> ComposeResult:
+        """What the page shows."""
+        yield Static(self._content)
 
     @property
     def text(self) -> str:
@@ -82,14 +86,23 @@ def _entry(action: Action) -> Content:
     return Content.assemble(*words, "\n")
 
 
-def fact_page(title: str, facts: Sequence[tuple[str, str]]) -> Reading:
-    """Names and values."""
-    width = max((len(name) for name, _ in facts), default=0)
-    lines = [
-        Content.assemble((f"{neutral(name):<{width}}  ", "$text-muted"), neutral(value, 4000))
-        for name, value in facts
-    ]
-    return Reading(title, Content("\n").join(lines))
+class FactPage(Reading):
+    """Names and values. A value that is longer than its line goes on below itself."""
+
+    def __init__(self, title: str, facts: Sequence[tuple[str, str]]) -> None:
+        self._facts = [(neutral(name), neutral(value, 4000)) for name, value in facts]
+        self._width = max((len(name) for name, _ in facts), default=0) + 2
+        lines = [Content(f"{name:<{self._width}}{value}") for name, value in self._facts]
+        super().__init__(title, Content("\n").join(lines))
+
+    def body(self) -> ComposeResult:
+        """A row a fact."""
+        for name, value in self._facts:
+            with Horizontal(classes="fact"):
+                label = Static(Content(name), classes="name")
+                label.styles.width = self._width
+                yield label
+                yield Static(Content(value), classes="value")
 
 
 def text_page(title: str, text: str) -> Reading:

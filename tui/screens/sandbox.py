@@ -17,7 +17,7 @@ from sandtop.tui.widgets.row_list import Cell, Row, RowList
 
 from .base import NOTHING_MATCHES, ConsoleScreen
 from .dialogs import Confirm, Pick
-from .reading import fact_page
+from .reading import FactPage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -219,7 +219,7 @@ class SandboxScreen(ConsoleScreen):
                 ("stdin", f"{info.stdin_bytes} bytes"), ("followed by", str(info.attached)),
                 ("keyboard", info.input_holder or "nobody"),
             ]  # fmt: skip
-            host(self).push_screen(fact_page(session.command, facts))
+            host(self).push_screen(FactPage(session.command, facts))
 
     def action_filter(self) -> None:
         open_field(self.query_one("#filter", Input))
