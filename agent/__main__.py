@@ -12,9 +12,10 @@ import resource  # noqa: E402
 import sys  # noqa: E402
 
 from .cgroups import Cgroups  # noqa: E402
+from .device import Device  # noqa: E402
 from .loop import Loop  # noqa: E402
 from .machine import Machine  # noqa: E402
-from .port import Port, find, wait_for_host  # noqa: E402
+from .port import Port, wait_for_host  # noqa: E402
 from .protocol import Outbox  # noqa: E402
 from .reaper import Reaper  # noqa: E402
 from .service import Service  # noqa: E402
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 _DESCRIPTORS: Final = (8192, 524_288)
 """Open files: enough for as many sessions as there may be; and the hard limit that programs get, as systemd has it."""
-_PORT: Final = os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC
 _IMPORTED = time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
@@ -42,9 +42,9 @@ def run(root: str, *, hold: bool) -> None:
     os.setsid()
     runtime = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
     devices = os.open("/dev", os.O_RDONLY | os.O_DIRECTORY)
-    path, port = find(), -1
+    device, port = Device(runtime), -1
     if hold:
-        port = os.open(path, _PORT)
+        port = device.open()
         wait_for_host(port)
         mount_root()
     null = os.open("/dev/null", os.O_RDWR)
@@ -60,15 +60,17 @@ def run(root: str, *, hold: bool) -> None:
     gc.collect()
     gc.freeze()  # what is there now stays; a collection need not look at it again
     if not hold:
-        port = os.open(os.path.basename(path), _PORT, dir_fd=devices)
-    serve(host, port, Machine(devices), lambda: power_off(runtime))
+        port = device.open()
+    serve(host, port, Machine(devices), lambda: power_off(runtime), device)
 
 
-def serve(host: Host, port: int, machine: Machine, turn_off: Callable[[], None]) -> None:
-    """Serve cores on ``port``, a nonblocking descriptor. Returns only by an exception."""
+def serve(
+    host: Host, port: int, machine: Machine, turn_off: Callable[[], None], device: Device | None = None
+) -> None:
+    """Serve cores on ``port``, a nonblocking descriptor of ``device``. Returns only by an exception."""
     shutdown = Shutdown(host.loop, host.cgroups, turn_off)
     service = Service(host, machine, shutdown, log, timings())
-    link = Port(host.loop, port, host.outbox, service)
+    link = Port(host.loop, port, host.outbox, service, device)
     service.drop = link.drop
     host.loop.after_turn = link.flush
     host.loop.run()

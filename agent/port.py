@@ -11,12 +11,13 @@ import os
 import select
 
 from .loop import EDGE, HANGUP, READ, WRITE
-from .protocol import PORT_NAME, AgentHandshake, Decoder, ProtocolError, answer
+from .protocol import AgentHandshake, Decoder, ProtocolError, answer
 
 TYPE_CHECKING = False  # see _frames
 if TYPE_CHECKING:
     from typing import Final, Protocol
 
+    from .device import Device
     from .loop import Loop, Timer
     from .protocol import Frame, Outbox
 
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
             """A frame of the link. Raises ProtocolError for one that ends it."""
 
 
-_CLASS: Final = "/sys/class/virtio-ports"
 _CHUNK: Final = 64 * 1024
 _READS_A_TURN: Final = 16
 _WRITES_A_TURN: Final = 8
@@ -45,15 +45,14 @@ _LOOK_AGAIN: Final = 2.0
 """Seconds between looks at a port without a link, lest a wake-up was missed …"""
 _LOOK_LINKED: Final = 5.0
 """… and with one: none may stand still for ever."""
+_STUCK: Final = 1.0
+"""Seconds for the answer to a marker to be taken, which is the first thing that a host has room for.
 
-
-def find(name: str = PORT_NAME, folder: str = _CLASS) -> str:
-    """The path of the port called ``name``. Raises OSError when there is none."""
-    for entry in sorted(os.listdir(folder)):
-        with open(f"{folder}/{entry}/name") as file:
-            if file.read().strip() == name:
-                return f"/dev/{entry}"
-    raise FileNotFoundError(f"no virtio-serial port is called {name}")
+QEMU (7.2, virtio-serial-bus.c) forgets the buffer that it was busy with when the host's side is closed, and the driver
+waits for that for ever. Once it was each of the queue's 128, the port takes nothing until its driver begins anew.
+"""
+_REOPEN: Final = 0.05
+"""Seconds between attempts to open the port that comes back then."""
 
 
 def wait_for_host(fd: int) -> None:
@@ -66,11 +65,12 @@ def wait_for_host(fd: int) -> None:
 
 
 class Port:
-    """Speaks on ``fd``, which is nonblocking, for ``outbox`` and with ``peer``."""
+    """Speaks on ``fd``, a nonblocking descriptor of ``device``, for ``outbox`` and with ``peer``."""
 
-    def __init__(self, loop: Loop, fd: int, outbox: Outbox, peer: Peer) -> None:
+    def __init__(self, loop: Loop, fd: int, outbox: Outbox, peer: Peer, device: Device | None = None) -> None:
         self._loop = loop
         self._fd = fd
+        self._device = device
         self._outbox = outbox
         self._peer = peer
         self._handshake = AgentHandshake()
@@ -80,6 +80,7 @@ class Port:
         self._pending: bytes | memoryview = b""
         self._blocked = False
         self._hurrying: Timer | None = None
+        self._answering: Timer | None = None  # while nothing was sent since a marker came
         loop.watch(fd, READ | EDGE, self._ready)
         loop.soon(self._look)
 
@@ -101,6 +102,9 @@ class Port:
                 self._blocked = True
                 self._loop.change(self._fd, READ | WRITE | EDGE)
                 return
+            if self._answering is not None:
+                self._loop.cancel(self._answering)
+                self._answering = None
             self._pending = b"" if count == len(self._pending) else memoryview(self._pending)[count:]
         self._loop.soon(self.flush)
 
@@ -150,6 +154,8 @@ class Port:
             self._linked = True
             self._open = False
             self._pending = answer(nonce)
+            if self._answering is None:
+                self._answering = self._loop.call_in(_STUCK, self._not_answered)
             self._peer.link_began()
         if self._linked:
             try:
@@ -171,5 +177,38 @@ class Port:
 
     def _look(self) -> None:
         self._loop.call_in(_LOOK_LINKED if self._linked else _LOOK_AGAIN, self._look)
-        self._blocked = False  # to be found out anew
+        if self._fd >= 0:
+            self._blocked = False  # to be found out anew
+            self._read()
+
+    def _not_answered(self) -> None:
+        self._answering = None
+        if self._blocked and self._device is not None and not _host_is_away(self._fd):
+            self._restart(self._device)
+
+    def _restart(self, device: Device) -> None:
+        self.drop("the port takes nothing, its driver begins anew")
+        self._loop.unwatch(self._fd)
+        os.close(self._fd)
+        self._fd, self._blocked = -1, True
+        try:
+            device.restart()
+        except OSError as error:
+            self._peer.link_ended(f"the driver did not begin anew: {error}")
+        self._reopen(device)
+
+    def _reopen(self, device: Device) -> None:
+        try:
+            self._fd = device.open()
+        except OSError:  # not there yet
+            self._loop.call_in(_REOPEN, lambda: self._reopen(device))
+            return
+        self._blocked = False
+        self._loop.watch(self._fd, READ | EDGE, self._ready)
         self._read()
+
+
+def _host_is_away(fd: int) -> bool:
+    poll = select.poll()
+    poll.register(fd, 0)
+    return any(events & select.POLLHUP for _, events in poll.poll(0))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import secrets
 import select
+import struct
+import termios
 import time
 from typing import TYPE_CHECKING, cast
 
@@ -213,6 +216,17 @@ class CoreSide:
         """Let bytes of the agent's vanish, as they do on a port whose host side was closed."""
         select.select([self.sock], [], [], DEADLINE)
         assert self.sock.recv(count)
+
+    def stall(self) -> None:
+        """Read nothing until all that is on its way to us is full."""
+        end, before = time.monotonic() + DEADLINE, 0
+        while True:
+            time.sleep(0.02)  # nobody says when the other side can write no more
+            (held,) = struct.unpack("i", fcntl.ioctl(self.sock, termios.FIONREAD, bytes(4)))
+            if held == before >= 64 << 10:
+                return
+            assert time.monotonic() < end, f"only {held} bytes came"
+            before = held
 
     def flush(self) -> None:
         """Send all that is queued."""

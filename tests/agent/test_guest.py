@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from .core_side import DEADLINE
+from sandtop.agent.protocol import Credit
+
+from .core_side import DEADLINE, WINDOW
 from .guest import Guest, boot
 
 if TYPE_CHECKING:
@@ -187,6 +189,30 @@ def test_a_core_that_dies_and_comes_back(guest: Guest, core: CoreSide) -> None:
         back.ping()
     assert count.stdout == b"".join(b"%d\n" % n for n in range(1, 200_001))
     assert cat.stdout == data
+
+
+def test_cores_that_die_in_a_flood_without_end(guest: Guest, core: CoreSide) -> None:
+    """Each takes one of the 128 buffers of the port's queue with it: QEMU forgets the one that it could not write."""
+    last = 2_000_000
+    count = core.start("seq", "1", str(last))
+    core.wait(lambda: len(count.stdout) > 0)
+    begun = len(count.stdout)
+    core.sock.close()
+    for _ in range(150):
+        with guest.open() as dying:
+            try:
+                dying.link(3)
+            except TimeoutError:
+                continue  # the queue is used up: the agent sees to it
+            dying.send_now(Credit(count.base + 1, begun, begun + WINDOW))
+            dying.stall()
+    assert "its driver begins anew" in guest.console
+    with guest.open() as back:
+        back.take_over(core)
+        back.link()
+        back.finish(count, 120)
+        back.ping()
+    assert count.stdout == b"".join(b"%d\n" % n for n in range(1, last + 1))
 
 
 def test_z_shutdown_leaves_a_clean_disk(guest: Guest) -> None:

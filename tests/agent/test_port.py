@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sandtop.agent.device import Device
 from sandtop.agent.loop import WRITE, Loop
 from sandtop.agent.port import Port
 from sandtop.agent.protocol import Outbox, answer, marker
@@ -41,6 +42,7 @@ class Driver:
     def __init__(self) -> None:
         self.incoming = b""
         self.host = False
+        self.full = False
         self.written = b""
 
     def read(self, _fd: int, _size: int) -> bytes:
@@ -52,7 +54,7 @@ class Driver:
         return b""
 
     def write(self, _fd: int, data: bytes) -> int:
-        if not self.host:
+        if not self.host or self.full:
             raise BlockingIOError
         self.written += data
         return len(data)
@@ -74,9 +76,28 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> Driver:
     return driver
 
 
-def make(descriptor: int) -> tuple[Loop, Port, Peer]:
+class Restarted(Device):
+    """A device that is back at the second attempt to open it; its port takes something then."""
+
+    def __init__(self, driver: Driver, descriptor: int) -> None:
+        self.did: list[str] = []
+        self._driver = driver
+        self._descriptor = descriptor
+
+    def restart(self) -> None:
+        self.did.append("restart")
+        self._driver.full = False
+
+    def open(self) -> int:
+        self.did.append("open")
+        if self.did == ["restart", "open"]:
+            raise FileNotFoundError
+        return os.dup(self._descriptor)
+
+
+def make(descriptor: int, device: Device | None = None) -> tuple[Loop, Port, Peer]:
     loop, peer = Loop(), Peer()
-    port = Port(loop, descriptor, Outbox(), peer)
+    port = Port(loop, descriptor, Outbox(), peer, device)
     loop.after_turn = port.flush
     return loop, port, peer
 
@@ -119,3 +140,43 @@ def test_wake_ups_that_never_come_hold_nothing_up(
     driver.host = True
     loop.turn()
     assert driver.written == answer(NONCE.encode())
+
+
+def stuck(descriptor: int, driver: Driver, monkeypatch: pytest.MonkeyPatch) -> tuple[Loop, Restarted, Peer]:
+    """A port whose host is there and has sent a marker, and that takes nothing."""
+    monkeypatch.setattr("sandtop.agent.port._STUCK", 0.01)
+    monkeypatch.setattr("sandtop.agent.port._REOPEN", 0.01)
+    device = Restarted(driver, descriptor)
+    loop, _, peer = make(os.dup(descriptor), device)
+    driver.host = driver.full = True
+    driver.incoming = marker(TOKEN, NONCE)
+    loop.turn()
+    assert driver.written == b""
+    return loop, device, peer
+
+
+def test_a_port_that_takes_nothing_begins_anew(
+    descriptor: int, driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, device, peer = stuck(descriptor, driver, monkeypatch)
+    while device.did != ["restart", "open", "open"]:
+        loop.turn()
+    assert peer.told == ["began", "ended"]
+    driver.incoming = marker(TOKEN, NONCE)
+    loop.soon(lambda: None)
+    while driver.written != answer(NONCE.encode()):
+        loop.turn()
+    assert peer.told == ["began", "ended", "began"]
+
+
+def test_a_port_takes_nothing_without_a_host(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    try:
+        loop, device, _ = stuck(reader, driver, monkeypatch)
+        os.close(writer)  # as poll(2) has it of a port whose host is away
+        loop.call_in(0.05, lambda: device.did.append("time"))
+        while not device.did:
+            loop.turn()
+        assert device.did == ["time"]
+    finally:
+        os.close(reader)

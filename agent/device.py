@@ -1,0 +1,52 @@
+"""The virtio-serial port as a device of this machine: where it is, and how its driver begins anew."""
+
+from __future__ import annotations
+
+import os
+
+from .protocol import PORT_NAME
+
+TYPE_CHECKING = False  # see _frames
+if TYPE_CHECKING:
+    from typing import Final
+
+_CLASS: Final = "/sys/class/virtio-ports"
+_DRIVER: Final = "sys/bus/virtio/drivers/virtio_console"
+_OPEN: Final = os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class Device:
+    """The port called ``name``, whatever happens to the sandbox's own /dev and /sys. Raises OSError when there is none.
+
+    ``root`` is a descriptor of the root that is outside the sandbox, and at the time of this call the process's own.
+    """
+
+    def __init__(self, root: int, name: str = PORT_NAME) -> None:
+        self._root = root
+        self.file = find(name)
+        self._virtio = os.path.basename(os.path.realpath(f"{_CLASS}/{self.file}/device"))
+
+    def open(self) -> int:
+        """A nonblocking descriptor of it. Raises OSError when it is not there, or somebody has it open."""
+        return os.open(f"dev/{self.file}", _OPEN, dir_fd=self._root)
+
+    def restart(self) -> None:
+        """Have the driver begin anew, with empty queues, while nobody has the port open. Raises OSError.
+
+        The port is gone then, and back before long.
+        """
+        for step in ("unbind", "bind"):
+            fd = os.open(f"{_DRIVER}/{step}", os.O_WRONLY | os.O_CLOEXEC, dir_fd=self._root)
+            try:
+                os.write(fd, self._virtio.encode())
+            finally:
+                os.close(fd)
+
+
+def find(name: str, folder: str = _CLASS) -> str:
+    """The port's file in /dev. Raises OSError when there is none."""
+    for entry in sorted(os.listdir(folder)):
+        with open(f"{folder}/{entry}/name") as file:
+            if file.read().strip() == name:
+                return entry
+    raise FileNotFoundError(f"no virtio-serial port is called {name}")
