@@ -16,19 +16,19 @@ _OPEN: Final = os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Device:
-    """The port called ``name``, whatever happens to the sandbox's own /dev and /sys. Raises OSError when there is none.
+    """The agent's port, whatever happens to the sandbox's own /dev and /sys. Raises OSError when there is none.
 
     ``root`` is a descriptor of the root that is outside the sandbox, and at the time of this call the process's own.
     """
 
-    def __init__(self, root: int, name: str = PORT_NAME) -> None:
+    def __init__(self, root: int) -> None:
         self._root = root
-        self.file = find(name)
-        self._virtio = os.path.basename(os.path.realpath(f"{_CLASS}/{self.file}/device"))
+        self._file = _find()
+        self._virtio = os.path.basename(os.path.realpath(f"{_CLASS}/{self._file}/device"))
 
     def open(self) -> int:
         """A nonblocking descriptor of it. Raises OSError when it is not there, or somebody has it open."""
-        return os.open(f"dev/{self.file}", _OPEN, dir_fd=self._root)
+        return os.open(f"dev/{self._file}", _OPEN, dir_fd=self._root)
 
     def restart(self) -> None:
         """Have the driver begin anew, with empty queues, while nobody has the port open. Raises OSError.
@@ -43,10 +43,10 @@ class Device:
                 os.close(fd)
 
 
-def find(name: str, folder: str = _CLASS) -> str:
+def _find() -> str:
     """The port's file in /dev. Raises OSError when there is none."""
-    for entry in sorted(os.listdir(folder)):
-        with open(f"{folder}/{entry}/name") as file:
-            if file.read().strip() == name:
+    for entry in sorted(os.listdir(_CLASS)):
+        with open(f"{_CLASS}/{entry}/name") as file:
+            if file.read().strip() == PORT_NAME:
                 return entry
-    raise FileNotFoundError(f"no virtio-serial port is called {name}")
+    raise FileNotFoundError(f"no virtio-serial port is called {PORT_NAME}")
