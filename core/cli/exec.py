@@ -6,7 +6,7 @@ import os
 import sys
 
 from sandtop.core.cli import Interrupted, say
-from sandtop.core.client.link import begin, request
+from sandtop.core.client.link import ask, request
 from sandtop.core.errors import InvalidRequest
 
 from ._exec_request import Options, bare, request_fields
@@ -100,7 +100,7 @@ def run_session(fields: dict[str, object], sandbox: str) -> int:
     with Signals() as signals:
         signals.forward()
         try:
-            link = None if on_terminal else begin(message)
+            link = None if on_terminal else ask(message)
             # the core is at work already while this is read, and all that it imports
             from sandtop.core.client.following import Following
 

@@ -10,7 +10,7 @@ import time
 from sandtop.core.errors import CoreOutdated, CoreUnavailable
 
 from .exchange import HELLO_SECONDS, Exchange, Listing, wants_launch
-from .link import Link, LinkLost, connect, patience, request
+from .link import Link, LinkLost, begin, connect, patience, request
 from .recovery import KEEPER_SECONDS, Recovery
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
@@ -33,7 +33,9 @@ def open_link(operation: Operation, recovery: Recovery) -> Link:
     """A connection on which ``operation`` has begun. Starts the core when none runs."""
     while True:
         try:
-            link = connect()
+            return begin(operation.opening)
+        except LinkLost:
+            time.sleep(recovery.broke(time.monotonic()))
         except OSError as error:
             delay = recovery.refused(time.monotonic(), launch=wants_launch(error))
             if delay is None:
@@ -42,17 +44,6 @@ def open_link(operation: Operation, recovery: Recovery) -> Link:
                 launch()
             else:
                 time.sleep(delay)
-            continue
-        try:
-            link.send(operation.opening())
-        except LinkLost:
-            link.close()
-            time.sleep(recovery.broke(time.monotonic()))
-        except BaseException:
-            link.close()
-            raise
-        else:
-            return link
 
 
 def call(

@@ -10,6 +10,7 @@ from sandtop.agent.protocol import Control, Credit, Data, Frame, Outbox, Protoco
 from sandtop.core.errors import CoreFailure
 
 from .exchange import Exchange, as_list
+from .link import new_id
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
@@ -294,8 +295,6 @@ class Following:
 
     def resize(self, rows: int, columns: int) -> None:
         """Tell the program's terminal its size; told again on a new connection."""
-        from .link import new_id
-
         self._size = (rows, columns)
         self._outbox.control({"type": "resize", "rows": rows, "columns": columns, "op_id": new_id()})
 

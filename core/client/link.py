@@ -15,7 +15,7 @@ from sandtop.core.location import CORE_SOCKET, runtime_directory
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Final
 
 PROTOCOL_VERSION: Final = 1
@@ -138,22 +138,23 @@ def check_owner(path: str, credentials: bytes) -> None:
         )
 
 
-def begin(message: dict[str, object]) -> Link | None:
-    """A connection on which ``message`` was sent; None when that needs patience, which `blocking.open_link` has.
-
-    Raises `InvalidRequest`, `CoreUnavailable`.
-    """
-    data = opening(message)
+def begin(first: Callable[[], bytes]) -> Link:
+    """A connection on which ``first`` was sent. Raises as `connect` and `Link.send`, and what ``first`` raises."""
+    link = connect()
     try:
-        link = connect()
-    except OSError:
-        return None
-    try:
-        link.send(data)
-    except LinkLost:
-        link.close()
-        return None
+        link.send(first())
     except BaseException:
         link.close()
         raise
     return link
+
+
+def ask(message: dict[str, object]) -> Link | None:
+    """A connection on which ``message`` was sent; None when that needs patience, which `blocking.open_link` has.
+
+    Raises `InvalidRequest`, `CoreUnavailable`.
+    """
+    try:
+        return begin(lambda: opening(message))
+    except (OSError, LinkLost):
+        return None
