@@ -1,6 +1,6 @@
 """What this machine has of what sandtop needs, and how to get the rest. Looks; builds and starts nothing.
 
-The one exception is the accelerator: that KVM works is known by booting under it, once a boot of the host.
+The one exception is the accelerator: that KVM works is known by booting under it. A "no" that was kept is not believed.
 """
 
 from __future__ import annotations
@@ -21,15 +21,17 @@ from sandtop import __version__
 from sandtop.core.client.blocking import call_running
 from sandtop.core.errors import CoreOutdated, SandtopError
 from sandtop.core.guest import GuestStore, foundation, kernel, runtime, tools
-from sandtop.core.machine import accelerator, host
-from sandtop.core.machine.spec import Accelerator
+from sandtop.core.machine import Accelerator, Accelerators, host
 from sandtop.core.machine.users import KVM
+from sandtop.core.settings import Settings
 from sandtop.core.store import SandboxConfig
+from sandtop.core.templates import trial_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sandtop.core.guest import Kernel
+    from sandtop.core.machine import Choice
     from sandtop.core.machine.host import Host, Qemu
     from sandtop.core.paths import Paths
 
@@ -82,7 +84,7 @@ def examine(paths: Paths) -> Iterator[Finding]:
     yield runtime_finding
     yield _images(store)
     if home.verdict is not Verdict.FAIL:
-        yield _accelerator(qemu, linux, paths)
+        yield _accelerator(qemu, store, paths, prepared=prepared)
     here = host.look()
     yield _channel(here)
     yield from _disk(paths, prepared)
@@ -189,25 +191,39 @@ def _images(store: GuestStore) -> Finding:
     )
 
 
-def _accelerator(qemu: Qemu | None, linux: Kernel | None, paths: Paths) -> Finding:
+def _accelerator(qemu: Qemu | None, store: GuestStore, paths: Paths, *, prepared: bool) -> Finding:
     name = "accelerator"
-    if qemu is None or linux is None:
-        lacks = "QEMU" if qemu is None else "the kernel"
-        return Finding(name, Verdict.WARN, f"not known before {lacks} is there")
+    if qemu is None or not prepared:
+        lacks = "QEMU is" if qemu is None else "kernel, runtime and an image are"
+        return Finding(name, Verdict.WARN, f"not known before {lacks} there")
     try:
-        choice = trio.run(accelerator.choose, qemu, linux.image, paths.cache)
+        choice = trio.run(_choose, qemu, store, paths)
     except SandtopError as error:
         return Finding(name, Verdict.FAIL, error.message, error.hint)
     if choice.accelerator is Accelerator.KVM:
-        return Finding(name, Verdict.OK, f"kvm: {choice.reason} (sandtop's own tests could not exercise KVM)")
+        return Finding(name, Verdict.OK, f"kvm: {choice.reason}")
     detail = f"tcg, QEMU's emulation: slow, and no security boundary in QEMU's own words. {choice.reason}"
     return Finding(name, Verdict.WARN, detail, _open_kvm())
 
 
+async def _choose(qemu: Qemu, store: GuestStore, paths: Paths) -> Choice:
+    """The accelerator of a new sandbox, by a look that is as fresh as need be."""
+    asked = Settings.load(paths.settings).accelerator
+    wanted = None if asked == "auto" else Accelerator(asked)
+    trial = trial_of(store, store.images()[0].digest, paths.runtime, _nobody)
+    return await Accelerators(paths.cache).choose(qemu, trial, _nobody, wanted=wanted, again=True)
+
+
+def _nobody(_line: str) -> None:
+    """Hears what is done."""
+
+
 def _open_kvm() -> str | None:
     """How to be let at a /dev/kvm that a group may open; None where that is not what is missing."""
-    if not KVM.exists() or os.access(KVM, os.R_OK | os.W_OK) or KVM.stat().st_gid == 0:
+    if not KVM.exists() or os.access(KVM, os.R_OK | os.W_OK):
         return None
+    if KVM.stat().st_gid == 0:
+        return f"give it a group: sudo chgrp kvm {KVM} && sudo chmod 660 {KVM}"
     return f"sudo usermod --append --groups {KVM.group()} {getpass.getuser()}, then log in anew"
 
 

@@ -49,6 +49,10 @@ class Paths:
         return self.data / "logs"
 
     @property
+    def settings(self) -> Path:
+        return self.config / "config.toml"
+
+    @property
     def images(self) -> Path:
         return self.cache / "images"
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MAY_BE_ZERO: Final = ("warm_machines",)
+_CHOICES: Final = {"accelerator": ("auto", "kvm", "tcg")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Settings:
         boot_seconds: how long a machine may take until its agent answers.
         stop_seconds: how long the sessions of a sandbox may take to end after SIGTERM when it stops.
         warm_machines: how many machines at most stand by to become sandboxes; 0 for none.
+        accelerator: ``kvm`` or ``tcg`` for all sandboxes that do not ask for one; ``auto`` for the best that works.
     """
 
     session_log_bytes: int = 256 << 20
@@ -33,6 +35,7 @@ class Settings:
     boot_seconds: int = 90
     stop_seconds: int = 5
     warm_machines: int = 2
+    accelerator: str = "auto"
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -51,6 +54,11 @@ class Settings:
                 raise InvalidRequest(
                     f"{path}: there is no setting {name}", hint=f"known: {', '.join(sorted(known))}"
                 )
+            if name in _CHOICES:
+                if value not in _CHOICES[name]:
+                    wanted = ", ".join(_CHOICES[name])
+                    raise InvalidRequest(f"{path}: {name} must be one of {wanted}, not {value!r}")
+                continue
             least = 0 if name in _MAY_BE_ZERO else 1
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise InvalidRequest(f"{path}: {name} must be a whole number from {least} on, not {value!r}")

@@ -32,6 +32,7 @@ def _each(verb: str, summary: str, argv: Sequence[str], example: str) -> int:
         parser.add_argument(
             "--cold", action="store_true", help="boot it, also where a template would start it at once"
         )
+        parser.add_argument("--accelerator", choices=("kvm", "tcg"), help="for this start alone")
     if verb == "rm":
         parser.add_argument(
             "--keep-history", action="store_true", help="keep its sessions' output and exit records"
@@ -40,7 +41,7 @@ def _each(verb: str, summary: str, argv: Sequence[str], example: str) -> int:
     options = parser.parse_args(list(argv))
     fields: dict[str, object] = {"force": getattr(options, "force", False)}
     if verb in ("start", "restart"):
-        fields["cold"] = options.cold
+        fields |= {"cold": options.cold, "accelerator": options.accelerator}
     if verb == "rm":
         fields["keep_history"] = options.keep_history
     return _do_each(verb, options.names, fields, as_json=options.json)

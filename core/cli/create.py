@@ -48,11 +48,12 @@ def add_shape(parser: Parser) -> None:
     add("--memory", type=mebibytes, metavar="SIZE", help="such as 512M or 2G")
     add("--disk", type=mebibytes, metavar="SIZE", help="room for what is written in it, such as 4G")
     add("--network", choices=("none", "user"), help="none (the default), or user: out through this host")
+    add("--accelerator", choices=("kvm", "tcg"), help="instead of the best that works here (doctor tells)")
 
 
 def shape(options: argparse.Namespace) -> dict[str, object]:
     """The fields that `add_shape` fills; None where the core's default is meant."""
-    return {name: getattr(options, name) for name in ("cpus", "memory", "disk", "network")}
+    return {name: getattr(options, name) for name in ("cpus", "memory", "disk", "network", "accelerator")}
 
 
 def fields(options: argparse.Namespace) -> dict[str, object]:

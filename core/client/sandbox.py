@@ -59,6 +59,7 @@ class Sandbox(Attachable, Terminals, Copyable):
         shell: str | None = None,
         user: str | None = None,
         labels: Mapping[str, str] | None = None,
+        accelerator: Literal["kvm", "tcg"] | None = None,
         cold: bool = False,
         keep: bool = False,
         progress: Callable[[str], None] | None = None,
@@ -66,6 +67,7 @@ class Sandbox(Attachable, Terminals, Copyable):
         """Make a sandbox, start it, and return it running. ``memory`` and ``disk`` are MiB; None is the core's default.
 
         It goes on from a template of its shape, which the first of that shape has to wait for; with ``cold`` it boots.
+        ``accelerator`` is for this and all its later starts; None is the best that works on the core's host.
 
         ``progress`` is called with a line about whatever takes long. Raises `AlreadyExists`, `InvalidRequest`,
         `ImageError`, `MachineError` … When cancelled it removes what was made.
@@ -82,6 +84,7 @@ class Sandbox(Attachable, Terminals, Copyable):
             "shell": shell,
             "user": user,
             "labels": dict(labels or {}),
+            "accelerator": accelerator,
             "cold": cold,
         }
         message = request("sandbox.create", fields)
@@ -140,20 +143,22 @@ class Sandbox(Attachable, Terminals, Copyable):
         self._info = _sandbox(await call("sandbox.inspect", {"sandbox": self.uuid}))
         return self._info
 
-    async def start(self, *, cold: bool = False) -> None:
-        """Start it, from a template or, with ``cold``, by booting.
+    async def start(self, *, cold: bool = False, accelerator: Literal["kvm", "tcg"] | None = None) -> None:
+        """Start it, from a template or, with ``cold``, by booting; ``accelerator`` is for this start alone.
 
         Raises `WrongState` when it runs, `MachineError` when it cannot.
         """
-        await self._do("start", cold=cold)
+        await self._do("start", cold=cold, accelerator=accelerator)
 
     async def stop(self, *, force: bool = False) -> None:
         """End what runs in it and switch it off; with ``force`` at once. What was written stays."""
         await self._do("stop", force=force)
 
-    async def restart(self, *, force: bool = False, cold: bool = False) -> None:
-        """Stop it, if it runs, and start it; with ``cold`` without a template."""
-        await self._do("restart", force=force, cold=cold)
+    async def restart(
+        self, *, force: bool = False, cold: bool = False, accelerator: Literal["kvm", "tcg"] | None = None
+    ) -> None:
+        """Stop it, if it runs, and start it, as `start` does."""
+        await self._do("restart", force=force, cold=cold, accelerator=accelerator)
 
     async def pause(self) -> None:
         """Freeze it: memory stays, nothing runs, timeouts stand still."""

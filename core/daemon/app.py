@@ -81,7 +81,7 @@ def _single_instance(paths: Paths) -> Generator[None]:
 
 
 async def _main(paths: Paths) -> None:
-    settings = Settings.load(paths.config / "config.toml")
+    settings = Settings.load(paths.settings)
     with Database(paths.database) as database:
         async with trio.open_nursery() as nursery:
             guest = GuestStore(paths)

@@ -14,7 +14,7 @@ import trio
 from sandtop.core.daemon.connection import ClientGone
 from sandtop.core.daemon.views import page, sandbox_view
 from sandtop.core.errors import InvalidRequest, NotFound, WrongState
-from sandtop.core.fleet import State, check_name, config_from_request
+from sandtop.core.fleet import State, accelerator_from_request, check_name, config_from_request
 from sandtop.core.machine import command_line
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ async def start(
     """``sandbox.start``."""
     sandbox = fleet.get(request.get("sandbox"))
     if not (repeated and sandbox.state is State.RUNNING):
-        await sandbox.start(progress, cold=request.get("cold") is True)
+        accelerator = accelerator_from_request(request)
+        await sandbox.start(progress, cold=request.get("cold") is True, accelerator=accelerator)
     return {"sandbox": sandbox_view(sandbox)}
 
 
@@ -65,7 +66,8 @@ async def restart(
 ) -> Result:
     """``sandbox.restart``."""
     sandbox = fleet.get(request.get("sandbox"))
-    await sandbox.restart(progress, force=request.get("force") is True, cold=request.get("cold") is True)
+    force, cold = request.get("force") is True, request.get("cold") is True
+    await sandbox.restart(progress, force=force, cold=cold, accelerator=accelerator_from_request(request))
     return {"sandbox": sandbox_view(sandbox)}
 
 

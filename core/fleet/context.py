@@ -15,16 +15,15 @@ from sandtop.core.guest import KERNEL_ARGS, GuestStore
 from sandtop.core.guest.overlay import RECIPE as DISK_RECIPE
 from sandtop.core.machine import (
     Accelerator,
-    Choice,
+    Accelerators,
     MachineSpec,
     Network,
     Qemu,
     check_memory,
-    choose,
     find_qemu,
 )
 from sandtop.core.machine.host import QEMU
-from sandtop.core.templates import Kind, Lease, Shape, Templates
+from sandtop.core.templates import Kind, Lease, Shape, Templates, trial_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,9 +57,12 @@ class Context:
     templates: Templates
     screens: Screens
     starting: trio.CapacityLimiter = field(default_factory=_one_a_processor)
-    choice: Choice | None = None
+    accelerators: Accelerators = field(init=False)
     _qemu: Qemu | None = None
     _qemu_stamp: tuple[str, int] | None = None
+
+    def __post_init__(self) -> None:
+        self.accelerators = Accelerators(self.paths.cache)
 
     async def find_qemu(self) -> Qemu:
         """QEMU, asked for its version again only when the program has changed. Raises `MissingDependency`."""
@@ -70,11 +72,16 @@ class Context:
             self._qemu, self._qemu_stamp = await trio.to_thread.run_sync(find_qemu), stamp
         return self._qemu
 
-    async def accelerator(self, qemu: Qemu, kernel: Path) -> Accelerator:
-        """What runs guests on this host; probed once in the core's life, remembered for the host's boot."""
-        if self.choice is None:
-            self.choice = await choose(qemu, kernel, self.paths.cache)
-        return self.choice.accelerator
+    async def _accelerator(
+        self, row: SandboxRow, asked: str, qemu: Qemu, progress: Callable[[str], None]
+    ) -> Accelerator:
+        """What is to run the guest: what this start, the sandbox or the settings want, or the best that works."""
+        wanted = asked or row.config.accelerator or self.settings.accelerator
+        known = None if wanted == "auto" else Accelerator(wanted)
+        trial = await trio.to_thread.run_sync(
+            trial_of, self.guest, row.image_digest, self.paths.runtime, _from_thread(progress)
+        )
+        return (await self.accelerators.choose(qemu, trial, progress, wanted=known)).accelerator
 
     async def resolve_image(self, name: str, progress: Callable[[str], None]) -> str:
         """The digest of the image called ``name``; the first use of ``base`` builds it. Raises `NotFound`."""
@@ -89,17 +96,19 @@ class Context:
         self.guest.prepare(progress)
         return self.guest.image(name).digest
 
-    async def spec(self, row: SandboxRow, overlay: Path, progress: Callable[[str], None]) -> MachineSpec:
+    async def spec(
+        self, row: SandboxRow, overlay: Path, progress: Callable[[str], None], *, accelerator: str = ""
+    ) -> MachineSpec:
         """The machine for ``row``, with everything that it boots from built, but not its overlay disk.
+
+        ``accelerator`` goes before what the sandbox and the settings want.
 
         Raises `MissingDependency`, `InvalidRequest`, `ImageError`, `StorageError`.
         """
         qemu = await self.find_qemu()
         check_memory(row.config.memory, row.name)
-        tell = _from_thread(progress)
-        kernel = await trio.to_thread.run_sync(partial(self.guest.kernel, tell))
-        accelerator = await self.accelerator(qemu, kernel.image)
-        return await trio.to_thread.run_sync(partial(self.files, row, overlay, accelerator, tell))
+        chosen = await self._accelerator(row, accelerator, qemu, progress)
+        return await trio.to_thread.run_sync(self.files, row, overlay, chosen, _from_thread(progress))
 
     async def blank_overlay(self, row: SandboxRow, overlay: Path, progress: Callable[[str], None]) -> None:
         """Make the overlay disk of a sandbox that has none. Raises `StorageError` …"""

@@ -10,7 +10,7 @@ import trio
 
 from sandtop.core.errors import MachineError, SandtopError
 from sandtop.core.fleet.machine import new_token
-from sandtop.core.machine import start
+from sandtop.core.machine import Accelerator, start, under_kvm
 from sandtop.core.templates import Kind
 from sandtop.core.templates.files import forget
 
@@ -60,8 +60,12 @@ class Launch:
         times: when each stage was reached (trio's clock), in their order.
     """
 
-    def __init__(self, sandbox: Owner, context: Context, progress: Callable[[str], None]) -> None:
+    def __init__(
+        self, sandbox: Owner, context: Context, progress: Callable[[str], None], *, accelerator: str = ""
+    ) -> None:
+        """``accelerator``: the one for this start, before what the sandbox wants."""
         self._sandbox = sandbox
+        self._accelerator = accelerator
         self._context = context
         self._progress = progress
         self._begun = trio.current_time()
@@ -106,7 +110,7 @@ class Launch:
 
     async def _bring_up_anew(self, *, cold: bool) -> None:
         sandbox, context = self._sandbox, self._context
-        spec = await context.spec(sandbox.row, sandbox.overlay, self._progress)
+        spec = await context.spec(sandbox.row, sandbox.overlay, self._progress, accelerator=self._accelerator)
         kind = Kind.LATER if sandbox.overlay.exists() else Kind.FRESH
         lease = None if cold else await context.template(sandbox.row, spec, kind, self._progress)
         self.times["prepared"] = trio.current_time()
@@ -114,7 +118,13 @@ class Launch:
             async with context.starting:
                 self.times["turn"] = trio.current_time()
                 if lease is None or not await self._go_on(spec, lease):
-                    await self._boot(spec)
+                    try:
+                        await self._boot(spec)
+                    except MachineError as error:
+                        if spec.accelerator is not Accelerator.KVM:
+                            raise
+                        wanted = self._accelerator or sandbox.row.config.accelerator
+                        raise under_kvm(error, sandbox.name, wanted=bool(wanted)) from error
 
     async def _go_on(self, spec: MachineSpec, lease: Lease) -> bool:
         """Start from a template. False, with nothing of it left, when that did not work."""

@@ -55,14 +55,19 @@ class _Shape:
     memory: int
     disk: int
     network: str
+    accelerator: str
 
     @classmethod
     def of(cls, config: SandboxConfig, digest: str) -> _Shape:
-        return cls(digest, config.image, config.cpus, config.memory, config.disk, config.network)
+        return cls(
+            digest, config.image, config.cpus, config.memory, config.disk, config.network, config.accelerator
+        )
 
     def row(self) -> SandboxRow:
         """A machine of this shape that is nobody's."""
-        config = SandboxConfig(self.image, self.cpus, self.memory, self.disk, self.network)
+        config = SandboxConfig(
+            self.image, self.cpus, self.memory, self.disk, self.network, accelerator=self.accelerator
+        )
         return SandboxRow(
             uuid=str(uuids.uuid4()), name="standing-by", config=config, state=State.STARTING.value, reason="",
             created_at=time.time(), image_digest=self.image_digest,

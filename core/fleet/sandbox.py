@@ -148,16 +148,24 @@ class Sandbox:
     # starting
 
     async def start(
-        self, progress: Callable[[str], None], *, created: bool = False, cold: bool = False
+        self,
+        progress: Callable[[str], None],
+        *,
+        created: bool = False,
+        cold: bool = False,
+        accelerator: str = "",
     ) -> None:
-        """Start the machine and return when its agent is ready. Raises what went wrong, with state `FAILED` left."""
+        """Start the machine and return when its agent is ready. Raises what went wrong, with state `FAILED` left.
+
+        ``accelerator``: the one for this start, before what the sandbox was created with.
+        """
         async with self.lifecycle:
             if not created:
                 require(self.name, self.state, _STARTABLE, "start")
             self._to(State.STARTING)
             self.timings = {}
             try:
-                launch = Launch(self, self._context, progress)
+                launch = Launch(self, self._context, progress, accelerator=accelerator)
                 await launch.run(cold=cold)
                 self.timings = launch.timings
                 self._to(State.RUNNING, started_at=time.time())
@@ -341,11 +349,13 @@ class Sandbox:
             await machine.qemu.resume()
         await machine.shut_down(self._context.settings.stop_seconds)
 
-    async def restart(self, progress: Callable[[str], None], *, force: bool, cold: bool = False) -> None:
+    async def restart(
+        self, progress: Callable[[str], None], *, force: bool, cold: bool = False, accelerator: str = ""
+    ) -> None:
         """Stop it, if it runs, and start it."""
         if self.state in (State.RUNNING, State.PAUSED):
             await self.stop(force=force)
-        await self.start(progress, cold=cold)
+        await self.start(progress, cold=cold, accelerator=accelerator)
 
     async def remove(self, *, force: bool, keep_history: bool) -> None:
         """Delete the sandbox and all it wrote. Its sessions' logs and records stay with ``keep_history``."""

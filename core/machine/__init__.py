@@ -2,7 +2,7 @@
 
 qemu = find_qemu()
 check_memory(spec.memory_mib)
-choice = await choose(qemu, kernel, cache)
+choice = await Accelerators(cache).choose(qemu, trial, progress)
 async with start(spec, runtime=…, console_log=…, qemu=qemu.path) as machine:    # leaving leaves it running
     keep(machine.process.identity)
     …
@@ -14,12 +14,13 @@ async with adopt(identity, name, runtime=…, console_log=…) as machine:      
 
 from __future__ import annotations
 
-from sandtop.core.machine.accelerator import Choice, Probe, choose, probe
+from sandtop.core.machine.accelerator import Accelerators, Choice, under_kvm
 from sandtop.core.machine.commandline import AGENT_PORT, CommandLine, Role, command_line
 from sandtop.core.machine.console import tail
 from sandtop.core.machine.descriptors import remove_runtime
 from sandtop.core.machine.host import Host, Qemu, check_memory, find_qemu, look, memory
 from sandtop.core.machine.machine import Machine, adopt, start
+from sandtop.core.machine.probe import Probe, Trial
 from sandtop.core.machine.process import Death, Identity, MachineProcess
 from sandtop.core.machine.procfs import machines
 from sandtop.core.machine.qmp import Event, QmpClient, QmpRefused
@@ -28,6 +29,7 @@ from sandtop.core.machine.spec import Accelerator, MachineSpec, Memory, Network,
 __all__ = [
     "AGENT_PORT",
     "Accelerator",
+    "Accelerators",
     "Choice",
     "CommandLine",
     "Death",
@@ -45,16 +47,16 @@ __all__ = [
     "QmpRefused",
     "Role",
     "Transport",
+    "Trial",
     "adopt",
     "check_memory",
-    "choose",
     "command_line",
     "find_qemu",
     "look",
     "machines",
     "memory",
-    "probe",
     "remove_runtime",
     "start",
     "tail",
+    "under_kvm",
 ]

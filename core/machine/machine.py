@@ -151,19 +151,31 @@ class Machine:
         return console.tail(self.console_log, lines)
 
 
+class DiedAtStart(MachineError):
+    """QEMU ended before its machine ran.
+
+    Attributes:
+        death: how.
+    """
+
+    def __init__(self, death: Death, name: str) -> None:
+        super().__init__(death.reason, sandbox=name)
+        self.death = death
+
+
 @asynccontextmanager
 async def start(
-    spec: MachineSpec, *, runtime: Path, console_log: Path, qemu: Path
+    spec: MachineSpec, *, runtime: Path, console_log: Path, qemu: Path, tied: int | None = None
 ) -> AsyncGenerator[Machine]:
     """Launch the machine of ``spec``, have it load its state if it has one, and let its processors run.
 
     It goes on when the context ends, unless `Machine.quit` or `Machine.kill` was called. ``runtime`` becomes the
-    folder of its sockets: `remove_runtime` it when the machine has ended. ``console_log`` begins anew. Raises
-    `MachineError` when QEMU does not come up, saying why, and the errors of `launch`; no process or socket is left
-    then.
+    folder of its sockets: `remove_runtime` it when the machine has ended. ``console_log`` begins anew. ``tied`` is as
+    for `launch`. Raises `DiedAtStart` or another `MachineError` when QEMU does not come up, saying why, and the errors
+    of `launch`; no process or socket is left then.
     """
     console.clear(console_log)  # a panic of an earlier boot explains nothing
-    with await launch(spec, runtime, qemu=qemu) as child:
+    with await launch(spec, runtime, qemu=qemu, tied=tied) as child:
         async with AsyncExitStack() as stack:
             try:
                 machine = await stack.enter_async_context(_attached(child, spec.name, runtime, console_log))
@@ -174,7 +186,7 @@ async def start(
                 death = await _give_up(child, runtime, patience=_LAST_GASP)
                 if death is None:
                     raise
-                raise MachineError(death.reason, sandbox=spec.name) from error
+                raise DiedAtStart(death, spec.name) from error
             except BaseException:
                 await _give_up(child, runtime, patience=0)
                 raise

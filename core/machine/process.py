@@ -130,6 +130,7 @@ class MachineProcess:
         self._stderr = stderr
         self._oom_kills = procfs.oom_kills()
         self._ended: tuple[int | None, int | None] | None = None
+        self._outlived_its_kill = False
 
     def __enter__(self) -> Self:
         return self
@@ -140,7 +141,10 @@ class MachineProcess:
         self.close()
 
     def close(self) -> None:
-        """Give the descriptors back. The process, if it lives, goes on."""
+        """Give the descriptors back. The process, if it lives, goes on; one that was killed is reaped in the end."""
+        if self._outlived_its_kill and self._pidfd >= 0:
+            # a task of trio's own, which ends with its run: init reaps what this process leaves
+            trio.lowlevel.spawn_system_task(_reap_later, os.dup(self._pidfd))
         for descriptor in (self._pidfd, self._stderr):
             if descriptor is not None and descriptor >= 0:
                 os.close(descriptor)
@@ -180,6 +184,7 @@ class MachineProcess:
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
         with trio.move_on_after(deadline):
             return await self.wait()
+        self._outlived_its_kill = True
         raise MachineError(
             f"QEMU (pid {self.identity.pid}) does not die {deadline:g} s after SIGKILL",
             sandbox=self.name,
@@ -190,13 +195,27 @@ class MachineProcess:
         """The (exit status, signal) of the dead process, each None when not known."""
         if self._ended is None:
             self._ended = (None, None)
-            # not our child: a core before us launched it, and init reaps it
-            with suppress(ChildProcessError):
-                result = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG)
-                if result is not None:
-                    exited = result.si_code == os.CLD_EXITED
-                    self._ended = (result.si_status, None) if exited else (None, result.si_status)
+            result = _status(self._pidfd)
+            if result is not None:
+                exited = result.si_code == os.CLD_EXITED
+                self._ended = (result.si_status, None) if exited else (None, result.si_status)
         return self._ended
+
+
+def _status(pidfd: int) -> os.waitid_result | None:
+    """How our dead child ended, and no zombie any more; None for one that a core before us launched: init reaps it."""
+    with suppress(ChildProcessError):
+        return os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
+    return None
+
+
+async def _reap_later(pidfd: int) -> None:
+    """Take the status of a child that nobody waits for any more, so that no zombie stays. Closes ``pidfd``."""
+    try:
+        await trio.lowlevel.wait_readable(pidfd)
+        _status(pidfd)
+    finally:
+        os.close(pidfd)
 
 
 def _readable(descriptor: int) -> bool:
@@ -205,39 +224,46 @@ def _readable(descriptor: int) -> bool:
     return bool(poll.poll(0))
 
 
-async def launch(spec: MachineSpec, runtime: Path, *, qemu: Path) -> MachineProcess:
+async def launch(spec: MachineSpec, runtime: Path, *, qemu: Path, tied: int | None = None) -> MachineProcess:
     """Start QEMU for ``spec`` with its processors standing still: QMP's ``cont`` lets them run.
 
     ``runtime`` becomes the folder of its sockets; what an earlier machine left there is removed. ``qemu`` is the
     program. Returns when it has been executed, which is before it has looked at its arguments: if they do not
-    please it the process ends soon. Raises `MissingDependency`, `MachineError` or `StorageError`; nothing is left
-    behind then.
+    please it the process ends soon. A machine goes on when this process ends; with ``tied`` the kernel ends it with
+    this thread, and after so many seconds of processor time. Raises `MissingDependency`, `MachineError` or
+    `StorageError`; nothing is left behind then.
     """
+    if (
+        tied is not None
+    ):  # on this thread: it is that of the thread that forked by whose end PR_SET_PDEATHSIG goes
+        return _launch(spec, runtime, qemu, tied)
     # fork copies the core's page tables, and opening files may wait for a disk: not on the event loop
     return await trio.to_thread.run_sync(partial(_launch, spec, runtime, qemu))
 
 
-def _launch(spec: MachineSpec, runtime: Path, qemu: Path) -> MachineProcess:
+def _launch(spec: MachineSpec, runtime: Path, qemu: Path, tied: int | None = None) -> MachineProcess:
     uid = machine_uid(spec.uuid)
     remove_runtime(runtime)
     stderr = _bounded_file()
     try:
         with Descriptors(needed(spec, runtime), spec.name, reader=uid) as descriptors:
             command = command_line(spec, runtime, qemu=str(qemu), numbers=descriptors.numbers)
-            return _spawn(command, spec, uid, stderr)
+            return _spawn(command, spec, uid, stderr, tied)
     except BaseException:
         os.close(stderr)
         remove_runtime(runtime)
         raise
 
 
-def _spawn(command: CommandLine, spec: MachineSpec, uid: int | None, stderr: int) -> MachineProcess:
+def _spawn(
+    command: CommandLine, spec: MachineSpec, uid: int | None, stderr: int, tied: int | None
+) -> MachineProcess:
     kvm = spec.accelerator is Accelerator.KVM
     if not os.access(command.argv[0], os.X_OK):
         raise MissingDependency(f"{command.argv[0]} is not there", sandbox=spec.name)
     try:
         child = subprocess.Popen(
-            [*_limited(), *command.argv],
+            [*_limited(tied), *command.argv],
             stdin=subprocess.DEVNULL,
             stdout=stderr,
             stderr=stderr,
@@ -272,20 +298,29 @@ def _spawn(command: CommandLine, spec: MachineSpec, uid: int | None, stderr: int
         raise
 
 
-def _limited() -> list[str]:
+def _limited(tied: int | None) -> list[str]:
     """The words before QEMU's that give it its limits and its place.
 
     nice(1) and prlimit(1) set them on themselves and become QEMU: to set another user's from outside takes
     CAP_SYS_RESOURCE, which root lacks in many a container, and threads that run already would keep their niceness.
     """
-    nice, prlimit = shutil.which("nice"), shutil.which("prlimit")
-    if nice is None:
-        raise MissingDependency("nice is not there", hint="apt-get install coreutils")
-    if prlimit is None:
-        raise MissingDependency("prlimit is not there", hint="apt-get install util-linux")
+    nice, prlimit = _program("nice", "coreutils"), _program("prlimit", "util-linux")
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     files = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
-    return [nice, "-n", str(NICENESS), prlimit, "--core=0:0", f"--nofile={files}:{files}", "--"]
+    words = [nice, "-n", str(NICENESS), prlimit, "--core=0:0", f"--nofile={files}:{files}"]
+    if tied is None:
+        return [*words, "--"]
+    setpriv, shell = _program("setpriv", "util-linux"), _program("sh", "dash")
+    # a parent that died before the signal was asked for is not the parent any more
+    unless_orphaned = [shell, "-c", '[ "$PPID" = "$0" ] && exec "$@"', str(os.getpid())]
+    return [setpriv, "--pdeathsig", "KILL", "--", *unless_orphaned, *words, f"--cpu={tied}:{tied}", "--"]
+
+
+def _program(name: str, package: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        raise MissingDependency(f"{name} is not there", hint=f"apt-get install {package}")
+    return found
 
 
 def _bounded_file() -> int:

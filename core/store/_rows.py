@@ -19,6 +19,7 @@ class SandboxConfig:
         network: ``none`` or ``user``.
         workdir, shell, user: the defaults of every session.
         ephemeral: made by ``run``: removed as soon as its client is gone.
+        accelerator: ``kvm`` or ``tcg`` where one was asked for; empty for the best that works.
     """
 
     image: str = "base"
@@ -32,6 +33,7 @@ class SandboxConfig:
     user: str = "root"
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     ephemeral: bool = False
+    accelerator: str = ""
 
     def to_json(self) -> dict[str, object]:
         return asdict(self)

@@ -19,5 +19,6 @@ from __future__ import annotations
 from sandtop.core.templates.key import Kind, Shape
 from sandtop.core.templates.lease import Lease
 from sandtop.core.templates.templates import Templates, Warm
+from sandtop.core.templates.trial import trial_of
 
-__all__ = ["Kind", "Lease", "Shape", "Templates", "Warm"]
+__all__ = ["Kind", "Lease", "Shape", "Templates", "Warm", "trial_of"]

@@ -52,9 +52,14 @@ class Shape:
     qemu: Qemu
 
 
+def words_of(kind: Kind) -> str:
+    """What tells the guest's init that its machine becomes a template of this kind."""
+    return f"sandtop.template={kind.value}"
+
+
 def template_spec(spec: MachineSpec, kind: Kind) -> MachineSpec:
     """``spec`` with what tells the guest's init that it becomes a template."""
-    return replace(spec, arguments=f"{spec.arguments} sandtop.template={kind.value}")
+    return replace(spec, arguments=f"{spec.arguments} {words_of(kind)}")
 
 
 def key_of(shape: Shape, spec: MachineSpec) -> str:

@@ -131,7 +131,11 @@ class Templates:
             entry.not_before = float("inf")
         progress(f"warning: a template did not start and is thrown away, booting instead: {why}")
         async with entry.lock:
-            await self._discard(entry, lease.key)
+            try:
+                await self._discard(entry, lease.key)
+            except SandtopError as error:  # it must not be used again; that it is still there fails no start
+                entry.not_before = float("inf")
+                log.warning("a template that did not start cannot be removed: %s", error)
 
     def warm(self) -> list[Warm]:
         """All templates on disk. Blocks."""

@@ -12,10 +12,8 @@ import pytest
 
 from sandtop.core import doctor
 from sandtop.core.doctor import Finding, Verdict
-from sandtop.core.guest import Kernel, kernel, tools
-from sandtop.core.machine import accelerator
-from sandtop.core.machine.accelerator import Choice
-from sandtop.core.machine.spec import Accelerator
+from sandtop.core.guest import GuestStore, Image, tools
+from sandtop.core.machine import Accelerator, Choice
 from sandtop.core.paths import Paths
 
 if TYPE_CHECKING:
@@ -103,7 +101,7 @@ def test_disk(paths: Paths, monkeypatch: pytest.MonkeyPatch, free: int, verdict:
     ("kind", "verdict", "says"),
     [
         (Accelerator.TCG, Verdict.WARN, "no security boundary"),
-        (Accelerator.KVM, Verdict.OK, "could not exercise"),
+        (Accelerator.KVM, Verdict.OK, "kvm: "),
     ],
 )
 def test_the_accelerator_that_works(
@@ -119,11 +117,11 @@ def test_the_accelerator_that_works(
 
     program(programs, "qemu-system-x86_64", "echo QEMU emulator version 7.2.22")
 
-    def find(_cache: Path) -> Kernel:
-        return Kernel("6.1", paths.cache / "vmlinuz", paths.cache / "modules", "digest")
-
-    monkeypatch.setattr(kernel, "find", find)
-    monkeypatch.setattr(accelerator, "choose", choose)
+    built = Finding("runtime", Verdict.OK, "built")
+    monkeypatch.setattr(doctor, "_runtime", lambda *_: (True, built))
+    image = Image("base", "digest", paths.images / "digest", 1, 0.0, "base")
+    monkeypatch.setattr(GuestStore, "images", lambda _self: [image])
+    monkeypatch.setattr(doctor, "_choose", choose)
     found = examine(paths)["accelerator"]
     assert found.verdict is verdict
     assert found.detail.startswith(kind.value)

@@ -1,26 +1,17 @@
-"""The host's facts, and the accelerator that really works on it."""
+"""The host's facts."""
 
 from __future__ import annotations
 
 import os
-import select
-import subprocess
-import sys
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import trio
 
-from sandtop.core.errors import InvalidRequest, MachineError, MissingDependency
-from sandtop.core.machine import Accelerator, Qemu, check_memory, choose, find_qemu, look
-from sandtop.core.machine.accelerator import PROBE_DEADLINE
+from sandtop.core.errors import InvalidRequest, MissingDependency
+from sandtop.core.machine import Qemu, check_memory, find_qemu, look
 
 if TYPE_CHECKING:
-    from sandtop.core.guest import Kernel
-
-    from .conftest import MakeScript
+    from pathlib import Path
 
 
 def test_the_host_that_this_is() -> None:
@@ -67,86 +58,3 @@ def test_a_qemu_that_is_of_no_use(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingDependency, match=complaint):
         find_qemu()
-
-
-@pytest.mark.vm
-@pytest.mark.anyio
-async def test_kvm_is_what_boots_a_guest(qemu: Qemu, kernel: Kernel, tmp_path: Path) -> None:
-    """Whatever this host is, the answer comes in time, is remembered, and is what `choose` goes by."""
-    with trio.fail_after(PROBE_DEADLINE + 3):
-        chosen = await choose(qemu, kernel.image, tmp_path)
-    assert chosen.reason
-    assert not _probes_running()
-    with trio.fail_after(1):  # no second probe
-        assert await choose(qemu, kernel.image, tmp_path) == chosen
-    if chosen.accelerator is Accelerator.TCG:
-        with pytest.raises(MachineError, match="KVM does not work here"):
-            await choose(qemu, kernel.image, tmp_path, wanted=Accelerator.KVM)
-
-
-def _probes_running() -> list[str]:
-    """Of this process: others may be probing at the same time."""
-    found: list[str] = []
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (path / "cmdline").read_bytes().split(b"\0")
-            parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if b"sandtop-probe" in words and parent == os.getpid():
-            found.append(str(path))
-    return found
-
-
-PROBER = """
-import sys, trio
-from sandtop.core.machine.accelerator import output_of
-trio.run(output_of, ["sh", "-c", f"echo $$ >{sys.argv[1]}.new; mv {sys.argv[1]}.new {sys.argv[1]}; exec sleep 1000"],
-         b"never said", 60)
-"""
-
-
-def test_a_probe_goes_with_who_made_it(tmp_path: Path) -> None:
-    """Also with one that is killed: a guest that spins under a KVM that does not work would spin for ever."""
-    said = tmp_path / "pid"
-    prober = subprocess.Popen([sys.executable, "-c", PROBER, said])
-    try:
-        while not said.exists():
-            assert prober.poll() is None
-            time.sleep(0.01)
-        probe = os.pidfd_open(int(said.read_text()))
-    finally:
-        prober.kill()
-        prober.wait()
-    try:
-        assert select.select([probe], [], [], 20)[0], "the probe goes on"
-    finally:
-        os.close(probe)
-
-
-needs_kvm_device = pytest.mark.skipif(
-    not os.access("/dev/kvm", os.R_OK | os.W_OK), reason="no /dev/kvm to open"
-)
-
-
-@needs_kvm_device
-@pytest.mark.anyio
-@pytest.mark.parametrize("kept", [b"", b"[]", b"{", b'{"works": true, "reason": "I say so", "key": {}}'])
-async def test_what_is_remembered_is_not_believed_blindly(
-    kept: bytes, script: MakeScript, kernel: Kernel, tmp_path: Path
-) -> None:
-    refusing = Qemu(script("echo 'qemu: failed to initialize kvm' >&2; exit 1\n"), "7.2")
-    memory = tmp_path / "accelerator.json"
-    memory.write_bytes(kept)
-    chosen = await choose(refusing, kernel.image, tmp_path)
-    assert chosen.accelerator is Accelerator.TCG
-    assert chosen.reason.endswith("a guest does not boot: qemu: failed to initialize kvm")
-    assert b"failed to initialize" in memory.read_bytes()
-    assert os.listdir(tmp_path) == ["accelerator.json"]
-
-
-@pytest.mark.anyio
-async def test_tcg_is_not_probed_for(tmp_path: Path) -> None:
-    nothing = tmp_path / "nothing"
-    chosen = await choose(Qemu(nothing, ""), nothing, nothing, wanted=Accelerator.TCG)
-    assert chosen.accelerator is Accelerator.TCG

@@ -32,6 +32,8 @@ from sandtop.core.machine.process import NICENESS, OOM_SCORE_ADJ, OPEN_FILES, ST
 from sandtop.core.machine.qmp import connect
 from sandtop.core.machine.users import NAMESPACE_UIDS, UIDS, machine_uid
 
+from .conftest import machines_of
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
@@ -205,19 +207,52 @@ async def main():
     given = json.loads(sys.argv[1])
     paths = {key: Path(given[key]) for key in ("kernel", "initramfs", "image", "overlay")}
     spec = MachineSpec(uuid=given["uuid"], name="box", memory_mib=64, **paths)
-    child = await launch(spec, Path(sys.argv[2]), qemu=Path(sys.argv[3]))
+    tied = int(sys.argv[4]) or None
+    child = await launch(spec, Path(sys.argv[2]), qemu=Path(sys.argv[3]), tied=tied)
     print(json.dumps(asdict(child.identity)), flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 trio.run(main)
 """
 
 
-async def test_it_outlives_a_core_that_is_killed(make_spec: MakeSpec, place: Place, qemu: Qemu) -> None:
-    spec = make_spec()
-    command = [sys.executable, "-c", LAUNCHER, json.dumps(spec.to_json()), str(place.runtime), str(qemu.path)]
+async def launched_by_one_that_dies(spec: MachineSpec, place: Place, qemu: Qemu, *, tied: int) -> Identity:
+    command = [sys.executable, "-c", LAUNCHER, json.dumps(spec.to_json())]
+    command += [str(place.runtime), str(qemu.path), str(tied)]
     core = await trio.run_process(command, capture_stdout=True, check=False)
     assert core.returncode == -signal.SIGKILL
-    identity = Identity(**json.loads(core.stdout))
+    return Identity(**json.loads(core.stdout))
+
+
+async def test_one_that_is_tied_goes_with_who_launched_it(
+    make_spec: MakeSpec, place: Place, qemu: Qemu
+) -> None:
+    """A guest that spins under a KVM that does not work would spin for ever."""
+    spec = make_spec()
+    await launched_by_one_that_dies(spec, place, qemu, tied=60)
+    with trio.fail_after(20):
+        while machines_of(spec):  # noqa: ASYNC110  # nothing tells of another's child
+            await trio.sleep(0.01)
+    remove_runtime(place.runtime)
+
+
+async def test_one_that_nobody_looks_after_any_more_is_reaped(
+    make_spec: MakeSpec, place: Place, qemu: Qemu
+) -> None:
+    """As one that was not gone within the patience of whoever killed it."""
+    spec = make_spec()
+    with await launch(spec, place.runtime, qemu=qemu.path) as child:
+        pid = child.identity.pid
+        with pytest.raises(MachineError, match="does not die"):
+            await child.kill(deadline=0)
+    with trio.fail_after(20):
+        while str(pid) in os.listdir("/proc"):  # noqa: ASYNC110  # a zombie would be there, too
+            await trio.sleep(0.01)
+    remove_runtime(place.runtime)
+
+
+async def test_it_outlives_a_core_that_is_killed(make_spec: MakeSpec, place: Place, qemu: Qemu) -> None:
+    spec = make_spec()
+    identity = await launched_by_one_that_dies(spec, place, qemu, tied=0)
     log = place.console_log
     async with adopt(identity, "box", runtime=place.runtime, console_log=log) as machine:
         assert await machine.status() == "prelaunch"

@@ -1,0 +1,41 @@
+"""The settings: what may be set, and to what."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sandtop.core.errors import InvalidRequest
+from sandtop.core.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_all_are_optional(tmp_path: Path) -> None:
+    assert Settings.load(tmp_path / "config.toml") == Settings()
+
+
+def test_what_is_set(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('accelerator = "tcg"\nwarm_machines = 0\n')
+    assert Settings.load(path) == Settings(accelerator="tcg", warm_machines=0)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('accelerator = "hvf"', "accelerator must be one of auto, kvm, tcg, not 'hvf'"),
+        ("accelerator = 1", "accelerator must be one of auto, kvm, tcg, not 1"),
+        ('warm_machines = "2"', "warm_machines must be a whole number from 0 on, not '2'"),
+        ("warm = 2", "there is no setting warm"),
+        ("accelerator", "is not valid"),
+    ],
+)
+def test_what_makes_no_sense(text: str, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    with pytest.raises(InvalidRequest) as caught:
+        Settings.load(path)
+    assert says in caught.value.message
