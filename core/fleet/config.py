@@ -106,5 +106,6 @@ def _number(request: Mapping[str, object], field: str, default: int) -> int:
         return default
     low, high = _NUMBERS[field]
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise InvalidRequest(f"{field} must be a whole number from {low} to {high}, not {value!r:.40}")
+        unit = "" if field == "cpus" else " MiB"
+        raise InvalidRequest(f"{field} must be a whole number from {low} to {high}{unit}, not {value!r:.40}")
     return value

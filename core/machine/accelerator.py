@@ -93,12 +93,9 @@ class Accelerators:
 def under_kvm(error: MachineError, name: str, *, wanted: bool) -> MachineError:
     """``error`` of a start that failed under KVM, with the way to go on without it."""
     known = "KVM was asked for" if wanted else "KVM worked when this host was probed"
-    return MachineError(
-        f"{error.message} (under KVM)",
-        sandbox=name,
-        hint=f'{known}; without it: --accelerator tcg, or accelerator = "tcg" in config.toml; sandtop doctor '
-        "tries KVM anew",
-    )
+    lead = f"{error.hint}; " if error.hint else ""
+    without = 'without it: --accelerator tcg, or accelerator = "tcg" in config.toml'
+    return MachineError(f"{error.message} (under KVM)", sandbox=name, hint=f"{lead}{known}; {without}")
 
 
 def _key(qemu: Qemu, kernel: Path) -> dict[str, object]:
