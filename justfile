@@ -82,3 +82,7 @@ snap *ARGS:
 # Take the pictures anew; look at every one that changed before you commit it
 snap-update *ARGS:
     pytest tests/tui --snapshot-update {{ ARGS }}
+
+# Feed TARGET hostile input for --minutes N (1); what goes wrong is kept in tests/fuzz/seeds. --seed S makes a run again
+fuzz TARGET *ARGS:
+    python -m tests.fuzz.run {{ TARGET }} {{ ARGS }}
