@@ -4,10 +4,11 @@ export PATH := justfile_directory() / ".venv/bin:" + env("PATH")
 
 # By hand and not through `sandtop image build`, which would leave a core running that nobody asked for.
 prepare := '''
-import sys
+import os, sys
 from sandtop.core.errors import SandtopError
 from sandtop.core.guest import GuestStore
 from sandtop.core.paths import find
+os.umask(0o022)  # as the core has it: machines read what is built here
 try:
     paths = find()
     paths.ensure()

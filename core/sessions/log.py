@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
+from sandtop.core.paths import make_private
 from sandtop.core.sessions._index import Entry, Index
 
 if TYPE_CHECKING:
@@ -213,7 +214,7 @@ class SessionLog:
         if not entries:
             return
         if self._last[0] == 0:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(self.folder)
         self._last = (self._last[0], 0.0)  # if it fails half-way, the next turn is noted whoever's it is
         self._index.note(entries)
         self._last = (last, since)

@@ -154,10 +154,10 @@ class Session:
         before = self.log.stored
         self.refusal = None
         for stream, refused in self._refused.items():
-            if refused and self.refusal is None:
+            if refused:
                 del refused[: self._write([(stream, refused)])[stream]]
-        counts = self._write(come) if come and self.refusal is None else dict.fromkeys(self._refused, 0)
-        if self.refusal is not None:
+        counts = self._write(come)
+        if sum(counts.values()) < _length(come):
             for stream, refused in self._refused.items():
                 refused += b"".join(data for each, data in come if each == stream)[counts[stream] :]
         if self.log.stored != before or come:
@@ -165,14 +165,16 @@ class Session:
         return not self.stalled
 
     def _write(self, pieces: Sequence[tuple[int, bytes | bytearray]]) -> dict[int, int]:
-        """How many bytes of each stream the log took; `refusal` says why when that is not all."""
-        try:
-            counts = self.log.extend(pieces)
-        except OSError as error:
-            self.refusal = error
-            return dict.fromkeys(self._refused, 0)
-        if sum(counts.values()) < sum(len(data) for _, data in pieces):
-            self.refusal = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        """How many bytes of each stream the log took; `refusal` says why when that is not all, and no more is tried."""
+        counts = dict.fromkeys(self._refused, 0)
+        if pieces and self.refusal is None:
+            try:
+                counts = self.log.extend(pieces)
+            except OSError as error:
+                self.refusal = error
+            else:
+                if sum(counts.values()) < _length(pieces):
+                    self.refusal = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return counts
 
     def set_ending(self, record: ExitRecord) -> None:
@@ -329,3 +331,7 @@ class Session:
         # a new link takes credit back from us, but what a client was given it keeps
         self._granted = max(self._granted, min(stdin.limit, stdin.acked + STDIN_WINDOW))
         holder.credit(Credit(STDIN, stdin.acked, self._granted))
+
+
+def _length(pieces: Sequence[tuple[int, bytes | bytearray]]) -> int:
+    return sum(len(data) for _, data in pieces)
