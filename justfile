@@ -4,10 +4,11 @@ export PATH := justfile_directory() / ".venv/bin:" + env("PATH")
 
 # By hand and not through `sandtop image build`, which would leave a core running that nobody asked for.
 prepare := '''
-import sys
+import os, sys
 from sandtop.core.errors import SandtopError
 from sandtop.core.guest import GuestStore
 from sandtop.core.paths import find
+os.umask(0o022)  # as the core has it: machines read what is built here
 try:
     paths = find()
     paths.ensure()
@@ -82,3 +83,7 @@ snap *ARGS:
 # Take the pictures anew; look at every one that changed before you commit it
 snap-update *ARGS:
     pytest tests/tui --snapshot-update {{ ARGS }}
+
+# Feed TARGET hostile input for --minutes N (1); what goes wrong is kept in tests/fuzz/seeds. --seed S makes a run again
+fuzz TARGET *ARGS:
+    python -m tests.fuzz.run {{ TARGET }} {{ ARGS }}

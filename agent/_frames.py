@@ -137,7 +137,10 @@ def _is_object(value: object) -> TypeGuard[dict[str, object]]:
     return isinstance(value, dict)  # a JSON object's keys are strings
 
 
-def _control(payload: bytes) -> Control:
+def _control(payload: bytes, max_values: int | None = None) -> Control:
+    # each of them stands before a value; those within a text are counted too
+    if max_values is not None and sum(map(payload.count, (b",", b"[", b"{"))) > max_values:
+        raise ProtocolError(f"a control message of more than {max_values} values")
     try:
         message: object = from_json(payload.decode())
     except (ValueError, RecursionError) as error:
@@ -155,12 +158,12 @@ def _offset(value: int) -> int:
     return value
 
 
-def _decode(kind: int, stream: int, payload: memoryview) -> Frame:
+def _decode(kind: int, stream: int, payload: memoryview, max_values: int | None) -> Frame:
     length = len(payload)
     if kind == _DATA and 8 <= length <= MAX_DATA + 8:
         return Data(stream, _offset(_OFFSET.unpack_from(payload)[0]), bytes(payload[8:]))
     if kind == _CONTROL and stream == 0:
-        return _control(bytes(payload))
+        return _control(bytes(payload), max_values)
     if kind == _CREDIT_KIND and length == 16:
         acked, limit = _CREDIT.unpack(payload)
         if acked > limit:
@@ -172,17 +175,31 @@ def _decode(kind: int, stream: int, payload: memoryview) -> Frame:
 
 
 class Decoder:
-    """Turns bytes, split anywhere, into frames. Holds at most one frame's bytes beyond what it was just given."""
+    """Turns bytes, split anywhere, into frames. Holds at most one frame's bytes beyond what it was just given.
 
-    __slots__ = ("_buffer",)
+    Attributes:
+        max_control: bytes that a control message may have.
+        max_values: how many JSON values, about; None: as many as fit. To read one of a MiB takes up to 60 ms.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_buffer", "max_control", "max_values")
+
+    def __init__(self, max_control: int = MAX_PAYLOAD, max_values: int | None = None) -> None:
         self._buffer = bytearray()
+        self.max_control = max_control
+        self.max_values = max_values
 
     @property
     def buffered(self) -> int:
         """How many bytes of an unfinished frame are held."""
         return len(self._buffer)
+
+    @property
+    def missing(self) -> int:
+        """How many bytes the frame in hand still needs, as far as its length is known; else 0."""
+        if len(self._buffer) < _HEADER.size:
+            return 0
+        return _HEADER.size + int(_HEADER.unpack_from(self._buffer)[0]) + 1 - len(self._buffer)
 
     def feed(self, data: bytes) -> list[Frame]:
         """The frames that are complete with ``data``. Raises ProtocolError; the decoder is of no use after that."""
@@ -195,12 +212,14 @@ class Decoder:
                 length, kind, stream = _HEADER.unpack_from(view, position)
                 if length > MAX_PAYLOAD:
                     raise ProtocolError(f"a frame of {length} bytes is larger than {MAX_PAYLOAD}")
+                if kind == _CONTROL and length > self.max_control:
+                    raise ProtocolError(f"a control message of {length} bytes, more than {self.max_control}")
                 end = position + header + length
                 if available <= end:
                     break
                 if view[end]:
                     raise ProtocolError("a frame that does not end where it says")
-                frames.append(_decode(kind, stream, view[position + header : end]))
+                frames.append(_decode(kind, stream, view[position + header : end], self.max_values))
                 position = end + 1
         if position:
             del buffer[:position]

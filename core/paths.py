@@ -7,15 +7,14 @@ bytes and more (unix(7)).
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Final
 
 from sandtop.core.errors import StorageError, from_os_error
 from sandtop.core.location import APP, CORE_SOCKET, home, runtime_directory
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +72,68 @@ class Paths:
         return self.runtime / uuid.replace("-", "")[:12]
 
     def ensure(self) -> None:
-        """Create every directory, private to this user. Raises `StorageError` naming the one that cannot be used."""
-        for path in (self.data, self.cache, self.config, self.sandboxes, self.logs, self.images):
-            try:
-                path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            except OSError as error:
-                raise from_os_error(error, f"cannot create {path}") from error
+        """Create every directory, or see to it that nobody but this user writes in it, or reads what is in ``data``.
+
+        Raises `StorageError` naming the one that cannot be used, such as somebody else's.
+        """
+        if (root := home()) is not None:
+            _own(Path(root), "the home", readable=True, shared=True)
+        _own(self.data, "the data folder")
+        _own(self.cache, "the cache folder", readable=True)
+        _own(self.config, "the config folder", readable=True)
+        _own(self.sandboxes, "the folder of sandboxes")
+        _own(self.logs, "the folder of logs")
+        _own(self.images, "the folder of images", readable=True)
         ensure_private(self.runtime)
+
+
+def _own(path: Path, what: str, *, readable: bool = False, shared: bool = False) -> None:
+    """Make ``path``, and what is missing on the way there, directories of this user's alone, whatever the umask.
+
+    One that is there must be this user's; it loses the permissions that others have to write, and to read unless it
+    is ``readable``. A ``shared`` one may be root's, or one in which the sticky bit keeps people apart, as in /tmp.
+    """
+    try:
+        make_private(path)
+        found = path.stat()  # of what a link leads to: a cache may be on another disk
+        mode = stat.S_IMODE(found.st_mode)
+        if not stat.S_ISDIR(found.st_mode):
+            raise StorageError(f"{what} {path} is not a folder", hint=f"remove it, or {_ELSEWHERE}")
+        if shared and (mode & stat.S_ISVTX or (found.st_uid == 0 and not mode & 0o022)):
+            return
+        if found.st_uid != os.geteuid():
+            raise StorageError(
+                f"{what} {path} belongs to {_user(found.st_uid)}, not to {_user(os.geteuid())}",
+                hint=f"if it is yours: sudo chown -R {_user(os.geteuid())} {path}; else {_ELSEWHERE}",
+            )
+        if excess := mode & (0o022 if readable else 0o077):
+            path.chmod(mode & ~excess)
+    except OSError as error:
+        raise from_os_error(error, f"{what} {path} cannot be made or kept private") from error
+
+
+_ELSEWHERE: Final = "set SANDTOP_HOME to a folder of your own"
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
+
+
+def make_private(path: Path) -> None:
+    """Make the folder ``path`` and what is missing on the way there, for this user alone. Raises OSError."""
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+    except FileNotFoundError:
+        make_private(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
+
+
+def private(path: str, flags: int) -> int:
+    """For `open`'s ``opener``: a file that is made is this user's alone, whatever the umask."""
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
 def ensure_private(path: Path) -> None:
@@ -89,7 +143,7 @@ def ensure_private(path: Path) -> None:
     sockets in it. Raises `StorageError`.
     """
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(path)
         found = path.lstat()
     except OSError as error:
         raise from_os_error(error, f"cannot create the runtime directory {path}") from error
@@ -104,8 +158,6 @@ def ensure_private(path: Path) -> None:
 
 def find() -> Paths:
     """The paths that the environment asks for. Raises `InvalidRequest` for a relative SANDTOP_HOME."""
-    from pathlib import Path
-
     root_text, runtime = home(), Path(runtime_directory())
     if root_text is not None:
         root = Path(root_text)

@@ -22,6 +22,7 @@ from sandtop.agent.protocol import (
     ProtocolError,
     marker,
 )
+from sandtop.core.channel.turns import Idle, Turn
 from sandtop.core.errors import ChannelError
 from sandtop.core.groups import unwrapped
 
@@ -46,13 +47,24 @@ _PULSE: Final = 10.0
 _SILENCE: Final = 5.0
 """… and for an answer, until the agent counts as silent. Its link stays: a guest may be busy, or stopped."""
 _MAX_OP: Final = 128
+_PIECE: Final = 512
+"""Bytes of small frames that are looked at before the clock is: some thirty, or the rest of a large one."""
+_MAX_HELLO_VALUES: Final = 20_000
+"""JSON values in a hello: an agent has at most 512 sessions."""
+_MAX_CONTROL: Final = 64 * 1024
+_MAX_VALUES: Final = 4096
+"""Bytes, and values, of any other message of an agent's: the largest is an exit record with its text."""
 _OLDEST_AGENT: Final = AGENT_PROTOCOL - 1
 
 Message = dict[str, object]
 
 
 class Listener(Protocol):
-    """Who is told what the agent says. Methods must not block; a ProtocolError out of one closes the link."""
+    """Who is told what the agent says. Methods must not block; a ProtocolError out of one closes the link.
+
+    ``message``, ``data`` and ``stdin_credit`` say whether that changed anything: an agent that goes on saying what
+    changes nothing is heard less often.
+    """
 
     def link_up(self, hello: Mapping[str, object]) -> None:
         """A new link stands; ``hello`` is the agent's."""
@@ -62,20 +74,20 @@ class Listener(Protocol):
         """The link broke; another will be tried."""
         ...
 
-    def message(self, message: Mapping[str, object]) -> None:
+    def message(self, message: Mapping[str, object]) -> bool:
         """A control message that is not an answer to a request of this link."""
         ...
 
-    def data(self, frame: Data) -> None:
+    def data(self, frame: Data) -> bool:
         """Output of a session."""
         ...
 
-    def stdin_credit(self, credit: Credit) -> None:
+    def stdin_credit(self, credit: Credit) -> bool:
         """The agent's word on a stdin stream."""
         ...
 
-    def drained(self) -> None:
-        """All that one read brought was handed over."""
+    def drained(self) -> bool:
+        """Work off one part of what was handed over, such as one session's; whether there is more to work off."""
         ...
 
 
@@ -281,43 +293,65 @@ class AgentLink:
             self._asked_at = None
 
     async def _read(self, stream: trio.abc.Stream, data: bytes) -> None:
-        decoder = Decoder()
-        while True:
-            for frame in decoder.feed(data):
-                self._take(frame)
-            self.listener.drained()
-            data = bytes(await stream.receive_some(_CHUNK))
-            if not data:
-                return
+        decoder, idle = Decoder(max_values=_MAX_HELLO_VALUES), Idle()
+        with Turn() as turn:
+            while True:
+                await turn.begin()
+                start = 0
+                while start < len(data):
+                    end = start + max(_PIECE, decoder.missing)
+                    for frame in decoder.feed(data[start:end]):
+                        if not self._take(frame):
+                            idle.count()
+                    start = end
+                    if self.connected:
+                        decoder.max_control, decoder.max_values = _MAX_CONTROL, _MAX_VALUES
+                    if turn.over:
+                        await self._work_off(turn)
+                        await turn.pass_on(idle.wait)
+                await self._work_off(turn)
+                turn.end()
+                if wait := idle.wait:
+                    await trio.sleep(wait)
+                data = bytes(await stream.receive_some(_CHUNK))
+                if not data:
+                    return
 
-    def _take(self, frame: Frame) -> None:
+    async def _work_off(self, turn: Turn) -> None:
+        while self.listener.drained():
+            if turn.over:
+                await turn.pass_on()
+
+    def _take(self, frame: Frame) -> bool:
+        """Whether it changed anything."""
         if isinstance(frame, Control):
-            self._take_control(frame.message)
-        elif not self.connected:
+            return self._take_control(frame.message)
+        if not self.connected:
             raise ProtocolError("data before the agent's hello")
-        elif isinstance(frame, Data):
-            self.listener.data(frame)
-        elif isinstance(frame, Credit):
+        if isinstance(frame, Data):
+            return self.listener.data(frame)
+        if isinstance(frame, Credit):
             self._outbox.take_credit(frame)
             self._wake.set()
-            self.listener.stdin_credit(frame)
-        else:
-            raise ProtocolError("an eof from the agent: output ends with the exit record")
+            return self.listener.stdin_credit(frame)
+        raise ProtocolError("an eof from the agent: output ends with the exit record")
 
-    def _take_control(self, message: Message) -> None:
+    def _take_control(self, message: Message) -> bool:
         kind = message["type"]
         if kind == "hello":
             self._hello(message)
-        elif not self.connected:
+            return True
+        if not self.connected:
             raise ProtocolError(f"{kind!r:.40} before the agent's hello")
-        elif kind in ("done", "pong"):
-            number = message.get("op") if kind == "done" else message.get("seq")
-            waiting = self._answers.get(f"{kind} {number}")
-            if waiting is not None:
-                waiting.answer = message
-                waiting.answered.set()
-        else:
-            self.listener.message(message)
+        if kind not in ("done", "pong"):
+            return self.listener.message(message)
+        number = message.get("op") if kind == "done" else message.get("seq")
+        waiting = self._answers.get(f"{kind} {number}") if isinstance(number, str) else None
+        if waiting is None or waiting.answered.is_set():
+            return False
+        waiting.answer = message
+        waiting.answered.set()
+        return True
 
     def _hello(self, message: Message) -> None:
         version = message.get("version")

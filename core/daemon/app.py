@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from sandtop import __version__
-from sandtop.core.daemon.keeper import ALREADY_RUNNING
+from sandtop.core.daemon.keeper import ALREADY_RUNNING, UMASK
 from sandtop.core.daemon.server import Server
 from sandtop.core.errors import EXIT_SANDTOP_FAILED, SandtopError, from_os_error
 from sandtop.core.fleet import Context, Fleet
@@ -46,6 +46,7 @@ def serve() -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
+    os.umask(UMASK)
     _raise_descriptor_limit()
     try:
         paths = find()

@@ -34,6 +34,9 @@ _FAST: Final = 5.0
 _MAX_FAST_FAILURES: Final = 5
 ALREADY_RUNNING: Final = 3
 """The core's exit status when another core holds the lock."""
+UMASK: Final = 0o022
+"""What keeper and core make can be written by nobody else, whatever the umask of who starts them. The kernel, the
+runtime and images must stay readable: the user that a machine runs as reads them. What is private says so itself."""
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
 
@@ -92,6 +95,7 @@ def _detach(paths: Paths) -> None:
     if os.fork() != 0:
         return
     os.setsid()
+    os.umask(UMASK)
     if os.fork() != 0:
         os._exit(0)
     os.chdir("/")

@@ -37,18 +37,19 @@ class _Ear:
     def link_down(self, reason: str) -> None:
         pass
 
-    def message(self, message: Mapping[str, object]) -> None:
+    def message(self, message: Mapping[str, object]) -> bool:
         if message.get("id") == self._session and message["type"] in ("exited", "refused"):
             self.ended.set()
+        return True
 
-    def data(self, frame: Data) -> None:
-        pass
+    def data(self, frame: Data) -> bool:
+        return True
 
-    def stdin_credit(self, credit: Credit) -> None:
-        pass
+    def stdin_credit(self, credit: Credit) -> bool:
+        return True
 
-    def drained(self) -> None:
-        pass
+    def drained(self) -> bool:
+        return False
 
 
 async def rehearse(link: AgentLink) -> None:

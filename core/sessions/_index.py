@@ -2,6 +2,9 @@
 
 An entry is written when a stream's turn begins and says when, which stream, and where both streams ended then. So the
 bytes of a turn lie between its own entry and the next, and a reader needs no more than two neighbouring entries.
+Entries are written before the bytes that they speak of, many at once; where those did not come to be, `Index.mend`
+makes the entries say so before anything else is written.
+
 The index is two files, ``index`` and the older ``index.old``, each of at most `_MOST` entries: beyond that the oldest
 bytes have no known time and order any more.
 """
@@ -15,11 +18,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 _ENTRY: Final = struct.Struct("!dBQQ")
 _MOST: Final = 1 << 17
 """Entries in one file: 3 MiB of disk."""
+_MENDED: Final = 1024
+"""Entries looked at together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,12 @@ class Entry:
     time: float
     stream: int
     ends: tuple[int, int]
+
+    def within(self, ends: tuple[int, int]) -> Entry:
+        """It, with no end beyond ``ends``."""
+        if self.ends[0] <= ends[0] and self.ends[1] <= ends[1]:
+            return self
+        return Entry(self.time, self.stream, (min(self.ends[0], ends[0]), min(self.ends[1], ends[1])))
 
 
 class Index:
@@ -61,18 +73,41 @@ class Index:
         self._dropped += self._old + self._count
         self._old = self._count = 0
 
-    def note(self, entry: Entry) -> None:
-        """Append ``entry``. Raises OSError, with nothing appended."""
-        if self._count >= self._most:
-            self._rotate()
-        if self._fd is None:
-            self._fd = self._open()
-        packed = _ENTRY.pack(entry.time, entry.stream, *entry.ends)
-        written = os.write(self._fd, packed)
-        if written < len(packed):
-            os.ftruncate(self._fd, self._count * _ENTRY.size)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._folder / "index"))
-        self._count += 1
+    def note(self, entries: Sequence[Entry]) -> None:
+        """Append ``entries``. Raises OSError; of those that were appended nevertheless `mend` takes care."""
+        done = 0
+        while done < len(entries):
+            if self._count >= self._most:
+                self._rotate()
+            if self._fd is None:
+                self._fd = self._open()
+            some = entries[done : done + self._most - self._count]
+            packed = b"".join(_packed(entry) for entry in some)
+            written = os.write(self._fd, packed)
+            if written < len(packed):
+                os.ftruncate(self._fd, self._count * _ENTRY.size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._folder / "index"))
+            self._count += len(some)
+            done += len(some)
+
+    def mend(self, ends: tuple[int, int]) -> None:
+        """The streams end at ``ends``: no entry speaks of more. Raises OSError.
+
+        Their numbers stay: readers count on them.
+        """
+        for name, count in (("index", self._count), ("index.old", self._old)):
+            while count:
+                start = max(0, count - _MENDED)
+                entries = _parse(
+                    _read(self._folder / name, start * _ENTRY.size, (count - start) * _ENTRY.size)
+                )
+                right = [entry.within(ends) for entry in entries]
+                if right == entries:
+                    return
+                _overwrite(self._folder / name, start * _ENTRY.size, b"".join(map(_packed, right)))
+                if right[0] is entries[0]:
+                    return  # those before it are right too: ends only grow
+                count = start
 
     def _open(self) -> int:
         fd = os.open(self._folder / "index", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -101,10 +136,16 @@ class Index:
             low, high = max(start, first), min(stop, last)
             if low < high:
                 data = _read(self._folder / name, (low - first) * _ENTRY.size, (high - low) * _ENTRY.size)
-                entries += [
-                    Entry(at, stream, (one, two)) for at, stream, one, two in _ENTRY.iter_unpack(data)
-                ]
+                entries += _parse(data)
         return entries
+
+
+def _packed(entry: Entry) -> bytes:
+    return _ENTRY.pack(entry.time, entry.stream, *entry.ends)
+
+
+def _parse(data: bytes) -> list[Entry]:
+    return [Entry(at, stream, (one, two)) for at, stream, one, two in _ENTRY.iter_unpack(data)]
 
 
 def _entries(path: Path) -> int:
@@ -118,5 +159,13 @@ def _read(path: Path, offset: int, size: int) -> bytes:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         return os.pread(fd, size, offset)
+    finally:
+        os.close(fd)
+
+
+def _overwrite(path: Path, offset: int, data: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)  # one that appends would append (pwrite(2), BUGS)
+    try:
+        os.pwrite(fd, data, offset)
     finally:
         os.close(fd)

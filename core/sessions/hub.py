@@ -227,12 +227,14 @@ class SandboxSessions:
         if record is not None:
             self._ending(session, record)
 
-    def _started(self, session: Session, pid: object) -> None:
+    def _started(self, session: Session, pid: object) -> bool:
         if not isinstance(pid, int) or isinstance(pid, bool) or not 0 < pid <= _MAX_PID:
             raise ProtocolError(f"a session with the pid {pid!r:.40}")
-        if session.started(pid, time.time()):
+        news = session.started(pid, time.time())
+        if news:
             self._begun.add(session)
             self._touched.add(session)
+        return news
 
     def _ending(self, session: Session, record: object) -> None:
         if not isinstance(record, dict):
@@ -242,46 +244,56 @@ class SandboxSessions:
 
     def link_down(self, reason: str) -> None:
         """Keep what had come; all that was still on its way comes again on the next link."""
-        self.drained()
+        while self.drained():
+            pass
 
-    def message(self, message: Mapping[str, object]) -> None:
+    def message(self, message: Mapping[str, object]) -> bool:
         kind, key = message["type"], message.get("id")
         if kind not in ("started", "exited", "refused"):
             raise ProtocolError(f"a message of type {str(kind)[:40]!r} from the agent")
         session = self._sessions.get(key) if isinstance(key, str) else None
         if session is None or session.ended or session.gone:
-            return  # a late word on a session that was released
+            return False  # a late word on a session that was released
         if kind == "started":
-            self._started(session, message.get("pid"))
-        elif kind == "exited":
+            return self._started(session, message.get("pid"))
+        if session.ending:
+            return False
+        if kind == "exited":
             self._ending(session, message.get("record"))
         else:
             why = printable(str(message.get("message")))
             session.set_ending(ExitRecord("spawn", stage="agent", message=f"the agent refused: {why}"))
             self._touched.add(session)
+        return True
 
-    def data(self, frame: Data) -> None:
+    def data(self, frame: Data) -> bool:
         session = self._by_number.get(frame.stream // STREAMS_PER_SESSION)
-        if session is not None and not session.gone:  # else the rest of a session that was ended here
-            session.take(frame)
-            self._touched.add(session)
+        if session is None or session.gone:
+            return False  # the rest of a session that was ended here
+        if not session.take(frame):
+            return False
+        self._touched.add(session)
+        return True
 
-    def stdin_credit(self, credit: Credit) -> None:
+    def stdin_credit(self, credit: Credit) -> bool:
         session = self._by_number.get(credit.stream // STREAMS_PER_SESSION)
         if session is None or session.gone or credit.stream % STREAMS_PER_SESSION != STDIN:
-            return
-        fresh = session.stdin_credit(credit)
-        if fresh is not None and self._link is not None:
-            self._link.outbox.add(fresh)
+            return False
+        before = session.stdin
+        news = session.stdin_credit(credit)
+        if session.stdin is not None and session.stdin is not before and self._link is not None:
+            self._link.outbox.add(session.stdin)
+        return news
 
-    def drained(self) -> None:
-        """Store what one read brought, give credit, and end what is complete."""
-        touched, self._touched = self._touched, set()
-        for session in touched:
+    def drained(self) -> bool:
+        """Store what came of one session, give credit, and end it when it is complete; whether others wait."""
+        if self._touched:
+            session = self._touched.pop()
             session.store()
             self._settle(session)
-        if touched and self._link is not None:
-            self._link.flush()
+            if self._link is not None:
+                self._link.flush()
+        return bool(self._touched)
 
     def _settle(self, session: Session) -> None:
         begun = session in self._begun

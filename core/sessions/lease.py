@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from sandtop.core.paths import make_private, private
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -47,9 +49,10 @@ class Lease:
             return
         self._client = client
         try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(self._path.parent)
             fresh = self._path.with_suffix(".new")
-            fresh.write_text(client, encoding="utf-8")
+            with open(fresh, "w", encoding="utf-8", opener=private) as file:
+                file.write(client)
             fresh.replace(self._path)
         except OSError as error:
             # it holds for as long as this core lives

@@ -14,9 +14,11 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
+from sandtop.core.paths import make_private
 from sandtop.core.sessions._index import Entry, Index
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -122,6 +124,7 @@ class SessionLog:
         found = _find_segments(folder)
         self._streams = {number: _Stream(folder, number, found[number]) for number in STREAMS}
         self._index = Index(folder)
+        self._torn = True  # as far as is known: a core may have died between its notes and its bytes
         self._last: tuple[int, float] = (0, 0.0)
 
     def __enter__(self) -> Self:
@@ -153,7 +156,33 @@ class SessionLog:
 
     def append(self, stream: int, data: bytes | bytearray) -> int:
         """Append ``data``; how many of its bytes are stored. Raises OSError when none could be (disk full)."""
-        self._note(stream)
+        return self.extend([(stream, data)])[stream]
+
+    def extend(self, pieces: Sequence[tuple[int, bytes | bytearray]]) -> dict[int, int]:
+        """Append pieces ``(stream, data)``, in order; how many bytes of each stream are stored.
+
+        However many they are, each stream is written once and the index once. Raises OSError when nothing could be.
+        """
+        if self._torn:
+            self._index.mend((self.end(1), self.end(2)))
+        self._torn = True
+        self._note(pieces)
+        stored = dict.fromkeys(STREAMS, 0)
+        failure: OSError | None = None
+        for stream in STREAMS:
+            parts = [data for each, data in pieces if each == stream]
+            if parts:
+                try:
+                    stored[stream] = self._write(stream, parts[0] if len(parts) == 1 else b"".join(parts))
+                except OSError as error:
+                    failure = error
+        self._torn = sum(stored.values()) < sum(len(data) for _, data in pieces)
+        self._trim()
+        if failure is not None and not any(stored.values()):
+            raise failure
+        return stored
+
+    def _write(self, stream: int, data: bytes | bytearray) -> int:
         target = self._streams[stream]
         stored = 0
         with memoryview(data) as view:
@@ -169,18 +198,26 @@ class SessionLog:
             target.latest = data
         else:
             target.latest = b""
-        self._trim()
         return stored
 
-    def _note(self, stream: int) -> None:
+    def _note(self, pieces: Sequence[tuple[int, bytes | bytearray]]) -> None:
+        """Note each turn that begins with ``pieces``, before they are written."""
         now = time.time()
-        last_stream, last_time = self._last
-        if stream == last_stream and 0 <= now - last_time < _INDEX_INTERVAL:
+        last, since = self._last
+        ends = [self.end(1), self.end(2)]
+        entries: list[Entry] = []
+        for stream, data in pieces:
+            if stream != last or not 0 <= now - since < _INDEX_INTERVAL:
+                entries.append(Entry(now, stream, (ends[0], ends[1])))
+                last, since = stream, now
+            ends[stream - 1] += len(data)
+        if not entries:
             return
-        if last_stream == 0:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._index.note(Entry(now, stream, (self.end(1), self.end(2))))
-        self._last = (stream, now)
+        if self._last[0] == 0:
+            make_private(self.folder)
+        self._last = (self._last[0], 0.0)  # if it fails half-way, the next turn is noted whoever's it is
+        self._index.note(entries)
+        self._last = (last, since)
 
     def _trim(self) -> None:
         """Drop whole segments, of the stream that holds more, until the cap is kept; never the one being written."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import errno
 import os
-from itertools import groupby
-from operator import itemgetter
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import trio
@@ -18,7 +16,7 @@ from sandtop.core.sessions.records import ExitRecord
 from sandtop.core.sessions.tty import HELD, Tty
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping
+    from collections.abc import Generator, Mapping, Sequence
     from pathlib import Path
 
     from sandtop.core.sessions.tty import ScreenKeeper
@@ -31,6 +29,8 @@ STDIN_WINDOW: Final = 1 << 20
 """Bytes of stdin that a client may be ahead of the agent, whatever the agent grants."""
 _MOST_ANSWERS: Final = 64 * 1024
 """Bytes of answers to a program that does not read them."""
+_SOME_ROOM: Final = 4096
+"""Bytes of fresh credit for stdin that are worth a frame, when nothing was acknowledged with it."""
 STDIN, STDOUT, STDERR = 0, 1, 2
 
 
@@ -79,6 +79,7 @@ class Session:
         self._arrived = trio.lowlevel.ParkingLot()
         self._holder_told = False
         self._granted = 0
+        self._word = (-1, -1)  # of the agent's on stdin, the last
         self.refusal: OSError | None = None
         self.gone = False
         self.stdin: SendStream | None = None
@@ -136,8 +137,8 @@ class Session:
         end = self.log.end(STDOUT)
         return self.tty.pace.holds_back(end, end + self.window, trio.current_time())
 
-    def take(self, frame: Data) -> None:
-        """Take output; `store` writes it. Raises ProtocolError for what the agent may not send."""
+    def take(self, frame: Data) -> bool:
+        """Take output, which `store` writes; whether any is new. Raises ProtocolError for what no agent may send."""
         stream = frame.stream - self.base
         window = self._windows.get(stream)
         if window is None or self.ended:
@@ -145,6 +146,7 @@ class Session:
         data = window.take(frame.offset, frame.data)
         if data:
             self._come.append((stream, data))
+        return bool(data)
 
     def store(self) -> bool:
         """Write to the log what has come. False when its disk does not take all: the rest stays, within the windows."""
@@ -152,26 +154,28 @@ class Session:
         before = self.log.stored
         self.refusal = None
         for stream, refused in self._refused.items():
-            if refused and self.refusal is None:
-                del refused[: self._append(stream, refused)]
-        for stream, data in _joined(come):
-            kept = self._refused[stream]
-            count = 0 if kept or self.refusal is not None else self._append(stream, data)
-            if count < len(data):
-                kept += data[count:]
+            if refused:
+                del refused[: self._write([(stream, refused)])[stream]]
+        counts = self._write(come)
+        if sum(counts.values()) < _length(come):
+            for stream, refused in self._refused.items():
+                refused += b"".join(data for each, data in come if each == stream)[counts[stream] :]
         if self.log.stored != before or come:
             self.notify()
         return not self.stalled
 
-    def _append(self, stream: int, data: bytes | bytearray) -> int:
-        try:
-            count = self.log.append(stream, data)
-        except OSError as error:
-            self.refusal = error
-            return 0
-        if count < len(data):
-            self.refusal = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return count
+    def _write(self, pieces: Sequence[tuple[int, bytes | bytearray]]) -> dict[int, int]:
+        """How many bytes of each stream the log took; `refusal` says why when that is not all, and no more is tried."""
+        counts = dict.fromkeys(self._refused, 0)
+        if pieces and self.refusal is None:
+            try:
+                counts = self.log.extend(pieces)
+            except OSError as error:
+                self.refusal = error
+            else:
+                if sum(counts.values()) < _length(pieces):
+                    self.refusal = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return counts
 
     def set_ending(self, record: ExitRecord) -> None:
         """The agent's exit record came; output that belongs before it may still be on its way."""
@@ -223,14 +227,17 @@ class Session:
 
     # input
 
-    def stdin_credit(self, credit: Credit) -> SendStream | None:
-        """Take the agent's first word on stdin after a start: the stream, to be put on the link. Later: None."""
-        fresh = None
+    def stdin_credit(self, credit: Credit) -> bool:
+        """Take the agent's word on stdin; whether anything came of it. The first after a start makes `stdin`."""
+        first = self.stdin is None
         if self.stdin is None:
-            fresh = self.stdin = SendStream(credit.stream, credit.acked)
-            fresh.credit(credit.acked, credit.limit)
-        self._tell_holder()
-        return fresh
+            self.stdin = SendStream(credit.stream, credit.acked)
+            self.stdin.credit(credit.acked, credit.limit)
+        word = self.stdin.acked, min(self.stdin.limit, self.stdin.acked + STDIN_WINDOW)
+        before, self._word = self._word, word
+        if word != before:
+            self._tell_holder()
+        return first or word[0] > before[0] or word[1] - before[1] >= _SOME_ROOM
 
     def take_stdin(self, offset: int, data: bytes) -> bool:
         """Pass bytes of stdin on; a repeat is dropped. False when none are new. Raises ProtocolError for a gap."""
@@ -326,8 +333,5 @@ class Session:
         holder.credit(Credit(STDIN, stdin.acked, self._granted))
 
 
-def _joined(pieces: Iterable[tuple[int, bytes]]) -> Generator[tuple[int, bytes]]:
-    """``pieces`` in order, neighbours of one stream made one."""
-    for stream, run in groupby(pieces, key=itemgetter(0)):
-        datas = [data for _, data in run]
-        yield stream, datas[0] if len(datas) == 1 else b"".join(datas)
+def _length(pieces: Sequence[tuple[int, bytes | bytearray]]) -> int:
+    return sum(len(data) for _, data in pieces)

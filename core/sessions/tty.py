@@ -8,6 +8,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from sandtop.core.paths import make_private, private
 from sandtop.core.sessions.pace import Pace
 
 if TYPE_CHECKING:
@@ -100,14 +101,15 @@ class Tty:
         self.sizes.append(size)
         path = self._folder / "sizes"
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(self._folder)
             if len(self.sizes) > _MOST_SIZES:
                 del self.sizes[1 : _MOST_SIZES // 2]
                 fresh = path.with_suffix(".new")
-                fresh.write_bytes(b"".join(map(_packed, self.sizes[1:])))
+                with open(fresh, "wb", opener=private) as file:
+                    file.write(b"".join(map(_packed, self.sizes[1:])))
                 fresh.replace(path)
             else:
-                with path.open("ab") as file:
+                with open(path, "ab", opener=private) as file:
                     file.write(_packed(size))
         except OSError as error:
             # it holds for as long as this core lives
@@ -129,7 +131,7 @@ class Tty:
             return
         self._answered = offset
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(self._folder)
             fd = os.open(self._folder / "answered", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 os.pwrite(fd, _OFFSET.pack(offset), 0)

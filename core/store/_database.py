@@ -7,10 +7,13 @@ host may lose the last moments, and it ends every machine anyway (https://www.sq
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
-from sandtop.core.errors import AlreadyExists, StorageError
+from sandtop.core.errors import AlreadyExists, StorageError, from_os_error
 from sandtop.core.store._rows import Ownership, SandboxConfig, SandboxRow, SessionRow
 
 if TYPE_CHECKING:
@@ -61,6 +64,10 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        try:
+            _keep_private(path)
+        except OSError as error:
+            raise from_os_error(error, f"the database {path} cannot be opened") from error
         try:
             self._connection = sqlite3.connect(path, isolation_level=None, timeout=5)
         except sqlite3.Error as error:
@@ -257,3 +264,15 @@ def _session(row: tuple[Any, ...]) -> SessionRow:
         started_at=started, ended_at=ended, pid=pid, labels=cast("Mapping[str, str]", json.loads(labels)),
         record=_load(record) if record else None, on_hangup=hangup, acknowledged_at=seen,
     )  # fmt: skip
+
+
+def _keep_private(path: Path) -> None:
+    """Nobody but this user reads ``path``, which is made when it is not there.
+
+    What SQLite makes beside it has its mode (os_unix.c, findCreateFileMode).
+    """
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    for name in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+        with suppress(FileNotFoundError):
+            if stat.S_IMODE(name.stat().st_mode) & 0o077:
+                name.chmod(0o600)

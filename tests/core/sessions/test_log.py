@@ -153,7 +153,7 @@ def test_an_index_that_is_full_forgets_the_oldest(streams: list[int], most: int)
         index = Index(Path(folder), most)
         written = [Entry(float(number), stream, (number, number)) for number, stream in enumerate(streams)]
         for entry in written:
-            index.note(entry)
+            index.note([entry])
             assert len(index.span) <= 2 * most
         span = index.span
         assert span.stop == len(written)

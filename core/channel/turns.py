@@ -1,0 +1,128 @@
+"""Who is heard when several agents talk at once, and how much of what says nothing.
+
+The core hears all agents on one thread. So each is heard for a moment at a time, those that talk most one after the
+other with everybody else between them; and one whose frames say nothing waits before it is heard again.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final, Self
+
+import trio
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_SLICE: Final = 0.0003
+"""Seconds for which one is heard before all others get theirs: of all that must queue, one at a time."""
+_SHARE: Final = 0.05
+"""Of the core's time, what an agent may take without queueing: a key, an answer, a few lines of output …"""
+_SAVED: Final = 0.002
+"""… of which it can save up so many seconds …"""
+_LEAST: Final = 0.0002
+"""… and needs so many to go on without queueing."""
+_IDLE_RATE: Final = 1000.0
+"""Frames a second, of those that change nothing, that an agent may send: a late answer, a repeat after a break."""
+_IDLE_BURST: Final = 2000.0
+_LONGEST_WAIT: Final = 0.25
+"""Seconds; what is beyond is waited for the next time."""
+
+_queue: trio.lowlevel.RunVar[trio.Lock] = trio.lowlevel.RunVar("turns of the links")
+
+
+def _shared() -> trio.Lock:
+    try:
+        return _queue.get()
+    except LookupError:
+        lock = trio.Lock()  # first come, first served, and handed over at once
+        _queue.set(lock)
+        return lock
+
+
+class Turn:
+    """One link's. A context: whoever leaves it lets the next one go on.
+
+    `begin` when there is something to do, `end` before a wait for more; in between `over` says when to `pass_on`.
+    """
+
+    __slots__ = ("_holds", "_since", "_spare", "_started", "_until")
+
+    def __init__(self) -> None:
+        now = time.perf_counter()
+        self._spare = _SAVED
+        self._since = self._started = self._until = now
+        self._holds = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self._release()
+
+    async def begin(self) -> None:
+        """Return when it may be heard; at once when it has not talked much."""
+        now = time.perf_counter()
+        self._spare = min(_SAVED, self._spare + (now - self._since) * _SHARE)
+        self._since = now
+        if self._spare < _LEAST:
+            await self._queue_up()
+        else:
+            self._started, self._until = now, now + self._spare
+
+    def end(self) -> None:
+        """There is nothing more to do for now."""
+        if not self._holds:
+            self._spare -= time.perf_counter() - self._started
+        self._release()
+
+    @property
+    def over(self) -> bool:
+        """Whether it is time for others."""
+        return time.perf_counter() >= self._until
+
+    async def pass_on(self, wait: float = 0.0) -> None:
+        """Let others go on, and return when it is this one's turn again, after ``wait`` seconds at the earliest."""
+        if not self._holds:
+            self._spare = 0.0
+        self._release()
+        if wait:
+            await trio.sleep(wait)
+        await self._queue_up()
+
+    async def _queue_up(self) -> None:
+        await _shared().acquire()
+        self._holds = True
+        self._started = time.perf_counter()
+        self._until = self._started + _SLICE
+
+    def _release(self) -> None:
+        if self._holds:
+            self._holds = False
+            _shared().release()
+
+
+class Idle:
+    """Counts one link's frames that change nothing. Beyond a burst they cost their sender time."""
+
+    __slots__ = ("_at", "_left")
+
+    def __init__(self) -> None:
+        self._left = _IDLE_BURST
+        self._at = trio.current_time()
+
+    def count(self) -> None:
+        """There was one."""
+        self._left -= 1
+
+    @property
+    def wait(self) -> float:
+        """Seconds until more may be heard; 0 for an agent that talks sense."""
+        if self._left >= 0:
+            return 0.0
+        now = trio.current_time()
+        self._left = min(_IDLE_BURST, self._left + (now - self._at) * _IDLE_RATE)
+        self._at = now
+        return min(_LONGEST_WAIT, max(0.0, -self._left / _IDLE_RATE))
