@@ -11,7 +11,7 @@ from sandtop.core.errors import InvalidRequest, from_os_error
 if TYPE_CHECKING:
     from pathlib import Path
 
-_MAY_BE_ZERO: Final = ("warm_machines",)
+_MAY_BE_ZERO: Final = ("warm_machines", "disk_reserve_bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,8 @@ class Settings:
         boot_seconds: how long a machine may take until its agent answers.
         stop_seconds: how long the sessions of a sandbox may take to end after SIGTERM when it stops.
         warm_machines: how many machines at most stand by to become sandboxes; 0 for none.
+        disk_reserve_bytes: free space on the disk of the sandboxes below which those that fill it are stopped, but no
+            more than a twentieth of that disk; 0 for none.
     """
 
     session_log_bytes: int = 256 << 20
@@ -33,6 +35,7 @@ class Settings:
     boot_seconds: int = 90
     stop_seconds: int = 5
     warm_machines: int = 2
+    disk_reserve_bytes: int = 512 << 20
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import shutil
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,6 +17,7 @@ from sandtop.core.errors import MachineError, SandtopError, StorageError, WrongS
 from sandtop.core.fleet.adoption import end_unreachable, unreachable
 from sandtop.core.fleet.launch import Launch
 from sandtop.core.fleet.machine import RunningMachine
+from sandtop.core.fleet.stall import HELD, Cause, Stall
 from sandtop.core.fleet.state import ALIVE, State, check_transition, require
 from sandtop.core.machine import Identity, Memory, adopt, remove_runtime
 from sandtop.core.sessions.hub import SandboxSessions
@@ -95,6 +97,8 @@ class Sandbox:
     @property
     def attention(self) -> str | None:
         """Why somebody should look at this sandbox, in a few words; None when nobody need."""
+        if (stands_still := self.stands_still) is not None:
+            return stands_still
         if self.sessions.stalled is not None:
             return f"output waits: {self.sessions.stalled}"
         if self.state in _FAILED:
@@ -107,7 +111,20 @@ class Sandbox:
                 return f"its agent breaks the protocol: {link.fault}"
             if not link.connected or link.silent:
                 return "its agent does not answer"
+            if self.machine.unreadable is not None:
+                return f"the host could not read its disk: {self.machine.unreadable}"
         return None
+
+    @property
+    def stands_still(self) -> str | None:
+        """Why its machine does not go on although nobody paused it, in words; None when it does."""
+        if (
+            self.state not in (State.RUNNING, State.STOPPING)
+            or self.machine is None
+            or self.machine.stall is None
+        ):
+            return None
+        return self.machine.stall.words(self.name, self._context.room)
 
     def _to(self, state: State, reason: str = "", **changes: object) -> None:
         check_transition(self.state, state)
@@ -119,16 +136,18 @@ class Sandbox:
             acknowledged_at=None,
             **changes,  # type: ignore[arg-type]
         )
-        self._unsaved = True
         try:
-            self._context.database.update_sandbox(self.row)
+            self._store()
         except StorageError as error:
             if state is State.STARTING:  # nothing has happened yet
                 self.row, self._unsaved = before, False
                 raise
             log.warning("%s is %s, which could not be stored: %s", self.name, state, error)
-        else:
-            self._unsaved = False
+
+    def _store(self) -> None:
+        self._unsaved = True
+        self._context.database.update_sandbox(self.row)
+        self._unsaved = False
 
     def acknowledge(self) -> None:
         """Somebody has seen that it failed: it asks for attention no more. Raises `WrongState` when it has not."""
@@ -142,8 +161,7 @@ class Sandbox:
     def save(self) -> None:
         """Store what a full disk refused when it happened. Raises `StorageError` when it still does."""
         if self._unsaved:
-            self._context.database.update_sandbox(self.row)
-            self._unsaved = False
+            self._store()
 
     # starting
 
@@ -272,15 +290,30 @@ class Sandbox:
             self._to(State.FAILED, "the core died while it was starting", ownership=None)
             await machine.end()
             return
-        actual = self.state
+        actual: State = self.state
         try:
-            actual = State.PAUSED if await machine.qemu.status() == "paused" else State.RUNNING
+            actual = await self._found(machine)
         except MachineError as error:  # it is being watched: should it die, that will be seen
             log.warning("%s: %s", self.name, error)
+        machine.clock.due = True  # it may have stood still while nobody watched
         if self.state is State.STOPPING:
             await machine.end()
         elif actual is not self.state:
             self._to(actual)
+
+    async def _found(self, machine: RunningMachine) -> State:
+        """What an earlier core's machine does. Raises `MachineError`."""
+        if (error := await machine.qemu.disk_error()) is not None:
+            if self.state is not State.PAUSED:
+                machine.stopped_by(error)
+                return State.RUNNING
+            return State.PAUSED
+        if await machine.qemu.status() != "paused":
+            return State.RUNNING
+        if self.state is State.RUNNING and self.row.reason == HELD:
+            machine.stall = Stall(Cause.RESERVE)
+            return State.RUNNING
+        return State.PAUSED
 
     async def adopted(self) -> None:
         """After the core's start: return once it is known whether the machine of the earlier core lives."""
@@ -297,8 +330,15 @@ class Sandbox:
     # steering
 
     def running_machine(self, doing: str) -> RunningMachine:
-        """The machine, when it runs. Raises `WrongState` at once when it does not, or is paused."""
-        return self._machine_in(State.RUNNING, doing)
+        """The machine, when it runs. Raises `WrongState` at once when it does not, or is paused, or stands still."""
+        machine = self._machine_in(State.RUNNING, doing)
+        if (stands_still := self.stands_still) is not None:
+            raise WrongState(
+                f"cannot {doing} {self.name}: it {stands_still}",
+                sandbox=self.name,
+                hint=f"free some space on the host, or end it: sandtop rm --force {self.name}",
+            )
+        return machine
 
     def _machine_in(self, state: State, doing: str) -> RunningMachine:
         require(self.name, self.state, frozenset({state}), doing)
@@ -309,14 +349,87 @@ class Sandbox:
     async def pause(self) -> None:
         """Stop the machine's processors; its memory stays."""
         async with self.lifecycle:
-            await self.running_machine("pause").qemu.pause()
+            machine = self._machine_in(State.RUNNING, "pause")
+            await machine.qemu.pause()
+            machine.stall = None  # now it is somebody's wish that it stands still
             self._to(State.PAUSED)
 
     async def resume(self) -> None:
-        """Let a paused machine go on."""
+        """Let a paused machine go on, or one that a full or broken disk stopped.
+
+        Raises `WrongState`, and `StorageError` when the disk does not let it.
+        """
         async with self.lifecycle:
-            await self._machine_in(State.PAUSED, "resume").qemu.resume()
+            machine = self.machine
+            if self.state is State.RUNNING and machine is not None and machine.stall is not None:
+                self._check_room(machine.stall)
+            else:
+                machine = self._machine_in(State.PAUSED, "resume")
+            await self._go_on(machine)
+
+    def _check_room(self, stall: Stall) -> None:
+        room = self._context.look_at_room()
+        if stall.cause is Cause.RESERVE and room is not None and not room.enough:
+            raise StorageError(
+                f"cannot resume {self.name}: it {stall.words(self.name, room)}",
+                sandbox=self.name,
+                hint="free some space, or remove a sandbox; disk_reserve_bytes in config.toml sets the reserve",
+            )
+
+    async def _go_on(self, machine: RunningMachine) -> None:
+        try:
+            await machine.go_on()
+        except StorageError:
+            self._goes_on()
+            raise
+        self._goes_on()
+
+    def _goes_on(self) -> None:
+        if self.state is State.PAUSED:
             self._to(State.RUNNING)
+        else:
+            self._remember("")
+
+    def _remember(self, reason: str) -> None:
+        """Keep ``reason`` for a later core. A disk that takes nothing is asked again by `save`."""
+        if self.row.reason == reason:
+            return
+        self.row = dataclasses.replace(self.row, reason=reason)
+        try:
+            self._store()
+        except StorageError as error:
+            log.warning("%s: %s", self.name, error)
+
+    async def hold(self) -> None:
+        """Stop the machine of a sandbox that fills the host's disk; `go_on_with_room` lets it go on. Raises nothing."""
+        machine = self.machine
+        if (
+            self.state is not State.RUNNING
+            or self.lifecycle.locked()
+            or machine is None
+            or machine.stall is not None
+        ):
+            return
+        log.warning("%s is stopped: it fills the host's disk, of which only the reserve is left", self.name)
+        self._remember(HELD)
+        try:
+            await machine.hold()
+        except MachineError as error:
+            log.warning("%s: %s", self.name, error)
+
+    async def go_on_with_room(self) -> None:
+        """Let a machine go on that stands still for want of room. Raises nothing."""
+        machine = self.machine
+        busy = self.lifecycle.locked() and self.state is not State.STOPPING
+        if machine is None or self.stands_still is None or busy:
+            return
+        log.info("%s goes on: there is room again", self.name)
+        try:
+            await machine.go_on()
+        except SandtopError as error:
+            log.warning("%s: %s", self.name, error)
+        if self.machine is machine and self.state is State.RUNNING and machine.stall is None:
+            self._remember("")
 
     async def stop(self, *, force: bool) -> None:
         """End what runs in it and switch it off; with ``force``, at once."""
@@ -331,14 +444,15 @@ class Sandbox:
                 await trio.to_thread.run_sync(remove_runtime, self.runtime)
                 self.lose(State.STOPPED, "stopped")
             return
-        paused = self.state is State.PAUSED
+        stands = self.state is State.PAUSED or machine.stall is not None
         if self.state is not State.STOPPING:
             self._to(State.STOPPING)
         if force:
             await machine.end()
             return
-        if paused:
-            await machine.qemu.resume()
+        if stands:
+            with suppress(StorageError):  # it is ended when its disk does not let it end by itself
+                await machine.go_on()
         await machine.shut_down(self._context.settings.stop_seconds)
 
     async def restart(self, progress: Callable[[str], None], *, force: bool, cold: bool = False) -> None:
