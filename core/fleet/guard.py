@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from sandtop.core.errors import SandtopError
 from sandtop.core.fleet.room import Growth, pace, used
+from sandtop.core.fleet.stall import HELD
 from sandtop.core.fleet.state import State
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ class Guard:
     def _stop(self, room: Space, sizes: dict[str, int], running: dict[str, Sandbox]) -> None:
         for key in self._growth.greedy(room, sizes):
             if running[key].state is State.RUNNING:
-                self._context.nursery.start_soon(running[key].hold)
+                self._context.nursery.start_soon(_hold, running[key])
 
     def _start(self, room: Space | None, running: dict[str, Sandbox]) -> None:
         """Without knowing the room, those that a full disk stopped are tried all the same, ever less often."""
@@ -66,6 +68,35 @@ class Guard:
 
     async def _let_go_on(self, key: str, sandbox: Sandbox) -> None:
         try:
-            await sandbox.go_on_with_room()
+            await _go_on(sandbox)
+        except SandtopError as error:
+            log.warning("%s: %s", sandbox.name, error)
         finally:
             self._going_on.discard(key)
+
+
+async def _hold(sandbox: Sandbox) -> None:
+    """Stop the machine of a sandbox that fills the host's disk, unless it is about to be steered otherwise."""
+    machine = sandbox.machine
+    if sandbox.state is not State.RUNNING or sandbox.lifecycle.locked():
+        return
+    if machine is None or machine.stall is not None:
+        return
+    log.warning("%s is stopped: it fills the host's disk, of which only the reserve is left", sandbox.name)
+    sandbox.remember(HELD)
+    try:
+        await machine.hold()
+    except SandtopError as error:
+        log.warning("%s: %s", sandbox.name, error)
+
+
+async def _go_on(sandbox: Sandbox) -> None:
+    """Let a machine go on that stands still for want of room. Raises `MachineError`."""
+    machine = sandbox.machine
+    steered = sandbox.lifecycle.locked() and sandbox.state is not State.STOPPING
+    if machine is None or sandbox.stands_still is None or steered:
+        return
+    stall = await machine.go_on()
+    if sandbox.machine is machine and sandbox.state is State.RUNNING and stall is None:
+        log.info("%s goes on: there is room again", sandbox.name)
+        sandbox.remember("")

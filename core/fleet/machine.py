@@ -123,11 +123,11 @@ class RunningMachine:
         self._stalled.set()
         await self.qemu.pause()
 
-    async def go_on(self) -> None:
+    async def go_on(self) -> Stall | None:
         """Let its processors run after whatever stopped them, with the host's time on its clock.
 
-        Returns when the guest has that, or soon in any case. Raises `MachineError`, and `StorageError` when the disk
-        stops it again at once.
+        Returns when the guest has that, or soon in any case; what stopped it again at once, or None. Raises
+        `MachineError`.
         """
         self.stall, self._stalled = None, trio.Event()
         self._patience.went_on(trio.current_time())
@@ -141,16 +141,6 @@ class RunningMachine:
             nursery.start_soon(until_stalled)
             await self.clock.set()
             nursery.cancel_scope.cancel()
-        if (stall := self.current_stall) is not None:
-            raise StorageError(
-                f"{self._row.name} {stall.words(self._row.name, None)}",
-                sandbox=self._row.name,
-                hint="free some space, or mend the disk",
-            )
-
-    @property
-    def current_stall(self) -> Stall | None:
-        """As ``stall``, which may have changed while somebody waited."""
         return self.stall
 
     async def configure(self) -> None:

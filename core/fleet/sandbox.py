@@ -6,7 +6,6 @@ import dataclasses
 import logging
 import shutil
 import time
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,10 +13,9 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from sandtop.core.errors import MachineError, SandtopError, StorageError, WrongState
-from sandtop.core.fleet.adoption import end_unreachable, unreachable
+from sandtop.core.fleet.adoption import end_unreachable, found, unreachable
 from sandtop.core.fleet.launch import Launch
 from sandtop.core.fleet.machine import RunningMachine
-from sandtop.core.fleet.stall import HELD, Cause, Stall
 from sandtop.core.fleet.state import ALIVE, State, check_transition, require
 from sandtop.core.machine import Identity, Memory, adopt, remove_runtime
 from sandtop.core.sessions.hub import SandboxSessions
@@ -292,7 +290,7 @@ class Sandbox:
             return
         actual: State = self.state
         try:
-            actual = await self._found(machine)
+            actual = await found(self.state, self.row.reason, machine)
         except MachineError as error:  # it is being watched: should it die, that will be seen
             log.warning("%s: %s", self.name, error)
         machine.clock.due = True  # it may have stood still while nobody watched
@@ -300,20 +298,6 @@ class Sandbox:
             await machine.end()
         elif actual is not self.state:
             self._to(actual)
-
-    async def _found(self, machine: RunningMachine) -> State:
-        """What an earlier core's machine does. Raises `MachineError`."""
-        if (error := await machine.qemu.disk_error()) is not None:
-            if self.state is not State.PAUSED:
-                machine.stopped_by(error)
-                return State.RUNNING
-            return State.PAUSED
-        if await machine.qemu.status() != "paused":
-            return State.RUNNING
-        if self.state is State.RUNNING and self.row.reason == HELD:
-            machine.stall = Stall(Cause.RESERVE)
-            return State.RUNNING
-        return State.PAUSED
 
     async def adopted(self) -> None:
         """After the core's start: return once it is known whether the machine of the earlier core lives."""
@@ -362,35 +346,19 @@ class Sandbox:
         async with self.lifecycle:
             machine = self.machine
             if self.state is State.RUNNING and machine is not None and machine.stall is not None:
-                self._check_room(machine.stall)
+                room = await trio.to_thread.run_sync(self._context.look_at_room)
+                machine.stall.check(self.name, room)
             else:
                 machine = self._machine_in(State.PAUSED, "resume")
-            await self._go_on(machine)
+            stall = await machine.go_on()
+            if self.state is State.PAUSED:
+                self._to(State.RUNNING)
+            else:
+                self.remember("")
+            if stall is not None:
+                raise stall.error(self.name)
 
-    def _check_room(self, stall: Stall) -> None:
-        room = self._context.look_at_room()
-        if stall.cause is Cause.RESERVE and room is not None and not room.enough:
-            raise StorageError(
-                f"cannot resume {self.name}: it {stall.words(self.name, room)}",
-                sandbox=self.name,
-                hint="free some space, or remove a sandbox; disk_reserve_bytes in config.toml sets the reserve",
-            )
-
-    async def _go_on(self, machine: RunningMachine) -> None:
-        try:
-            await machine.go_on()
-        except StorageError:
-            self._goes_on()
-            raise
-        self._goes_on()
-
-    def _goes_on(self) -> None:
-        if self.state is State.PAUSED:
-            self._to(State.RUNNING)
-        else:
-            self._remember("")
-
-    def _remember(self, reason: str) -> None:
+    def remember(self, reason: str) -> None:
         """Keep ``reason`` for a later core. A disk that takes nothing is asked again by `save`."""
         if self.row.reason == reason:
             return
@@ -399,37 +367,6 @@ class Sandbox:
             self._store()
         except StorageError as error:
             log.warning("%s: %s", self.name, error)
-
-    async def hold(self) -> None:
-        """Stop the machine of a sandbox that fills the host's disk; `go_on_with_room` lets it go on. Raises nothing."""
-        machine = self.machine
-        if (
-            self.state is not State.RUNNING
-            or self.lifecycle.locked()
-            or machine is None
-            or machine.stall is not None
-        ):
-            return
-        log.warning("%s is stopped: it fills the host's disk, of which only the reserve is left", self.name)
-        self._remember(HELD)
-        try:
-            await machine.hold()
-        except MachineError as error:
-            log.warning("%s: %s", self.name, error)
-
-    async def go_on_with_room(self) -> None:
-        """Let a machine go on that stands still for want of room. Raises nothing."""
-        machine = self.machine
-        busy = self.lifecycle.locked() and self.state is not State.STOPPING
-        if machine is None or self.stands_still is None or busy:
-            return
-        log.info("%s goes on: there is room again", self.name)
-        try:
-            await machine.go_on()
-        except SandtopError as error:
-            log.warning("%s: %s", self.name, error)
-        if self.machine is machine and self.state is State.RUNNING and machine.stall is None:
-            self._remember("")
 
     async def stop(self, *, force: bool) -> None:
         """End what runs in it and switch it off; with ``force``, at once."""
@@ -450,9 +387,8 @@ class Sandbox:
         if force:
             await machine.end()
             return
-        if stands:
-            with suppress(StorageError):  # it is ended when its disk does not let it end by itself
-                await machine.go_on()
+        if stands:  # one that its disk does not let go on is ended in the end
+            await machine.go_on()
         await machine.shut_down(self._context.settings.stop_seconds)
 
     async def restart(self, progress: Callable[[str], None], *, force: bool, cold: bool = False) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from sandtop.core.errors import StorageError
 from sandtop.core.fleet.room import Space, mib
 
 if TYPE_CHECKING:
@@ -55,6 +56,21 @@ class Stall:
         if self.cause is Cause.RESERVE:
             return f"stands still: it fills the host's disk, of which only the reserve is left{have}"
         return f"stands still until there is room: the host's disk refused a write ({self.reason}{have})"
+
+    def check(self, name: str, room: Space | None) -> None:
+        """Raises `StorageError` when the machine of ``name`` must not go on, with ``room`` as it is now."""
+        if self.cause is Cause.RESERVE and room is not None and not room.enough:
+            raise self.error(name, room)
+
+    def error(self, name: str, room: Space | None = None) -> StorageError:
+        """For whoever wants ``name`` to go on."""
+        settings = (
+            "; disk_reserve_bytes in config.toml sets the reserve" if self.cause is Cause.RESERVE else ""
+        )
+        mend = "mend that disk" if self.cause is Cause.BROKEN else "free some space, or remove a sandbox"
+        return StorageError(
+            f"cannot resume {name}: it {self.words(name, room)}", sandbox=name, hint=mend + settings
+        )
 
 
 class Patience:
