@@ -11,7 +11,7 @@ from sandtop.core.errors import InvalidRequest, from_os_error
 if TYPE_CHECKING:
     from pathlib import Path
 
-_MAY_BE_ZERO: Final = ("warm_machines",)
+_MAY_BE_ZERO: Final = ("warm_machines", "disk_reserve_bytes")
 _CHOICES: Final = {"accelerator": ("auto", "kvm", "tcg")}
 
 
@@ -27,6 +27,8 @@ class Settings:
         stop_seconds: how long the sessions of a sandbox may take to end after SIGTERM when it stops.
         warm_machines: how many machines at most stand by to become sandboxes; 0 for none.
         accelerator: ``kvm`` or ``tcg`` for all sandboxes that do not ask for one; ``auto`` for the best that works.
+        disk_reserve_bytes: free space on the disk of the sandboxes below which those that fill it are stopped, but no
+            more than a twentieth of that disk; 0 for none.
     """
 
     session_log_bytes: int = 256 << 20
@@ -36,6 +38,7 @@ class Settings:
     stop_seconds: int = 5
     warm_machines: int = 2
     accelerator: str = "auto"
+    disk_reserve_bytes: int = 512 << 20
 
     @classmethod
     def load(cls, path: Path) -> Self:

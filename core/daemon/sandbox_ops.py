@@ -86,7 +86,7 @@ async def resume(
 ) -> Result:
     """``sandbox.resume``."""
     sandbox = fleet.get(request.get("sandbox"))
-    if not (repeated and sandbox.state is State.RUNNING):
+    if not (repeated and sandbox.state is State.RUNNING and sandbox.stands_still is None):
         await sandbox.resume()
     return {"sandbox": sandbox_view(sandbox)}
 

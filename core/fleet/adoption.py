@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from sandtop.core.errors import MachineError, SandtopError, WrongState
+from sandtop.core.fleet.stall import HELD, Cause, Stall
 from sandtop.core.fleet.state import ALIVE, State
 from sandtop.core.machine import Accelerator, Identity
 from sandtop.core.machine.process import adopt as find_process
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from sandtop.core.fleet.context import Context
+    from sandtop.core.fleet.machine import RunningMachine
     from sandtop.core.fleet.sandbox import Sandbox
     from sandtop.core.machine import MachineProcess
     from sandtop.core.store import SandboxRow
@@ -94,6 +96,21 @@ async def _try_to_adopt(sandbox: Sandbox, context: Context, accelerator: Acceler
         log.exception("%s: a fault of ours", sandbox.name)
         return f"sandtop met a fault of its own: {error!r}"
     return None
+
+
+async def found(state: State, reason: str, machine: RunningMachine) -> State:
+    """What an earlier core's machine does, whose sandbox was in ``state`` for ``reason``. Raises `MachineError`."""
+    if (error := await machine.qemu.disk_error()) is not None:
+        if state is State.PAUSED:  # it will be told again when somebody resumes it
+            return State.PAUSED
+        machine.stopped_by(error)
+        return State.RUNNING
+    if await machine.qemu.status() != "paused":
+        return State.RUNNING
+    if state is State.RUNNING and reason == HELD:
+        machine.stall = Stall(Cause.RESERVE)
+        return State.RUNNING
+    return State.PAUSED
 
 
 async def end_unreachable(row: SandboxRow, *, force: bool) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from sandtop.core.errors import NotFound
+from sandtop.core.fleet.room import Space, space
 from sandtop.core.guest import KERNEL_ARGS, GuestStore
 from sandtop.core.guest.overlay import RECIPE as DISK_RECIPE
 from sandtop.core.machine import (
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from sandtop.core.settings import Settings
     from sandtop.core.store import Database, SandboxRow
 
+log = logging.getLogger(__name__)
 MIB = 1 << 20
 
 
@@ -58,11 +61,22 @@ class Context:
     screens: Screens
     starting: trio.CapacityLimiter = field(default_factory=_one_a_processor)
     accelerators: Accelerators = field(init=False)
+    room: Space | None = None
+    """What the disk of the sandboxes had when it was looked at last; None when that cannot be known."""
     _qemu: Qemu | None = None
     _qemu_stamp: tuple[str, int] | None = None
 
     def __post_init__(self) -> None:
         self.accelerators = Accelerators(self.paths.cache)
+
+    def look_at_room(self) -> Space | None:
+        """Look at the disk of the sandboxes now. Blocks as long as that disk does."""
+        try:
+            self.room = space(self.paths.sandboxes, self.settings.disk_reserve_bytes)
+        except OSError as error:
+            log.warning("the disk of the sandboxes cannot be asked for its room: %s", error)
+            self.room = None
+        return self.room
 
     async def find_qemu(self) -> Qemu:
         """QEMU, asked for its version again only when the program has changed. Raises `MissingDependency`."""

@@ -25,7 +25,10 @@ from sandtop.core.errors import (
     WrongState,
 )
 from sandtop.core.fleet.adoption import adopt_all
+from sandtop.core.fleet.clock import Clock, keep_clocks
+from sandtop.core.fleet.guard import Guard
 from sandtop.core.fleet.reserve import Reserve, end_leftovers
+from sandtop.core.fleet.room import MIB, check_new, may_grow
 from sandtop.core.fleet.sandbox import Sandbox
 from sandtop.core.fleet.state import ALIVE, State
 from sandtop.core.machine import machines
@@ -117,6 +120,7 @@ class Fleet:
         sandbox = self._of_request(name, request_id)
         if sandbox is None:
             self._check_free(name)
+            await self._check_room(name, config, progress)
             digest = await self._context.resolve_image(config.image, progress)
             warm = None if cold else await self._reserve.take(config, digest)
             row = SandboxRow(
@@ -190,6 +194,17 @@ class Fleet:
                 hint=f"choose another name, or remove it: sandtop rm {name}",
             )
 
+    async def _check_room(self, name: str, config: SandboxConfig, progress: Callable[[str], None]) -> None:
+        """Raises `StorageError` when the disk has no room for one more; says so when all together may take too much."""
+        overlays = [sandbox.overlay for sandbox in self.all()]
+        room = await trio.to_thread.run_sync(self._context.look_at_room)
+        if room is None:
+            return
+        grows = await trio.to_thread.run_sync(may_grow, overlays)
+        word = check_new(room, grows, config.disk * MIB, name)
+        if word is not None and not config.ephemeral:
+            progress(f"warning: {word}")
+
     async def remove(self, sandbox: Sandbox, *, force: bool, keep_history: bool) -> None:
         """Remove a sandbox; see `Sandbox.remove`."""
         await sandbox.remove(force=force, keep_history=keep_history)
@@ -252,6 +267,8 @@ class Fleet:
     async def maintain(self) -> None:
         """Keep retention and the reserve, store what a full disk refused, end what clients and an earlier core left."""
         self._context.nursery.start_soon(self._reserve.run)
+        self._context.nursery.start_soon(Guard(self._context, self.all).run)
+        self._context.nursery.start_soon(keep_clocks, self._clocks, self._context.nursery)
         while True:
             await trio.sleep(_RETIRE_EVERY)
             for sandbox in self.with_history():
@@ -259,6 +276,14 @@ class Fleet:
                     await self._tend(sandbox, trio.current_time())
                 except SandtopError as error:
                     log.warning("%s: %s", sandbox.name, error)
+
+    def _clocks(self) -> list[Clock]:
+        """Those of machines that run."""
+        return [
+            sandbox.machine.clock
+            for sandbox in self.all()
+            if sandbox.machine is not None and sandbox.state is State.RUNNING and sandbox.stands_still is None
+        ]
 
     async def close(self) -> None:
         """End the machines that nobody has a use for any more when this core is gone."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import time
@@ -13,18 +14,22 @@ from typing import TYPE_CHECKING, Final, cast
 import trio
 
 from sandtop.core.channel import AgentLink, VirtioSerial
-from sandtop.core.errors import ChannelError, MachineError
+from sandtop.core.errors import ChannelError, MachineError, StorageError
+from sandtop.core.fleet.clock import Clock
 from sandtop.core.fleet.rehearsal import rehearse
+from sandtop.core.fleet.stall import Cause, Patience, Stall
 from sandtop.core.groups import unwrapped
+from sandtop.core.machine.diskerror import told
 from sandtop.core.sessions.session import PIPE_WINDOW, TTY_WINDOW
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from sandtop.core.machine import Death, Machine, MachineSpec
+    from sandtop.core.machine import Death, DiskError, Machine, MachineSpec
     from sandtop.core.sessions.hub import SandboxSessions
     from sandtop.core.store import SandboxRow
 
+log = logging.getLogger(__name__)
 _CONFIGURE_DEADLINE: Final = 20.0
 _SHUTDOWN_MARGIN: Final = 15.0
 """Seconds beyond the grace for an agent to end what runs, unmount and switch off, also on a busy host."""
@@ -42,6 +47,13 @@ class RunningMachine:
         self.spec = spec
         self.qemu = qemu
         self.link = AgentLink(VirtioSerial(qemu.agent_socket), token, sessions)
+        self.clock = Clock(self.link, self._defaults)
+        self.stall: Stall | None = None
+        """Why it stands still without having been paused; None when it does not."""
+        self.unreadable: str | None = None
+        """Why the host could not read its disk, if that ever happened; the guest was told."""
+        self._stalled = trio.Event()
+        self._patience = Patience()
         self.death: Death | None = None
         self._dead = trio.Event()
         self.settled = trio.Event()
@@ -56,6 +68,7 @@ class RunningMachine:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.link.run, boot_seconds)
+                nursery.start_soon(self._heed_disk)
                 self.death = await self.qemu.wait()
                 nursery.cancel_scope.cancel()
         except BaseException:
@@ -86,22 +99,60 @@ class RunningMachine:
         await self._or_death(lambda: rehearse(self.link))
         await self.qemu.pause()
 
+    # a disk that has no room
+
+    async def _heed_disk(self) -> None:
+        async for event in self.qemu.monitor.events:
+            if (error := told(event)) is None:
+                continue
+            if error.stopped:
+                self.stopped_by(error)
+            else:
+                self.unreadable = error.reason
+
+    def stopped_by(self, error: DiskError) -> None:
+        """Its disk refused a write, and it stands still."""
+        if self.stall is None:
+            log.warning("%s stands still: the host's disk refused a write (%s)", self._row.name, error.reason)
+        self.stall = self._patience.stall(error, trio.current_time())
+        self._stalled.set()
+
+    async def hold(self) -> None:
+        """Stop it before the disk is full. Raises `MachineError`."""
+        self.stall = Stall(Cause.RESERVE)
+        self._stalled.set()
+        await self.qemu.pause()
+
+    async def go_on(self) -> Stall | None:
+        """Let its processors run after whatever stopped them, with the host's time on its clock.
+
+        Returns when the guest has that, or soon in any case; what stopped it again at once, or None. Raises
+        `MachineError`.
+        """
+        self.stall, self._stalled = None, trio.Event()
+        self._patience.went_on(trio.current_time())
+        await self.qemu.resume()
+        async with trio.open_nursery() as nursery:
+
+            async def until_stalled() -> None:
+                await self._stalled.wait()
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(until_stalled)
+            await self.clock.set()
+            nursery.cancel_scope.cancel()
+        return self.stall
+
     async def configure(self) -> None:
         """Give the agent its identity and defaults. Raises `MachineError` when it refuses."""
-        config = self._row.config
         answer = await self.link.request(
             {
                 "type": "configure",
+                **self._defaults(),
                 "hostname": self._row.name,
                 "machine_id": self._row.uuid.replace("-", ""),
-                "env": dict(config.env),
-                "workdir": config.workdir,
-                "shell": config.shell,
-                "user": config.user,
                 "entropy": b64encode(os.urandom(64)).decode(),
                 "clock_ns": time.time_ns(),
-                "window": PIPE_WINDOW,
-                "tty_window": TTY_WINDOW,
             },
             _CONFIGURE_DEADLINE,
         )
@@ -110,16 +161,32 @@ class RunningMachine:
             said = cast("Mapping[str, object]", error).get("message") if isinstance(error, dict) else error
             raise MachineError(f"the agent refused its configuration: {str(said)[:300]}")
 
+    def _defaults(self) -> dict[str, object]:
+        """The fields of a ``configure`` that say how sessions are started."""
+        config = self._row.config
+        return {
+            "env": dict(config.env),
+            "workdir": config.workdir,
+            "shell": config.shell,
+            "user": config.user,
+            "window": PIPE_WINDOW,
+            "tty_window": TTY_WINDOW,
+        }
+
     async def _or_death(self, step: Callable[[], Awaitable[object]]) -> None:
-        """Await ``step``; raises `MachineError` as soon as the machine dies, or for what ``step`` raises."""
+        """Await ``step``; raises `MachineError` as soon as the machine dies, or for what ``step`` raises.
+
+        Raises `StorageError` as soon as the disk stops it, which is no fault of the machine's or its template's.
+        """
         failure = "the machine died"
         async with trio.open_nursery() as nursery:
 
-            async def watch() -> None:
-                await self._dead.wait()
+            async def watch(end: trio.Event) -> None:
+                await end.wait()
                 nursery.cancel_scope.cancel()
 
-            nursery.start_soon(watch)
+            nursery.start_soon(watch, self._dead)
+            nursery.start_soon(watch, self._stalled)
             try:
                 await step()
             except (ChannelError, MachineError) as error:
@@ -129,6 +196,12 @@ class RunningMachine:
             nursery.cancel_scope.cancel()
         if self._dead.is_set() and self.death is not None:
             failure = self.death.reason
+        elif (stall := self.stall) is not None:
+            raise StorageError(
+                f"{self._row.name} could not start: the host's disk refused a write ({stall.reason})",
+                sandbox=self._row.name,
+                hint="free some space, or mend the disk, and start it again",
+            )
         if failure:
             lines = self.qemu.console_tail(_CONSOLE_LINES).splitlines()
             console = (

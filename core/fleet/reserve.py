@@ -1,8 +1,8 @@
 """Machines that stand by: gone on from a template, run in, paused, to become the next sandboxes of their shape.
 
 Such a machine costs its memory and no processor time. There are some only of shapes that were used lately, and only
-while the host has memory to spare. Until one is taken it is nobody's: the database does not know of it, and a mark in
-its folder tells a core that comes after one that was killed to end it.
+while the host has memory and room on its disk to spare. Until one is taken it is nobody's: the database does not know
+of it, and a mark in its folder tells a core that comes after one that was killed to end it.
 """
 
 from __future__ import annotations
@@ -188,6 +188,8 @@ class Reserve:
 
     def _due(self) -> list[_Shape]:
         """The shapes to make one more of, one entry for each machine."""
+        if self._context.room is not None and not self._context.room.enough:
+            return []
         total, available = memory()
         due: list[_Shape] = []
         for shape, count in self._wanted().items():

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from sandtop.core.errors import MachineError, SandtopError, StorageError, WrongState
-from sandtop.core.fleet.adoption import end_unreachable, unreachable
+from sandtop.core.fleet.adoption import end_unreachable, found, unreachable
 from sandtop.core.fleet.launch import Launch
 from sandtop.core.fleet.machine import RunningMachine
 from sandtop.core.fleet.state import ALIVE, State, check_transition, require
@@ -95,6 +95,8 @@ class Sandbox:
     @property
     def attention(self) -> str | None:
         """Why somebody should look at this sandbox, in a few words; None when nobody need."""
+        if (stands_still := self.stands_still) is not None:
+            return stands_still
         if self.sessions.stalled is not None:
             return f"output waits: {self.sessions.stalled}"
         if self.state in _FAILED:
@@ -107,7 +109,20 @@ class Sandbox:
                 return f"its agent breaks the protocol: {link.fault}"
             if not link.connected or link.silent:
                 return "its agent does not answer"
+            if self.machine.unreadable is not None:
+                return f"the host could not read its disk: {self.machine.unreadable}"
         return None
+
+    @property
+    def stands_still(self) -> str | None:
+        """Why its machine does not go on although nobody paused it, in words; None when it does."""
+        if (
+            self.state not in (State.RUNNING, State.STOPPING)
+            or self.machine is None
+            or self.machine.stall is None
+        ):
+            return None
+        return self.machine.stall.words(self.name, self._context.room)
 
     def _to(self, state: State, reason: str = "", **changes: object) -> None:
         check_transition(self.state, state)
@@ -119,16 +134,18 @@ class Sandbox:
             acknowledged_at=None,
             **changes,  # type: ignore[arg-type]
         )
-        self._unsaved = True
         try:
-            self._context.database.update_sandbox(self.row)
+            self._store()
         except StorageError as error:
             if state is State.STARTING:  # nothing has happened yet
                 self.row, self._unsaved = before, False
                 raise
             log.warning("%s is %s, which could not be stored: %s", self.name, state, error)
-        else:
-            self._unsaved = False
+
+    def _store(self) -> None:
+        self._unsaved = True
+        self._context.database.update_sandbox(self.row)
+        self._unsaved = False
 
     def acknowledge(self) -> None:
         """Somebody has seen that it failed: it asks for attention no more. Raises `WrongState` when it has not."""
@@ -142,8 +159,7 @@ class Sandbox:
     def save(self) -> None:
         """Store what a full disk refused when it happened. Raises `StorageError` when it still does."""
         if self._unsaved:
-            self._context.database.update_sandbox(self.row)
-            self._unsaved = False
+            self._store()
 
     # starting
 
@@ -280,11 +296,12 @@ class Sandbox:
             self._to(State.FAILED, "the core died while it was starting", ownership=None)
             await machine.end()
             return
-        actual = self.state
+        actual: State = self.state
         try:
-            actual = State.PAUSED if await machine.qemu.status() == "paused" else State.RUNNING
+            actual = await found(self.state, self.row.reason, machine)
         except MachineError as error:  # it is being watched: should it die, that will be seen
             log.warning("%s: %s", self.name, error)
+        machine.clock.due = True  # it may have stood still while nobody watched
         if self.state is State.STOPPING:
             await machine.end()
         elif actual is not self.state:
@@ -305,8 +322,15 @@ class Sandbox:
     # steering
 
     def running_machine(self, doing: str) -> RunningMachine:
-        """The machine, when it runs. Raises `WrongState` at once when it does not, or is paused."""
-        return self._machine_in(State.RUNNING, doing)
+        """The machine, when it runs. Raises `WrongState` at once when it does not, or is paused, or stands still."""
+        machine = self._machine_in(State.RUNNING, doing)
+        if (stands_still := self.stands_still) is not None:
+            raise WrongState(
+                f"cannot {doing} {self.name}: it {stands_still}",
+                sandbox=self.name,
+                hint=f"free some space on the host, or end it: sandtop rm --force {self.name}",
+            )
+        return machine
 
     def _machine_in(self, state: State, doing: str) -> RunningMachine:
         require(self.name, self.state, frozenset({state}), doing)
@@ -317,14 +341,40 @@ class Sandbox:
     async def pause(self) -> None:
         """Stop the machine's processors; its memory stays."""
         async with self.lifecycle:
-            await self.running_machine("pause").qemu.pause()
+            machine = self._machine_in(State.RUNNING, "pause")
+            await machine.qemu.pause()
+            machine.stall = None  # now it is somebody's wish that it stands still
             self._to(State.PAUSED)
 
     async def resume(self) -> None:
-        """Let a paused machine go on."""
+        """Let a paused machine go on, or one that a full or broken disk stopped.
+
+        Raises `WrongState`, and `StorageError` when the disk does not let it.
+        """
         async with self.lifecycle:
-            await self._machine_in(State.PAUSED, "resume").qemu.resume()
-            self._to(State.RUNNING)
+            machine = self.machine
+            if self.state is State.RUNNING and machine is not None and machine.stall is not None:
+                room = await trio.to_thread.run_sync(self._context.look_at_room)
+                machine.stall.check(self.name, room)
+            else:
+                machine = self._machine_in(State.PAUSED, "resume")
+            stall = await machine.go_on()
+            if self.state is State.PAUSED:
+                self._to(State.RUNNING)
+            else:
+                self.remember("")
+            if stall is not None:
+                raise stall.error(self.name)
+
+    def remember(self, reason: str) -> None:
+        """Keep ``reason`` for a later core. A disk that takes nothing is asked again by `save`."""
+        if self.row.reason == reason:
+            return
+        self.row = dataclasses.replace(self.row, reason=reason)
+        try:
+            self._store()
+        except StorageError as error:
+            log.warning("%s: %s", self.name, error)
 
     async def stop(self, *, force: bool) -> None:
         """End what runs in it and switch it off; with ``force``, at once."""
@@ -339,14 +389,14 @@ class Sandbox:
                 await trio.to_thread.run_sync(remove_runtime, self.runtime)
                 self.lose(State.STOPPED, "stopped")
             return
-        paused = self.state is State.PAUSED
+        stands = self.state is State.PAUSED or machine.stall is not None
         if self.state is not State.STOPPING:
             self._to(State.STOPPING)
         if force:
             await machine.end()
             return
-        if paused:
-            await machine.qemu.resume()
+        if stands:  # one that its disk does not let go on is ended in the end
+            await machine.go_on()
         await machine.shut_down(self._context.settings.stop_seconds)
 
     async def restart(

@@ -18,6 +18,7 @@ from sandtop.core.machine.accelerator import Accelerators, Choice, under_kvm
 from sandtop.core.machine.commandline import AGENT_PORT, CommandLine, Role, command_line
 from sandtop.core.machine.console import tail
 from sandtop.core.machine.descriptors import remove_runtime
+from sandtop.core.machine.diskerror import DiskError
 from sandtop.core.machine.host import Host, Qemu, check_memory, find_qemu, look, memory
 from sandtop.core.machine.machine import Machine, adopt, start
 from sandtop.core.machine.probe import Probe, Trial
@@ -33,6 +34,7 @@ __all__ = [
     "Choice",
     "CommandLine",
     "Death",
+    "DiskError",
     "Event",
     "Host",
     "Identity",

@@ -276,8 +276,13 @@ def _disks(fd: Mapping[Role, int]) -> list[str]:
         *_disk("image", fd[Role.IMAGE], 1, "read-only=on", device="discard=off,write-zeroes=off"),
         # Written through the host's page cache, with flushes passed on: a QEMU that is killed loses nothing that
         # the guest had written, and a guest's fsync holds across a crash of the host.
-        *_disk("overlay", fd[Role.OVERLAY], 2, "discard=unmap,detect-zeroes=unmap", device="discard=on"),
-    ]
+        # A write that the host refuses stops the machine, whatever the reason, and is tried again when it goes on:
+        # QEMU's own choice does so for ENOSPC alone, and a guest that is told of EDQUOT or EIO loses its file system.
+        *_disk(
+            "overlay", fd[Role.OVERLAY], 2, "discard=unmap,detect-zeroes=unmap",
+            device="discard=on,werror=stop,rerror=report",
+        ),
+    ]  # fmt: skip
 
 
 def _disk(name: str, number: int, group: int, options: str, *, device: str) -> list[str]:

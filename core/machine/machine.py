@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final, cast
 
 import trio
 
-from sandtop.core.errors import MachineError
-from sandtop.core.machine import console, qmp, snapshot
+from sandtop.core.errors import MachineError, StorageError
+from sandtop.core.machine import console, diskerror, qmp, snapshot
 from sandtop.core.machine.commandline import Role
 from sandtop.core.machine.descriptors import remove_runtime
 from sandtop.core.machine.process import Death, Identity, MachineProcess, launch
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 QUIT_DEADLINE: Final = 5.0
 """Seconds for QEMU to flush its disks and exit when asked to."""
+
+STOP_DEADLINE: Final = 60.0
+"""Seconds for QEMU to stop a machine: its processors stand still at once, but the answer comes when what the guest has
+written is on the host's disk."""
 
 _DRAIN: Final = 1.0
 """Seconds for what a dead machine said last to be read; it is in our sockets' buffers."""
@@ -82,7 +86,7 @@ class Machine:
 
     async def pause(self) -> None:
         """Stop the processors. Raises `MachineError`."""
-        await self.monitor.execute("stop")
+        await self.monitor.execute("stop", deadline=STOP_DEADLINE)
 
     async def status(self) -> str:
         """QEMU's run state: ``prelaunch``, ``running``, ``paused``, ``shutdown`` … Raises `MachineError`."""
@@ -92,14 +96,26 @@ class Machine:
             raise MachineError("QEMU's query-status makes no sense", sandbox=self.name)
         return status
 
-    async def agent_opens_port(self) -> None:
-        """Return when the guest has opened the agent's port. Raises `MachineError` if QEMU ends before.
+    async def disk_error(self) -> diskerror.DiskError | None:
+        """What the disk refused of a machine that stands still by it (``io-error``). Raises `MachineError`."""
+        if await self.status() != "io-error":
+            return None
+        answer = await self.monitor.execute("query-block")
+        return diskerror.found(answer) or diskerror.DiskError("the disk failed", stopped=True)
 
-        Takes the monitor's events: for the first task of a machine that is to be saved.
+    async def agent_opens_port(self) -> None:
+        """Return when the guest has opened the agent's port.
+
+        Takes the monitor's events: for the first task of a machine that is to be saved. Raises `MachineError` if QEMU
+        ends before, `StorageError` as soon as the host refuses what it writes.
         """
         async for event in self.monitor.events:
             if event.name == "VSERPORT_CHANGE" and event.data.get("open") is True:
                 return
+            if (error := diskerror.told(event)) is not None and error.stopped:
+                raise StorageError(
+                    f"the host refused what the machine wrote: {error.reason}", sandbox=self.name
+                )
         raise MachineError((await self.wait()).reason, sandbox=self.name)
 
     async def save(self, state: Path) -> None:
