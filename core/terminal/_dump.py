@@ -152,9 +152,9 @@ def _titles(screen: Screen) -> str:
 
 
 def _tab_stops(screen: Screen) -> str:
-    if screen.tabstops == set(range(8, screen.columns, 8)):
+    if screen.tabstops == screen.usual_stops:
         return ""
-    return "\x1b[3g" + "".join(_column(stop) + "\x1bH" for stop in sorted(screen.tabstops))
+    return "\x1b[3g" + "".join(_column(stop) + "\x1bH" for stop in screen.tabstops)
 
 
 def _margins(screen: Screen) -> str:
