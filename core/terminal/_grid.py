@@ -202,7 +202,7 @@ class Grid(PyteScreen):
     # Repeating: rows full of one character are one row in many places, so that no count costs more than the screen.
 
     def repeat(self, count: int) -> None:
-        """Print the grapheme left of the cursor ``count`` times more, at most a screenful; each is a cell of its own."""
+        """Print the grapheme left of the cursor ``count`` times more, at most a screenful; each is its own cell."""
         cursor, columns = self.cursor, self.columns
         cells = self.buffer[cursor.y].thaw(columns)
         at = cursor.x - 1
