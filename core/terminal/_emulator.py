@@ -280,9 +280,15 @@ class Emulator:
         self._screen.replies.clear()
         return replies
 
-    def dump(self) -> bytes:
-        """Sequences that put screen, scrollback, modes and cursor on a fresh emulator or a real xterm of this size."""
-        return dump(self._screen, self._stream.printed).encode() + self._stream.unfinished
+    def dump(self, most: int | None = None) -> bytes:
+        """Sequences that put screen, scrollback, modes and cursor on a fresh emulator or a real xterm of this size.
+
+        With ``most`` bytes given, the oldest rows of the scrollback are left out as far as it needs; it is larger only
+        when the screen itself is.
+        """
+        unfinished = self._stream.unfinished
+        room = None if most is None else most - len(unfinished)
+        return dump(self._screen, self._stream.printed, room) + unfinished
 
     def state(self) -> State:
         """Everything that matters, as one value to compare."""
