@@ -39,6 +39,7 @@ class Screen:
         title: what the program called its window.
         alternate_screen: whether a full-screen program has it.
         missing: bytes of output that had fallen to the log's limit when they were to be drawn.
+        skipped: bytes of output that were left out because they took too long to draw.
     """
 
     session: str
@@ -51,6 +52,7 @@ class Screen:
     title: str
     alternate_screen: bool
     missing: int
+    skipped: int = 0
 
     @property
     def text(self) -> str:
@@ -150,6 +152,7 @@ def _screen(seen: dict[str, object]) -> Screen:
             title=str(seen["title"]),
             alternate_screen=seen.get("alternate_screen") is True,
             missing=int(str(seen["missing"])),
+            skipped=int(str(seen.get("skipped", 0))),
         )
     except (KeyError, ValueError) as error:
         raise CoreFailure("the core described a screen that makes no sense", hint="see its log") from error

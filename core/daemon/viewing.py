@@ -10,6 +10,7 @@ import trio
 
 from sandtop.agent.protocol import Control, Frame, split
 from sandtop.core.daemon.steering import window_size
+from sandtop.core.errors import CoreFailure
 from sandtop.core.screens.process import WorkerGone
 from sandtop.core.screens.stored import Checkpoint, load
 from sandtop.core.sessions import STDOUT
@@ -74,7 +75,7 @@ async def begin(screens: Screens, session: Session) -> Beginning:
     """The screen as it is now. Without the screen worker: its last checkpoint and what was written since."""
     try:
         exact = await screens.dump(session)
-    except WorkerGone as error:
+    except (WorkerGone, CoreFailure) as error:
         log.warning("the screen of %s is made from its checkpoint: %s", session.row.id, error)
     else:
         return Beginning(exact.offset, exact.offset, _frames(exact, session))

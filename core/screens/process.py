@@ -16,6 +16,8 @@ from sandtop.agent.protocol import Control, Data, Decoder, Frame, encode
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
+    from sandtop.core.screens.desk import Desk
+
     Message = dict[str, object]
 
 _CHUNK: Final = 256 * 1024
@@ -72,12 +74,16 @@ class WorkerLink:
 
 
 @asynccontextmanager
-async def start_worker(news: Callable[[], None]) -> AsyncGenerator[WorkerLink]:
+async def start_worker(news: Callable[[], None], desk: Desk) -> AsyncGenerator[WorkerLink]:
     """A fresh worker, which is killed at the end. Raises OSError when it cannot be started."""
+    desk.put(0, 0)
     ours, theirs = socket.socketpair()
     try:
         process = await trio.lowlevel.open_process(
-            [sys.executable, "-m", "sandtop.core.screens"], stdin=theirs.fileno(), stdout=subprocess.DEVNULL
+            [sys.executable, "-m", "sandtop.core.screens", str(desk.fd)],
+            stdin=theirs.fileno(),
+            stdout=subprocess.DEVNULL,
+            pass_fds=(desk.fd,),
         )
     except BaseException:
         ours.close()

@@ -6,18 +6,32 @@ import logging
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from sandtop.core.screens.stored import Checkpoint, StoredTerminal, load, save
+from sandtop.core.screens.limits import TooSlow, processor_time
+from sandtop.core.screens.look import look
+from sandtop.core.screens.stored import MOST_BYTES, Checkpoint, StoredTerminal, TooLarge, load, save
 from sandtop.core.terminal import MAX_SIDE, SCROLLBACK, Emulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+_T = TypeVar("_T")
+
 log = logging.getLogger(__name__)
 _SLICE: Final = 32 * 1024
-"""Bytes fed at a time: others wait no longer than that takes."""
+_SLICE_SECONDS: Final = 0.02
+"""Bytes fed at a time, and the most processor time for them: others wait no longer than that takes."""
+_MOST_SECONDS: Final = 2.0
+"""Processor time in which one step must be done. A screen whose step is not is set aside …"""
+_ASIDE: Final = (5.0, 600.0)
+"""… for so many seconds at first, twice as long each time, and at most so many."""
+_NOTICE: Final = (
+    "\x1b[7m sandtop left out output that took too long to draw \x1b[m\r\n"
+    "What comes next is drawn from here on; ctrl-l or a new window size makes\r\n"
+    "most programs draw their screen anew.\r\n"
+)
 _BETWEEN: Final = 1 << 20
 """Bytes from one checkpoint to the next …"""
 _COSTLY: Final = 10
@@ -61,13 +75,25 @@ class Screen:
         offset: what was written before is on the screen.
         end: up to where the log may be read.
         missing: bytes that were asked for and that the log had no more.
+        skipped: bytes that were left out because they took too long to draw.
         loaded: whether it is in memory; `advance` and `emulator` see to it, `unload` ends it.
     """
 
     def __init__(
-        self, folder: Path, size: tuple[int, int], answered: int | None, replied: Callable[[int, bytes], None]
+        self,
+        folder: Path,
+        size: tuple[int, int],
+        answered: int | None,
+        replied: Callable[[int, bytes], None],
+        *,
+        most_bytes: int = MOST_BYTES,
     ) -> None:
+        """``most_bytes`` is the largest checkpoint that may be left in ``folder``."""
         self.folder = folder
+        self._most_bytes = most_bytes
+        self._rest = b""
+        self._aside_until = self._aside_since = 0.0
+        self._aside_seconds = 0.0
         self._start = size
         self._log = StoredTerminal(folder)
         self._replied = replied
@@ -79,7 +105,7 @@ class Screen:
         self._saved_at = self._number = 0
         self._cost = 0.0
         self._save_after = 0.0
-        self.offset = self.end = self.missing = 0
+        self.offset = self.end = self.missing = self.skipped = 0
 
     # what the core says
 
@@ -106,9 +132,20 @@ class Screen:
     @property
     def emulator(self) -> Emulator:
         """The terminal; from its checkpoint when it was not in memory."""
+        emulator = self._begun()
+        while self._rest:
+            self._load_more(emulator)
+        return emulator
+
+    def _begun(self) -> Emulator:
+        """The terminal, with or without all of its checkpoint: `_rest` of that comes first."""
         if self._emulator is None:
             self._emulator = self._load()
         return self._emulator
+
+    def _load_more(self, emulator: Emulator) -> None:
+        self._rest = self._rest[emulator.feed(self._rest, _SLICE_SECONDS) :]
+        emulator.take_replies()
 
     def _load(self) -> Emulator:
         checkpoint = load(self.folder)
@@ -118,8 +155,7 @@ class Screen:
             self.offset = self._number = 0
         else:
             emulator = Emulator(checkpoint.columns, checkpoint.rows, SCROLLBACK)
-            emulator.feed(checkpoint.dump)
-            emulator.take_replies()
+            self._rest = checkpoint.dump
             self.offset, self._number = checkpoint.offset, checkpoint.number
         self._saved_at = self.offset
         # sizes that a checkpoint of another life has not seen come again, in their places
@@ -131,10 +167,18 @@ class Screen:
     # moving along
 
     def advance(self) -> bool:
-        """Take what is due next: an event, or a slice of the log. Whether the screen may have changed."""
-        emulator = self.emulator
+        """Take what is due next: a slice of the checkpoint, an event, or a slice of the log.
+
+        Whether the screen may have changed.
+        """
+        emulator = self._begun()
+        if self._rest:
+            self._guarded(self._load_more)
+            return False
+        if self._skips():
+            return True
         if self._events and self._events[0].offset <= self.offset:
-            return self._take(self._events.popleft(), emulator)
+            return self._take(self._events.popleft())
         stop = min(self.end, self._events[0].offset) if self._events else self.end
         if self.offset < self._answered:  # so that no slice is answered in part
             stop = min(stop, self._answered)
@@ -144,23 +188,19 @@ class Screen:
             emulator.feed(b"\x18")  # the end of what the missing bytes may have cut in two
             self.offset = min(start, stop)
             data = data[: max(0, stop - start)]
-        try:
-            emulator.feed(data)
-        except Exception:
-            # one program's screen, whatever it found, and not those of all others
-            log.exception("a fault of ours on the screen in %s", self.folder)
-            self._emulator = Emulator(emulator.columns, emulator.rows, SCROLLBACK)
-        begin, self.offset = self.offset, self.offset + len(data)
-        self._answer(begin, self.emulator.take_replies())
+        taken = self._guarded(lambda emulator: emulator.feed(data, _SLICE_SECONDS))
+        if taken is not None:
+            begin, self.offset = self.offset, self.offset + taken
+            self._answer(begin, self.emulator.take_replies())
         if self._due():
             self.save()
         return True
 
-    def _take(self, event: Resized | Held | Asked, emulator: Emulator) -> bool:
+    def _take(self, event: Resized | Held | Asked) -> bool:
         if isinstance(event, Resized):
             rows, columns = _clamped(event.rows, event.columns)
-            emulator.resize(columns, rows)
             self._number = event.number
+            self._guarded(lambda emulator: emulator.resize(columns, rows))
             return True
         if isinstance(event, Held):
             self._held = event.on
@@ -174,35 +214,98 @@ class Screen:
             self._answered = self.offset
             self._replied(self.offset, replies)
 
-    # checkpoints
+    # what takes too long
+
+    def _guarded(self, work: Callable[[Emulator], _T]) -> _T | None:
+        """What ``work`` makes of the terminal. None when it was not to be had: then the screen is set aside."""
+        emulator = self._begun()
+        try:
+            with processor_time(_MOST_SECONDS):
+                return work(emulator)
+        except TooSlow as error:
+            why = str(error)
+        except Exception:
+            # one program's screen, whatever it found, and not those of all others
+            log.exception("a fault of ours on the screen in %s", self.folder)
+            why = "of a fault of ours"
+        self.set_aside(why)
+        return None
+
+    def set_aside(self, why: str) -> None:
+        """Leave out what its program writes for a while, so that others have their turn; then it goes on.
+
+        The checkpoint says so too: no other worker meets the same again.
+        """
+        now = time.monotonic()
+        shortest, longest = _ASIDE
+        again = self._aside_seconds if now - self._aside_since < 2 * longest else 0
+        self._aside_seconds = min(max(shortest, 2 * again), longest)
+        self._aside_since, self._aside_until = now, now + self._aside_seconds
+        log.error(
+            "the screen in %s is set aside for %g s, at offset %d, because %s",
+            self.folder, self._aside_seconds, self.offset, why,
+        )  # fmt: skip
+        rows, columns = (
+            (self._emulator.rows, self._emulator.columns) if self._emulator else _clamped(*self._start)
+        )
+        self._rest = b""
+        self._emulator = Emulator(columns, rows, SCROLLBACK)
+        self._emulator.feed(_NOTICE.encode())
+        self._skips()
+        self._write(Checkpoint(self.offset, self._number, rows, columns, self._emulator.dump()))
+
+    def _skips(self) -> bool:
+        """Pass over what was written, while it is set aside; whether there was anything."""
+        if self.offset >= self.end or time.monotonic() >= self._aside_until:
+            return False
+        self.skipped += self.end - self.offset
+        self.offset = self.end
+        return True
+
+    # what shows now
 
     def checkpoint(self) -> Checkpoint:
         """What shows now."""
-        emulator = self.emulator
-        return Checkpoint(self.offset, self._number, emulator.rows, emulator.columns, emulator.dump())
+        dump = self._guarded(lambda emulator: emulator.dump(self._most_bytes))
+        emulator = self._begun()
+        if dump is None:
+            dump = emulator.dump()
+        return Checkpoint(self.offset, self._number, emulator.rows, emulator.columns, dump)
+
+    def look(self, *, scrollback: bool, ansi: bool) -> dict[str, object]:
+        """What shows now, as `sandtop.core.screens.look.look` has it."""
+        seen = self._guarded(lambda emulator: look(emulator, scrollback=scrollback, ansi=ansi))
+        if seen is None:
+            seen = look(self._begun(), scrollback=scrollback, ansi=ansi)
+        return seen | {"offset": self.offset, "missing": self.missing, "skipped": self.skipped}
+
+    # checkpoints
 
     def _due(self) -> bool:
         since = self.offset - self._saved_at
         return since >= _BETWEEN and (since >= _MOST_BETWEEN or time.monotonic() >= self._save_after)
 
     def save(self) -> None:
-        """Leave a checkpoint. A full disk keeps the one before."""
+        """Leave a checkpoint. A full disk, or one that would be too large, keeps the one before."""
         begun = time.monotonic()
+        self._write(self.checkpoint())
+        now = time.monotonic()
+        self._save_after = now + _COSTLY * (now - begun)
+
+    def _write(self, checkpoint: Checkpoint) -> None:
+        self._saved_at = checkpoint.offset
         try:
-            save(self.folder, self.checkpoint())
-        except OSError as error:
+            save(self.folder, checkpoint, self._most_bytes)
+        except (OSError, TooLarge) as error:
             log.warning("no checkpoint in %s: %s", self.folder, error)
         else:
             self._sizes = [size for size in self._sizes if size.number > self._number]
-        now = time.monotonic()
-        self._saved_at = self.offset
-        self._save_after = now + _COSTLY * (now - begun)
 
     def unload(self) -> None:
         """Out of memory, into a checkpoint."""
         if self._emulator is not None and self.folder.exists():
             self.save()
-        self._emulator = None
+        self._emulator, self._rest = None, b""
 
 
 def _clamped(rows: int, columns: int) -> tuple[int, int]:

@@ -12,8 +12,9 @@ import trio
 from sandtop.agent.protocol import Control, Data, Frame, ProtocolError
 from sandtop.core.errors import CoreFailure, InvalidRequest, WrongState
 from sandtop.core.groups import unwrapped
+from sandtop.core.screens.desk import Blame, Desk
 from sandtop.core.screens.process import Blobs, WorkerGone, WorkerLink, start_worker
-from sandtop.core.screens.stored import Checkpoint
+from sandtop.core.screens.stored import MOST_BYTES, Checkpoint
 from sandtop.core.sessions.session import STDOUT
 from sandtop.core.sessions.tty import HELD
 
@@ -78,6 +79,8 @@ class Screens:
         self._requests: dict[int, _Request] = {}
         self._blobs = Blobs(_MOST_ANSWER)
         self._last_word = 0.0
+        self._blame = Blame()
+        self._aside: set[str] = set()
 
     # what the sessions tell (ScreenKeeper)
 
@@ -168,7 +171,10 @@ class Screens:
             "columns": first.columns,
             "sizes": [[size.number, size.offset, size.rows, size.columns] for size in sizes],
             "answered": None if answered == HELD else answered,
+            "most_bytes": min(MOST_BYTES, max(each.session.log.cap // 4, 1)),
+            "aside": each.session.row.id in self._aside,
         }
+        self._aside.discard(each.session.row.id)
         message: dict[str, object] = {"type": "open", "n": each.number, **fields, "end": each.end}
         if self._link is not None:
             try:
@@ -180,6 +186,10 @@ class Screens:
 
     async def run(self) -> None:
         """Keep a worker running from the first terminal on, until cancelled."""
+        with Desk.new() as desk:
+            await self._run(desk)
+
+    async def _run(self, desk: Desk) -> None:
         young = 0
         while True:
             await self._wanted.wait()
@@ -187,7 +197,7 @@ class Screens:
             why = "it ended"
             try:
                 with trio.CancelScope() as self._serving:
-                    async with start_worker(self._say_news) as link:
+                    async with start_worker(self._say_news, desk) as link:
                         await self._serve(link)
             except (WorkerGone, ProtocolError, OSError, trio.BrokenResourceError) as error:
                 why = str(error) or why
@@ -196,9 +206,19 @@ class Screens:
                 log.exception("a fault of ours with the screen worker")
             finally:
                 self._down()
+            self._look_for_cause(desk)
             young = young + 1 if trio.current_time() - begun < _STEADY else 0
             log.warning("the screen worker is gone: %s", why)
             await trio.sleep(_PAUSES[min(young, len(_PAUSES) - 1)])
+
+    def _look_for_cause(self, desk: Desk) -> None:
+        """A worker is gone: one that dies of the same again and again is not given it any more."""
+        number, offset = desk.look()
+        each = self._by_number.get(number)
+        key = each.session.row.id if each is not None else ""
+        if self._blame.died(key, offset):
+            self._aside.add(key)
+            log.error("the screen of session %s is set aside: workers end while they draw it", key)
 
     async def _serve(self, link: WorkerLink) -> None:
         self._link = link

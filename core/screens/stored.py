@@ -12,7 +12,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MAGIC: Final = b"sandtop screen 1\n"
-_MOST_BYTES: Final = 64 << 20
+MOST_BYTES: Final = 8 << 20
+"""The largest dump that a checkpoint has: one that is larger is neither written nor read."""
+MOST_FILE: Final = MOST_BYTES + 4096
+"""The most bytes of the file."""
+CHECKPOINT: Final = "screen"
+"""The file's name, beside the terminal's log."""
+
+
+class TooLarge(Exception):
+    """A screen that is too large to be kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +40,10 @@ class Checkpoint:
     dump: bytes
 
 
-def save(folder: Path, checkpoint: Checkpoint) -> None:
-    """Leave ``checkpoint`` in ``folder``. Raises OSError, with the one before still there."""
+def save(folder: Path, checkpoint: Checkpoint, most_bytes: int = MOST_BYTES) -> None:
+    """Leave ``checkpoint`` in ``folder``. Raises OSError and `TooLarge`, with the one before still there."""
+    if len(checkpoint.dump) > most_bytes:
+        raise TooLarge(f"the screen takes {len(checkpoint.dump)} bytes, and {most_bytes} are kept at most")
     head = {
         "offset": checkpoint.offset,
         "number": checkpoint.number,
@@ -41,13 +52,13 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
         "bytes": len(checkpoint.dump),
         "crc": zlib.crc32(checkpoint.dump),
     }
-    fresh = folder / f"screen.{os.getpid()}"
+    fresh = folder / f"{CHECKPOINT}.{os.getpid()}"
     try:
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with open(fd, "wb") as file:
             file.write(_MAGIC + json.dumps(head).encode() + b"\n" + checkpoint.dump)
-        fresh.replace(folder / "screen")
-    except OSError:
+        fresh.replace(folder / CHECKPOINT)
+    except BaseException:
         fresh.unlink(missing_ok=True)
         raise
 
@@ -55,8 +66,8 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
 def load(folder: Path) -> Checkpoint | None:
     """The checkpoint in ``folder``; None when there is none, or it is damaged."""
     try:
-        with (folder / "screen").open("rb") as file:
-            data = file.read(_MOST_BYTES)
+        with (folder / CHECKPOINT).open("rb") as file:
+            data = file.read(MOST_FILE)
     except OSError:
         return None
     try:

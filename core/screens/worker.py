@@ -12,6 +12,7 @@ import logging
 import os
 import select
 import socket
+import sys
 import time
 from collections import OrderedDict
 from functools import partial
@@ -19,7 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sandtop.agent.protocol import Control, Decoder, encode, split
-from sandtop.core.screens.look import BadPattern, Pattern, look
+from sandtop.core.screens.desk import Desk
+from sandtop.core.screens.look import BadPattern, Pattern
 from sandtop.core.screens.screen import Asked, Held, Resized, Screen
 
 if TYPE_CHECKING:
@@ -70,10 +72,11 @@ class _Open:
 
 
 class Worker:
-    """Serves the core at the other end of ``link``."""
+    """Serves the core at the other end of ``link``; ``desk`` is where it says what it is at, should it die."""
 
-    def __init__(self, link: socket.socket) -> None:
+    def __init__(self, link: socket.socket, desk: Desk) -> None:
         self._link = link
+        self._desk = desk
         self._decoder = Decoder()
         self._sessions: OrderedDict[int, _Open] = OrderedDict()
         """The one that was worked for longest ago is the first."""
@@ -120,8 +123,10 @@ class Worker:
         if number is not None:
             each = self._sessions[number]
             self._sessions.move_to_end(number)
+            self._desk.put(number, each.screen.offset)
             changed = each.screen.advance()  # who asks first there also says that it has changed
             each.changed = each.changed or changed
+            self._desk.put(0, 0)
             self._tell(number, each)
         due = [self._search(number, each) for number, each in self._sessions.items() if each.waiters]
         if number is not None:
@@ -150,10 +155,13 @@ class Worker:
             (int(message["rows"]), int(message["columns"])),
             message["answered"],
             partial(self._reply, number),
+            most_bytes=int(message["most_bytes"]),
         )
         screen.end = int(message["end"])
         for size in message["sizes"]:
             screen.note(Resized(size[1], size[0], size[2], size[3]))
+        if message["aside"]:
+            screen.set_aside("workers ended while they drew it")
         self._sessions[number] = _Open(screen)
 
     def _reply(self, number: int, offset: int, data: bytes) -> None:
@@ -220,8 +228,7 @@ class Worker:
                 return
 
     def _looked(self, request: int, options: Message, screen: Screen) -> None:
-        seen = look(screen.emulator, scrollback=options["scrollback"], ansi=options["ansi"])
-        seen |= {"offset": screen.offset, "missing": screen.missing}
+        seen = screen.look(scrollback=options["scrollback"], ansi=options["ansi"])
         self._answer(request, json.dumps(seen).encode())
 
     def _search(self, number: int, each: _Open) -> float | None:
@@ -270,12 +277,12 @@ class Worker:
 
 
 def main() -> int:
-    """Be the screen worker of the core behind descriptor 0; the exit status."""
+    """Be the screen worker of the core behind descriptor 0, with its desk behind the one named; the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     os.nice(_NICE)  # what runs in a sandbox, and who types there, goes first
     with socket.socket(fileno=os.dup(0)) as link:
         try:
-            Worker(link).run()
+            Worker(link, Desk(int(sys.argv[1]))).run()
         except OSError as error:  # the core has gone in the middle of something
             log.info("the core is gone: %s", error)
     return 0

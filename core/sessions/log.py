@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from sandtop.core.paths import make_private
+from sandtop.core.screens.stored import CHECKPOINT, MOST_FILE
 from sandtop.core.sessions._index import Entry, Index
 
 if TYPE_CHECKING:
@@ -154,6 +155,14 @@ class SessionLog:
         """Bytes of output on disk."""
         return sum(stream.stored for stream in self._streams.values())
 
+    @property
+    def kept(self) -> int:
+        """Bytes on disk that count for the caps: output, and a terminal's checkpoint beside it."""
+        try:
+            return self.stored + (self.folder / CHECKPOINT).stat().st_size
+        except OSError:  # there is none
+            return self.stored
+
     def append(self, stream: int, data: bytes | bytearray) -> int:
         """Append ``data``; how many of its bytes are stored. Raises OSError when none could be (disk full)."""
         return self.extend([(stream, data)])[stream]
@@ -221,7 +230,9 @@ class SessionLog:
 
     def _trim(self) -> None:
         """Drop whole segments, of the stream that holds more, until the cap is kept; never the one being written."""
-        while self.stored > self.cap:
+        if self.stored + MOST_FILE <= self.cap:
+            return
+        while self.kept > self.cap:
             candidates = [stream for stream in self._streams.values() if len(stream.segments) > 1]
             if not candidates:
                 return

@@ -34,12 +34,12 @@ async def retire(sessions: SandboxSessions, settings: Settings) -> None:
             break
         await trio.lowlevel.checkpoint()
     running = [session for session in sessions.all() if not session.ended]
-    room = settings.sandbox_log_bytes - sum(session.log.stored for session in running)
+    room = settings.sandbox_log_bytes - sum(session.log.kept for session in running)
     if room < 0:
         for session in running:
             session.log.trim_to(settings.sandbox_log_bytes // len(running))
     for session in reversed(ended[surplus:]):
-        stored = session.log.stored
+        stored = session.log.kept
         room -= stored
         if room < 0 and stored:
             session.log.clear()

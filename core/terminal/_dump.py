@@ -29,13 +29,41 @@ _ZERO_WIDTH = "\u200b"
 _SHIFTS = ("\x0f", "\x0e", "\x1bn", "\x1bo")
 
 
-def dump(screen: Screen, printed: bool) -> str:
-    """The sequences for ``screen``; ``printed`` when the last thing it read was a graphic character."""
-    parts = ["\x1bc", _saved_cursors(screen)]
+def dump(screen: Screen, printed: bool, most: int | None = None) -> bytes:
+    """The sequences for ``screen``; ``printed`` when the last thing it read was a graphic character.
+
+    With ``most`` bytes given, the oldest rows of the scrollback are left out as far as it needs; it is larger only when
+    the screen itself is.
+    """
     primary = screen.other if screen.alternate else screen.buffer
-    parts.append(_rows([*screen.history, *primary], screen))
+    rows = [*screen.history, *primary]
+    parts = _rows(rows, screen)
+    start, end = _before(screen).encode(), _after(screen, printed).encode()
+    whole = start + _joined(parts) + end
+    if most is not None and len(whole) > most:
+        cut = _cut(rows, parts, len(whole) - most, len(screen.history))
+        whole = start + _joined(_rows(rows[cut:], screen)) + end
+    return whole
+
+
+def _cut(rows: Sequence[Row], parts: Sequence[str], surplus: int, most: int) -> int:
+    """How many of the first ``most`` rows are to go so that ``surplus`` bytes do: whole lines, as far as there are."""
+    cut = 0
+    while cut < most and (surplus > 0 or rows[cut - 1].wrapped):
+        surplus -= len(parts[cut].encode())
+        cut += 1
+    return cut
+
+
+def _before(screen: Screen) -> str:
+    return "\x1bc" + _saved_cursors(screen)
+
+
+def _after(screen: Screen, printed: bool) -> str:
+    parts: list[str] = []
     if screen.alternate:
-        parts += ["\x1b[?1047h", _HOME, _saved(screen.saved[1], screen), _rows(screen.buffer, screen)]
+        parts += ["\x1b[?1047h", _HOME, _saved(screen.saved[1], screen)]
+        parts.append(_joined(_rows(screen.buffer, screen)).decode())
     parts += [_titles(screen), _tab_stops(screen), _margins(screen)]
     parts += [_modes(screen), _cursor(screen, printed)]
     return "".join(parts)
@@ -44,11 +72,16 @@ def dump(screen: Screen, printed: bool) -> str:
 # Text.
 
 
-def _rows(rows: Sequence[Row], screen: Screen) -> str:
+def _joined(rows: Sequence[str]) -> bytes:
+    """`_rows` as bytes, to be printed on a blank screen."""
+    return (_HOME + "".join(rows).removesuffix("\r\n")).encode()
+
+
+def _rows(rows: Sequence[Row], screen: Screen) -> list[str]:
     """``rows`` printed from the first row of a blank screen on; rows that wrapped wrap again."""
     columns = screen.columns
     blank = screen.pens.default.blank
-    parts: list[str] = [_HOME]
+    result: list[str] = []
     continued = False
     for number, row in enumerate(rows):
         cells = row.thaw(columns)
@@ -58,13 +91,14 @@ def _rows(rows: Sequence[Row], screen: Screen) -> str:
             length -= 1
         while length and not wraps and cells[length - 1] == blank:
             length -= 1
+        text = ""
         if continued:
-            parts.append(_first_of_continued(cells[0], columns))
+            text = _first_of_continued(cells[0], columns)
             length = max(length, 1)
-        parts.append(_cells(cells[cells[0].width if continued else 0 : length]))
-        parts.append(_PLAIN if wraps else _PLAIN + "\r\n")
+        text += _cells(cells[cells[0].width if continued else 0 : length])
+        result.append(text + (_PLAIN if wraps else _PLAIN + "\r\n"))
         continued = wraps
-    return "".join(parts).removesuffix("\r\n")
+    return result
 
 
 def _first_of_continued(cell: Cell, columns: int) -> str:
@@ -152,9 +186,9 @@ def _titles(screen: Screen) -> str:
 
 
 def _tab_stops(screen: Screen) -> str:
-    if screen.tabstops == set(range(8, screen.columns, 8)):
+    if screen.tabstops == screen.usual_stops:
         return ""
-    return "\x1b[3g" + "".join(_column(stop) + "\x1bH" for stop in sorted(screen.tabstops))
+    return "\x1b[3g" + "".join(_column(stop) + "\x1bH" for stop in screen.tabstops)
 
 
 def _margins(screen: Screen) -> str:

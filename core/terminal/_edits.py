@@ -5,8 +5,10 @@ Counts of 0 mean 1. Whatever moves the cursor or changes its row also ends a pen
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+
 from sandtop.core.terminal._grid import ORIGIN, Grid
-from sandtop.core.terminal._row import Row
+from sandtop.core.terminal._row import Row, SharedRow
 
 
 class Editing(Grid):
@@ -67,25 +69,30 @@ class Editing(Grid):
         x = self.cursor.x
         if x >= self.columns - 1:
             return
-        stops = sorted(stop for stop in self.tabstops if x < stop < self.columns)
-        index = (count or 1) - 1
+        stops = self.tabstops
+        index = bisect_right(stops, x) + (count or 1) - 1
         self.cursor.x = stops[index] if index < len(stops) else self.columns - 1
 
     def cursor_back_tabs(self, count: int | None = None) -> None:
         """CBT: back by tab stops."""
         self.ensure_hbounds()
-        x = self.cursor.x
-        stops = sorted((stop for stop in self.tabstops if stop < x), reverse=True)
-        index = (count or 1) - 1
-        self.cursor.x = stops[index] if index < len(stops) else 0
+        stops = self.tabstops
+        index = bisect_left(stops, self.cursor.x) - (count or 1)
+        self.cursor.x = stops[index] if index >= 0 else 0
 
     def set_tab_stop(self) -> None:
-        self.tabstops.add(min(self.cursor.x, self.columns - 1))
+        x = min(self.cursor.x, self.columns - 1)
+        at = bisect_left(self.tabstops, x)
+        if self.tabstops[at : at + 1] != [x]:
+            self.tabstops.insert(at, x)
 
     def clear_tab_stop(self, how: int = 0) -> None:
         """TBC: 0 clears the stop at the cursor, 3 all."""
         if how == 0:
-            self.tabstops.discard(min(self.cursor.x, self.columns - 1))
+            x = min(self.cursor.x, self.columns - 1)
+            at = bisect_left(self.tabstops, x)
+            if self.tabstops[at : at + 1] == [x]:
+                del self.tabstops[at]
         elif how == 3:
             self.tabstops.clear()
 
@@ -116,9 +123,9 @@ class Editing(Grid):
         if how == 2 or (how == 0 and x == 0):
             self.buffer[y] = Row(self.pen)
         elif how == 0:
-            self.buffer[y].erase(x, columns, self.pen, columns)
+            self.own(y).erase(x, columns, self.pen, columns)
         elif how == 1:
-            self.buffer[y].erase(0, x + 1, self.pen, columns)
+            self.own(y).erase(0, x + 1, self.pen, columns)
         else:
             return
         self.mark(y)
@@ -136,21 +143,22 @@ class Editing(Grid):
             self._erase_in_row(how)
         rows = {0: range(y + 1, self.lines), 1: range(y), 2: range(self.lines)}[how]
         self.buffer[rows.start : rows.stop] = self.blank_rows(len(rows))
-        self.dirty.update(rows)
+        self.mark_rows(rows.start, rows.stop)
 
     def erase_characters(self, count: int | None = None) -> None:
         """ECH: blank from the cursor on, nothing moves."""
         self.ensure_hbounds()
         x = self.cursor.x
         end = min(x + (count or 1), self.columns)
-        self.buffer[self.cursor.y].erase(x, end, self.pen, self.columns)
+        self.own(self.cursor.y).erase(x, end, self.pen, self.columns)
         self.mark(self.cursor.y)
 
     def alignment_display(self) -> None:
         """DECALN: the screen full of E, no margins, the cursor at home."""
         self.margins = None
         self.cursor.x = self.cursor.y = 0
-        self.buffer = [Row(self.pens.default, "E" * self.columns) for _ in range(self.lines)]
+        row = SharedRow(self.pens.default, [self.pens.default.get("E")] * self.columns)
+        self.buffer[:] = [row] * self.lines
         self.mark_all()
 
     # Inserting and deleting.
@@ -158,7 +166,7 @@ class Editing(Grid):
     def insert_characters(self, count: int | None = None) -> None:
         """ICH: blanks at the cursor, the rest of the row moves right."""
         self.ensure_hbounds()
-        x, row = self.cursor.x, self.buffer[self.cursor.y]
+        x, row = self.cursor.x, self.own(self.cursor.y)
         self._make_room(row, x, min(count or 1, self.columns - x))
         row.wrapped = False
         self.mark(self.cursor.y)
@@ -166,9 +174,9 @@ class Editing(Grid):
     def delete_characters(self, count: int | None = None) -> None:
         """DCH: the rest of the row moves left, blanks come in at its end."""
         self.ensure_hbounds()
-        x, columns, row = self.cursor.x, self.columns, self.buffer[self.cursor.y]
+        x, columns, row = self.cursor.x, self.columns, self.own(self.cursor.y)
         count = min(count or 1, columns - x)
-        cells = row.thaw(columns)
+        cells = row.cells
         if row.wide:
             row.mend(x, x + count)
         del cells[x : x + count]

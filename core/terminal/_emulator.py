@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
@@ -23,6 +24,13 @@ MAX_SIDE: Final = 2000
 """The most columns or rows; a screen is never allowed to take all memory."""
 SCROLLBACK: Final = 2000
 """Rows that the screen worker, and who takes a screen over from it, keep after they left the screen."""
+
+_FIRST_PIECE: Final = 4096
+"""Bytes between two looks at the clock, until it shows how long they take: a byte costs at most 10 µs or so."""
+_LEAST_PIECE: Final = 256
+_MOST_PIECE: Final = 64 * 1024
+_PIECES: Final = 4
+"""So many looks in the time that there is."""
 
 _MOUSE_NAMES: Final = ("press", "click", "drag", "motion")
 _ENCODING_NAMES: Final = ("utf8", "sgr", "urxvt")
@@ -122,6 +130,7 @@ class Emulator:
             raise InvalidRequest(f"a scrollback of {scrollback} rows makes no sense")
         self._screen = Screen(columns, rows, scrollback)
         self._stream = Stream(self._screen)
+        self._piece = _FIRST_PIECE
 
     @property
     def columns(self) -> int:
@@ -131,9 +140,28 @@ class Emulator:
     def rows(self) -> int:
         return self._screen.lines
 
-    def feed(self, data: bytes) -> None:
-        """Take what the program wrote. Never raises, whatever the bytes and wherever they are cut."""
-        self._stream.feed(data)
+    def feed(self, data: bytes, seconds: float | None = None) -> int:
+        """Take what the program wrote; how many bytes of it. Never raises, whatever they are and wherever they are cut.
+
+        All of it, unless ``seconds`` (of this thread's processor time) are over before; at least some. Where it stops
+        makes no difference: fed with the rest, it comes to the same screen.
+        """
+        if seconds is None:
+            self._stream.feed(data)
+            return len(data)
+        at, left = 0, seconds
+        while at < len(data) and (not at or left > 0):
+            piece = data[at : at + self._piece]
+            began = time.thread_time()
+            self._stream.feed(piece)
+            took = time.thread_time() - began
+            at += len(piece)
+            left -= took
+            if took > seconds / _PIECES:
+                self._piece = max(_LEAST_PIECE, self._piece // 4)
+            elif took < seconds / (4 * _PIECES):
+                self._piece = min(_MOST_PIECE, self._piece * 2)
+        return at
 
     def resize(self, columns: int, rows: int) -> None:
         """Change the size. The primary screen and the scrollback wrap anew; the scroll region becomes the screen.
@@ -252,9 +280,15 @@ class Emulator:
         self._screen.replies.clear()
         return replies
 
-    def dump(self) -> bytes:
-        """Sequences that put screen, scrollback, modes and cursor on a fresh emulator or a real xterm of this size."""
-        return dump(self._screen, self._stream.printed).encode() + self._stream.unfinished
+    def dump(self, most: int | None = None) -> bytes:
+        """Sequences that put screen, scrollback, modes and cursor on a fresh emulator or a real xterm of this size.
+
+        With ``most`` bytes given, the oldest rows of the scrollback are left out as far as it needs; it is larger only
+        when the screen itself is.
+        """
+        unfinished = self._stream.unfinished
+        room = None if most is None else most - len(unfinished)
+        return dump(self._screen, self._stream.printed, room) + unfinished
 
     def state(self) -> State:
         """Everything that matters, as one value to compare."""

@@ -59,8 +59,7 @@ def _open(screen: Grid) -> bool:
         screen.plain
         and screen.top == 0
         and screen.bottom == screen.lines - 1
-        and not last.cells
-        and not last.raw
+        and last.is_unwritten
         and last.pen is screen.cursor.attrs
         and AUTOWRAP in screen.mode
     )
@@ -86,7 +85,7 @@ def _rows(screen: Grid, lines: list[str], pen: Pen) -> tuple[int, list[Row], Pen
             continue
         printed = _UNPRINTED.sub("", line) if "\x1b" in line else line
         if "\t" in printed:
-            plain_tabs = printed.isascii() and screen.tabstops == set(range(8, columns, 8))
+            plain_tabs = printed.isascii() and screen.tabstops == screen.usual_stops
             if not plain_tabs or len(printed.expandtabs(8)) > columns:
                 return taken, rows, pen
             rows.append(Row(pen, line))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final, cast
 
 from sandtop.core.terminal._pyte import CHARSETS, Cursor, Margins
 from sandtop.core.terminal._pyte import Screen as PyteScreen
-from sandtop.core.terminal._row import Row
-from sandtop.core.terminal._style import Pen, PenCase
+from sandtop.core.terminal._row import Row, SharedRow, pad_before
+from sandtop.core.terminal._style import Cell, Pen, PenCase
 from sandtop.core.terminal._width import RUNS, cluster_width, stands_alone
 
 if TYPE_CHECKING:
@@ -41,13 +41,14 @@ class Grid(PyteScreen):
 
     def __init__(self, columns: int, lines: int, scrollback: int) -> None:
         self.pens = PenCase()
+        self.usual_stops = list(range(8, columns, 8))
         self.history: deque[Row] = deque(maxlen=scrollback)
         self.pushed = 0
         self.bells: int = 0
         self.alternate = False
         self.buffer: list[Row] = []
         self._dirty: set[int] = set()
-        self._all_dirty = True
+        self._span = (0, 0)
         super().__init__(columns, lines)
 
     # State that is kept under pyte's names.
@@ -55,14 +56,15 @@ class Grid(PyteScreen):
     @property
     def dirty(self) -> set[int]:
         """Rows that changed since the caller last cleared the set."""
-        if self._all_dirty:
-            self._all_dirty = False
-            self._dirty.update(range(self.lines))
+        first, end = self._span
+        if first < end:
+            self._span = (0, 0)
+            self._dirty.update(range(first, min(end, self.lines)))
         return self._dirty
 
     @dirty.setter
     def dirty(self, rows: set[int]) -> None:
-        self._all_dirty = False
+        self._span = (0, 0)
         self._dirty = rows
 
     @property
@@ -70,8 +72,14 @@ class Grid(PyteScreen):
         """Notes that a row changed."""
         return self._dirty.add
 
+    def mark_rows(self, first: int, end: int) -> None:
+        """Notes that rows ``first`` to ``end`` changed, or of two such spans all that is between them."""
+        if first < end:
+            start, stop = self._span
+            self._span = (min(first, start), max(end, stop)) if start < stop else (first, end)
+
     def mark_all(self) -> None:
-        self._all_dirty = True
+        self._span = (0, self.lines)
 
     @property
     def margins(self) -> Margins | None:
@@ -89,7 +97,17 @@ class Grid(PyteScreen):
 
     def blank_rows(self, count: int) -> list[Row]:
         """``count`` new rows in the current background colour."""
-        return [Row(self.pen) for _ in range(count)]
+        return [SharedRow(self.pen)] * count
+
+    def own(self, y: int) -> Row:
+        """The row at ``y`` for writing, its cells made."""
+        row = self.buffer[y] = self.buffer[y].own(self.columns)
+        return row
+
+    def _end(self, y: int) -> None:
+        """The text of row ``y`` does not go on in the next row any more."""
+        if self.buffer[y].wrapped:
+            self.own(y).wrapped = False
 
     def reset(self) -> None:
         """Everything as in a new terminal (RIS), scrollback included."""
@@ -101,7 +119,7 @@ class Grid(PyteScreen):
         self.other: list[Row] = []
         self.margins = None
         self.title = self.icon_name = ""
-        self.tabstops = set(range(8, self.columns, 8))
+        self.tabstops = self.usual_stops.copy()
         self.charsets = ["B"] * 4
         self.charset = 0
         self.update_plain()
@@ -138,18 +156,13 @@ class Grid(PyteScreen):
             if not room:
                 if AUTOWRAP not in self.mode or columns < width:
                     return
-                if cursor.x < columns:
-                    row = self.buffer[cursor.y]
-                    row.thaw(columns)
-                    row.pad(cursor.attrs.style)
-                    self.mark(cursor.y)
+                self._pad()
                 self.wrap()
                 continue
             part, text = text[:room], text[room:]
-            row = self.buffer[cursor.y]
+            row = self.own(cursor.y)
             if INSERT in self.mode:
                 self._make_room(row, cursor.x, len(part) * width)
-            row.thaw(columns)
             if width == 1:
                 row.put(cursor.x, part, cursor.attrs)
             else:
@@ -170,7 +183,7 @@ class Grid(PyteScreen):
     def _draw_odd(self, character: str, first: bool) -> None:
         """Print a character that may belong to the one before it."""
         cursor = self.cursor
-        grown = self.buffer[cursor.y].join(cursor.x, character, self.columns, first)
+        grown = self.own(cursor.y).join(cursor.x, character, self.columns, first)
         if grown is not None and cursor.x + grown > self.columns:
             self._move_on(character)
         elif grown is not None:
@@ -179,33 +192,111 @@ class Grid(PyteScreen):
         elif stands_alone(character):
             self._draw_run(character, cluster_width(character))
 
-    def text_before_cursor(self) -> str:
-        """The grapheme left of the cursor; empty in the first column."""
-        cells = self.buffer[self.cursor.y].thaw(self.columns)
-        x = self.cursor.x - 1
-        if x > 0 and not cells[x].width:
-            x -= 1
-        return cells[x].text if x >= 0 else ""
+    def _pad(self) -> None:
+        """Leave the last column empty, when the cursor is in it: the wide character to come does not fit."""
+        cursor = self.cursor
+        if cursor.x < self.columns:
+            self.own(cursor.y).pad(cursor.attrs.style)
+            self.mark(cursor.y)
+
+    # Repeating: rows full of one character are one row in many places, so that no count costs more than the screen.
+
+    def repeat(self, count: int) -> None:
+        """Print the grapheme left of the cursor ``count`` times more, at most a screenful; each is its own cell."""
+        cursor, columns = self.cursor, self.columns
+        cells = self.buffer[cursor.y].thaw(columns)
+        at = cursor.x - 1
+        if at > 0 and not cells[at].width:
+            at -= 1
+        if at < 0 or not 0 < cells[at].width <= columns:
+            return
+        width, pen = cells[at].width, cursor.attrs
+        unit = [Cell(cells[at].text, width, pen.style), pen.get("")][:width]
+        count = min(count, columns * self.lines)
+        if AUTOWRAP not in self.mode:
+            if cursor.x == columns and width == 1:
+                cursor.x -= 1
+            self._print_cells(unit, min(count, (columns - cursor.x) // width))
+            return
+        here = min(count, (columns - cursor.x) // width)
+        self._print_cells(unit, here)
+        if count > here:
+            rows, rest = divmod(count - here - 1, columns // width)
+            self._pad()
+            if rows:
+                self._wrap_through(unit, rows)
+            self.wrap()
+            self._print_cells(unit, rest + 1)
+
+    def _print_cells(self, unit: list[Cell], count: int) -> None:
+        """Print ``unit``, the one or two cells of a grapheme, ``count`` times; they must fit."""
+        if not count:
+            return
+        x, row = self.cursor.x, self.own(self.cursor.y)
+        end = x + count * len(unit)
+        if INSERT in self.mode:
+            self._make_room(row, x, end - x)
+        if row.wide:
+            row.mend(x, end)
+        row.wide = row.wide or len(unit) == 2
+        row.cells[x:end] = unit * count
+        self.cursor.x = end
+        self.mark(self.cursor.y)
+
+    def _wrap_through(self, unit: list[Cell], count: int) -> None:
+        """Go on, after a full row, through ``count`` rows that ``unit`` fills, as `wrap` and printing would."""
+        cursor, buffer, columns = self.cursor, self.buffer, self.columns
+        full = SharedRow(cursor.attrs, unit * (columns // len(unit)))
+        full.wide = len(unit) == 2
+        if columns % len(unit):
+            full = SharedRow(cursor.attrs, [*full.thaw(columns), pad_before(cursor.attrs.style)])
+            full.wide = full.padded = True
+        full.wrapped = True
+        y = cursor.y
+        last = self.bottom if y <= self.bottom else self.lines - 1
+        down = min(count, last - y)
+        if down or y == self.bottom:
+            self.own(y).wrapped = True
+        buffer[y + 1 : y + 1 + down] = [full] * down
+        cursor.y += down
+        if count > down:
+            if cursor.y == self.bottom:
+                self._scroll_in(full, count - down)
+            else:  # below the region nothing moves: the last row is printed again and again
+                buffer[cursor.y] = full
+                self._end(cursor.y)
+        cursor.x = columns
+        self.mark_all()
+
+    def _scroll_in(self, row: Row, count: int) -> None:
+        """Move the scroll region up by ``count`` rows; ``row`` comes in each time, and the text runs on through all."""
+        top, bottom = self.top, self.bottom
+        moving = [*self.buffer[top : bottom + 1], *[row] * count]
+        if top == 0 and not self.alternate:
+            self.history.extend(moving[:count])
+            self.pushed += count
+        elif top:
+            self._end(top - 1)
+        self.buffer[top : bottom + 1] = moving[count:]
 
     def _move_on(self, character: str) -> None:
         """The grapheme in the last column needs two columns with ``character``: it goes to the next row, as it would
         have gone had it been wide from the start. Without autowrap the character is dropped."""
-        row = self.buffer[self.cursor.y]
-        cell = row.thaw(self.columns)[-1]
+        row = self.own(self.cursor.y)
+        cell = row.cells[-1]
         if AUTOWRAP not in self.mode or self.columns == 1:
             return
         row.pad(cell.style)
         self.mark(self.cursor.y)
         self.wrap()
-        row = self.buffer[self.cursor.y]
-        row.thaw(self.columns)
+        row = self.own(self.cursor.y)
         row.put_wide_text(cell.text + character, cell.style)
         self.cursor.x = 2
         self.mark(self.cursor.y)
 
     def _make_room(self, row: Row, x: int, count: int) -> None:
         """Shift what is right of column ``x`` by ``count`` columns; what passes the margin is lost."""
-        cells = row.thaw(self.columns)
+        cells = row.cells
         if row.wide:
             row.mend(x, x)
         cells[x:x] = [self.pen.blank] * count
@@ -216,7 +307,7 @@ class Grid(PyteScreen):
     def wrap(self) -> None:
         """Go on in the next row: the character to come did not fit in this one."""
         cursor = self.cursor
-        row = self.buffer[cursor.y]
+        row = self.own(cursor.y)
         moves = cursor.y == self.bottom or cursor.y < self.lines - 1
         cursor.x = 0
         self.index()
@@ -286,5 +377,5 @@ class Grid(PyteScreen):
     def _part(self, first: int, last: int) -> None:
         """Rows ``first`` to ``last`` are about to move: no row runs on across those edges any more."""
         if first:
-            self.buffer[first - 1].wrapped = False
-        self.buffer[last].wrapped = False
+            self._end(first - 1)
+        self._end(last)

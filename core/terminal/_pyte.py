@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         mode: set[int]
         title: str
         icon_name: str
-        tabstops: set[int]
+        tabstops: list[int]
 
         def __init__(self, columns: int, lines: int) -> None: ...
         def carriage_return(self) -> None: ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from sandtop.core.terminal._row import Row, is_padded, pad_before
+from sandtop.core.terminal._row import Row, SharedRow, is_padded, pad_before
 
 if TYPE_CHECKING:
     from sandtop.core.terminal._screen import Screen
@@ -39,8 +39,9 @@ def resize(screen: Screen, columns: int, lines: int) -> None:
         screen.saved[1] = replace(other, x=min(other.x, columns - 1), y=min(other.y, lines - 1))
     screen.columns, screen.lines = columns, lines
     screen.margins = None
-    screen.tabstops = {stop for stop in screen.tabstops if stop < columns}
-    screen.tabstops |= {stop for stop in range(8, columns, 8) if stop >= old_columns}
+    screen.usual_stops = list(range(8, columns, 8))
+    screen.tabstops = [stop for stop in screen.tabstops if stop < columns]
+    screen.tabstops += [stop for stop in screen.usual_stops if stop >= old_columns]
     screen.dirty = set()
     screen.mark_all()
 
@@ -65,8 +66,9 @@ def _primary(
     screen.history.clear()
     screen.history.extend(rows[:top])
     rows = rows[top : top + lines]
+    rows[-1] = rows[-1].own(columns)
     rows[-1].wrapped = False
-    rows += [Row(screen.pens.default) for _ in range(lines - len(rows))]
+    rows += [SharedRow(screen.pens.default)] * (lines - len(rows))
     return rows, [(min(max(y - top, 0), lines - 1), min(x, columns)) for y, x in places]
 
 
@@ -161,15 +163,15 @@ def _cut_rows(buffer: list[Row], screen: Screen, columns: int, lines: int) -> li
     cursor = screen.cursor
     pen = screen.pens.default
     dropped = max(0, cursor.y - lines + 1)
-    rows = buffer[dropped : dropped + lines]
+    rows = [row.own(screen.columns) for row in buffer[dropped : dropped + lines]]
     for row in rows:
-        cells = row.thaw(screen.columns)
+        cells = row.cells
         if columns < len(cells):
             row.erase(columns, len(cells), pen, screen.columns)
         del cells[columns:]
         cells += [pen.blank] * (columns - len(cells))
         row.wrapped = False
-    rows += [Row(pen) for _ in range(lines - len(rows))]
+    rows += [SharedRow(pen)] * (lines - len(rows))
     cursor.y -= dropped
     cursor.x = min(cursor.x, columns - 1)
     return rows

@@ -3,15 +3,20 @@
 A flood writes whole lines to the bottom of the screen and pushes them out again unseen. Such a line is kept as the
 text that came (printable characters, SGR, tabs, erase-to-the-right), with the pen that it began with; `Row.thaw`
 makes the cells. A blank row is the same thing with no text.
+
+Many equal rows (of a cleared screen, of a repeated character) are one `SharedRow` until somebody writes to one.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sandtop.core.terminal._style import Cell, Pen, Style, blank
 from sandtop.core.terminal._width import MAX_CLUSTER, RUNS, cluster_width, joins, stands_alone
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 RAW_TOKENS: Final = re.compile(r"([^\x1b\t]+)|\x1b\[([0-9;:]*m)|(\x1b\[0?K)|\t")
 
@@ -41,6 +46,16 @@ class Row:
             if raw:
                 self._write_raw(raw, columns)
         return self.cells
+
+    def own(self, columns: int) -> Row:
+        """This row for writing, its cells made: itself, unless it is shared."""
+        self.thaw(columns)
+        return self
+
+    @property
+    def is_unwritten(self) -> bool:
+        """Whether it is blank for certain: nothing was ever written to it."""
+        return not self.cells and not self.raw
 
     def _write_raw(self, raw: str, columns: int) -> None:
         pen, x = self.pen, 0
@@ -165,6 +180,32 @@ class Row:
         cells[start:end] = [pen.blank] * (end - start)
         if end >= columns:
             self.wrapped = False
+
+
+class SharedRow(Row):
+    """A row that stands in many places; whoever writes takes a copy (`own`). Its ``cells`` stay empty.
+
+    ``template`` is what it shows; nothing for a blank row.
+    """
+
+    __slots__ = ("_template",)
+
+    def __init__(self, pen: Pen, template: Sequence[Cell] = ()) -> None:
+        super().__init__(pen)
+        self._template = template
+
+    def thaw(self, columns: int) -> list[Cell]:
+        return [*self._template] if self._template else [self.pen.blank] * columns
+
+    def own(self, columns: int) -> Row:
+        copy = Row(self.pen)
+        copy.cells = self.thaw(columns)
+        copy.wrapped, copy.padded, copy.wide = self.wrapped, self.padded, self.wide
+        return copy
+
+    @property
+    def is_unwritten(self) -> bool:
+        return not self._template
 
 
 def _half(cell: Cell) -> Cell:

@@ -12,7 +12,7 @@ from typing import Final
 from sandtop.core.terminal._edits import Editing
 from sandtop.core.terminal._grid import AUTOWRAP, CURSOR_VISIBLE, INSERT, NEW_LINE, ORIGIN, PRIVATE
 from sandtop.core.terminal._pyte import Cursor
-from sandtop.core.terminal._row import Row
+from sandtop.core.terminal._row import Row, SharedRow
 from sandtop.core.terminal._style import Style
 
 MAX_TITLE: Final = 1024
@@ -124,7 +124,7 @@ class Screen(Editing):
     def _switch_alternate(self, mode: int, on: bool) -> None:
         if mode == 1049 and on:
             self.save_cursor()
-        blank = [Row(self.pens.default) for _ in range(self.lines)]
+        blank: list[Row] = [SharedRow(self.pens.default)] * self.lines
         if on != self.alternate:
             self.alternate = on
             if on:

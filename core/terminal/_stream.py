@@ -131,7 +131,10 @@ class Stream(ByteStream):
                 end = x + len(printed)
                 if end <= columns and screen.plain and printed.isascii():
                     row = buffer[cursor.y]
-                    cells = row.cells or row.thaw(columns)
+                    cells = row.cells
+                    if not cells:
+                        row = screen.own(cursor.y)
+                        cells = row.cells
                     if row.wide:
                         row.mend(x, end)
                     cells[x:end] = map(cursor.attrs.get, printed)
@@ -164,10 +167,8 @@ class Stream(ByteStream):
 
     def _repeat(self, before: bool, csi: str) -> None:
         """REP: the graphic character that came just before, again (ECMA-48 §8.3.103)."""
-        screen = self._screen
-        text = screen.text_before_cursor() if before else ""
-        count = max(1, *_numbers(csi[:-1])[:1])
-        screen.draw(text * min(count, screen.columns * screen.lines))
+        if before:
+            self._screen.repeat(max(1, *_numbers(csi[:-1])[:1]))
 
     def _resolve(self, csi: str) -> _Action:
         """What ``CSI csi`` does; remembered, for programs repeat themselves."""

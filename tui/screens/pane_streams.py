@@ -16,7 +16,7 @@ from sandtop.tui.widgets.log_pane import LogPane
 from sandtop.tui.widgets.pane import TerminalPane
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from sandtop.core.client.records import SandboxInfo
     from sandtop.tui.notices import Notice
@@ -140,11 +140,11 @@ class _Watched:
         self._attachment = attachment
         self._tell = tell
 
-    def output(self, data: bytes, *, replayed: bool) -> None:
-        self._pane.output(data, replayed=replayed)
+    def output(self, data: bytes, *, replayed: bool) -> int:
+        return self._pane.output(data, replayed=replayed)
 
-    def redrawn(self, data: bytes, size: tuple[int, int]) -> None:
-        self._pane.redrawn(data, size)
+    def redrawn(self, data: bytes, size: tuple[int, int]) -> Iterator[None]:
+        return self._pane.redrawn(data, size)
 
     def lost(self, count: int) -> None:
         self._pane.lost(count)

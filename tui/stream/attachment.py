@@ -15,9 +15,10 @@ from sandtop.core.client.events import Gap, Redrawn, Stdout
 from sandtop.core.client.following import STDERR, STDOUT, Following
 from sandtop.core.client.link import request
 from sandtop.core.errors import CoreUnavailable
-from sandtop.tui.pace import SLICE_SECONDS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sandtop.core.client.records import ExitRecord, SessionInfo
     from sandtop.tui.pace import Pace
 
@@ -25,29 +26,26 @@ REPLAY_BYTES: Final = 512 * 1024
 """How much of an ended terminal's past is played again to get its last screen."""
 TYPED_BYTES: Final = 256 * 1024
 """Input that waits for a program that does not read; what is typed beyond that is refused."""
-FIRST_SLICE: Final = 8 * 1024
-"""Bytes that the emulator takes between two looks at the keyboard, until it shows how long they take."""
-LEAST_SLICE: Final = 512
-MOST_SLICE: Final = 32 * 1024
 _RETRY_SECONDS: Final = 1.0
 _LONGEST_REST: Final = 0.02
-
-
-def next_slice(size: int, took: float) -> int:
-    """How many bytes to take next, when ``size`` took that many seconds: about as many as `SLICE_SECONDS` allow."""
-    if took > SLICE_SECONDS:
-        return max(LEAST_SLICE, size // 2)
-    return min(MOST_SLICE, size * 2) if took < SLICE_SECONDS / 3 else size
 
 
 class TerminalSink(Protocol):
     """What a terminal's output goes to."""
 
-    def output(self, data: bytes, *, replayed: bool) -> None:
-        """Bytes from the program; ``replayed`` ones were there before, and what they ask was answered then."""
+    def output(self, data: bytes, *, replayed: bool) -> int:
+        """Bytes from the program; how many were taken in `sandtop.tui.pace.SLICE_SECONDS`.
 
-    def redrawn(self, data: bytes, size: tuple[int, int]) -> None:
-        """A whole screen, made on a terminal of ``size`` (rows, columns), in place of what was shown."""
+        ``replayed`` ones were there before, and what they ask was answered then.
+        """
+        ...
+
+    def redrawn(self, data: bytes, size: tuple[int, int]) -> Iterator[None]:
+        """A whole screen, made on a terminal of ``size`` (rows, columns), in place of what was shown.
+
+        It is drawn step by step, each in `sandtop.tui.pace.SLICE_SECONDS`, and shows after the last.
+        """
+        ...
 
     def lost(self, count: int) -> None:
         """So many bytes are missing here."""
@@ -119,22 +117,20 @@ class Attachment:
             await self._conversation.aclose()
 
     async def _pour(self, sink: TerminalSink, pace: Pace) -> None:
-        size = FIRST_SLICE
         while (event := self._conversation.take()) is not None:
             if isinstance(event, Gap):
                 sink.lost(event.bytes)
             elif isinstance(event, Redrawn):
-                sink.redrawn(event.data, event.size)
+                for _ in sink.redrawn(event.data, event.size):
+                    await pace.turn()
             elif isinstance(event, Stdout):
                 start = 0
                 while start < len(event.data):
-                    piece = event.data[start : start + size]
                     began = time.thread_time()
-                    sink.output(piece, replayed=event.offset + start < (self._following.live_from or 0))
+                    replayed = event.offset + start < (self._following.live_from or 0)
+                    start += sink.output(event.data[start:], replayed=replayed)
                     took = time.thread_time() - began
-                    start += len(piece)
                     self._tell_drawn(event.offset + start)
-                    size = next_slice(size, took)
                     # half of the time belongs to the keyboard and the screen, however much the program writes
                     await asyncio.sleep(min(took, _LONGEST_REST))
                     await pace.turn()

@@ -20,7 +20,7 @@ from .terminal import TerminalView
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from textual import events
     from textual.app import ComposeResult
@@ -298,11 +298,11 @@ class TerminalPane(Pane):
 
     # what comes in: `sandtop.tui.stream.attachment.TerminalSink`
 
-    def output(self, data: bytes, *, replayed: bool) -> None:
-        self.terminal.feed(data, replayed=replayed)
+    def output(self, data: bytes, *, replayed: bool) -> int:
+        return self.terminal.feed(data, replayed=replayed)
 
-    def redrawn(self, data: bytes, size: tuple[int, int]) -> None:
-        self.terminal.show(data, *size)
+    def redrawn(self, data: bytes, size: tuple[int, int]) -> Iterator[None]:
+        return self.terminal.show(data, *size)
 
     def lost(self, count: int) -> None:
         self.terminal.feed(f"\r\n── {count} bytes are missing here ──\r\n".encode(), replayed=True)

@@ -71,11 +71,15 @@ class TerminalView(TerminalScreen, can_focus=True):
         self._early = bytearray()
         self._drag: tuple[int, int] | None = None
 
-    def feed(self, data: bytes, *, replayed: bool) -> None:
-        """Take output; the answers to what it asks go to the program, unless they went there before."""
-        replies = self.take(data)
+    def feed(self, data: bytes, *, replayed: bool) -> int:
+        """Take output, for `SLICE_SECONDS`; how many bytes that were.
+
+        The answers to what it asks go to the program, unless they went there before.
+        """
+        taken, replies = self.take(data)
         if replies and not replayed and self.may_type:
             self.post_message(self.Typed(self, replies))
+        return taken
 
     def on_resize(self, event: events.Resize) -> None:
         if event.size.width > 0 and event.size.height > 0:

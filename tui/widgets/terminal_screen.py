@@ -14,6 +14,7 @@ from textual.message import Message
 from textual.strip import Strip
 
 from sandtop.core.terminal import Emulator
+from sandtop.tui.pace import SLICE_SECONDS
 
 from .host import host
 from .painted import Painted
@@ -22,6 +23,8 @@ from .strips import restyle
 from .terminal_style import rich_style
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from textual.timer import Timer
 
 _FIRST: Final = 0.004
@@ -71,14 +74,14 @@ class TerminalScreen(Painted):
 
     # what comes in
 
-    def take(self, data: bytes) -> bytes:
-        """Take output; returns the answers to what it asks."""
-        self.emulator.feed(data)
-        self._fed += len(data)
+    def take(self, data: bytes) -> tuple[int, bytes]:
+        """Take output, for `SLICE_SECONDS`; how many bytes that were, and the answers to what they ask."""
+        taken = self.emulator.feed(data, SLICE_SECONDS)
+        self._fed += taken
         if self._timer is None:
             due = self._drawn_at + self._frame - time.monotonic()
             self._timer = self.set_timer(max(_FIRST, due), self._draw)
-        return self.emulator.take_replies()
+        return taken, self.emulator.take_replies()
 
     def _draw(self) -> None:
         self._timer = None
@@ -129,16 +132,24 @@ class TerminalScreen(Painted):
     def start_over(self) -> None:
         """Forget all that was shown."""
         self.live = True
-        self.show(b"", self.emulator.rows, self.emulator.columns)
+        self._put(Emulator(self.emulator.columns, self.emulator.rows, SCROLLBACK))
 
-    def show(self, data: bytes, rows: int, columns: int) -> None:
-        """Show the screen that ``data`` makes on a terminal of so many rows and columns, in this one's size."""
-        own = self.emulator.columns, self.emulator.rows
-        self.emulator = Emulator(columns, rows, SCROLLBACK)
-        self.emulator.feed(data)
-        self.emulator.take_replies()
-        self.emulator.resize(*own)
-        self.past = Past(self.emulator)
+    def show(self, data: bytes, rows: int, columns: int) -> Iterator[None]:
+        """Show the screen that ``data`` makes on a terminal of so many rows and columns, in this one's size.
+
+        A step takes `SLICE_SECONDS`; it shows after the last.
+        """
+        emulator, done = Emulator(columns, rows, SCROLLBACK), 0
+        while done < len(data):
+            done += emulator.feed(data[done:], SLICE_SECONDS)
+            yield
+        emulator.take_replies()
+        emulator.resize(self.emulator.columns, self.emulator.rows)
+        self._put(emulator)
+
+    def _put(self, emulator: Emulator) -> None:
+        self.emulator = emulator
+        self.past = Past(emulator)
         self.redraw()
 
     def forget_drawn(self) -> None:

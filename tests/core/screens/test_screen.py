@@ -10,7 +10,7 @@ import pytest
 
 from sandtop.core.screens.look import BadPattern, Pattern, look
 from sandtop.core.screens.screen import Held, Resized, Screen
-from sandtop.core.screens.stored import Checkpoint, StoredTerminal, load, save
+from sandtop.core.screens.stored import MOST_BYTES, Checkpoint, StoredTerminal, TooLarge, load, save
 from sandtop.core.sessions.log import SessionLog
 from sandtop.core.sessions.tty import HELD, Size, Tty
 from sandtop.core.terminal import SCROLLBACK, Emulator
@@ -156,3 +156,63 @@ def test_text_is_harmless_and_patterns_are_bounded() -> None:
     for text in ("(", "*", "a" * 2000):
         with pytest.raises(BadPattern):
             Pattern(text)
+
+
+def test_what_takes_too_long_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With hardly any time allowed, any output is too slow: it is left out, and what comes later is drawn again."""
+    costly = "".join(f"{chr(0x61 + n % 26)}\u0301{chr(0x300 + n % 112)}" for n in range(20_000)).encode()
+    with SessionLog(tmp_path / "log") as log:
+        log.append(1, costly)
+        one = screen(log.folder)
+        one.end = log.end(1)
+        monkeypatch.setattr("sandtop.core.screens.screen._MOST_SECONDS", 0.001)
+        monkeypatch.setattr("sandtop.core.screens.screen._SLICE_SECONDS", 10.0)
+        one.advance()
+        monkeypatch.undo()
+        drain(one)
+        assert (one.offset, one.skipped) == (log.end(1), len(costly))
+        assert "left out output" in one.emulator.text()
+        log.append(1, b"while it is aside")
+        one.end = log.end(1)
+        drain(one)
+        assert "while" not in one.emulator.text()
+        again = screen(log.folder)  # another worker's: it meets nothing of that
+        again.end = len(costly)
+        assert again.emulator.text() == one.emulator.text()
+        assert again.offset == len(costly)
+        monkeypatch.setattr("sandtop.core.screens.screen.time.monotonic", lambda: one._aside_until)
+        log.append(1, b"after it")
+        one.end = log.end(1)
+        drain(one)
+        assert "after it" in one.emulator.text()
+        monkeypatch.undo()
+
+
+def test_a_checkpoint_counts_and_has_a_limit(tmp_path: Path) -> None:
+    with SessionLog(tmp_path / "log", cap=100_000) as log:
+        log.append(1, b"x" * 1000)
+        save(log.folder, Checkpoint(5, 1, 24, 80, b"d" * 50_000))
+        assert log.kept == log.stored + (log.folder / "screen").stat().st_size
+        for _ in range(100):
+            log.append(1, b"y" * 1000)
+        assert log.kept <= 100_000
+        assert log.stored < 60_000
+    before = load(log.folder)
+    with pytest.raises(TooLarge):
+        save(log.folder, Checkpoint(6, 1, 24, 80, b"d" * (MOST_BYTES + 1)))
+    assert load(log.folder) == before
+    save(log.folder, Checkpoint(6, 1, 24, 80, b"d" * MOST_BYTES))
+    assert load(log.folder) == Checkpoint(6, 1, 24, 80, b"d" * MOST_BYTES)
+
+
+def test_a_large_screen_loses_the_oldest_of_its_scrollback_in_the_checkpoint(tmp_path: Path) -> None:
+    with SessionLog(tmp_path / "log") as log:
+        for number in range(3000):
+            log.append(1, b"line %04d\r\n" % number)
+        one = Screen(log.folder, (24, 80), 0, lambda _offset, _data: None, most_bytes=5000)
+        one.end = log.end(1)
+        drain(one)
+        one.unload()
+        assert (log.folder / "screen").stat().st_size < 5300
+        assert "line 2999" in one.emulator.text()
+        assert 100 < one.emulator.scrollback_rows < 400

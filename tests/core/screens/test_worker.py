@@ -1,22 +1,25 @@
-"""The screen worker in a thread: what the core asks of it, and what it answers."""
+"""The screen worker as a process: what the core asks of it, and what it answers."""
 
 from __future__ import annotations
 
+import json
 import socket
-import threading
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from sandtop.agent.protocol import Control, Decoder, encode
-from sandtop.core.screens.worker import Worker
+from sandtop.agent.protocol import Control, Data, Decoder, encode
+from sandtop.core.screens.desk import Blame, Desk
+from sandtop.core.screens.stored import MOST_BYTES
 from sandtop.core.sessions.log import SessionLog
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-SECONDS = 10.0
+SECONDS = 30.0
 
 
 class Core:
@@ -25,44 +28,88 @@ class Core:
     def __init__(self, link: socket.socket) -> None:
         self._link = link
         self._decoder = Decoder()
+        self._blob = b""
         link.settimeout(SECONDS)
 
-    def say(self, kind: str, **fields: object) -> None:
-        self._link.sendall(encode(Control({"type": kind, "n": 1, **fields})))
+    def say(self, kind: str, number: int = 1, **fields: object) -> None:
+        self._link.sendall(encode(Control({"type": kind, "n": number, **fields})))
 
-    def look(self, request: int, wait_for: str) -> None:
-        self.say("look", req=request, scrollback=False, ansi=False, wait_for=wait_for, final=False)
+    def open(self, folder: Path, end: int, number: int = 1, *, aside: bool = False) -> None:
+        fields = {"rows": 24, "columns": 80, "sizes": [], "answered": None, "aside": aside}
+        self.say("open", number, folder=str(folder), end=end, most_bytes=MOST_BYTES, **fields)
 
-    def answered(self, request: int) -> None:
-        """Return once it has answered; TimeoutError when it does not."""
+    def look(self, request: int, wait_for: str | None = None, number: int = 1) -> None:
+        fields = {"scrollback": False, "ansi": False, "wait_for": wait_for, "final": False}
+        self.say("look", number, req=request, **fields)
+
+    def answered(self, request: int) -> Mapping[str, object]:
+        """What it answers; TimeoutError when it does not."""
         while True:
             for frame in self._decoder.feed(self._link.recv(65536)):
-                if isinstance(frame, Control) and frame.message["type"] == "answer":
+                if isinstance(frame, Data):
+                    self._blob += frame.data
+                elif isinstance(frame, Control) and frame.message["type"] == "answer":
                     assert frame.message["req"] == request
-                    return
+                    blob, self._blob = self._blob, b""
+                    seen: Mapping[str, object] = json.loads(blob)
+                    return seen
 
 
 @pytest.fixture
 def core() -> Iterator[Core]:
     ours, theirs = socket.socketpair()
-    with ours, theirs:
-        thread = threading.Thread(target=Worker(theirs).run)
-        thread.start()
-        yield Core(ours)
-        ours.close()
-        thread.join(SECONDS)
-        assert not thread.is_alive()
+    with ours, theirs, Desk.new() as desk:
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "sandtop.core.screens", str(desk.fd)], stdin=theirs, pass_fds=(desk.fd,)
+        )
+        try:
+            yield Core(ours)
+            ours.close()
+            assert worker.wait(SECONDS) == 0
+        finally:
+            worker.kill()
+            worker.wait()
 
 
-def test_what_is_just_being_drawn_is_found(
-    tmp_path: Path, core: Core, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        "sandtop.core.screens.look._deadline", lambda: threading.Lock()
-    )  # signals are the main thread's
+def test_what_is_just_being_drawn_is_found(tmp_path: Path, core: Core) -> None:
     with SessionLog(tmp_path / "log") as log:
         log.append(1, b"red\r\n$ ")
         end = log.end(1)
-    core.say("open", folder=str(tmp_path / "log"), rows=24, columns=80, sizes=[], answered=None, end=end)
+    core.open(tmp_path / "log", end)
     core.look(1, "^red$")
     core.answered(1)
+
+
+def test_a_costly_screen_takes_nobody_elses_turn(tmp_path: Path, core: Core) -> None:
+    """Clusters repeated over the whole screen, megabytes of them; another terminal answers meanwhile."""
+    with SessionLog(tmp_path / "costly") as costly, SessionLog(tmp_path / "other") as other:
+        piece = "\U0001f469\u200d\U0001f469\x1b[9999b".encode()
+        costly.append(1, piece * ((4 << 20) // len(piece)))
+        other.append(1, b"here")
+        core.open(tmp_path / "costly", costly.end(1), 1)
+        core.open(tmp_path / "other", other.end(1), 2)
+        core.look(1, number=2)
+        assert core.answered(1)["lines"] == ["here", *[""] * 23]
+
+
+def test_a_screen_that_workers_died_of_is_set_aside(tmp_path: Path, core: Core) -> None:
+    """It says so, what was written is left out, and it is there again; the checkpoint has it for the next worker."""
+    with SessionLog(tmp_path / "log") as log:
+        log.append(1, b"whatever it was")
+        core.open(tmp_path / "log", log.end(1), aside=True)
+        core.look(1)
+        seen = core.answered(1)
+        assert "left out output" in str(seen["lines"])
+        assert "whatever" not in str(seen["lines"])
+        assert seen["skipped"] == log.end(1)
+        core.open(tmp_path / "log", log.end(1), 2)
+        core.look(2, number=2)
+        assert core.answered(2)["lines"] == seen["lines"]
+
+
+def test_one_death_blames_nobody() -> None:
+    blame = Blame()
+    assert [blame.died("a", 0), blame.died("a", 5_000_000), blame.died("b", 0)] == [False] * 3
+    assert [blame.died("b", 1000), blame.died("", 0), blame.died("b", 0)] == [False] * 3
+    assert [blame.died("b", 2000), blame.died("b", 1000)] == [False, True]
+    assert not blame.died("b", 1000)
