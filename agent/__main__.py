@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Final
 
-_DESCRIPTORS: Final = (8192, 524_288)
+DESCRIPTORS: Final = (8192, 524_288)
 """Open files: enough for as many sessions as there may be; and the hard limit that programs get, as systemd has it."""
 _IMPORTED = time.clock_gettime(time.CLOCK_BOOTTIME)
 
@@ -51,7 +51,7 @@ def run(root: str, *, hold: bool) -> None:
     os.chroot(root)
     os.chdir("/")
     os.umask(0o022)
-    resource.setrlimit(resource.RLIMIT_NOFILE, _DESCRIPTORS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, DESCRIPTORS)
     # A program that runs is not interrupted for each thing that wakes the agent, and it takes what has come meanwhile
     # in one turn: two switches of address spaces fewer an exec. Its programs start as ordinary ones (sched(7)).
     os.sched_setscheduler(0, os.SCHED_BATCH | os.SCHED_RESET_ON_FORK, os.sched_param(0))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 
 from .loop import URGENT
 
 TYPE_CHECKING = False  # see _frames
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Final
 
     from .loop import Loop, Timer
@@ -135,7 +136,9 @@ class Cgroups:
 class Cgroup:
     """One session's cgroup, at ``path``. Raises OSError when it cannot be made."""
 
-    __slots__ = ("_cpu", "_done", "_events", "_family", "_peak", "_procs", "_timer", "_watched", "path")
+    __slots__ = (
+        "_cpu", "_done", "_events", "_family", "_over", "_peak", "_procs", "_tasks", "_timer", "_watched", "path",
+    )  # fmt: skip
 
     def __init__(self, family: Cgroups, path: str) -> None:
         os.mkdir(path)
@@ -149,6 +152,8 @@ class Cgroup:
         self._watched = False
         self._timer: Timer | None = None
         self._done: Callable[[Usage], None] | None = None
+        self._over: Callable[[], None] | None = None
+        self._tasks = ("", 0)
 
     def enter(self) -> None:
         """Move this process in, so that the program it starts next is born here. Raises OSError."""
@@ -159,20 +164,45 @@ class Cgroup:
         _write(f"{self.path}/cgroup.kill", "1")
 
     def signal(self, number: int) -> None:
-        """Send a signal to every process in it."""
-        signal_tree(self.path, number)
+        """Send a signal to every process in it. A kill is one of all at once, so that nothing forks away from it."""
+        if number == signal.SIGKILL:
+            self.kill()
+        else:
+            signal_tree(self.path, number)
 
-    def finish(self, done: Callable[[Usage], None]) -> None:
-        """Nothing more is started here: kill what is left, and once nothing is, say what was used."""
+    def finish(self, done: Callable[[Usage], None], *, kill: bool) -> bool:
+        """Nothing more is started here: call ``done`` with what was used once nothing is left.
+
+        False, and nothing is done, when there is something that is not to be killed; see `leave`.
+        """
+        empty = self._is_empty()
+        if not empty and not kill:
+            return False
         self._done = done
-        if self._is_empty():
+        if empty:
             self._emptied()
-            return
-        self._watched = True
-        self._family.loop.watch(self._events, URGENT, self._changed)
+            return True
+        self._watch()
         self._timer = self._family.loop.call_in(_GIVE_UP_AFTER, self._give_up)
         self.kill()
         self._changed(0)
+        return True
+
+    def leave(self, over: Callable[[], None]) -> None:
+        """Call ``over`` when what goes on in it has ended, and remove it then."""
+        self._over = over
+        self._watch()
+
+    def _watch(self) -> None:
+        self._watched = True
+        self._family.loop.watch(self._events, URGENT, self._changed)
+
+    def processes(self) -> int:
+        """How many processes are in it, and in cgroups below it."""
+        tasks = _read(f"{self.path}/pids.current")
+        if not tasks or tasks != self._tasks[0]:  # for as many tasks as before they are not counted again
+            self._tasks = tasks, sum(1 for _ in processes_of(self.path))
+        return self._tasks[1]
 
     def oom_kills(self) -> int:
         """How many of its processes were killed for memory; known until ``done`` of `finish` has returned."""
@@ -189,6 +219,9 @@ class Cgroup:
 
     def _emptied(self) -> None:
         self._report()
+        over, self._over = self._over, None
+        if over is not None:
+            over()
         self._family.retire(self)
 
     def _give_up(self) -> None:
@@ -198,9 +231,13 @@ class Cgroup:
     def _report(self) -> None:
         if self._done is not None:
             done, self._done = self._done, None
-            peak = _read_open(self._peak).strip()
-            cpu_us = _number(_read_open(self._cpu), "usage_usec")
-            done(Usage(cpu_us, int(peak) if peak.isdecimal() else None))
+            done(self.usage())
+
+    def usage(self) -> Usage:
+        """What was used up to now."""
+        peak = _read_open(self._peak).strip()
+        cpu_us = _number(_read_open(self._cpu), "usage_usec")
+        return Usage(cpu_us, int(peak) if peak.isdecimal() else None)
 
     def _close(self) -> None:
         if self._watched:
@@ -225,15 +262,21 @@ class Cgroup:
 
 def signal_tree(path: str, number: int) -> None:
     """Send a signal to every process in the cgroup ``path`` and below. What ends meanwhile is passed over."""
+    for pid in processes_of(path):
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            continue
+
+
+def processes_of(path: str) -> Iterator[int]:
+    """The pids of the processes in the cgroup ``path`` and below."""
     folders, seen = [path], 0
     while folders and seen < _MAX_PROCESSES:
         folder = folders.pop()
         for pid in _read(f"{folder}/cgroup.procs").split():
             seen += 1
-            try:
-                os.kill(int(pid), number)
-            except ProcessLookupError:
-                continue
+            yield int(pid)
         folders += _folders(folder)
 
 

@@ -42,8 +42,8 @@ class OutputPump:
     """
 
     __slots__ = (
-        "_ended", "_fd", "_gathering", "_last_read", "_left", "_loop", "_outbox", "_terminal", "_watched", "_wide",
-        "_window", "stream",
+        "_ended", "_fd", "_gathering", "_heir", "_last_read", "_left", "_loop", "_outbox", "_terminal", "_watched",
+        "_wide", "_window", "stream",
     )  # fmt: skip
 
     def __init__(
@@ -69,6 +69,7 @@ class OutputPump:
         self._wide = terminal  # whether the pipe holds as much as it may; a terminal has no such thing
         self._last_read = 0.0
         self._gathering: Timer | None = None
+        self._heir: Callable[[int], None] | None = None
         outbox.add(stream)
         self._resume()
 
@@ -86,9 +87,13 @@ class OutputPump:
             # not for each few bytes of room: reading in large pieces costs far less
             self._resume()
 
-    def finish(self) -> None:
-        """The program has ended: read what is there at this moment, whatever others may go on writing."""
+    def finish(self, heir: Callable[[int], None] | None = None) -> None:
+        """The program has ended: read what is there at this moment, whatever others may go on writing.
+
+        ``heir`` gets the descriptor then, if it has not come to its end; else it is closed.
+        """
         if not self.closed:
+            self._heir = heir
             self._pause()
             self._loop.cancel(self._gathering)
             self._drain(_TERMINAL_HOLDS if self._terminal else _readable_bytes(self._fd))
@@ -155,10 +160,12 @@ class OutputPump:
         # without waiting for the descriptor: it need not become readable once more
         while left and (room := self._room) > 0:
             data = self._read(min(room, left))
-            if not data:
-                left = 0
-            else:
+            if data:
                 left -= len(data)
+                continue
+            left = 0
+            if data is not None:
+                self._heir = None
         self._left = left
         if not left:
             self._close()
@@ -182,8 +189,11 @@ class OutputPump:
 
     def _close(self) -> None:
         self._pause()
-        os.close(self._fd)
-        self._fd = -1
+        fd, self._fd = self._fd, -1
+        if self._heir is not None:
+            self._heir(fd)
+        else:
+            os.close(fd)
         self._ended()
 
 

@@ -66,6 +66,7 @@ class Service:
         self._answers: OrderedDict[str, Message] = OrderedDict()
         self._defaults: Defaults | None = None
         self._greeted = False
+        host.left.changed = self._left_changed
         self._messages: dict[str, Callable[[Message], None]] = {
             "hello": self._hello,
             "ping": lambda message: self._send({"type": "pong", "seq": message.get("seq")}),
@@ -156,6 +157,7 @@ class Service:
                 "configured": self._defaults is not None,
                 "timings": self._timings,
                 "sessions": sessions,
+                "left": self._host.left.all(),
             }
         )
         for session in self.sessions.values():
@@ -189,8 +191,10 @@ class Service:
             raise OperationFailed("invalid", "the sandbox is shutting down")
         if key in self._forgotten:
             raise OperationFailed("invalid", "this session has ended and was released")
-        if len(self.sessions) >= MAX_SESSIONS:
-            raise OperationFailed("invalid", f"there are {MAX_SESSIONS} sessions already")
+        left = self._host.left.all()
+        if len(self.sessions) + sum(each not in self._by_id for each in left) >= MAX_SESSIONS:
+            which = f", of which {len(left)} ended and left processes running" if left else ""
+            raise OperationFailed("invalid", f"there are {MAX_SESSIONS} sessions already{which}")
         start = Start(message)
         if start.number in self.sessions:
             raise OperationFailed("invalid", f"there is another session number {start.number}")
@@ -205,7 +209,11 @@ class Service:
             self._say_exited(session)
 
     def _say_exited(self, session: Session) -> None:
-        self._send({"type": "exited", "id": session.id, "record": session.record})
+        left = self._host.left.processes(session.id)
+        self._send({"type": "exited", "id": session.id, "record": session.record, "left": left})
+
+    def _left_changed(self, key: str, processes: int) -> None:
+        self._send({"type": "left", "id": key, "processes": processes})
 
     def _release(self, message: Message) -> None:
         session = self._by_id.get(values.text(message, "id"))
@@ -238,12 +246,15 @@ class Service:
         self._defaults = defaults
 
     def _signal(self, message: Message) -> None:
-        session = self._running(message)
         number = values.integer(message, "signal", 1, signal.NSIG - 1)
         scope = values.text(message, "scope")
         if scope not in ("leader", "group", "all"):
             raise InvalidMessage("scope must be leader, group or all")
-        session.signal(number, scope)
+        left = self._host.left.get(values.text(message, "id")) if scope == "all" else None
+        if left is not None:
+            left.signal(number)
+        else:
+            self._running(message).signal(number, scope)
 
     def _resize(self, message: Message) -> None:
         session, size = self._running(message), window_size(message)

@@ -8,6 +8,7 @@ import time
 
 from . import builtin
 from .input import InputPump
+from .left import Leftovers
 from .output import OutputPump
 from .pipes import Pipes
 from .protocol import STREAMS_PER_SESSION, ReceiveWindow, SendStream
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     Record = dict[str, object]
     State = Literal["starting", "running", "ending", "ended"]
     """A session's life; ended follows starting when nothing ran. ending: its leader was reaped, what it wrote is being
-    read and the rest of its cgroup killed.
+    read, and the rest of its cgroup killed unless it goes on.
 
     Words, for the members of an enum.Enum are looked up and hashed by Python code.
     """
@@ -53,9 +54,10 @@ class Host:
     Attributes:
         null: a descriptor of /dev/null.
         runtime: a descriptor of the root that the agent's own Python is in; ``root`` is the sandbox's path there.
+        left: what sessions left running.
     """
 
-    __slots__ = ("cgroups", "loop", "null", "outbox", "reaper", "root", "runtime")
+    __slots__ = ("cgroups", "left", "loop", "null", "outbox", "reaper", "root", "runtime")
 
     def __init__(
         self, loop: Loop, outbox: Outbox, reaper: Reaper, cgroups: Cgroups, null: int, runtime: int, root: str
@@ -67,6 +69,7 @@ class Host:
         self.null = null
         self.runtime = runtime
         self.root = root
+        self.left = Leftovers(loop)
 
 
 class Session:
@@ -96,7 +99,7 @@ class Session:
         self._cgroup: Cgroup | None = None
         self._usage: Usage | None = None
         self._timer: Timer | None = None
-        self._timed_out = self._out_of_memory = False
+        self._timed_out = self._killed = self._out_of_memory = False
         self._status = 0
         self._begun = time.monotonic()
 
@@ -122,13 +125,12 @@ class Session:
         """Signal a running session. Raises OSError."""
         assert self.pid is not None
         assert self._cgroup is not None
+        self._killed = self._killed or number == signal.SIGKILL
         if scope == "leader":
             os.kill(self.pid, number)
         elif scope == "group":
             group = self.terminal.foreground() if self.terminal is not None else 0
             os.killpg(group or self.pid, number)
-        elif number == signal.SIGKILL:
-            self._cgroup.kill()  # at once, so that nothing forks away from it
         else:
             self._cgroup.signal(number)
 
@@ -236,23 +238,28 @@ class Session:
         self._host.loop.cancel(self._timer)
         if self.input is not None:
             self.input.discard()
-        for pump in self.outputs.values():
-            pump.finish()
         assert self._cgroup is not None
-        self._cgroup.finish(self._emptied)
-
-    def _emptied(self, usage: Usage) -> None:
-        self._usage = usage
-        assert self._cgroup is not None
-        code = os.waitstatus_to_exitcode(self._status)
+        code = os.waitstatus_to_exitcode(status)
         # a shell gives its child's end as its own status
         self._out_of_memory = (
             code in (-signal.SIGKILL, _OUT_OF_MEMORY_STATUS) and self._cgroup.oom_kills() > 0
         )
+        killed = self._killed and code == -signal.SIGKILL
+        heir: Callable[[int], None] | None = None
+        if not self._cgroup.finish(self._used, kill=self._timed_out or killed or self._out_of_memory):
+            left = self._host.left.take(self.id, self._cgroup)
+            if self.terminal is None:  # a terminal hangs up
+                heir = left.take_output
+            self._used(self._cgroup.usage())
+        for pump in self.outputs.values():
+            pump.finish(heir)
+
+    def _used(self, usage: Usage) -> None:
+        self._usage = usage
         self._check()
 
     def _check(self) -> None:
-        """End the session once its cgroup is empty and its output was read."""
+        """End the session once its cgroup is empty, or left to itself, and its output was read."""
         if self._state == "ending" and self._usage and all(pump.closed for pump in self.outputs.values()):
             self._conclude(
                 {
@@ -264,7 +271,7 @@ class Session:
 
     def _never_ran(self, error: SpawnFailed) -> None:
         if self._cgroup is not None:
-            self._cgroup.finish(lambda _usage: None)
+            self._cgroup.finish(lambda _usage: None, kill=True)
         self._conclude(
             {
                 "reason": "spawn",

@@ -2,7 +2,7 @@
 
 posix_spawn cannot change user, directory or cgroup for its child alone. But the agent has one thread, so it changes
 its own for the moment of the call, and changes back. Resource limits would hit the agent itself: they take
-a fork.
+a fork, and so do descriptors with high numbers.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ def spawn(plan: Plan, cgroup: Cgroup, cgroups: Cgroups) -> int:
 
     Raises SpawnFailed. Any other exception means that the agent could not change back, and cannot go on.
     """
-    if plan.rlimits:
+    # glibc refuses to hand a descriptor on that is beyond the limit of this moment (posix_spawn_file_actions_adddup2)
+    if plan.rlimits or max(plan.stdio) >= _SOFT_DESCRIPTORS:
         return run_forked(lambda _started: _exec(plan), cgroup)
     try:
         cgroup.enter()
@@ -266,6 +267,7 @@ def connect(plan: Plan) -> None:
     """Give the child its descriptors 0, 1 and 2. Raises SpawnFailed."""
     stdio: Sequence[int] = plan.stdio
     if plan.terminal is not None:
+        os.close(0)  # so that there is a number for it, however many are in use
         try:
             stdio = [os.open(plan.terminal, os.O_RDWR)] * 3
         except OSError as error:
@@ -274,6 +276,7 @@ def connect(plan: Plan) -> None:
             ) from None
     for target, fd in enumerate(stdio):
         os.dup2(fd, target)
+        os.set_inheritable(target, True)  # dup2 to itself leaves it as it was
 
 
 def _exec(plan: Plan) -> None:

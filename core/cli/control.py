@@ -98,7 +98,7 @@ def rm_main(argv: Sequence[str]) -> int:
 
 def signal_main(argv: Sequence[str]) -> int:
     """Send a signal to a session."""
-    examples = "  sandtop signal demo 3fa9\n  sandtop signal --scope all demo 3fa9 KILL"
+    examples = "  sandtop signal demo 3fa9\n  sandtop signal --all demo 3fa9 KILL"
     parser = Parser("signal", "[OPTIONS] NAME SESSION [SIGNAL]", "Send a signal to a session.", examples)
     parser.add_argument("name", metavar="NAME", help="the sandbox")
     parser.add_argument("session", metavar="SESSION", help="its id, or the beginning of it")
@@ -108,6 +108,13 @@ def signal_main(argv: Sequence[str]) -> int:
         choices=("leader", "group", "all"),
         default="leader",
         help="its first process (the default), that one's process group, or all that it started",
+    )
+    parser.add_argument(
+        "--all",
+        dest="scope",
+        action="store_const",
+        const="all",
+        help="the same as --scope all; it also reaches what an ended session left running",
     )
     options = parser.parse_args(list(argv))
     fields = {

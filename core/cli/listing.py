@@ -58,7 +58,7 @@ def sessions_main(argv: Sequence[str]) -> int:
         "--remove",
         action="append",
         metavar="SESSION",
-        help="forget an ended session and its output (repeatable)",
+        help="forget an ended session and its output, and end what it left running (repeatable)",
     )
     parser.json()
     options = parser.parse_args(list(argv))
@@ -75,6 +75,7 @@ def sessions_main(argv: Sequence[str]) -> int:
             "exit",
             "age",
             "ran",
+            "left",
             "out",
             "err",
             "in",
@@ -106,7 +107,8 @@ def _session_row(session: Mapping[str, object]) -> tuple[object, ...]:
         duration(ended - started) if isinstance(ended, float) and isinstance(started, float) else age(started)
     )
     return (
-        get("id"), get("sandbox"), get("state"), status, age(started), ran, size(get("stdout_bytes")),
+        get("id"), get("sandbox"), get("state"), status, age(started), ran, get("left") or "-",
+        size(get("stdout_bytes")),
         size(get("stderr_bytes")), size(get("stdin_bytes")), get("attached"), get("input_holder") or "-",
         _command(get("argv")) + (" (tty)" if get("tty") else ""),
     )  # fmt: skip

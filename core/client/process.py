@@ -12,6 +12,7 @@ from sandtop.core.errors import InvalidRequest, NotFound, WrongState
 
 from .connection import call
 from .events import Redrawn
+from .exchange import as_object
 from .link import new_id
 from .outcome import outcome
 from .values import signal_number
@@ -107,8 +108,8 @@ class _Events:
 class Process:
     """A command that runs in a sandbox. Iterate over it for its events; use it as a context.
 
-    Leaving the context ends the command (``on_exit="kill"``, all that it started) or leaves it running
-    (``on_exit="detach"``).
+    Leaving the context ends the command (``on_exit="kill"``, all that it started, also what it left running when it
+    ended by itself) or leaves it running (``on_exit="detach"``).
     """
 
     def __init__(self, conversation: Conversation, sandbox: str, *, on_exit: OnExit, has_stdin: bool) -> None:
@@ -175,7 +176,7 @@ class Process:
         await call("session.signal", fields)
 
     async def kill(self) -> None:
-        """Kill all that the command started. Harmless when it has ended."""
+        """Kill all that the command started, also what it left running. Harmless when nothing is."""
         try:
             await self.signal(signals.SIGKILL, scope="all")
         except (NotFound, WrongState):
@@ -193,7 +194,16 @@ class Process:
                 await self.kill()
                 self._conversation.has_reader = lambda: False
                 await self.wait()
+        elif self._on_exit == "kill" and self._left_something:
+            with anyio.move_on_after(_KILL_SECONDS, shield=True):
+                await self.kill()
         await self._conversation.aclose()
+
+    @property
+    def _left_something(self) -> bool:
+        result = self._conversation.following.result
+        session = result.get("session") if result is not None else None
+        return isinstance(session, dict) and bool(as_object(session).get("left"))
 
     async def abandon(self) -> None:
         """Close the connection and nothing else: what becomes of the command, ``on_exit`` told the core."""

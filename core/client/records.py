@@ -105,6 +105,7 @@ class SessionInfo(_FromCore):
         exit_code, signal, reason: how it ended; None while it runs.
         started_at, ended_at: seconds since the epoch.
         stdout_bytes, stderr_bytes, stdin_bytes: how much it wrote, and how much input it took.
+        left: how many processes it left running when it ended, and that still run.
         attached: how many clients follow it.
         input_holder: which of them may write, or None.
         acknowledged: somebody said to have seen how it ended.
@@ -122,6 +123,7 @@ class SessionInfo(_FromCore):
     ended_at: float | None = None
     labels: dict[str, str] = field(default_factory=dict[str, str])
     pid: int | None = None
+    left: int = 0
     stdout_bytes: int = 0
     stderr_bytes: int = 0
     stdin_bytes: int = 0

@@ -71,6 +71,7 @@ class Server:
             "image.rm": partial(ops.remove_image, guest, fleet),
             "session.signal": partial(session_ops.signal_session, fleet),
             "session.resize": partial(session_ops.resize_session, fleet),
+            "session.rm": partial(session_ops.remove_session, fleet),
         }
         self._quick: dict[str, Callable[..., Result]] = {
             "core.status": self._status,
@@ -79,7 +80,6 @@ class Server:
             "sandbox.acknowledge": partial(ops.acknowledge, fleet),
             "session.acknowledge": partial(session_ops.acknowledge_sessions, fleet),
             "session.list": partial(session_ops.list_sessions, fleet),
-            "session.rm": partial(session_ops.remove_session, fleet),
         }
 
     async def serve(self, stream: trio.SocketStream) -> None:

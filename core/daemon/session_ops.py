@@ -13,7 +13,7 @@ from sandtop.core.daemon.connection import ClientGone
 from sandtop.core.daemon.following import Follower
 from sandtop.core.daemon.logs import send_logs
 from sandtop.core.daemon.starting import SESSION_ID, start_message
-from sandtop.core.daemon.steering import resize, send_signal
+from sandtop.core.daemon.steering import end_left, resize, send_signal
 from sandtop.core.daemon.viewing import view_of
 from sandtop.core.daemon.views import page, session_view
 from sandtop.core.errors import InvalidRequest, NotFound, SpawnError, WrongState
@@ -254,8 +254,8 @@ def acknowledge_sessions(fleet: Fleet, request: Mapping[str, object]) -> Result:
     return {"sessions": [session_view(sandbox, session) for session in sessions]}
 
 
-def remove_session(fleet: Fleet, request: Mapping[str, object]) -> Result:
-    """``session.rm``: forget an ended session and its log."""
+async def remove_session(fleet: Fleet, request: Mapping[str, object]) -> Result:
+    """``session.rm``: forget an ended session and its log, and end what it left running."""
     sandbox, session = find_session(fleet, request)
     if not session.ended:
         raise WrongState(
@@ -263,5 +263,7 @@ def remove_session(fleet: Fleet, request: Mapping[str, object]) -> Result:
             sandbox=sandbox.name,
             hint=f"end it first: sandtop signal {sandbox.name} {session.row.id}",
         )
-    sandbox.sessions.remove(session)
+    await end_left(sandbox, session)
+    if sandbox.sessions.find(session.row.id) is session:  # nobody else has removed it meanwhile
+        sandbox.sessions.remove(session)
     return {}

@@ -5,7 +5,10 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING, Final, cast
 
+import trio
+
 from sandtop.core.errors import InvalidRequest, WrongState
+from sandtop.core.fleet import State
 from sandtop.core.sessions import printable
 
 if TYPE_CHECKING:
@@ -20,7 +23,10 @@ _MAX_SIZE: Final = 10_000
 
 
 async def send_signal(sandbox: Sandbox, session: Session, request: Mapping[str, object]) -> None:
-    """Send ``request``'s signal. Raises `InvalidRequest`, `WrongState` for one that has ended, `ChannelError`."""
+    """Send ``request``'s signal; with the scope ``all`` also to what an ended session left running.
+
+    Raises `InvalidRequest`, `WrongState` for one that has ended, `ChannelError`.
+    """
     number, scope = request.get("signal"), request.get("scope", "group")
     if not isinstance(number, int) or isinstance(number, bool) or not 0 < number < signal.NSIG:
         raise InvalidRequest(f"there is no signal {number!r:.20}", sandbox=sandbox.name)
@@ -29,7 +35,33 @@ async def send_signal(sandbox: Sandbox, session: Session, request: Mapping[str, 
             f"a signal goes to {', '.join(_SCOPES)}, not to {scope!r:.20}", sandbox=sandbox.name
         )
     message = {"type": "signal", "signal": number, "scope": scope, **_operation(request)}
-    await _ask(sandbox, session, message, "signal")
+    await _ask(sandbox, session, message, "signal", left=scope == "all")
+
+
+async def end_left(sandbox: Sandbox, session: Session) -> None:
+    """Kill what an ended session left running, and return when nothing is. Raises `WrongState`, `ChannelError`."""
+    if not await _has_left(sandbox, session):
+        return
+    message = {"type": "signal", "signal": int(signal.SIGKILL), "scope": "all", "id": session.row.id}
+    machine = sandbox.running_machine(f"end what session {session.row.id} left running in")
+    await machine.link.request(message, _DEADLINE)
+    with trio.move_on_after(_DEADLINE):
+        while session.left:
+            await session.wait_for_news()
+    if session.left:
+        raise WrongState(
+            f"{session.left} processes that session {session.row.id} left do not end",
+            sandbox=sandbox.name,
+            hint=f"stop the sandbox: sandtop stop {sandbox.name}",
+        )
+
+
+async def _has_left(sandbox: Sandbox, session: Session) -> bool:
+    """Whether an ended session left something that runs; after the core's start its agent has to be heard first."""
+    await sandbox.adopted()
+    if sandbox.state is State.RUNNING and sandbox.machine is not None:
+        await sandbox.machine.link.wait_up(_DEADLINE)
+    return session.left > 0
 
 
 async def resize(sandbox: Sandbox, session: Session, request: Mapping[str, object]) -> None:
@@ -63,13 +95,19 @@ def _operation(request: Mapping[str, object]) -> dict[str, object]:
     return {"op": f"client-{op}"}
 
 
-async def _ask(sandbox: Sandbox, session: Session, message: dict[str, object], doing: str) -> None:
+async def _ask(
+    sandbox: Sandbox, session: Session, message: dict[str, object], doing: str, *, left: bool = False
+) -> None:
+    """``left``: it also makes sense for an ended session that left something running."""
+    name, key = sandbox.name, session.row.id
     ended = WrongState(
-        f"cannot {doing} session {session.row.id}: it has ended",
-        sandbox=sandbox.name,
-        hint=f"sandtop sessions {sandbox.name} shows how",
+        f"cannot {doing} session {key}: it has ended",
+        sandbox=name,
+        hint=f"sandtop signal --all {name} {key} reaches what it left running"
+        if session.left and not left
+        else f"sandtop sessions {name} shows how",
     )
-    if session.ended:
+    if session.ended and not (left and await _has_left(sandbox, session)):
         raise ended
     await sandbox.adopted()
     machine = sandbox.running_machine(doing)

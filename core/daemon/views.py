@@ -85,6 +85,7 @@ def session_view(sandbox: Sandbox, session: Session) -> dict[str, object]:
         "ended_at": row.ended_at,
         "labels": dict(row.labels),
         "pid": row.pid,
+        "left": session.left,
         "stdout_bytes": record.stdout if record else session.log.end(1),
         "stderr_bytes": record.stderr if record else session.log.end(2),
         "stdin_bytes": session.stdin_accepted,

@@ -12,6 +12,7 @@ import trio
 
 from sandtop.agent.protocol import STREAMS_PER_SESSION, Credit, Data, ProtocolError
 from sandtop.core.errors import InvalidRequest, NotFound, StorageError
+from sandtop.core.sessions import left
 from sandtop.core.sessions.grants import Grants
 from sandtop.core.sessions.hangup import Hangups
 from sandtop.core.sessions.records import ExitRecord, printable
@@ -195,6 +196,8 @@ class SandboxSessions:
                 continue
             known.add(key)
             self._take_entry(session, entry)
+        for key in left.take_all(hello.get("left"), self._sessions):
+            self._let_go(link, key, running=True)
         for session in list(self._by_number.values()):
             if session.gone:
                 continue  # of an earlier machine: its record waits for the disk
@@ -249,17 +252,20 @@ class SandboxSessions:
 
     def message(self, message: Mapping[str, object]) -> bool:
         kind, key = message["type"], message.get("id")
-        if kind not in ("started", "exited", "refused"):
+        if kind not in ("started", "exited", "refused", "left"):
             raise ProtocolError(f"a message of type {str(kind)[:40]!r} from the agent")
         session = self._sessions.get(key) if isinstance(key, str) else None
-        if session is None or session.ended or session.gone:
-            return False  # a late word on a session that was released
+        if session is not None and kind == "left" and session.ending and not session.gone:
+            left.tell(session, left.processes(message.get("processes")))
+        if session is None or session.ended or session.gone or kind == "left":
+            return False  # a late word on a session that was released; what is left has no right to be told fast
         if kind == "started":
             return self._started(session, message.get("pid"))
         if session.ending:
             return False
         if kind == "exited":
             self._ending(session, message.get("record"))
+            left.tell(session, left.processes(message.get("left")))
         else:
             why = printable(str(message.get("message")))
             session.set_ending(ExitRecord("spawn", stage="agent", message=f"the agent refused: {why}"))
@@ -345,6 +351,7 @@ class SandboxSessions:
     def machine_gone(self, why: str) -> None:
         """The machine ended: so does every session in it, as soon as what came of it is stored."""
         self._link = None
+        left.take_all({}, self._sessions)
         for session in list(self._by_number.values()):
             session.cut_short(why)
             session.store()
@@ -404,10 +411,13 @@ class SandboxSessions:
             session.row = row
 
     def remove(self, session: Session) -> None:
-        """Forget an ended session and its log. Raises `StorageError`."""
+        """Forget an ended session and its log, and end what it left running. Raises `StorageError`."""
         session.log.clear()
         self._database.remove_session(session.row.id)
         del self._sessions[session.row.id]
+        if session.left and self._link is not None:
+            self._let_go(self._link, session.row.id, running=True)
+            self._link.flush()
         self._hangups.forget(session)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from sandtop.core.errors import StorageError
+from sandtop.core.sessions import left
 
 if TYPE_CHECKING:
     from sandtop.core.sessions.hub import SandboxSessions
@@ -19,12 +20,13 @@ log = logging.getLogger(__name__)
 async def retire(sessions: SandboxSessions, settings: Settings) -> None:
     """Remove what is beyond ``settings``: the oldest ended sessions, then the oldest logs of those that stay.
 
-    Sessions that a client follows stay. A full disk may keep it from removing a session; the log says so, and the next
-    call tries again.
+    Sessions that a client follows stay, and those that left processes running. A full disk may keep it from removing a
+    session; the log says so, and the next call tries again.
     """
     ended = [session for session in sessions.all() if session.ended and not session.attached]
     surplus = max(len(ended) - settings.sessions_kept, 0)
-    for session in ended[:surplus]:
+    gone = left.removable(ended)[:surplus]
+    for session in gone:
         if session.attached or sessions.find(session.row.id) is None:
             continue  # meanwhile
         try:
@@ -38,7 +40,7 @@ async def retire(sessions: SandboxSessions, settings: Settings) -> None:
     if room < 0:
         for session in running:
             session.log.trim_to(settings.sandbox_log_bytes // len(running))
-    for session in reversed(ended[surplus:]):
+    for session in reversed([each for each in ended if each not in gone]):
         stored = session.log.kept
         room -= stored
         if room < 0 and stored:

@@ -61,6 +61,7 @@ class Session:
         refusal: why the log takes nothing at the moment; None when it does.
         gone: its machine is, so that nothing more will come.
         attached: how many clients follow it.
+        left: how many processes it left running when it ended, and that still do.
         tty: what it has more when it runs on a terminal.
     """
 
@@ -85,6 +86,7 @@ class Session:
         self.stdin: SendStream | None = None
         self.input_holder: InputHolder | None = None
         self.attached = 0
+        self.left = 0
         self._lease = Lease(folder, row.id)
         size = row.start.get("tty")
         self.tty = Tty(folder, cast("Mapping[str, object]", size)) if isinstance(size, dict) else None

@@ -56,6 +56,7 @@ class Run:
 
     Attributes:
         out: what came on stdout (or the terminal) and stderr.
+        left: how many processes it left running, as the agent said last.
         frozen: while set, output is neither acknowledged nor given more credit.
     """
 
@@ -65,6 +66,7 @@ class Run:
         self.pid: int | None = None
         self.record: Message | None = None
         self.refused: str | None = None
+        self.left = 0
         self.out = {1: bytearray(), 2: bytearray()}
         self.windows = {stream: ReceiveWindow(self.base + stream) for stream in (1, 2)}
         self.stdin = SendStream(self.base)
@@ -205,7 +207,10 @@ class CoreSide:
                 run.refused = str(message["message"])
             elif kind == "exited":
                 run.record = cast("Message", message["record"])
+                run.left = cast("int", message["left"])
                 self.exits.append(run.id)
+            elif kind == "left":
+                run.left = cast("int", message["processes"])
 
     def _credit(self, run: Run) -> None:
         if not run.frozen:
@@ -306,6 +311,12 @@ class CoreSide:
     def release(self, run: Run) -> None:
         self.send({"type": "release", "id": run.id})
         self.outbox.remove(run.base)
+
+    def end_left(self, run: Run) -> None:
+        """Kill what an ended session left running."""
+        if run.left:
+            assert self.operate("signal", id=run.id, signal=9, scope="all") is None
+            self.wait(lambda: run.left == 0)
 
     def write(self, run: Run, data: bytes) -> None:
         """Queue stdin."""

@@ -6,9 +6,10 @@ The real agent, but for what it would do to the machine as a whole: it says so o
 from __future__ import annotations
 
 import os
+import resource
 import sys
 
-from sandtop.agent.__main__ import fatal, serve
+from sandtop.agent.__main__ import DESCRIPTORS, fatal, serve
 from sandtop.agent.cgroups import Cgroups
 from sandtop.agent.loop import Loop
 from sandtop.agent.machine import Identity, Machine
@@ -40,6 +41,8 @@ def main(cgroup: str) -> None:
     os.set_inheritable(PORT, False)
     root = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
     null = os.open("/dev/null", os.O_RDWR)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(DESCRIPTORS[0], hard), hard))  # to raise it takes a right
     loop = Loop()
     host = Host(loop, Outbox(), Reaper(loop), Cgroups(loop, cgroup), null, root, "/")
     try:

@@ -44,6 +44,8 @@ def test_sessions_leave_nothing_behind(core: CoreSide, agent: HostedAgent) -> No
         ]  # fmt: skip
         for run in runs:
             core.finish(run)
+        for run in runs:
+            core.end_left(run)
         core.ping()
 
     def least(rounds: int) -> int:

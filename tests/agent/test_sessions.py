@@ -212,9 +212,11 @@ def test_the_leaders_end_is_the_end_whatever_holds_its_output(core: CoreSide, ag
     run = core.shell("sleep 1000 & echo done")
     assert run.stdout == b"done\n"
     assert outcome(run.record) == {"reason": "exited", "code": 0}
+    core.end_left(run)
     flood = core.shell("yes & head -c 10000 /dev/zero; exit 4")
     assert outcome(flood.record) == {"reason": "exited", "code": 4}
     assert flood.stdout.count(0) == 10000, "all that the leader wrote is there"
+    core.end_left(flood)
     assert agent.processes == []
 
 
