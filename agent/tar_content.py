@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _BLOCK: Final = 512
 _CHUNK: Final = 1 << 20
-_MOST_EXTENTS: Final = 1 << 16
+_MOST_EXTENTS: Final = (1 << 16) - 1
 """A file with more has its last holes filled."""
 MOST_UNSIZED: Final = 64 << 20
 """Bytes that are read of a file whose size nobody knows before its end: they are held in memory."""

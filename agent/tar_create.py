@@ -91,7 +91,8 @@ class _Writer:
         info.type = kind
         info.mode = stat.S_IMODE(status.st_mode)
         info.uid, info.gid = status.st_uid, status.st_gid
-        info.pax_headers = {"mtime": f"{status.st_mtime_ns // 10**9}.{status.st_mtime_ns % 10**9:09}"}
+        seconds, fraction = divmod(abs(status.st_mtime_ns), 10**9)
+        info.pax_headers = {"mtime": f"{'-' if status.st_mtime_ns < 0 else ''}{seconds}.{fraction:09}"}
         if kind in (tarfile.CHRTYPE, tarfile.BLKTYPE):
             info.devmajor, info.devminor = os.major(status.st_rdev), os.minor(status.st_rdev)
         if kind == tarfile.SYMTYPE:

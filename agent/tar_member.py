@@ -92,8 +92,10 @@ class Member(TarInfo):
     @property
     def mtime_ns(self) -> int:
         """Nanoseconds; exact when the archive has them (a pax header), which tarfile rounds to a float."""
-        seconds, _, fraction = str(self.pax_headers.get("mtime", "")).partition(".")
+        text = str(self.pax_headers.get("mtime", ""))
+        seconds, _, fraction = text.removeprefix("-").partition(".")
         if seconds.isdecimal() and len(seconds) < _MOST_DIGITS and (not fraction or fraction.isdecimal()):
-            return min(int(seconds), _MOST_SECONDS) * 10**9 + int(f"{fraction:0<9}"[:9])
+            exact = min(int(seconds), _MOST_SECONDS) * 10**9 + int(f"{fraction:0<9}"[:9])
+            return -exact if text.startswith("-") else exact
         mtime = self.mtime if math.isfinite(self.mtime) else 0
         return int(max(-_MOST_SECONDS, min(mtime, _MOST_SECONDS)) * 10**9)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import subprocess
 import tarfile
@@ -230,6 +229,15 @@ def test_a_time_that_is_none_keeps_no_file_out(core: CoreSide, tmp_path: Path, m
     run = extract(core, tmp_path, lying(("mtime", mtime), data=b"data"))
     assert (code(run), run.stderr) == (0, b"")
     assert (tmp_path / "name").read_bytes() == b"data"
+
+
+@pytest.mark.parametrize("mtime", [-1, -500_000_000, -1_500_000_000, 0, 1_234_567_890_123_456_789])
+def test_times_before_1970_are_kept_too(core: CoreSide, tmp_path: Path, mtime: int) -> None:
+    (tmp_path / "file").write_text("x")
+    os.utime(tmp_path / "file", ns=(mtime, mtime))
+    (tmp_path / "into").mkdir()
+    assert code(extract(core, tmp_path / "into", create(core, tmp_path / "file").stdout)) == 0
+    assert (tmp_path / "into" / "file").stat().st_mtime_ns == mtime
 
 
 def test_an_archive_that_ends_in_the_middle_is_an_error(core: CoreSide, tmp_path: Path) -> None:
