@@ -7,6 +7,7 @@ enters the sandbox again.
 from __future__ import annotations
 
 import os
+import resource
 
 from . import values
 from .spawn import SpawnFailed, connect, run_forked, take_on
@@ -20,21 +21,19 @@ if TYPE_CHECKING:
     from .cgroups import Cgroup
     from .spawn import Plan
 
+    _Task = list[str] | tuple[str, bool, list[str] | None]
+    """What ``tar-create`` and ``tar-extract`` are called with."""
+
 _RUNTIME: Final = 3
 _FOLDER: Final = 4
 _MOST_DESCRIPTORS: Final = 1 << 20
+_EXTRACT_BYTES: Final = 512 << 20
 
 
 def spawn(plan: Plan, fields: Mapping[str, object], cgroup: Cgroup, runtime: int, root: str) -> int:
     """Run the builtin that ``fields`` describe, otherwise as ``plan`` says; its pid. Raises SpawnFailed."""
-    name = fields.get("name")
     try:
-        if name == "tar-create":
-            arguments = values.texts(fields, "paths")
-        elif name == "tar-extract":
-            arguments = [values.text(fields, "path"), "rename" if values.boolean(fields, "rename") else ""]
-        else:
-            raise InvalidMessage(f"there is no builtin {name!r}")
+        task = _task(fields)
     except InvalidMessage as error:
         raise SpawnFailed("exec", 22, f"builtin: {error}") from None
 
@@ -49,11 +48,11 @@ def spawn(plan: Plan, fields: Mapping[str, object], cgroup: Cgroup, runtime: int
         started()
         _keep_only(folder, runtime)
         try:
-            status = _run(plan, root, str(name), arguments)
+            status = _run(plan, root, task)
         except (
             Exception
         ) as error:  # the boundary: this process ends here, and its stderr is all that is heard of it
-            os.write(2, f"{name}: {type(error).__name__}: {error}\n".encode("utf-8", "replace"))
+            os.write(2, f"{fields.get('name')}: {type(error).__name__}: {error}\n".encode("utf-8", "replace"))
             status = 1
         os._exit(status)
 
@@ -69,7 +68,18 @@ def _keep_only(folder: int, runtime: int) -> None:
     os.closerange(_FOLDER + 1, _MOST_DESCRIPTORS)
 
 
-def _run(plan: Plan, root: str, name: str, arguments: list[str]) -> int:
+def _task(fields: Mapping[str, object]) -> _Task:
+    """What the builtin is to do. Raises InvalidMessage."""
+    name = fields.get("name")
+    if name == "tar-create":
+        return values.texts(fields, "paths")
+    if name == "tar-extract":
+        names = None if fields.get("names") is None else values.texts(fields, "names")
+        return values.text(fields, "path"), values.boolean(fields, "rename"), names
+    raise InvalidMessage(f"there is no builtin {name!r}")
+
+
+def _run(plan: Plan, root: str, task: _Task) -> int:
     os.fchdir(_RUNTIME)
     os.chroot(".")
     from . import tar_create, tar_extract
@@ -78,6 +88,9 @@ def _run(plan: Plan, root: str, name: str, arguments: list[str]) -> int:
     os.fchdir(_FOLDER)
     os.umask(0o022)
     take_on(plan.user)
-    if name == "tar-create":
-        return tar_create.create(arguments)
-    return tar_extract.extract(arguments[0], rename=bool(arguments[1]))
+    if isinstance(task, list):
+        return tar_create.create(task)
+    # what an archive claims may be anything: this bounds what is held of it
+    resource.setrlimit(resource.RLIMIT_AS, (_EXTRACT_BYTES, _EXTRACT_BYTES))
+    path, rename, names = task
+    return tar_extract.extract(path, rename=rename, names=names)

@@ -7,12 +7,15 @@ import stat
 import sys
 import tarfile
 
+from .tar_content import MOST_UNSIZED, Content
+
 TYPE_CHECKING = False  # see _frames
 if TYPE_CHECKING:
     from typing import Final
 
 _BLOCK: Final = tarfile.BLOCKSIZE
 _CHUNK: Final = 1 << 20
+_MOST_OCTAL: Final = 8**11 - 1
 _MAX_LINKS: Final = 1 << 16
 """Files with several names that are remembered; beyond that a second name becomes a second file."""
 _TYPES: Final = {
@@ -60,6 +63,9 @@ class _Writer:
 
     def add(self, path: str) -> None:
         """Everything at and below ``path``. Raises OSError when the archive cannot be written."""
+        if not path:
+            self.complain("''", OSError("an empty path: name what is to be copied"))
+            return
         trimmed = path.rstrip("/") or "/"
         name = os.path.basename(trimmed) or "."
         if path.endswith("/") and name != ".":
@@ -85,7 +91,8 @@ class _Writer:
         info.type = kind
         info.mode = stat.S_IMODE(status.st_mode)
         info.uid, info.gid = status.st_uid, status.st_gid
-        info.pax_headers = {"mtime": f"{status.st_mtime_ns // 10**9}.{status.st_mtime_ns % 10**9:09}"}
+        seconds, fraction = divmod(abs(status.st_mtime_ns), 10**9)
+        info.pax_headers = {"mtime": f"{'-' if status.st_mtime_ns < 0 else ''}{seconds}.{fraction:09}"}
         if kind in (tarfile.CHRTYPE, tarfile.BLKTYPE):
             info.devmajor, info.devminor = os.major(status.st_rdev), os.minor(status.st_rdev)
         if kind == tarfile.SYMTYPE:
@@ -105,6 +112,7 @@ class _Writer:
             info.type, info.linkname = tarfile.LNKTYPE, self._links[key]
             self._put_header(info)
             return
+        name = info.name
         try:
             # a FIFO may have taken its place: that must not hold us up
             fd = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -112,37 +120,66 @@ class _Writer:
             self.complain(source, error)
             return
         try:
-            info.size = os.fstat(fd).st_size
-            self._put_header(info)
-            self._put_content(source, fd, info.size)
+            self._put_file(source, fd, info)
         finally:
             os.close(fd)
         if status.st_nlink > 1 and len(self._links) < _MAX_LINKS:
-            self._links[key] = info.name
+            self._links[key] = name
+
+    def _put_file(self, source: str, fd: int, info: tarfile.TarInfo) -> None:
+        try:
+            content = Content(fd)
+        except OSError as error:
+            self.complain(source, error)
+            return
+        if content.cut:
+            self.complain(
+                source, OSError(f"cut behind {MOST_UNSIZED >> 20} MiB: it does not say how long it is")
+            )
+        if content.extents is None:
+            info.size = content.length
+            self._put_header(info)
+        else:
+            self._put_sparse_header(info, content)
+        for piece in content.pieces(lambda error: self.complain(source, error)):
+            self.put(piece)
+
+    def _put_sparse_header(self, info: tarfile.TarInfo, content: Content) -> None:
+        """A file with holes as GNU tar stores it in a pax archive, version 1.0."""
+        info.pax_headers = {
+            **info.pax_headers,
+            "GNU.sparse.major": "1",
+            "GNU.sparse.minor": "0",
+            "GNU.sparse.name": info.name,
+            "GNU.sparse.realsize": str(content.length),
+        }
+        # what a reader that knows nothing of holes calls it; short and plain, for else a pax record would overrule
+        base = os.path.basename(info.name).encode("ascii", "replace").decode().replace("?", "_")
+        info.name = f"GNUSparseFile.0/{base[:80]}"
+        before = content.map
+        size = len(before) + sum(length for _, length in content.extents or ())
+        self.put(_with_size(info, size))
+        self.put(before)
 
     def _put_header(self, info: tarfile.TarInfo) -> None:
-        self.put(info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))
+        self.put(_header(info))
 
-    def _put_content(self, source: str, fd: int, size: int) -> None:
-        """Exactly ``size`` bytes, whatever happens to the file meanwhile: the archive must stay whole."""
-        left = size
-        while left:
-            try:
-                data = os.read(fd, min(left, _CHUNK))
-            except OSError as error:
-                self.complain(source, error)
-                data = b""
-            if not data:
-                if not self.status:
-                    self.complain(source, OSError("became shorter while it was read"))
-                self._put_zeros(left)
-                break
-            self.put(data)
-            left -= len(data)
-        self.put(bytes(-size % _BLOCK))
 
-    def _put_zeros(self, count: int) -> None:
-        while count:
-            piece = min(count, _CHUNK)
-            self.put(bytes(piece))
-            count -= piece
+def _header(info: tarfile.TarInfo) -> bytes:
+    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+
+
+def _with_size(info: tarfile.TarInfo, size: int) -> bytes:
+    """The header, with ``size`` in its own field also where that takes base 256 instead of octal digits.
+
+    A pax record would be one beside ``GNU.sparse.realsize``, and Python's tarfile takes the last of both for each.
+    """
+    if size <= _MOST_OCTAL:
+        info.size = size
+        return _header(info)
+    data = bytearray(_header(info))
+    block = memoryview(data)[-_BLOCK:]
+    block[124:136] = b"\x80" + size.to_bytes(11, "big")
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(data)

@@ -7,9 +7,12 @@ import os
 import sys
 import tarfile
 
+from .tar_member import Member
+
 TYPE_CHECKING = False  # see _frames
 if TYPE_CHECKING:
-    from typing import IO, Final
+    from collections.abc import Collection, Iterator
+    from typing import Final
 
 _CHUNK: Final = 256 * 1024
 _HOLE: Final = 4096
@@ -22,21 +25,26 @@ class _Refused(Exception):
     """A member is not unpacked; ``str()`` says why."""
 
 
-def extract(path: str, *, rename: bool) -> int:
+def extract(path: str, *, rename: bool, names: Collection[str] | None = None) -> int:
     """Unpack stdin; the exit status. What goes wrong is said on stderr.
 
     Into ``path`` when that is a folder. Otherwise, with ``rename``, the one top name of the archive is called ``path``.
+    With ``names`` the archive is somebody else's: only these may be its top names (``.`` for what is in a folder), and
+    none of them may be a link.
     """
     try:
-        target = _Target(path, rename=rename)
+        target = _Target(path, rename=rename, names=names)
         with tarfile.open(
             fileobj=os.fdopen(0, "rb", buffering=_CHUNK, closefd=False),
             mode="r|",
             bufsize=_CHUNK,
             encoding="utf-8",
             errors="surrogateescape",
+            tarinfo=Member,
         ) as archive:
             while (info := archive.next()) is not None:
+                assert isinstance(info, Member)
+                info.check()
                 target.unpack(archive, info)
                 archive.__dict__["members"] = []  # or it would remember every member
         target.finish()
@@ -44,7 +52,12 @@ def extract(path: str, *, rename: bool) -> int:
             pass
     except OSError as error:
         return _complain(error.filename or path, error.strerror or str(error))
-    except tarfile.TarError as error:
+    except (
+        tarfile.TarError,
+        ValueError,
+        OverflowError,
+        RecursionError,
+    ) as error:  # the latter from tarfile, too
         return _complain("reading the archive", str(error))
     except _Refused as error:
         return _complain(path, str(error))
@@ -59,11 +72,14 @@ def _complain(what: object, why: str) -> int:
 class _Target:
     """Where members go. Folders are opened one by one and never through a symbolic link, so nothing leads out."""
 
-    def __init__(self, path: str, *, rename: bool) -> None:
+    def __init__(self, path: str, *, rename: bool, names: Collection[str] | None) -> None:
         self.status = 0
         self._path = path
+        self._names = names
         self._name: str | None = None
         self._top: str | None = None
+        if not path:
+            raise _Refused("an empty path: name where to copy to")
         if os.path.isdir(path):
             self._base = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         elif rename:
@@ -75,14 +91,16 @@ class _Target:
         self._parent_fd = self._base
         self._folders: list[tuple[tuple[str, ...], int, int]] = []
 
-    def unpack(self, archive: tarfile.TarFile, info: tarfile.TarInfo) -> None:
+    def unpack(self, archive: tarfile.TarFile, info: Member) -> None:
         """One member. Raises OSError when no other could be unpacked either."""
         try:
             parts = self._parts(info.name, folder=info.isdir())
+            if self._names is not None and info.issym() and len(parts) <= 1:
+                raise _Refused("a link, where a file or a folder was asked for: not unpacked")
             if parts:
                 self._place(archive, info, parts)
             elif info.isdir():
-                self._folders.append(((), info.mode, _mtime(info)))
+                self._folders.append(((), info.mode, info.mtime_ns))
         except _Refused as error:
             self.status = _complain(info.name, str(error))
         except OSError as error:
@@ -106,9 +124,13 @@ class _Target:
         parts = [part for part in raw if part != "."]
         if ".." in parts:
             raise _Refused("a name with '..' in it is not unpacked")
+        if "\0" in name:
+            raise _Refused("a name with NUL in it is not unpacked")
+        top = raw[0] if raw else "."
+        if self._names is not None and top not in self._names:
+            raise _Refused("nobody asked for it: not unpacked")
         if self._name is None:
             return tuple(parts)
-        top = raw[0] if raw else "."
         if self._top is None:
             self._top = top
             if not folder and len(parts) == 1 and self._path.endswith("/"):
@@ -135,10 +157,10 @@ class _Target:
         self._parent, self._parent_fd = parts, fd
         return fd
 
-    def _place(self, archive: tarfile.TarFile, info: tarfile.TarInfo, parts: tuple[str, ...]) -> None:
+    def _place(self, archive: tarfile.TarFile, info: Member, parts: tuple[str, ...]) -> None:
         if info.isdir():
             self._folder(parts)
-            self._folders.append((parts, info.mode, _mtime(info)))
+            self._folders.append((parts, info.mode, info.mtime_ns))
             return
         *above, name = parts
         parent = self._folder(tuple(above))
@@ -147,15 +169,13 @@ class _Target:
             return
         _make_room(name, parent)
         if info.isreg():
-            content = archive.extractfile(info)
-            assert content is not None
-            _write_file(name, parent, info, content)
+            _write_file(name, parent, info, archive)
         elif info.issym():
             os.symlink(info.linkname, name, dir_fd=parent)
-            os.utime(name, ns=(_mtime(info), _mtime(info)), dir_fd=parent, follow_symlinks=False)
+            os.utime(name, ns=(info.mtime_ns, info.mtime_ns), dir_fd=parent, follow_symlinks=False)
         elif info.isfifo():
             os.mkfifo(name, info.mode & _KEPT_MODE, dir_fd=parent)
-            os.utime(name, ns=(_mtime(info), _mtime(info)), dir_fd=parent, follow_symlinks=False)
+            os.utime(name, ns=(info.mtime_ns, info.mtime_ns), dir_fd=parent, follow_symlinks=False)
         else:
             raise _Refused("a device: not unpacked")
 
@@ -190,28 +210,33 @@ def _make_room(name: str, parent: int) -> None:
         return
 
 
-def _write_file(name: str, parent: int, info: tarfile.TarInfo, content: IO[bytes]) -> None:
+def _write_file(name: str, parent: int, info: Member, archive: tarfile.TarFile) -> None:
     fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=parent)
     try:
-        length = 0
-        while data := content.read(_CHUNK):
-            length += len(data)
+        for offset, data in _content(info, archive):
+            # a hole takes no space
             if len(data) % _HOLE == 0 and data.count(0) == len(data):
-                os.lseek(fd, len(data), os.SEEK_CUR)  # a hole takes no space
                 continue
             view = memoryview(data)
             while view:
-                view = view[os.write(fd, view) :]
-        os.ftruncate(fd, length)
+                written = os.pwrite(fd, view, offset)
+                view, offset = view[written:], offset + written
+        os.ftruncate(fd, info.size)
         os.fchmod(fd, info.mode & _KEPT_MODE)
-        os.utime(fd, ns=(_mtime(info), _mtime(info)))
+        os.utime(fd, ns=(info.mtime_ns, info.mtime_ns))
     finally:
         os.close(fd)
 
 
-def _mtime(info: tarfile.TarInfo) -> int:
-    """Nanoseconds; exact when the archive has them (a pax header), which tarfile rounds to a float."""
-    seconds, _, fraction = info.pax_headers.get("mtime", "").partition(".")
-    if seconds.isdecimal() and (not fraction or fraction.isdecimal()):
-        return int(seconds) * 10**9 + int(f"{fraction:0<9}"[:9])
-    return int(info.mtime * 10**9)
+def _content(info: Member, archive: tarfile.TarFile) -> Iterator[tuple[int, bytes]]:
+    """What travels of a file, with its offsets. Raises ReadError when the archive ends before it."""
+    assert archive.fileobj is not None
+    archive.fileobj.seek(info.offset_data)
+    for start, length in [(0, info.size)] if info.extents is None else info.extents:
+        offset, end = start, start + length
+        while offset < end:
+            data = archive.fileobj.read(min(end - offset, _CHUNK))
+            if not data:
+                raise tarfile.ReadError(f"it ends in the middle of {info.name}")
+            yield offset, data
+            offset += len(data)
