@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import anyio.to_thread
 
-from sandtop.core.client.archive import CHUNK
 from sandtop.core.client.sandbox import Sandbox
 from sandtop.core.errors import InvalidRequest
+from sandtop.core.tar.reader import CHUNK
 
 from ._args import Parser
 from ._output import STDOUT, Progress, size, write

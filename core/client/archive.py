@@ -1,296 +1,232 @@
-"""Tar streams of this host's files: made, and unpacked without trusting who made them. Blocking."""
+"""Unpacking the tar stream that a sandbox sends, whose every word may be a lie. Blocking."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
-import tarfile
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Final
 
 from sandtop.core.errors import StorageError
+from sandtop.core.tar.fields import TarError, shown
+from sandtop.core.tar.reader import Kind, Reader
+
+from ._below import KEPT_MODE, Below, Refused
+from ._skipped import Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection
+    from typing import BinaryIO
 
-CHUNK: Final = 256 * 1024
-_BLOCK: Final = tarfile.BLOCKSIZE
-_MODE: Final = 0o1777
-"""Permission bits that are kept: set-user-ID and set-group-ID meant another system's users."""
-_MAX_LINKS: Final = 1 << 16
-_TYPES: Final = {
-    stat.S_IFREG: tarfile.REGTYPE,
-    stat.S_IFDIR: tarfile.DIRTYPE,
-    stat.S_IFLNK: tarfile.SYMTYPE,
-    stat.S_IFIFO: tarfile.FIFOTYPE,
+    from sandtop.core.tar.reader import Member
+
+    from ._below import Way
+
+_FATAL: Final = frozenset(
+    (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+)
+"""What no other member would fare better with."""
+_MAX_WRITTEN: Final = 1 << 20
+"""Files that are remembered as this copy's own; a hard link to one of the others is refused."""
+_THERE: Final = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
 }
 
 
-class Packer:
-    """A tar stream (POSIX.1-2001, so that names and times are exact) of ``path`` and all below it.
-
-    ``path/.`` stands for what is in a folder. Iterate for the bytes, in pieces of at most 256 KiB.
-
-    Attributes:
-        skipped: what is not in it, with the reason, one line each.
-    """
-
-    def __init__(self, path: str) -> None:
-        self.skipped: list[str] = []
-        self._links: dict[tuple[int, int], str] = {}
-        trimmed = path.rstrip("/") or "/"
-        self._name = os.path.basename(trimmed) or "."
-        self._path = trimmed + "/." if path.endswith("/") and self._name != "." else trimmed
-
-    def __iter__(self) -> Iterator[bytes]:
-        pending = [(self._path, self._name)]
-        while pending:
-            source, name = pending.pop()
-            try:
-                status = os.lstat(source)
-                below = sorted(os.listdir(source), reverse=True) if stat.S_ISDIR(status.st_mode) else []
-            except OSError as error:
-                self._skip(source, error.strerror)
-                continue
-            yield from self._member(source, name, status)
-            pending += [(f"{source}/{entry}", f"{name}/{entry}") for entry in below]
-        yield bytes(2 * _BLOCK)
-
-    def _skip(self, source: str, why: str | None) -> None:
-        self.skipped.append(f"{source}: {why or 'cannot be read'}")
-
-    def _member(self, source: str, name: str, status: os.stat_result) -> Iterator[bytes]:
-        kind = _TYPES.get(stat.S_IFMT(status.st_mode))
-        if kind is None:
-            self._skip(source, "neither file, folder nor link")
-            return
-        info = tarfile.TarInfo(name)
-        info.type, info.mode = kind, stat.S_IMODE(status.st_mode)
-        seconds, nanoseconds = divmod(status.st_mtime_ns, 10**9)
-        info.pax_headers = {"mtime": f"{seconds}.{nanoseconds:09}"}
-        if kind == tarfile.SYMTYPE:
-            info.linkname = os.readlink(source)
-        elif kind == tarfile.REGTYPE:
-            yield from self._file(source, info, status)
-            return
-        yield _header(info)
-
-    def _file(self, source: str, info: tarfile.TarInfo, status: os.stat_result) -> Iterator[bytes]:
-        key = status.st_dev, status.st_ino
-        if status.st_nlink > 1 and key in self._links:
-            info.type, info.linkname = tarfile.LNKTYPE, self._links[key]
-            yield _header(info)
-            return
-        try:
-            # something else may have taken the file's place: a FIFO must not hold us up
-            fd = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:
-            self._skip(source, error.strerror)
-            return
-        with open(fd, "rb", buffering=0) as file:
-            info.size = os.fstat(fd).st_size
-            yield _header(info)
-            yield from self._content(source, file, info.size)
-        if status.st_nlink > 1 and len(self._links) < _MAX_LINKS:
-            self._links[key] = info.name
-
-    def _content(self, source: str, file: BinaryIO, size: int) -> Iterator[bytes]:
-        """Exactly ``size`` bytes and the padding, whatever happens to the file meanwhile."""
-        left = size
-        while left:
-            try:
-                data = file.read(min(left, CHUNK))
-            except OSError as error:
-                self._skip(source, error.strerror)
-                data = b""
-            if not data:
-                self._skip(source, "became shorter while it was read")
-                data = bytes(min(left, CHUNK))
-            left -= len(data)
-            yield data
-        if padding := -size % _BLOCK:
-            yield bytes(padding)
-
-
-def _header(info: tarfile.TarInfo) -> bytes:
-    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
-
-
-class _Refused(Exception):
-    """A member is not unpacked; ``str()`` says why."""
+def top_name(source: str) -> str:
+    """The one name at the top of the archive of ``source``, a path in a sandbox; ``.`` for what is in a folder."""
+    return os.path.basename(source.rstrip("/")) or "."
 
 
 class Unpacker:
     """Puts the members of a tar stream below one folder and nowhere else, whatever their names and links say.
 
-    Into ``target`` when that is a folder; otherwise the archive's one top name becomes ``target``, as with cp(1).
+    Into ``target`` when that is a folder; otherwise the archive's one top name becomes ``target``, as with cp(1). At
+    the top only the ``names`` that were asked for arrive (none: the first that comes), and none of them as a link,
+    which the next copy would follow. Folders that were there keep their mode and time; files and links that were
+    there are replaced, never written through.
 
     Attributes:
-        skipped: what was not unpacked, with the reason, one line each.
+        skipped: what was not unpacked.
+        copied: members that were.
     """
 
-    def __init__(self, target: str) -> None:
-        self.skipped: list[str] = []
+    def __init__(self, target: str, names: Collection[str] = ()) -> None:
+        self.skipped = Skipped()
+        self.copied = 0
         self._target = target
-        self._rename: str | None = None
-        self._top: str | None = None
-        self._folders: list[tuple[tuple[str, ...], int, int]] = []
-        self._base = -1
+        self._names = {os.fsencode(name) for name in names}
+        self._rename: bytes | None = None
+        self._written: set[tuple[int, int]] = set()
 
     def unpack(self, stream: BinaryIO) -> None:
-        """Read ``stream`` to its end. Raises `StorageError` when nothing (more) can be written."""
+        """Read ``stream`` to its end. Raises `StorageError` when nothing (more) can be read or written."""
         try:
-            self._base = self._open_base()
+            base = self._open_base()
         except OSError as error:
             raise StorageError(f"{self._target}: {error.strerror}") from error
+        below = Below(base, self._complain)
         try:
-            self._members(stream)
-            self._finish()
-        except tarfile.TarError as error:
-            raise StorageError(f"the archive cannot be read: {error}") from error
+            try:
+                self._members(Reader(stream), below)
+            finally:
+                below.close()
+        except TarError as error:
+            raise StorageError(f"the archive cannot be read: {error}{self._stays()}") from error
         except OSError as error:
-            raise StorageError(f"{self._target}: {error.strerror or error}") from error
+            raise StorageError(f"{self._target}: {error.strerror or error}{self._stays()}") from error
         finally:
-            os.close(self._base)
+            os.close(base)
+
+    def _stays(self) -> str:
+        if not self.copied:
+            return ""
+        skipped = f", {self.skipped.count} were left out" if self.skipped.count else ""
+        return f" (what was copied before stays: {self.copied} entries{skipped})"
+
+    def _complain(self, name: bytes, error: OSError | Refused) -> None:
+        why = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+        self.skipped.add(shown(name), why)
 
     def _open_base(self) -> int:
-        folder = self._target
-        if not os.path.isdir(folder):
-            folder, self._rename = os.path.split(folder.rstrip("/"))
-        return os.open(folder or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        try:
+            return os.open(self._target, flags)
+        except (FileNotFoundError, NotADirectoryError):
+            folder, name = os.path.split(self._target.rstrip("/"))
+            if name in ("", ".", ".."):
+                raise
+            self._rename = os.fsencode(name)
+            return os.open(folder or ".", flags)
 
-    def _members(self, stream: BinaryIO) -> None:
-        with tarfile.open(fileobj=stream, mode="r|", encoding="utf-8", errors="surrogateescape") as archive:
-            while (info := archive.next()) is not None:
-                # (it remembers every member otherwise, of a stream that may have no end)
-                try:
-                    self._member(archive, info)
-                except _Refused as error:
-                    self.skipped.append(f"{info.name}: {error}")
-                except OSError as error:
-                    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
-                        raise
-                    self.skipped.append(f"{info.name}: {error.strerror or error}")
-                archive.members = []  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
-
-    def _finish(self) -> None:
-        """Set modes and times of folders, now that nothing more is put into them."""
-        for parts, mode, mtime in reversed(self._folders):
+    def _members(self, reader: Reader, below: Below) -> None:
+        while (member := reader.next()) is not None:
             try:
-                fd = self._folder(parts, create=False)
-            except (OSError, _Refused) as error:
-                self.skipped.append(f"{'/'.join(parts)}: {error}")
-                continue
-            os.fchmod(fd, mode & _MODE)
-            os.utime(fd, ns=(mtime, mtime))
+                self._member(reader, member, below)
+                self.copied += 1
+            except Refused as error:
+                self._complain(member.name, error)
+            except OSError as error:
+                if error.errno in _FATAL:
+                    raise
+                self._complain(member.name, error)
+
+    def _way(self, name: bytes) -> tuple[Way, bool]:
+        """The way from the base to a member, and whether it is one of the top names. Raises `Refused`."""
+        if name.startswith(b"/"):
+            raise Refused("a name that begins at the root")
+        top, *rest = [part for part in name.split(b"/") if part] or [b""]
+        if not top or b".." in (top, *rest):
+            raise Refused("a name with '..' in it" if top else "a member without a name")
+        if not self._names:
+            self._names = {top}
+        if top not in self._names:
+            raise Refused("not what was asked for")
+        if self._rename is not None and len(self._names) > 1:
+            raise Refused(f"{self._target} is not a folder, and the archive holds more than one name")
+        below = tuple(part for part in rest if part != b".")
+        if self._rename is not None:
+            return (self._rename, *below), not below
+        return below if top == b"." else (top, *below), not below
+
+    def _member(self, reader: Reader, member: Member, below: Below) -> None:
+        way, at_top = self._way(member.name)
+        if member.kind is Kind.FOLDER:
+            below.enter(way, mode=member.mode, mtime=member.mtime)
+            return
+        if not way or (at_top and self._rename is not None and self._target.endswith("/")):
+            raise Refused("not a folder")
+        if at_top and member.kind is Kind.LINK:
+            raise Refused(f"a link to {shown(member.target)}: copy that instead")
+        parent = below.enter(way[:-1])
+        if member.kind is Kind.HARD_LINK:
+            self._link(member, way[-1], parent, below)
+        elif member.kind is Kind.FILE:
+            self._file(reader, member, way[-1], parent)
+        else:
+            _special(member, way[-1], parent)
+
+    def _file(self, reader: Reader, member: Member, name: bytes, parent: int) -> None:
+        _make_room(name, parent, member.kind)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(name, flags, 0o600, dir_fd=parent)
+        try:
+            _fill(fd, reader, member)
+            os.fchmod(fd, member.mode & KEPT_MODE)
+            os.utime(fd, ns=(member.mtime, member.mtime))
+            if len(self._written) < _MAX_WRITTEN:
+                status = os.fstat(fd)
+                self._written.add((status.st_dev, status.st_ino))
+        except BaseException:
+            # half of a file looks like a whole one
+            os.unlink(name, dir_fd=parent)
+            raise
+        finally:
             os.close(fd)
 
-    def _parts(self, name: str) -> tuple[str, ...]:
-        """The way from the base to a member. Raises `_Refused`."""
-        raw = [part for part in name.split("/") if part]
-        if ".." in raw:
-            raise _Refused("a name with '..' in it")
-        parts = [part for part in raw if part != "."]
-        if self._rename is None:
-            return tuple(parts)
-        top = raw[0] if raw else "."
-        self._top = self._top or top
-        if top != self._top:
-            raise _Refused(f"{self._target} is not a folder, and the archive holds more than one name")
-        return (self._rename, *(parts if top == "." else parts[1:]))
-
-    def _folder(self, parts: tuple[str, ...], *, create: bool = True) -> int:
-        """A descriptor, the caller's, of the folder at ``parts``; no link is followed on the way."""
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.dup(self._base)
-        for part in parts:
-            parent = fd
-            try:
-                try:
-                    fd = os.open(part, flags, dir_fd=parent)
-                except FileNotFoundError:
-                    if not create:
-                        raise
-                    os.mkdir(part, 0o755, dir_fd=parent)
-                    fd = os.open(part, flags, dir_fd=parent)
-            except OSError as error:
-                if error.errno in (errno.ENOTDIR, errno.ELOOP):
-                    raise _Refused(f"{part} is not a folder of its own") from None
-                raise
-            finally:
-                os.close(parent)
-        return fd
-
-    def _member(self, archive: tarfile.TarFile, info: tarfile.TarInfo) -> None:
-        parts = self._parts(info.name)
-        mtime = _mtime(info)
-        if info.isdir():
-            os.close(self._folder(parts))
-            self._folders.append((parts, info.mode, mtime))
-            return
-        if not parts or (self._target.endswith("/") and self._rename is not None and len(parts) == 1):
-            raise _Refused("not a folder")
-        parent = self._folder(parts[:-1])
+    def _link(self, member: Member, name: bytes, parent: int, below: Below) -> None:
+        """Another name for a file that this copy made."""
+        way, _ = self._way(member.target)
+        if not way:
+            raise Refused("a hard link to a folder")
+        source = below.find(way[:-1])
         try:
-            self._leaf(archive, info, parts[-1], parent, mtime)
-        finally:
-            os.close(parent)
-
-    def _leaf(
-        self, archive: tarfile.TarFile, info: tarfile.TarInfo, name: str, parent: int, mtime: int
-    ) -> None:
-        if not (info.isreg() or info.issym() or info.isfifo() or info.islnk()):
-            raise _Refused("a device")
-        if info.islnk():
-            self._link(info, name, parent)
-            return
-        _make_room(name, parent)
-        if info.issym():
-            os.symlink(info.linkname, name, dir_fd=parent)
-            os.utime(name, ns=(mtime, mtime), dir_fd=parent, follow_symlinks=False)
-        elif info.isfifo():
-            os.mkfifo(name, 0o600, dir_fd=parent)
-            os.chmod(name, info.mode & _MODE, dir_fd=parent)
-            os.utime(name, ns=(mtime, mtime), dir_fd=parent, follow_symlinks=False)
-        else:
-            _write(archive, info, name, parent, mtime)
-
-    def _link(self, info: tarfile.TarInfo, name: str, parent: int) -> None:
-        """Another name for a file of the archive."""
-        *above, old = self._parts(info.linkname)
-        source = self._folder(tuple(above), create=False)
-        try:
-            _make_room(name, parent)
-            os.link(old, name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
+            status = os.stat(way[-1], dir_fd=source, follow_symlinks=False)
+            if (status.st_dev, status.st_ino) not in self._written:
+                raise Refused(f"a hard link to {shown(member.target)}, which is no file of this copy")
+            if not _same(name, parent, status):
+                _make_room(name, parent, member.kind)
+                os.link(way[-1], name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
+        except FileNotFoundError:
+            raise Refused(f"a hard link to {shown(member.target)}, which is not there") from None
         finally:
             os.close(source)
 
 
-def _make_room(name: str, parent: int) -> None:
-    """Remove what has the name: writing into it could write through a link. Raises OSError for a folder."""
+def _special(member: Member, name: bytes, parent: int) -> None:
+    """A symbolic link or a FIFO. Raises `Refused` for what is neither."""
+    if member.kind is Kind.LINK:
+        _make_room(name, parent, member.kind)
+        os.symlink(member.target, name, dir_fd=parent)
+    elif member.kind is Kind.FIFO:
+        _make_room(name, parent, member.kind)
+        os.mkfifo(name, 0o600, dir_fd=parent)
+        os.chmod(name, member.mode & KEPT_MODE, dir_fd=parent)
+    else:
+        raise Refused("a device" if member.kind is not Kind.OTHER else "of a kind that is not known")
+    os.utime(name, ns=(member.mtime, member.mtime), dir_fd=parent, follow_symlinks=False)
+
+
+def _make_room(name: bytes, parent: int, kind: Kind) -> None:
+    """Remove the file or link that has the name: writing into it could write through it. Raises `Refused`."""
     try:
-        os.unlink(name, dir_fd=parent)
+        mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
     except FileNotFoundError:
         return
+    there = _THERE.get(stat.S_IFMT(mode))
+    if there and not (stat.S_ISFIFO(mode) and kind is Kind.FIFO):
+        raise Refused(f"{there} is in its place")
+    os.unlink(name, dir_fd=parent)
 
 
-def _write(archive: tarfile.TarFile, info: tarfile.TarInfo, name: str, parent: int, mtime: int) -> None:
-    content = archive.extractfile(info)
-    if content is None:
-        raise _Refused("a file without content")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with open(os.open(name, flags, 0o600, dir_fd=parent), "wb", buffering=0) as file:
-        while data := content.read(CHUNK):
-            view = memoryview(data)
-            while view:
-                view = view[file.write(view) :]
-        os.fchmod(file.fileno(), info.mode & _MODE)
-        os.utime(file.fileno(), ns=(mtime, mtime))
+def _same(name: bytes, parent: int, status: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(os.stat(name, dir_fd=parent, follow_symlinks=False), status)
+    except FileNotFoundError:
+        return False
 
 
-def _mtime(info: tarfile.TarInfo) -> int:
-    """Nanoseconds; exact where the archive has them, which tarfile rounds to a float."""
-    seconds, _, fraction = info.pax_headers.get("mtime", "").partition(".")
-    if seconds.isdecimal() and (not fraction or fraction.isdecimal()):
-        return int(seconds) * 10**9 + int(f"{fraction:0<9}"[:9])
-    return int(info.mtime * 10**9)
+def _fill(fd: int, reader: Reader, member: Member) -> None:
+    """What lies between the pieces, and pieces of nothing but zeros, become holes."""
+    for offset, data in reader.content():
+        if data.count(0) == len(data):
+            continue
+        view = memoryview(data)
+        while view:
+            count = os.pwrite(fd, view, offset)
+            view, offset = view[count:], offset + count
+    os.ftruncate(fd, member.size)

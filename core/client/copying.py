@@ -69,7 +69,7 @@ class Copyable:
         path = os.fspath(target)
         what = f"copying {self._info.name}:{source} to {path}"
         async with await self._copying({"name": "tar-create", "paths": [source]}, user) as process:
-            await transfer.receive_archive(process, path, what, progress)
+            await transfer.receive_archive(process, [source], path, what, progress)
 
     async def download_tar(
         self, source: str, write: Callable[[bytes], Awaitable[object]], *, user: str | None = None

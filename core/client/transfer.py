@@ -12,13 +12,14 @@ import anyio.to_thread
 
 from sandtop.core.errors import NotFound, StorageError, WrongState
 
-from .archive import Packer, Unpacker
+from .archive import Unpacker, top_name
 from .events import Stderr, Stdout
 from .following import Following
 from .link import new_id, request
+from .packing import Packer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
+    from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Sequence
 
     from typing_extensions import Buffer
 
@@ -70,26 +71,27 @@ async def pack(path: str, what: str) -> AsyncGenerator[bytes, None]:
     chunks = iter(packer)
     while (chunk := await anyio.to_thread.run_sync(next, chunks, None)) is not None:
         yield chunk
-    if packer.skipped:
-        raise _incomplete(what, packer.skipped)
+    if packer.skipped.count:
+        raise _incomplete(what, packer.skipped.lines, packer.skipped.count)
 
 
-async def receive_archive(process: Process, target: str, what: str, progress: Progress | None) -> None:
-    """Unpack what ``process``, a ``tar-create``, writes at ``target``. Raises `StorageError`."""
+async def receive_archive(
+    process: Process, sources: Sequence[str], target: str, what: str, progress: Progress | None
+) -> None:
+    """Unpack what ``process``, a ``tar-create`` of ``sources``, writes at ``target``. Raises `StorageError`."""
     stream = _Stream(process, progress)
-    unpacker = Unpacker(target)
+    unpacker = Unpacker(target, [top_name(source) for source in sources])
     try:
-        # pulled from a thread, as tarfile reads and the disk blocks
+        # pulled from a thread, as the disk blocks; a cancelled copy ends it at its next read
         await anyio.to_thread.run_sync(unpacker.unpack, io.BufferedReader(stream, 1 << 18))
     except StorageError as error:
-        if not stream.empty:
-            raise
-        # there was no archive to read: what went wrong in the sandbox is the better error
-        await _check(process, stream.said, what)
+        if stream.ended:
+            # there was no archive to read, or not all of it: what went wrong in the sandbox is the better error
+            await _check(process, stream.said, what)
         raise StorageError(f"{what}: {error.message}") from error
     await _check(process, stream.said, what)
-    if unpacker.skipped:
-        raise _incomplete(what, unpacker.skipped)
+    if unpacker.skipped.count:
+        raise _incomplete(what, unpacker.skipped.lines, unpacker.skipped.count)
 
 
 async def pass_archive(process: Process, write: Callable[[bytes], Awaitable[object]], what: str) -> None:
@@ -112,11 +114,8 @@ class _Stream(io.RawIOBase):
         self._progress = progress
         self._held = memoryview(b"")
         self._taken = 0
+        self.ended = False
         self.said = bytearray()
-
-    @property
-    def empty(self) -> bool:
-        return self._taken == 0
 
     def readable(self) -> bool:
         return True
@@ -140,6 +139,7 @@ class _Stream(io.RawIOBase):
                 return event.data
             if isinstance(event, Stderr):
                 keep(self.said, event.data)
+        self.ended = True
         return b""
 
 
@@ -161,7 +161,8 @@ async def _check(process: Process, said: bytearray, what: str) -> None:
         raise _incomplete(what, lines)
 
 
-def _incomplete(what: str, lines: list[str]) -> StorageError:
+def _incomplete(what: str, lines: list[str], count: int | None = None) -> StorageError:
+    """``count`` is of all lines, where ``lines`` are but the first."""
     shown = "; ".join(lines[:_COMPLAINTS])
-    more = len(lines) - _COMPLAINTS
+    more = (len(lines) if count is None else count) - _COMPLAINTS
     return StorageError(f"{what}: {shown}" + (f"; and {more} more" if more > 0 else ""))

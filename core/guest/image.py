@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import struct
+import sys
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from sandtop.core.errors import ImageError, InvalidRequest, NotFound, from_os_error
+from sandtop.core.errors import ImageError, InvalidRequest, NotFound, SandtopError, from_os_error, from_wire
+from sandtop.core.guest.rootfs import MANIFEST, refuse_layers
 from sandtop.core.guest.store import locked, read_json, sync_file, temporary_folder, write_json
 from sandtop.core.guest.tools import Progress, pipe, run
 
@@ -26,12 +30,6 @@ _AGAIN: Final = "build it again: sandtop image build"
 # of the squashfs 4.0 superblock, the number of bytes that the archive has
 _SUPERBLOCK: Final = struct.Struct("<40xQ")
 _BUILD_TIMEOUT: Final = 1800.0
-# the first bytes of each kind of compressed tar, and what unpacks it
-_UNPACKERS: Final = (
-    (b"\x1f\x8b", ("gzip", "-dc")),
-    (b"\xfd7zXZ\0", ("xz", "-dc")),
-    (b"\x28\xb5\x2f\xfd", ("zstd", "-dcq")),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +130,10 @@ class ImageStore:
         be, `ImageError`, `MissingDependency`, `StorageError`.
         """
         if source.is_dir():
-            if not any(source.iterdir()):
+            names = os.listdir(source)
+            if not names:
                 raise InvalidRequest(f"{source} is empty")
+            refuse_layers(source, names, _manifest(source))
             owners = () if os.geteuid() == 0 else ("-all-root",)
             return self.add(
                 name,
@@ -143,9 +143,7 @@ class ImageStore:
             )
         if not source.is_file():
             raise InvalidRequest(f"{source} is neither a folder nor a tar file")
-        return self.add(
-            name, str(source), lambda out: squash_tar(_reader(source), out, f"reading {source}"), progress
-        )
+        return self.add(name, str(source), lambda out: _squash_file(source, out), progress)
 
     def add(self, name: str, source: str, make: Maker, progress: Progress) -> Image:
         """Make an image called ``name`` with ``make``, which writes a squashfs file at the path it is given."""
@@ -223,18 +221,32 @@ def _squash_folder(source: Path, out: Path, owners: Sequence[str]) -> None:
     run(["mksquashfs", source, out, *_SQUASH, *owners], f"reading {source}", timeout=_BUILD_TIMEOUT)
 
 
-def _reader(source: Path) -> list[str | Path]:
-    """The command that writes ``source`` as a plain tar."""
+def _squash_file(source: Path, out: Path) -> None:
+    said: deque[str] = deque(maxlen=1)
     try:
-        with source.open("rb") as file:
-            start = file.read(512)
-    except OSError as error:
-        raise from_os_error(error, f"cannot read {source}") from error
-    for magic, command in _UNPACKERS:
-        if start.startswith(magic):
-            return [*command, source]
-    if start[257:262] != b"ustar":
-        raise InvalidRequest(
-            f"{source} is not a tar file", hint="give a folder, or a tar, tar.gz, tar.xz or tar.zst"
+        squash_tar(
+            [sys.executable, "-P", "-m", "sandtop.core.guest.roottar", source],
+            out,
+            f"reading {source}",
+            said.append,
         )
-    return ["cat", source]
+    except ImageError as error:
+        raise _told(said[-1] if said else "") or error from error
+
+
+def _told(line: str) -> SandtopError | None:
+    """The error that the last words of roottar are, if they are one."""
+    try:
+        data = json.loads(line)
+    except ValueError:
+        return None
+    return from_wire(data) if isinstance(data, dict) else None  # pyright: ignore[reportUnknownArgumentType]
+
+
+def _manifest(source: Path) -> bytes:
+    """What manifest.json of a folder begins with; nothing when it has none."""
+    try:
+        with (source / "manifest.json").open("rb") as file:
+            return file.read(MANIFEST)
+    except OSError:
+        return b""

@@ -13,6 +13,8 @@ import pytest
 from sandtop.core.errors import ImageError, InvalidRequest, MissingDependency, NotFound
 from sandtop.core.guest import GuestStore
 
+from ..tar.making import END, file, folder, hard_link, header, link, pax, sparse
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -93,6 +95,162 @@ def test_a_cut_tar_is_refused(
         store.build_image("mine", source)
     assert store.images() == []
     assert not list(store.paths.images.glob("*.squashfs"))
+
+
+def built(store: GuestStore, tmp_path: Path, *members: bytes) -> Path:
+    """The folder that an image of a tar of ``members`` holds."""
+    source = tmp_path / "made.tar"
+    source.write_bytes(b"".join((*members, END)))
+    image = store.build_image("made", source)
+    return unpacked(image.path, tmp_path / "root")
+
+
+def test_of_two_members_of_one_name_the_last_counts(store: GuestStore, tmp_path: Path) -> None:
+    """As tar -r means it, whatever they are."""
+    root = built(
+        store,
+        tmp_path,
+        folder(b"./"),
+        folder(b"./etc", 0o700),
+        file(b"./etc/v", b"first"),
+        hard_link(b"./etc/w", b"./etc/v"),
+        file(b"etc/gone/below", b"x"),
+        file(b"etc/kept/below", b"x"),
+        link(b"etc/link", b"gone"),
+        folder(b"etc/link"),
+        file(b"/etc/v", b"second"),
+        folder(b"etc/kept", 0o711),
+        file(b"etc/gone", b"now a file"),
+        folder(b"etc", 0o711),
+    )
+    assert (root / "etc" / "v").read_text() == "second"
+    assert (root / "etc" / "w").read_text() == "first", "it was linked to what was there then"
+    assert (root / "etc" / "gone").read_text() == "now a file"
+    assert (root / "etc" / "kept" / "below").read_text() == "x"
+    assert (root / "etc" / "link").is_dir()
+    assert not (root / "etc" / "link").is_symlink()
+    assert [(root / "etc" / name).stat().st_mode & 0o777 for name in (".", "kept")] == [0o711, 0o711]
+
+
+def test_names_lead_through_links_inside_the_root(store: GuestStore, tmp_path: Path) -> None:
+    root = built(
+        store,
+        tmp_path,
+        link(b"lib", b"usr/lib"),
+        link(b"up", b"../../../usr"),
+        link(b"full", b"/usr/./lib"),
+        link(b"again", b"full"),
+        file(b"lib/a"),
+        folder(b"usr"),
+        folder(b"usr/lib"),
+        file(b"up/b"),
+        file(b"again/c"),
+        hard_link(b"full/d", b"lib/a"),
+    )
+    assert sorted(path.name for path in root.iterdir()) == ["again", "full", "lib", "up", "usr"]
+    assert sorted(path.name for path in (root / "usr" / "lib").iterdir()) == ["a", "c", "d"]
+    assert (root / "usr" / "b").read_text() == "data"
+    assert (root / "usr" / "lib" / "d").samefile(root / "usr" / "lib" / "a")
+
+
+def test_all_that_a_tar_can_hold(store: GuestStore, tmp_path: Path) -> None:
+    long = b"/".join([b"x" * 200] * 10)
+    root = built(
+        store,
+        tmp_path,
+        header(b"null", b"3", device=(1, 3), mode=0o666),
+        header(b"fifo", b"6", mode=0o600),
+        hard_link(b"pipe", b"fifo"),
+        link(b"link", b"to"),
+        hard_link(b"same", b"link"),
+        pax((b"path", long)) + file(b"x", b"deep"),
+        pax((b"linkpath", long)) + link(b"far", b"x"),
+        pax((b"SCHILY.xattr.user.note", b"\0=\n\xff")) + file(b"\xff\xfe", uid=1234, gid=5, mode=0o4755),
+        pax((b"mtime", b"-1.5")) + file(b"old"),
+        pax((b"mtime", b"99999999999")) + file(b"new"),
+        pax((b"uid", b"3000000")) + file(b"owned"),
+        sparse(b"holes", 1 << 24, b"1\n%d\n4\n" % (1 << 20), b"data"),
+    )
+    assert (root / "null").is_char_device()
+    assert (root / "pipe").is_fifo()
+    assert os.readlink(root / "same") == "to"
+    assert os.readlink(root / "far") == long.decode()
+    assert (root / os.fsdecode(long)).read_text() == "deep"
+    odd = os.fsencode(root) + b"/\xff\xfe"
+    status = os.stat(odd)
+    assert (status.st_uid, status.st_gid, status.st_mode & 0o7777) == (1234, 5, 0o4755)
+    assert os.getxattr(odd, "user.note") == b"\0=\n\xff"
+    assert [(root / name).stat().st_mtime for name in ("old", "new")] == [0, 2**32 - 1]
+    assert (root / "owned").stat().st_uid == 3_000_000
+    content = (root / "holes").read_bytes()
+    assert (len(content), content.strip(b"\0"), content.find(b"data")) == (1 << 24, b"data", 1 << 20)
+
+
+DAMAGED = {
+    "a hard link to what is not there": [file(b"a"), hard_link(b"b", b"etc/nowhere")],
+    "a hard link to what comes later": [hard_link(b"b", b"a"), file(b"a")],
+    "a hard link to a folder": [folder(b"a"), hard_link(b"b", b"a")],
+    "a hard link out": [file(b"a"), hard_link(b"b", b"../a")],
+    "a name that leads out": [file(b"a/../../b")],
+    "a file as the root": [file(b"a"), file(b".")],
+    "below a file": [file(b"a"), file(b"a/b")],
+    "links in a circle": [link(b"a", b"b"), link(b"b", b"a"), file(b"a/b")],
+    "a name of 256 bytes": [pax((b"path", b"x" * 256)) + file(b"a")],
+    "an owner that cannot be": [pax((b"uid", b"4294967295")) + file(b"a")],
+    "a kind that is not known": [file(b"a"), header(b"b", b"D")],
+    "holes without end": [sparse(b"s", 1 << 50, b"0\n")],
+    "a size of 400 digits": [file(b"a"), pax((b"size", b"9" * 400)) + file(b"b")],
+}
+
+
+@pytest.mark.parametrize("members", DAMAGED.values(), ids=list(DAMAGED))
+def test_a_tar_that_is_no_root_is_refused(store: GuestStore, tmp_path: Path, members: list[bytes]) -> None:
+    with pytest.raises(ImageError, match=r"reading .*made\.tar: ") as caught:
+        built(store, tmp_path, *members)
+    assert "Traceback" not in str(caught.value)
+    assert store.images() == []
+
+
+DOCKER = (
+    file(b"manifest.json", b'[{"Config":"c.json","RepoTags":["x/y:1"],"Layers":["abc/layer.tar"]}]'),
+    folder(b"abc"),
+    file(b"abc/layer.tar", b"layer"),
+)
+OCI = (file(b"oci-layout", b"{}"), file(b"./index.json", b"{}"), folder(b"blobs"), folder(b"blobs/sha256"))
+
+
+@pytest.mark.parametrize(
+    ("members", "what"),
+    [
+        (DOCKER, r"what docker save writes.*docker create x/y:1\)"),
+        (OCI, r"an OCI image layout: .*docker create IMAGE\)"),
+        (DOCKER + OCI, r"an OCI image layout \(so docker save writes it\).*docker create x/y:1\)"),
+    ],
+    ids=["docker", "oci", "both"],
+)
+def test_layers_of_a_container_image_are_refused(
+    store: GuestStore, tmp_path: Path, members: tuple[bytes, ...], what: str
+) -> None:
+    with pytest.raises(InvalidRequest, match=what):
+        built(store, tmp_path, *members)
+    subprocess.run(["tar", "x", "-C", tmp_path, "-f", tmp_path / "made.tar"], check=True, timeout=60)
+    (tmp_path / "made.tar").unlink()
+    with pytest.raises(InvalidRequest, match=what):
+        store.build_image("made", tmp_path)
+    assert store.images() == []
+
+
+def test_a_root_with_a_manifest_of_its_own_is_none(store: GuestStore, tmp_path: Path) -> None:
+    root = built(
+        store, tmp_path, file(b"manifest.json", b'{"Layers": []}'), file(b"index.json", b"[]"), folder(b"etc")
+    )
+    assert (root / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("members", [(), (folder(b"./"),)])
+def test_an_empty_tar_is_refused(store: GuestStore, tmp_path: Path, members: tuple[bytes, ...]) -> None:
+    with pytest.raises(InvalidRequest, match="is empty"):
+        built(store, tmp_path, *members)
 
 
 def test_what_is_no_image_is_refused(store: GuestStore, tmp_path: Path) -> None:
