@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -15,6 +14,7 @@ from textual.events import Event, Key, MouseDown, Paste
 from sandtop.core.errors import SandtopError
 from sandtop.tui import gateway
 from sandtop.tui.actions import bindings_of
+from sandtop.tui.driver import TerminalDriver
 from sandtop.tui.notices import Notice, Notices
 from sandtop.tui.pace import Pace
 from sandtop.tui.palette import Commands
@@ -30,8 +30,11 @@ from sandtop.tui.typeahead import Handled, TypeAhead
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from rich.console import RenderableType
     from textual.binding import BindingType
+    from textual.screen import Screen
 
+    from sandtop.tui.ending import Ending
     from sandtop.tui.screens.panes import PanesScreen
     from sandtop.tui.store import SandboxView, SessionView, Store
 
@@ -53,9 +56,15 @@ class Console(App[None], inherit_bindings=False):
     ENABLE_COMMAND_PALETTE = True
 
     def __init__(
-        self, store: Store, *, clock: Callable[[], float] = time.time, interval: float = LOOK_INTERVAL
+        self,
+        store: Store,
+        *,
+        clock: Callable[[], float] = time.time,
+        interval: float = LOOK_INTERVAL,
+        ending: Ending | None = None,
     ) -> None:
-        super().__init__()
+        self.ending = ending
+        super().__init__(driver_class=TerminalDriver)
         for theme in (DARK, LIGHT):
             self.register_theme(theme)
         # before the style sheets are read, so that they are read once
@@ -77,11 +86,31 @@ class Console(App[None], inherit_bindings=False):
 
     def on_mount(self) -> None:
         self.push_screen(self.fleet)
-        if not self.is_headless:
-            for number in (signal.SIGTERM, signal.SIGHUP):  # whoever ends it gets the terminal back as it was
-                asyncio.get_running_loop().add_signal_handler(number, self.exit, None, 128 + number)
+        if self.ending is not None:
+            loop = asyncio.get_running_loop()
+
+            def leave(status: int) -> None:
+                loop.call_soon_threadsafe(self.exit, None, status)
+
+            self.ending.leave = leave
         self.run_worker(self._watch(), group="watch", exit_on_error=True)
         self.set_interval(_TICK, self._tick)
+
+    def exit(self, result: None = None, return_code: int = 0, message: RenderableType | None = None) -> None:
+        super().exit(result, return_code, message)
+        if self.ending is not None:
+            self.ending.leaving(return_code)
+
+    def repaint(self) -> None:
+        """The terminal takes output again: show how things are now."""
+        if self._running and self.screen_stack:
+            self.screen.refresh(layout=True)
+
+    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
+        """Leave out frames that a terminal which takes nothing would only show when they are old."""
+        driver = self._driver
+        if not (isinstance(driver, TerminalDriver) and driver.clogged):
+            super()._display(screen, renderable)  # pyright: ignore[reportUnknownMemberType]
 
     @property
     def panes(self) -> PanesScreen:

@@ -11,10 +11,11 @@ def main() -> int:
     if len(sys.argv) == 1 and sys.stdin.isatty() and sys.stdout.isatty():
         from sandtop.tui.start import main as console
 
-        return console()
-    from sandtop.core.cli.main import main as run
+        status = console()
+    else:
+        from sandtop.core.cli.main import main as run
 
-    status = run(sys.argv[1:])
+        status = run(sys.argv[1:])
     # a command owns nothing that outlives it; to have the interpreter take itself apart would cost it 1.4 ms
     os._exit(status)
 

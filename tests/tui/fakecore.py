@@ -105,6 +105,8 @@ class FakeCore:
         self.requests: list[Raw] = []
         self.refusals: dict[str, Raw] = {}
         """By operation, the error that it is answered with."""
+        self.following: list[Raw] = []
+        """The requests of those who follow a session now."""
         self.silent = False
         """It takes requests and answers none; `speak` ends it."""
         self._news: asyncio.Condition
@@ -278,6 +280,7 @@ class Talk:
         link.setblocking(False)
         self._decoder = Decoder()
         self._early: list[Frame] = []
+        self._gone = False
 
     async def run(self) -> None:
         frames: list[Frame] = []
@@ -294,7 +297,11 @@ class Talk:
         if (refusal := self._core.refusals.get(op)) is not None:
             await self.send(Control({"type": "error", **refusal}))
         elif op == "session.follow":
-            await self.follow(request)
+            self._core.following.append(request)
+            try:
+                await self.follow(request)
+            finally:
+                self._core.following.remove(request)
         elif op == "session.logs":
             await self.logs(request)
         else:
@@ -348,11 +355,14 @@ class Talk:
                     at += len(data[start : start + _PIECE])
                 if one.ended and at >= len(one.output(1)):
                     break
+                if self._gone:
+                    return
                 async with self._core.news:
                     await self._core.news.wait_for(
                         lambda at=at, mine=mine: (  # type: ignore[misc]
                             len(one.output(1)) > at
                             or one.ended
+                            or self._gone
                             or (mine and one.raw["input_holder"] == "other")
                         )
                     )
@@ -364,7 +374,14 @@ class Talk:
     async def _listen(self, one: FakeSession) -> None:
         while True:
             early, self._early = self._early, []
-            for frame in early or await self._receive():
+            try:
+                frames = early or await self._receive()
+            except ConnectionError:
+                async with self._core.news:
+                    self._gone = True
+                    self._core.news.notify_all()
+                return
+            for frame in frames:
                 async with self._core.news:
                     if isinstance(frame, Data):
                         one.typed += frame.data
