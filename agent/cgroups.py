@@ -197,6 +197,10 @@ class Cgroup:
         self._watched = True
         self._family.loop.watch(self._events, URGENT, self._changed)
 
+    def pids(self) -> Iterator[int]:
+        """The processes in it, and in cgroups below it."""
+        return processes_of(self.path)
+
     def processes(self) -> int:
         """How many processes are in it, and in cgroups below it."""
         tasks = _read(f"{self.path}/pids.current")

@@ -67,6 +67,7 @@ class Service:
         self._defaults: Defaults | None = None
         self._greeted = False
         host.left.changed = self._left_changed
+        host.waits = self._waits
         self._messages: dict[str, Callable[[Message], None]] = {
             "hello": self._hello,
             "ping": lambda message: self._send({"type": "pong", "seq": message.get("seq")}),
@@ -114,6 +115,8 @@ class Service:
             return  # for a session that never ran, or is forgotten
         if isinstance(frame, Data):
             session.input.take(frame.offset, frame.data)
+            if session.waiting is not None:
+                session.waiting.touched()
         else:
             session.input.finish(frame.offset)
 
@@ -146,7 +149,13 @@ class Service:
         values.integer(message, "version", 1)
         self._greeted = True
         sessions: list[object] = [
-            {"id": session.id, "n": session.number, "pid": session.pid, "record": session.record}
+            {
+                "id": session.id,
+                "n": session.number,
+                "pid": session.pid,
+                "record": session.record,
+                "waiting": session.waiting.who if session.waiting is not None else "",
+            }
             for session in self.sessions.values()
         ]
         self._send(
@@ -214,6 +223,9 @@ class Service:
 
     def _left_changed(self, key: str, processes: int) -> None:
         self._send({"type": "left", "id": key, "processes": processes})
+
+    def _waits(self, key: str, who: str) -> None:
+        self._send({"type": "waiting", "id": key, "who": who})
 
     def _release(self, message: Message) -> None:
         session = self._by_id.get(values.text(message, "id"))

@@ -15,6 +15,7 @@ from .protocol import STREAMS_PER_SESSION, ReceiveWindow, SendStream
 from .spawn import Plan, SpawnFailed, spawn
 from .terminal import Terminal
 from .users import UnknownUser, find_user
+from .waiting import Waiting
 
 TYPE_CHECKING = False  # see _frames
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from .reaper import Reaper
     from .start import Start
     from .users import User
+    from .waiting import Who
 
     Record = dict[str, object]
     State = Literal["starting", "running", "ending", "ended"]
@@ -55,9 +57,10 @@ class Host:
         null: a descriptor of /dev/null.
         runtime: a descriptor of the root that the agent's own Python is in; ``root`` is the sandbox's path there.
         left: what sessions left running.
+        waits: called with a session's id and who in it waits for somebody to type, when that is news.
     """
 
-    __slots__ = ("cgroups", "left", "loop", "null", "outbox", "reaper", "root", "runtime")
+    __slots__ = ("cgroups", "left", "loop", "null", "outbox", "reaper", "root", "runtime", "waits")
 
     def __init__(
         self, loop: Loop, outbox: Outbox, reaper: Reaper, cgroups: Cgroups, null: int, runtime: int, root: str
@@ -70,6 +73,7 @@ class Host:
         self.runtime = runtime
         self.root = root
         self.left = Leftovers(loop)
+        self.waits: Callable[[str, Who], None] = lambda _id, _who: None
 
 
 class Session:
@@ -79,6 +83,7 @@ class Session:
         pid: of the leader; None when no program ran.
         record: the exit record, once it ended.
         input: None when it takes none.
+        waiting: who waits for somebody to type; None without a terminal.
     """
 
     def __init__(
@@ -91,6 +96,7 @@ class Session:
         self.input: InputPump | None = None
         self.outputs: dict[int, OutputPump] = {}
         self.terminal: Terminal | None = None
+        self.waiting: Waiting | None = None
         self._start = start
         self._defaults = defaults
         self._host = host
@@ -139,6 +145,8 @@ class Session:
         pump = self.outputs.get(credit.stream)
         if pump is not None:
             pump.credited()
+        if self.waiting is not None:
+            self.waiting.touched()
 
     def forget(self) -> None:
         """The core has all of it: drop what is kept."""
@@ -176,6 +184,9 @@ class Session:
         self.terminal = terminal
         self._pump_output(1, os.dup(terminal.master), self._defaults.tty_window)
         self._pump_input(os.dup(terminal.master))
+        assert self._cgroup is not None
+        assert self.pid is not None
+        self.waiting = Waiting(self._host.loop, terminal, self._cgroup, self.pid, self._waits)
 
     def _launch_on_pipes(self, user: User) -> None:
         try:
@@ -227,6 +238,9 @@ class Session:
             self._host.loop, fd, window, self._host.outbox.credit, terminal=self.terminal is not None
         )
 
+    def _waits(self, who: Who) -> None:
+        self._host.waits(self.id, who)
+
     def _time_out(self) -> None:
         self._timed_out = True
         if self._cgroup is not None and self._state == "running":
@@ -236,6 +250,9 @@ class Session:
         self._enter("ending")
         self._status = status
         self._host.loop.cancel(self._timer)
+        if self.waiting is not None:
+            self.waiting.end()
+            self.waiting = None
         if self.input is not None:
             self.input.discard()
         assert self._cgroup is not None

@@ -25,16 +25,18 @@ class Terminal:
     program has closed it, though ``/dev/tty`` may open it again.
     """
 
-    __slots__ = ("_slave", "master", "path")
+    __slots__ = ("_slave", "device", "master", "path")
 
     def __init__(self, size: tuple[int, int], owner: User) -> None:
         self._slave = -1
+        self.device = 0
         self.master = os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
         try:
             (number,) = struct.unpack("i", fcntl.ioctl(self.master, _TIOCGPTN, bytes(4)))
             fcntl.ioctl(self.master, _TIOCSPTLCK, bytes(4))
             self.path = f"/dev/pts/{number}"
             self._slave = os.open(self.path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+            self.device = os.fstat(self._slave).st_rdev
             os.fchown(self._slave, owner.uid, _TTY_GROUP)
             self.resize(size)
         except OSError:

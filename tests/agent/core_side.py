@@ -57,6 +57,7 @@ class Run:
     Attributes:
         out: what came on stdout (or the terminal) and stderr.
         left: how many processes it left running, as the agent said last.
+        waiting: who waited for somebody to type, each time that the agent said so.
         frozen: while set, output is neither acknowledged nor given more credit.
     """
 
@@ -67,6 +68,7 @@ class Run:
         self.record: Message | None = None
         self.refused: str | None = None
         self.left = 0
+        self.waiting: list[str] = []
         self.out = {1: bytearray(), 2: bytearray()}
         self.windows = {stream: ReceiveWindow(self.base + stream) for stream in (1, 2)}
         self.stdin = SendStream(self.base)
@@ -211,6 +213,8 @@ class CoreSide:
                 self.exits.append(run.id)
             elif kind == "left":
                 run.left = cast("int", message["processes"])
+            elif kind == "waiting":
+                run.waiting.append(cast("str", message["who"]))
 
     def _credit(self, run: Run) -> None:
         if not run.frozen:

@@ -1,0 +1,135 @@
+"""Whether the program on a terminal waits for somebody to type, as the kernel tells (proc(5), /proc/PID/syscall)."""
+
+from __future__ import annotations
+
+import os
+import stat
+import termios
+
+TYPE_CHECKING = False  # see _frames
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Final, Literal
+
+    from .cgroups import Cgroup
+    from .loop import Loop, Timer
+    from .terminal import Terminal
+
+    Who = Literal["", "leader", "other"]
+    """Who waits: nobody, the session's first process, or another in the foreground."""
+
+QUIET: Final = 1.0
+"""Seconds without output or input before it is looked."""
+_LATER: Final = 60.0
+"""Seconds between two looks at most, at a program that is silent and does not wait."""
+_TELL: Final = 0.05
+"""Seconds after which it is told that nobody waits any more: a key's echo goes first."""
+_PROCESSES: Final = 64
+"""Of a session, looked at: what a fork bomb makes is not worth more."""
+
+_CONSOLE: Final = os.makedev(5, 0)  # /dev/tty (devices.txt)
+_READ: Final = (0, 19)  # read, readv (syscall_64.tbl)
+_TIMEOUTS: Final = {7: 2, 232: 3, 281: 3}
+"""poll, epoll_wait, epoll_pwait: which argument is the milliseconds; negative is for ever."""
+_TIMES: Final = {23: 4, 270: 4, 271: 2}
+"""select, pselect6, ppoll: which argument points to the time; null is for ever."""
+
+
+class Waiting:
+    """Looks when ``touched`` was not called for a while; ``changed`` is called with who waits, when that is news.
+
+    A program waits when it is in the terminal's foreground and in a read of the terminal, or, where that is not in line
+    mode (readline, an editor), in a poll without an end. A server that waits for its network does neither.
+    """
+
+    __slots__ = (
+        "_cgroup",
+        "_changed",
+        "_leader",
+        "_loop",
+        "_pause",
+        "_terminal",
+        "_timer",
+        "_touched",
+        "who",
+    )
+
+    def __init__(
+        self, loop: Loop, terminal: Terminal, cgroup: Cgroup, leader: int, changed: Callable[[Who], None]
+    ) -> None:
+        self.who: Who = ""
+        self._loop = loop
+        self._terminal = terminal
+        self._cgroup = cgroup
+        self._leader = leader
+        self._changed = changed
+        self._pause = QUIET
+        self._touched = False
+        self._timer: Timer | None = loop.call_in(QUIET, self._look)
+
+    def touched(self) -> None:
+        """Output came, or input."""
+        self._touched = True
+        if self.who or self._pause > QUIET:
+            self._loop.cancel(self._timer)
+            self._pause = QUIET
+            self._timer = self._loop.call_in(_TELL if self.who else QUIET, self._look)
+        elif self._timer is None:
+            self._timer = self._loop.call_in(QUIET, self._look)
+
+    def end(self) -> None:
+        """There is nothing to look at any more."""
+        self._loop.cancel(self._timer)
+        self._timer = None
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._touched:
+            self._touched = False
+            self._say("")
+            self._timer = self._loop.call_in(QUIET, self._look)
+            return
+        self._say(self._find())
+        if not self.who:
+            self._pause = min(2 * self._pause, _LATER)
+            self._timer = self._loop.call_in(self._pause, self._look)
+
+    def _say(self, who: Who) -> None:
+        if who != self.who:
+            self.who = who
+            self._changed(who)
+
+    def _find(self) -> Who:
+        try:
+            group = self._terminal.foreground()
+            by_line = bool(termios.tcgetattr(self._terminal.master)[3] & termios.ICANON)
+        except (OSError, termios.error):
+            return ""
+        for count, pid in enumerate(self._cgroup.pids()):
+            if count == _PROCESSES:
+                break
+            if waits(pid, group, self._terminal.device, by_line=by_line):
+                return "leader" if pid == self._leader else "other"
+        return ""
+
+
+def waits(pid: int, group: int, device: int, *, by_line: bool) -> bool:
+    """Whether ``pid``, of the foreground's ``group``, waits for the terminal that is the ``device``."""
+    try:
+        if os.getpgid(pid) != group:
+            return False
+        with open(f"/proc/{pid}/syscall", encoding="ascii") as file:
+            words = file.read().split()
+        if len(words) < 7:  # it runs, or is not in a system call
+            return False
+        number, arguments = int(words[0]), [int(word, 16) for word in words[1:7]]
+        if number in _READ:
+            facts = os.stat(f"/proc/{pid}/fd/{arguments[0]}")
+            return stat.S_ISCHR(facts.st_mode) and facts.st_rdev in (device, _CONSOLE)
+    except (OSError, ValueError):  # it has ended
+        return False
+    if by_line:
+        return False
+    if number in _TIMEOUTS:
+        return bool(arguments[_TIMEOUTS[number]] & 0x80000000)
+    return number in _TIMES and arguments[_TIMES[number]] == 0
