@@ -12,15 +12,13 @@ TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_ENDED = ("exited", "failed", "lost")
-
 
 def ack_main(argv: Sequence[str]) -> int:
     """Acknowledge the failures of a sandbox, or those of some of its sessions."""
     parser = Parser(
         "ack",
         "[OPTIONS] NAME [SESSION…]",
-        "Say that failures were seen: they stay in the history, and the console asks for nobody any more.",
+        "Say that failures and prompts were seen: they stay in the history, and the console asks for nobody any more.",
         "  sandtop ack demo\n  sandtop ack demo 3fa9",
     )
     parser.add_argument("name", metavar="NAME", help="the sandbox")
@@ -28,7 +26,7 @@ def ack_main(argv: Sequence[str]) -> int:
         "sessions",
         metavar="SESSION",
         nargs="*",
-        help="ended sessions; else all that failed, and itself",
+        help="sessions that ended or wait; else all that ask for somebody, and itself",
     )
     parser.json()
     options = parser.parse_args(list(argv))
@@ -53,7 +51,5 @@ def ack_main(argv: Sequence[str]) -> int:
 
 
 def _asks(session: Mapping[str, object]) -> bool:
-    """Whether it ended badly and nobody has said to have seen it."""
-    return (
-        session.get("state") in _ENDED and session.get("exit_code") != 0 and not session.get("acknowledged")
-    )
+    """Whether it ended badly or waits at a prompt, and nobody has said to have seen it."""
+    return session.get("attention") is not None

@@ -40,6 +40,9 @@ class SandboxInfo(_FromCore):
         created_at, started_at: seconds since the epoch.
         sessions: how many sessions run in it.
         attention: why somebody should look at it, or None.
+        attention_kind: ``failed``, ``lost``, ``trouble`` (machine, agent or logs), ``session`` (one ended badly),
+            ``prompt`` (a program waits for somebody to type), ``silent`` (see docs/console.md); None without a reason.
+        attention_session: the id of the session that it is about, or None.
         acknowledged: somebody said to have seen that it is failed or lost.
     """
 
@@ -63,6 +66,8 @@ class SandboxInfo(_FromCore):
     user: str = "root"
     sessions: int = 0
     attention: str | None = None
+    attention_kind: str | None = None
+    attention_session: str | None = None
     acknowledged: bool = False
 
 
@@ -106,6 +111,8 @@ class SessionInfo(_FromCore):
         started_at, ended_at: seconds since the epoch.
         stdout_bytes, stderr_bytes, stdin_bytes: how much it wrote, and how much input it took.
         left: how many processes it left running when it ended, and that still run.
+        waiting: its program waits for somebody to type.
+        attention: why somebody should look at it, or None: how it ended badly, or that it waits at a prompt.
         attached: how many clients follow it.
         input_holder: which of them may write, or None.
         acknowledged: somebody said to have seen how it ended.
@@ -124,6 +131,8 @@ class SessionInfo(_FromCore):
     labels: dict[str, str] = field(default_factory=dict[str, str])
     pid: int | None = None
     left: int = 0
+    waiting: bool = False
+    attention: str | None = None
     stdout_bytes: int = 0
     stderr_bytes: int = 0
     stdin_bytes: int = 0

@@ -236,16 +236,16 @@ async def resize_session(fleet: Fleet, request: Mapping[str, object]) -> Result:
 
 
 def acknowledge_sessions(fleet: Fleet, request: Mapping[str, object]) -> Result:
-    """``session.acknowledge``: somebody has seen how these sessions ended."""
+    """``session.acknowledge``: somebody has seen how these sessions ended, or that they wait at a prompt."""
     sandbox = fleet.history(request.get("sandbox"))
     keys = request.get("sessions")
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in cast("list[object]", keys)):
         raise InvalidRequest("sessions are a list of ids", sandbox=sandbox.name)
     sessions = [_of_this_sandbox(fleet, sandbox, key) for key in cast("list[str]", keys)]
     for session in sessions:
-        if not session.ended:
+        if not session.ended and not session.waiting:
             raise WrongState(
-                f"session {session.row.id} has not ended",
+                f"session {session.row.id} has not ended, nor does it wait at a prompt",
                 sandbox=sandbox.name,
                 hint=f"sandtop sessions {sandbox.name} lists those that have",
             )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from sandtop.core.fleet import State
+from sandtop.core.fleet.attention import of_sandbox, of_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,6 +46,7 @@ def sandbox_view(sandbox: Sandbox) -> dict[str, object]:
     row, config = sandbox.row, sandbox.row.config
     running = sandbox.state in (State.RUNNING, State.PAUSED, State.STARTING, State.STOPPING)
     ownership = row.ownership if running else None
+    attention = of_sandbox(sandbox, time.time())
     return {
         "name": row.name,
         "uuid": row.uuid,
@@ -64,7 +67,9 @@ def sandbox_view(sandbox: Sandbox) -> dict[str, object]:
         "shell": config.shell,
         "user": config.user,
         "sessions": sandbox.sessions.running,
-        "attention": sandbox.attention,
+        "attention": attention.text if attention else None,
+        "attention_kind": attention.why.value if attention else None,
+        "attention_session": attention.session if attention else None,
         "acknowledged": row.acknowledged_at is not None,
     }
 
@@ -86,6 +91,8 @@ def session_view(sandbox: Sandbox, session: Session) -> dict[str, object]:
         "labels": dict(row.labels),
         "pid": row.pid,
         "left": session.left,
+        "waiting": bool(session.waiting) and not session.ending,
+        "attention": of_session(session),
         "stdout_bytes": record.stdout if record else session.log.end(1),
         "stderr_bytes": record.stderr if record else session.log.end(2),
         "stdin_bytes": session.stdin_accepted,

@@ -93,14 +93,12 @@ class Sandbox:
         return self._context.paths.machine_runtime(self.row.uuid)
 
     @property
-    def attention(self) -> str | None:
-        """Why somebody should look at this sandbox, in a few words; None when nobody need."""
+    def trouble(self) -> str | None:
+        """What is wrong with its machine, its agent or its logs, in a few words; None when nothing is."""
         if (stands_still := self.stands_still) is not None:
             return stands_still
         if self.sessions.stalled is not None:
             return f"output waits: {self.sessions.stalled}"
-        if self.state in _FAILED:
-            return self.row.reason if self.row.acknowledged_at is None else None
         if self.unreachable:
             return "its machine does not answer"
         if self.state is State.RUNNING and self.machine is not None:

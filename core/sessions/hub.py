@@ -61,6 +61,7 @@ class SandboxSessions:
         self._screens = screens
         self._sessions: dict[str, Session] = {}
         self._by_number: dict[int, Session] = {}
+        self._failures: dict[str, Session] = {}
         self._touched: set[Session] = set()
         self._begun: set[Session] = set()  # those whose start is still to be stored
         self._link: AgentLink | None = None
@@ -78,10 +79,27 @@ class SandboxSessions:
     def running(self) -> int:
         return len(self._by_number)
 
+    @property
+    def open(self) -> list[Session]:
+        """Those that have not ended, oldest first."""
+        return list(self._by_number.values())
+
+    @property
+    def failures(self) -> list[Session]:
+        """Those that ended badly, as nobody has said to have seen."""
+        return list(self._failures.values())
+
+    def _judge(self, session: Session) -> None:
+        if session.asks:
+            self._failures[session.row.id] = session
+        else:
+            self._failures.pop(session.row.id, None)
+
     def load(self, row: SessionRow) -> Session:
         """Take up a session from its row, new or from an earlier life of the core."""
         session = Session(row, self._logs / row.id, self._settings.session_log_bytes, self._screens)
         self._sessions[row.id] = session
+        self._judge(session)
         self._last_number = max(self._last_number, row.number)
         if not session.ended:
             self._by_number[row.number] = session
@@ -226,6 +244,7 @@ class SandboxSessions:
         pid = entry.get("pid")
         if pid is not None:
             self._started(session, pid)
+        session.waits(entry.get("waiting", ""))
         record = entry.get("record")
         if record is not None:
             self._ending(session, record)
@@ -252,7 +271,7 @@ class SandboxSessions:
 
     def message(self, message: Mapping[str, object]) -> bool:
         kind, key = message["type"], message.get("id")
-        if kind not in ("started", "exited", "refused", "left"):
+        if kind not in ("started", "exited", "refused", "left", "waiting"):
             raise ProtocolError(f"a message of type {str(kind)[:40]!r} from the agent")
         session = self._sessions.get(key) if isinstance(key, str) else None
         if session is not None and kind == "left" and session.ending and not session.gone:
@@ -265,6 +284,9 @@ class SandboxSessions:
             return self._started(session, message.get("pid"))
         if session.ending:
             return False
+        if kind == "waiting":
+            session.waits(message.get("who"))
+            return False  # as for what is left
         if kind == "exited":
             self._ending(session, message.get("record"))
             left.tell(session, left.processes(message.get("left")))
@@ -342,6 +364,7 @@ class SandboxSessions:
             self._stall(error.message)
             return
         session.end(row, record)
+        self._judge(session)
         self._by_number.pop(row.number, None)
         if session.tty is not None and self._screens is not None:
             self._screens.ended(session.row.id)
@@ -404,19 +427,24 @@ class SandboxSessions:
                 self._screens.ended(session.row.id)
         self._sessions.clear()
         self._by_number.clear()
+        self._failures.clear()
 
     def acknowledge(self, session: Session) -> None:
-        """Somebody has seen how an ended session ended. Raises `StorageError`."""
-        if session.row.acknowledged_at is None:
+        """Somebody has seen how a session ended, or that it waits at a prompt. Raises `StorageError`."""
+        if not session.ended:
+            session.prompt_seen = True
+        elif session.row.acknowledged_at is None:
             row = dataclasses.replace(session.row, acknowledged_at=time.time())
             self._database.update_session(row)
             session.row = row
+            self._judge(session)
 
     def remove(self, session: Session) -> None:
         """Forget an ended session and its log, and end what it left running. Raises `StorageError`."""
         session.log.clear()
         self._database.remove_session(session.row.id)
         del self._sessions[session.row.id]
+        self._failures.pop(session.row.id, None)
         if session.left and self._link is not None:
             self._let_go(self._link, session.row.id, running=True)
             self._link.flush()

@@ -156,6 +156,12 @@ class SessionLog:
         return sum(stream.stored for stream in self._streams.values())
 
     @property
+    def written_at(self) -> float:
+        """When a byte was written last, seconds since the epoch; 0 before any was. Asks the file system."""
+        last = [stream.path(stream.segments[-1]) for stream in self._streams.values() if stream.segments]
+        return max((path.stat().st_mtime for path in last if path.exists()), default=0.0)
+
+    @property
     def kept(self) -> int:
         """Bytes on disk that count for the caps: output, and a terminal's checkpoint beside it."""
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import os
+import time
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import trio
@@ -62,6 +63,9 @@ class Session:
         gone: its machine is, so that nothing more will come.
         attached: how many clients follow it.
         left: how many processes it left running when it ended, and that still do.
+        waiting: who in it waits for somebody to type: ``leader``, ``other`` or, as far as the agent has told, nobody.
+        prompt_seen: somebody has seen that, and it is so still.
+        heard_at: when output came last, seconds since the epoch; 0 before any came.
         tty: what it has more when it runs on a terminal.
     """
 
@@ -87,6 +91,9 @@ class Session:
         self.input_holder: InputHolder | None = None
         self.attached = 0
         self.left = 0
+        self.waiting = ""
+        self.prompt_seen = False
+        self.heard_at = 0.0 if self.record else self.log.written_at
         self._lease = Lease(folder, row.id)
         size = row.start.get("tty")
         self.tty = Tty(folder, cast("Mapping[str, object]", size)) if isinstance(size, dict) else None
@@ -101,6 +108,19 @@ class Session:
     @property
     def ended(self) -> bool:
         return self.record is not None
+
+    @property
+    def asks(self) -> bool:
+        """Whether it ended badly and nobody has said to have seen it."""
+        return self.record is not None and self.record.exit_status != 0 and self.row.acknowledged_at is None
+
+    def waits(self, who: object) -> None:
+        """What the agent says of who waits for somebody to type. Raises ProtocolError for nonsense."""
+        if who not in ("", "leader", "other"):
+            raise ProtocolError(f"a session in which {who!r:.40} waits")
+        if who != self.waiting:
+            self.waiting, self.prompt_seen = str(who), False
+            self.notify()
 
     @property
     def stalled(self) -> bool:
@@ -162,6 +182,8 @@ class Session:
         if sum(counts.values()) < _length(come):
             for stream, refused in self._refused.items():
                 refused += b"".join(data for each, data in come if each == stream)[counts[stream] :]
+        if come:
+            self.heard_at = time.time()
         if self.log.stored != before or come:
             self.notify()
         return not self.stalled

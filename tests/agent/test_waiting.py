@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tty
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -54,9 +54,8 @@ def test_one_who_computes_or_sleeps_does_not_wait(core: CoreSide) -> None:
 def test_a_new_core_is_told(core: CoreSide) -> None:
     run = core.start("/bin/sh", "-c", "read line", tty=SIZE)
     core.wait(lambda: run.waiting == ["leader"])
-    hello = core.begin()
-    (entry,) = (each for each in hello["sessions"] if each["id"] == run.id)  # type: ignore[attr-defined]
-    assert entry["waiting"] == "leader"
+    sessions = cast("list[dict[str, object]]", core.link()["sessions"])
+    assert [each["waiting"] for each in sessions] == ["leader"]
     core.write(run, b"\n")
     core.finish(run)
 
@@ -95,9 +94,9 @@ def terminal() -> Iterator[tuple[int, int]]:
 @pytest.mark.parametrize("kind", PROGRAMS)
 def test_who_waits(kind: str, terminal: tuple[int, int]) -> None:
     body, by_line, by_key = PROGRAMS[kind]
-    master, slave = terminal
+    _, slave = terminal
     tty.setraw(slave)
-    program = f"import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); print('up', flush=True); {body}"
+    program = f"import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); print('up', flush=True)\n{body}"
     child = subprocess.Popen(
         [sys.executable, "-S", "-c", program], stdin=slave, stdout=subprocess.PIPE, start_new_session=True
     )

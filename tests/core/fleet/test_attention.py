@@ -1,0 +1,197 @@
+"""Why somebody should look: the one answer that console, CLI and programs get."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+import pytest
+import trio
+
+from sandtop.agent.protocol import ProtocolError
+from sandtop.core.fleet.attention import Attention, Why, of_sandbox, of_session
+from sandtop.core.fleet.state import State
+from sandtop.core.sessions import SandboxSessions, Session
+from sandtop.core.settings import Settings
+from sandtop.core.store import Database, SandboxConfig, SandboxRow, SessionRow
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sandtop.core.fleet import Sandbox
+
+UUID = "11111111-2222-3333-4444-555555555555"
+
+
+@dataclass
+class Box:
+    """What of a sandbox its attention depends on; its sessions are real."""
+
+    row: SandboxRow
+    sessions: SandboxSessions
+    state: State = State.RUNNING
+    trouble: str | None = None
+    made: list[Session] = field(default_factory=list[Session])
+
+    def run(self, *argv: str, tty: bool = True) -> Session:
+        number = len(self.made) + 1
+        start: dict[str, object] = {"argv": list(argv), "env": {}, "stdin": True}
+        start["tty"] = {"rows": 24, "columns": 80} if tty else None
+        key = f"{number:016x}"
+        session = self.sessions.start(SessionRow(key, UUID, number, start, "starting", 100.0 + number))
+        self.made.append(session)
+        self.says(session, type="started", pid=number)
+        return session
+
+    def says(self, session: Session, **message: object) -> None:
+        """What the agent says of a session."""
+        self.sessions.message({"id": session.row.id, **message})
+        while self.sessions.drained():
+            pass
+
+    def ends(self, session: Session, code: int) -> None:
+        self.says(session, type="exited", record={"reason": "exited", "code": code, "stdout": 0, "stderr": 0})
+        assert session.ended
+
+    def look(self) -> Attention | None:
+        return of_sandbox(cast("Sandbox", self), 1000.0)
+
+
+Case = Callable[[Box], None]
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Callable[[Case], None]:
+    """Runs a case on a box."""
+
+    def run(case: Case) -> None:
+        async def main() -> None:
+            with Database(tmp_path / "db") as database:
+                row = SandboxRow(UUID, "box", SandboxConfig(), "running", "", 1.0, started_at=500.0)
+                database.add_sandbox(row)
+                async with trio.open_nursery() as nursery:
+                    sessions = SandboxSessions(UUID, "box", database, tmp_path / "logs", Settings(), nursery)
+                    case(Box(row, sessions))
+
+        trio.run(main)
+
+    return run
+
+
+def test_one_that_is_fine(box: Callable[[Case], None]) -> None:
+    def case(box: Box) -> None:
+        assert box.look() is None
+        box.ends(box.run("true", tty=False), 0)
+        assert box.look() is None
+
+    box(case)
+
+
+def test_what_ended_badly_until_somebody_has_seen_it(box: Callable[[Case], None]) -> None:
+    def case(box: Box) -> None:
+        first, second = box.run("sh", "-c", "make\ntest", tty=False), box.run("false", tty=False)
+        box.ends(first, 2)
+        assert box.look() == Attention(Why.SESSION, "exit 2: make test", first.row.id)
+        assert of_session(first) == "exit 2"
+        box.ends(second, 1)
+        assert box.look() == Attention(Why.SESSION, "exit 1: false (+1)", second.row.id)
+        for session in (first, second):
+            box.sessions.acknowledge(session)
+            assert of_session(session) is None
+        assert box.look() is None
+
+    box(case)
+
+
+def test_trouble_of_its_own_goes_first(box: Callable[[Case], None]) -> None:
+    def case(box: Box) -> None:
+        box.ends(box.run("false", tty=False), 1)
+        box.trouble = "its agent does not answer"
+        assert box.look() == Attention(Why.TROUBLE, "its agent does not answer")
+
+    box(case)
+
+
+@pytest.mark.parametrize(("state", "why"), [(State.FAILED, Why.FAILED), (State.LOST, Why.LOST)])
+def test_its_failure_goes_before_all(box: Callable[[Case], None], state: State, why: Why) -> None:
+    def case(box: Box) -> None:
+        box.ends(box.run("false", tty=False), 1)
+        box.state, box.row = state, SandboxRow(UUID, "box", SandboxConfig(), state.value, "it burnt", 1.0)
+        assert box.look() == Attention(why, "it burnt")
+        box.row = SandboxRow(UUID, "box", SandboxConfig(), state.value, "it burnt", 1.0, acknowledged_at=2.0)
+        assert (seen := box.look()) is not None
+        assert seen.why is Why.SESSION
+
+    box(case)
+
+
+def test_a_prompt_until_somebody_types_or_has_seen_it(box: Callable[[Case], None]) -> None:
+    def case(box: Box) -> None:
+        session = box.run("sh", "deploy.sh")
+        assert box.look() is None
+        for _ in range(2):
+            box.says(session, type="waiting", who="leader")
+            expected = Attention(Why.PROMPT, "waiting at a prompt: sh deploy.sh", session.row.id)
+            assert box.look() == expected
+            assert of_session(session) == "waiting at a prompt"
+            box.says(session, type="waiting", who="")
+            assert box.look() is None
+        box.says(session, type="waiting", who="leader")
+        box.sessions.acknowledge(session)
+        assert box.look() is None
+        box.says(session, type="waiting", who="")
+        box.says(session, type="waiting", who="leader")
+        assert box.look() is not None, "another question"
+        box.state = State.PAUSED
+        assert box.look() is None
+        box.state = State.RUNNING
+        box.ends(session, 0)
+        assert box.look() is None
+
+    box(case)
+
+
+def test_an_idle_shell_asks_for_nobody_but_what_runs_in_it_does(box: Callable[[Case], None]) -> None:
+    def case(box: Box) -> None:
+        session = box.run("/bin/bash", "-l")
+        box.says(session, type="waiting", who="leader")
+        assert box.look() is None
+        box.says(session, type="waiting", who="other")
+        assert box.look() is not None
+
+    box(case)
+
+
+@pytest.mark.parametrize("who", [None, "me", 1, True, ["leader"], {}])
+def test_an_agent_that_lies_about_who_waits(box: Callable[[Case], None], who: object) -> None:
+    def case(box: Box) -> None:
+        session = box.run("sh", "deploy.sh")
+        with pytest.raises(ProtocolError, match="waits"):
+            box.says(session, type="waiting", who=who)
+
+    box(case)
+
+
+def test_silence_where_a_label_asked_for_output(tmp_path: Path) -> None:
+    async def main(wanted: str, expected: str | None) -> None:
+        with Database(tmp_path / f"db{wanted}") as database:
+            row = SandboxRow(
+                UUID,
+                "box",
+                SandboxConfig(labels={"sandtop.silence": wanted}),
+                "running",
+                "",
+                1.0,
+                started_at=500.0,
+            )
+            database.add_sandbox(row)
+            async with trio.open_nursery() as nursery:
+                sessions = SandboxSessions(UUID, "box", database, tmp_path / "logs", Settings(), nursery)
+                found = Box(row, sessions).look()
+        assert (found and found.text) == expected
+
+    for wanted, expected in (
+        ("500", "silent for 8m"), ("501", None), ("", None), ("soon", None), ("٣", None), ("1" * 10, None)
+    ):  # fmt: skip
+        trio.run(main, wanted, expected)
