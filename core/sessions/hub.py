@@ -15,6 +15,7 @@ from sandtop.core.errors import InvalidRequest, NotFound, StorageError
 from sandtop.core.sessions import left
 from sandtop.core.sessions.grants import Grants
 from sandtop.core.sessions.hangup import Hangups
+from sandtop.core.sessions.overdue import Overdue
 from sandtop.core.sessions.records import ExitRecord, printable
 from sandtop.core.sessions.session import STDIN, Session
 
@@ -67,6 +68,7 @@ class SandboxSessions:
         self._last_number = database.last_number(uuid)
         self._hangups = Hangups(name, nursery, lambda: self._link)
         self._grants = Grants(nursery, lambda: self._link)
+        self._overdue = Overdue(nursery, lambda: self._link, self._settle)
         self.stalled: str | None = None
         """Why output or exit records wait to be stored; None when they do not."""
 
@@ -240,9 +242,7 @@ class SandboxSessions:
         return news
 
     def _ending(self, session: Session, record: object) -> None:
-        if not isinstance(record, dict):
-            raise ProtocolError("an exit without a record")
-        session.set_ending(ExitRecord.from_agent(cast("Mapping[str, object]", record)))
+        session.set_ending(_record(record))
         self._touched.add(session)
 
     def link_down(self, reason: str) -> None:
@@ -316,6 +316,8 @@ class SandboxSessions:
         elif self._link is not None and not session.gone:
             for credit in session.credits(anew=False):
                 self._link.outbox.credit(credit)
+            if session.ending:
+                self._overdue.watch(session)
             if session.tty is not None and self._screens is not None:
                 self._screens.advanced(session.row.id)
                 self._grants.ease(session)
@@ -423,6 +425,17 @@ class SandboxSessions:
 
 def _start_message(session: Session) -> dict[str, object]:
     return {"type": "start", "id": session.row.id, "n": session.row.number, **session.row.start}
+
+
+def _record(said: object) -> ExitRecord:
+    """How the agent says that a session ended; ``unknown`` for nonsense, for which nobody need wait any longer."""
+    try:
+        if not isinstance(said, dict):
+            raise ProtocolError("an exit without a record")
+        return ExitRecord.from_agent(cast("Mapping[str, object]", said))
+    except ProtocolError as error:
+        why = printable(f"the agent's word on it makes no sense: {error}")
+        return ExitRecord("unknown", message=why, source="core")
 
 
 def _entries(value: object) -> list[dict[str, object]]:
