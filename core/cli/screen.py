@@ -78,7 +78,9 @@ def screen_main(argv: Sequence[str]) -> int:
     if seen["missing"]:
         say(f"{seen['missing']} bytes of its output fell to the log's limit: this may not be all")
     if seen.get("skipped"):
-        say(f"{seen['skipped']} bytes of its output took too long to draw and were left out: this may not be all")
+        say(
+            f"{seen['skipped']} bytes of its output took too long to draw and were left out: this may not be all"
+        )
     if options.json:
         write_json(seen)
         return 0
