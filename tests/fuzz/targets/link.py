@@ -7,12 +7,12 @@ sessions, has to work with an agent that behaves, no turn of its loop may have b
 from __future__ import annotations
 
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import trio
 from tests.core.channel.scripted import TOKEN, UUID, ScriptedAgent, listening, run, running_core
+from tests.fuzz.loop import Turns
 from tests.fuzz.target import Budget
 
 from sandtop.agent.protocol import (
@@ -176,21 +176,6 @@ def _flood(rng: random.Random) -> bytes:
             return b"".join(encode(Data(4 * (i % 4) + 1, i // 4, b"y")) for i in range(count))
 
 
-class _Turns(trio.abc.Instrument):
-    """How long the longest turn of the loop was, in seconds of processor time."""
-
-    def __init__(self) -> None:
-        self._since: float | None = None
-        self.longest = 0.0
-
-    def after_io_wait(self, timeout: float) -> None:
-        self._since = time.thread_time()
-
-    def before_io_wait(self, timeout: float) -> None:
-        if self._since is not None:
-            self.longest = max(self.longest, time.thread_time() - self._since)
-
-
 class _Link:
     budget: Final = Budget(cpu=1.0, cpu_per_kib=0.02, memory=64 << 20, hang=60.0)
     seeds: Final = (
@@ -218,7 +203,7 @@ class _Link:
         return CUT.join(links)
 
     def run(self, data: bytes) -> None:
-        turns = _Turns()
+        turns = Turns()
         with tempfile.TemporaryDirectory(prefix="fuzz-") as temporary:
             run(lambda: _attack(Path(temporary), data.split(CUT)[:_MOST_LINKS], turns))
         assert turns.longest < _LONGEST_TURN, f"a turn of the loop took {turns.longest:.3f} s"
@@ -236,7 +221,7 @@ class _Honest(ScriptedAgent):
                 self._tell_end(program)
 
 
-async def _attack(folder: Path, waves: list[bytes], turns: _Turns) -> None:
+async def _attack(folder: Path, waves: list[bytes], turns: Turns) -> None:
     agent, served = _Honest(), list[int]()
 
     async def serve(stream: trio.SocketStream) -> None:
