@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pwd
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -94,7 +95,8 @@ def _own(path: Path, what: str, *, readable: bool = False, shared: bool = False)
     is ``readable``. A ``shared`` one may be root's, or one in which the sticky bit keeps people apart, as in /tmp.
     """
     try:
-        make_private(path)
+        with suppress(FileExistsError):  # a file, see below
+            make_private(path)
         found = path.stat()  # of what a link leads to: a cache may be on another disk
         mode = stat.S_IMODE(found.st_mode)
         if not stat.S_ISDIR(found.st_mode):

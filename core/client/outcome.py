@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def outcome(result: Mapping[str, object], sandbox: str) -> int:
     """The exit status that ``result``, the end of a followed session, stands for.
 
-    Raises `SpawnError` when the program never ran, `MachineError` when its sandbox died, and `CoreFailure` when
+    Raises `SpawnError` when the program never ran, `MachineError` when its sandbox died, or
+    its agent's word on the end cannot be true, and `CoreFailure` when
     ``result`` does not say.
     """
     record, session = as_object(result.get("record")), as_object(result.get("session"))
@@ -33,6 +34,15 @@ def outcome(result: Mapping[str, object], sandbox: str) -> int:
             f"sandbox {sandbox} ended before the program did: {text or 'its machine died'}",
             sandbox=sandbox,
             hint=f"see 'sandtop inspect {sandbox}'",
+        )
+    missing = record.get("missing")
+    if reason == "unknown" or missing:
+        raise MachineError(
+            f"how the program in {sandbox} ended is not known: {text or 'no word on it'}"
+            if reason == "unknown"
+            else f"{missing} bytes of output that the agent of {sandbox} spoke of never came",
+            sandbox=sandbox,
+            hint=f"its agent may have been tampered with: sandtop restart {sandbox}",
         )
     status = session.get("exit_code")
     if not isinstance(status, int):

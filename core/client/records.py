@@ -77,11 +77,13 @@ class ExitRecord(_FromCore):
 
     Attributes:
         exit_code: the exit status that a shell would give: its own, 128+N, 124 for a timeout, 125 to 127.
-        reason: exited, signaled, timeout, oom, spawn (it never ran) or vm-died.
+        reason: exited, signaled, timeout, oom, spawn (it never ran), vm-died or unknown (its agent made
+            no sense).
         code: the exit code, of ``exited``.
         signal: the number of the signal that ended it.
         stage, errno, message: what failed, of ``spawn``; ``message`` says why also for ``vm-died``.
-        stdout, stderr: how many bytes it wrote.
+        stdout, stderr: how many bytes of it came.
+        missing: how many bytes more its agent spoke of.
         duration_ms, cpu_us, memory_peak: milliseconds, microseconds, bytes; None when not known.
         source: who saw it, ``agent`` or ``core``.
     """
@@ -99,6 +101,7 @@ class ExitRecord(_FromCore):
     cpu_us: int | None = None
     memory_peak: int | None = None
     source: str = "agent"
+    missing: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

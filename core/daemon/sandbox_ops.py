@@ -182,7 +182,7 @@ def _image_view(
     }
 
 
-async def list_images(guest: GuestStore, fleet: Fleet) -> Result:
+async def list_images(guest: GuestStore, fleet: Fleet, request: Mapping[str, object]) -> Result:
     """``image.list``."""
     images = await trio.to_thread.run_sync(guest.images)
     templates = await trio.to_thread.run_sync(fleet.templates.warm)

@@ -41,7 +41,6 @@ class Server:
     def __init__(self, paths: Paths, fleet: Fleet, guest: GuestStore, nursery: trio.Nursery) -> None:
         self._paths = paths
         self._fleet = fleet
-        self._guest = guest
         self._once = Once(nursery, fleet.first_request)
         self._started_at = time.time()
         self._clients = 0
@@ -68,6 +67,7 @@ class Server:
         }
         self._waiting: dict[str, Callable[..., Awaitable[Result]]] = {
             "sandbox.ping": partial(ops.ping, fleet),
+            "image.list": partial(ops.list_images, guest, fleet),
             "image.rm": partial(ops.remove_image, guest, fleet),
             "session.signal": partial(session_ops.signal_session, fleet),
             "session.resize": partial(session_ops.resize_session, fleet),
@@ -81,6 +81,11 @@ class Server:
             "session.acknowledge": partial(session_ops.acknowledge_sessions, fleet),
             "session.list": partial(session_ops.list_sessions, fleet),
         }
+
+    @property
+    def operations(self) -> frozenset[str]:
+        """What clients may ask for, by name."""
+        return frozenset({*self._long, *self._streaming, *self._waiting, *self._quick})
 
     async def serve(self, stream: trio.SocketStream) -> None:
         """One connection, from its first byte to its last."""
@@ -146,8 +151,6 @@ class Server:
             return await waiting(request)
         if (streaming := self._streaming.get(op)) is not None:
             return await streaming(connection, request)
-        if op == "image.list":
-            return await sandbox_ops.list_images(self._guest, self._fleet)
         long = self._long.get(op)
         if long is None:
             raise InvalidRequest(f"this core does not know the operation {op!r}", hint="is it too old?")

@@ -6,17 +6,21 @@ import dataclasses
 import json
 import logging
 import time
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import trio
 
 from sandtop.agent.protocol import STREAMS_PER_SESSION, Credit, Data, ProtocolError
-from sandtop.core.errors import InvalidRequest, NotFound, StorageError
+from sandtop.core.errors import InvalidRequest, StorageError
 from sandtop.core.sessions import left
 from sandtop.core.sessions.grants import Grants
 from sandtop.core.sessions.hangup import Hangups
+from sandtop.core.sessions.overdue import Overdue
 from sandtop.core.sessions.records import ExitRecord, printable
+from sandtop.core.sessions.reference import by_reference
+from sandtop.core.sessions.said import entries_of, pid_of, record_of
 from sandtop.core.sessions.session import STDIN, Session
+from sandtop.core.sessions.stall import Stall
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,11 +32,8 @@ if TYPE_CHECKING:
     from sandtop.core.store import Database, SessionRow
 
 log = logging.getLogger(__name__)
-_RETRY: Final = 0.5
-"""Seconds between attempts to write to a disk that was full."""
 MAX_START: Final = 768 * 1024
 """Bytes of a start message: with its fields around it, it fits a frame wherever it is shown."""
-_MAX_PID: Final = 1 << 22
 
 
 class SandboxSessions:
@@ -52,12 +53,10 @@ class SandboxSessions:
         nursery: trio.Nursery,
         screens: ScreenKeeper | None = None,
     ) -> None:
-        self._uuid = uuid
         self._name = name
         self._database = database
         self._logs = logs
         self._settings = settings
-        self._nursery = nursery
         self._screens = screens
         self._sessions: dict[str, Session] = {}
         self._by_number: dict[int, Session] = {}
@@ -68,8 +67,25 @@ class SandboxSessions:
         self._last_number = database.last_number(uuid)
         self._hangups = Hangups(name, nursery, lambda: self._link)
         self._grants = Grants(nursery, lambda: self._link)
-        self.stalled: str | None = None
+        self._overdue = Overdue(nursery, lambda: self._link, self._settle)
+        self._stall = Stall(name, nursery, self._store_again)
+
+    @property
+    def stalled(self) -> str | None:
         """Why output or exit records wait to be stored; None when they do not."""
+        return self._stall.why
+
+    def _store_again(self) -> bool:
+        """Try to store what waits; whether all of it is."""
+        unstored = False
+        for session in list(self._by_number.values()):
+            if session.stalled or session.ending:
+                session.store()
+                self._settle(session)
+                unstored |= session.stalled or (session.complete() is not None and not session.ended)
+        if self._link is not None:
+            self._link.flush()
+        return not unstored
 
     def all(self) -> list[Session]:
         """Every session, oldest first."""
@@ -113,26 +129,7 @@ class SandboxSessions:
 
     def get(self, reference: str) -> Session:
         """The session with this id, or the only one whose id begins with it. Raises `NotFound`, `InvalidRequest`."""
-        if (found := self._sessions.get(reference)) is not None:
-            return found
-        matches = (
-            [session for key, session in self._sessions.items() if key.startswith(reference)]
-            if reference
-            else []
-        )
-        if len(matches) > 1:
-            raise InvalidRequest(
-                f"{len(matches)} sessions of {self._name} begin with {reference}",
-                sandbox=self._name,
-                hint="give more of the id",
-            )
-        if not matches:
-            raise NotFound(
-                f"no session {reference[:80]} in {self._name}",
-                sandbox=self._name,
-                hint=f"sandtop sessions {self._name} lists them",
-            )
-        return matches[0]
+        return by_reference(self._sessions, reference, self._name)
 
     # starting and steering
 
@@ -205,7 +202,7 @@ class SandboxSessions:
         link = self._link
         assert link is not None
         known: set[str] = set()
-        for entry in _entries(hello.get("sessions")):
+        for entry in entries_of(hello.get("sessions")):
             key = str(entry.get("id"))[:64]
             session = self._sessions.get(key)
             if session is None or session.ended or session.row.number != entry.get("n"):
@@ -250,18 +247,14 @@ class SandboxSessions:
             self._ending(session, record)
 
     def _started(self, session: Session, pid: object) -> bool:
-        if not isinstance(pid, int) or isinstance(pid, bool) or not 0 < pid <= _MAX_PID:
-            raise ProtocolError(f"a session with the pid {pid!r:.40}")
-        news = session.started(pid, time.time())
+        news = session.started(pid_of(pid), time.time())
         if news:
             self._begun.add(session)
             self._touched.add(session)
         return news
 
     def _ending(self, session: Session, record: object) -> None:
-        if not isinstance(record, dict):
-            raise ProtocolError("an exit without a record")
-        session.set_ending(ExitRecord.from_agent(cast("Mapping[str, object]", record)))
+        session.set_ending(record_of(record))
         self._touched.add(session)
 
     def link_down(self, reason: str) -> None:
@@ -334,12 +327,16 @@ class SandboxSessions:
             self._store_start(session)
         if session.stalled:
             refusal = session.refusal
-            self._stall(f"the logs cannot be written: {refusal.strerror if refusal else 'unknown reason'}")
+            self._stall.begin(
+                f"the logs cannot be written: {refusal.strerror if refusal else 'unknown reason'}"
+            )
         elif (record := session.complete()) is not None:
             self._finish(session, record)
         elif self._link is not None and not session.gone:
             for credit in session.credits(anew=False):
                 self._link.outbox.credit(credit)
+            if session.ending:
+                self._overdue.watch(session)
             if session.tty is not None and self._screens is not None:
                 self._screens.advanced(session.row.id)
                 self._grants.ease(session)
@@ -361,7 +358,7 @@ class SandboxSessions:
         try:
             self._database.update_session(row)
         except StorageError as error:
-            self._stall(error.message)
+            self._stall.begin(error.message)
             return
         session.end(row, record)
         self._judge(session)
@@ -382,31 +379,6 @@ class SandboxSessions:
             session.store()
             self._settle(session)
         self._touched.clear()
-
-    def _stall(self, why: str) -> None:
-        """Something could not be stored: go on trying, whether the machine lives or not."""
-        if self.stalled is None:
-            log.warning("%s: %s", self._name, why)
-            self._nursery.start_soon(self._keep_storing, name=f"disk of {self._name}")
-        self.stalled = why
-
-    async def _keep_storing(self) -> None:
-        while self.stalled is not None:
-            await trio.sleep(_RETRY)
-            unstored = False
-            for session in list(self._by_number.values()):
-                if not (session.stalled or session.ending):
-                    continue
-                session.store()
-                self._settle(session)
-                unstored = (
-                    unstored or session.stalled or (session.complete() is not None and not session.ended)
-                )
-            if not unstored:
-                self.stalled = None
-            if self._link is not None:
-                self._link.flush()
-        log.info("%s: all is stored again", self._name)
 
     # clients that go away
 
@@ -453,12 +425,3 @@ class SandboxSessions:
 
 def _start_message(session: Session) -> dict[str, object]:
     return {"type": "start", "id": session.row.id, "n": session.row.number, **session.row.start}
-
-
-def _entries(value: object) -> list[dict[str, object]]:
-    if not isinstance(value, list):
-        raise ProtocolError("a hello without a list of sessions")
-    entries = cast("list[object]", value)
-    if not all(isinstance(entry, dict) for entry in entries):
-        raise ProtocolError("a hello whose sessions are not objects")
-    return cast("list[dict[str, object]]", entries)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno as errno_names
 import os
 import signal as signal_names
@@ -30,11 +31,13 @@ class ExitRecord:
     """How a session ended.
 
     Attributes:
-        reason: ``exited``, ``signaled``, ``timeout``, ``oom``, ``spawn`` (the program never ran), ``vm-died``.
+        reason: ``exited``, ``signaled``, ``timeout``, ``oom``, ``spawn`` (the program never ran), ``vm-died``,
+            ``unknown`` (the agent's word on it makes no sense).
         code: the exit code, of ``exited``.
         signal: the number of the signal that ended it, where one did.
-        stage, errno, message: what failed, of ``spawn``; ``message`` says why also for ``vm-died``.
-        stdout, stderr: the streams' lengths in bytes.
+        stage, errno, message: what failed, of ``spawn``; ``message`` says why also for ``vm-died``, ``unknown``.
+        stdout, stderr: the streams' lengths in bytes: what the agent says at first, what came in the end.
+        missing: bytes of them that the agent spoke of and that never came.
         duration_ms, cpu_us, memory_peak: milliseconds, microseconds, bytes; None where not known.
         source: who says so, ``agent`` or ``core``.
     """
@@ -51,10 +54,18 @@ class ExitRecord:
     cpu_us: int | None = None
     memory_peak: int | None = None
     source: str = "agent"
+    missing: int = 0
+
+    def with_lengths(self, stdout: int, stderr: int) -> ExitRecord:
+        """The same end, of a session whose output had these lengths."""
+        missing = max(0, self.stdout - stdout) + max(0, self.stderr - stderr)
+        return dataclasses.replace(self, stdout=stdout, stderr=stderr, missing=missing)
 
     @property
     def exit_status(self) -> int:
         """The exit status that a command line gives for it (sysexits of env(1), timeout(1) and the shells)."""
+        if self.missing:
+            return EXIT_SANDTOP_FAILED
         if self.reason == "exited":
             return self.code or 0
         if self.reason == "timeout":
@@ -68,7 +79,7 @@ class ExitRecord:
     @property
     def state(self) -> str:
         """The state that the session is in with this record."""
-        return {"spawn": "failed", "vm-died": "lost"}.get(self.reason, "exited")
+        return {"spawn": "failed", "vm-died": "lost", "unknown": "lost"}.get(self.reason, "exited")
 
     def to_json(self) -> dict[str, object]:
         return {name: getattr(self, name) for name in self.__slots__}

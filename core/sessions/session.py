@@ -81,6 +81,7 @@ class Session:
         self._come: list[tuple[int, bytes]] = []
         self._refused = {STDOUT: bytearray(), STDERR: bytearray()}
         self._ending: ExitRecord | None = None
+        self._given_up = False
         self._arrived = trio.lowlevel.ParkingLot()
         self._holder_told = False
         self._granted = 0
@@ -207,12 +208,32 @@ class Session:
             self._ending = record
 
     def complete(self) -> ExitRecord | None:
-        """The exit record, once all output that it speaks of is stored."""
+        """The exit record with what is true of the output, once all that it speaks of is stored, or will never be."""
         record = self._ending
         if record is None or self.ended or self.stalled:
             return None
-        whole = self.log.end(STDOUT) >= record.stdout and self.log.end(STDERR) >= record.stderr
-        return record if whole or self.gone else None
+        ends = self.log.end(STDOUT), self.log.end(STDERR)
+        if self.gone or self._given_up or (ends[0] >= record.stdout and ends[1] >= record.stderr):
+            return record.with_lengths(*ends)
+        return None
+
+    @property
+    def owed(self) -> tuple[int, bool]:
+        """Bytes that its exit record speaks of and that have not come; and whether the agent might send them now."""
+        record = self._ending
+        if record is None or self.ended or self.stalled:
+            return 0, False
+        owed, may_come = 0, False
+        for (stream, window), said in zip(self._windows.items(), (record.stdout, record.stderr), strict=True):
+            if (rest := said - window.received) > 0:
+                owed += rest
+                # of a terminal's stderr there is none, and never any credit
+                may_come = may_come or window.limit > window.received or (stream == STDERR and self.row.tty)
+        return owed, may_come
+
+    def give_up_rest(self) -> None:
+        """What its exit record speaks of will not come any more."""
+        self._given_up = True
 
     def cut_short(self, why: str) -> None:
         """Nothing more will come: it ends with the agent's own record where that had come, else as ``vm-died``."""

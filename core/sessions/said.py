@@ -1,0 +1,41 @@
+"""What an agent says of its sessions, checked: a guest's root may be behind it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, cast
+
+from sandtop.agent.protocol import ProtocolError
+from sandtop.core.sessions.records import ExitRecord, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_MAX_PID: Final = 1 << 22
+
+
+def pid_of(said: object) -> int:
+    """A pid. Raises ProtocolError for nonsense."""
+    if not isinstance(said, int) or isinstance(said, bool) or not 0 < said <= _MAX_PID:
+        raise ProtocolError(f"a session with the pid {said!r:.40}")
+    return said
+
+
+def record_of(said: object) -> ExitRecord:
+    """How a session ended; ``unknown`` for nonsense: nobody need wait any longer."""
+    try:
+        if not isinstance(said, dict):
+            raise ProtocolError("an exit without a record")
+        return ExitRecord.from_agent(cast("Mapping[str, object]", said))
+    except ProtocolError as error:
+        why = printable(f"the agent's word on it makes no sense: {error}")
+        return ExitRecord("unknown", message=why, source="core")
+
+
+def entries_of(said: object) -> list[dict[str, object]]:
+    """The sessions that a hello lists. Raises ProtocolError for nonsense."""
+    if not isinstance(said, list):
+        raise ProtocolError("a hello without a list of sessions")
+    entries = cast("list[object]", said)
+    if not all(isinstance(entry, dict) for entry in entries):
+        raise ProtocolError("a hello whose sessions are not objects")
+    return cast("list[dict[str, object]]", entries)
