@@ -227,7 +227,7 @@ def _same(name: bytes, parent: int, status: os.stat_result) -> bool:
 def _fill(fd: int, reader: Reader, member: Member) -> None:
     """What lies between the pieces, and pieces of nothing but zeros, become holes."""
     for offset, data in reader.content():
-        if data.count(0) == len(data):
+        if not data.strip(b"\0"):
             continue
         view = memoryview(data)
         while view:
