@@ -15,7 +15,6 @@ from ._skipped import Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import BinaryIO
 
 _BLOCK: Final = tarfile.BLOCKSIZE
 _MAX_LINKS: Final = 1 << 16
@@ -85,22 +84,24 @@ class Packer:
         name = info.name
         # something else may have taken the file's place: a FIFO must not hold us up
         fd = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(fd, "rb", buffering=0) as file:
+        try:
             now = os.fstat(fd)
             if not stat.S_ISREG(now.st_mode):
                 self._skip(source, "something else took its place")
                 return
             if now.st_blocks == 0 and now.st_size <= _UNTOLD:
-                yield from self._untold(source, info, file)
+                yield from self._untold(source, info, fd)
             else:
-                yield from self._told(source, info, file, now)
+                yield from self._told(source, info, fd, now)
+        finally:
+            os.close(fd)
         if status.st_nlink > 1 and len(self._links) < _MAX_LINKS:
             self._links[key] = name
 
-    def _untold(self, source: str, info: tarfile.TarInfo, file: BinaryIO) -> Iterator[bytes]:
+    def _untold(self, source: str, info: tarfile.TarInfo, fd: int) -> Iterator[bytes]:
         """A file that says that it takes no space: it is empty, one small hole, or made as it is read."""
         data = bytearray()
-        while len(data) <= _UNTOLD and (more := file.read(CHUNK)):
+        while len(data) <= _UNTOLD and (more := os.read(fd, CHUNK)):
             data += more
         if len(data) > _UNTOLD:
             self._skip(source, f"does not tell its size, and has more than {_UNTOLD >> 20} MiB")
@@ -111,13 +112,11 @@ class Packer:
         for at in range(0, len(data), CHUNK):
             yield bytes(data[at : at + CHUNK])
 
-    def _told(
-        self, source: str, info: tarfile.TarInfo, file: BinaryIO, status: os.stat_result
-    ) -> Iterator[bytes]:
+    def _told(self, source: str, info: tarfile.TarInfo, fd: int, status: os.stat_result) -> Iterator[bytes]:
         whole = status.st_size
         pieces = [(0, whole)]
         if status.st_blocks * 512 < whole:
-            pieces = _pieces(file.fileno(), whole)
+            pieces = _pieces(fd, whole)
         info.size = whole
         if pieces != [(0, whole)]:
             head = _sparse(info, pieces, whole)
@@ -127,18 +126,18 @@ class Packer:
         else:
             yield _header(info)
         for offset, length in pieces:
-            yield from self._content(source, file, offset, length)
+            yield from self._content(source, fd, offset, length)
         if padding := -info.size % _BLOCK:
             yield bytes(padding)
 
-    def _content(self, source: str, file: BinaryIO, offset: int, length: int) -> Iterator[bytes]:
+    def _content(self, source: str, fd: int, offset: int, length: int) -> Iterator[bytes]:
         """Exactly ``length`` bytes, whatever happens to the file meanwhile."""
         left = length
         short = False
         while left:
             data = b""
             try:
-                data = b"" if short else os.pread(file.fileno(), min(left, CHUNK), offset + length - left)
+                data = b"" if short else os.pread(fd, min(left, CHUNK), offset + length - left)
             except OSError as error:
                 self._skip(source, error.strerror)
                 short = True

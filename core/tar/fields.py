@@ -83,10 +83,10 @@ def is_header(block: bytes) -> bool:
         said = number(block[_CHECKSUM])
     except TarError:
         return False
-    return said in (
-        sum(block) - sum(block[_CHECKSUM]) + 8 * ord(" "),
-        sum(_SIGNED.unpack(block)) + 8 * ord(" "),
-    )
+    spaces = 8 * ord(" ")
+    if said == sum(block) - sum(block[_CHECKSUM]) + spaces:
+        return True
+    return bool(said == sum(_SIGNED.unpack(block)) + spaces)
 
 
 def records(data: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -123,7 +123,7 @@ class Reader:
         self._padding = 0
         self._pieces: Pieces = ()
         self._global: dict[bytes, bytes] = {}
-        self._at = ""
+        self._last: bytes | None = None
 
     def next(self) -> Member | None:
         """The next member, passing over what was not read of the one before; None at the end mark.
@@ -140,7 +140,7 @@ class Reader:
                     raise TarError(f"an extension header without a member{self._at}")
                 return None
             if not fields.is_header(block):
-                raise TarError(f"a damaged header{self._at}" if self._at else "not a tar archive")
+                raise TarError("not a tar archive" if self._last is None else f"a damaged header{self._at}")
             if block[156] not in _EXTENSIONS:
                 return self._member(block, extra)
             self._extension(block, extra)
@@ -156,6 +156,11 @@ class Reader:
                 self._left -= len(data)
                 yield offset, data
                 offset += len(data)
+
+    @property
+    def _at(self) -> str:
+        """Where we are, for a message."""
+        return "" if self._last is None else f", at {fields.shown(self._last)}"
 
     def _read(self, count: int) -> bytes:
         data = self._stream.read(count)
@@ -201,7 +206,7 @@ class Reader:
     def _member(self, block: bytes, extra: _Extra) -> Member:
         records = {**self._global, **extra.records}
         name = _name(records.get(b"GNU.sparse.name") or records.get(b"path") or _name_field(block))
-        self._at = f", at {fields.shown(name)}"
+        self._last = name
         kind = _KINDS.get(block[156], Kind.OTHER)
         stored = size = 0
         pieces: Pieces = ()
