@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _RETRY: Final = 0.5
-"""Seconds between attempts to write to a disk that was full."""
+_SELDOM: Final = 5.0
+"""Seconds between attempts to write to a disk that was full, or is broken: at first, and after some."""
 MAX_START: Final = 768 * 1024
 """Bytes of a start message: with its fields around it, it fits a frame wherever it is shown."""
 _MAX_PID: Final = 1 << 22
@@ -368,8 +369,10 @@ class SandboxSessions:
         self.stalled = why
 
     async def _keep_storing(self) -> None:
+        pause = _RETRY
         while self.stalled is not None:
-            await trio.sleep(_RETRY)
+            await trio.sleep(pause)
+            pause = min(pause * 1.25, _SELDOM)
             unstored = False
             for session in list(self._by_number.values()):
                 if not (session.stalled or session.ending):
