@@ -240,7 +240,7 @@ def _existing(path: Path) -> Path:
 def _run_mib(paths: Paths, data: Path) -> int:
     """What `create` asks for, the reserve included."""
     try:
-        settings = Settings.load(paths.config / "config.toml")
+        settings = Settings.load(paths.settings)
     except SandtopError:  # the core says so
         settings = Settings()
     return max(_RUN_MIB, (space(data, settings.disk_reserve_bytes).reserve + FIRST_WRITES) >> 20)
