@@ -20,6 +20,7 @@ import trio
 from sandtop import __version__
 from sandtop.core.client.blocking import call_running
 from sandtop.core.errors import CoreOutdated, SandtopError
+from sandtop.core.fleet.room import FIRST_WRITES, may_grow, space
 from sandtop.core.guest import GuestStore, foundation, kernel, runtime, tools
 from sandtop.core.machine import Accelerator, Accelerators, host
 from sandtop.core.machine.users import KVM
@@ -232,18 +233,35 @@ def _channel(here: Host) -> Finding:
     return Finding("channel", Verdict.OK, f"virtio-serial; {vsock}")
 
 
+def _existing(path: Path) -> Path:
+    return next(folder for folder in (path, *path.parents) if folder.exists())
+
+
+def _run_mib(paths: Paths, data: Path) -> int:
+    """What `create` asks for, the reserve included."""
+    try:
+        settings = Settings.load(paths.settings)
+    except SandtopError:  # the core says so
+        settings = Settings()
+    return max(_RUN_MIB, (space(data, settings.disk_reserve_bytes).reserve + FIRST_WRITES) >> 20)
+
+
 def _disk(paths: Paths, prepared: bool) -> Iterator[Finding]:
     """Free space where sandboxes write and where things are built: one finding for each file system."""
-    needed = {paths.data: _RUN_MIB, paths.cache: _RUN_MIB if prepared else _BUILD_MIB}
+    data = _existing(paths.data)
+    needed = {paths.data: _run_mib(paths, data), paths.cache: _RUN_MIB if prepared else _BUILD_MIB}
     seen: set[int] = set()
     for path, least in sorted(needed.items(), key=lambda item: -item[1]):
-        existing = next(folder for folder in (path, *path.parents) if folder.exists())
+        existing = _existing(path)
         device = existing.stat().st_dev
         if device in seen:
             continue
         seen.add(device)
         free = shutil.disk_usage(existing).free >> 20
         detail = f"{free} MiB free at {existing}"
+        promised = may_grow(paths.sandboxes.glob("*/overlay.img")) >> 20
+        if device == data.stat().st_dev and promised > free:
+            detail += f", the disks of its sandboxes may take {promised} MiB"
         if free < least:
             yield Finding(
                 "disk", Verdict.FAIL, f"{detail}, {least} are needed", "free some, or set SANDTOP_HOME"

@@ -74,7 +74,8 @@ class Context:
         try:
             self.room = space(self.paths.sandboxes, self.settings.disk_reserve_bytes)
         except OSError as error:
-            log.warning("the disk of the sandboxes cannot be asked for its room: %s", error)
+            if self.room is not None:
+                log.warning("the disk of the sandboxes cannot be asked for its room: %s", error)
             self.room = None
         return self.room
 

@@ -269,13 +269,17 @@ class Fleet:
         self._context.nursery.start_soon(self._reserve.run)
         self._context.nursery.start_soon(Guard(self._context, self.all).run)
         self._context.nursery.start_soon(keep_clocks, self._clocks, self._context.nursery)
+        said: dict[str, str] = {}  # a disk that stays broken is not written about for ever
         while True:
             await trio.sleep(_RETIRE_EVERY)
+            before, said = said, {}
             for sandbox in self.with_history():
                 try:
                     await self._tend(sandbox, trio.current_time())
                 except SandtopError as error:
-                    log.warning("%s: %s", sandbox.name, error)
+                    said[sandbox.row.uuid] = error.message
+                    if before.get(sandbox.row.uuid) != error.message:
+                        log.warning("%s: %s", sandbox.name, error)
 
     def _clocks(self) -> list[Clock]:
         """Those of machines that run."""

@@ -18,6 +18,9 @@ _WAITS: Final = (1.0, 2.0, 5.0, 15.0, 60.0)
 """Seconds until a machine goes on again, by how often it stopped again at once: the disk may refuse it for a reason
 that its free space does not show (a quota)."""
 _AT_ONCE: Final = 10.0
+_IN_VAIN: Final = 3
+"""So often it stops again although there is room: QEMU (its block/file-posix.c) flushes nothing any more once a flush
+has failed, because the kernel forgot what was not written."""
 
 
 class Cause(Enum):
@@ -35,11 +38,13 @@ class Stall:
     Attributes:
         reason: the host's words for the error; empty for `Cause.RESERVE`.
         not_before: when it may go on by itself (trio's clock).
+        again: how often it stopped again at once before this.
     """
 
     cause: Cause
     reason: str = ""
     not_before: float = 0.0
+    again: int = 0
 
     @property
     def by_itself(self) -> bool:
@@ -55,7 +60,10 @@ class Stall:
         )
         if self.cause is Cause.RESERVE:
             return f"stands still: it fills the host's disk, of which only the reserve is left{have}"
-        return f"stands still until there is room: the host's disk refused a write ({self.reason}{have})"
+        text = f"stands still until there is room: the host's disk refused a write ({self.reason}{have})"
+        if self.again < _IN_VAIN or room is None or not room.enough:
+            return text
+        return f"{text}; if there is, and no quota says otherwise: sandtop restart --force {name}"
 
     def check(self, name: str, room: Space | None) -> None:
         """Raises `StorageError` when the machine of ``name`` must not go on, with ``room`` as it is now."""
@@ -67,7 +75,11 @@ class Stall:
         settings = (
             "; disk_reserve_bytes in config.toml sets the reserve" if self.cause is Cause.RESERVE else ""
         )
-        mend = "mend that disk" if self.cause is Cause.BROKEN else "free some space, or remove a sandbox"
+        mend = (
+            f"mend that disk; if that does not help: sandtop restart --force {name}"
+            if self.cause is Cause.BROKEN
+            else "free some space, or remove a sandbox"
+        )
         return StorageError(
             f"cannot resume {name}: it {self.words(name, room)}", sandbox=name, hint=mend + settings
         )
@@ -88,4 +100,4 @@ class Patience:
         """The stall that ``error`` makes."""
         self._again = self._again + 1 if now - self._went_on < _AT_ONCE else 0
         wait = _WAITS[min(self._again, len(_WAITS) - 1)]
-        return Stall(Cause.FULL if error.no_room else Cause.BROKEN, error.reason, now + wait)
+        return Stall(Cause.FULL if error.no_room else Cause.BROKEN, error.reason, now + wait, self._again)

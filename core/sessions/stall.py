@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _RETRY: Final = 0.5
-"""Seconds between attempts to write to a disk that was full."""
+_SELDOM: Final = 5.0
+"""Seconds between attempts to write to a disk that was full, or is broken: at first, and after some."""
 
 
 class Stall:
@@ -36,8 +37,10 @@ class Stall:
         self.why = why
 
     async def _keep_storing(self) -> None:
+        pause = _RETRY
         while self.why is not None:
-            await trio.sleep(_RETRY)
+            await trio.sleep(pause)
+            pause = min(pause * 1.25, _SELDOM)
             if self._store():
                 self.why = None
         log.info("%s: all is stored again", self._name)
