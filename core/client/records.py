@@ -40,6 +40,7 @@ class SandboxInfo(_FromCore):
         created_at, started_at: seconds since the epoch.
         sessions: how many sessions run in it.
         attention: why somebody should look at it, or None.
+        warnings: what of its identity (its name, hosts, machine-id …) could not be written at its start, and why.
         acknowledged: somebody said to have seen that it is failed or lost.
     """
 
@@ -63,6 +64,7 @@ class SandboxInfo(_FromCore):
     user: str = "root"
     sessions: int = 0
     attention: str | None = None
+    warnings: list[str] = field(default_factory=list[str])
     acknowledged: bool = False
 
 

@@ -65,6 +65,7 @@ def sandbox_view(sandbox: Sandbox) -> dict[str, object]:
         "user": config.user,
         "sessions": sandbox.sessions.running,
         "attention": sandbox.attention,
+        "warnings": list(sandbox.sessions.warnings),
         "acknowledged": row.acknowledged_at is not None,
     }
 

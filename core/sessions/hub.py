@@ -33,6 +33,7 @@ _RETRY: Final = 0.5
 MAX_START: Final = 768 * 1024
 """Bytes of a start message: with its fields around it, it fits a frame wherever it is shown."""
 _MAX_PID: Final = 1 << 22
+_MOST_WARNINGS: Final = 8
 
 
 class SandboxSessions:
@@ -69,6 +70,8 @@ class SandboxSessions:
         self._grants = Grants(nursery, lambda: self._link)
         self.stalled: str | None = None
         """Why output or exit records wait to be stored; None when they do not."""
+        self.warnings: list[str] = []
+        """What of its identity the machine could not write, in the agent's words."""
 
     def all(self) -> list[Session]:
         """Every session, oldest first."""
@@ -186,6 +189,7 @@ class SandboxSessions:
         """Reconcile: what the agent runs with what the store knows."""
         link = self._link
         assert link is not None
+        self.take_warnings(hello.get("warnings"))
         known: set[str] = set()
         for entry in _entries(hello.get("sessions")):
             key = str(entry.get("id"))[:64]
@@ -206,6 +210,11 @@ class SandboxSessions:
             if session.row.id not in known:
                 self._say_again(link, session)
         link.flush()
+
+    def take_warnings(self, said: object) -> None:
+        """What the agent says that it could not do when it took its identity on; bounded, and fit for a terminal."""
+        lines = cast("list[object]", said)[:_MOST_WARNINGS] if isinstance(said, list) else []
+        self.warnings = [printable(str(line)) for line in lines]
 
     def _say_again(self, link: AgentLink, session: Session) -> None:
         """The agent does not know a session that has not ended: its start was lost, or the agent began anew."""
@@ -354,6 +363,7 @@ class SandboxSessions:
         """The machine ended: so does every session in it, as soon as what came of it is stored."""
         self._link = None
         left.take_all({}, self._sessions)
+        self.warnings = []
         for session in list(self._by_number.values()):
             session.cut_short(why)
             session.store()
