@@ -124,7 +124,7 @@ class Launch:
         with lease or nullcontext():
             async with context.starting:
                 self.times["turn"] = trio.current_time()
-why = "" if lease is None else await self._go_on(spec, lease)
+                why = "" if lease is None else await self._go_on(spec, lease)
                 if lease is None or why:
                     try:
                         await self._boot(spec)
