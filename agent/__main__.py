@@ -14,7 +14,7 @@ import sys  # noqa: E402
 from .cgroups import Cgroups  # noqa: E402
 from .device import Device  # noqa: E402
 from .loop import Loop  # noqa: E402
-from .machine import Machine  # noqa: E402
+from .machine import Machine, furnish, resolver  # noqa: E402
 from .port import Port, wait_for_host  # noqa: E402
 from .protocol import Outbox  # noqa: E402
 from .reaper import Reaper  # noqa: E402
@@ -42,6 +42,8 @@ def run(root: str, *, hold: bool) -> None:
     os.setsid()
     runtime = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
     devices = os.open("/dev", os.O_RDONLY | os.O_DIRECTORY)
+    furnish()
+    machine = Machine(devices, resolver=resolver())
     device, port = Device(runtime), -1
     if hold:
         port = device.open()
@@ -53,15 +55,15 @@ def run(root: str, *, hold: bool) -> None:
     os.umask(0o022)
     resource.setrlimit(resource.RLIMIT_NOFILE, DESCRIPTORS)
     # A program that runs is not interrupted for each thing that wakes the agent, and it takes what has come meanwhile
-    # in one turn: two switches of address spaces fewer an exec. Its programs start as ordinary ones (sched(7)).
-    os.sched_setscheduler(0, os.SCHED_BATCH | os.SCHED_RESET_ON_FORK, os.sched_param(0))
+    # in one turn: two switches of address spaces fewer an exec.
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     loop = Loop()
     host = Host(loop, Outbox(), Reaper(loop), Cgroups(loop), null, runtime, root)
     gc.collect()
     gc.freeze()  # what is there now stays; a collection need not look at it again
     if not hold:
         port = device.open()
-    serve(host, port, Machine(devices), lambda: power_off(runtime), device)
+    serve(host, port, machine, lambda: power_off(runtime), device)
 
 
 def serve(

@@ -29,11 +29,12 @@ class Defaults:
         window: bytes of output that may be unacknowledged, for each stream of pipes; ``tty_window`` of a terminal.
     """
 
-    __slots__ = ("env", "tty_window", "user", "window", "workdir")
+    __slots__ = ("env", "hostname", "tty_window", "user", "window", "workdir")
 
     def __init__(self, message: Mapping[str, object]) -> None:
         """Raises InvalidMessage."""
         self.env = values.environment(message, "env")
+        self.hostname = values.optional_text(message, "hostname")
         self.workdir = os.path.join("/", values.optional_text(message, "workdir") or "")
         self.user = values.optional_text(message, "user") or "root"
         self.window = _window(message, "window", _WINDOW)
@@ -42,6 +43,8 @@ class Defaults:
     def environment(self, user: User, own: Mapping[str, str], *, terminal: bool) -> dict[str, str]:
         """The whole environment of a program that ``user`` runs, with ``own`` on top."""
         base = {"PATH": PATH, "HOME": user.home, "USER": user.name, "LOGNAME": user.name}
+        if self.hostname is not None:
+            base["HOSTNAME"] = self.hostname
         if terminal:
             base["TERM"] = _TERM
         return {**base, **self.env, **own}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import errno
 import fcntl
 import os
 import struct
@@ -20,6 +21,17 @@ _ADD_ENTROPY: Final = 0x40085203  # RNDADDENTROPY, linux/random.h
 _RESEED: Final = 0x5207  # RNDRESEEDCRNG
 _MAX_ENTROPY: Final = 512
 _MAX_NAME: Final = 63
+_NETWORK: Final = b"sandtop.network=user"
+_RESOLVER: Final = "nameserver 10.0.2.3\n"
+"""Where QEMU's user-mode network answers (qemu-system(1), -netdev user)."""
+_LINKS: Final = {
+    "core": "/proc/kcore",
+    "fd": "/proc/self/fd",
+    "stdin": "/proc/self/fd/0",
+    "stdout": "/proc/self/fd/1",
+    "stderr": "/proc/self/fd/2",
+}
+"""What every /dev has beside the devices (udev(7), the runtime specification of OCI, config-linux.md)."""
 
 
 class Identity:
@@ -44,30 +56,57 @@ class Identity:
 class Machine:
     """The machine that the agent is process 1 of.
 
-    ``devices`` is a descriptor of the /dev outside the sandbox, which the sandbox's root cannot change.
+    ``devices`` is a descriptor of the /dev outside the sandbox, which the sandbox's root cannot change. ``resolver`` is
+    the text of resolv.conf, where this machine has a network.
     """
 
-    def __init__(self, devices: int, etc: str = "/etc") -> None:
+    def __init__(self, devices: int, etc: str = "/etc", resolver: str | None = None) -> None:
         self._devices = devices
         self._etc = etc
+        self._resolver = resolver
 
-    def identify(self, identity: Identity) -> None:
-        """Take on ``identity``: randomness and time first, which a copy of this machine shares. Raises OSError."""
+    def identify(self, identity: Identity) -> list[str]:
+        """Take on ``identity``: randomness and time first, which a copy of this machine shares. Raises OSError.
+
+        Returns what of it could not be written, in words: a full disk, or an image that has something else there, is no
+        reason not to start.
+        """
         if identity.entropy:
             self._stir(identity.entropy)
         if identity.clock_ns is not None:
             time.clock_settime_ns(time.CLOCK_REALTIME, identity.clock_ns)
+        files: dict[str, str] = {}
         if identity.hostname is not None:
-            self._set_hostname(identity.hostname)
-            replace(f"{self._etc}/hostname", f"{identity.hostname}\n")
-            hosts = read_small_file(f"{self._etc}/hosts")
-            replace(f"{self._etc}/hosts", name_host(hosts, identity.hostname))
+            files["/proc/sys/kernel/hostname"] = identity.hostname
+            files[f"{self._etc}/hostname"] = f"{identity.hostname}\n"
+            files[f"{self._etc}/hosts"] = name_host(read_small_file(f"{self._etc}/hosts"), identity.hostname)
+            if self._resolver is not None:
+                files[f"{self._etc}/resolv.conf"] = self._resolver
         if identity.machine_id is not None:
-            replace(f"{self._etc}/machine-id", f"{identity.machine_id}\n")
+            files[f"{self._etc}/machine-id"] = f"{identity.machine_id}\n"
+        return self._write_all(files) if files else []
 
-    def _set_hostname(self, name: str) -> None:
-        with open("/proc/sys/kernel/hostname", "w") as file:
-            file.write(name)
+    def _write_all(self, files: Mapping[str, str]) -> list[str]:
+        warnings: list[str] = []
+        self._make_etc()
+        for path, content in files.items():
+            try:
+                if path.startswith("/proc/"):
+                    _write(path, content)
+                elif read_small_file(path) != content:  # a full disk takes nothing, and need not
+                    replace(path, content)
+            except OSError as error:
+                warnings.append(f"{path} could not be written: {error.strerror}")
+        return warnings
+
+    def _make_etc(self) -> None:
+        try:
+            if not os.path.lexists(self._etc):
+                os.mkdir(self._etc, 0o755)
+            if not os.path.lexists(f"{self._etc}/mtab"):
+                os.symlink("/proc/mounts", f"{self._etc}/mtab")
+        except OSError:
+            return  # each of the files says why it cannot be there
 
     def _stir(self, entropy: bytes) -> None:
         fd = os.open("urandom", os.O_WRONLY, dir_fd=self._devices)
@@ -78,6 +117,18 @@ class Machine:
             os.close(fd)
 
 
+def furnish(dev: str = "/dev") -> None:
+    """Make the links that programs expect in ``dev`` and that devtmpfs does not have. Raises OSError."""
+    for name, target in _LINKS.items():
+        os.symlink(target, f"{dev}/{name}")
+
+
+def resolver() -> str | None:
+    """The text of resolv.conf, when this machine has a network."""
+    with open("/proc/cmdline", "rb") as file:
+        return _RESOLVER if _NETWORK in file.read().split() else None
+
+
 _MARK: Final = "# this sandbox"
 
 
@@ -85,7 +136,7 @@ def name_host(hosts: str, name: str) -> str:
     """The text of /etc/hosts with the line for this host, and without one that was written before."""
     lines = [line for line in hosts.split("\n") if line and not line.endswith(_MARK)]
     if not any("localhost" in line.split() for line in lines):
-        lines.append("127.0.0.1\tlocalhost")
+        lines += ["127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback"]
     return "\n".join([*lines, f"127.0.1.1\t{name}\t{_MARK}", ""])
 
 
@@ -96,10 +147,28 @@ def replace(path: str, content: str) -> None:
         os.unlink(fresh)
     fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
     try:
-        os.write(fd, os.fsencode(content))
+        try:
+            _write_to(fd, content)
+        finally:
+            os.close(fd)
+        os.rename(fresh, path)
+    except OSError:
+        os.unlink(fresh)
+        raise
+
+
+def _write(path: str, content: str) -> None:
+    fd = os.open(path, os.O_WRONLY)
+    try:
+        _write_to(fd, content)
     finally:
         os.close(fd)
-    os.rename(fresh, path)
+
+
+def _write_to(fd: int, content: str) -> None:
+    data = os.fsencode(content)
+    if os.write(fd, data) < len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _is_host_name(name: str) -> bool:

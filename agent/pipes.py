@@ -8,6 +8,8 @@ import os
 class Pipes:
     """stdout and stderr, and stdin when ``stdin``. Raises OSError when there are none to be had.
 
+    They belong to the user ``owner``, who may then open them by name, as /dev/stdout.
+
     Attributes:
         ours: the agent's ends by stream number, nonblocking.
         theirs: the program's ends by stream number.
@@ -15,7 +17,7 @@ class Pipes:
 
     __slots__ = ("ours", "theirs")
 
-    def __init__(self, *, stdin: bool) -> None:
+    def __init__(self, *, stdin: bool, owner: int = 0) -> None:
         self.ours: dict[int, int] = {}
         self.theirs: dict[int, int] = {}
         try:
@@ -23,6 +25,8 @@ class Pipes:
                 reader, writer = os.pipe2(os.O_CLOEXEC)
                 self.ours[stream], self.theirs[stream] = (reader, writer) if stream else (writer, reader)
                 os.set_blocking(self.ours[stream], False)
+                if owner:
+                    os.fchown(reader, owner, -1)
         except OSError:
             self.close_theirs()
             self.close_ours()

@@ -65,6 +65,7 @@ class Service:
         self._forgotten: OrderedDict[str, None] = OrderedDict()
         self._answers: OrderedDict[str, Message] = OrderedDict()
         self._defaults: Defaults | None = None
+        self._warnings: list[str] = []
         self._greeted = False
         host.left.changed = self._left_changed
         host.waits = self._waits
@@ -74,7 +75,7 @@ class Service:
             "start": self._start,
             "release": self._release,
         }
-        self._operations: dict[str, Callable[[Message], None]] = {
+        self._operations: dict[str, Callable[[Message], Message | None]] = {
             "configure": self._configure,
             "signal": self._signal,
             "resize": self._resize,
@@ -165,6 +166,7 @@ class Service:
                 "agent": AGENT,
                 "configured": self._defaults is not None,
                 "timings": self._timings,
+                "warnings": self._warnings,
                 "sessions": sessions,
                 "left": self._host.left.all(),
             }
@@ -239,7 +241,7 @@ class Service:
 
     # operations: done once, answered as often as asked
 
-    def _operate(self, operation: Callable[[Message], None], message: Message) -> None:
+    def _operate(self, operation: Callable[[Message], Message | None], message: Message) -> None:
         try:
             key = values.text(message, "op")
         except InvalidMessage as error:
@@ -247,15 +249,16 @@ class Service:
         if len(key) > _MAX_OP:
             raise ProtocolError(f"an op of {len(key)} characters")
         if key not in self._answers:
-            self._answers[key] = {"type": "done", "op": key, "error": _failure(operation, message)}
+            self._answers[key] = {"type": "done", "op": key, **_outcome(operation, message)}
             if len(self._answers) > _REMEMBERED:
                 self._answers.popitem(last=False)
         self._send(self._answers[key])
 
-    def _configure(self, message: Message) -> None:
+    def _configure(self, message: Message) -> Message:
         defaults, identity = Defaults(message), Identity(message)
-        self._machine.identify(identity)
+        self._warnings = self._machine.identify(identity)
         self._defaults = defaults
+        return {"warnings": self._warnings}
 
     def _signal(self, message: Message) -> None:
         number = values.integer(message, "signal", 1, signal.NSIG - 1)
@@ -286,14 +289,17 @@ class Service:
         self._shutdown.begin(values.integer(message, "grace_ms", 0, 600_000), lambda: not self.sessions)
 
 
-def _failure(operation: Callable[[Message], None], message: Message) -> Message | None:
-    """Carry ``operation`` out; what its ``done`` says of its failure, or None."""
+def _outcome(operation: Callable[[Message], Message | None], message: Message) -> Message:
+    """Carry ``operation`` out; what its ``done`` says."""
     try:
-        operation(message)
+        return {"error": None, **(operation(message) or {})}
     except InvalidMessage as error:
-        return {"code": "invalid", "message": str(error)}
+        code = "invalid"
+        said = str(error)
     except OperationFailed as error:
-        return {"code": error.code, "message": str(error)}
+        code = error.code
+        said = str(error)
     except OSError as error:
-        return {"code": "os-error", "message": str(error)}
-    return None
+        code = "os-error"
+        said = str(error)
+    return {"error": {"code": code, "message": said}}

@@ -190,7 +190,7 @@ class Session:
 
     def _launch_on_pipes(self, user: User) -> None:
         try:
-            pipes = Pipes(stdin=self._start.stdin)
+            pipes = Pipes(stdin=self._start.stdin, owner=user.uid)
         except OSError as error:
             raise SpawnFailed("exec", error.errno or 0, f"cannot make a pipe: {error.strerror}") from None
         theirs = pipes.theirs

@@ -25,6 +25,8 @@ _IGNORED_BY_PYTHON: Final = (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ)
 """exec(2) keeps what is ignored; the handlers of all other signals it resets by itself."""
 _EXEC_DEADLINE_MS: Final = 30_000
 _MAX_REPORT: Final = 4096
+_ORDINARY: Final = os.sched_param(0)
+"""Of a program, which would inherit the agent's SCHED_BATCH (sched(7))."""
 
 
 _SOFT_DESCRIPTORS: Final = 1024
@@ -151,6 +153,7 @@ def _posix_spawn(plan: Plan) -> int:
             setsid=True,
             setsigmask=(),
             setsigdef=_IGNORED_BY_PYTHON,
+            scheduler=(os.SCHED_OTHER, _ORDINARY),
         ),
     )
 
@@ -239,6 +242,7 @@ def _run_child(child: Callable[[Callable[[], None]], None], cgroup: Cgroup, writ
         for number in (*_IGNORED_BY_PYTHON, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
         os.setsid()
+        os.sched_setscheduler(0, os.SCHED_OTHER, _ORDINARY)
         cgroup.enter()
         _limit_descriptors()
         child(lambda: os.close(writer))

@@ -47,8 +47,8 @@ _MAX_KNOWN: Final = 16
 def find_user(wanted: str, etc: str = "/etc") -> User:
     """The user ``name``, ``uid``, ``uid:gid`` or ``name:group``. Raises `UnknownUser`.
 
-    A uid that has no entry runs with the group of the same number and / for a home; with an explicit group there are
-    no supplementary ones.
+    A uid that has no entry runs with the group of the same number and / for a home; root needs none at all, and has
+    /root. With an explicit group there are no supplementary ones.
     """
     signature = (*_signature(f"{etc}/passwd"), *_signature(f"{etc}/group"))
     known = _known.get((wanted, etc))
@@ -74,10 +74,10 @@ def _look_up(wanted: str, etc: str) -> User:
     who, colon, group = wanted.partition(":")
     entry = _user_entry(who, etc)
     if entry is None:
-        uid = _number(who)
+        uid = 0 if who == "root" else _number(who)
         if uid is None:
             raise UnknownUser(f"there is no user {who!r} in the sandbox")
-        entry = User(who, uid, uid, (), "/")
+        entry = User(who, uid, uid, (), "/") if uid else User("root", 0, 0, (), "/root")
     elif not colon:
         entry.groups = _groups_of(entry, etc)
     if colon:

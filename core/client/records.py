@@ -43,6 +43,7 @@ class SandboxInfo(_FromCore):
         attention_kind: ``failed``, ``lost``, ``trouble`` (machine, agent or logs), ``session`` (one ended badly),
             ``prompt`` (a program waits for somebody to type), ``silent`` (see docs/console.md); None without a reason.
         attention_session: the id of the session that it is about, or None.
+        warnings: what of its identity (its name, hosts, machine-id …) could not be written at its start, and why.
         acknowledged: somebody said to have seen that it is failed or lost.
     """
 
@@ -68,6 +69,7 @@ class SandboxInfo(_FromCore):
     attention: str | None = None
     attention_kind: str | None = None
     attention_session: str | None = None
+    warnings: list[str] = field(default_factory=list[str])
     acknowledged: bool = False
 
 

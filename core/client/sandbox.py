@@ -293,8 +293,8 @@ class Sandbox(Attachable, Terminals, Copyable):
         return [SessionInfo.read(item) for item in await call_all("session.list", {"sandbox": self.uuid})]
 
     async def acknowledge(self, *sessions: str) -> None:
-        """Say that it was seen how ``sessions`` ended or that they wait, or without any that the sandbox itself failed or
-        was lost.
+        """Say that it was seen how ``sessions`` ended or that they wait, or without any that the sandbox itself
+        failed or was lost.
 
         They stay in the history; no console asks for somebody any more. Raises `WrongState` when that is not so.
         """

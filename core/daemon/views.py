@@ -70,6 +70,7 @@ def sandbox_view(sandbox: Sandbox) -> dict[str, object]:
         "attention": attention.text if attention else None,
         "attention_kind": attention.why.value if attention else None,
         "attention_session": attention.session if attention else None,
+        "warnings": list(sandbox.sessions.warnings),
         "acknowledged": row.acknowledged_at is not None,
     }
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sandtop.core.fleet.context import Context
     from sandtop.core.fleet.machine import RunningMachine
     from sandtop.core.machine import Machine, MachineSpec
+    from sandtop.core.sessions.hub import SandboxSessions
     from sandtop.core.store import SandboxRow
     from sandtop.core.templates import Lease
 
@@ -35,6 +36,7 @@ class Owner(Protocol):
 
     row: SandboxRow
     machine: RunningMachine | None
+    sessions: SandboxSessions
 
     @property
     def name(self) -> str: ...
@@ -81,6 +83,8 @@ class Launch:
         machine = self._sandbox.machine
         if machine is None or not await self._step_in(machine):
             await self._bring_up_anew(cold=cold)
+        for warning in self._sandbox.sessions.warnings:
+            self._progress(f"warning: {self._sandbox.name}: {warning}")
 
     async def stand_by(self) -> None:
         """Have a machine ready that is nobody's yet: gone on from a template, run in once, and paused."""
@@ -91,7 +95,10 @@ class Launch:
             raise MachineError("there is no template to go on from")
         with lease:
             async with self._context.starting:
-                if not await self._go_on(spec, lease) or sandbox.machine is None:
+                why = await self._go_on(spec, lease)
+                if why:
+                    await self._context.templates.failed(lease, why, self._progress)
+                if why or sandbox.machine is None:
                     raise MachineError("the template did not start")
                 await sandbox.machine.stand_by()
 
@@ -117,7 +124,8 @@ class Launch:
         with lease or nullcontext():
             async with context.starting:
                 self.times["turn"] = trio.current_time()
-                if lease is None or not await self._go_on(spec, lease):
+                why = "" if lease is None else await self._go_on(spec, lease)
+                if lease is None or why:
                     try:
                         await self._boot(spec)
                     except MachineError as error:
@@ -125,23 +133,26 @@ class Launch:
                             raise
                         wanted = self._accelerator or sandbox.row.config.accelerator
                         raise under_kvm(error, sandbox.name, wanted=bool(wanted)) from error
+                if lease is not None and why:
+                    # only now: what does not boot either is not the template's fault, but its disk's or its image's
+                    await context.templates.failed(lease, why, self._progress)
 
-    async def _go_on(self, spec: MachineSpec, lease: Lease) -> bool:
-        """Start from a template. False, with nothing of it left, when that did not work."""
+    async def _go_on(self, spec: MachineSpec, lease: Lease) -> str:
+        """Start from a template. Why that did not work, with nothing of it left, or the empty string."""
         overlay = self._sandbox.overlay
         if lease.kind is Kind.FRESH:
             await lease.fill_overlay(overlay)
             self.times["disk"] = trio.current_time()
+        seconds: float = self._context.settings.boot_seconds
+        if lease.kind is Kind.FRESH:  # else it mounts a disk first that may need repair
+            seconds = min(_RESTORED_SECONDS, seconds)
         try:
-            seconds = min(_RESTORED_SECONDS, self._context.settings.boot_seconds)
             await self._bring_up(lease.restored(spec), seconds)
         except MachineError as error:
-            await self._context.templates.failed(lease, error.message, self._progress)
-        else:
-            return True
-        if lease.kind is Kind.FRESH:
-            await trio.to_thread.run_sync(forget, overlay)
-        return False
+            if lease.kind is Kind.FRESH:
+                await trio.to_thread.run_sync(forget, overlay)
+            return error.message or "the machine did not start"
+        return ""
 
     async def _boot(self, spec: MachineSpec) -> None:
         overlay = self._sandbox.overlay

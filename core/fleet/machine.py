@@ -160,6 +160,7 @@ class RunningMachine:
         if error is not None:
             said = cast("Mapping[str, object]", error).get("message") if isinstance(error, dict) else error
             raise MachineError(f"the agent refused its configuration: {str(said)[:300]}")
+        self._sessions.take_warnings(answer.get("warnings"))
 
     def _defaults(self) -> dict[str, object]:
         """The fields of a ``configure`` that say how sessions are started."""

@@ -35,6 +35,7 @@ sys /sandbox/sys sysfs nosuid,nodev,noexec 0 0
 dev /sandbox/dev devtmpfs nosuid,noexec 0 0
 pts /sandbox/dev/pts devpts nosuid,noexec,gid=5,mode=620,ptmxmode=666 0 0
 shm /sandbox/dev/shm tmpfs nosuid,nodev,mode=1777 0 0
+mqueue /sandbox/dev/mqueue mqueue nosuid,nodev,noexec 0 0
 run /sandbox/run tmpfs nosuid,nodev,mode=755 0 0
 """
 _RECIPE: Final = digest_of("3", *_APPLETS, _EARLY_MOUNTS, _SANDBOX_MOUNTS, *_FOLDERS, repr(MODULES))

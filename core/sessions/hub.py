@@ -6,7 +6,7 @@ import dataclasses
 import json
 import logging
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import trio
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 MAX_START: Final = 768 * 1024
 """Bytes of a start message: with its fields around it, it fits a frame wherever it is shown."""
+_MOST_WARNINGS: Final = 8
 
 
 class SandboxSessions:
@@ -69,6 +70,8 @@ class SandboxSessions:
         self._grants = Grants(nursery, lambda: self._link)
         self._overdue = Overdue(nursery, lambda: self._link, self._settle)
         self._stall = Stall(name, nursery, self._store_again)
+        self.warnings: list[str] = []
+        """What of its identity the machine could not write, in the agent's words."""
 
     @property
     def stalled(self) -> str | None:
@@ -201,6 +204,7 @@ class SandboxSessions:
         """Reconcile: what the agent runs with what the store knows."""
         link = self._link
         assert link is not None
+        self.take_warnings(hello.get("warnings"))
         known: set[str] = set()
         for entry in entries_of(hello.get("sessions")):
             key = str(entry.get("id"))[:64]
@@ -221,6 +225,11 @@ class SandboxSessions:
             if session.row.id not in known:
                 self._say_again(link, session)
         link.flush()
+
+    def take_warnings(self, said: object) -> None:
+        """What the agent says that it could not do when it took its identity on; bounded, and fit for a terminal."""
+        lines = cast("list[object]", said)[:_MOST_WARNINGS] if isinstance(said, list) else []
+        self.warnings = [printable(str(line)) for line in lines]
 
     def _say_again(self, link: AgentLink, session: Session) -> None:
         """The agent does not know a session that has not ended: its start was lost, or the agent began anew."""
@@ -374,6 +383,7 @@ class SandboxSessions:
         """The machine ended: so does every session in it, as soon as what came of it is stored."""
         self._link = None
         left.take_all({}, self._sessions)
+        self.warnings = []
         for session in list(self._by_number.values()):
             session.cut_short(why)
             session.store()

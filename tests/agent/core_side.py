@@ -105,6 +105,7 @@ class CoreSide:
         self.answers: dict[str, Message] = {}
         self.hellos: list[Message] = []
         self.exits: list[str] = []
+        self.done: Message = {}
         self._decoder = Decoder()
         self._next = 1
         self._touched: set[Run] = set()
@@ -282,7 +283,8 @@ class CoreSide:
         key = secrets.token_hex(8)
         self.send({"type": kind, "op": key, **fields})
         self.wait(lambda: key in self.answers)
-        return cast("Message | None", self.answers[key]["error"])
+        self.done = self.answers[key]
+        return cast("Message | None", self.done["error"])
 
     def configure(self, **fields: object) -> Message | None:
         return self.operate("configure", **{**CONFIGURE, **fields, "type": "configure"})

@@ -21,10 +21,15 @@ PORT = 3
 
 
 class HostedMachine(Machine):
-    def identify(self, identity: Identity) -> None:
+    def identify(self, identity: Identity) -> list[str]:
         if identity.hostname == "unwilling":
             raise PermissionError(1, "no such machine")
         say(f"identity {identity.hostname} {identity.entropy!r}")
+        return (
+            ["/etc/hosts could not be written: No space left on device"]
+            if identity.hostname == "full"
+            else []
+        )
 
 
 def say(line: str) -> None:

@@ -40,6 +40,10 @@ def test_before_configure_nothing_starts() -> None:
         assert core.configure() is None
         assert core.link()["configured"] is True
         agent.says("identity testbox b'seed for the tests'")
+        assert core.hellos[-1]["warnings"] == []
+        full = "/etc/hosts could not be written: No space left on device"
+        assert core.configure(hostname="full") is None, "and it is configured all the same"
+        assert core.done["warnings"] == core.link()["warnings"] == [full]
 
 
 def test_a_link_begins_again_in_the_middle_of_anything(core: CoreSide) -> None:

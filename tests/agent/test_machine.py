@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandtop.agent.machine import Identity, Machine, name_host, replace
+from sandtop.agent.machine import Identity, Machine, furnish, name_host, replace
 from sandtop.agent.values import InvalidMessage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -39,6 +40,75 @@ def test_a_file_is_replaced_whatever_it_was(tmp_path: Path, make: str) -> None:
     assert path.read_text() == "new\n"
     assert not path.is_symlink()
     assert elsewhere.read_text() == "untouched"
+
+
+NAMED = Identity({"hostname": "box", "machine_id": "0123", "entropy": ""})
+
+
+class Unnamed(Machine):
+    """It does not rename this host."""
+
+    def _write_all(self, files: Mapping[str, str]) -> list[str]:
+        return super()._write_all(
+            {path: text for path, text in files.items() if not path.startswith("/proc/")}
+        )
+
+
+def test_an_image_without_etc_gets_one(tmp_path: Path) -> None:
+    etc = tmp_path / "etc"
+    assert Unnamed(-1, str(etc), "nameserver 1.2.3.4\n").identify(NAMED) == []
+    assert (etc / "hostname").read_text() == "box\n"
+    assert (etc / "resolv.conf").read_text() == "nameserver 1.2.3.4\n"
+    assert (etc / "machine-id").read_text() == "0123\n"
+    assert (etc / "hosts").read_text().splitlines()[:2] == [
+        "127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback",
+    ]  # fmt: skip
+    assert os.readlink(etc / "mtab") == "/proc/mounts"
+    assert sorted(os.listdir(etc)) == ["hostname", "hosts", "machine-id", "mtab", "resolv.conf"]
+
+
+@pytest.mark.parametrize("kind", ["folders", "a file", "a link to nothing", "a full disk"])
+def test_what_cannot_be_written_is_said_and_the_rest_is_there(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    etc = tmp_path / "etc"
+    lost = ["hostname", "hosts", "machine-id"]
+    if kind == "folders":
+        (etc / "hosts" / "kept").mkdir(parents=True)
+        (etc / "hostname.sandtop").mkdir()
+        lost = ["hostname", "hosts"]
+    elif kind == "a file":
+        etc.touch()
+    elif kind == "a link to nothing":
+        etc.symlink_to(tmp_path / "nowhere")
+    else:
+        etc.mkdir()
+        write = os.write
+        monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:1]))
+    warnings = Unnamed(-1, str(etc)).identify(NAMED)
+    assert [line.split()[0] for line in warnings] == [f"{etc}/{name}" for name in lost]
+    assert all(" could not be written: " in line for line in warnings)
+    if kind == "a full disk":
+        assert [line.rpartition(": ")[2] for line in warnings] == ["No space left on device"] * 3
+        assert os.listdir(etc) == ["mtab"], "no halves"
+    if kind == "folders":
+        assert (etc / "machine-id").read_text() == "0123\n"
+        assert sorted(os.listdir(etc)) == ["hostname.sandtop", "hosts", "machine-id", "mtab"]
+
+
+def test_what_is_there_already_is_not_written_again(tmp_path: Path) -> None:
+    machine = Unnamed(-1, str(tmp_path))
+    machine.identify(NAMED)
+    before = {entry.name: entry.inode() for entry in os.scandir(tmp_path)}
+    assert machine.identify(NAMED) == []
+    assert {entry.name: entry.inode() for entry in os.scandir(tmp_path)} == before
+
+
+def test_the_links_of_dev(tmp_path: Path) -> None:
+    furnish(str(tmp_path))
+    (tmp_path / "fd" / "0").stat()
+    assert os.path.samefile(tmp_path / "stdin", "/proc/self/fd/0")
+    assert os.listdir(tmp_path / "fd")
 
 
 def test_what_is_null_changes_nothing(tmp_path: Path) -> None:

@@ -36,7 +36,26 @@ def test_its_environment_is_laid_over_the_sandboxs(core: CoreSide) -> None:
     run = core.shell("env", env={"OWN": "1", "HOME": "/elsewhere"})
     lines = set(run.stdout.decode().splitlines())
     assert {"FROM_SANDBOX=yes", "OWN=1", "HOME=/elsewhere", "USER=root", "LOGNAME=root"} <= lines
+    assert "HOSTNAME=testbox" in lines
     assert not any(line.startswith("TERM=") for line in lines)
+
+
+@pytest.mark.parametrize("user", ["root", "nobody"])
+def test_its_streams_can_be_opened_by_name(core: CoreSide, user: str) -> None:
+    """Also by another user: the pipes are that user's."""
+    for rlimits in (None, {"core": [0, 0]}):
+        run = core.start(
+            "/bin/sh",
+            "-c",
+            "cat /proc/self/fd/0 >/proc/self/fd/1; echo err >/proc/self/fd/2",
+            user=user,
+            stdin=True,
+            rlimits=rlimits,
+        )
+        core.write(run, b"in\n")
+        core.close(run)
+        core.finish(run)
+        assert (run.stdout, run.stderr) == (b"in\n", b"err\n")
 
 
 def test_it_gets_nothing_of_the_agents(core: CoreSide) -> None:

@@ -87,6 +87,21 @@ def test_users_that_there_are_not(etc: str, wanted: str) -> None:
         find_user(wanted, etc)
 
 
+@pytest.mark.parametrize("kind", ["no etc", "nothing in it", "a file that is none", "without root"])
+def test_root_and_numbers_need_no_entry(tmp_path: Path, kind: str) -> None:
+    etc = tmp_path / "etc"
+    if kind != "no etc":
+        etc.mkdir()
+    if kind == "a file that is none":
+        (etc / "passwd").mkdir()
+    elif kind == "without root":
+        (etc / "passwd").write_text("ann:x:1000:1000::/:\n")
+    for wanted in ("root", "0"):
+        assert fields(find_user(wanted, str(etc))) == ("root", 0, 0, (), "/root")
+    assert fields(find_user("0:5", str(etc))) == ("root", 0, 5, (), "/root")
+    assert fields(find_user("33", str(etc))) == ("33", 33, 33, (), "/")
+
+
 def test_a_changed_file_is_read_again(etc: str) -> None:
     assert find_user("ann", etc).uid == 1000
     fresh = Path(etc) / "fresh"
@@ -109,7 +124,7 @@ def test_whatever_lies_there_nobody_waits(tmp_path: Path, make: str) -> None:
     assert read_small_file(str(path)) == ""
     assert find_user("0", str(tmp_path)).uid == 0
     with pytest.raises(UnknownUser):
-        find_user("root", str(tmp_path))
+        find_user("ann", str(tmp_path))
 
 
 @PATIENT

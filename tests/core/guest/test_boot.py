@@ -81,6 +81,7 @@ def test_what_a_sandbox_sees_and_keeps(standin_store: GuestStore, overlay: Path)
         "/sandbox/dev": "devtmpfs",
         "/sandbox/dev/pts": "devpts",
         "/sandbox/dev/shm": "tmpfs",
+        "/sandbox/dev/mqueue": "mqueue",
         "/sandbox/run": "tmpfs",
     }
     facts = {line.split(" ", 1)[0]: line.split(" ", 1)[1] for line in said if " " in line}
