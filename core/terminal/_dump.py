@@ -60,12 +60,12 @@ def _before(screen: Screen) -> str:
 
 
 def _after(screen: Screen, printed: bool) -> str:
-    parts: list[str] = []
+    parts = [screen.keyboard.dump(False)]
     if screen.alternate:
-        parts += ["\x1b[?1047h", _HOME, _saved(screen.saved[1], screen)]
+        parts += ["\x1b[?1047h", screen.keyboard.dump(True), _HOME, _saved(screen.saved[1], screen)]
         parts.append(_joined(_rows(screen.buffer, screen)).decode())
     parts += [_titles(screen), _tab_stops(screen), _margins(screen)]
-    parts += [_modes(screen), _cursor(screen, printed)]
+    parts += [_modes(screen), screen.keyboard.dump_resources(), _cursor(screen, printed)]
     return "".join(parts)
 
 
@@ -149,8 +149,9 @@ def _pen(style: Style) -> str:
 def _saved_cursors(screen: Screen) -> str:
     """What DECSC kept, for both buffers; leaves the primary screen blank."""
     parts: list[str] = []
-    if screen.saved[1] is not None and not screen.alternate:
-        parts += ["\x1b[?1047h", _saved(screen.saved[1], screen), "\x1b[?1047l"]
+    keys = screen.keyboard.dump(True)
+    if (screen.saved[1] is not None or keys) and not screen.alternate:
+        parts += ["\x1b[?1047h", keys, _saved(screen.saved[1], screen), "\x1b[?1047l"]
     parts.append(_saved(screen.saved[0], screen))
     return "".join(parts)
 

@@ -111,6 +111,7 @@ class State:
     repeatable: bool
     cursor_style: int
     mode_numbers: frozenset[int]
+    keyboard: tuple[tuple[int, ...], ...]
 
 
 class Emulator:
@@ -312,6 +313,7 @@ class Emulator:
             repeatable=self._stream.printed,
             cursor_style=screen.cursor_style,
             mode_numbers=frozenset(screen.mode),
+            keyboard=screen.keyboard.state(),
         )
 
     def _lines(self, rows: Iterable[Row]) -> tuple[Line, ...]:

@@ -11,6 +11,7 @@ from typing import Final
 
 from sandtop.core.terminal._edits import Editing
 from sandtop.core.terminal._grid import AUTOWRAP, CURSOR_VISIBLE, INSERT, NEW_LINE, ORIGIN, PRIVATE
+from sandtop.core.terminal._keyboard import Keyboard
 from sandtop.core.terminal._pyte import Cursor
 from sandtop.core.terminal._row import Row, SharedRow
 from sandtop.core.terminal._style import Style
@@ -25,6 +26,9 @@ MOUSE: Final = (9, 1000, 1002, 1003)
 MOUSE_ENCODINGS: Final = (1005, 1006, 1015)
 _ALTERNATE: Final = (47, 1047, 1049)
 _PLAIN_MODES: Final = (1, 5, 12, 40, 66, 1004, 1007, 2004, 2026)
+_REMEMBERED: Final = (1016, 2031, 2048, 5522, 9001)
+"""Modes of mouse and keys, and reports, that come back with the screen, and that nothing here acts on: a program
+that asks is told that they are not known."""
 _KNOWN_PRIVATE: Final = frozenset((6, 7, 25, *_PLAIN_MODES, *MOUSE, *MOUSE_ENCODINGS, *_ALTERNATE))
 _FOREGROUND: Final = "rgb:d0d0/d0d0/d0d0"
 _BACKGROUND: Final = "rgb:0000/0000/0000"
@@ -54,6 +58,7 @@ class Screen(Editing):
         self.saved: list[Saved | None] = [None, None]
         self.titles: list[str] = []
         self.cursor_style = 0
+        self.keyboard = Keyboard()
 
     def soft_reset(self) -> None:
         """DECSTR: modes, margins, charsets, rendition and saved cursor; not the text, and not the cursor's place."""
@@ -107,6 +112,9 @@ class Screen(Editing):
                 self.cursor_position()
             elif mode == 5:
                 self.mark_all()
+
+        elif mode in _REMEMBERED:
+            self._put_mode(mode << PRIVATE, on)
 
     def _switch_columns(self) -> None:
         """DECCOLM, where mode 40 allows it: a blank screen and no margins. The width is the operator's to choose."""
@@ -188,6 +196,18 @@ class Screen(Editing):
 
     def numeric_keypad(self) -> None:
         self._put_mode(66 << PRIVATE, False)
+
+    def push_key_flags(self, flags: int = 0) -> None:
+        self.keyboard.push(self.alternate, flags)
+
+    def pop_key_flags(self, count: int = 1) -> None:
+        self.keyboard.pop(self.alternate, count)
+
+    def change_key_flags(self, flags: int = 0, how: int = 1) -> None:
+        self.keyboard.change(self.alternate, flags, how)
+
+    def modify_keys(self, resource: int = 0, value: int | None = None) -> None:
+        self.keyboard.modify(resource, value)
 
     def select_cursor_style(self, style: int = 0) -> None:
         """DECSCUSR: 1 and 2 block, 3 and 4 underline, 5 and 6 bar; odd ones blink; 0 is the user's own."""

@@ -57,7 +57,8 @@ class Stream(ByteStream):
         " q": "select_cursor_style", "?J": "erase_in_display", "?K": "erase_in_line", "?h": "set_private_mode",
         "?l": "reset_private_mode", "?n": "report_private_status", ">c": "report_secondary_attributes",
         "=c": "report_tertiary_attributes", ">q": "report_version", "$p": "report_mode",
-        "?$p": "report_private_mode",
+        "?$p": "report_private_mode", ">u": "push_key_flags", "<u": "pop_key_flags", "=u": "change_key_flags",
+        ">m": "modify_keys",
     }  # fmt: skip
     del csi["'"]  # pyte's misprint for the grave accent of HPA
 
@@ -207,7 +208,7 @@ class Stream(ByteStream):
                 self._escape(sequence[1:])
 
     def _csi(self, csi: str) -> None:
-        if csi[-1:] != "m":
+        if csi[-1:] != "m" or csi[:1] == ">":
             (self._actions.get(csi) or self._resolve(csi))()
         elif not csi[:-1].strip("0123456789:;"):
             self._screen.cursor.attrs = self._screen.cursor.attrs.after[csi]
