@@ -112,7 +112,7 @@ def _plan(path: str, fd: int, root: Root, doing: str) -> None:
             raise InvalidRequest(f"{path} is not a tar file: {error}", hint=_NO_TAR) from error
         while member is not None:
             root.add(index, member)
-            if member.kind is Kind.FILE and member.name.lstrip(b"./") == b"manifest.json":
+            if member.kind is Kind.FILE and member.name in (b"manifest.json", b"./manifest.json"):
                 manifest = b"".join(data for _, data in reader.content()) if member.size <= MANIFEST else b""
             member = reader.next()
             index += 1

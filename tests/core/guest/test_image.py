@@ -253,6 +253,19 @@ def test_an_empty_tar_is_refused(store: GuestStore, tmp_path: Path, members: tup
         built(store, tmp_path, *members)
 
 
+@pytest.mark.parametrize("compressor", [("gzip",), ("xz", "-0"), ("zstd", "-q", "--rm")])
+def test_a_fault_inside_a_compressed_tar_is_told(
+    store: GuestStore, tmp_path: Path, compressor: tuple[str, ...]
+) -> None:
+    """And not that what unpacked it was not listened to any more."""
+    path = tmp_path / "made.tar"
+    path.write_bytes(file(b"a") + hard_link(b"b", b"c") + file(b"d", os.urandom(1 << 20)) + END)
+    subprocess.run([*compressor, path], check=True, timeout=60)
+    (source,) = tmp_path.glob("made.tar.*")
+    with pytest.raises(ImageError, match=r"'b': a hard link to 'c', which is not in the archive before it"):
+        store.build_image("mine", source)
+
+
 def test_what_is_no_image_is_refused(store: GuestStore, tmp_path: Path) -> None:
     text, empty = tmp_path / "text", tmp_path / "empty"
     text.write_text("hello")
