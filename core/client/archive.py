@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from sandtop.core.errors import StorageError
@@ -162,7 +163,8 @@ class Unpacker:
                 self._written.add(_identity(os.fstat(fd)))
         except BaseException:
             # half of a file looks like a whole one
-            os.unlink(name, dir_fd=parent)
+            with suppress(OSError):
+                os.unlink(name, dir_fd=parent)
             raise
         finally:
             os.close(fd)
