@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import threading
 from typing import TYPE_CHECKING
 
 import anyio
@@ -13,7 +14,7 @@ import anyio.to_thread
 from sandtop.core.errors import NotFound, StorageError, WrongState
 
 from .archive import Unpacker, top_name
-from .events import Stderr, Stdout
+from .events import Gap, Stderr, Stdout
 from .following import Following
 from .link import new_id, request
 from .packing import Packer
@@ -23,10 +24,13 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+    from .events import Event
     from .process import Process
 
     Progress = Callable[[int], None]
 
+_PATIENCE = 10.0
+"""Seconds that a disk may take for what was read last, once a copy is cancelled."""
 _COMPLAINTS = 5
 """Lines of what could not be copied that an error tells."""
 
@@ -82,8 +86,7 @@ async def receive_archive(
     stream = _Stream(process, progress)
     unpacker = Unpacker(target, [top_name(source) for source in sources])
     try:
-        # pulled from a thread, as the disk blocks; a cancelled copy ends it at its next read
-        await anyio.to_thread.run_sync(unpacker.unpack, io.BufferedReader(stream, 1 << 18))
+        await _in_thread(lambda: unpacker.unpack(io.BufferedReader(stream, 1 << 18)), stream)
     except StorageError as error:
         if stream.ended:
             # there was no archive to read, or not all of it: what went wrong in the sandbox is the better error
@@ -98,11 +101,44 @@ async def pass_archive(process: Process, write: Callable[[bytes], Awaitable[obje
     """Pass what ``process``, a ``tar-create``, writes to ``write``. Raises `StorageError`."""
     said = bytearray()
     async for event in process:
+        try:
+            _whole(event)
+        except StorageError as error:
+            raise StorageError(f"{what}: {error.message}") from error
         if isinstance(event, Stdout):
             await write(event.data)
         elif isinstance(event, Stderr):
             keep(said, event.data)
     await _check(process, said, what)
+
+
+async def _in_thread(work: Callable[[], None], stream: _Stream) -> None:
+    """Do ``work``, which reads ``stream`` and writes to the disk, in a thread.
+
+    When this is cancelled the thread ends with its next read, and is waited for: nothing is written afterwards.
+    """
+    begun = False
+    ended = threading.Event()
+
+    def run() -> None:
+        nonlocal begun
+        begun = True
+        try:
+            work()
+        finally:
+            ended.set()
+
+    try:
+        await anyio.to_thread.run_sync(run, abandon_on_cancel=True)
+    finally:
+        stream.stop()
+        if begun and not ended.is_set():
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(ended.wait, _PATIENCE)
+
+
+class _Stopped(Exception):
+    """Nobody wants what is read any more."""
 
 
 class _Stream(io.RawIOBase):
@@ -114,6 +150,8 @@ class _Stream(io.RawIOBase):
         self._progress = progress
         self._held = memoryview(b"")
         self._taken = 0
+        self._stopped = False
+        self._waiting: anyio.CancelScope | None = None
         self.ended = False
         self.said = bytearray()
 
@@ -129,18 +167,41 @@ class _Stream(io.RawIOBase):
         self._held = self._held[count:]
         return count
 
+    def stop(self) -> None:
+        """Whoever reads gets `_Stopped`."""
+        # not by the scope of who waits for the thread: under asyncio a thread's tasks are not in it
+        self._stopped = True
+        if self._waiting is not None:
+            self._waiting.cancel()
+
     async def _next(self) -> bytes:
-        """The next piece; empty at the end."""
+        """The next piece; empty at the end. Raises `_Stopped`."""
+        if self._stopped:
+            raise _Stopped
+        with anyio.CancelScope() as self._waiting:
+            return await self._piece()
+        raise _Stopped
+
+    async def _piece(self) -> bytes:
         async for event in self._events:
             if isinstance(event, Stdout):
                 self._taken += len(event.data)
                 if self._progress is not None:
                     self._progress(self._taken)
                 return event.data
+            _whole(event)
             if isinstance(event, Stderr):
                 keep(self.said, event.data)
         self.ended = True
         return b""
+
+
+def _whole(event: Event) -> None:
+    """Raises `StorageError` when ``event`` says that the archive has lost some of it on its way."""
+    if isinstance(event, Gap) and event.stream == "stdout":
+        raise StorageError(
+            f"{event.bytes} bytes of the archive are lost: it came faster than it was taken here"
+        )
 
 
 def keep(said: bytearray, data: bytes) -> None:
