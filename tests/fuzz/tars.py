@@ -42,8 +42,11 @@ _HEADER: Final = re.compile(rb"ustar")
 
 
 def archive(rng: random.Random) -> bytes:
-    """One stream."""
-    data = b"".join(_member(rng) for _ in range(rng.randrange(1, rng.choice((4, 12, 40)))))
+    """One stream: half of them are well formed to the end, and their members meet under few names."""
+    make = rng.choice((_member, _entangled))
+    data = b"".join(make(rng) for _ in range(rng.randrange(1, rng.choice((4, 12, 40)))))
+    if make is _entangled:
+        return data + END
     match rng.randrange(12):
         case 0:
             return data[: rng.randrange(len(data) + 1)]
@@ -85,6 +88,23 @@ def _member(rng: random.Random) -> bytes:
             )
         case _:
             return _plain(rng, name, target)
+
+
+def _entangled(rng: random.Random) -> bytes:
+    def some() -> bytes:
+        return b"/".join(rng.choice((b"a", b"b", b"c")) for _ in range(rng.randrange(1, 4)))
+
+    name = rng.choice((b"x/", b"x/", b"./", b"")) + some()
+    match rng.randrange(8):
+        case 0 | 1:
+            return header(name, b"5", mode=rng.choice((0o755, 0o700, 0, 0o4777)))
+        case 2 | 3:
+            up = rng.choice((b"", b"", b"../", b"../../", b"/", b"./"))
+            return header(name, b"2", target=up + rng.choice((some(), b"outside", b"..")))
+        case 4:
+            return header(name, b"1", target=rng.choice((b"x/", b"./", b"")) + some())
+        case _:
+            return file(name, rng.choice((b"", b"data", bytes(600))))
 
 
 def _plain(rng: random.Random, name: bytes, target: bytes) -> bytes:
