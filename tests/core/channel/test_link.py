@@ -476,7 +476,7 @@ def test_a_start_too_large_for_an_older_agent_is_refused_before_anything_is_stor
     async def main() -> None:
         async with listening(tmp_path, ScriptedAgent().serve), running_core(tmp_path) as core:
             await core.link.wait_up(10)
-            with pytest.raises(InvalidRequest, match="of an older sandtop, takes 786,432 .*sandtop restart box"):
+            with pytest.raises(InvalidRequest, match=r"of an older sandtop, takes 786,432 .*sandtop restart box"):
                 core.start("a" * 16, "echo", "x" * (800 * 1024))
             assert core.database.sessions() == []
             core.start("b" * 16, "y" * (700 * 1024))
