@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Final, TypeGuard
 
 MAX_PAYLOAD: Final = 1 << 20
-"""The largest payload in bytes: argv and environment of a start travel in one frame."""
+"""The largest payload in bytes."""
 MAX_DATA: Final = 128 * 1024
 """The most data bytes a sender puts into one frame, and so the most that a control frame waits behind."""
 
@@ -137,7 +137,8 @@ def _is_object(value: object) -> TypeGuard[dict[str, object]]:
     return isinstance(value, dict)  # a JSON object's keys are strings
 
 
-def _control(payload: bytes, max_values: int | None = None) -> Control:
+def control(payload: bytes, max_values: int | None = None) -> Control:
+    """The message whose JSON text is ``payload``. Raises ProtocolError when it is none."""
     # each of them stands before a value; those within a text are counted too
     if max_values is not None and sum(map(payload.count, (b",", b"[", b"{"))) > max_values:
         raise ProtocolError(f"a control message of more than {max_values} values")
@@ -163,7 +164,7 @@ def _decode(kind: int, stream: int, payload: memoryview, max_values: int | None)
     if kind == _DATA and 8 <= length <= MAX_DATA + 8:
         return Data(stream, _offset(_OFFSET.unpack_from(payload)[0]), bytes(payload[8:]))
     if kind == _CONTROL and stream == 0:
-        return _control(bytes(payload), max_values)
+        return control(bytes(payload), max_values)
     if kind == _CREDIT_KIND and length == 16:
         acked, limit = _CREDIT.unpack(payload)
         if acked > limit:

@@ -16,6 +16,7 @@ from ._frames import (
     Eof,
     Frame,
     ProtocolError,
+    control,
     data_header,
     encode,
     split,
@@ -25,6 +26,15 @@ TYPE_CHECKING = False  # see _frames
 if TYPE_CHECKING:
     from typing import Final
 
+    from ._arguments import (
+        LONG,
+        LONG_STREAM,
+        MAX_STRING,
+        MOST_LONG,
+        START_STREAM,
+        excess,
+        room,
+    )
     from ._handshake import TOKEN_LENGTH, AgentHandshake, HostHandshake, answer, marker
     from ._streams import MAX_CONTROL_QUEUE, Outbox, ReceiveWindow, SendStream
 
@@ -37,13 +47,14 @@ STREAMS_PER_SESSION: Final = 4
 """On the link to the agent, session n owns streams 4n (stdin), 4n+1 (stdout, or the terminal) and 4n+2 (stderr)."""
 
 __all__ = [
-    "AGENT_PROTOCOL", "MAX_CONTROL_QUEUE", "MAX_DATA", "MAX_PAYLOAD", "PORT_NAME", "STREAMS_PER_SESSION",
-    "TOKEN_LENGTH", "TRAILER", "AgentHandshake", "Control", "Credit", "Data", "Decoder", "Eof", "Frame",
-    "HostHandshake", "Outbox", "ProtocolError", "ReceiveWindow", "SendStream", "answer", "data_header", "encode",
-    "marker", "split",
+    "AGENT_PROTOCOL", "LONG", "LONG_STREAM", "MAX_CONTROL_QUEUE", "MAX_DATA", "MAX_PAYLOAD", "MAX_STRING",
+    "MOST_LONG", "PORT_NAME", "START_STREAM", "STREAMS_PER_SESSION", "TOKEN_LENGTH", "TRAILER", "AgentHandshake",
+    "Control", "Credit", "Data", "Decoder", "Eof", "Frame", "HostHandshake", "Outbox", "ProtocolError",
+    "ReceiveWindow", "SendStream", "answer", "control", "data_header", "encode", "excess", "marker", "room", "split",
 ]  # fmt: skip
 
 _LATER: Final = {
+    "_arguments": ("LONG", "LONG_STREAM", "MAX_STRING", "MOST_LONG", "START_STREAM", "excess", "room"),
     "_handshake": ("TOKEN_LENGTH", "AgentHandshake", "HostHandshake", "answer", "marker"),
     "_streams": ("MAX_CONTROL_QUEUE", "Outbox", "ReceiveWindow", "SendStream"),
 }

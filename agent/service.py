@@ -6,9 +6,18 @@ import signal
 from collections import OrderedDict
 
 from . import values
+from .arriving import Arrivals
 from .defaults import Defaults
 from .machine import Identity
-from .protocol import AGENT_PROTOCOL, STREAMS_PER_SESSION, Control, Credit, Data, ProtocolError
+from .protocol import (
+    AGENT_PROTOCOL,
+    START_STREAM,
+    STREAMS_PER_SESSION,
+    Control,
+    Credit,
+    Data,
+    ProtocolError,
+)
 from .session import Session
 from .start import Start, window_size
 from .values import InvalidMessage
@@ -69,6 +78,7 @@ class Service:
         self._greeted = False
         host.left.changed = self._left_changed
         host.waits = self._waits
+        self._arrivals = Arrivals(host.outbox.credit, self._start, self._operate)
         self._messages: dict[str, Callable[[Message], None]] = {
             "hello": self._hello,
             "ping": lambda message: self._send({"type": "pong", "seq": message.get("seq")}),
@@ -87,11 +97,13 @@ class Service:
     def link_began(self) -> None:
         """A core found this agent; it will say hello."""
         self._greeted = False
+        self._arrivals.clear()
         self._host.outbox.restart()
 
     def link_ended(self, reason: str) -> None:
         """Nothing is sent until the next link; what streams hold stays."""
         self._greeted = False
+        self._arrivals.clear()
         self._host.outbox.restart()
         if reason:
             self._log(f"the link to the core was dropped: {reason}")
@@ -111,6 +123,12 @@ class Service:
             self._stdin(frame)
 
     def _stdin(self, frame: Data | Eof) -> None:
+        if isinstance(frame, Data) and frame.stream % STREAMS_PER_SESSION == START_STREAM:
+            try:
+                self._arrivals.take(frame)
+            except InvalidMessage as error:
+                raise ProtocolError(f"'start': {error}") from error
+            return
         session = self.sessions.get(frame.stream // STREAMS_PER_SESSION)
         if session is None or session.input is None or frame.stream % STREAMS_PER_SESSION:
             return  # for a session that never ran, or is forgotten
@@ -126,7 +144,8 @@ class Service:
         if not self._greeted and kind != "hello":
             raise ProtocolError(f"'{kind}' before hello")
         if kind in self._operations:
-            self._operate(self._operations[kind], message)
+            if not self._arrivals.postpone(message):
+                self._operate(message)
         elif kind in self._messages:
             try:
                 self._messages[kind](message)
@@ -167,6 +186,7 @@ class Service:
                 "configured": self._defaults is not None,
                 "timings": self._timings,
                 "warnings": self._warnings,
+                "long_starts": True,
                 "sessions": sessions,
                 "left": self._host.left.all(),
             }
@@ -182,6 +202,10 @@ class Service:
         session = self._by_id.get(key)
         if session is None:
             try:
+                if "bytes" in message:
+                    self._check_room()
+                    self._arrivals.expect(message)
+                    return
                 session = self._new_session(key, message)
             except (InvalidMessage, OperationFailed) as error:
                 self._send({"type": "refused", "id": key, "message": str(error)})
@@ -202,10 +226,7 @@ class Service:
             raise OperationFailed("invalid", "the sandbox is shutting down")
         if key in self._forgotten:
             raise OperationFailed("invalid", "this session has ended and was released")
-        left = self._host.left.all()
-        if len(self.sessions) + sum(each not in self._by_id for each in left) >= MAX_SESSIONS:
-            which = f", of which {len(left)} ended and left processes running" if left else ""
-            raise OperationFailed("invalid", f"there are {MAX_SESSIONS} sessions already{which}")
+        self._check_room()
         start = Start(message)
         if start.number in self.sessions:
             raise OperationFailed("invalid", f"there is another session number {start.number}")
@@ -213,6 +234,13 @@ class Service:
         self.sessions[session.number] = session
         self._by_id[key] = session
         return session
+
+    def _check_room(self) -> None:
+        left = self._host.left.all()
+        held = len(self.sessions) + len(self._arrivals) + sum(each not in self._by_id for each in left)
+        if held >= MAX_SESSIONS:
+            which = f", of which {len(left)} ended and left processes running" if left else ""
+            raise OperationFailed("invalid", f"there are {MAX_SESSIONS} sessions already{which}")
 
     def _session_ended(self, session: Session) -> None:
         # one that never ran is told of where it was started, behind nothing
@@ -241,7 +269,7 @@ class Service:
 
     # operations: done once, answered as often as asked
 
-    def _operate(self, operation: Callable[[Message], Message | None], message: Message) -> None:
+    def _operate(self, message: Message) -> None:
         try:
             key = values.text(message, "op")
         except InvalidMessage as error:
@@ -249,7 +277,8 @@ class Service:
         if len(key) > _MAX_OP:
             raise ProtocolError(f"an op of {len(key)} characters")
         if key not in self._answers:
-            self._answers[key] = {"type": "done", "op": key, **_outcome(operation, message)}
+            outcome = _outcome(self._operations[str(message["type"])], message)
+            self._answers[key] = {"type": "done", "op": key, **outcome}
             if len(self._answers) > _REMEMBERED:
                 self._answers.popitem(last=False)
         self._send(self._answers[key])

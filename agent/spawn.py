@@ -13,6 +13,10 @@ import resource
 import select
 import signal
 
+from .protocol import excess
+from .start import RLIMITS
+from .users import read_small_file
+
 TYPE_CHECKING = False  # see _frames
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -174,7 +178,7 @@ def first_that_runs(plan: Plan, attempt: Callable[[str], int]) -> int:
             elif error.errno in (errno.ENOENT, errno.ENOTDIR):
                 missing = error
             else:
-                raise _exec_failed(name, error) from None
+                raise _too_much(plan, error) or _exec_failed(name, error) from None
     raise _exec_failed(name, denied or missing or FileNotFoundError(errno.ENOENT, "", name))
 
 
@@ -199,6 +203,29 @@ def _exec_failed(name: str, error: OSError) -> SpawnFailed:
     elif number == errno.EACCES and os.path.isdir(path):
         reason = "is a directory"
     return SpawnFailed("exec", number, f"{name}: {reason}")
+
+
+def _too_much(plan: Plan, error: OSError) -> SpawnFailed | None:
+    """Which limit made execve(2) refuse ``plan``, where it was one."""
+    why = None
+    if error.errno == errno.E2BIG:
+        why = excess(plan.argv, plan.env, resource.getrlimit(resource.RLIMIT_STACK)[0])
+    elif error.errno == errno.EAGAIN and any(each[0] == resource.RLIMIT_NPROC for each in plan.rlimits):
+        why = f"{plan.user.name} has more processes already than the limits allow: {_named(plan)}"
+    elif error.errno == errno.ENOMEM and (limits := _named(plan)):
+        why = f"{os.strerror(errno.ENOMEM)}, with the limits {limits}"
+    return None if why is None else SpawnFailed("exec", error.errno or 0, f"{plan.argv[0]}: {why}")
+
+
+def _named(plan: Plan) -> str:
+    """The limits of ``plan``, as the command line has them."""
+    return ", ".join(_limit(*each) for each in plan.rlimits)
+
+
+def _limit(number: int, soft: int, hard: int) -> str:
+    name = next((name for name, known in RLIMITS.items() if known == number), str(number))
+    values = ["unlimited" if value == -1 else str(value) for value in (soft, hard)]
+    return f"{name}={values[0] if soft == hard else ':'.join(values)}"
 
 
 def run_forked(child: Callable[[Callable[[], None]], None], cgroup: Cgroup) -> int:
@@ -285,17 +312,27 @@ def connect(plan: Plan) -> None:
 
 def _exec(plan: Plan) -> None:
     connect(plan)
+    named = _named(plan)  # while there is memory for it
     # limits while still root, who may raise them; the last thing before the program, for they bind this process too
-    for number, soft, hard in plan.rlimits:
-        try:
-            resource.setrlimit(number, (soft, hard))
-        except (OSError, ValueError) as error:
-            code = error.errno if isinstance(error, OSError) else errno.EINVAL
-            raise SpawnFailed("rlimits", code or 0, f"resource limit {number}: {error}") from None
-    take_on(plan.user)
-    _enter_folder(plan.cwd)
+    for limit in plan.rlimits:
+        _set_limit(*limit)
+    try:
+        take_on(plan.user)
+        _enter_folder(plan.cwd)
+        first_that_runs(plan, lambda path: os.execve(path, plan.argv, plan.env))
+    except MemoryError:
+        why = f"too little memory is left to start a program, with the limits {named}"
+        raise SpawnFailed("rlimits", errno.ENOMEM, why) from None
 
-    def execute(path: str) -> NoReturn:
-        os.execve(path, plan.argv, plan.env)
 
-    first_that_runs(plan, execute)
+def _set_limit(number: int, soft: int, hard: int) -> None:
+    try:
+        resource.setrlimit(number, (soft, hard))
+    except (OSError, ValueError) as error:  # ValueError is what Python makes of EINVAL and EPERM
+        why, code = str(error), error.errno if isinstance(error, OSError) else errno.EPERM
+        if number == resource.RLIMIT_NOFILE:
+            most = read_small_file("/proc/sys/fs/nr_open", 32).strip()
+            why = f"the sandbox's kernel takes at most {most or '1048576'} (fs.nr_open)"
+        raise SpawnFailed(
+            "rlimits", code or 0, f"the limit {_limit(number, soft, hard)} cannot be set: {why}"
+        ) from None

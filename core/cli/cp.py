@@ -10,58 +10,122 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import anyio.to_thread
 
+from sandtop.core.client.copying import checked
 from sandtop.core.client.sandbox import Sandbox
-from sandtop.core.errors import InvalidRequest
+from sandtop.core.errors import InvalidRequest, SandtopError
 from sandtop.core.tar.reader import CHUNK
 
 from ._args import Parser
-from ._output import STDOUT, Progress, size, write
+from ._output import STDOUT, Progress, complain, size, write
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
 _EXAMPLES: Final = """\
   sandtop cp data.csv demo:/tmp/
+  sandtop cp *.csv notes.txt demo:/srv/
   sandtop cp demo:/var/log/. ./logs
+  sandtop cp demo:/srv/data other:/srv/
   sandtop cp demo:/etc - | tar t
   tar c src | sandtop cp - demo:/work"""
 _PROGRESS_SECONDS: Final = 0.2
 
+_Place = tuple[str | None, str]
+"""A sandbox, or None for this host, and a path."""
+
 
 def cp_main(argv: Sequence[str]) -> int:
-    """Copy a file or a tree; ``-`` is a tar stream on stdin or stdout."""
+    """Copy files and trees; ``-`` is a tar stream on stdin or stdout."""
     parser = Parser(
-        "cp", "[OPTIONS] SRC NAME:DST | NAME:SRC DST", "Copy files into a sandbox and out of it.", _EXAMPLES
+        "cp",
+        "[OPTIONS] SRC… DST",
+        "Copy files into a sandbox, out of it, or from one to another. Several go into a folder.",
+        _EXAMPLES,
     )
-    parser.add_argument("source", metavar="SRC", help="PATH, NAME:PATH, or - for a tar stream")
+    parser.add_argument("sources", metavar="SRC", nargs="+", help="PATH, NAME:PATH, or - for a tar stream")
     parser.add_argument("target", metavar="DST", help="PATH, NAME:PATH, or - for a tar stream")
     parser.add_argument("-u", "--user", metavar="USER", help="who reads or writes in the sandbox")
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
     options = parser.parse_args(list(argv))
-    source, target = _place(options.source), _place(options.target)
-    if (source[0] is None) == (target[0] is None):
-        raise InvalidRequest(
-            "one of SRC and DST must be in a sandbox, as NAME:PATH",
-            hint="such as: sandtop cp data.csv demo:/tmp/",
-        )
+    sources, target = [_place(source) for source in options.sources], _place(options.target)
+    _check(sources, target)
     with Progress() as progress:
         tell = _teller(progress) if not options.quiet else None
-        if target[0] is not None:
-            anyio.run(_into, source[1], target[0], target[1], options.user, tell)
-        else:
-            assert source[0] is not None
-            anyio.run(_out_of, source[0], source[1], target[1], options.user, tell)
-    return 0
+        return anyio.run(_copy, sources, target, options.user, tell)
 
 
-def _place(text: str) -> tuple[str | None, str]:
-    """``(sandbox, path)``; a path with ``/`` before its first colon is this host's, as for docker and scp."""
+def _place(text: str) -> _Place:
+    """A path with ``/`` before its first colon is this host's, as for docker and scp."""
+    if not text:
+        raise InvalidRequest(
+            "a path to copy is empty", hint="is a variable not set? '.' is the folder itself"
+        )
     name, separator, path = text.partition(":")
-    if not separator or "/" in name or not name:
+    if not separator or "/" in name:
         return None, text
+    if not name:
+        raise InvalidRequest(
+            f"{text}: the sandbox's name is missing", hint=f"a file of that name is ./{text}"
+        )
     if not path:
         raise InvalidRequest(f"{text}: the path is missing", hint=f"such as {name}:/tmp")
     return name, path
+
+
+def _check(sources: Sequence[_Place], target: _Place) -> None:
+    """Raises `InvalidRequest` for what cannot be meant, before anything is copied."""
+    here = [path for name, path in sources if name is None]
+    if here and target[0] is None:
+        raise InvalidRequest(
+            f"neither {here[0]} nor {target[1]} is in a sandbox: that is written NAME:PATH",
+            hint="such as: sandtop cp data.csv demo:/tmp/",
+        )
+    if "-" in here and len(sources) > 1:
+        raise InvalidRequest(
+            "a tar stream on stdin is copied alone", hint="copy the others by another command"
+        )
+    if target == (None, "-") and len({name for name, _ in sources}) > 1:
+        raise InvalidRequest("a tar stream on stdout is of one sandbox", hint="copy from one after the other")
+    checked([path for _, path in sources])
+
+
+async def _copy(
+    sources: Sequence[_Place], target: _Place, user: str | None, tell: Callable[[int], None] | None
+) -> int:
+    """Copy what is of one place at once, and then of the next; one that fails does not keep the others waiting."""
+    places: dict[str | None, list[str]] = {}
+    for name, path in sources:
+        places.setdefault(name, []).append(path)
+    failures: list[SandtopError] = []
+    for name, paths in places.items():
+        source = paths[0] if len(sources) == 1 else paths
+        try:
+            await _copy_from(name, source, target, user, tell)
+        except SandtopError as error:
+            failures.append(error)
+    if not failures:
+        return 0
+    for failure in failures[:-1]:
+        complain(failure)
+    raise failures[-1]
+
+
+async def _copy_from(
+    name: str | None,
+    source: str | list[str],
+    target: _Place,
+    user: str | None,
+    tell: Callable[[int], None] | None,
+) -> None:
+    place, path = target
+    if name is None:
+        assert place is not None
+        await _into(source, place, path, user, tell)
+    elif place is None:
+        await _out_of(name, source, path, user, tell)
+    else:
+        origin = await Sandbox.get(name)
+        await origin.copy(source, await Sandbox.get(place), path, user=user, progress=tell)
 
 
 def _teller(progress: Progress) -> Callable[[int], None]:
@@ -78,7 +142,7 @@ def _teller(progress: Progress) -> Callable[[int], None]:
 
 
 async def _into(
-    source: str, name: str, target: str, user: str | None, tell: Callable[[int], None] | None
+    source: str | list[str], name: str, target: str, user: str | None, tell: Callable[[int], None] | None
 ) -> None:
     sandbox = await Sandbox.get(name)
     if source == "-":
@@ -94,7 +158,7 @@ async def _stdin() -> AsyncGenerator[bytes, None]:
 
 
 async def _out_of(
-    name: str, source: str, target: str, user: str | None, tell: Callable[[int], None] | None
+    name: str, source: str | list[str], target: str, user: str | None, tell: Callable[[int], None] | None
 ) -> None:
     sandbox = await Sandbox.get(name)
     if target != "-":

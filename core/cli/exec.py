@@ -28,8 +28,8 @@ _EXEC_EXAMPLES: Final = """\
 _SHELL_EXAMPLES: Final = """\
   sandtop shell demo 'ls -la /tmp && echo done'
   sandtop shell demo < script.sh"""
-_MAX_SCRIPT: Final = 900_000
-"""Bytes; it travels in one frame of 1 MiB with the environment."""
+_MAX_SCRIPT: Final = 131_071
+"""Bytes: a shell takes it as an argument, and that is all that Linux takes in one (execve(2))."""
 
 
 def exec_main(argv: Sequence[str]) -> int:
@@ -81,8 +81,8 @@ def _read_script(name: str, *, taken: bool) -> str:
     data = sys.stdin.buffer.read(_MAX_SCRIPT + 1)
     if len(data) > _MAX_SCRIPT:
         raise InvalidRequest(
-            f"the script is longer than {_MAX_SCRIPT} bytes",
-            hint="copy it into the sandbox with 'sandtop cp'",
+            f"the script is longer than {_MAX_SCRIPT:,} bytes, which is all that Linux takes in one argument",
+            hint=f"copy it into the sandbox, or: sandtop exec -i {name} -- sh < FILE",
         )
     return os.fsdecode(data)
 

@@ -19,7 +19,7 @@ from sandtop.core.location import CORE_SOCKET, runtime_directory
 
 from .blocking import progress_line
 from .exchange import HELLO_SECONDS, Exchange, Listing, wants_launch
-from .link import CREDENTIALS, QUIET_SECONDS, READ_BYTES, LinkLost, check_owner, patience, request
+from .link import CREDENTIALS, QUIET_SECONDS, READ_BYTES, LinkLost, check_owner, is_long, patience, request
 from .recovery import Recovery
 
 if TYPE_CHECKING:
@@ -98,9 +98,13 @@ async def open_link(operation: Operation, recovery: Recovery) -> Link:
             else:
                 await anyio.sleep(delay)
             continue
+        data = b""
         try:
-            await link.send(operation.opening())
+            data = operation.opening()
+            await link.send(data)
         except LinkLost:
+            if is_long(data):
+                return link
             await link.aclose()
             await anyio.sleep(recovery.broke(time.monotonic()))
         except BaseException:

@@ -9,8 +9,8 @@ import os
 from _struct import Struct  # see sandtop/agent/_frames.py
 
 from sandtop import __version__
-from sandtop.agent.protocol import Control, ProtocolError, encode
-from sandtop.core.errors import CoreUnavailable, InvalidRequest
+from sandtop.agent.protocol import MAX_PAYLOAD, Control, ProtocolError, encode
+from sandtop.core.errors import CoreUnavailable
 from sandtop.core.location import CORE_SOCKET, runtime_directory
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
@@ -64,14 +64,15 @@ def patience(op: str) -> float:
 
 
 def opening(message: dict[str, object]) -> bytes:
-    """What to send first: hello, and the request. Raises `InvalidRequest` when that is too large for a frame."""
+    """What to send first: hello, and the request. Raises `InvalidRequest`, `SpawnError` when that is too large."""
     hello: dict[str, object] = {"type": "hello", "version": PROTOCOL_VERSION, "package": __version__}
+    first = encode(Control(hello))
     try:
-        return encode(Control(hello)) + encode(Control(message))
-    except ProtocolError as error:
-        raise InvalidRequest(
-            "the request is larger than 1 MiB", hint="pass long input through stdin or a copied file"
-        ) from error
+        return first + encode(Control(message))
+    except ProtocolError:
+        from .long import in_pieces
+
+        return first + in_pieces(message)
 
 
 class Link:
@@ -138,12 +139,22 @@ def check_owner(path: str, credentials: bytes) -> None:
         )
 
 
+def is_long(data: bytes) -> bool:
+    """Whether ``data`` is a request that an older core does not take. It says so and closes before all was sent: what
+    it said can be read from the connection that broke.
+    """
+    return len(data) > MAX_PAYLOAD
+
+
 def begin(first: Callable[[], bytes]) -> Link:
     """A connection on which ``first`` was sent. Raises as `connect` and `Link.send`, and what ``first`` raises."""
-    link = connect()
+    link, data = connect(), b""
     try:
-        link.send(first())
-    except BaseException:
+        data = first()
+        link.send(data)
+    except BaseException as error:
+        if isinstance(error, LinkLost) and is_long(data):
+            return link
         link.close()
         raise
     return link

@@ -67,11 +67,11 @@ async def send_archive(
     await _check(process, bytearray(), what)
 
 
-async def pack(path: str, what: str) -> AsyncGenerator[bytes, None]:
-    """The tar stream of ``path``. Raises `NotFound`, and `StorageError` when something is not in it."""
-    if not await anyio.to_thread.run_sync(os.path.lexists, path.rstrip("/") or "/"):
-        raise NotFound(f"{path}: no such file")
-    packer = Packer(path)
+async def pack(paths: Sequence[str], what: str) -> AsyncGenerator[bytes, None]:
+    """The tar stream of ``paths``. Raises `NotFound` for a single one, `StorageError` when something is not in it."""
+    if len(paths) == 1 and not await anyio.to_thread.run_sync(os.path.lexists, paths[0].rstrip("/") or "/"):
+        raise NotFound(f"{paths[0]}: no such file")
+    packer = Packer(*paths)
     chunks = iter(packer)
     while (chunk := await anyio.to_thread.run_sync(next, chunks, None)) is not None:
         yield chunk
@@ -101,15 +101,43 @@ async def pass_archive(process: Process, write: Callable[[bytes], Awaitable[obje
     """Pass what ``process``, a ``tar-create``, writes to ``write``. Raises `StorageError`."""
     said = bytearray()
     async for event in process:
-        try:
-            _whole(event)
-        except StorageError as error:
-            raise StorageError(f"{what}: {error.message}") from error
+        _whole(event, what)
         if isinstance(event, Stdout):
             await write(event.data)
         elif isinstance(event, Stderr):
             keep(said, event.data)
     await _check(process, said, what)
+
+
+async def relay_archive(reader: Process, writer: Process, what: str, progress: Progress | None) -> None:
+    """Pass what ``reader``, a ``tar-create``, writes on to ``writer``, a ``tar-extract`` of another sandbox.
+
+    Raises `StorageError` with what either could not do; all else was copied.
+    """
+    said = bytearray()
+    count = 0
+    try:
+        async for event in reader:
+            _whole(event, what)
+            if isinstance(event, Stdout):
+                await writer.stdin.send(event.data)
+                count += len(event.data)
+                if progress is not None:
+                    progress(count)
+            elif isinstance(event, Stderr):
+                keep(said, event.data)
+        await writer.stdin.aclose()
+    except WrongState:  # the writer has ended early, and says why
+        await _check(writer, bytearray(), what)
+        raise
+    failures: list[StorageError] = []
+    for process, heard in ((reader, said), (writer, bytearray())):
+        try:
+            await _check(process, heard, what)
+        except StorageError as error:
+            failures.append(error)
+    if failures:
+        raise StorageError("; ".join(error.message for error in failures)) from failures[0]
 
 
 async def _in_thread(work: Callable[[], None], stream: _Stream) -> None:
@@ -196,12 +224,12 @@ class _Stream(io.RawIOBase):
         return b""
 
 
-def _whole(event: Event) -> None:
+def _whole(event: Event, what: str | None = None) -> None:
     """Raises `StorageError` when ``event`` says that the archive has lost some of it on its way."""
     if isinstance(event, Gap) and event.stream == "stdout":
-        raise StorageError(
-            f"{event.bytes} bytes of the archive are lost: it came faster than it was taken here"
-        )
+        lead = f"{what}: " if what else ""
+        lost = f"{event.bytes} bytes of the archive are lost"
+        raise StorageError(f"{lead}{lost}: it came faster than it was taken here")
 
 
 def keep(said: bytearray, data: bytes) -> None:

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from sandtop.agent.protocol import Control, Decoder, Frame, ProtocolError, encode
+from sandtop.agent.protocol import (
+    LONG_STREAM,
+    MOST_LONG,
+    Control,
+    Data,
+    Decoder,
+    Frame,
+    ProtocolError,
+    control,
+    encode,
+)
 from sandtop.core.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -65,6 +75,24 @@ class Connection:
                 raise ProtocolError(f"expected a {kind}")
             return frame.message
         raise ClientGone
+
+    async def receive_long(self, announced: Mapping[str, object]) -> dict[str, object]:
+        """The request that ``announced`` says is too long for a frame. Raises as `receive`, and `InvalidRequest`."""
+        size = announced.get("bytes")
+        if not isinstance(size, int) or not 0 < size <= MOST_LONG:
+            raise InvalidRequest(f"a request has at most {MOST_LONG} bytes, not {size!r:.40}")
+        text = bytearray()
+        while len(text) < size:
+            with trio.move_on_after(REQUEST_DEADLINE) as patience:
+                frame = await self.receive()
+            if patience.cancelled_caught:
+                raise ClientGone
+            if not isinstance(frame, Data) or (frame.stream, frame.offset) != (LONG_STREAM, len(text)):
+                raise ProtocolError("expected the rest of a request")
+            text += frame.data
+        if len(text) > size:
+            raise ProtocolError("more of a request than was announced")
+        return control(bytes(text)).message
 
     async def send(self, *frames: Frame) -> None:
         """Send ``frames`` together. Raises `ClientGone`. Waits as long as the client does not read."""

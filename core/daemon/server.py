@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from sandtop import __version__
-from sandtop.agent.protocol import ProtocolError
+from sandtop.agent.protocol import LONG, ProtocolError
 from sandtop.core.daemon import sandbox_ops, screen_ops, session_ops
 from sandtop.core.daemon.connection import PROTOCOL, ClientGone, Connection
 from sandtop.core.daemon.once import Once
@@ -117,6 +117,11 @@ class Server:
                 raise CoreOutdated(
                     f"the core is version {__version__}, older than its client", hint="sandtop core stop"
                 )
+            if op == LONG:
+                request = await connection.receive_long(request)
+                op = str(request.get("op"))[:60]
+                if op != "session.exec":
+                    raise InvalidRequest(f"a request for {op!r} must fit a frame")
             with unwrapped():
                 result = await self._answer(connection, op, request)
             answer = ("result", result) if result is not None else None

@@ -82,6 +82,7 @@ def session_view(sandbox: Sandbox, session: Session) -> dict[str, object]:
         "id": row.id,
         "sandbox": sandbox.name,
         "argv": row.argv,
+        "argv_length": row.argv_length,
         "tty": row.tty,
         "state": row.state,
         "exit_code": record.exit_status if record else None,

@@ -61,8 +61,11 @@ def accelerator_from_request(request: Mapping[str, object]) -> str:
     return _choice(request, "accelerator", "", ACCELERATORS)
 
 
-def environment(request: Mapping[str, object], field: str) -> dict[str, str]:
-    """The object of names to texts in ``field``; empty when it is not there. Raises `InvalidRequest`."""
+def environment(request: Mapping[str, object], field: str, most: float = _MAX_ENV_BYTES) -> dict[str, str]:
+    """The object of names to texts in ``field``; empty when it is not there. Raises `InvalidRequest`.
+
+    ``most`` is how many characters they may have.
+    """
     value = request.get(field)
     if value is None:
         return {}
@@ -72,8 +75,8 @@ def environment(request: Mapping[str, object], field: str) -> dict[str, str]:
     for key, text in pairs.items():
         if not isinstance(key, str) or not _ENV_NAME.match(key) or not isinstance(text, str) or "\0" in text:
             raise InvalidRequest(f"{field}: {key!r:.40} = {text!r:.40} is not a name and a text")
-    if sum(len(str(key)) + len(str(text)) for key, text in pairs.items()) > _MAX_ENV_BYTES:
-        raise InvalidRequest(f"{field} is larger than {_MAX_ENV_BYTES} bytes")
+    if sum(len(str(key)) + len(str(text)) for key, text in pairs.items()) > most:
+        raise InvalidRequest(f"{field} is larger than {most} bytes")
     return cast("dict[str, str]", pairs)
 
 

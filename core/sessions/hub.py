@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import time
 from typing import TYPE_CHECKING, Final, cast
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Final, cast
 import trio
 
 from sandtop.agent.protocol import STREAMS_PER_SESSION, Credit, Data, ProtocolError
-from sandtop.core.errors import InvalidRequest, StorageError
+from sandtop.core.errors import StorageError
 from sandtop.core.sessions import left
 from sandtop.core.sessions.grants import Grants
 from sandtop.core.sessions.hangup import Hangups
@@ -21,6 +20,7 @@ from sandtop.core.sessions.reference import by_reference
 from sandtop.core.sessions.said import entries_of, pid_of, record_of
 from sandtop.core.sessions.session import STDIN, Session
 from sandtop.core.sessions.stall import Stall
+from sandtop.core.sessions.starts import Starts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from sandtop.core.store import Database, SessionRow
 
 log = logging.getLogger(__name__)
-MAX_START: Final = 768 * 1024
-"""Bytes of a start message: with its fields around it, it fits a frame wherever it is shown."""
 _MOST_WARNINGS: Final = 8
 
 
@@ -67,6 +65,7 @@ class SandboxSessions:
         self._link: AgentLink | None = None
         self._last_number = database.last_number(uuid)
         self._hangups = Hangups(name, nursery, lambda: self._link)
+        self._starts = Starts(name, database)
         self._grants = Grants(nursery, lambda: self._link)
         self._overdue = Overdue(nursery, lambda: self._link, self._settle)
         self._stall = Stall(name, nursery, self._store_again)
@@ -116,6 +115,7 @@ class SandboxSessions:
 
     def load(self, row: SessionRow) -> Session:
         """Take up a session from its row, new or from an earlier life of the core."""
+        row = self._starts.loaded(row)
         session = Session(row, self._logs / row.id, self._settings.session_log_bytes, self._screens)
         self._sessions[row.id] = session
         self._judge(session)
@@ -149,19 +149,15 @@ class SandboxSessions:
 
         Raises `StorageError`, `AlreadyExists` for a known id, `InvalidRequest` for one that is too large.
         """
-        size = len(json.dumps([dict(row.start), dict(row.labels)]))
-        if size > MAX_START:
-            raise InvalidRequest(
-                f"arguments, environment and labels are {size} bytes, more than {MAX_START}",
-                sandbox=self._name,
-                hint="pass long input through stdin or a copied file",
-            )
+        connected = self._link is not None and self._link.connected
+        self._starts.check(row, connected=connected)
         self._database.add_session(row)
         session = self.load(row)
         if self._link is not None and self._link.connected:
             for credit in session.credits(anew=True):
                 self._link.outbox.credit(credit)
-            self._link.send(_start_message(session))
+            self._starts.send(self._link, session)
+            self._link.flush()
         return session
 
     def write_stdin(self, session: Session, offset: int, data: bytes) -> None:
@@ -205,6 +201,7 @@ class SandboxSessions:
         link = self._link
         assert link is not None
         self.take_warnings(hello.get("warnings"))
+        self._starts.takes_long = hello.get("long_starts") is True
         known: set[str] = set()
         for entry in entries_of(hello.get("sessions")):
             key = str(entry.get("id"))[:64]
@@ -234,7 +231,8 @@ class SandboxSessions:
     def _say_again(self, link: AgentLink, session: Session) -> None:
         """The agent does not know a session that has not ended: its start was lost, or the agent began anew."""
         if session.row.pid is None and not session.ending:
-            link.outbox.control(_start_message(session))
+            self._starts.send(link, session)
+            self._touched.add(session)  # it may have ended with that
         else:
             session.cut_short("the machine does not know the session any more")
             self._touched.add(session)
@@ -258,6 +256,7 @@ class SandboxSessions:
     def _started(self, session: Session, pid: object) -> bool:
         news = session.started(pid_of(pid), time.time())
         if news:
+            self._starts.begun(session, self._link)
             self._begun.add(session)
             self._touched.add(session)
         return news
@@ -361,6 +360,7 @@ class SandboxSessions:
 
     def _finish(self, session: Session, record: ExitRecord) -> None:
         """Store the end of a session, then let the agent forget it. On a full disk: later."""
+        self._starts.begun(session, self._link)
         row = dataclasses.replace(
             session.row, state=record.state, ended_at=time.time(), record=record.to_json()
         )
@@ -431,7 +431,3 @@ class SandboxSessions:
             self._let_go(self._link, session.row.id, running=True)
             self._link.flush()
         self._hangups.forget(session)
-
-
-def _start_message(session: Session) -> dict[str, object]:
-    return {"type": "start", "id": session.row.id, "n": session.row.number, **session.row.start}

@@ -196,6 +196,10 @@ class Database:
             ),
         )  # fmt: skip
 
+    def shorten_session(self, row: SessionRow) -> None:
+        """Store its start anew, of which there is less now."""
+        self._execute("UPDATE session SET start=? WHERE id=?", (_dump(row.start), row.id))
+
     def remove_session(self, session_id: str) -> None:
         self._execute("DELETE FROM session WHERE id=?", (session_id,))
 

@@ -115,5 +115,11 @@ class SessionRow:
         return cast("list[str]", self.start.get("argv") or [])
 
     @property
+    def argv_length(self) -> int:
+        """How many they were: of a very long command line only the beginning is kept."""
+        length = self.start.get("argv_length")
+        return length if isinstance(length, int) else len(self.argv)
+
+    @property
     def tty(self) -> bool:
         return self.start.get("tty") is not None

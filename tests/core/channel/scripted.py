@@ -15,6 +15,7 @@ import trio.testing
 
 from sandtop.agent.protocol import (
     AGENT_PROTOCOL,
+    START_STREAM,
     STREAMS_PER_SESSION,
     AgentHandshake,
     Control,
@@ -26,6 +27,7 @@ from sandtop.agent.protocol import (
     ReceiveWindow,
     SendStream,
     answer,
+    control,
 )
 from sandtop.core.channel import AgentLink, VirtioSerial
 from sandtop.core.sessions import SandboxSessions
@@ -84,10 +86,15 @@ def _never(_link: int) -> tuple[int, int]:
 class ScriptedAgent:
     """Keeps its programs over any number of links.
 
-    ``cut`` says, for the number of a link, after how many bytes to and from the core it is cut.
+    ``cut`` says, for the number of a link, after how many bytes to and from the core it is cut. Without
+    ``long_starts`` it is one of an older release, to which a start is a message.
     """
 
-    def __init__(self, cut: Callable[[int], tuple[int, int]] | None = None) -> None:
+    def __init__(
+        self, cut: Callable[[int], tuple[int, int]] | None = None, *, long_starts: bool = False
+    ) -> None:
+        self.long_starts = long_starts
+        self._coming: dict[int, tuple[Message, bytearray]] = {}
         self.programs: dict[str, Program] = {}
         self.started: list[str] = []
         self.released: list[str] = []
@@ -136,6 +143,14 @@ class ScriptedAgent:
         elif isinstance(frame, Credit):
             self._own_up(frame)
             self._outbox.take_credit(frame)
+        elif frame.stream % STREAMS_PER_SESSION == START_STREAM:
+            assert isinstance(frame, Data)
+            message, text = self._coming[frame.stream]
+            assert frame.offset == len(text)
+            text += frame.data
+            if len(text) == message["bytes"]:
+                del self._coming[frame.stream]
+                self._start({**control(bytes(text)).message, **message})
         else:
             program = self._of(frame.stream)
             if program is not None:
@@ -163,12 +178,23 @@ class ScriptedAgent:
                 {"id": each.id, "n": each.number, "pid": 100 + each.number, "record": each.record}
                 for each in self.programs.values()
             ]
+            known: Message = {"long_starts": True} if self.long_starts else {}
             self._say(
-                type="hello", version=AGENT_PROTOCOL, agent="scripted", configured=True, sessions=sessions
+                type="hello",
+                version=AGENT_PROTOCOL,
+                agent="scripted",
+                configured=True,
+                sessions=sessions,
+                **known,
             )
             for program in self.programs.values():
                 self._outbox.credit(program.stdin.grant(program.stdin.received + STDIN_BUFFER))
                 self._tell_end(program)
+        elif kind == "start" and "bytes" in message and message["id"] not in self.programs:
+            assert self.long_starts
+            stream = cast("int", message["n"]) * STREAMS_PER_SESSION + START_STREAM
+            self._coming[stream] = message, bytearray()
+            self._outbox.credit(Credit(stream, 0, cast("int", message["bytes"])))
         elif kind == "start":
             self._start(message)
         elif kind == "release":

@@ -472,14 +472,72 @@ def test_whatever_an_agent_sends_the_core_goes_on(waves: list[tuple[bytes, list[
         run(main)
 
 
-def test_a_start_too_large_for_a_frame_is_refused_before_anything_is_stored(tmp_path: Path) -> None:
+def test_a_start_too_large_for_an_older_agent_is_refused_before_anything_is_stored(tmp_path: Path) -> None:
     async def main() -> None:
         async with listening(tmp_path, ScriptedAgent().serve), running_core(tmp_path) as core:
             await core.link.wait_up(10)
-            with pytest.raises(InvalidRequest, match="more than"):
+            with pytest.raises(
+                InvalidRequest, match=r"of an older sandtop, takes 786,432 .*sandtop restart box"
+            ):
                 core.start("a" * 16, "echo", "x" * (800 * 1024))
             assert core.database.sessions() == []
             core.start("b" * 16, "y" * (700 * 1024))
             await core.ended("b" * 16)
+
+    run(main)
+
+
+def test_a_start_that_is_longer_than_a_frame_travels_in_pieces(tmp_path: Path) -> None:
+    word = "ä" * 400_000
+
+    async def main() -> None:
+        agent = ScriptedAgent(long_starts=True)
+        async with listening(tmp_path, agent.serve), running_core(tmp_path) as core:
+            await core.link.wait_up(10)
+            for key in ("a" * 16, "b" * 16):
+                core.start(key, word, "second")
+            for key in ("a" * 16, "b" * 16):
+                await core.ended(key)
+                assert core.output(key) == word.encode()
+                # what is to be shown of it is kept, in memory and on disk, and no more
+                (stored,) = [row for row in core.database.sessions() if row.id == key]
+                for row in (core.sessions.get(key).row, stored):
+                    assert row.argv_length == 2
+                    assert row.argv == ["ä" * 32767 + "…"]
+        assert agent.started == ["a" * 16, "b" * 16]
+
+    run(main)
+
+
+@pytest.mark.parametrize("after", [100, 1000, 200_000, 900_000, 2_400_000])
+def test_a_long_start_whose_link_is_cut_is_asked_for_again_and_done_once(tmp_path: Path, after: int) -> None:
+    word = "ä" * 400_000
+
+    async def main() -> None:
+        def cut(link: int) -> tuple[int, int]:
+            return (ENDLESS, after) if link < 3 else (ENDLESS, ENDLESS)
+
+        agent = ScriptedAgent(cut, long_starts=True)
+        async with listening(tmp_path, agent.serve), running_core(tmp_path) as core:
+            await core.link.wait_up(60)
+            core.start("a" * 16, word)
+            await core.ended("a" * 16)
+            assert core.output("a" * 16) == word.encode()
+        assert agent.started == ["a" * 16]
+
+    run(main)
+
+
+def test_a_core_that_died_asks_for_a_long_start_again(tmp_path: Path) -> None:
+    word = "x" * 900_000
+
+    async def main() -> None:
+        async with running_core(tmp_path) as core:  # no agent answers
+            core.start("a" * 16, word)
+            assert len(core.sessions.get("a" * 16).row.argv[0]) < 40_000
+        agent = ScriptedAgent(long_starts=True)
+        async with listening(tmp_path, agent.serve), running_core(tmp_path) as core:
+            await core.ended("a" * 16)
+            assert core.output("a" * 16) == word.encode()
 
     run(main)

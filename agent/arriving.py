@@ -1,0 +1,88 @@
+"""Starts that are longer than a frame: their text comes as data, one after another, and then they are as any other."""
+
+from __future__ import annotations
+
+from . import values
+from .protocol import MOST_LONG, START_STREAM, STREAMS_PER_SESSION, ReceiveWindow, control
+
+TYPE_CHECKING = False  # see _frames
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .protocol import Credit, Data
+
+    Message = dict[str, object]
+
+
+class _Arriving:
+    __slots__ = ("id", "later", "number", "size", "text", "window")
+
+    def __init__(self, message: Message) -> None:
+        self.id = values.text(message, "id")
+        self.number = values.integer(message, "n", 1)
+        self.size = values.integer(message, "bytes", 1, MOST_LONG)
+        self.text = bytearray()
+        self.window = ReceiveWindow(self.number * STREAMS_PER_SESSION + START_STREAM)
+        self.later: list[Message] = []
+
+
+class Arrivals:
+    """What is on its way on this link. Only the first has credit, so that no more than one is held.
+
+    ``begin`` is called with a start that is whole, ``operate`` with what was asked of it meanwhile.
+    """
+
+    def __init__(
+        self,
+        credit: Callable[[Credit], None],
+        begin: Callable[[Message], None],
+        operate: Callable[[Message], None],
+    ) -> None:
+        self._credit = credit
+        self._begin = begin
+        self._operate = operate
+        self._coming: dict[int, _Arriving] = {}
+
+    def __len__(self) -> int:
+        return len(self._coming)
+
+    def clear(self) -> None:
+        """The link ended: on the next one the core says it all again."""
+        self._coming.clear()
+
+    def expect(self, message: Message) -> None:
+        """A start says how long its text is. Raises InvalidMessage."""
+        arriving = _Arriving(message)
+        self._coming[arriving.number] = arriving
+        if len(self._coming) == 1:
+            self._grant()
+
+    def _grant(self) -> None:
+        for arriving in self._coming.values():
+            self._credit(arriving.window.grant(arriving.size))
+            return
+
+    def postpone(self, message: Message) -> bool:
+        """Whether ``message`` is about a start that is still coming: then it is done right behind it."""
+        key = message.get("id")
+        for arriving in self._coming.values():
+            if arriving.id == key:
+                arriving.later.append(message)
+                return True
+        return False
+
+    def take(self, frame: Data) -> None:
+        """A piece. Raises ProtocolError, InvalidMessage."""
+        arriving = self._coming.get(frame.stream // STREAMS_PER_SESSION)
+        if arriving is None:
+            return
+        arriving.text += arriving.window.take(frame.offset, frame.data)
+        if len(arriving.text) < arriving.size:
+            return
+        del self._coming[arriving.number]
+        message = control(bytes(arriving.text)).message
+        arriving.text.clear()
+        self._begin({**message, "type": "start", "id": arriving.id, "n": arriving.number})
+        for each in arriving.later:
+            self._operate(each)
+        self._grant()
