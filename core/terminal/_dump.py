@@ -7,6 +7,7 @@ sequence.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -32,8 +33,8 @@ _SHIFTS = ("\x0f", "\x0e", "\x1bn", "\x1bo")
 def dump(screen: Screen, printed: bool, most: int | None = None) -> bytes:
     """The sequences for ``screen``; ``printed`` when the last thing it read was a graphic character.
 
-    With ``most`` bytes given, the oldest rows of the scrollback are left out as far as it needs; it is larger only when
-    the screen itself is.
+    With ``most`` bytes given, the oldest rows of the scrollback are left out as far as it needs, and where that is not
+    enough, links; it is larger only when the screen itself is without them.
     """
     primary = screen.other if screen.alternate else screen.buffer
     rows = [*screen.history, *primary]
@@ -43,6 +44,9 @@ def dump(screen: Screen, printed: bool, most: int | None = None) -> bytes:
     if most is not None and len(whole) > most:
         cut = _cut(rows, parts, len(whole) - most, len(screen.history))
         whole = start + _joined(_rows(rows[cut:], screen)) + end
+    if most is not None and len(whole) > most:
+        unlinked = _joined(_rows(primary, screen, links=False))
+        whole = start + unlinked + _after(screen, printed, links=False).encode()
     return whole
 
 
@@ -59,11 +63,11 @@ def _before(screen: Screen) -> str:
     return "\x1bc" + _saved_cursors(screen)
 
 
-def _after(screen: Screen, printed: bool) -> str:
+def _after(screen: Screen, printed: bool, *, links: bool = True) -> str:
     parts = [screen.keyboard.dump(False)]
     if screen.alternate:
         parts += ["\x1b[?1047h", screen.keyboard.dump(True), _HOME, _saved(screen.saved[1], screen)]
-        parts.append(_joined(_rows(screen.buffer, screen)).decode())
+        parts.append(_joined(_rows(screen.buffer, screen, links=links)).decode())
     parts += [_titles(screen), _tab_stops(screen), _margins(screen)]
     parts += [_modes(screen), screen.keyboard.dump_resources(), _cursor(screen, printed)]
     return "".join(parts)
@@ -77,7 +81,7 @@ def _joined(rows: Sequence[str]) -> bytes:
     return (_HOME + "".join(rows).removesuffix("\r\n")).encode()
 
 
-def _rows(rows: Sequence[Row], screen: Screen) -> list[str]:
+def _rows(rows: Sequence[Row], screen: Screen, *, links: bool = True) -> list[str]:
     """``rows`` printed from the first row of a blank screen on; rows that wrapped wrap again."""
     columns = screen.columns
     blank = screen.pens.default.blank
@@ -85,6 +89,8 @@ def _rows(rows: Sequence[Row], screen: Screen) -> list[str]:
     continued = False
     for number, row in enumerate(rows):
         cells = row.thaw(columns)
+        if not links:
+            cells = [_unlinked(cell) for cell in cells]
         wraps = row.wrapped and number < len(rows) - 1
         length = columns
         if wraps and is_padded(row, rows[number + 1], columns):
@@ -99,6 +105,11 @@ def _rows(rows: Sequence[Row], screen: Screen) -> list[str]:
         result.append(text + (_PLAIN if wraps else _PLAIN + "\r\n"))
         continued = wraps
     return result
+
+
+def _unlinked(cell: Cell) -> Cell:
+    style = cell.style
+    return Cell(cell.text, cell.width, replace(style, link="", link_id="")) if style.link else cell
 
 
 def _first_of_continued(cell: Cell, columns: int) -> str:

@@ -284,8 +284,8 @@ class Emulator:
     def dump(self, most: int | None = None) -> bytes:
         """Sequences that put screen, scrollback, modes and cursor on a fresh emulator or a real xterm of this size.
 
-        With ``most`` bytes given, the oldest rows of the scrollback are left out as far as it needs; it is larger only
-        when the screen itself is.
+        With ``most`` bytes given, the oldest rows of the scrollback are left out as far as it needs, and where that is
+        not enough, links; it is larger only when the screen itself is without them.
         """
         unfinished = self._stream.unfinished
         room = None if most is None else most - len(unfinished)

@@ -63,8 +63,7 @@ def _primary(
     if columns != screen.columns:
         rows, places = _rewrap(rows, places, screen.columns, columns, screen.pens.default)
     top = min(max(0, len(rows) - lines), places[0][0])
-    screen.history.clear()
-    screen.history.extend(rows[:top])
+    screen.refill(rows[:top], columns)
     rows = rows[top : top + lines]
     rows[-1] = rows[-1].own(columns)
     rows[-1].wrapped = False
