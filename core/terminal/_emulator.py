@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from sandtop.core.terminal._style import Cell, Style
 
 MAX_SIDE: Final = 2000
-"""The most columns or rows; a screen is never allowed to take all memory."""
+"""The most columns or rows …"""
+MAX_CELLS: Final = 500_000
+"""… and the most cells; a screen is never allowed to take all memory."""
 SCROLLBACK: Final = 2000
 """Rows that the screen worker, and who takes a screen over from it, keep after they left the screen."""
 
@@ -326,5 +328,5 @@ class Emulator:
 
 
 def _check_size(columns: int, rows: int) -> None:
-    if not (1 <= columns <= MAX_SIDE and 1 <= rows <= MAX_SIDE):
+    if not (1 <= columns <= MAX_SIDE and 1 <= rows <= MAX_SIDE and columns * rows <= MAX_CELLS):
         raise InvalidRequest(f"a terminal of {columns} columns and {rows} rows makes no sense")

@@ -117,7 +117,9 @@ class Grid(PyteScreen):
 
     def own(self, y: int) -> Row:
         """The row at ``y`` for writing, its cells made."""
-        row = self.buffer[y] = self.buffer[y].own(self.columns)
+        row = self.buffer[y]
+        if not row.cells:
+            row = self.buffer[y] = row.own(self.columns)
         return row
 
     def _end(self, y: int) -> None:

@@ -60,7 +60,9 @@ def core() -> Iterator[Core]:
     ours, theirs = socket.socketpair()
     with ours, theirs, Desk.new() as desk:
         worker = subprocess.Popen(
-            [sys.executable, "-m", "sandtop.core.screens", str(desk.fd)], stdin=theirs.fileno(), pass_fds=(desk.fd,)
+            [sys.executable, "-m", "sandtop.core.screens", str(desk.fd)],
+            stdin=theirs.fileno(),
+            pass_fds=(desk.fd,),
         )
         try:
             yield Core(ours)
