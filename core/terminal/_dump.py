@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import groupby
-from typing import TYPE_CHECKING
+from operator import attrgetter
+from typing import TYPE_CHECKING, TypeAlias
 
 from sandtop.core.terminal._grid import AUTOWRAP, CURSOR_VISIBLE, INSERT, ORIGIN, PRIVATE
 from sandtop.core.terminal._row import is_padded
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from sandtop.core.terminal._row import Row
     from sandtop.core.terminal._screen import Saved, Screen
 
+_Known: TypeAlias = "dict[int, tuple[Style, str]]"
+"""Styles by their id, with what begins them: to look a style up takes longer than to write it."""
+_style_of = attrgetter("style")
 _HOME = "\x1b[H"
 _PLAIN = "\x1b[m"
 _END_LINK = "\x1b]8;;\x1b\\"
@@ -86,6 +90,7 @@ def _rows(rows: Sequence[Row], screen: Screen, *, links: bool = True) -> list[st
     columns = screen.columns
     blank = screen.pens.default.blank
     result: list[str] = []
+    known: _Known = {}
     continued = False
     for number, row in enumerate(rows):
         cells = row.thaw(columns)
@@ -95,13 +100,13 @@ def _rows(rows: Sequence[Row], screen: Screen, *, links: bool = True) -> list[st
         length = columns
         if wraps and is_padded(row, rows[number + 1], columns):
             length -= 1
-        while length and not wraps and cells[length - 1] == blank:
+        while length and not wraps and ((last := cells[length - 1]) is blank or last == blank):
             length -= 1
         text = ""
         if continued:
             text = _first_of_continued(cells[0], columns)
             length = max(length, 1)
-        text += _cells(cells[cells[0].width if continued else 0 : length])
+        text += _cells(cells[cells[0].width if continued else 0 : length], known)
         result.append(text + (_PLAIN if wraps else _PLAIN + "\r\n"))
         continued = wraps
     return result
@@ -120,21 +125,23 @@ def _first_of_continued(cell: Cell, columns: int) -> str:
     return text
 
 
-def _cells(cells: Sequence[Cell]) -> str:
+def _cells(cells: Sequence[Cell], known: _Known) -> str:
     """``cells`` printed from left to right."""
-    return "".join(
-        _styled(style, "".join([_apart(cell.text) for cell in run]))
-        for style, run in groupby(cells, key=_style_of)
-    )
+    parts: list[str] = []
+    for style, run in groupby(cells, key=_style_of):
+        found = known.get(id(style))
+        if found is None:
+            found = known[id(style)] = style, _pen(style)
+        parts.append(found[1])
+        parts += [_apart(cell.text) for cell in run]
+        if style.link:
+            parts.append(_END_LINK)
+    return "".join(parts)
 
 
 def _apart(text: str) -> str:
     """A grapheme that does not join the one before it: a control function in between keeps them apart."""
     return text if text.isascii() or len(text) == 0 or not may_join(text[0]) else _NOTHING + text
-
-
-def _style_of(cell: Cell) -> Style:
-    return cell.style
 
 
 def _column(x: int) -> str:
