@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from sandtop.core.screens.limits import TooSlow, processor_time
 from sandtop.core.screens.look import look
 from sandtop.core.screens.stored import MOST_BYTES, Checkpoint, StoredTerminal, TooLarge, load, save
-from sandtop.core.terminal import MAX_SIDE, SCROLLBACK, Emulator
+from sandtop.core.terminal import MAX_CELLS, MAX_SIDE, SCROLLBACK, Emulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -309,7 +309,8 @@ class Screen:
 
 
 def _clamped(rows: int, columns: int) -> tuple[int, int]:
-    return max(1, min(rows, MAX_SIDE)), max(1, min(columns, MAX_SIDE))
+    columns = max(1, min(columns, MAX_SIDE))
+    return max(1, min(rows, MAX_SIDE, MAX_CELLS // columns)), columns
 
 
 def _offset(event: Resized | Held | Asked) -> int:

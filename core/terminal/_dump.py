@@ -7,8 +7,10 @@ sequence.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import groupby
-from typing import TYPE_CHECKING
+from operator import attrgetter
+from typing import TYPE_CHECKING, TypeAlias
 
 from sandtop.core.terminal._grid import AUTOWRAP, CURSOR_VISIBLE, INSERT, ORIGIN, PRIVATE
 from sandtop.core.terminal._row import is_padded
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from sandtop.core.terminal._row import Row
     from sandtop.core.terminal._screen import Saved, Screen
 
+_Known: TypeAlias = "dict[int, tuple[Style, str]]"
+"""Styles by their id, with what begins them: to look a style up takes longer than to write it."""
+_style_of = attrgetter("style")
 _HOME = "\x1b[H"
 _PLAIN = "\x1b[m"
 _END_LINK = "\x1b]8;;\x1b\\"
@@ -32,8 +37,8 @@ _SHIFTS = ("\x0f", "\x0e", "\x1bn", "\x1bo")
 def dump(screen: Screen, printed: bool, most: int | None = None) -> bytes:
     """The sequences for ``screen``; ``printed`` when the last thing it read was a graphic character.
 
-    With ``most`` bytes given, the oldest rows of the scrollback are left out as far as it needs; it is larger only when
-    the screen itself is.
+    With ``most`` bytes given, the oldest rows of the scrollback are left out as far as it needs, and where that is not
+    enough, links; it is larger only when the screen itself is without them.
     """
     primary = screen.other if screen.alternate else screen.buffer
     rows = [*screen.history, *primary]
@@ -43,6 +48,9 @@ def dump(screen: Screen, printed: bool, most: int | None = None) -> bytes:
     if most is not None and len(whole) > most:
         cut = _cut(rows, parts, len(whole) - most, len(screen.history))
         whole = start + _joined(_rows(rows[cut:], screen)) + end
+    if most is not None and len(whole) > most:
+        unlinked = _joined(_rows(primary, screen, links=False))
+        whole = start + unlinked + _after(screen, printed, links=False).encode()
     return whole
 
 
@@ -59,11 +67,11 @@ def _before(screen: Screen) -> str:
     return "\x1bc" + _saved_cursors(screen)
 
 
-def _after(screen: Screen, printed: bool) -> str:
+def _after(screen: Screen, printed: bool, *, links: bool = True) -> str:
     parts = [screen.keyboard.dump(False)]
     if screen.alternate:
         parts += ["\x1b[?1047h", screen.keyboard.dump(True), _HOME, _saved(screen.saved[1], screen)]
-        parts.append(_joined(_rows(screen.buffer, screen)).decode())
+        parts.append(_joined(_rows(screen.buffer, screen, links=links)).decode())
     parts += [_titles(screen), _tab_stops(screen), _margins(screen)]
     parts += [_modes(screen), screen.keyboard.dump_resources(), _cursor(screen, printed)]
     return "".join(parts)
@@ -77,28 +85,36 @@ def _joined(rows: Sequence[str]) -> bytes:
     return (_HOME + "".join(rows).removesuffix("\r\n")).encode()
 
 
-def _rows(rows: Sequence[Row], screen: Screen) -> list[str]:
+def _rows(rows: Sequence[Row], screen: Screen, *, links: bool = True) -> list[str]:
     """``rows`` printed from the first row of a blank screen on; rows that wrapped wrap again."""
     columns = screen.columns
     blank = screen.pens.default.blank
     result: list[str] = []
+    known: _Known = {}
     continued = False
     for number, row in enumerate(rows):
         cells = row.thaw(columns)
+        if not links:
+            cells = [_unlinked(cell) for cell in cells]
         wraps = row.wrapped and number < len(rows) - 1
         length = columns
         if wraps and is_padded(row, rows[number + 1], columns):
             length -= 1
-        while length and not wraps and cells[length - 1] == blank:
+        while length and not wraps and ((last := cells[length - 1]) is blank or last == blank):
             length -= 1
         text = ""
         if continued:
             text = _first_of_continued(cells[0], columns)
             length = max(length, 1)
-        text += _cells(cells[cells[0].width if continued else 0 : length])
+        text += _cells(cells[cells[0].width if continued else 0 : length], known)
         result.append(text + (_PLAIN if wraps else _PLAIN + "\r\n"))
         continued = wraps
     return result
+
+
+def _unlinked(cell: Cell) -> Cell:
+    style = cell.style
+    return Cell(cell.text, cell.width, replace(style, link="", link_id="")) if style.link else cell
 
 
 def _first_of_continued(cell: Cell, columns: int) -> str:
@@ -109,21 +125,23 @@ def _first_of_continued(cell: Cell, columns: int) -> str:
     return text
 
 
-def _cells(cells: Sequence[Cell]) -> str:
+def _cells(cells: Sequence[Cell], known: _Known) -> str:
     """``cells`` printed from left to right."""
-    return "".join(
-        _styled(style, "".join([_apart(cell.text) for cell in run]))
-        for style, run in groupby(cells, key=_style_of)
-    )
+    parts: list[str] = []
+    for style, run in groupby(cells, key=_style_of):
+        found = known.get(id(style))
+        if found is None:
+            found = known[id(style)] = style, _pen(style)
+        parts.append(found[1])
+        parts += [_apart(cell.text) for cell in run]
+        if style.link:
+            parts.append(_END_LINK)
+    return "".join(parts)
 
 
 def _apart(text: str) -> str:
     """A grapheme that does not join the one before it: a control function in between keeps them apart."""
     return text if text.isascii() or len(text) == 0 or not may_join(text[0]) else _NOTHING + text
-
-
-def _style_of(cell: Cell) -> Style:
-    return cell.style
 
 
 def _column(x: int) -> str:

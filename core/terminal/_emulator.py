@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from sandtop.core.terminal._style import Cell, Style
 
 MAX_SIDE: Final = 2000
-"""The most columns or rows; a screen is never allowed to take all memory."""
+"""The most columns or rows …"""
+MAX_CELLS: Final = 500_000
+"""… and the most cells; a screen is never allowed to take all memory."""
 SCROLLBACK: Final = 2000
 """Rows that the screen worker, and who takes a screen over from it, keep after they left the screen."""
 
@@ -284,8 +286,8 @@ class Emulator:
     def dump(self, most: int | None = None) -> bytes:
         """Sequences that put screen, scrollback, modes and cursor on a fresh emulator or a real xterm of this size.
 
-        With ``most`` bytes given, the oldest rows of the scrollback are left out as far as it needs; it is larger only
-        when the screen itself is.
+        With ``most`` bytes given, the oldest rows of the scrollback are left out as far as it needs, and where that is
+        not enough, links; it is larger only when the screen itself is without them.
         """
         unfinished = self._stream.unfinished
         room = None if most is None else most - len(unfinished)
@@ -326,5 +328,5 @@ class Emulator:
 
 
 def _check_size(columns: int, rows: int) -> None:
-    if not (1 <= columns <= MAX_SIDE and 1 <= rows <= MAX_SIDE):
+    if not (1 <= columns <= MAX_SIDE and 1 <= rows <= MAX_SIDE and columns * rows <= MAX_CELLS):
         raise InvalidRequest(f"a terminal of {columns} columns and {rows} rows makes no sense")

@@ -43,8 +43,9 @@ def flood(screen: Grid, text: str, at: int, before: int) -> int:
         pen = _fold(cursor.attrs, _ENDS_LINE.join(lines[:skipped]) if "\x1b" in span else "")
         taken, rows, pen = _rows(screen, lines[skipped:], pen)
         if taken == len(lines) - skipped:
+            if not screen.alternate:
+                screen.pushed += skipped
             _push(screen, rows, pen)
-            screen.pushed += skipped
             return end + len(_ENDS_LINE)
     taken, rows, pen = _rows(screen, lines, cursor.attrs)
     if taken:
@@ -84,6 +85,8 @@ def _rows(screen: Grid, lines: list[str], pen: Pen) -> tuple[int, list[Row], Pen
             rows.append(Row(pen, line))
             continue
         printed = _UNPRINTED.sub("", line) if "\x1b" in line else line
+        if len(line) > 4 * len(printed) + columns:  # all but nothing to see: not worth to be kept as it came
+            return taken, rows, pen
         if "\t" in printed:
             plain_tabs = printed.isascii() and screen.tabstops == screen.usual_stops
             if not plain_tabs or len(printed.expandtabs(8)) > columns:
@@ -144,7 +147,6 @@ def _push(screen: Grid, rows: list[Row], pen: Pen) -> None:
     rows = [*screen.buffer[:-1], *rows, Row(pen)]
     leaving = len(rows) - screen.lines
     if not screen.alternate:
-        screen.history.extend(rows[:leaving])
-        screen.pushed += leaving
+        screen.retire(rows[:leaving])
     screen.buffer[:] = rows[leaving:]
     screen.mark_all()

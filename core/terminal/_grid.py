@@ -7,6 +7,7 @@ and tab stops keep pyte's names and conventions, so that what pyte has and gains
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, cast
 
 from sandtop.core.terminal._pyte import CHARSETS, Cursor, Margins
@@ -18,6 +19,14 @@ from sandtop.core.terminal._width import RUNS, cluster_width, stands_alone
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+MAX_HISTORY_BYTES: Final = 16 << 20
+"""What styles and cells that are made for the scrollback may take."""
+_PARTS: Final = 16
+"""Into which a history is cut that was wrapped anew."""
+MAX_HISTORY_CELLS: Final = 1_000_000
+"""In rows that are wide, so many fewer are kept."""
+MAX_CELL_BYTES: Final = 512
+"""The most that one cell takes: a style of its own, in three true colours, and a grapheme of 16 code points."""
 PRIVATE: Final = 5
 """pyte keeps private modes shifted left by this."""
 INSERT: Final = 4
@@ -32,6 +41,10 @@ _GRAPHICS: Final = {code: CHARSETS["0"][code] for code in range(0x60, 0x7F)} | {
 TRANSLATIONS: Final[dict[str, dict[int, str]]] = {"0": _GRAPHICS, "A": {0x23: "£"}}
 
 
+def _scrollback(rows: int, columns: int) -> int:
+    return min(rows, MAX_HISTORY_CELLS // columns)
+
+
 class Grid(PyteScreen):
     """A grid of ``lines`` × ``columns`` cells, the rows that were pushed out of it, and a cursor.
 
@@ -42,8 +55,11 @@ class Grid(PyteScreen):
     def __init__(self, columns: int, lines: int, scrollback: int) -> None:
         self.pens = PenCase()
         self.usual_stops = list(range(8, columns, 8))
-        self.history: deque[Row] = deque(maxlen=scrollback)
+        self.scrollback = scrollback
+        self.history: deque[Row] = deque(maxlen=_scrollback(scrollback, columns))
         self.pushed = 0
+        self._costs: deque[tuple[int, int]] = deque()
+        self._cost = self._counted = 0
         self.bells: int = 0
         self.alternate = False
         self.buffer: list[Row] = []
@@ -101,7 +117,9 @@ class Grid(PyteScreen):
 
     def own(self, y: int) -> Row:
         """The row at ``y`` for writing, its cells made."""
-        row = self.buffer[y] = self.buffer[y].own(self.columns)
+        row = self.buffer[y]
+        if not row.cells:
+            row = self.buffer[y] = row.own(self.columns)
         return row
 
     def _end(self, y: int) -> None:
@@ -126,9 +144,10 @@ class Grid(PyteScreen):
         self.mark_all()
 
     def update_plain(self) -> None:
-        """Note whether printing needs neither translation nor insertion; after changes to modes and charsets."""
+        """Note whether printing needs neither translation nor insertion nor a look at links; after changes to these."""
         self.translation = TRANSLATIONS.get(self.charsets[self.charset])
-        self.plain = self.translation is None and INSERT not in self.mode
+        linked = bool(self.cursor.attrs.style.link)
+        self.plain = self.translation is None and INSERT not in self.mode and not linked
 
     # Printing.
 
@@ -163,12 +182,21 @@ class Grid(PyteScreen):
             row = self.own(cursor.y)
             if INSERT in self.mode:
                 self._make_room(row, cursor.x, len(part) * width)
+            if not self.plain:
+                self._afford(row)
             if width == 1:
                 row.put(cursor.x, part, cursor.attrs)
             else:
                 row.put_wide(cursor.x, part, cursor.attrs)
             cursor.x += len(part) * width
             self.mark(cursor.y)
+
+    def _afford(self, row: Row) -> None:
+        """End the link that is open when ``row`` has no room for it."""
+        pen = self.cursor.attrs
+        if pen.style.link and not row.afford(pen):
+            self.cursor.attrs = self.pens.pen(replace(pen.style, link="", link_id=""))
+            self.update_plain()
 
     def _cut(self, text: str, width: int) -> str:
         """Without autowrap: what shows of ``text``, whose end overprints the last column."""
@@ -210,29 +238,36 @@ class Grid(PyteScreen):
             at -= 1
         if at < 0 or not 0 < cells[at].width <= columns:
             return
-        width, pen = cells[at].width, cursor.attrs
-        unit = [Cell(cells[at].text, width, pen.style), pen.get("")][:width]
+        width, text = cells[at].width, cells[at].text
         count = min(count, columns * self.lines)
         if AUTOWRAP not in self.mode:
             if cursor.x == columns and width == 1:
                 cursor.x -= 1
-            self._print_cells(unit, min(count, (columns - cursor.x) // width))
+            self._print_cells(text, width, min(count, (columns - cursor.x) // width))
             return
         here = min(count, (columns - cursor.x) // width)
-        self._print_cells(unit, here)
+        self._print_cells(text, width, here)
         if count > here:
             rows, rest = divmod(count - here - 1, columns // width)
             self._pad()
             if rows:
-                self._wrap_through(unit, rows)
+                self._wrap_through(self._unit(text, width), rows)
             self.wrap()
-            self._print_cells(unit, rest + 1)
+            self._print_cells(text, width, rest + 1)
 
-    def _print_cells(self, unit: list[Cell], count: int) -> None:
-        """Print ``unit``, the one or two cells of a grapheme, ``count`` times; they must fit."""
+    def _unit(self, text: str, width: int) -> list[Cell]:
+        """The one or two cells of a grapheme."""
+        pen = self.cursor.attrs
+        self.pens.joined(text)
+        return [Cell(text, width, pen.style), pen.get("")][:width]
+
+    def _print_cells(self, text: str, width: int, count: int) -> None:
+        """Print a grapheme ``count`` times; they must fit."""
         if not count:
             return
         x, row = self.cursor.x, self.own(self.cursor.y)
+        self._afford(row)
+        unit = self._unit(text, width)
         end = x + count * len(unit)
         if INSERT in self.mode:
             self._make_room(row, x, end - x)
@@ -273,8 +308,7 @@ class Grid(PyteScreen):
         top, bottom = self.top, self.bottom
         moving = [*self.buffer[top : bottom + 1], *[row] * count]
         if top == 0 and not self.alternate:
-            self.history.extend(moving[:count])
-            self.pushed += count
+            self.retire(moving[:count])
         elif top:
             self._end(top - 1)
         self.buffer[top : bottom + 1] = moving[count:]
@@ -315,6 +349,33 @@ class Grid(PyteScreen):
 
     # Scrolling.
 
+    def retire(self, rows: list[Row]) -> None:
+        """Rows left the primary screen at its top. The oldest of the history go when it takes too much."""
+        self.history.extend(rows)
+        self.pushed += len(rows)
+        if self.pens.made > self._counted:
+            self._account(len(rows))
+
+    def _account(self, count: int) -> None:
+        """Styles and cells were made since rows left the screen last: they count as what the ``count`` newest take."""
+        cost = min(self.pens.made - self._counted, count * self.columns * MAX_CELL_BYTES)
+        self._counted = self.pens.made
+        self._costs.append((self.pushed, cost))
+        self._cost += cost
+        history, costs = self.history, self._costs
+        while costs and (self._cost > MAX_HISTORY_BYTES or costs[0][0] <= self.pushed - len(history)):
+            end, cost = costs.popleft()
+            self._cost -= cost
+            for _ in range(len(history) - (self.pushed - end)):
+                history.popleft()
+
+    def refill(self, rows: list[Row], columns: int) -> None:
+        """``rows`` of ``columns`` columns are the history now; whatever it takes, each takes as much."""
+        self.history = deque(rows, _scrollback(self.scrollback, columns))
+        first, part = self.pushed - len(self.history), -(-self._cost // _PARTS)
+        self._costs = deque((first + len(self.history) * n // _PARTS, part) for n in range(1, _PARTS + 1))
+        self._cost = part * _PARTS
+
     def index(self) -> None:
         """Down one row; at the end of the scroll region the region moves up (IND, LF)."""
         cursor = self.cursor
@@ -340,8 +401,7 @@ class Grid(PyteScreen):
         top, bottom, buffer = self.top, self.bottom, self.buffer
         count = min(count or 1, bottom - top + 1)
         if top == 0 and not self.alternate:
-            self.history.extend(buffer[:count])
-            self.pushed += count
+            self.retire(buffer[:count])
         else:
             self._part(top, bottom)
         pen = self.cursor.attrs

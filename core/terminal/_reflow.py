@@ -63,8 +63,7 @@ def _primary(
     if columns != screen.columns:
         rows, places = _rewrap(rows, places, screen.columns, columns, screen.pens.default)
     top = min(max(0, len(rows) - lines), places[0][0])
-    screen.history.clear()
-    screen.history.extend(rows[:top])
+    screen.refill(rows[:top], columns)
     rows = rows[top : top + lines]
     rows[-1] = rows[-1].own(columns)
     rows[-1].wrapped = False
@@ -74,7 +73,7 @@ def _primary(
 
 def _is_blank(row: Row, screen: Screen) -> bool:
     blank = screen.pens.default.blank
-    return all(cell == blank for cell in row.thaw(screen.columns))
+    return all(cell is blank or cell == blank for cell in row.thaw(screen.columns))
 
 
 def _rewrap(
@@ -114,7 +113,8 @@ def _join(rows: list[Row], old: int) -> tuple[list[Cell], list[int]]:
 
 def _length(cells: list[Cell], pen: Pen) -> int:
     length = len(cells)
-    while length and cells[length - 1] == pen.blank:
+    blank = pen.blank
+    while length and ((last := cells[length - 1]) is blank or last == blank):
         length -= 1
     return length
 

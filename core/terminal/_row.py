@@ -10,6 +10,7 @@ Many equal rows (of a cleared screen, of a repeated character) are one `SharedRo
 from __future__ import annotations
 
 import re
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from sandtop.core.terminal._style import Cell, Pen, Style, blank
@@ -18,6 +19,9 @@ from sandtop.core.terminal._width import MAX_CLUSTER, RUNS, cluster_width, joins
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+MAX_LINKS: Final = 4096
+"""Characters of different links, with their ids, in one row; one more is printed as plain text."""
+_style_of: Final = attrgetter("style")
 RAW_TOKENS: Final = re.compile(r"([^\x1b\t]+)|\x1b\[([0-9;:]*m)|(\x1b\[0?K)|\t")
 
 
@@ -26,9 +30,10 @@ class Row:
 
     ``padded`` says that it did so a column early, for a wide character: see `is_padded`.
     ``wide`` is False only when no cell of the row is part of a wide character.
+    ``links`` is the most that the links in the row take, and the pen that wrote the last of them; see `afford`.
     """
 
-    __slots__ = ("cells", "padded", "pen", "raw", "wide", "wrapped")
+    __slots__ = ("cells", "links", "padded", "pen", "raw", "wide", "wrapped")
 
     def __init__(self, pen: Pen, raw: str = "") -> None:
         self.cells: list[Cell] = []
@@ -37,6 +42,7 @@ class Row:
         self.wrapped = False
         self.padded = False
         self.wide = False
+        self.links: tuple[int, Pen] | None = None
 
     def thaw(self, columns: int) -> list[Cell]:
         """The cells, ``columns`` of them; the list is the row's own, and made at most once."""
@@ -56,6 +62,25 @@ class Row:
     def is_unwritten(self) -> bool:
         """Whether it is blank for certain: nothing was ever written to it."""
         return not self.cells and not self.raw
+
+    def afford(self, pen: Pen) -> bool:
+        """Whether a link of ``pen`` has room in the row beside the links that are in it (`MAX_LINKS`).
+
+        They are counted only when it could be too many.
+        """
+        total, last = self.links or (0, None)
+        if pen is last:
+            return True
+        own = _link_size(pen.style)
+        if total + own > MAX_LINKS:
+            styles = {id(style): style for style in map(_style_of, self.cells)}
+            linked = {(style.link, style.link_id): style for style in styles.values() if style.link}
+            linked.pop((pen.style.link, pen.style.link_id), None)
+            total = sum(map(_link_size, linked.values()))
+        if total + own > MAX_LINKS:
+            return False
+        self.links = total + own, pen
+        return True
 
     def _write_raw(self, raw: str, columns: int) -> None:
         pen, x = self.pen, 0
@@ -146,6 +171,7 @@ class Row:
         if at + width > columns:
             return 1
         cells[at] = Cell(text, width, before.style)
+        self.pen.case.joined(text)
         if width > before.width:
             self.wide = True
             self.mend(at + 1, at + 2)
@@ -206,6 +232,10 @@ class SharedRow(Row):
     @property
     def is_unwritten(self) -> bool:
         return not self._template
+
+
+def _link_size(style: Style) -> int:
+    return len(style.link) + len(style.link_id)
 
 
 def _half(cell: Cell) -> Cell:

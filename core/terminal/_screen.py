@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Final
+from urllib.parse import quote
 
 from sandtop.core.terminal._edits import Editing
 from sandtop.core.terminal._grid import AUTOWRAP, CURSOR_VISIBLE, INSERT, NEW_LINE, ORIGIN, PRIVATE
@@ -18,6 +19,7 @@ from sandtop.core.terminal._style import Style
 
 MAX_TITLE: Final = 1024
 MAX_LINK: Final = 2048
+MAX_LINK_ID: Final = 256
 MAX_TITLES: Final = 10
 MAX_REPLIES: Final = 1 << 16
 """Bytes of answers kept for a program that never reads them; what comes after is dropped."""
@@ -30,6 +32,7 @@ _REMEMBERED: Final = (1016, 2031, 2048, 5522, 9001)
 """Modes of mouse and keys, and reports, that come back with the screen, and that nothing here acts on: a program
 that asks is told that they are not known."""
 _KNOWN_PRIVATE: Final = frozenset((6, 7, 25, *_PLAIN_MODES, *MOUSE, *MOUSE_ENCODINGS, *_ALTERNATE))
+_ASCII: Final = "".join(map(chr, range(0x21, 0x7F)))
 _FOREGROUND: Final = "rgb:d0d0/d0d0/d0d0"
 _BACKGROUND: Final = "rgb:0000/0000/0000"
 
@@ -234,10 +237,13 @@ class Screen(Editing):
     def hyperlink(self, parameters: str, uri: str) -> None:
         """OSC 8: what is printed from here on links to ``uri``; an empty one ends the link."""
         values = {name: value for name, _, value in (pair.partition("=") for pair in parameters.split(":"))}
-        link = _printable(uri) if len(uri) <= MAX_LINK else ""
+        uri = _printable(uri)
+        link = quote(uri, _ASCII) if len(uri) <= MAX_LINK else ""
+        link = link if len(link) <= MAX_LINK else ""
         link_id = _printable(values.get("id", "")) if link else ""
-        style = replace(self.pen.style, link=link, link_id=link_id)
+        style = replace(self.pen.style, link=link, link_id=link_id if len(link_id) <= MAX_LINK_ID else "")
         self.cursor.attrs = self.pens.pen(style)
+        self.update_plain()
 
     # Answers.
 

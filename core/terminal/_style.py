@@ -6,7 +6,7 @@ cells are one object, and the pens that SGR strings lead to, so a repeated strin
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 _MAX_PARAMETERS: Final = 64
 _MAX_CACHED: Final = 4096
+_MAX_KEPT: Final = 32768
+"""Cells, and ways from pen to pen, that all pens of a screen keep together."""
+_STYLE_BYTES: Final = 512
+_CELL_BYTES: Final = 128
+"""About what a style in use and a cell take, without long texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +97,18 @@ def blank(background: str) -> Cell:
 
 
 class _Cells(dict[str, Cell]):
-    """Grapheme to its cell in one style; made on demand, dropped all at once when there are too many."""
+    """Grapheme to its cell in one style; made on demand, dropped with all others when there are too many."""
 
-    __slots__ = ("style",)
+    __slots__ = ("case", "style")
 
-    def __init__(self, style: Style) -> None:
+    def __init__(self, style: Style, case: PenCase) -> None:
         super().__init__()
         self.style = style
+        self.case = case
 
     def __missing__(self, text: str) -> Cell:
-        if len(self) >= _MAX_CACHED:
-            self.clear()
+        self.case.keep(self)
+        self.case.made += _CELL_BYTES
         cell = self[text] = Cell(text, cluster_width(text) if text else 0, self.style)
         return cell
 
@@ -118,8 +124,7 @@ class _After(dict[str, "Pen"]):
         self.case = case
 
     def __missing__(self, sequence: str) -> Pen:
-        if len(self) >= _MAX_CACHED:
-            self.clear()
+        self.case.keep(self)
         pen = self[sequence] = self.case.pen(apply_sgr(self.style, sequence[:-1]))
         return pen
 
@@ -127,11 +132,12 @@ class _After(dict[str, "Pen"]):
 class Pen:
     """A style in use. Within one screen there is one pen for each style, so pens compare by identity."""
 
-    __slots__ = ("after", "blank", "get", "style")
+    __slots__ = ("after", "blank", "case", "get", "style")
 
     def __init__(self, style: Style, case: PenCase) -> None:
         self.style = style
-        self.get: Callable[[str], Cell] = _Cells(style).__getitem__
+        self.case = case
+        self.get: Callable[[str], Cell] = _Cells(style, case).__getitem__
         """The cell of a grapheme in this style; that of no text is the right half of a wide one."""
         self.after = _After(style, case)
         # Erasing keeps the background colour and nothing else (xterm's back colour erase).
@@ -139,10 +145,17 @@ class Pen:
 
 
 class PenCase:
-    """The pens of one screen."""
+    """The pens of one screen, and what they keep, which has a bound for all of them together.
+
+    Attributes:
+        made: about how many bytes of styles and cells were ever made: what they are in goes by its growth.
+    """
 
     def __init__(self) -> None:
         self._pens: dict[Style, Pen] = {}
+        self._filled: dict[int, _Cells | _After] = {}
+        self._kept = 0
+        self.made = 0
         self.default = self.pen(DEFAULT)
 
     def pen(self, style: Style) -> Pen:
@@ -150,13 +163,29 @@ class PenCase:
         if pen is None:
             if len(self._pens) >= _MAX_CACHED:
                 self._forget()
+            self.made += _STYLE_BYTES + len(style.link) + len(style.link_id)
             pen = self._pens[style] = Pen(style, self)
         return pen
 
+    def keep(self, cache: _Cells | _After) -> None:
+        """``cache`` is about to keep one more."""
+        if self._kept >= _MAX_KEPT:
+            self._forget()
+        self._kept += 1
+        self._filled[id(cache)] = cache
+
+    def joined(self, text: str) -> None:
+        """A cell was made for a grapheme of several characters, which nobody keeps."""
+        self.made += _CELL_BYTES + 4 * len(text)
+
     def _forget(self) -> None:
-        # A flood of truecolor: pens still in use live on, their successors are made anew.
+        # A flood of truecolor: pens still in use live on, their successors are made anew. What leads from one to the
+        # next is forgotten too, or the first that is still in use would keep them all.
+        for cache in self._filled.values():
+            cache.clear()
+        self._filled.clear()
+        self._kept = 0
         self._pens = {DEFAULT: self.default}
-        self.default.after.clear()
 
 
 _UNDERLINES: Final = ("", "single", "double", "curly", "dotted", "dashed")
@@ -235,9 +264,13 @@ def _colour(target: str, kind: str, values: list[str]) -> dict[str, object]:
     return {}
 
 
-@lru_cache(maxsize=_MAX_CACHED)
 def sgr(style: Style) -> str:
     """The sequence that gives ``style`` (without its link) whatever was before."""
+    return _sgr(replace(style, link="", link_id="") if style.link else style)  # a cache must not keep links
+
+
+@lru_cache(maxsize=_MAX_CACHED)
+def _sgr(style: Style) -> str:
     codes = ["0"]
     for name, code in (("bold", 1), ("dim", 2), ("italic", 3), ("blink", 5), ("reverse", 7), ("conceal", 8),
                        ("strike", 9), ("overline", 53)):  # fmt: skip

@@ -58,10 +58,20 @@ def may_join(character: str) -> bool:
     return run is None or run.lastindex == 3
 
 
-@lru_cache(maxsize=_MAX_CACHED)
 def joins(before: str, character: str) -> bool:
     """Whether ``character`` belongs to the same grapheme as ``before`` (UAX #29)."""
-    return bool(before) and grapheme_boundary_before(before + character, len(before) + 1) == 0
+    return bool(before) and (_joins_any(character) or _joins(before, character))
+
+
+@lru_cache(maxsize=_MAX_CACHED)
+def _joins_any(character: str) -> bool:
+    """Whether it joins a plain letter, and so whatever is no control (rules GB9 and GB9a): a mark."""
+    return _joins("a", character)
+
+
+@lru_cache(maxsize=_MAX_CACHED)
+def _joins(before: str, character: str) -> bool:
+    return grapheme_boundary_before(before + character, len(before) + 1) == 0
 
 
 @lru_cache(maxsize=_MAX_CACHED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -180,7 +181,8 @@ def test_what_takes_too_long_is_set_aside(tmp_path: Path, monkeypatch: pytest.Mo
         again.end = len(costly)
         assert again.emulator.text() == one.emulator.text()
         assert again.offset == len(costly)
-        monkeypatch.setattr("sandtop.core.screens.screen.time.monotonic", lambda: one._aside_until)
+        later = time.monotonic() + 10.0
+        monkeypatch.setattr("sandtop.core.screens.screen.time.monotonic", lambda: later)
         log.append(1, b"after it")
         one.end = log.end(1)
         drain(one)

@@ -35,7 +35,7 @@ class Core:
         self._link.sendall(encode(Control({"type": kind, "n": number, **fields})))
 
     def open(self, folder: Path, end: int, number: int = 1, *, aside: bool = False) -> None:
-        fields = {"rows": 24, "columns": 80, "sizes": [], "answered": None, "aside": aside}
+        fields: dict[str, object] = {"rows": 24, "columns": 80, "sizes": [], "answered": None, "aside": aside}
         self.say("open", number, folder=str(folder), end=end, most_bytes=MOST_BYTES, **fields)
 
     def look(self, request: int, wait_for: str | None = None, number: int = 1) -> None:
@@ -60,7 +60,9 @@ def core() -> Iterator[Core]:
     ours, theirs = socket.socketpair()
     with ours, theirs, Desk.new() as desk:
         worker = subprocess.Popen(
-            [sys.executable, "-m", "sandtop.core.screens", str(desk.fd)], stdin=theirs, pass_fds=(desk.fd,)
+            [sys.executable, "-m", "sandtop.core.screens", str(desk.fd)],
+            stdin=theirs.fileno(),
+            pass_fds=(desk.fd,),
         )
         try:
             yield Core(ours)
