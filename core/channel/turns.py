@@ -6,6 +6,7 @@ other with everybody else between them; and one whose frames say nothing waits b
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Final, Self
 
@@ -22,9 +23,12 @@ _SAVED: Final = 0.002
 """… of which it can save up so many seconds …"""
 _LEAST: Final = 0.0002
 """… and needs so many to go on without queueing."""
-_IDLE_RATE: Final = 1000.0
-"""Frames a second, of those that change nothing, that an agent may send: a late answer, a repeat after a break."""
-_IDLE_BURST: Final = 2000.0
+_IDLE_FRAMES: Final = 1000.0
+"""Frames a second, of those that change nothing, that an agent may send: a late answer, a repeat after a break …"""
+_IDLE_SECONDS: Final = 0.02
+"""… and of the core's time, a second, to read them: the largest takes some milliseconds."""
+_IDLE_SAVED: Final = 2.0
+"""Seconds for which both can be saved up."""
 _LONGEST_WAIT: Final = 0.25
 """Seconds; what is beyond is waited for the next time."""
 
@@ -107,22 +111,22 @@ class Turn:
 class Idle:
     """Counts one link's frames that change nothing. Beyond a burst they cost their sender time."""
 
-    __slots__ = ("_at", "_left")
+    __slots__ = ("_at", "_spent")
 
     def __init__(self) -> None:
-        self._left = _IDLE_BURST
-        self._at = trio.current_time()
+        self._spent = 0.0  # seconds of what it may send
+        self._at = -math.inf
 
-    def count(self) -> None:
-        """There was one."""
-        self._left -= 1
+    def spend(self, frames: int, seconds: float) -> None:
+        """There were so many, and it took so long to read them."""
+        self._spent += max(frames / _IDLE_FRAMES, seconds / _IDLE_SECONDS)
 
     @property
     def wait(self) -> float:
         """Seconds until more may be heard; 0 for an agent that talks sense."""
-        if self._left >= 0:
+        if self._spent <= _IDLE_SAVED:
             return 0.0
         now = trio.current_time()
-        self._left = min(_IDLE_BURST, self._left + (now - self._at) * _IDLE_RATE)
+        self._spent = max(0.0, self._spent - (now - self._at))
         self._at = now
-        return min(_LONGEST_WAIT, max(0.0, -self._left / _IDLE_RATE))
+        return min(_LONGEST_WAIT, max(0.0, self._spent - _IDLE_SAVED))

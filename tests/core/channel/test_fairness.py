@@ -83,6 +83,7 @@ RECORD = {"reason": "exited", "code": 0, "stdout": 1 << 60}
 USELESS = {
     "pong": _control(type="pong", seq="x"),
     "pong without a number": _control(type="pong"),
+    "large pongs": _control(type="pong", seq=[1] * 4000),
     "done": _control(type="done", op="x", error=None),
     "empty data": encode(Data(5, 0, b"")),
     "data that came already": encode(Data(5, 0, b"hello")),
@@ -147,6 +148,19 @@ def test_messages_that_would_take_long_to_read_are_not_read(tmp_path: Path, fram
         async with listening(tmp_path, hostile(behave)), running_core(tmp_path) as core:  # type: ignore[arg-type]
             await until(lambda: core.link.fault is not None)
             assert fault in str(core.link.fault)
+
+    run(main)
+
+
+def test_an_agent_that_answers_no_marker_is_not_listened_to_for_ever(tmp_path: Path) -> None:
+    async def chatter(stream: trio.SocketStream) -> None:
+        while True:
+            await stream.send_all(b"x" * 65536)
+
+    async def main() -> None:
+        async with listening(tmp_path, chatter), running_core(tmp_path) as core:
+            await until(lambda: core.link.fault is not None)
+            assert "no answer to the marker" in str(core.link.fault)
 
     run(main)
 
