@@ -54,8 +54,8 @@ _MOST_LEFT: Final = 64 << 20
 not read the marker yet may send some more."""
 _DROP_PAUSE: Final = 0.005
 """Seconds before the next piece of what is beyond the usual."""
-_PIECE: Final = 512
-"""Bytes of small frames that are looked at before the clock is: some thirty, or the rest of a large one."""
+_GATHERED: Final = 4
+"""Turns whose output is stored together: so many small writes are one."""
 _MAX_HELLO_VALUES: Final = 20_000
 """JSON values in a hello: an agent has at most 512 sessions."""
 _MAX_CONTROL: Final = 64 * 1024
@@ -304,34 +304,32 @@ class AgentLink:
             self._asked_at = None
 
     async def _read(self, stream: trio.abc.Stream, data: bytes) -> None:
-        decoder, turn = Decoder(max_values=_MAX_HELLO_VALUES), self._turn
+        decoder, turn, idle = Decoder(max_values=_MAX_HELLO_VALUES), self._turn, self._idle
         with turn:
+            turns, greeted = 0, False
             while True:
-                await turn.begin()
-                start = 0
-                while start < len(data):
-                    end = start + max(_PIECE, decoder.missing)
-                    self._hear(decoder, data[start:end])
-                    start = end
-                    if turn.over:
-                        await self._work_off()
-                        await turn.pass_on(self._idle.wait)
+                before = await turn.begin()
+                for frame in decoder.frames(data):
+                    news = self._take(frame)
+                    if not greeted and self.connected:
+                        greeted = True
+                        decoder.max_control, decoder.max_values = _MAX_CONTROL, _MAX_VALUES
+                    now = time.perf_counter()
+                    if not news:
+                        idle.spend(now - before)
+                    before = now
+                    if now >= turn.until:
+                        turns += 1
+                        if turns % _GATHERED == 0:
+                            await self._work_off()
+                        before = await turn.pass_on(idle.wait)
                 await self._work_off()
                 turn.end()
-                if wait := self._idle.wait:
+                if wait := idle.wait:
                     await trio.sleep(wait)
                 data = bytes(await stream.receive_some(_CHUNK))
                 if not data:
                     return
-
-    def _hear(self, decoder: Decoder, data: bytes) -> None:
-        begun = time.perf_counter()
-        frames = decoder.feed(data)
-        idle = len(frames) - sum(map(self._take, frames))
-        if idle:
-            self._idle.spend(idle, (time.perf_counter() - begun) * idle / len(frames))
-        if self.connected:
-            decoder.max_control, decoder.max_values = _MAX_CONTROL, _MAX_VALUES
 
     async def _work_off(self) -> None:
         while self.listener.drained():

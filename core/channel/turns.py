@@ -47,15 +47,18 @@ def _shared() -> trio.Lock:
 class Turn:
     """One link's. A context: whoever leaves it lets the next one go on.
 
-    `begin` when there is something to do, `end` before a wait for more; in between `over` says when to `pass_on`.
+    `begin` when there is something to do, `end` before a wait for more; in between `pass_on` when it is `over`.
+
+    Attributes:
+        until: when it is over, by the clock of time.perf_counter.
     """
 
-    __slots__ = ("_holds", "_since", "_spare", "_started", "_until")
+    __slots__ = ("_holds", "_since", "_spare", "_started", "until")
 
     def __init__(self) -> None:
         now = time.perf_counter()
         self._spare = _SAVED
-        self._since = self._started = self._until = now
+        self._since = self._started = self.until = now
         self._holds = False
 
     def __enter__(self) -> Self:
@@ -66,15 +69,15 @@ class Turn:
     ) -> None:
         self._release()
 
-    async def begin(self) -> None:
-        """Return when it may be heard; at once when it has not talked much."""
+    async def begin(self) -> float:
+        """Return when it may be heard, at once when it has not talked much; the time."""
         now = time.perf_counter()
         self._spare = min(_SAVED, self._spare + (now - self._since) * _SHARE)
         self._since = now
         if self._spare < _LEAST:
-            await self._queue_up()
-        else:
-            self._started, self._until = now, now + self._spare
+            return await self._queue_up()
+        self._started, self.until = now, now + self._spare
+        return now
 
     def end(self) -> None:
         """There is nothing more to do for now."""
@@ -85,22 +88,23 @@ class Turn:
     @property
     def over(self) -> bool:
         """Whether it is time for others."""
-        return time.perf_counter() >= self._until
+        return time.perf_counter() >= self.until
 
-    async def pass_on(self, wait: float = 0.0) -> None:
-        """Let others go on, and return when it is this one's turn again, after ``wait`` seconds at the earliest."""
+    async def pass_on(self, wait: float = 0.0) -> float:
+        """Let others go on, and return when it is this one's turn again, ``wait`` seconds later or more; the time."""
         if not self._holds:
             self._spare = 0.0
         self._release()
         if wait:
             await trio.sleep(wait)
-        await self._queue_up()
+        return await self._queue_up()
 
-    async def _queue_up(self) -> None:
+    async def _queue_up(self) -> float:
         await _shared().acquire()
         self._holds = True
         self._started = time.perf_counter()
-        self._until = self._started + _SLICE
+        self.until = self._started + _SLICE
+        return self._started
 
     def _release(self) -> None:
         if self._holds:
@@ -117,9 +121,9 @@ class Idle:
         self._spent = 0.0  # seconds of what it may send
         self._at = -math.inf
 
-    def spend(self, frames: int, seconds: float) -> None:
-        """There were so many, and it took so long to read them."""
-        self._spent += max(frames / _IDLE_FRAMES, seconds / _IDLE_SECONDS)
+    def spend(self, seconds: float) -> None:
+        """There was one, and it took so long to read."""
+        self._spent += max(1 / _IDLE_FRAMES, seconds / _IDLE_SECONDS)
 
     @property
     def wait(self) -> float:

@@ -137,6 +137,7 @@ def test_frames_that_change_nothing_cost_their_sender(tmp_path: Path, kind: str)
         (b"\0\0\x27\x12\x01\0\0\0\0" + b"[" * 10_002 + b"\0", "more than 4096 values"),
         (b"\0\0\x03\xe9\x01\0\0\0\0" + b"[" * 1001 + b"\0", "not JSON"),
     ],
+    ids=["bytes", "values", "hello", "brackets", "depth"],
 )
 def test_messages_that_would_take_long_to_read_are_not_read(tmp_path: Path, frame: bytes, fault: str) -> None:
     async def behave(stream: trio.SocketStream) -> None:
