@@ -23,7 +23,7 @@ from sandtop.agent.protocol import (
     ProtocolError,
     marker,
 )
-from sandtop.core.channel.turns import Idle, Turn
+from sandtop.core.channel.turns import LITTLE, Idle, Turn
 from sandtop.core.errors import ChannelError
 from sandtop.core.groups import unwrapped
 
@@ -317,6 +317,8 @@ class AgentLink:
                     now = time.perf_counter()
                     if not news:
                         idle.spend(now - before)
+                    elif isinstance(frame, Data) and len(frame.data) < LITTLE:
+                        idle.spend_on_little(now - before)
                     before = now
                     if now >= turn.until:
                         turns += 1

@@ -27,6 +27,11 @@ _IDLE_FRAMES: Final = 1000.0
 """Frames a second, of those that change nothing, that an agent may send: a late answer, a repeat after a break …"""
 _IDLE_SECONDS: Final = 0.02
 """… and of the core's time, a second, to read them: the largest takes some milliseconds."""
+LITTLE: Final = 64
+"""Bytes of output: a frame with fewer costs more than it carries …"""
+_LITTLE_SECONDS: Final = 0.2
+"""… and of the core's time, a second, an agent may take so much for them: some 30,000. Ours gathers what its programs
+write for milliseconds."""
 _IDLE_SAVED: Final = 2.0
 """Seconds for which both can be saved up."""
 _LONGEST_WAIT: Final = 0.25
@@ -113,7 +118,7 @@ class Turn:
 
 
 class Idle:
-    """Counts one link's frames that change nothing. Beyond a burst they cost their sender time."""
+    """Counts one link's frames that change nothing, or little. Beyond a burst they cost their sender time."""
 
     __slots__ = ("_at", "_spent")
 
@@ -124,6 +129,10 @@ class Idle:
     def spend(self, seconds: float) -> None:
         """There was one, and it took so long to read."""
         self._spent += max(1 / _IDLE_FRAMES, seconds / _IDLE_SECONDS)
+
+    def spend_on_little(self, seconds: float) -> None:
+        """There was one that carried next to nothing."""
+        self._spent += seconds / _LITTLE_SECONDS
 
     @property
     def wait(self) -> float:
