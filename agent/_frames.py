@@ -15,6 +15,7 @@ from ._jsontext import from_json, to_json
 
 TYPE_CHECKING = False  # typing and dataclasses take a tenth of a second to import in an emulated guest
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from typing import Final, TypeGuard
 
 MAX_PAYLOAD: Final = 1 << 20
@@ -195,18 +196,14 @@ class Decoder:
         """How many bytes of an unfinished frame are held."""
         return len(self._buffer)
 
-    @property
-    def missing(self) -> int:
-        """How many bytes the frame in hand still needs, as far as its length is known; else 0."""
-        if len(self._buffer) < _HEADER.size:
-            return 0
-        return _HEADER.size + int(_HEADER.unpack_from(self._buffer)[0]) + 1 - len(self._buffer)
-
     def feed(self, data: bytes) -> list[Frame]:
         """The frames that are complete with ``data``. Raises ProtocolError; the decoder is of no use after that."""
+        return list(self.frames(data))
+
+    def frames(self, data: bytes) -> Generator[Frame, None, None]:
+        """As `feed`, one after the other: each is read when it is asked for. To be used up before the next call."""
         buffer = self._buffer
         buffer += data
-        frames: list[Frame] = []
         position, available, header = 0, len(buffer), _HEADER.size
         with memoryview(buffer) as view:
             while available - position >= header:
@@ -220,8 +217,8 @@ class Decoder:
                     break
                 if view[end]:
                     raise ProtocolError("a frame that does not end where it says")
-                frames.append(_decode(kind, stream, view[position + header : end], self.max_values))
+                frame = _decode(kind, stream, view[position + header : end], self.max_values)
                 position = end + 1
+                yield frame
         if position:
             del buffer[:position]
-        return frames

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import secrets
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -22,7 +23,7 @@ from sandtop.agent.protocol import (
     ProtocolError,
     marker,
 )
-from sandtop.core.channel.turns import Idle, Turn
+from sandtop.core.channel.turns import LITTLE, Idle, Turn
 from sandtop.core.errors import ChannelError
 from sandtop.core.groups import unwrapped
 
@@ -47,8 +48,14 @@ _PULSE: Final = 10.0
 _SILENCE: Final = 5.0
 """… and for an answer, until the agent counts as silent. Its link stays: a guest may be busy, or stopped."""
 _MAX_OP: Final = 128
-_PIECE: Final = 512
-"""Bytes of small frames that are looked at before the clock is: some thirty, or the rest of a large one."""
+_USUALLY_LEFT: Final = 8 << 20
+_MOST_LEFT: Final = 64 << 20
+"""Bytes before the answer to a marker: of an earlier link a port and its sockets hold a few MiB, and an agent that has
+not read the marker yet may send some more."""
+_DROP_PAUSE: Final = 0.005
+"""Seconds before the next piece of what is beyond the usual."""
+_GATHERED: Final = 4
+"""Turns whose output is stored together: so many small writes are one."""
 _MAX_HELLO_VALUES: Final = 20_000
 """JSON values in a hello: an agent has at most 512 sessions."""
 _MAX_CONTROL: Final = 64 * 1024
@@ -114,6 +121,8 @@ class AgentLink:
         self._broken: str | None = None
         self._serving = trio.CancelScope()
         self._asked_at: float | None = None
+        self._turn = Turn()
+        self._idle = Idle()
         self.connected = False
         self.fault: str | None = None
 
@@ -247,13 +256,15 @@ class AgentLink:
         nonce = secrets.token_hex(16)
         handshake = HostHandshake(nonce)
         await stream.send_all(marker(self._token, nonce))
-        while True:
-            data = await stream.receive_some(_CHUNK)
-            if not data:
-                raise ChannelError("the machine closed the channel")
-            first = handshake.feed(bytes(data))
+        while data := bytes(await stream.receive_some(_CHUNK)):
+            first = handshake.feed(data)
             if first is not None:
                 return first
+            if handshake.dropped > _MOST_LEFT:
+                raise ProtocolError(f"more than {_MOST_LEFT} bytes and no answer to the marker")
+            if handshake.dropped > _USUALLY_LEFT:
+                await trio.sleep(_DROP_PAUSE)
+        raise ChannelError("the machine closed the channel")
 
     async def _serve(self, stream: trio.abc.Stream, first: bytes) -> None:
         self._outbox.restart()
@@ -293,23 +304,28 @@ class AgentLink:
             self._asked_at = None
 
     async def _read(self, stream: trio.abc.Stream, data: bytes) -> None:
-        decoder, idle = Decoder(max_values=_MAX_HELLO_VALUES), Idle()
-        with Turn() as turn:
+        decoder, turn, idle = Decoder(max_values=_MAX_HELLO_VALUES), self._turn, self._idle
+        with turn:
+            turns, greeted = 0, False
             while True:
-                await turn.begin()
-                start = 0
-                while start < len(data):
-                    end = start + max(_PIECE, decoder.missing)
-                    for frame in decoder.feed(data[start:end]):
-                        if not self._take(frame):
-                            idle.count()
-                    start = end
-                    if self.connected:
+                before = await turn.begin()
+                for frame in decoder.frames(data):
+                    news = self._take(frame)
+                    if not greeted and self.connected:
+                        greeted = True
                         decoder.max_control, decoder.max_values = _MAX_CONTROL, _MAX_VALUES
-                    if turn.over:
-                        await self._work_off(turn)
-                        await turn.pass_on(idle.wait)
-                await self._work_off(turn)
+                    now = time.perf_counter()
+                    if not news:
+                        idle.spend(now - before)
+                    elif isinstance(frame, Data) and len(frame.data) < LITTLE:
+                        idle.spend_on_little(now - before)
+                    before = now
+                    if now >= turn.until:
+                        turns += 1
+                        if turns % _GATHERED == 0:
+                            await self._work_off()
+                        before = await turn.pass_on(idle.wait)
+                await self._work_off()
                 turn.end()
                 if wait := idle.wait:
                     await trio.sleep(wait)
@@ -317,10 +333,10 @@ class AgentLink:
                 if not data:
                     return
 
-    async def _work_off(self, turn: Turn) -> None:
+    async def _work_off(self) -> None:
         while self.listener.drained():
-            if turn.over:
-                await turn.pass_on()
+            if self._turn.over:
+                await self._turn.pass_on()
 
     def _take(self, frame: Frame) -> bool:
         """Whether it changed anything."""

@@ -6,6 +6,7 @@ other with everybody else between them; and one whose frames say nothing waits b
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Final, Self
 
@@ -22,9 +23,17 @@ _SAVED: Final = 0.002
 """… of which it can save up so many seconds …"""
 _LEAST: Final = 0.0002
 """… and needs so many to go on without queueing."""
-_IDLE_RATE: Final = 1000.0
-"""Frames a second, of those that change nothing, that an agent may send: a late answer, a repeat after a break."""
-_IDLE_BURST: Final = 2000.0
+_IDLE_FRAMES: Final = 1000.0
+"""Frames a second, of those that change nothing, that an agent may send: a late answer, a repeat after a break …"""
+_IDLE_SECONDS: Final = 0.02
+"""… and of the core's time, a second, to read them: the largest takes some milliseconds."""
+LITTLE: Final = 64
+"""Bytes of output: a frame with fewer costs more than it carries …"""
+_LITTLE_SECONDS: Final = 0.2
+"""… and of the core's time, a second, an agent may take so much for them: some 30,000. Ours gathers what its programs
+write for milliseconds."""
+_IDLE_SAVED: Final = 2.0
+"""Seconds for which both can be saved up."""
 _LONGEST_WAIT: Final = 0.25
 """Seconds; what is beyond is waited for the next time."""
 
@@ -43,15 +52,18 @@ def _shared() -> trio.Lock:
 class Turn:
     """One link's. A context: whoever leaves it lets the next one go on.
 
-    `begin` when there is something to do, `end` before a wait for more; in between `over` says when to `pass_on`.
+    `begin` when there is something to do, `end` before a wait for more; in between `pass_on` when it is `over`.
+
+    Attributes:
+        until: when it is over, by the clock of time.perf_counter.
     """
 
-    __slots__ = ("_holds", "_since", "_spare", "_started", "_until")
+    __slots__ = ("_holds", "_since", "_spare", "_started", "until")
 
     def __init__(self) -> None:
         now = time.perf_counter()
         self._spare = _SAVED
-        self._since = self._started = self._until = now
+        self._since = self._started = self.until = now
         self._holds = False
 
     def __enter__(self) -> Self:
@@ -62,15 +74,15 @@ class Turn:
     ) -> None:
         self._release()
 
-    async def begin(self) -> None:
-        """Return when it may be heard; at once when it has not talked much."""
+    async def begin(self) -> float:
+        """Return when it may be heard, at once when it has not talked much; the time."""
         now = time.perf_counter()
         self._spare = min(_SAVED, self._spare + (now - self._since) * _SHARE)
         self._since = now
         if self._spare < _LEAST:
-            await self._queue_up()
-        else:
-            self._started, self._until = now, now + self._spare
+            return await self._queue_up()
+        self._started, self.until = now, now + self._spare
+        return now
 
     def end(self) -> None:
         """There is nothing more to do for now."""
@@ -81,22 +93,23 @@ class Turn:
     @property
     def over(self) -> bool:
         """Whether it is time for others."""
-        return time.perf_counter() >= self._until
+        return time.perf_counter() >= self.until
 
-    async def pass_on(self, wait: float = 0.0) -> None:
-        """Let others go on, and return when it is this one's turn again, after ``wait`` seconds at the earliest."""
+    async def pass_on(self, wait: float = 0.0) -> float:
+        """Let others go on, and return when it is this one's turn again, ``wait`` seconds later or more; the time."""
         if not self._holds:
             self._spare = 0.0
         self._release()
         if wait:
             await trio.sleep(wait)
-        await self._queue_up()
+        return await self._queue_up()
 
-    async def _queue_up(self) -> None:
+    async def _queue_up(self) -> float:
         await _shared().acquire()
         self._holds = True
         self._started = time.perf_counter()
-        self._until = self._started + _SLICE
+        self.until = self._started + _SLICE
+        return self._started
 
     def _release(self) -> None:
         if self._holds:
@@ -105,24 +118,28 @@ class Turn:
 
 
 class Idle:
-    """Counts one link's frames that change nothing. Beyond a burst they cost their sender time."""
+    """Counts one link's frames that change nothing, or little. Beyond a burst they cost their sender time."""
 
-    __slots__ = ("_at", "_left")
+    __slots__ = ("_at", "_spent")
 
     def __init__(self) -> None:
-        self._left = _IDLE_BURST
-        self._at = trio.current_time()
+        self._spent = 0.0  # seconds of what it may send
+        self._at = -math.inf
 
-    def count(self) -> None:
-        """There was one."""
-        self._left -= 1
+    def spend(self, seconds: float) -> None:
+        """There was one, and it took so long to read."""
+        self._spent += max(1 / _IDLE_FRAMES, seconds / _IDLE_SECONDS)
+
+    def spend_on_little(self, seconds: float) -> None:
+        """There was one that carried next to nothing."""
+        self._spent += seconds / _LITTLE_SECONDS
 
     @property
     def wait(self) -> float:
         """Seconds until more may be heard; 0 for an agent that talks sense."""
-        if self._left >= 0:
+        if self._spent <= _IDLE_SAVED:
             return 0.0
         now = trio.current_time()
-        self._left = min(_IDLE_BURST, self._left + (now - self._at) * _IDLE_RATE)
+        self._spent = max(0.0, self._spent - (now - self._at))
         self._at = now
-        return min(_LONGEST_WAIT, max(0.0, -self._left / _IDLE_RATE))
+        return min(_LONGEST_WAIT, max(0.0, self._spent - _IDLE_SAVED))

@@ -219,7 +219,7 @@ class Reserve:
         kept = False
         try:
             sandbox.folder.mkdir(mode=0o700)
-            (sandbox.folder / _MARK).touch()
+            (sandbox.folder / _MARK).touch(mode=0o600)
             await sandbox.stand_by()
             kept = True
         except (SandtopError, OSError) as error:

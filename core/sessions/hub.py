@@ -278,9 +278,7 @@ class SandboxSessions:
         if session is not None and kind == "left" and session.ending and not session.gone:
             left.tell(session, left.processes(message.get("processes")))
         if session is None or session.ended or session.gone or kind == "left":
-            return (
-                False  # a late word on a session that was released; what is left has no right to be told fast
-            )
+            return False  # a late word on a session that was released; for what is left there is no hurry
         if kind == "started":
             return self._started(session, message.get("pid"))
         if session.ending:

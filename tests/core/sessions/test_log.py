@@ -216,3 +216,93 @@ def test_an_unwritable_folder_is_an_error_and_no_half_entry(tmp_path: Path) -> N
         (tmp_path / "file").unlink()
         assert log.append(1, b"x") == 1
         assert os.listdir(log.folder) == ["index", "1.0000000000000000"] or len(os.listdir(log.folder)) == 2
+
+
+batches = st.lists(
+    st.lists(st.tuples(st.sampled_from([1, 2]), st.binary(min_size=1, max_size=40)), min_size=1, max_size=12),
+    max_size=12,
+)
+
+
+def _extended(log: SessionLog, pieces: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+    """Give the log ``pieces``; what of them it did not take."""
+    try:
+        counts = log.extend(pieces)
+    except OSError:
+        return pieces
+    rest: list[tuple[int, bytes]] = []
+    for stream, data in pieces:
+        taken = min(counts[stream], len(data))
+        counts[stream] -= taken
+        if data[taken:]:
+            rest.append((stream, data[taken:]))
+    return rest
+
+
+@given(batches, st.integers(30, 900))
+def test_many_pieces_at_once_keep_their_order_also_when_the_disk_is_full_in_between(
+    given_batches: list[list[tuple[int, bytes]]], room: int
+) -> None:
+    with tempfile.TemporaryDirectory() as folder, SessionLog(Path(folder) / "log") as log:
+        refused: list[tuple[int, bytes]] = []
+        done: list[tuple[int, bytes]] = []
+        with largest_file(room):
+            for batch in given_batches:
+                done += batch
+                refused = _extended(log, batch)
+                if refused:
+                    break
+        assert not refused or _extended(log, refused) == []  # there is room again
+        _says_all(log, {stream: b"".join(data for each, data in done if each == stream) for stream in (1, 2)})
+        if not refused:
+            assert replay(log, log.pieces(log.span.start, log.span.stop)) == runs(done)
+
+
+@given(batches, st.integers(0, 60), st.integers(0, 60), batches)
+def test_a_core_that_dies_between_its_notes_and_its_bytes_loses_no_order_and_doubles_nothing(
+    before: list[list[tuple[int, bytes]]], lost_1: int, lost_2: int, after: list[list[tuple[int, bytes]]]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "log"
+        with SessionLog(path) as log:
+            for batch in before:
+                log.extend(batch)
+        for stream, lost in (
+            (1, lost_1),
+            (2, lost_2),
+        ):  # what was noted and not written when the core was killed
+            for segment in path.glob(f"{stream}.*"):
+                os.truncate(segment, max(0, segment.stat().st_size - lost))
+        with SessionLog(path) as log:
+            kept = {stream: whole(log, stream) for stream in (1, 2)}
+            _says_all(log, kept)
+            for batch in after:
+                log.extend(batch)
+            for stream in (1, 2):
+                kept[stream] += b"".join(data for batch in after for each, data in batch if each == stream)
+            _says_all(log, kept)
+
+
+def _says_all(log: SessionLog, kept: dict[int, bytes]) -> None:
+    said = replay(log, log.pieces(log.span.start, log.span.stop))
+    for stream, want in kept.items():
+        assert b"".join(data for each, data in said if each == stream) == want
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=8), st.integers(1, 9))
+def test_many_entries_at_once_fill_an_index_as_one_by_one(sizes: list[int], most: int) -> None:
+    written = [Entry(float(number), 1 + number % 2, (number, number)) for number in range(sum(sizes))]
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "one").mkdir()
+        (Path(folder) / "many").mkdir()
+        one, many = Index(Path(folder) / "one", most), Index(Path(folder) / "many", most)
+        start = 0
+        for size in sizes:
+            many.note(written[start : start + size])
+            for entry in written[start : start + size]:
+                one.note([entry])
+            start += size
+        assert one.span == many.span
+        assert one.read(one.span.start, one.span.stop) == many.read(many.span.start, many.span.stop)
+        one.close()
+        many.close()
