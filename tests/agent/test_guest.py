@@ -251,7 +251,11 @@ def test_z_an_agent_that_fails_says_why_and_a_full_disk_without_etc_starts() -> 
             assert core.configure() is None
             warnings = cast("list[str]", core.done["warnings"])
             assert warnings, "of some: a few blocks may have come free"
-            assert {line.split()[0] for line in warnings} <= {"/etc/hostname", "/etc/hosts", "/etc/machine-id"}
+            assert {line.split()[0] for line in warnings} <= {
+                "/etc/hostname",
+                "/etc/hosts",
+                "/etc/machine-id",
+            }
             assert all(line.endswith(": No space left on device") for line in warnings)
             assert text(core, "hostname; id -u; test -e /gone/passwd && rm /fill") == "testbox\n0"
             assert core.configure() is None
