@@ -88,25 +88,32 @@ class Machine:
 
     def _write_all(self, files: Mapping[str, str]) -> list[str]:
         warnings: list[str] = []
-        self._make_etc()
+        without = self._make_etc()
         for path, content in files.items():
             try:
                 if path.startswith("/proc/"):
                     _write(path, content)
+                elif without is not None:
+                    raise without
                 elif read_small_file(path) != content:  # a full disk takes nothing, and need not
                     replace(path, content)
             except OSError as error:
                 warnings.append(f"{path} could not be written: {error.strerror}")
         return warnings
 
-    def _make_etc(self) -> None:
+    def _make_etc(self) -> OSError | None:
+        """Make /etc where there is nothing; why that cannot be, or None."""
         try:
             if not os.path.lexists(self._etc):
                 os.mkdir(self._etc, 0o755)
+        except OSError as error:
+            return error
+        try:
             if not os.path.lexists(f"{self._etc}/mtab"):
                 os.symlink("/proc/mounts", f"{self._etc}/mtab")
         except OSError:
-            return  # each of the files says why it cannot be there
+            return None  # few miss it, and the files that matter say it too
+        return None
 
     def _stir(self, entropy: bytes) -> None:
         fd = os.open("urandom", os.O_WRONLY, dir_fd=self._devices)

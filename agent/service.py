@@ -285,7 +285,11 @@ class Service:
 
     def _configure(self, message: Message) -> Message:
         defaults, identity = Defaults(message), Identity(message)
-        self._warnings = self._machine.identify(identity)
+        warnings = self._machine.identify(identity)
+        if identity.hostname is not None:
+            self._warnings = warnings
+        elif self._defaults is not None:  # it stays who it is
+            defaults.hostname = self._defaults.hostname
         self._defaults = defaults
         return {"warnings": self._warnings}
 

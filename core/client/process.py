@@ -201,9 +201,8 @@ class Process:
 
     @property
     def _left_something(self) -> bool:
-        result = self._conversation.following.result
-        session = result.get("session") if result is not None else None
-        return isinstance(session, dict) and bool(as_object(session).get("left"))
+        result = self._conversation.following.result or {}
+        return bool(as_object(result.get("session") or {}).get("left"))
 
     async def abandon(self) -> None:
         """Close the connection and nothing else: what becomes of the command, ``on_exit`` told the core."""

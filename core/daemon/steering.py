@@ -36,24 +36,31 @@ async def send_signal(sandbox: Sandbox, session: Session, request: Mapping[str, 
         )
     message = {"type": "signal", "signal": number, "scope": scope, **_operation(request)}
     await _ask(sandbox, session, message, "signal", left=scope == "all")
+    if number == signal.SIGKILL and session.ended:
+        await _until_gone(session)
 
 
 async def end_left(sandbox: Sandbox, session: Session) -> None:
     """Kill what an ended session left running, and return when nothing is. Raises `WrongState`, `ChannelError`."""
     if not await _has_left(sandbox, session):
         return
-    message = {"type": "signal", "signal": int(signal.SIGKILL), "scope": "all", "id": session.row.id}
+    message: dict[str, object] = {"type": "signal", "signal": 9, "scope": "all", "id": session.row.id}
     machine = sandbox.running_machine(f"end what session {session.row.id} left running in")
     await machine.link.request(message, _DEADLINE)
-    with trio.move_on_after(_DEADLINE):
-        while session.left:
-            await session.wait_for_news()
+    await _until_gone(session)
     if session.left:
         raise WrongState(
             f"{session.left} processes that session {session.row.id} left do not end",
             sandbox=sandbox.name,
             hint=f"stop the sandbox: sandtop stop {sandbox.name}",
         )
+
+
+async def _until_gone(session: Session) -> None:
+    """Return when nothing that an ended session left runs any more, or after a while."""
+    with trio.move_on_after(_DEADLINE):
+        while session.left:
+            await session.wait_for_news()
 
 
 async def _has_left(sandbox: Sandbox, session: Session) -> bool:

@@ -52,11 +52,16 @@ class Guest:
 
 @contextmanager
 def boot(folder: Path) -> Generator[Guest]:
-    """A machine of its own in ``folder``. Its agent may not be up yet: the first link waits for it."""
+    """A machine of its own in ``folder``, with the disk that an earlier one left there.
+
+    Its agent may not be up yet: the first link waits for it.
+    """
     store = GuestStore(paths.find())
     store.prepare()
     kernel, runtime, image = store.kernel(), store.runtime(), store.image("base")
-    store.create_overlay(folder / "overlay", _DISK)
+    (folder / "agent").unlink(missing_ok=True)
+    if not (folder / "overlay").exists():
+        store.create_overlay(folder / "overlay", _DISK)
     arguments = [
         "qemu-system-x86_64", "-M", "q35", "-accel", "tcg", "-cpu", TCG_CPU, "-m", str(MEMORY_MIB), "-nodefaults",
         "-smp", "cpus=1,maxcpus=2",  # as the command line of a sandbox has it, for the reason given there

@@ -243,11 +243,33 @@ def test_z_shutdown_leaves_a_clean_disk(guest: Guest) -> None:
     assert checked.returncode == 0, checked.stdout
 
 
-def test_z_an_agent_that_fails_says_why_and_turns_the_machine_off() -> None:
-    with tempfile.TemporaryDirectory(prefix="g-") as folder, boot(Path(folder)) as guest:
+def test_z_an_agent_that_fails_says_why_and_a_full_disk_without_etc_starts() -> None:
+    with tempfile.TemporaryDirectory(prefix="g-") as folder:
+        _fails_with_a_full_disk(Path(folder))
+        with boot(Path(folder)) as guest, guest.open() as core:
+            core.link(BOOT)
+            assert core.configure() is None
+            warnings = cast("list[str]", core.done["warnings"])
+            assert warnings, "of some: a few blocks may have come free"
+            assert {line.split()[0] for line in warnings} <= {
+                "/etc/hostname",
+                "/etc/hosts",
+                "/etc/machine-id",
+            }
+            assert all(line.endswith(": No space left on device") for line in warnings)
+            assert text(core, "hostname; id -u; test -e /gone/passwd && rm /fill") == "testbox\n0"
+            assert core.configure() is None
+            assert core.done["warnings"] == []
+            assert text(core, "ls /etc") == "hostname\nhosts\nmachine-id\nmtab"
+
+
+def _fails_with_a_full_disk(folder: Path) -> None:
+    with boot(folder) as guest:
         with guest.open() as core:
             core.link(BOOT)
             core.configure()
+            fill = "cat /dev/zero >>/fill; sync"  # which frees what was reserved for more than was needed
+            core.shell(f"mv /etc /gone; dd if=/dev/zero of=/fill bs=64k; {fill}; {fill}; {fill}")
             # root can: take the agent's cgroup, to which it must return after each start
             core.start("/bin/sh", "-c", "cd /sys/fs/cgroup && echo 1 >cgroup.procs && rmdir agent")
             core.serve(1)

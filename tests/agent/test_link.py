@@ -44,6 +44,9 @@ def test_before_configure_nothing_starts() -> None:
         full = "/etc/hosts could not be written: No space left on device"
         assert core.configure(hostname="full") is None, "and it is configured all the same"
         assert core.done["warnings"] == core.link()["warnings"] == [full]
+        assert core.configure(hostname=None, machine_id=None, entropy=None) is None, "as for the clock alone"
+        assert core.link()["warnings"] == [full]
+        assert core.shell("echo $HOSTNAME").stdout == b"full\n", "it stays who it is"
 
 
 def test_a_link_begins_again_in_the_middle_of_anything(core: CoreSide) -> None:

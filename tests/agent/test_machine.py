@@ -84,7 +84,11 @@ def test_what_cannot_be_written_is_said_and_the_rest_is_there(
     else:
         etc.mkdir()
         write = os.write
-        monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:1]))
+
+        def takes_one_byte(fd: int, data: bytes) -> int:
+            return write(fd, data[:1])
+
+        monkeypatch.setattr(os, "write", takes_one_byte)
     warnings = Unnamed(-1, str(etc)).identify(NAMED)
     assert [line.split()[0] for line in warnings] == [f"{etc}/{name}" for name in lost]
     assert all(" could not be written: " in line for line in warnings)

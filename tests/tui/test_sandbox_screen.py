@@ -6,10 +6,12 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from textual.widgets import Static
 
+from sandtop.tui.screens.dialogs import Confirm
 from sandtop.tui.screens.panes import PanesScreen
 from sandtop.tui.screens.reading import Reading
-from sandtop.tui.screens.sandbox import SandboxScreen
+from sandtop.tui.screens.sandbox import SandboxScreen, row
 from sandtop.tui.widgets.log_pane import LogPane
 from sandtop.tui.widgets.pane import TerminalPane
 from sandtop.tui.widgets.row_list import RowList
@@ -119,6 +121,28 @@ async def test_forget_asks_and_spares_what_runs() -> None:
         await pilot.press("space", "space", "ctrl+d", "y")
         await until(pilot, lambda: "make" not in commands(app))
         assert [one["session"] for one in core.asked("session.rm")] == ["b" * 16]
+
+
+async def test_what_an_ended_session_left_is_counted_ended_and_named_before_it_is_forgotten() -> None:
+    async with opened() as (app, pilot, core):
+        core.change(lambda: core.session("b").raw.update(left=2))
+
+        def state() -> str:
+            found = app.store.view.session("b" * 16)
+            return str(row(found[1], NOW).cells["state"].text) if found else ""
+
+        await until(pilot, lambda: state().endswith("+2"))
+        await pilot.press("ctrl+k", "enter")
+        await until(pilot, lambda: bool(core.asked("session.signal")))
+        sent = core.asked("session.signal")[0]
+        assert (sent["session"], sent["scope"]) == ("b" * 16, "all")
+        await pilot.press("d")
+        assert isinstance(app.screen, Reading)
+        assert "2 processes" in app.screen.text
+        await pilot.press("q", "ctrl+d")
+        await until(pilot, lambda: isinstance(app.screen, Confirm))
+        asked = str(app.screen.query_one(".consequences", Static).render())
+        assert "ends 2 processes that it left running" in asked
 
 
 async def test_describe() -> None:

@@ -58,7 +58,7 @@ def row(session: SessionView, now: float) -> Row:
     end = info.ended_at if info.ended_at is not None else now
     cells = {
         "id": Cell(neutral(info.id[:8]), "muted"),
-        "state": Cell(f"{glyph} {session.badge}", tone),
+        "state": Cell(f"{glyph} {session.badge}{f' +{info.left}' if info.left else ''}", tone),
         "command": Cell(session.command, "muted" if session.ended and not session.needs_someone else "plain"),
         "tty": Cell("term" if info.tty else "", "accent"),
         "bytes": Cell(size(info.stdout_bytes + info.stderr_bytes)),
@@ -163,7 +163,7 @@ class SandboxScreen(ConsoleScreen):
             self.console_app.ask_command([sandbox])
 
     def action_signal(self) -> None:
-        running = [session for session in self.targets() if not session.ended]
+        running = [session for session in self.targets() if not session.ended or session.info.left]
         if not running:
             self.console_app.say_error("that session has ended: nothing to send a signal to")
             return
@@ -194,7 +194,10 @@ class SandboxScreen(ConsoleScreen):
                 for session in ended:
                     self._forget(session)
 
-        lines = [f"{session.command}: its exit record and {_written(session)} of log" for session in ended]
+        lines = [
+            f"{session.command}: its exit record and {_written(session)} of log{_ends(session)}"
+            for session in ended
+        ]
         title = "Forget this session?" if len(ended) == 1 else f"Forget {len(ended)} sessions?"
         host(self).push_screen(Confirm(title, lines, "Forget"), answered)
 
@@ -219,6 +222,8 @@ class SandboxScreen(ConsoleScreen):
                 ("stdin", f"{info.stdin_bytes} bytes"), ("followed by", str(info.attached)),
                 ("keyboard", info.input_holder or "nobody"),
             ]  # fmt: skip
+            if info.left:
+                facts.append(("left running", f"{info.left} processes; forgetting it ends them"))
             host(self).push_screen(FactPage(session.command, facts))
 
     def action_filter(self) -> None:
@@ -252,6 +257,11 @@ class SandboxScreen(ConsoleScreen):
 
 def _written(session: SessionView) -> str:
     return size(session.info.stdout_bytes + session.info.stderr_bytes)
+
+
+def _ends(session: SessionView) -> str:
+    left = session.info.left
+    return f"; ends {left} processes that it left running" if left else ""
 
 
 def _matches(session: SessionView, words: list[str]) -> bool:

@@ -123,7 +123,7 @@ class FakeSession:
             self.timed_out = True
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        with suppress(ProcessLookupError):  # what the first process leaves behind ends with it
+        with suppress(ProcessLookupError):  # here nothing is left behind
             os.killpg(process.pid, signal.SIGKILL)
         for reader in readers:
             reader.join()

@@ -56,6 +56,9 @@ def test_a_background_child_does_not_hold_the_exec_up(home: Home, box: str) -> N
     status, out, _, took = script(home, box, "sleep 1235 & echo started")
     assert (status, out) == (0, b"started\n")
     assert took < 8
+    session = home.last_session(box)
+    assert session["left"] == 1
+    home.do("signal", "--all", box, session["id"])
 
 
 def test_a_late_reader_sees_the_same_output_and_end_however_often_it_asks(home: Home, box: str) -> None:
