@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 
     Message = dict[str, object]
 
-DEFAULTS = {"env": {}, "workdir": "/", "shell": "/bin/sh", "user": "root", "window": 1, "tty_window": 1}
+DEFAULTS: dict[str, object] = {
+    "env": {},
+    "workdir": "/",
+    "shell": "/bin/sh",
+    "user": "root",
+    "window": 1,
+    "tty_window": 1,
+}
 
 
 class Guest(ScriptedAgent):

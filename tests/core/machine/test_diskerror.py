@@ -23,6 +23,7 @@ REFUSED: dict[str, object] = {
 def test_what_stopped_it() -> None:
     error = told(Event("BLOCK_IO_ERROR", REFUSED))
     assert error == DiskError("No space left on device", stopped=True)
+    assert error is not None
     assert error.no_room
 
 
