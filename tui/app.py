@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from textual import on
 from textual.app import App
 from textual.events import Event, Key, MouseDown, Paste
+from textual.reactive import Reactive
 
 from sandtop.core.errors import SandtopError
 from sandtop.tui import gateway
@@ -22,7 +23,7 @@ from sandtop.tui.screens.dialogs import Pick
 from sandtop.tui.screens.fleet import FleetScreen
 from sandtop.tui.screens.reading import help_page
 from sandtop.tui.screens.sandbox import SandboxScreen
-from sandtop.tui.theme import DARK, LIGHT
+from sandtop.tui.theme import DARK, DARK_ANSI, LIGHT, LIGHT_ANSI
 from sandtop.tui.typeahead import Handled, TypeAhead
 
 from .operations import Operations, what_next
@@ -51,6 +52,8 @@ class Console(App[None], inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of("app")]
     COMMANDS: ClassVar[set[type[Commands]]] = {Commands}  # type: ignore[assignment]  # pyright: ignore
     ENABLE_COMMAND_PALETTE = True
+    ansi_theme_dark = Reactive(DARK_ANSI, init=False)
+    ansi_theme_light = Reactive(LIGHT_ANSI, init=False)
 
     def __init__(
         self,

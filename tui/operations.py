@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 PANES_AT_ONCE: Final = 8
 """Panes that one key opens; more have no room to read in."""
-LATE_SECONDS: Final = 2.0
+LATE_SECONDS: Final = 10.0
 """After so long somebody looks elsewhere: what comes then takes neither the view nor the keyboard."""
 _AT_ONCE: Final = 8
 """Operations that are under way at the same time; more of them wait."""

@@ -53,7 +53,7 @@ async def type_in_vain(app: Console, pilot: Pilot[None], core: FakeCore) -> None
     assert {str(request["op"]) for request in core.requests[before:]} <= ASKING
     said = app.notices.current(app.clock())
     assert said is not None
-    assert "that reached nobody" in said[0].text or said[0].kind == "error"  # which stays until it is read
+    assert "nobody read that" in said[0].text or said[0].kind == "error"  # which stays until it is read
 
 
 async def test_what_is_typed_into_a_program_that_ended_is_no_command() -> None:
@@ -65,7 +65,7 @@ async def test_what_is_typed_into_a_program_that_ended_is_no_command() -> None:
         await type_in_vain(app, pilot, core)
         await pilot.press("T")  # there is no keyboard to take
         assert pane(app).terminal.live
-        assert "sh has ended: esc makes keys commands again" in notice(app)
+        assert notice(app) == "nobody read that: web › sh has ended. esc: keys are commands again"
         assert "esc step out" in footer(app)
         assert "take over" not in footer(app)
         await pilot.press("escape")
@@ -114,7 +114,7 @@ async def test_who_steps_in_where_somebody_types_and_who_only_watches_types_for_
             await until(pilot, lambda: app.open_panes == 1 and pane(app).ready and pane(app).has_focus_within)
             await until(pilot, lambda: core.asked("session.follow")[-1]["input"] is False)
             await type_in_vain(app, pilot, core)
-            assert "other types in web › sh" in notice(app)
+            assert "other types in web › sh. esc: keys are commands again, T types here" in notice(app)
 
 
 async def test_who_gives_the_keyboard_up_has_commands_already() -> None:

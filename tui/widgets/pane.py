@@ -228,12 +228,19 @@ class TerminalPane(Pane):
         return self.query_one(TerminalView)
 
     @property
+    def _argv(self) -> str:
+        if self.session is not None:
+            return self.session.command
+        return neutral(" ".join(self.info.argv)) if self.info else "…"
+
+    @property
+    def _place_name(self) -> str:
+        return f"{neutral(self.sandbox)} › {self._argv}"
+
+    @property
     def what(self) -> str:
-        command = (
-            self.session.command if self.session else neutral(" ".join(self.info.argv)) if self.info else "…"
-        )
         title = one_line(neutral(self.terminal.emulator.title)) if self.ready else ""
-        return f"{neutral(self.sandbox)} › {command}{f'  “{title}”' if title and title != command else ''}"
+        return f"{self._place_name}{f'  “{title}”' if title and title != self._argv else ''}"
 
     @property
     def has_ended(self) -> bool:
@@ -291,15 +298,20 @@ class TerminalPane(Pane):
     @on(TerminalView.Unheard)
     def _unheard(self, event: TerminalView.Unheard) -> None:
         event.stop()
-        if self.failure or self.has_ended:
-            why, then = f"{self.what} {'shows nothing more' if self.failure else 'has ended'}", ""
+        name = self._place_name
+        if self.has_ended:
+            why = f"{name} has ended"
+        elif self.failure:
+            why = f"{name} cannot be reached"
         elif self.terminal.awaiting:
-            why, then = f"{self.what} has not begun, and keeps no more", ""
+            why = f"{name} has not begun, and too much waits for it"
         else:
-            why, then = f"{self._holder or 'nobody'} types in {self.what}", "; T types here"
+            why = f"{self._holder or 'nobody'} types in {name}"
+        then = ""
         if self.terminal.live:
-            then = f": esc makes keys commands again{then}"
-        self.post_message(TerminalView.Said(f"that reached nobody, {why}{then}"))
+            take = "" if self.has_ended else ", T types here"
+            then = f". esc: keys are commands again{take}"
+        self.post_message(TerminalView.Said(f"nobody read that: {why}{then}"))
 
     @property
     def idle_actions(self) -> frozenset[str]:
@@ -312,6 +324,7 @@ class TerminalPane(Pane):
         """Whether keys reach the program."""
         if self.terminal.may_type != may_type:
             self.terminal.may_type = may_type
+            self.terminal.redraw_cursor()
             self.terminal.post_message(TerminalView.Changed(self.terminal))
         self.terminal.settle()
 
