@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from rich.color import Color
+from rich.terminal_theme import TerminalTheme
 from textual.theme import Theme
 
 
@@ -56,3 +58,31 @@ LIGHT: Final = Theme(
         **_scrollbars("#b9bcc0", "#f4f4f0"),
     },
 )
+
+
+def _parts(colour: str | None) -> tuple[int, int, int]:
+    red, green, blue = Color.parse(colour or "").get_truecolor()
+    return red, green, blue
+
+
+def _ansi(theme: Theme, *colours: str) -> TerminalTheme:
+    """How the sixteen colours of programs look: black, red, green, yellow, blue, magenta, cyan, white; then bright.
+
+    The operator's own sixteen would not do: they are made for that terminal's background, and this is the theme's.
+    All are apart from each other, also on a terminal of 256 colours, and readable on the theme's background. Their
+    hues are OKLCH's, with one contrast (WCAG 2.1, 1.4.3) for the six plain colours and one for the six bright.
+    """
+    triplets = [_parts(colour) for colour in colours]
+    return TerminalTheme(_parts(theme.background), _parts(theme.foreground), triplets[:8], triplets[8:])
+
+
+DARK_ANSI: Final = _ansi(
+    DARK,
+    "#3a3f45", "#ec645a", "#36a442", "#aa8e00", "#558df8", "#cd6bcb", "#009fac", "#c5cbd2",
+    "#6b7077", "#ffa499", "#7ace7e", "#d7ba40", "#99bcfd", "#f19fef", "#1acfdf", "#eff2f6",
+)  # fmt: skip
+LIGHT_ANSI: Final = _ansi(
+    LIGHT,
+    "#23272d", "#a72120", "#006617", "#675500", "#1d51b6", "#8d2e8c", "#056068", "#72787f",
+    "#4d5258", "#df3c37", "#028d24", "#907700", "#3372f0", "#bd49bc", "#088690", "#95989b",
+)  # fmt: skip

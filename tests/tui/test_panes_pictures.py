@@ -74,8 +74,23 @@ async def shell(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
     await until(pilot, lambda: "9 passed" in "".join(pane.terminal.render_line(y).text for y in range(8)))
 
 
+async def nobody(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
+    await shell(console, pilot, core)
+    core.end("c3")
+    pane = console.panes.current
+    assert isinstance(pane, TerminalPane)
+    await until(pilot, lambda: pane.has_ended and not pane.terminal.hears)
+
+
+async def unheard(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
+    await nobody(console, pilot, core)
+    await pilot.press(*"sleep 5")
+    await until(pilot, lambda: console.notices.current(console.clock()) is not None)
+
+
 PANES: dict[str, Steps] = {
     "log": one_log, "searching": searching, "filtering": filtering, "split": split, "terminal": shell,
+    "nobody": nobody, "unheard": unheard,
 }  # fmt: skip
 
 

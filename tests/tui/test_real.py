@@ -115,12 +115,13 @@ def test_from_the_first_start_to_the_last_key(home: Home, terminals: tuple[Termi
     logs_split_and_search(small)
     terminal_over_a_dead_core(home, small)
     large.see("Nothing has run", gone=True)
+    text_for_a_shell_that_has_ended(home, small)
+    signalled(home, small)
     failure(small)
     large.see("exit 3")
     large.see("needs you", gone=True)  # what one console acknowledges, the core keeps for all
-    assert [one["acknowledged"] for one in json.loads(home.sandtop("sessions", "box", "--json"))].count(
-        True
-    ) == 1
+    seen = [one for one in json.loads(home.sandtop("sessions", "box", "--json")) if one["acknowledged"]]
+    assert sorted(one["exit_code"] for one in seen) == [3, 137]
     large.end()
     large.see("left=143")
     assert " icanon " in large.screen
@@ -185,6 +186,54 @@ def terminal_over_a_dead_core(home: Home, console: Terminal) -> None:
     console.see("back42")
     console.press("C-]")
     console.see("detached from")
+    console.press("q")
+    console.see("ATTENTION")
+
+
+def text_for_a_shell_that_has_ended(home: Home, console: Terminal) -> None:
+    before = json.loads(home.sandtop("ls", "--json"))
+    console.press("a")
+    console.see("▌#\n")
+    console.type("exit")
+    console.press("Enter")
+    console.see("○ exit 0")
+    console.see("keys are for nobody")
+    console.type("sleep 5")
+    console.press("Enter")
+    console.see("nobody read that: box › /bin/sh has ended. esc: keys are commands again")
+    console.see("nobody read that", gone=True)
+    console.see("○ exit 0")
+    after = json.loads(home.sandtop("ls", "--json"))
+    assert [(one["name"], one["state"], one["pid"]) for one in after] == [
+        (one["name"], one["state"], one["pid"]) for one in before
+    ]
+    sessions = json.loads(home.sandtop("sessions", "box", "--json"))
+    assert not any("sleep 5" in " ".join(one["argv"]) for one in sessions)
+    console.press("Escape")
+    console.see("keys are for nobody", gone=True)
+    console.press("x")
+    console.see("○ exit 0", gone=True)
+    console.press("q")
+    console.see("ATTENTION")
+
+
+def signalled(home: Home, console: Terminal) -> None:
+    console.press("x")
+    console.see("Run in box")
+    console.type("exec sleep 1001")
+    console.press("Enter")
+    console.see("no output yet")
+    console.press("q")
+    console.see("ATTENTION")
+    console.press("Enter")
+    console.see("exec sleep 1001")
+    console.press("C-k")
+    console.see("Send a signal to all of")
+    console.press("Down", "Down", "Enter")
+    console.see("signal 9")
+    assert "needs you" not in console.screen
+    ended = [one for one in json.loads(home.sandtop("sessions", "box", "--json")) if one["signal"] == 9]
+    assert [one["acknowledged"] for one in ended] == [True]
     console.press("q")
     console.see("ATTENTION")
 
