@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from textual.binding import Binding
 
-Context = Literal["app", "list", "fleet", "sandbox", "panes", "log", "live", "terminal"]
+Context = Literal["app", "list", "fleet", "sandbox", "panes", "log", "live", "nobody", "terminal"]
 TITLES: Final[dict[Context, str]] = {
     "app": "Everywhere",
     "list": "Moving in a list",
@@ -19,6 +19,7 @@ TITLES: Final[dict[Context, str]] = {
     "panes": "Panes",
     "log": "In a log",
     "live": "In a terminal: all other keys go to the program",
+    "nobody": "In a terminal that reads no keys of yours: all others are for nobody",
     "terminal": "In a terminal that you stepped out of",
 }
 
@@ -59,7 +60,14 @@ def _list() -> list[Action]:
         Action("list", "first", ("home", "g"), "first", "to the first"),
         Action("list", "last", ("end", "G"), "last", "to the last"),
         Action("list", "open", ("enter",), "open", "open what the cursor is on", 10),
-        Action("list", "mark", ("space",), "mark", "mark; actions then apply to all that are marked", 60),
+        Action(
+            "list",
+            "mark",
+            ("space",),
+            "mark",
+            "mark; what can be done with several applies to all marked",
+            60,
+        ),
         Action("list", "mark_range", ("ctrl+@",), "mark range", "mark from the last mark to here"),
     ]
 
@@ -170,6 +178,14 @@ def _live() -> list[Action]:
     ]  # fmt: skip
 
 
+def _nobody() -> list[Action]:
+    return [
+        Action("nobody", "step_out", ("escape", "f12"), "step out", "keys are commands, here and elsewhere"),
+        Action("nobody", "take", ("T",), "take over", "take the keyboard, if the program still runs"),
+        Action("nobody", "detach", ("ctrl+right_square_bracket",), "close", "leave; what runs goes on"),
+    ]  # fmt: skip
+
+
 def _terminal() -> list[Action]:
     return [
         Action(
@@ -205,7 +221,7 @@ def _terminal() -> list[Action]:
 
 
 ACTIONS: Final[tuple[Action, ...]] = (
-    *_app(), *_list(), *_fleet(), *_sandbox(), *_panes(), *_log(), *_live(), *_terminal(),
+    *_app(), *_list(), *_fleet(), *_sandbox(), *_panes(), *_log(), *_live(), *_nobody(), *_terminal(),
 )  # fmt: skip
 
 

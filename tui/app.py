@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import on
@@ -19,16 +18,17 @@ from sandtop.tui.notices import Notice, Notices
 from sandtop.tui.pace import Pace
 from sandtop.tui.palette import Commands
 from sandtop.tui.screens.base import ConsoleScreen
-from sandtop.tui.screens.dialogs import Pick, Prompt
+from sandtop.tui.screens.dialogs import Pick
 from sandtop.tui.screens.fleet import FleetScreen
 from sandtop.tui.screens.reading import help_page
 from sandtop.tui.screens.sandbox import SandboxScreen
-from sandtop.tui.text import neutral, plural
 from sandtop.tui.theme import DARK, LIGHT
 from sandtop.tui.typeahead import Handled, TypeAhead
 
+from .operations import Operations, what_next
+
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable
 
     from rich.console import RenderableType
     from textual.binding import BindingType
@@ -41,9 +41,6 @@ if TYPE_CHECKING:
 LOOK_INTERVAL: Final = 0.5
 """Seconds between two looks at the core."""
 _TICK: Final = 1.0
-_AT_ONCE: Final = 8
-"""Operations that are under way at the same time; more of them wait."""
-_HISTORY: Final = 100
 
 
 class Console(App[None], inherit_bindings=False):
@@ -76,13 +73,11 @@ class Console(App[None], inherit_bindings=False):
         self.pace = Pace()
         self._keys = TypeAhead(self, self._settled)
         self.started_at = clock()
-        self.commands: list[str] = []
-        """Commands that were run, oldest first."""
+        self.operations = Operations(self)
         self._panes: PanesScreen | None = None
         self.fleet = FleetScreen()
         self._interval = interval
         self._nudged = asyncio.Event()
-        self._room = asyncio.Semaphore(_AT_ONCE)
 
     def on_mount(self) -> None:
         self.push_screen(self.fleet)
@@ -94,7 +89,7 @@ class Console(App[None], inherit_bindings=False):
 
             self.ending.leave = leave
         self.run_worker(self._watch(), group="watch", exit_on_error=True)
-        self.set_interval(_TICK, self._tick)
+        self.set_interval(_TICK, self.tick)
 
     def exit(self, result: None = None, return_code: int = 0, message: RenderableType | None = None) -> None:
         super().exit(result, return_code, message)
@@ -131,10 +126,13 @@ class Console(App[None], inherit_bindings=False):
         typed = isinstance(event, (Key, Paste)) and not event.is_forwarded
         if typed or (isinstance(event, MouseDown) and not event.is_forwarded):
             self.pace.pressed()
+            self.operations.did_something_else(event)
         if not isinstance(event, (Key, Paste)) or not typed:
             await super().on_event(event)
         elif self._keys.may_go(event):
-            await super().on_event(event)
+            screen = self.screen
+            if not (isinstance(screen, ConsoleScreen) and screen.catches(event)):
+                await super().on_event(event)
             self._keys.went()
 
     @on(Handled)
@@ -143,6 +141,8 @@ class Console(App[None], inherit_bindings=False):
 
     def _settled(self) -> bool:
         """Whether what was opened last is there and has the keyboard."""
+        if not self.screen_stack:  # it is going
+            return True
         screen = self.screen
         if isinstance(screen, ConsoleScreen):
             return screen.takes_keys
@@ -180,145 +180,36 @@ class Console(App[None], inherit_bindings=False):
 
     def _show(self) -> None:
         """Show the view where somebody sees it. What is below shows it when it comes back."""
+        if self._panes is not None:
+            self._panes.settle_detached(self.store.view)
         if (screen := self._seen) is not None:
             screen.show(self.store.view)
-        self._tick()
+        self.tick()
 
-    def _tick(self) -> None:
+    def tick(self) -> None:
+        """Show what is said, and how late it is."""
         self.pace.rest()
         if (screen := self._seen) is not None:
             screen.tick()
 
-    # doing things
+    # saying things
 
-    def perform(
-        self,
-        doing: str,
-        work: Callable[[], Awaitable[str | None]],
-        *,
-        sandbox: SandboxView | None = None,
-        notice: Notice | None = None,
-    ) -> None:
-        """Carry out ``work``, say so meanwhile (in ``notice``), and say what it returns or how it failed."""
-        notice = notice or self.notices.progress(doing, self.clock())
-        self.run_worker(self._perform(doing, work, sandbox, notice), group="operations", exit_on_error=False)
-
-    async def _perform(
-        self,
-        doing: str,
-        work: Callable[[], Awaitable[str | None]],
-        sandbox: SandboxView | None,
-        notice: Notice,
-    ) -> None:
-        if sandbox is not None:
-            self.store.pending[sandbox.uuid] = doing.split(" ")[0]
-        self._refresh_view()
-        try:
-            async with self._room:
-                done = await work()
-        except SandtopError as error:
-            self.notices.error(f"{doing}: {error}", self.clock())
-        except OSError as error:
-            self.notices.error(f"{doing}: {error.strerror or error}", self.clock())
-        else:
-            if done:
-                self.notices.done(done, self.clock())
-        finally:
-            self.notices.settle(notice)
-            if sandbox is not None:
-                self.store.pending.pop(sandbox.uuid, None)
-            self._refresh_view()
-            self.look_now()
-
-    def _refresh_view(self) -> None:
+    def refresh_view(self) -> None:
+        """Show the same data anew: something of the console's own has changed."""
         self.store.again(self.clock())
         self._show()
 
-    def say(self, text: str) -> None:
-        """Say something that goes away by itself."""
-        self.notices.note(text, self.clock())
-        self._tick()
+    def say(self, text: str) -> Notice:
+        """Say something that goes away by itself, or when it is settled."""
+        notice = self.notices.note(text, self.clock())
+        self.tick()
+        return notice
 
     def say_error(self, text: str) -> Notice:
         """Say something that stays until it is read, or settled."""
         notice = self.notices.error(text, self.clock())
-        self._tick()
+        self.tick()
         return notice
-
-    def change(self, sandbox: SandboxView, verb: str, doing: str, done: str) -> None:
-        """Start, stop, pause, resume, restart or remove a sandbox."""
-
-        async def work() -> str:
-            if verb == "remove":
-                await gateway.remove(sandbox.uuid)
-            else:
-                await gateway.change(sandbox.uuid, verb)
-            return f"{sandbox.name} {done}"
-
-        self.perform(f"{doing} {sandbox.name}", work, sandbox=sandbox)
-
-    def create(self, fields: dict[str, object]) -> None:
-        """Make a sandbox, and put the cursor on it."""
-        name = str(fields["name"])
-
-        def progress(line: str) -> None:
-            notice.text = f"creating {name}: {neutral(line)}"
-            self._tick()
-
-        async def work() -> str:
-            made = await gateway.create(fields, progress)
-            self.look_now()
-            self.fleet.wanted = made.uuid
-            return f"{name} is running: a opens a shell in it, x runs a command"
-
-        notice = self.notices.progress(f"creating {name}", self.clock())
-        self.perform(f"creating {name}", work, notice=notice)
-
-    def acknowledge(
-        self, sandboxes: Sequence[SandboxView], sessions: Sequence[SessionView] | None = None
-    ) -> None:
-        """Somebody has seen these failures; without ``sessions`` all that show in ``sandboxes``."""
-        anything = False
-        for sandbox in sandboxes:
-            seen = [s.id for s in (sandbox.sessions if sessions is None else sessions) if s.needs_someone]
-            machine = sessions is None and sandbox.has_failed
-            if seen or machine:
-                anything = True
-                self.perform(
-                    f"acknowledging {sandbox.name}", partial(self._acknowledge, sandbox, seen, machine)
-                )
-        if not anything:
-            self.say("nothing to acknowledge here")
-
-    async def _acknowledge(self, sandbox: SandboxView, sessions: Sequence[str], machine: bool) -> str:
-        await gateway.acknowledge(sandbox.uuid, sessions, machine=machine)
-        count = len(sessions) + machine
-        kept = "it" if count == 1 else "them"
-        return f"{plural(count, 'failure')} of {sandbox.name} acknowledged; the history keeps {kept}"
-
-    def ask_command(self, sandboxes: Sequence[SandboxView]) -> None:
-        """Ask for a command, run it in each, and tail it."""
-        idle = [sandbox for sandbox in sandboxes if sandbox.info.state != "running"]
-        if idle:
-            self.say_error(f"{idle[0].name} is {idle[0].info.state}: {_what_next(idle[0].info.state)}")
-        sandboxes = [sandbox for sandbox in sandboxes if sandbox.info.state == "running"]
-        if not sandboxes:
-            return
-        where = sandboxes[0].name if len(sandboxes) == 1 else f"{len(sandboxes)} sandboxes"
-
-        def answered(script: str | None) -> None:
-            if script is not None:
-                self.commands = [*[old for old in self.commands if old != script], script][-_HISTORY:]
-                for sandbox in sandboxes:
-                    self.perform(f"running in {sandbox.name}", partial(self._run_script, sandbox, script))
-
-        prompt = Prompt(f"Run in {where}", "a command for its shell", history=self.commands)
-        self.push_screen(prompt, answered)
-
-    async def _run_script(self, sandbox: SandboxView, script: str) -> None:
-        info = await gateway.run_script(sandbox.uuid, script)
-        self.panes.open_log(sandbox.uuid, sandbox.name, info)
-        self.show_panes()
 
     # going places
 
@@ -358,7 +249,7 @@ class Console(App[None], inherit_bindings=False):
     def open_shell(self, sandbox: SandboxView) -> None:
         """A new shell in a pane."""
         if sandbox.info.state != "running":
-            self.say_error(f"{sandbox.name} is {sandbox.info.state}: {_what_next(sandbox.info.state)}")
+            self.say_error(f"{sandbox.name} is {sandbox.info.state}: {what_next(sandbox)}")
             return
         self.panes.open_shell(sandbox.info)
         self.show_panes()
@@ -413,10 +304,3 @@ class Console(App[None], inherit_bindings=False):
 def _terminal_line(sandbox: SandboxView, session: SessionView) -> str:
     held = f"  held by {session.info.input_holder}" if session.info.input_holder else "  nobody types"
     return f"{sandbox.name}  {session.command}  {session.id[:8]}{held}"
-
-
-def _what_next(state: str) -> str:
-    """What to do with a sandbox in which nothing can run."""
-    if state == "paused":
-        return "p lets it go on"
-    return "u starts it" if state in ("stopped", "failed", "lost") else "wait a moment"

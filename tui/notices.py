@@ -17,6 +17,8 @@ class Notice:
     kind: Kind
     text: str
     at: float
+    hint: str = ""
+    """What to press while it shows."""
 
 
 class Notices:
@@ -35,14 +37,15 @@ class Notices:
     def done(self, text: str, now: float) -> None:
         self._pass_by(Notice("done", text, now))
 
-    def note(self, text: str, now: float) -> None:
-        """Something that is no outcome."""
-        self._pass_by(Notice("note", text, now))
+    def note(self, text: str, now: float) -> Notice:
+        """Something that is no outcome; `settle` it when it is not so any more."""
+        return self._pass_by(Notice("note", text, now))
 
-    def _pass_by(self, notice: Notice) -> None:
+    def _pass_by(self, notice: Notice) -> Notice:
         """Say something that goes away by itself, also while an error covers it."""
         self._forget_old(notice.at)
         self._notices.append(notice)
+        return notice
 
     def _forget_old(self, now: float) -> None:
         self._notices = [
@@ -56,15 +59,14 @@ class Notices:
         for notice in self._notices:
             if notice.kind == "error" and notice.text == text:
                 return notice
-        notice = Notice("error", text, now)
+        notice = Notice("error", text, now, hint="esc: read")
         self._notices.append(notice)
         del self._notices[:-_MAX]
         return notice
 
     def settle(self, notice: Notice) -> None:
         """It is over; how it came out is said by `done` or `error`."""
-        if notice in self._notices:
-            self._notices.remove(notice)
+        self._notices = [one for one in self._notices if one is not notice]
 
     def dismiss(self) -> bool:
         """The error that shows was read; False when there was none."""

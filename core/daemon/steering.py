@@ -34,6 +34,7 @@ async def send_signal(sandbox: Sandbox, session: Session, request: Mapping[str, 
         raise InvalidRequest(
             f"a signal goes to {', '.join(_SCOPES)}, not to {scope!r:.20}", sandbox=sandbox.name
         )
+    session.was_sent(number)
     message = {"type": "signal", "signal": number, "scope": scope, **_operation(request)}
     await _ask(sandbox, session, message, "signal", left=scope == "all")
 

@@ -361,8 +361,10 @@ class SandboxSessions:
 
     def _finish(self, session: Session, record: ExitRecord) -> None:
         """Store the end of a session, then let the agent forget it. On a full disk: later."""
+        now = time.time()
+        seen = now if session.ended_as_told(record) else session.row.acknowledged_at
         row = dataclasses.replace(
-            session.row, state=record.state, ended_at=time.time(), record=record.to_json()
+            session.row, state=record.state, ended_at=now, record=record.to_json(), acknowledged_at=seen
         )
         try:
             self._database.update_session(row)

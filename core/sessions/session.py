@@ -96,6 +96,7 @@ class Session:
         self.prompt_seen = False
         self.heard_at = 0.0 if self.record else self.log.written_at
         self._lease = Lease(folder, row.id)
+        self._sent: set[int] = set()
         size = row.start.get("tty")
         self.tty = Tty(folder, cast("Mapping[str, object]", size)) if isinstance(size, dict) else None
         self._screens = screens
@@ -109,6 +110,19 @@ class Session:
     @property
     def ended(self) -> bool:
         return self.record is not None
+
+    def was_sent(self, number: int) -> None:
+        """Somebody sends it the signal ``number``."""
+        self._sent.add(number)
+
+    def ended_as_told(self, record: ExitRecord) -> bool:
+        """Whether it ended by a signal that somebody sent, so that it comes as no surprise.
+
+        Also when the program says so itself: shells and others exit with 128 and the signal's number.
+        """
+        if record.reason == "signaled":
+            return record.signal in self._sent
+        return record.reason == "exited" and record.code is not None and record.code - 128 in self._sent
 
     @property
     def asks(self) -> bool:

@@ -21,7 +21,7 @@ README = Path(__file__).parents[2] / "README.md"
 DOCS = Path(__file__).parents[2] / "docs" / "console.md"
 OWNERS: dict[str, type[object]] = {
     "app": Console, "list": RowList, "fleet": FleetScreen, "sandbox": SandboxScreen, "panes": PanesScreen,
-    "log": LogPane, "live": TerminalView, "terminal": TerminalView,
+    "log": LogPane, "live": TerminalView, "nobody": TerminalView, "terminal": TerminalView,
 }  # fmt: skip
 CHAINS: list[tuple[Context, ...]] = [
     ("list", "fleet", "app"), ("list", "sandbox", "app"), ("log", "panes", "app"), ("terminal", "panes", "app"),

@@ -169,9 +169,13 @@ async def test_a_search_leaves_the_window_as_large_as_it_is_and_is_repeated_by_n
         assert not line.display
         assert pane(app).terminal.has_focus
         await pilot.press("slash", *"^1.9$", "enter")
-        await until(pilot, lambda: pane(app).terminal.past.cursor == (179, 0))
+        await until(pilot, lambda: pane(app).terminal.past.cursor == (199, 0))
+        assert pane(app).terminal.past.back == 0  # it is on the screen: nothing scrolls for it
         await pilot.press("slash", "enter")
-        await until(pilot, lambda: pane(app).terminal.past.cursor == (169, 0))
+        await until(pilot, lambda: pane(app).terminal.past.cursor == (189, 0))
+        await pilot.press("n")
+        await until(pilot, lambda: pane(app).terminal.past.cursor == (179, 0))
+        assert "179" in screen(app)
         await pilot.press("escape")
         assert isinstance(app.screen, PanesScreen)
         await until(pilot, lambda: pane(app).terminal.past.pattern is None)
@@ -209,7 +213,7 @@ async def test_a_keyboard_that_somebody_else_has_is_watched_until_one_takes_it()
         async with running() as (app, pilot):
             await pilot.press("enter", "a")
             await until(pilot, lambda: "T takes over" in notice(app))
-            await until(pilot, lambda: screen(app)[0] == "$" and not pane(app).terminal.live)
+            await until(pilot, lambda: screen(app)[0] == "$" and not pane(app).terminal.hears)
             assert [request["input"] for request in core.asked("session.follow")] == [True, False]
             await pilot.press("T")
             await until(pilot, lambda: pane(app).terminal.may_type)
@@ -234,9 +238,9 @@ async def test_what_is_typed_while_the_core_is_gone_arrives_once() -> None:
 async def test_the_end_gives_the_keys_back() -> None:
     async with attached() as (app, pilot, core, _):
         core.end("t", 0)
-        await until(pilot, lambda: not pane(app).terminal.live)
+        await until(pilot, lambda: not pane(app).terminal.may_type)
         await until(pilot, lambda: "○ exit 0" in " ".join(text for text, _ in pane(app).badges()))
-        await pilot.press("x")
+        await pilot.press("escape", "x")
         await until(pilot, lambda: app.panes.is_empty)
 
 
@@ -304,7 +308,8 @@ async def test_who_takes_the_keyboard_is_named_and_the_footer_offers_what_works(
         await pilot.press("f12")
         core.change(lambda: one.raw.update(input_holder="other"))
         await until(pilot, lambda: notice(app) == "other has taken the keyboard of web › sh: T takes it back")
-        await until(pilot, lambda: "take over" in footer(app) and "step in" not in footer(app))
+        await until(pilot, lambda: "take over" in footer(app) and "step out" in footer(app))
+        assert "keys are for nobody" in footer(app)
         await pilot.press("T")
         await until(pilot, lambda: pane(app).terminal.may_type)
         await until(pilot, lambda: "has taken" not in notice(app))

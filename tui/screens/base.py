@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from textual.app import ComposeResult
+    from textual.events import Key, Paste
     from textual.widget import Widget
 
     from sandtop.tui.app import Console
@@ -93,6 +94,10 @@ class ConsoleScreen(Screen[None]):
         """What works now."""
         return actions_of(*self.contexts())
 
+    def catches(self, event: Key | Paste) -> bool:
+        """Whether it has taken a key that would be a command here, and was meant for what it opens."""
+        return False
+
     async def carry_out(self, action: Action) -> None:
         """Do what the palette chose, where its key would have done it."""
         await self.run_action(action.id if action.context != "app" else f"app.{action.id}")
@@ -133,5 +138,8 @@ class ConsoleScreen(Screen[None]):
         """Escape: take back the nearest thing there is to take back; False when there was none."""
         if self.console_app.notices.dismiss():
             self.tick()
+            return True
+        if self.console_app.operations.leave_wait():
+            self.console_app.say("it goes on in the background, and says when it is there")
             return True
         return False

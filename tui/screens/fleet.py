@@ -11,6 +11,7 @@ from textual.widgets import Input, Static
 
 from sandtop.tui import gateway
 from sandtop.tui.actions import Context, bindings_of
+from sandtop.tui.operations import PANES_AT_ONCE
 from sandtop.tui.store import SandboxView, parse_filter
 from sandtop.tui.text import age, neutral, plural
 from sandtop.tui.widgets.host import host, open_field
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
     from textual.widget import Widget
 
+    from sandtop.tui.operations import Wait
     from sandtop.tui.store import FleetView
 
 _PEEK_HEIGHT = 34
@@ -187,7 +189,7 @@ class FleetScreen(ConsoleScreen):
         if left_alone:
             self.console_app.say(left_alone)
         for sandbox in sandboxes:
-            self.console_app.change(sandbox, verb, doing, done)
+            self.console_app.operations.change(sandbox, verb, doing, done)
         self.query_one("#fleet", RowList).clear_marks()
 
     def action_start(self) -> None:
@@ -229,28 +231,31 @@ class FleetScreen(ConsoleScreen):
     def action_create(self) -> None:
         def filled(fields: Fields | None) -> None:
             if fields is not None:
-                self.console_app.create(fields)
+                self.console_app.operations.create(fields)
 
         host(self).push_screen(CreateForm(sandbox.name for sandbox in self.view.sandboxes), filled)
 
     def action_exec(self) -> None:
-        self.console_app.ask_command(self.targets())
+        self.console_app.operations.ask_command(self.targets())
 
     def action_shell(self) -> None:
         if self.cursor is not None:
             self.console_app.open_shell(self.cursor)
 
     def action_logs(self) -> None:
-        sandbox = self.cursor
-        if sandbox is None:
+        targets = self.targets()
+        ran = [sandbox for sandbox in targets if sandbox.sessions]
+        if targets and not ran:
+            self.console_app.say_error(f"nothing has run in {targets[0].name} yet: x runs a command in it")
             return
-        if not sandbox.sessions:
-            self.console_app.say_error(f"nothing has run in {sandbox.name} yet: x runs a command in it")
-            return
-        self.console_app.open_session(sandbox, sandbox.sessions[-1])
+        for sandbox in [*ran[1:PANES_AT_ONCE], *ran[:1]]:  # the first gets the keyboard
+            self.console_app.open_session(sandbox, sandbox.sessions[-1])
+        if left_out := _left_out(len(targets) - len(ran), len(ran) - PANES_AT_ONCE):
+            self.console_app.say(left_out)
+        self.query_one("#fleet", RowList).clear_marks()
 
     def action_acknowledge(self) -> None:
-        self.console_app.acknowledge(self.targets())
+        self.console_app.operations.acknowledge(self.targets())
 
     def action_describe(self) -> None:
         if (sandbox := self.cursor) is not None:
@@ -259,11 +264,14 @@ class FleetScreen(ConsoleScreen):
     def action_raw(self) -> None:
         if (sandbox := self.cursor) is not None:
 
-            async def read() -> None:
+            async def read(wait: Wait) -> str | None:
                 raw = await gateway.inspect(sandbox.uuid)
+                if wait.over:
+                    return f"{sandbox.name} was read late: y shows it"
                 host(self).push_screen(text_page(sandbox.name, json.dumps(raw, indent=2, ensure_ascii=False)))
+                return None
 
-            self.console_app.perform(f"reading {sandbox.name}", read)
+            self.console_app.operations.await_result(f"reading {sandbox.name}", read)
 
     def action_panes(self) -> None:
         self.console_app.show_panes()
@@ -276,6 +284,16 @@ class FleetScreen(ConsoleScreen):
             console.say(f"q again leaves and closes {plural(console.open_panes, 'pane')}; what runs goes on")
         else:
             host(self).exit()
+
+
+def _left_out(idle: int, too_many: int) -> str:
+    """What to say of those of the marked sandboxes that got no pane."""
+    parts: list[str] = []
+    if too_many > 0:
+        parts.append(f"a pane for the first {PANES_AT_ONCE}, none for {too_many} more")
+    if idle > 0:
+        parts.append(f"nothing has run in {idle} of them yet")
+    return "; ".join(parts)
 
 
 def _running(sandbox: SandboxView) -> str:

@@ -54,18 +54,24 @@ class Streams:
 
     def attach_again(self, pane: TerminalPane, *, typing: bool, taking: bool = False) -> None:
         """Come back with the keyboard, or without."""
-        if typing and (taken := self._taken.pop(pane.id or "", None)) is not None:
-            self._screen.console_app.notices.settle(taken)
+        if typing:
+            self.have_seen(pane)
+            pane.terminal.live = True
         pane.typing, pane.taking = typing, taking
         pane.failure = ""
         pane.renew()
         self.run(pane)
 
+    def have_seen(self, pane: Pane) -> None:
+        """Whoever was told that the keyboard was taken needs to be told no more."""
+        if (taken := self._taken.pop(pane.id or "", None)) is not None:
+            self._screen.console_app.notices.settle(taken)
+
     def forget(self, pane: Pane) -> None:
         """The pane goes."""
         self._shells.pop(pane.id or "", None)
         self._attachments.pop(pane.id or "", None)
-        self._taken.pop(pane.id or "", None)
+        self.have_seen(pane)
 
     def type(self, key: str, data: bytes) -> bool:
         """Send what was typed in pane ``key``; False when nobody takes it."""
@@ -94,8 +100,9 @@ class Streams:
         key = pane.id or ""
         pane.terminal.awaiting = pane.typing
         try:
-            async with asyncio.timeout(_SIZE_SECONDS):
-                await pane.sized.wait()
+            with suppress(TimeoutError):  # then it begins in the size that terminals have
+                async with asyncio.timeout(_SIZE_SECONDS):
+                    await pane.sized.wait()
             if shell is not None:
                 pane.info = await gateway.open_shell(shell, *pane.size_in_cells)
             elif pane.info is not None:
@@ -152,7 +159,6 @@ class _Watched:
     def trouble(self, why: str) -> None:
         self._pane.trouble(why)
         if (taker := self._attachment.taken_by) is not None and self._pane.terminal.may_type:
-            # whoever was typing goes on doing so for a moment, and these keys are the console's already
-            host(self._pane).bell()
+            host(self._pane).bell()  # whoever was typing goes on doing so for a moment
             self._tell(f"{neutral(taker)} has taken the keyboard of {self._pane.what}: T takes it back")
         self._pane.holds(self._pane.typing and not self._attachment.input_lost)

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
+from textual.events import Key
 
 from sandtop.tui import tiles
 from sandtop.tui.actions import Action, Context, bindings_of
 from sandtop.tui.stream.save import save
 from sandtop.tui.text import size
+from sandtop.tui.widgets.bars import KeyBar
 from sandtop.tui.widgets.host import host
 from sandtop.tui.widgets.log_pane import LogPane
 from sandtop.tui.widgets.pane import Pane, TerminalPane
@@ -25,9 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from textual.binding import BindingType
+    from textual.events import Paste
     from textual.widget import Widget
 
     from sandtop.core.client.records import SandboxInfo, SessionInfo
+    from sandtop.tui.notices import Notice
     from sandtop.tui.store import FleetView
 
 
@@ -46,6 +50,8 @@ class PanesScreen(ConsoleScreen):
         self._zoomed: str | None = None
         self._current: str | None = None
         self._count = 0
+        self._detached: dict[str, Notice] = {}
+        """By session, what was said of those that one left, while it is so."""
         self._streams = Streams(self)
 
     def body(self) -> Iterable[Widget]:
@@ -89,17 +95,36 @@ class PanesScreen(ConsoleScreen):
     def contexts(self) -> tuple[Context, ...]:
         pane = self.current
         if isinstance(pane, TerminalPane) and pane.ready and pane.terminal.live:
-            return ("live",)
+            return ("live",) if pane.terminal.hears else ("nobody",)
         return (*(pane.CONTEXTS if pane else ()), "panes", "app")
 
     def actions(self) -> list[Action]:
         pane = self.current
         idle = pane.idle_actions if isinstance(pane, TerminalPane) and pane.ready else frozenset[str]()
-        return [one for one in super().actions() if one.context != "terminal" or one.id not in idle]
+        named = ("terminal", "nobody")
+        return [one for one in super().actions() if one.context not in named or one.id not in idle]
+
+    def show_keys(self) -> None:
+        nobody = self.contexts() == ("nobody",)
+        self.query_one(KeyBar).show(self.actions(), " keys are for nobody: " if nobody else "")
+
+    def catches(self, event: Key | Paste) -> bool:
+        pane = self.current
+        if not isinstance(pane, TerminalPane) or (pane.ready and pane.has_focus_within):
+            return False
+        if not pane.ready:
+            host(self).bell()
+        elif not pane.terminal.live:
+            return False
+        elif isinstance(event, Key):
+            pane.terminal.press(event)
+        else:
+            pane.terminal.on_paste(event)
+        return True
 
     async def carry_out(self, action: Action) -> None:
         pane = self.current
-        if action.context in ("log", "live", "terminal") and pane is not None:
+        if action.context in ("log", "live", "nobody", "terminal") and pane is not None:
             target = pane.terminal if isinstance(pane, TerminalPane) else pane
             await target.run_action(action.id)
         else:
@@ -115,21 +140,29 @@ class PanesScreen(ConsoleScreen):
             pane.show_session(found[1] if found else pane.session)
         self.show_keys()
 
+    def settle_detached(self, view: FleetView) -> None:
+        """Say no more of a terminal that it goes on and can be come back to, when it ended or one is there."""
+        for key in list(self._detached):
+            found = view.session(key)
+            if found is None or found[1].ended or self._pane_of(key) is not None:
+                self.console_app.notices.settle(self._detached.pop(key))
+
     # opening and closing
 
-    def open_log(self, uuid: str, sandbox: str, info: SessionInfo) -> None:
-        """Tail a session; when a pane does that already, go there."""
-        if not self._go_to_session(info.id):
-            self._add(LogPane(self._key(), uuid, sandbox, info, self.console_app.clock))
+    def open_log(self, uuid: str, sandbox: str, info: SessionInfo, *, behind: bool = False) -> None:
+        """Tail a session; when a pane does that already, go there. ``behind`` the others: who types goes on typing."""
+        if behind or not self._go_to_session(info.id):
+            self._add(LogPane(self._key(), uuid, sandbox, info, self.console_app.clock), behind=behind)
 
     def open_terminal(self, uuid: str, sandbox: str, info: SessionInfo, *, with_input: bool) -> None:
         """Show a session's terminal, with the keyboard or watching."""
         pane = self._pane_of(info.id)
         if isinstance(pane, TerminalPane):
-            self._current = pane.id
+            self._go_to_session(info.id)
             if with_input and not pane.typing:
                 self._streams.attach_again(pane, typing=True)
-            self._focus_current()
+            elif with_input and pane.ready and pane.terminal.hears:
+                pane.terminal.action_step_in()
             return
         self._add(TerminalPane(self._key(), uuid, sandbox, info, typing=with_input))
 
@@ -155,14 +188,22 @@ class PanesScreen(ConsoleScreen):
         self._focus_current()
         return True
 
-    def _add(self, pane: Pane, *, stacked: bool | None = None, shell: SandboxInfo | None = None) -> None:
+    def _add(
+        self,
+        pane: Pane,
+        *,
+        stacked: bool | None = None,
+        shell: SandboxInfo | None = None,
+        behind: bool = False,
+    ) -> None:
         assert pane.id is not None
         if stacked is None:
             stacked = self._stack_next()
         self._tree = tiles.insert(self._tree, self._current or "", pane.id, stacked=stacked)
         self._panes[pane.id] = pane
-        self._current = pane.id
-        self._zoomed = None
+        if not behind or self._current is None:
+            self._current = pane.id
+            self._zoomed = None
         if shell is not None:
             self._streams.begin_with(pane, shell)
         if self.ready:
@@ -245,8 +286,14 @@ class PanesScreen(ConsoleScreen):
         if not isinstance(pane, TerminalPane):
             return
         if event.what == "detach":
+            what, ended = pane.what, pane.has_ended or bool(pane.failure)
             self.close(pane)
-            self.console_app.say(f"detached from {pane.what}: it goes on, A comes back to it")
+            goes_on = f"detached from {what}: it goes on, A comes back to it"
+            notice = self.console_app.say(f"closed {what}" if ended else goes_on)
+            if not ended and pane.info is not None:
+                self._detached[pane.info.id] = notice
+        elif event.what == "read":
+            self._streams.have_seen(pane)
         else:
             self._streams.attach_again(pane, typing=event.what == "take", taking=event.what == "take")
 
@@ -277,7 +324,7 @@ class PanesScreen(ConsoleScreen):
                 written = await save(pane.uuid, info.id, path, self.console_app.pace)
                 return f"{size(written)} saved to {path}"
 
-            self.console_app.perform(f"saving {path.name}", work)
+            self.console_app.operations.perform(f"saving {path.name}", work)
 
         name = f"{pane.sandbox}-{info.id[:8]}.log"
         host(self).push_screen(

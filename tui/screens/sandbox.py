@@ -160,7 +160,7 @@ class SandboxScreen(ConsoleScreen):
 
     def action_exec(self) -> None:
         if (sandbox := self.sandbox) is not None:
-            self.console_app.ask_command([sandbox])
+            self.console_app.operations.ask_command([sandbox])
 
     def action_signal(self) -> None:
         running = [session for session in self.targets() if not session.ended]
@@ -181,7 +181,7 @@ class SandboxScreen(ConsoleScreen):
             await gateway.signal(self._uuid, session.id, number)
             return f"sent signal {number} to {session.command}"
 
-        self.console_app.perform(f"signalling {session.id[:8]}", work)
+        self.console_app.operations.perform(f"signalling {session.id[:8]}", work)
 
     def action_forget(self) -> None:
         ended = [session for session in self.targets() if session.ended]
@@ -203,11 +203,11 @@ class SandboxScreen(ConsoleScreen):
             await gateway.forget(self._uuid, session.id)
             return f"forgot {session.command}"
 
-        self.console_app.perform(f"forgetting {session.id[:8]}", work)
+        self.console_app.operations.perform(f"forgetting {session.id[:8]}", work)
 
     def action_acknowledge(self) -> None:
         if (sandbox := self.sandbox) is not None:
-            self.console_app.acknowledge([sandbox], self.targets())
+            self.console_app.operations.acknowledge([sandbox], self.targets())
 
     def action_describe(self) -> None:
         if (session := self.cursor) is not None:

@@ -106,11 +106,11 @@ class NoticeBar(Static):
 
     def __init__(self) -> None:
         super().__init__("", markup=False)
-        self._shown: tuple[str, str, int] | None = None
+        self._shown: tuple[str, str, str, int] | None = None
 
     def show(self, current: tuple[Notice, int] | None) -> None:
         """Show one notice, and how many more wait."""
-        shown = (current[0].kind, current[0].text, current[1]) if current else None
+        shown = (current[0].kind, current[0].text, current[0].hint, current[1]) if current else None
         if shown == self._shown:
             return
         self._shown = shown
@@ -118,7 +118,7 @@ class NoticeBar(Static):
         self.set_class(shown is not None and shown[0] == "error", "-error")
         if shown is None:
             return
-        kind, text, more = shown
+        kind, text, hint, more = shown
         mark, style = {
             "error": ("✖ ", "bold $text-error"),
             "progress": ("… ", "$text-accent"),
@@ -126,8 +126,8 @@ class NoticeBar(Static):
             "note": ("· ", "$text-muted"),
         }[kind]
         rest = f"   {more} more" if more else ""
-        tail = ("   esc: read" + rest, "$text-muted") if kind == "error" else (rest, "$text-muted")
-        self.update(Content.assemble((mark, style), neutral(text, 600), tail))
+        tail = f"   {hint}{rest}" if hint else rest
+        self.update(Content.assemble((mark, style), neutral(text, 600), (tail, "$text-muted")))
 
 
 class KeyBar(Static):
@@ -140,21 +140,21 @@ class KeyBar(Static):
     def __init__(self) -> None:
         super().__init__("", markup=False)
         self._actions: tuple[Action, ...] = ()
+        self._lead = ""
 
-    def show(self, actions: Sequence[Action]) -> None:
-        """Show those of ``actions`` that have a rank, as far as there is room."""
-        fresh = tuple(
-            sorted((action for action in actions if action.footer), key=lambda action: action.footer)
-        )
-        if fresh != self._actions:
-            self._actions = fresh
+    def show(self, actions: Sequence[Action], lead: str = "") -> None:
+        """Show those of ``actions`` that have a rank, as far as there is room; behind a ``lead`` all of them."""
+        ranked = [action for action in actions if action.footer]
+        fresh = tuple(actions) if lead else tuple(sorted(ranked, key=lambda action: action.footer))
+        if (fresh, lead) != (self._actions, self._lead):
+            self._actions, self._lead = fresh, lead
             self._draw()
 
     def on_resize(self, event: events.Resize) -> None:
         self._draw()
 
     def _draw(self) -> None:
-        room = self.size.width - 1
+        room = self.size.width - 1 - cell_len(self._lead)
         always = [action for action in self._actions if action.id in ("help", "quit", "back")]
         shown: list[Action] = []
         used = sum(_key_width(action) for action in always)
@@ -164,7 +164,7 @@ class KeyBar(Static):
             elif used + _key_width(action) <= room:
                 used += _key_width(action)
                 shown.append(action)
-        parts: list[tuple[str, str] | str] = []
+        parts: list[tuple[str, str] | str] = [(self._lead, "bold $text-warning")]
         for action in shown:
             parts += [(f" {shown_key(action.keys[0])}", "bold $text-accent"), f" {action.label} "]
         self.update(Content.assemble(*parts), layout=False)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
 
     from sandtop.core.client.records import SessionInfo
+    from sandtop.tui.store import SessionView
 
 LAG_BYTES = 256 * 1024
 """From how far behind on the title says so."""
@@ -106,6 +107,12 @@ class LogPane(Pane):
         self.view.replace_ring(Ring())
         if not whole:
             self.view.follow()
+
+    def show_session(self, session: SessionView | None) -> None:
+        super().show_session(session)
+        if self.ready and self.view.ended != self._has_ended:
+            self.view.ended = self._has_ended
+            self.view.refresh()
 
     @property
     def wants_all(self) -> bool:

@@ -64,6 +64,8 @@ class LogView(Painted, can_focus=True):
         self.ring = Ring()
         self.lines = ShownLines(self.ring)
         self.following = True
+        self.ended = False
+        """No more will come."""
         self.wrap = False
         self.times = False
         self.looking_for: re.Pattern[str] | None = None
@@ -205,7 +207,9 @@ class LogView(Painted, can_focus=True):
         if y < len(self._rows):
             return self._rows[y][1]
         if y == 0 and not self._rows:
-            words = " nothing matches" if self.lines.filtering and self.ring.total else " no output yet"
+            words = " it wrote nothing" if self.ended else " no output yet"
+            if self.lines.filtering and self.ring.total:
+                words = " nothing matches"
             return Strip([Segment(words, self.component("log--time"))]).adjust_cell_length(
                 self.size.width, self.base
             )

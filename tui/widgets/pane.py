@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import on
 from textual.content import Content
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from sandtop.tui.store import SessionView
 
 Badge = tuple[str, str]
+_NAME_CELLS: Final = 24
+"""What a title keeps for the name while badges are long; `_SHORT_NAME_CELLS` when nothing else helps."""
+_SHORT_NAME_CELLS: Final = 6
 
 
 class PaneTitle(Static):
@@ -41,11 +44,11 @@ class PaneTitle(Static):
 
     def __init__(self) -> None:
         super().__init__("", markup=False)
-        self._said: tuple[bool, str, tuple[Badge, ...]] = (False, "", ())
+        self._said: tuple[bool, str, tuple[Badge, ...], tuple[Badge, ...]] = (False, "", (), ())
 
-    def show(self, focused: bool, what: str, badges: Sequence[Badge]) -> None:
-        """``badges``: text and style, the most important first."""
-        said = (focused, what, tuple(badges))
+    def show(self, focused: bool, what: str, badges: Sequence[Badge], short: Sequence[Badge]) -> None:
+        """``badges``: text and style, the most important first; ``short``: the same for where there is little room."""
+        said = (focused, what, tuple(badges), tuple(short))
         if said != self._said:
             self._said = said
             self._draw()
@@ -54,24 +57,26 @@ class PaneTitle(Static):
         self._draw()
 
     def _draw(self) -> None:
-        focused, what, badges = self._said
+        focused, what, badges, short = self._said
         width = self.size.width
         name = Content.assemble("▶ " if focused else "  ", (what, "bold $text-accent" if focused else ""))
-        shown = list(badges)
-        right = Content("")
-        while shown:
-            right = Content("  ").join([Content.styled(text, style) for text, style in shown])
-            if right.cell_length + min(name.cell_length, 24) + 3 <= width:
-                break
-            if len(shown) == 1 and shown[0][0].startswith("✖"):
-                right = right.truncate(max(1, width - min(name.cell_length, 24) - 3), ellipsis=True)
+        right = _joined(badges)
+        shown = list(short)
+        while shown and right.cell_length + min(name.cell_length, _NAME_CELLS) + 3 > width:
+            right = _joined(shown)
+            if len(shown) == 1:
+                least = min(name.cell_length, _SHORT_NAME_CELLS)
+                right = right.truncate(max(1, width - least - 3), ellipsis=True)
                 break
             shown.pop()
-            right = Content("")
         name = name.truncate(max(1, width - right.cell_length - 2), ellipsis=True)
         self.update(
             name + " " * max(1, width - name.cell_length - right.cell_length - 1) + right, layout=False
         )
+
+
+def _joined(badges: Sequence[Badge]) -> Content:
+    return Content("  ").join([Content.styled(text, style) for text, style in badges])
 
 
 class Pane(Widget):
@@ -151,10 +156,15 @@ class Pane(Widget):
             badges.append((f"{'✖' if self.session.failed else '○'} {self.session.badge}", style))
         return badges
 
+    def short_badges(self) -> list[Badge]:
+        """The same in few words."""
+        return self.badges()
+
     def show_title(self) -> None:
         """Say in the title how it is now."""
         if self.ready:
-            self.query_one(PaneTitle).show(self.has_focus_within, self.what, self.badges())
+            title = self.query_one(PaneTitle)
+            title.show(self.has_focus_within, self.what, self.badges(), self.short_badges())
 
     def on_descendant_focus(self) -> None:
         self.show_title()
@@ -203,6 +213,7 @@ class TerminalPane(Pane):
         """It asks for the keyboard."""
         self.taking = False
         """It takes the keyboard from whoever has it."""
+        self._over = False
         self.sized = asyncio.Event()
         """Its size is known."""
         self.size_in_cells: tuple[int, int] = (24, 80)
@@ -224,11 +235,27 @@ class TerminalPane(Pane):
         title = one_line(neutral(self.terminal.emulator.title)) if self.ready else ""
         return f"{neutral(self.sandbox)} › {command}{f'  “{title}”' if title and title != command else ''}"
 
+    @property
+    def has_ended(self) -> bool:
+        """Its program runs no more."""
+        return self._over or (self.session is not None and self.session.ended)
+
+    def show_session(self, session: SessionView | None) -> None:
+        super().show_session(session)
+        if self.ready:
+            self.terminal.may_take = not self.has_ended
+
     def badges(self) -> list[Badge]:
+        return self._badges(short=False)
+
+    def short_badges(self) -> list[Badge]:
+        return self._badges(short=True)
+
+    def _badges(self, *, short: bool) -> list[Badge]:
         badges = super().badges()
         view = self.terminal
-        if self.session is None or not self.session.ended:
-            badges.append(self._keyboard(view))
+        if not self.has_ended:
+            badges.append(self._keyboard(view, short=short))
         if view.past.back:
             badges.append((f"{view.past.back} back", "$text-warning"))
         if view.emulator.bells and view.emulator.bells != self._bells_seen:
@@ -243,18 +270,41 @@ class TerminalPane(Pane):
 
     _heard = 0
 
-    def _keyboard(self, view: TerminalView) -> Badge:
+    def _keyboard(self, view: TerminalView, *, short: bool) -> Badge:
+        """Who types, and what to press for another."""
+        if view.awaiting:
+            return ("starting", "$text-muted")
         if not view.may_type:
-            holder = self.session.info.input_holder if self.session else None
-            return (f"watching{f'; {neutral(holder)} types' if holder else ''}  T takes over", "$text-muted")
+            types = f"{holder} types" if (holder := self._holder) else ""
+            if short:
+                return (types or "watching", "$text-muted")
+            return (f"watching{f'; {types}' if types else ''}  T takes over", "$text-muted")
         if view.live:
-            return ("^] detach  F12 out", "$text-muted")
-        return ("stepped out  ⏎ in", "bold $text-warning")
+            return ("you type" if short else "^] detach  F12 out", "$text-muted")
+        return ("stepped out" if short else "stepped out  ⏎ in", "bold $text-warning")
+
+    @property
+    def _holder(self) -> str:
+        """Who types in it, as far as is known, when it is not this pane."""
+        return neutral(self.session.info.input_holder or "") if self.session else ""
+
+    @on(TerminalView.Unheard)
+    def _unheard(self, event: TerminalView.Unheard) -> None:
+        event.stop()
+        if self.failure or self.has_ended:
+            why, then = f"{self.what} {'shows nothing more' if self.failure else 'has ended'}", ""
+        elif self.terminal.awaiting:
+            why, then = f"{self.what} has not begun, and keeps no more", ""
+        else:
+            why, then = f"{self._holder or 'nobody'} types in {self.what}", "; T types here"
+        if self.terminal.live:
+            then = f": esc makes keys commands again{then}"
+        self.post_message(TerminalView.Said(f"that reached nobody, {why}{then}"))
 
     @property
     def idle_actions(self) -> frozenset[str]:
         """The actions of a terminal that do nothing as it is now."""
-        if self.session is not None and self.session.ended:
+        if self.has_ended:
             return frozenset({"step_in", "watch", "take"})
         return frozenset({"take"} if self.terminal.may_type else {"step_in", "watch"})
 
@@ -264,8 +314,6 @@ class TerminalPane(Pane):
             self.terminal.may_type = may_type
             self.terminal.post_message(TerminalView.Changed(self.terminal))
         self.terminal.settle()
-        if not may_type and self.terminal.live:  # keys that reach nobody are better used here
-            self.terminal.action_step_out()
 
     def renew(self) -> None:
         """An empty terminal of the same size."""
@@ -276,7 +324,9 @@ class TerminalPane(Pane):
         self.show_title()
 
     def ended(self, record: ExitRecord) -> None:
-        """The program ended: keys are the console's again."""
+        """The program ended: what was typed for it, and comes late, is for nobody."""
+        self._over = True
+        self.terminal.may_take = False
         self.holds(False)
         self.show_title()
 

@@ -136,13 +136,16 @@ class Past:
         pattern = self.pattern  # whoever searches may leave meanwhile
         if pattern is None:
             return
-        number = self._start()[0] if self.cursor is not None else self.top + (0 if step < 0 else -1)
+        beyond = self._emulator.rows if step < 0 else -1  # all that is in view is looked at, too
+        number = self._start()[0] if self.cursor is not None else self.top + beyond
         stop = self._present + self._emulator.rows
         while self._oldest <= (number := number + step) < stop:
             text = self._text(number)
             if match := pattern.search(text):
+                in_view = self.top <= number < self.top + self._emulator.rows
                 self._go(number, cell_len(text[: match.start()]))
-                self._top = max(self._oldest, min(number - self._emulator.rows // 3, self._present))
+                if not in_view:
+                    self._top = max(self._oldest, min(number - self._emulator.rows // 3, self._present))
                 yield True
                 return
             yield False

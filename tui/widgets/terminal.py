@@ -28,10 +28,12 @@ _EARLY_BYTES: Final = 16 * 1024
 """What may be typed for a program that is still being started."""
 _KEPT_BACK: Final = {key: action.id for action in actions_of("live") for key in action.keys}
 """The keys that the program does not get, and what they do."""
+_FOR_NOBODY: Final = {key: action.id for action in actions_of("nobody") for key in action.keys}
+"""The same where no program reads keys. All others are for nobody: they were meant for one, and are no commands."""
 
 
 class TerminalView(TerminalScreen, can_focus=True):
-    """Live, every key goes to the program. Stepped out (F12), keys move through what it showed."""
+    """Live, every key goes to the program, or to nobody. Stepped out (F12), keys move through what it showed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of("terminal")]
 
@@ -58,16 +60,23 @@ class TerminalView(TerminalScreen, can_focus=True):
 
     @dataclass
     class Asked(Message):
-        """One wants to ``detach``, ``watch``, ``take`` or ``search``, which the pane itself does."""
+        """One wants to ``detach``, ``watch``, ``take`` or ``search``, or has ``read`` that nobody hears the keys."""
 
         view: TerminalView
         what: str
 
+    @dataclass
+    class Unheard(Message):
+        """Something was typed that reaches nobody."""
+
+        view: TerminalView
+
     def __init__(self) -> None:
         super().__init__()
-        self.may_type = False
         self.awaiting = False
         """Whether keys will reach a program is not known yet: they are kept."""
+        self.may_take = True
+        """There is a keyboard to take."""
         self._early = bytearray()
         self._drag: tuple[int, int] | None = None
 
@@ -104,13 +113,31 @@ class TerminalView(TerminalScreen, can_focus=True):
             return  # bindings
         event.stop()
         event.prevent_default()
-        if (kept := _KEPT_BACK.get(event.key)) is not None:
+        self.press(event)
+
+    def press(self, event: events.Key) -> None:
+        """A key for the program."""
+        if (kept := self._kept_back(event.key)) is not None:
             getattr(self, f"action_{kept}")()
         elif event.key in ("shift+pageup", "shift+up") and not self.emulator.modes.alternate_screen:
             self.action_step_out()
             self._moved(self.past.scroll(self.size.height - 1 if event.key == "shift+pageup" else 1))
         else:
             self._type(encode_key(event.key, event.character, self.emulator.modes))
+
+    @property
+    def hears(self) -> bool:
+        """Whether keys that are the program's reach it, or will."""
+        return self.may_type or self.awaiting
+
+    def _kept_back(self, key: str) -> str | None:
+        """The action of a key that no program gets as things are."""
+        if self.awaiting and key == "escape":
+            return "step_out"  # of a wait
+        if self.hears:
+            return _KEPT_BACK.get(key)
+        action = _FOR_NOBODY.get(key)
+        return action if action != "take" or self.may_take else None
 
     def on_paste(self, event: events.Paste) -> None:
         event.stop()
@@ -124,11 +151,15 @@ class TerminalView(TerminalScreen, can_focus=True):
             self._early += data
             return
         if not self.may_type:
-            host(self).bell()
+            self._unheard()
             return
         if self.past.leave():  # whoever types wants to see it
             self.redraw()
         self.post_message(self.Typed(self, data))
+
+    def _unheard(self) -> None:
+        host(self).bell()
+        self.post_message(self.Unheard(self))
 
     def settle(self) -> None:
         """It is known whether keys reach the program: what was typed until now does, or is refused."""
@@ -188,7 +219,7 @@ class TerminalView(TerminalScreen, can_focus=True):
     def _wheel(self, event: events.MouseEvent, button: int, key: str, rows: int) -> None:
         if self._mouse(PRESS, event, button):
             return
-        if self.emulator.modes.alternate_screen and self.live:
+        if self.emulator.modes.alternate_screen and self.live and self.may_type:
             self._type(encode_key(key, None, self.emulator.modes) * 3)  # as xterm does in `less`
         else:
             self._moved(self.past.scroll(rows))
@@ -196,14 +227,16 @@ class TerminalView(TerminalScreen, can_focus=True):
     # stepped out
 
     def action_step_out(self) -> None:
-        """Take the keyboard from the program."""
+        """Take the keyboard from the program, or from nobody."""
+        if not self.hears:
+            self.post_message(self.Asked(self, "read"))
         self.live = False
         self.redraw_cursor()
         self.post_message(self.Changed(self))
 
     def action_step_in(self) -> None:
         if not self.may_type:
-            host(self).bell()
+            self._unheard()
             return
         self.live = True
         if self.past.leave():

@@ -61,7 +61,9 @@ class TerminalScreen(Painted):
         self.emulator = Emulator(80, 24, SCROLLBACK)
         self.past = Past(self.emulator)
         self.live = True
-        """The program has the keyboard; else somebody stands in what it showed."""
+        """Keys are the program's; else somebody stands in what it showed, and they are the console's."""
+        self.may_type = False
+        """Keys that are the program's reach it."""
         self._cursor_row: int | None = None
         self._strips: dict[int, Strip] = {}
         self._past_strips: dict[int, Strip] = {}
@@ -131,7 +133,6 @@ class TerminalScreen(Painted):
 
     def start_over(self) -> None:
         """Forget all that was shown."""
-        self.live = True
         self._put(Emulator(self.emulator.columns, self.emulator.rows, SCROLLBACK))
 
     def show(self, data: bytes, rows: int, columns: int) -> Iterator[None]:
@@ -208,6 +209,6 @@ class TerminalScreen(Painted):
         return strip
 
     def _cursor_style(self, shape: str) -> Style:
-        if not (self.has_focus and self.live):
+        if not (self.has_focus and self.live and self.may_type):
             return Style(underline=True)
         return Style(reverse=True) if shape == "block" else Style(underline2=True, bold=True)
