@@ -199,7 +199,7 @@ class Console(App[None], inherit_bindings=False):
 
     def refresh_view(self) -> None:
         """Show the same data anew: something of the console's own has changed."""
-        self.store.again(self.clock())
+        self.store.again()
         self._show()
 
     def say(self, text: str) -> Notice:

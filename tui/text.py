@@ -6,6 +6,11 @@ import re
 import unicodedata
 from typing import Final
 
+from sandtop.core import phrases
+from sandtop.core.phrases import age
+
+__all__ = ["MAX_NAME", "age", "command_line", "neutral", "one_line", "plural", "rate", "size", "sparkline"]
+
 MAX_NAME: Final = 200
 """Characters of a name, label or title that are looked at; no column is wider."""
 _MAX_MARKS: Final = 4
@@ -39,23 +44,9 @@ def neutral(text: str, limit: int = MAX_NAME) -> str:
     return "".join(result)
 
 
-_SHELLS: Final = frozenset({"sh", "bash", "dash", "ash", "zsh"})
-
-
 def command_line(argv: list[str]) -> str:
-    """A command as one would type it, harmless; a script for a shell is just that, and no command a copy of files."""
-    import shlex
-
-    if not argv:
-        return "(files copied)"
-    if (
-        len(argv) == 3
-        and argv[0].rpartition("/")[2] in _SHELLS
-        and argv[1] in ("-c", "-lc")
-        and argv[2].strip()
-    ):
-        return neutral(one_line(argv[2][:800]), 400)
-    return neutral(" ".join(word if word.isalnum() else shlex.quote(word) for word in argv[:40]), 400)
+    """A command as one would type it, on one line and harmless; see `phrases.command_line`."""
+    return neutral(one_line(phrases.command_line(argv)), 400)
 
 
 def size(count: float) -> str:
@@ -73,20 +64,6 @@ def rate(per_second: float) -> str:
         return ""
     text = size(per_second)
     return f"{text}B/s" if text.isdigit() else f"{text}/s"
-
-
-def age(seconds: float) -> str:
-    """A span of time in at most five characters: ``4s``, ``12m``, ``3h05``, ``4d``."""
-    whole = max(0, int(seconds))
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m"
-    if whole < 36000:
-        return f"{whole // 3600}h{whole % 3600 // 60:02}"
-    if whole < 86400:
-        return f"{whole // 3600}h"
-    return f"{whole // 86400}d"
 
 
 def sparkline(values: tuple[float, ...], ceiling: float, width: int) -> str:

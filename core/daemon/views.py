@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from sandtop.core.fleet import State
-from sandtop.core.fleet.attention import of_sandbox, of_session
+from sandtop.core.fleet.attention import facts_of, of_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -94,7 +94,7 @@ def session_view(sandbox: Sandbox, session: Session) -> dict[str, object]:
         "pid": row.pid,
         "left": session.left,
         "waiting": bool(session.waiting) and not session.ending,
-        "attention": of_session(session),
+        "attention": facts_of(session).text,
         "stdout_bytes": record.stdout if record else session.log.end(1),
         "stderr_bytes": record.stderr if record else session.log.end(2),
         "stdin_bytes": session.stdin_accepted,

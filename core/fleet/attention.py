@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from sandtop.core.fleet.state import State
 from sandtop.core.phrases import age, command_line, ending, is_bare_shell
 from sandtop.core.sessions.records import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from sandtop.core.fleet.sandbox import Sandbox
     from sandtop.core.sessions import Session
 
@@ -48,65 +49,129 @@ class Attention:
     session: str | None = None
 
 
-def of_sandbox(sandbox: Sandbox, now: float) -> Attention | None:
-    """The most urgent reason to look at ``sandbox``; None when there is none. ``now``: seconds since the epoch."""
-    failed = sandbox.state in (State.FAILED, State.LOST)
-    if failed and sandbox.row.acknowledged_at is None:
-        why = Why.FAILED if sandbox.state is State.FAILED else Why.LOST
-        return Attention(why, sandbox.row.reason or sandbox.state.value)
-    if sandbox.trouble is not None:
-        return Attention(Why.TROUBLE, sandbox.trouble)
-    return _of_failures(sandbox) or _of_prompts(sandbox) or _of_silence(sandbox, now)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionFacts:
+    """What of a session its attention depends on.
 
-
-def of_session(session: Session) -> str | None:
-    """Why somebody should look at a session, in a few words; None when nobody need."""
-    if session.asks:
-        record = session.record
-        assert record is not None
-        return ending(record.reason, record.exit_status, record.signal)
-    return PROMPT if _at_a_prompt(session) else None
-
-
-def _of_failures(sandbox: Sandbox) -> Attention | None:
-    failures = sandbox.sessions.failures
-    if not failures:
-        return None
-    latest = max(failures, key=lambda session: session.row.ended_at or 0.0)
-    more = f" (+{len(failures) - 1})" if len(failures) > 1 else ""
-    return Attention(Why.SESSION, f"{of_session(latest)}: {_command(latest)}{more}", latest.row.id)
-
-
-def _of_prompts(sandbox: Sandbox) -> Attention | None:
-    if sandbox.state is not State.RUNNING:
-        return None
-    waiting = [session for session in sandbox.sessions.open if _at_a_prompt(session)]
-    if not waiting:
-        return None
-    more = f" (+{len(waiting) - 1})" if len(waiting) > 1 else ""
-    return Attention(Why.PROMPT, f"{PROMPT}: {_command(waiting[0])}{more}", waiting[0].row.id)
-
-
-def _at_a_prompt(session: Session) -> bool:
-    """Whether a program waits for somebody to type, and nobody is about to.
-
-    A shell that was opened to be typed into and waits itself, rather than a program in it, asks for nobody.
+    Attributes:
+        ended: how it ended, in a word or two; empty while it runs.
+        failed: it ended, and not well.
+        seen: somebody has seen how it ended, or that it waits.
+        waiting: who in it waits for somebody to type: ``leader``, ``other``, or nobody.
+        held: somebody holds its input.
+        at: when it ended, or when it wrote last; seconds since the epoch, 0 where that is not known.
     """
-    if session.ending or not session.waiting or session.prompt_seen or session.input_holder is not None:
-        return False
-    return session.waiting == "other" or not is_bare_shell(session.row.argv)
+
+    id: str
+    argv: Sequence[str]
+    ended: str = ""
+    failed: bool = False
+    seen: bool = False
+    waiting: str = ""
+    held: bool = False
+    at: float = 0.0
+
+    @property
+    def text(self) -> str | None:
+        """Why somebody should look at it, in a few words; None when nobody need.
+
+        A shell that was opened to be typed into and waits itself, rather than a program in it, asks for nobody.
+        """
+        if self.seen:
+            return None
+        if self.ended:
+            return self.ended if self.failed else None
+        waits = self.waiting == "other" or (self.waiting == "leader" and not is_bare_shell(self.argv))
+        return PROMPT if waits and not self.held else None
 
 
-def _of_silence(sandbox: Sandbox, now: float) -> Attention | None:
-    """For a running sandbox that is labelled to speak."""
-    wanted = sandbox.row.config.labels.get(SILENCE_LABEL, "")
-    if sandbox.state is not State.RUNNING or not (wanted.isascii() and wanted.isdigit() and len(wanted) <= 9):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxFacts:
+    """What of a sandbox its attention depends on.
+
+    Attributes:
+        reason: why it is in its state.
+        seen: somebody has seen that it failed.
+        trouble: what is wrong with its machine, agent or logs.
+        sessions: those that run, and those that ended badly.
+        heard_at: when it started, or any of its sessions wrote last; seconds since the epoch.
+    """
+
+    state: str
+    reason: str = ""
+    seen: bool = False
+    trouble: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    sessions: Sequence[SessionFacts] = ()
+    heard_at: float = 0.0
+
+
+def judge(facts: SandboxFacts, now: float) -> Attention | None:
+    """The most urgent reason to look; None when there is none. ``now``: seconds since the epoch."""
+    if facts.state in ("failed", "lost") and not facts.seen:
+        return Attention(Why(facts.state), facts.reason or facts.state)
+    if facts.trouble is not None:
+        return Attention(Why.TROUBLE, facts.trouble)
+    asking = [session for session in facts.sessions if session.text is not None]
+    ended = sorted((each for each in asking if each.ended), key=lambda each: each.at, reverse=True)
+    if ended:
+        return _about(Why.SESSION, ended)
+    if facts.state != "running":
         return None
-    heard = [sandbox.row.started_at or 0.0]
-    heard += [max(session.heard_at, session.row.started_at or 0.0) for session in sandbox.sessions.all()]
-    quiet = now - max(heard)
+    return _about(Why.PROMPT, asking) if asking else _silence(facts, now)
+
+
+def _about(why: Why, sessions: Sequence[SessionFacts]) -> Attention:
+    """The first of ``sessions``, and how many more there are."""
+    first = sessions[0]
+    command = printable(" ".join(command_line(first.argv).split()))[:_COMMAND]
+    more = f" (+{len(sessions) - 1})" if len(sessions) > 1 else ""
+    return Attention(why, f"{first.text}: {command}{more}", first.id)
+
+
+def _silence(facts: SandboxFacts, now: float) -> Attention | None:
+    """For a sandbox that is labelled to speak."""
+    wanted = facts.labels.get(SILENCE_LABEL, "")
+    if not (wanted.isascii() and wanted.isdigit() and len(wanted) <= 9):
+        return None
+    quiet = now - facts.heard_at
     return Attention(Why.SILENT, f"silent for {age(quiet)}") if quiet >= int(wanted) else None
 
 
-def _command(session: Session) -> str:
-    return printable(" ".join(command_line(session.row.argv).split()))[:_COMMAND]
+def of_sandbox(sandbox: Sandbox, now: float) -> Attention | None:
+    """See `judge`."""
+    sessions, row = sandbox.sessions, sandbox.row
+    heard = [row.started_at or 0.0]
+    if SILENCE_LABEL in row.config.labels:
+        heard += [max(each.heard_at, each.row.started_at or 0.0) for each in sessions.all()]
+    facts = SandboxFacts(
+        state=row.state,
+        reason=row.reason,
+        seen=row.acknowledged_at is not None,
+        trouble=sandbox.trouble,
+        labels=row.config.labels,
+        sessions=[facts_of(each) for each in (*sessions.failures, *sessions.open)],
+        heard_at=max(heard),
+    )
+    return judge(facts, now)
+
+
+def facts_of(session: Session) -> SessionFacts:
+    """The facts of a session of this core."""
+    row, record = session.row, session.record
+    if record is None:
+        return SessionFacts(
+            id=row.id,
+            argv=row.argv,
+            seen=session.prompt_seen,
+            waiting="" if session.ending else session.waiting,
+            held=session.input_holder is not None,
+        )
+    return SessionFacts(
+        id=row.id,
+        argv=row.argv,
+        ended=ending(record.reason, record.exit_status, record.signal),
+        failed=record.exit_status != 0,
+        seen=row.acknowledged_at is not None,
+        at=row.ended_at or 0.0,
+    )

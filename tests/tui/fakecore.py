@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Self, TypeVar, cast
 
 from sandtop import __version__
 from sandtop.agent.protocol import Control, Credit, Data, Decoder, Frame, encode
+from sandtop.core.fleet.attention import SandboxFacts, SessionFacts, judge
 from sandtop.core.paths import find
+from sandtop.core.phrases import ending
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from types import TracebackType
 
 Raw = dict[str, object]
@@ -31,20 +33,50 @@ _WINDOW = 64 * 1024
 
 
 def sandbox(name: str, state: str = "running", **fields: object) -> Raw:
-    """A sandbox as the core describes one."""
+    """A sandbox as the core knows one. What it says of its attention is judged by the core's own code; see `described`.
+
+    ``trouble``: what is wrong with its machine, agent or logs.
+    """
     number = zlib.crc32(name.encode())
     return {
         "name": name, "uuid": f"{number:08x}-0000-4000-8000-{number:012x}", "state": state, "image": "base",
         "cpus": 1, "memory": 512, "disk": 1024, "network": "none", "accelerator": "tcg", "pid": None, "reason": None,
         "created_at": NOW - 7200, "started_at": NOW - 3600 if state in ("running", "paused") else None,
         "labels": {}, "env": {}, "workdir": "/root", "shell": "/bin/sh", "user": "root", "sessions": 0,
-        "attention": None, "acknowledged": False, **fields,
+        "trouble": None, "warnings": [], "acknowledged": False, **fields,
     }  # fmt: skip
+
+
+def described(raw: Raw, sessions: Iterable[FakeSession], now: float = NOW) -> Raw:
+    """``raw`` as the core describes it, with why somebody should look at it."""
+    its = [one for one in sessions if one.raw["sandbox"] == raw["name"]]
+    heard = [float(cast("float", raw["started_at"] or 0.0)), *(one.heard_at for one in its)]
+    found = judge(
+        SandboxFacts(
+            state=str(raw["state"]),
+            reason=str(raw["reason"] or ""),
+            seen=raw["acknowledged"] is True,
+            trouble=cast("str | None", raw["trouble"]),
+            labels=cast("dict[str, str]", raw["labels"]),
+            sessions=[one.facts for one in its],
+            heard_at=max(heard),
+        ),
+        now,
+    )
+    return {
+        **{name: value for name, value in raw.items() if name != "trouble"},
+        "attention": found.text if found else None,
+        "attention_kind": found.why.value if found else None,
+        "attention_session": found.session if found else None,
+    }
 
 
 @dataclass
 class FakeSession:
-    """A session: what is listed of it, its output in order, and what was typed."""
+    """A session: what the core knows of it, its output in order, and what was typed.
+
+    ``raw["waits"]``: who in it waits for somebody to type, as the agent says.
+    """
 
     raw: Raw
     pieces: list[tuple[float, int, bytes]] = field(default_factory=list[tuple[float, int, bytes]])
@@ -60,9 +92,32 @@ class FakeSession:
     def ended(self) -> bool:
         return self.raw["state"] in ("exited", "failed", "lost")
 
+    @property
+    def heard_at(self) -> float:
+        began = cast("float | None", self.raw["started_at"]) or 0.0
+        return max(began, self.pieces[-1][0] if self.pieces else 0.0)
+
+    @property
+    def facts(self) -> SessionFacts:
+        """What its attention depends on, as `sandtop.core.fleet.attention.facts_of` has it of a real one."""
+        raw = self.raw
+        code, number = cast("int | None", raw["exit_code"]), cast("int | None", raw["signal"])
+        return SessionFacts(
+            id=str(raw["id"]),
+            argv=cast("list[str]", raw["argv"]),
+            ended=ending(cast("str | None", raw["reason"]), code, number) if self.ended else "",
+            failed=self.ended and code != 0,
+            seen=raw["acknowledged"] is True,
+            waiting="" if self.ended else str(raw["waits"]),
+            held=raw["input_holder"] is not None,
+            at=cast("float | None", raw["ended_at"]) or 0.0,
+        )
+
     def listed(self) -> Raw:
         return {
-            **self.raw,
+            **{name: value for name, value in self.raw.items() if name != "waits"},
+            "waiting": self.facts.waiting != "",
+            "attention": self.facts.text,
             "stdout_bytes": len(self.output(1)) + self.gaps.get(1, 0),
             "stderr_bytes": len(self.output(2)) + self.gaps.get(2, 0),
             "stdin_bytes": len(self.typed),
@@ -74,7 +129,7 @@ def session(key: str, of: str, *argv: str, tty: bool = False, **fields: object) 
     raw: Raw = {
         "id": (key * 16)[:16], "sandbox": of, "argv": list(argv), "tty": tty, "state": "running", "exit_code": None,
         "signal": None, "reason": None, "started_at": NOW - 600, "ended_at": None, "labels": {}, "pid": 42,
-        "attached": 0, "input_holder": None, "record": None, "acknowledged": False, **fields,
+        "attached": 0, "input_holder": None, "record": None, "waits": "", "left": 0, "acknowledged": False, **fields,
     }  # fmt: skip
     return FakeSession(raw)
 
@@ -224,16 +279,17 @@ class FakeCore:
         op = str(request["op"])
         match op:
             case "sandbox.list":
-                return {"sandboxes": list(self.sandboxes.values())}
+                return {"sandboxes": [self.described(raw) for raw in self.sandboxes.values()]}
             case "session.list":
                 return {"sessions": [one.listed() for one in self.sessions.values()]}
             case "sandbox.create":
                 labels = cast("Raw", request.get("labels") or {})
                 made = sandbox(str(request["name"]), labels=labels, started_at=NOW)
                 self.sandboxes[str(made["uuid"])] = made
-                return {"sandbox": made}
+                return {"sandbox": self.described(made)}
             case "sandbox.inspect":
-                return {"sandbox": self.sandboxes[str(request["sandbox"])], "machine": {"command": ["qemu"]}}
+                raw = self.sandboxes[str(request["sandbox"])]
+                return {"sandbox": self.described(raw), "machine": {"command": ["qemu"]}}
             case "sandbox.rm":
                 gone = self.sandboxes.pop(str(request["sandbox"]))
                 self.sessions = {k: s for k, s in self.sessions.items() if s.raw["sandbox"] != gone["name"]}
@@ -244,7 +300,7 @@ class FakeCore:
             case "sandbox.acknowledge":
                 raw = self.sandboxes[str(request["sandbox"])]
                 raw["acknowledged"] = True
-                return {"sandbox": raw}
+                return {"sandbox": self.described(raw)}
             case "session.acknowledge":
                 seen = [self.sessions[key] for key in cast("list[str]", request["sessions"])]
                 for one in seen:
@@ -258,7 +314,10 @@ class FakeCore:
                 raw = self.sandboxes[str(request["sandbox"])]
                 raw["state"] = {"start": "running", "restart": "running", "resume": "running", "stop": "stopped",
                                 "pause": "paused"}[op.removeprefix("sandbox.")]  # fmt: skip
-                return {"sandbox": raw}
+                return {"sandbox": self.described(raw)}
+
+    def described(self, raw: Raw) -> Raw:
+        return described(raw, self.sessions.values())
 
     def _start(self, request: Raw) -> FakeSession:
         of = str(self.sandboxes[str(request["sandbox"])]["name"])

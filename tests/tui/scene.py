@@ -49,9 +49,7 @@ def sandboxes() -> list[Raw]:
         sandbox("fuzz-07", pid=14, labels={"sandtop.silence": "120"}, started_at=NOW - 86_400),
         sandbox("notebook", "paused", pid=15, image="python", started_at=NOW - 20_000),
         sandbox("old-db", "stopped", reason="host reboot", image="postgres"),
-        sandbox(
-            "review-318", pid=12, labels={"pr": "318"}, started_at=NOW - 65, attention="waiting at a prompt"
-        ),
+        sandbox("review-318", pid=12, labels={"pr": "318"}, started_at=NOW - 65),
         sandbox("scratch", "starting", pid=12, started_at=NOW - 2),
     ]
 
@@ -100,6 +98,7 @@ def sessions() -> tuple[FakeSession, ...]:
     shell.pieces = [(NOW, 1, _SHELL)]
     return (
         serve, worker, shell,
+        session("c4", "review-318", "./release.sh", tty=True, started_at=NOW - 60, waits="leader"),
         session("b4", "builder", "cargo", "build", "--release", started_at=NOW - 900),
         ended("d5", "api-2", "pytest", "-q", code=1, started_at=NOW - 300, ended_at=NOW - 200),
         ended("e6", "api-1", "./migrate", started_at=NOW - 7100, ended_at=NOW - 7090),

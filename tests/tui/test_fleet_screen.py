@@ -273,7 +273,7 @@ async def test_describe_raw_help_and_palette() -> None:
 
 async def test_a_long_fact_goes_on_below_itself() -> None:
     reason = "the guest switched itself off; console: " + "a word and another " * 8
-    with FakeCore(sandbox("db", "failed", reason=reason, attention=reason)):
+    with FakeCore(sandbox("db", "failed", reason=reason)):
         async with running() as (app, pilot):
             await pilot.press("d")
             await until(pilot, lambda: isinstance(app.screen, Reading))

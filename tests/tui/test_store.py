@@ -8,7 +8,7 @@ import pytest
 
 from sandtop.tui.store import FleetView, ProcessUsage, Store, parse_filter
 
-from .fakecore import NOW, FakeSession, Raw, ended, sandbox, session
+from .fakecore import NOW, FakeSession, Raw, described, ended, sandbox, session
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 
 def look(store: Store, *sandboxes: Raw, sessions: tuple[FakeSession, ...] = (), at: float = NOW) -> FleetView:
-    return store.take(sandboxes, [one.listed() for one in sessions], at)
+    boxes = [described(one, sessions, at) for one in sandboxes]
+    return store.take(boxes, [one.listed() for one in sessions], at)
 
 
 @pytest.fixture
@@ -32,14 +33,18 @@ def urgency(view: FleetView, name: str) -> Urgency:
 def test_need_goes_by_what_is_worst(store: Store) -> None:
     boxes = [
         sandbox("failed", "failed", reason="no memory"), sandbox("lost", "lost"), sandbox("bad"),
-        sandbox("asks", attention="the disk of its log is full"), sandbox("prompt", attention="waiting at a prompt"),
+        sandbox("asks", trouble="its agent does not answer"), sandbox("prompt"),
         sandbox("quiet", labels={"sandtop.silence": "60"}), sandbox("fine"), sandbox("still", "paused"),
         sandbox("off", "stopped"),
     ]  # fmt: skip
-    view = look(store, *boxes, sessions=(ended("a", "bad", "make", code=2), ended("b", "fine", "true")))
-    assert [one.name for one in view.troubled] == ["failed", "lost", "bad", "asks", "prompt", "quiet"]
+    asking = session("c", "prompt", "./release", tty=True, waits="leader")
+    ran = (ended("a", "bad", "make", code=2), ended("b", "fine", "true"))
+    view = look(store, *boxes, sessions=(*ran, asking))
+    assert [one.name for one in view.troubled] == ["failed", "lost", "asks", "bad", "prompt", "quiet"]
     assert urgency(view, "fine") < urgency(view, "still") < urgency(view, "off")
-    assert view.troubled[2].need.text == "exit 2: make"
+    assert view.troubled[3].need.text == "exit 2: make"
+    assert view.troubled[4].need.text == "waiting at a prompt: ./release"
+    assert next(one for one in view.sandboxes if one.name == "prompt").sessions[0].badge == "at a prompt"
 
 
 def test_an_acknowledged_failure_asks_no_more_and_the_next_one_does(store: Store) -> None:
@@ -64,14 +69,10 @@ def test_rates_and_last_output_come_from_what_grew(store: Store) -> None:
     assert (still.rate, still.last_output) == (0.0, NOW + 1)
 
 
-def test_silence_counts_from_the_last_output(store: Store) -> None:
-    labels = {"sandtop.silence": "30"}
-    one = session("a", "web", "yes", started_at=NOW - 100)
-    one.pieces.append((NOW, 1, b"x"))
-    assert look(store, sandbox("web", labels=labels), sessions=(one,)).troubled
-    one.pieces.append((NOW, 1, b"x"))
-    assert not look(store, sandbox("web", labels=labels), sessions=(one,), at=NOW + 10).troubled
-    assert look(store, sandbox("web", labels=labels), sessions=(one,), at=NOW + 41).troubled
+def test_a_kind_of_a_newer_core_is_something_to_look_at(store: Store) -> None:
+    raw = {**described(sandbox("web"), ()), "attention": "on fire", "attention_kind": "fire"}
+    (seen,) = store.take([raw], [], NOW).troubled
+    assert (seen.need.text, seen.need.wants_someone) == ("on fire", True)
 
 
 def test_what_did_not_change_is_the_same_object(store: Store) -> None:

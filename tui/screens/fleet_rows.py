@@ -43,7 +43,7 @@ _TONES: Final = {
     Urgency.FAILED: "bad",
     Urgency.LOST: "bad",
     Urgency.FAILURE: "bad",
-    Urgency.ASKS: "warn",
+    Urgency.TROUBLE: "warn",
     Urgency.PROMPT: "warn",
     Urgency.SILENT: "warn",
 }

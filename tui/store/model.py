@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from sandtop.core.phrases import ending
 from sandtop.tui.text import command_line
 
 if TYPE_CHECKING:
@@ -13,14 +14,14 @@ if TYPE_CHECKING:
 
 
 class Urgency(IntEnum):
-    """How much a sandbox needs somebody, most urgent first: the default order of the list."""
+    """How much a sandbox needs somebody, most urgent first: the default order of the list. What needs somebody is the
+    core's to say (``attention_kind``)."""
 
     FAILED = 0
     LOST = 1
-    FAILURE = 2
+    TROUBLE = 2
+    FAILURE = 3
     """One of its sessions ended badly and nobody has acknowledged it."""
-    ASKS = 3
-    """The core says why."""
     PROMPT = 4
     SILENT = 5
     BUSY = 6
@@ -73,23 +74,15 @@ class SessionView:
 
     @property
     def needs_someone(self) -> bool:
-        return self.failed and not self.info.acknowledged
+        return self.info.attention is not None
 
     @property
     def badge(self) -> str:
-        """How it ended, in one word with its provenance: ``exit 1``, ``killed 9``, ``timeout``."""
+        """How it is or ended, in a word or two: ``running``, ``at a prompt``, ``exit 1``, ``signal 9``, ``timeout``."""
         info = self.info
         if not self.ended:
-            return info.state
-        if info.reason == "signaled":
-            return f"signal {info.signal}"
-        if info.reason in ("timeout", "oom"):
-            return info.reason
-        if info.reason == "spawn":
-            return f"not started {info.exit_code}"
-        if info.reason == "vm-died":
-            return "vm died"
-        return f"exit {info.exit_code}" if info.exit_code is not None else info.state
+            return "at a prompt" if info.attention else info.state
+        return ending(info.reason, info.exit_code, info.signal) if info.reason else info.state
 
 
 @dataclass(frozen=True, slots=True)

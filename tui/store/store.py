@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sandtop.core.client.records import SandboxInfo, SessionInfo
 
-from .attention import judge
+from .attention import need_of
 from .model import FleetView, SandboxView, SessionView
 from .usage import ProcessUsage, Usage
 
@@ -39,17 +39,15 @@ class Store:
         self._heard: dict[str, _Heard] = {}
         self._sandboxes: dict[str, tuple[Raw, SandboxInfo]] = {}
         self._sessions: dict[str, tuple[Raw, SessionInfo]] = {}
-        self._since = 0.0
 
     def take(self, sandboxes: Sequence[Raw], sessions: Sequence[Raw], now: float) -> FleetView:
         """A look at the core succeeded. Raises `CoreFailure` when an answer lacks a field."""
-        self._since = self._since or now
         infos = self._read_sandboxes(sandboxes)
         by_name: dict[str, list[SessionView]] = {}
         for info in self._read_sessions(sessions):
             by_name.setdefault(info.sandbox, []).append(self._listen(info, now))
         usage = self._usage.sample({info.pid for info in infos if info.pid is not None}, now)
-        views = [self._sandbox(info, by_name.get(info.name, []), usage, now) for info in infos]
+        views = [self._sandbox(info, by_name.get(info.name, []), usage) for info in infos]
         self.view = FleetView(tuple(views), now, self.view.version + 1)
         return self.view
 
@@ -58,9 +56,9 @@ class Store:
         self.view = replace(self.view, trouble=why)
         return self.view
 
-    def again(self, now: float) -> FleetView:
-        """The same data, looked at anew after something of the console's own changed."""
-        views = [self._judged(view, now) for view in self.view.sandboxes]
+    def again(self) -> FleetView:
+        """The same data, looked at anew after what was asked of a sandbox changed."""
+        views = [replace(view, pending=self.pending.get(view.uuid, "")) for view in self.view.sandboxes]
         self.view = replace(self.view, sandboxes=tuple(views), version=self.view.version + 1)
         return self.view
 
@@ -98,16 +96,8 @@ class Store:
         return SessionView(info, heard.last_output, heard.rate)
 
     def _sandbox(
-        self, info: SandboxInfo, sessions: list[SessionView], usage: dict[int, Usage], now: float
+        self, info: SandboxInfo, sessions: list[SessionView], usage: dict[int, Usage]
     ) -> SandboxView:
         used = usage.get(info.pid, Usage()) if info.pid is not None else Usage()
-        return self._judged(SandboxView(info, tuple(sessions), used.cpu, used.memory), now)
-
-    def _judged(self, view: SandboxView, now: float) -> SandboxView:
-        need = judge(
-            view.info,
-            view.sessions,
-            now,
-            watched_since=self._since,
-        )
-        return replace(view, need=need, pending=self.pending.get(view.info.uuid, ""))
+        view = SandboxView(info, tuple(sessions), used.cpu, used.memory, need_of(info))
+        return replace(view, pending=self.pending.get(info.uuid, ""))

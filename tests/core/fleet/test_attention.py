@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
@@ -10,7 +11,7 @@ import pytest
 import trio
 
 from sandtop.agent.protocol import ProtocolError
-from sandtop.core.fleet.attention import Attention, Why, of_sandbox, of_session
+from sandtop.core.fleet.attention import Attention, Why, facts_of, of_sandbox
 from sandtop.core.fleet.state import State
 from sandtop.core.sessions import SandboxSessions, Session
 from sandtop.core.settings import Settings
@@ -30,7 +31,6 @@ class Box:
 
     row: SandboxRow
     sessions: SandboxSessions
-    state: State = State.RUNNING
     trouble: str | None = None
     made: list[Session] = field(default_factory=list[Session])
 
@@ -93,12 +93,12 @@ def test_what_ended_badly_until_somebody_has_seen_it(box: Callable[[Case], None]
         first, second = box.run("sh", "-c", "make\ntest", tty=False), box.run("false", tty=False)
         box.ends(first, 2)
         assert box.look() == Attention(Why.SESSION, "exit 2: make test", first.row.id)
-        assert of_session(first) == "exit 2"
+        assert facts_of(first).text == "exit 2"
         box.ends(second, 1)
         assert box.look() == Attention(Why.SESSION, "exit 1: false (+1)", second.row.id)
         for session in (first, second):
             box.sessions.acknowledge(session)
-            assert of_session(session) is None
+            assert facts_of(session).text is None
         assert box.look() is None
 
     box(case)
@@ -117,7 +117,7 @@ def test_trouble_of_its_own_goes_first(box: Callable[[Case], None]) -> None:
 def test_its_failure_goes_before_all(box: Callable[[Case], None], state: State, why: Why) -> None:
     def case(box: Box) -> None:
         box.ends(box.run("false", tty=False), 1)
-        box.state, box.row = state, SandboxRow(UUID, "box", SandboxConfig(), state.value, "it burnt", 1.0)
+        box.row = SandboxRow(UUID, "box", SandboxConfig(), state.value, "it burnt", 1.0)
         assert box.look() == Attention(why, "it burnt")
         box.row = SandboxRow(UUID, "box", SandboxConfig(), state.value, "it burnt", 1.0, acknowledged_at=2.0)
         assert (seen := box.look()) is not None
@@ -134,7 +134,7 @@ def test_a_prompt_until_somebody_types_or_has_seen_it(box: Callable[[Case], None
             box.says(session, type="waiting", who="leader")
             expected = Attention(Why.PROMPT, "waiting at a prompt: sh deploy.sh", session.row.id)
             assert box.look() == expected
-            assert of_session(session) == "waiting at a prompt"
+            assert facts_of(session).text == "waiting at a prompt"
             box.says(session, type="waiting", who="")
             assert box.look() is None
         box.says(session, type="waiting", who="leader")
@@ -143,9 +143,10 @@ def test_a_prompt_until_somebody_types_or_has_seen_it(box: Callable[[Case], None
         box.says(session, type="waiting", who="")
         box.says(session, type="waiting", who="leader")
         assert box.look() is not None, "another question"
-        box.state = State.PAUSED
+        running = box.row
+        box.row = dataclasses.replace(running, state=State.PAUSED.value)
         assert box.look() is None
-        box.state = State.RUNNING
+        box.row = running
         box.ends(session, 0)
         assert box.look() is None
 
