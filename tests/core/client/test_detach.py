@@ -48,9 +48,35 @@ def test_the_beginning_of_a_sequence_is_the_programs_when_it_ends_otherwise() ->
 
 
 def test_the_way_out_is_found_in_what_terminals_send_when_asked_for_more() -> None:
-    for sent in (b"\x1b[93;5u", b"\x1b[27;5;93~"):
+    for sent in (
+        b"\x1b[93;5u", b"\x1b[27;5;93~", b"\x1b[93;133u", b"\x1b[93;69:1u", b"\x1b[93:125;5u", b"\x1b[93;5;29u",
+        b"\x1b[1098::93;5u", b"\x1b[27;133;93~", b"\x1b[93:125:93;197:2;29u",
+    ):  # fmt: skip
         assert typed(DetachKeys(), b"\x1b[A" + sent) == (b"\x1b[A", True)
     assert typed(DetachKeys(), b"\x1b") == (b"\x1b", False)  # Escape alone is not kept waiting
+
+
+def test_keys_that_are_let_go_do_not_end_a_sequence() -> None:
+    """kitty's flags 2 and 8: events of ctrl itself, and of each key's end."""
+    typing = [b"\x1b[57442;5u", b"\x1b[97;5u", b"\x1b[97;5:3u", b"\x1b[57442;1:3u", b"\x1b[100u"]
+    assert typed(DetachKeys("ctrl-a,d"), *typing) == (typing[0] + typing[2] + typing[3], True)
+    for last in (b"d", b"\x1b[100;129u", b"\x1b[100;1;100u", b"\x1b[100;;100u", b"\x1b[1074::100u"):
+        assert typed(DetachKeys("ctrl-a,d"), b"\x01", last)[1] is (last != b"\x1b[1074::100u")
+    for last in (b"D", b"\x1b[100:68;2u", b"\x1b[100;2u", b"\x1b[68u"):
+        assert typed(DetachKeys("ctrl-a,D"), b"\x01", last) == (b"", True)
+    assert typed(DetachKeys("~"), b"\x1b[96:126;2u") == (b"", True)
+
+
+def test_other_keys_with_more_to_say_are_the_programs() -> None:
+    for sent in (
+        b"\x1b[93u",
+        b"\x1b[93;7u",
+        b"\x1b[93;5:3u",
+        b"\x1b[27;7;93~",
+        b"\x1b[92;5u",
+        b"\x1b[193;5u",
+    ):
+        assert typed(DetachKeys(), sent) == (sent, False)
 
 
 @given(st.lists(st.binary(max_size=5)), st.sampled_from(["ctrl-]", "ctrl-p,ctrl-q", "a,b,a,c"]))
