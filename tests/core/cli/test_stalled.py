@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import subprocess
 import termios
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from ..client.fakecore import FakeCore
 
+KEPT = 8192
+"""Bytes that the kernel keeps of a terminal's output at least, whatever else it is doing."""
 FLOOD = "while :; do echo a line that is long enough to fill what the kernel keeps; done"
 
 
@@ -30,14 +32,29 @@ class Stalled:
         self.master, self.slave = os.openpty()
         self.usual = termios.tcgetattr(self.slave)
         self.process = subprocess.Popen(
-            command(*arguments), stdin=self.slave, stdout=self.slave, stderr=self.slave, start_new_session=True
+            command(*arguments),
+            stdin=self.slave,
+            stdout=self.slave,
+            stderr=self.slave,
+            start_new_session=True,
         )
 
     def fill(self) -> None:
-        """Wait until it takes nothing: it was writable, and is not any more."""
-        while select.select([], [self.slave], [], 0)[1]:
+        """Wait until it takes nothing more of what the command has for it.
+
+        There is no event for that, and poll may call it writable still: the kernel finds room again for what it has.
+        """
+        written, quiet = -1, 0
+        while quiet < 15 or written < KEPT:
             assert self.process.poll() is None
-            time.sleep(0.02)  # there is no event for a terminal that becomes full
+            time.sleep(0.02)
+            before, written = written, self._written()
+            quiet = quiet + 1 if written == before else 0
+
+    def _written(self) -> int:
+        """Bytes that the command has written to all that it has open."""
+        fields = Path(f"/proc/{self.process.pid}/io").read_text(encoding="ascii").split()
+        return int(fields[fields.index("wchar:") + 1])
 
     def drain(self) -> bytes:
         """All that it has shown in the end."""
