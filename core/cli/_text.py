@@ -30,7 +30,8 @@ def _shown() -> dict[int, str]:
     return {code: f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}" for code in codes}
 
 
-_CONTROLS: Final[dict[int, str]] = {**_CARET, **_C1, **_shown()}
+_INVISIBLE: Final = _shown()
+_CONTROLS: Final[dict[int, str]] = {**_CARET, **_C1, **_INVISIBLE}
 _WITH_RETURNS: Final[dict[int, str]] = {code: text for code, text in _CONTROLS.items() if chr(code) != "\r"}
 
 
@@ -72,6 +73,13 @@ _MOST_HELD: Final = 16
 _PRIVATE: Final = dict(zip(_JOINERS, "\udffe\udfff", strict=True))
 """Stand-ins, which no decoder makes, for joiners that stay."""
 _BACK: Final = {ord(stand_in): joiner for joiner, stand_in in _PRIVATE.items()}
+
+
+def shown(text: str) -> str:
+    """``text``, which has no controls but those of its colours, with what is invisible made visible."""
+    if text.isascii():
+        return text
+    return _joined("", text).translate(_INVISIBLE).translate(_BACK)
 
 
 def _joined(before: str, text: str) -> str:

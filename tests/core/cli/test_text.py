@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sandtop.core.cli import _text
 from sandtop.core.cli._text import Neutraliser, visible
 
 
@@ -60,6 +61,10 @@ def test_nothing_invisible_passes_and_nothing_is_lost(text: str, cut: int) -> No
             assert out[at + 1] == "\n"
         elif char not in "\n\t\u200c\u200d":
             assert unicodedata.category(char) not in ("Cc", "Cf", "Zl", "Zp")
+
+
+def test_rows_of_a_screen_keep_their_colours() -> None:
+    assert _text.shown("\x1b[31mr\u200dm\x1b[0m é\u200dé\u2066") == "\x1b[31mr\\u200dm\x1b[0m é\u200dé\\u2066"
 
 
 def test_what_is_held_back_is_bounded() -> None:
