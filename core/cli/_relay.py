@@ -135,7 +135,11 @@ class Relay:
     def _leave_screen(self) -> None:
         """Make the terminal as usual again that showed a program's sequences."""
         if self._screen is not None and self._sinks[STDOUT].terminal:
-            self._sinks[STDOUT].last(self._screen.undo())
+            try:
+                columns = os.get_terminal_size(STDOUT).columns
+            except OSError:
+                return  # it is gone
+            self._sinks[STDOUT].last(self._screen.undo(columns))
 
     @property
     def _pending(self) -> int:

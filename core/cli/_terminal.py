@@ -78,6 +78,13 @@ class TerminalRelay(Relay):
         with self._leaving.breaking():
             return super()._connect()
 
+    def _send_all(self, link: Link) -> None:
+        if self._keys is None:
+            super()._send_all(link)
+            return
+        with self._leaving.breaking():  # a core that was stopped takes nothing
+            super()._send_all(link)
+
     def _pause(self, seconds: float) -> None:
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:

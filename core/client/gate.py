@@ -13,6 +13,7 @@ import re
 from .refusals import (
     APC,
     DCS,
+    MODES_MUTE,
     MODES_NEVER,
     MODES_OF_WINDOW,
     MOST_TITLES,
@@ -283,6 +284,7 @@ class Gate:
         """What passes of the setting or resetting of private modes."""
         numbers = _numbers(parameters)
         never = MODES_NEVER if "window" in self._allowed else MODES_NEVER | MODES_OF_WINDOW
+        never |= MODES_MUTE if self._mute else frozenset()
         for number in sorted(PREFERRED.intersection(numbers) - self.preferred - never):
             self.preferred.add(number)
             self._out += keep(number)

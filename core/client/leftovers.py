@@ -13,12 +13,13 @@ from .resets import POP, TOUCHED, reset, restore
 class Leftovers:
     """Follows what is written to a terminal of the type ``term``, through a `Gate` that ``allowed`` kinds pass."""
 
-    __slots__ = ("_console", "gate")
+    __slots__ = ("_console", "_dumb", "gate")
 
     def __init__(
         self, allowed: frozenset[str] = frozenset(), *, term: str = "xterm", mute: bool = False
     ) -> None:
         self.gate = Gate(allowed, mute=mute)
+        self._dumb = term == "dumb"
         self._console = term.startswith("linux")
 
     def feed(self, data: bytes, *, final: bool = False) -> bytes:
@@ -31,6 +32,8 @@ class Leftovers:
 
     def undo(self, columns: int = 80) -> bytes:
         """What to write to the terminal, ``columns`` wide, so that it is as usual again, whatever it was shown."""
+        if self._dumb:  # it would only show it
+            return b""
         gate = self.gate
         parts = [reset(columns, console=self._console)]
         parts += [TOUCHED[name][0] for name in sorted(gate.touched)]

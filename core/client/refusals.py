@@ -57,6 +57,8 @@ MODES_NEVER: Final = frozenset({38, 46})
 """Tektronix mode opens a window, and logging (xterm) writes a file."""
 MODES_OF_WINDOW: Final = frozenset({40, 1043})
 """The right to change the width, and raising the window at each bell."""
+MODES_MUTE: Final = frozenset({9, 1000, 1001, 1002, 1003, 1004, 2031, 2048, 5522, 9001})
+"""Modes in which a terminal types by itself: refused where nobody passes that on."""
 WINDOW_ASKED: Final = frozenset({b"14", b"14;2", b"16", b"18"})
 """Window operations that anybody may use: the size of the text area and of a cell, which programs with images ask."""
 WINDOW_NEVER: Final = ([20], [21])

@@ -256,13 +256,13 @@ def test_logs_show_what_would_cover_or_turn_round_what_is_there(fake: FakeCore, 
 @pytest.mark.parametrize("arguments", [("exec", "-t", "demo"), ("exec", "-t", "-i", "demo"), ("run", "-t")])
 def test_a_terminal_of_its_own_is_kept_to_the_screen(fake: FakeCore, arguments: tuple[str, ...]) -> None:
     """And is left as usual, whatever was switched on."""
-    script = r"printf '\033[?1003h\033[31mred\033]52;c;aGVsbG8=\007\033[5i\033[8;1;1t\033P'"
+    script = r"printf '\033[?25l\033[31mred\033]52;c;aGVsbG8=\007\033[5i\033[8;1;1t\033P'"
     out = _on_a_terminal(*arguments, "--", "sh", "-c", script)
     assert b"\033[31mred" in out
     assert b"]52" not in out
     assert b"[5i" not in out
     assert b"[8;1;1t" not in out
-    assert out.rindex(b"\033[?1003l") > out.index(b"\033[?1003h")
+    assert out.rindex(b"\033[?25h") > out.index(b"\033[?25l")
 
 
 def test_kinds_that_the_settings_allow(fake: FakeCore, home: Path) -> None:

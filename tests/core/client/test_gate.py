@@ -143,7 +143,9 @@ def test_where_nobody_answers_nothing_asks() -> None:
     strings = (
         b"\x1b]11;?\x07\x1b]4;1;?\x07\x1b]22;?__current__\x07\x1bP$qm\x1b\\\x1bP+q54\x1b\\\x1b_Ga=q;x\x1b\\"
     )
-    assert passed(asking + strings, mute=True) == b""
+    typing = b"\x1b[?1003h\x1b[?1004h\x1b[?2048h\x1b[?1000;1004h"
+    assert passed(asking + strings + typing, mute=True) == b""
+    assert passed(b"\x1b[?1;1002;2004h", mute=True) == b"\x1b[?1;2004h"
     shown = b"\x1b[31mred\x1b[m\x1b]0;title\x07\x1bP0q~\x1b\\\x1b]8;;x\x07"
     assert passed(shown, mute=True) == shown.replace(b"\x1b]0", b"\x1b[22;0t\x1b]0")
 
