@@ -63,8 +63,9 @@ WINDOW_ASKED: Final = frozenset({b"14", b"14;2", b"16", b"18"})
 """Window operations that anybody may use: the size of the text area and of a cell, which programs with images ask."""
 WINDOW_NEVER: Final = ([20], [21])
 """Reports of the icon's name and the title: a way to have the terminal type a text of the program's."""
-PUSH_TITLE: Final = frozenset({b"22", b"22;0", b"22;1", b"22;2"})
-POP_TITLE: Final = frozenset({b"23", b"23;0", b"23;1", b"23;2"})
+PUSH_TITLE: Final = frozenset({b"22", b"22;0", b"22;1", b"22;2", b"22;0;0", b"22;1;0", b"22;2;0"})
+POP_TITLE: Final = frozenset({b"23", b"23;0", b"23;1", b"23;2", b"23;0;0", b"23;1;0", b"23;2;0"})
+"""terminfo's way into the alternate screen has three numbers; with a third but 0 xterm would write any place there."""
 MOST_TITLES: Final = 8
 """Titles that a program may push: terminals keep ten, and the lowest is the operator's own."""
 

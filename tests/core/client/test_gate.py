@@ -133,6 +133,9 @@ def test_titles_come_and_go_and_the_lowest_is_the_operators() -> None:
         gate.feed(b"\x1b[22;2t\x1b]0;more\x07\x1b[23;2t\x1b[23;2t") == b"\x1b[22;2t\x1b]0;more\x07\x1b[23;2t"
     )
     assert gate.titles == 1
+    terminfo = b"\x1b[?1049h\x1b[22;0;0t", b"\x1b[?1049l\x1b[23;0;0t"  # xterm-256color's smcup and rmcup
+    assert gate.feed(terminfo[0]) == terminfo[0]
+    assert gate.feed(terminfo[1]) == terminfo[1]
     assert gate.feed(b"\x1b[22t" * 50).count(b"t") < 10  # terminals keep ten
     assert gate.entitle() == b""
     assert Gate().entitle() == b"\x1b[22;0t"

@@ -65,7 +65,7 @@ def test_a_shell_and_its_window(home: Home, box: str) -> None:
 
 
 def test_leave_and_come_back_to_the_same_screen(home: Home, box: str) -> None:
-    """Colours, scrollback, a title and how keys are sent; then the alternate screen, which one's own terminal leaves."""
+    """Colours, scrollback, a title and how keys are sent; then the alternate screen, which one's terminal leaves."""
     with attached(home, box) as seat:
         key = home.last_session(box)["id"]
         seat.type(
