@@ -11,6 +11,7 @@ from sandtop.core.errors import InvalidRequest, from_os_error
 if TYPE_CHECKING:
     from pathlib import Path
 
+_NAMES: Final = ("attach_allow",)
 _MAY_BE_ZERO: Final = ("warm_machines", "disk_reserve_bytes")
 _CHOICES: Final = {"accelerator": ("auto", "kvm", "tcg")}
 
@@ -25,6 +26,7 @@ class Settings:
         sessions_kept: ended sessions that a sandbox keeps, with their exit records.
         boot_seconds: how long a machine may take until its agent answers.
         stop_seconds: how long the sessions of a sandbox may take to end after SIGTERM when it stops.
+        attach_allow: what a program may do to the operator's terminal outside of its screen; read by clients.
         warm_machines: how many machines at most stand by to become sandboxes; 0 for none.
         accelerator: ``kvm`` or ``tcg`` for all sandboxes that do not ask for one; ``auto`` for the best that works.
         disk_reserve_bytes: free space on the disk of the sandboxes below which those that fill it are stopped, but no
@@ -39,6 +41,7 @@ class Settings:
     warm_machines: int = 2
     accelerator: str = "auto"
     disk_reserve_bytes: int = 512 << 20
+    attach_allow: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -61,6 +64,11 @@ class Settings:
                 if value not in _CHOICES[name]:
                     wanted = ", ".join(_CHOICES[name])
                     raise InvalidRequest(f"{path}: {name} must be one of {wanted}, not {value!r}")
+                continue
+            if name in _NAMES:
+                if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+                    raise InvalidRequest(f"{path}: {name} must be a list of names, not {value!r}")
+                data[name] = tuple(value)
                 continue
             least = 0 if name in _MAY_BE_ZERO else 1
             if not isinstance(value, int) or isinstance(value, bool) or value < least:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 
 from sandtop.core.cli import say
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Final
 
+    from sandtop.core.client.nonblocking import Output
     from sandtop.core.errors import SandtopError
 
 STDOUT: Final = 1
@@ -86,12 +86,14 @@ def size(count: object) -> str:
 class Progress:
     """Shows what takes long: one line that changes on a terminal, else nothing. Used as a context.
 
-    A line that begins with ``warning:`` is said for good, wherever stderr goes.
+    A line that begins with ``warning:`` is said for good, wherever stderr goes. A terminal that takes nothing goes
+    without the others.
     """
 
-    __slots__ = ("_shown",)
+    __slots__ = ("_output", "_shown")
 
     def __init__(self) -> None:
+        self._output: Output | None = None
         self._shown = False
 
     def __enter__(self) -> Progress:
@@ -99,12 +101,23 @@ class Progress:
 
     def __exit__(self, *_: object) -> None:
         self.clear()
+        if self._output is not None:
+            self._output.close()
+            self._output = None
+
+    def _put(self, text: str) -> None:
+        from sandtop.core.client.nonblocking import Output
+
+        self._output = self._output or Output(2)
+        try:
+            self._output.write(text.encode("utf-8", "backslashreplace"))
+        except OSError:
+            return  # nobody is there to see it
 
     def clear(self) -> None:
         """Take the line away."""
         if self._shown:
-            sys.stderr.write("\r\033[K")
-            sys.stderr.flush()
+            self._put("\r\033[K")
             self._shown = False
 
     def __call__(self, message: str) -> None:
@@ -116,5 +129,4 @@ class Progress:
             return
         columns = os.get_terminal_size(2).columns
         self._shown = True
-        sys.stderr.write("\r\033[K" + visible(message)[: max(1, columns - 1)])
-        sys.stderr.flush()
+        self._put("\r\033[K" + visible(message)[: max(1, columns - 1)])

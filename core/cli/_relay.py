@@ -7,7 +7,7 @@ import select
 import time
 
 from sandtop.agent.protocol import Control, Data
-from sandtop.core.cli import Interrupted, say
+from sandtop.core.cli import Interrupted
 from sandtop.core.client.blocking import call, open_link, progress_line, stop_core
 from sandtop.core.client.exchange import HELLO_SECONDS
 from sandtop.core.client.following import STDERR, STDOUT
@@ -15,6 +15,7 @@ from sandtop.core.client.link import Link, LinkLost, new_id
 from sandtop.core.client.recovery import Recovery
 from sandtop.core.errors import CoreOutdated, CoreUnavailable, NotFound, SandtopError, WrongState
 
+from ._signals import ENDING
 from ._sinks import Sink
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
 
     from sandtop.agent.protocol import Frame
     from sandtop.core.client.following import Following
+    from sandtop.core.client.leftovers import Leftovers
 
     from ._signals import Signals
+    from ._sinks import Filter
 
     class Transform(Protocol):
         """Changes what is written."""
@@ -40,16 +43,35 @@ else:
 _PIPE_GRACE: Final = 2.0
 """Seconds that a program whose reader is gone has to end by SIGPIPE before it is killed."""
 _TERM_GRACE: Final = 10.0
+_STALL_GRACE: Final = 1.0
+"""Seconds that a reader has after SIGTERM or SIGHUP to take what waits for it."""
 _STDIN: Final = 0
+
+
+def screen_for(tty: bool) -> Leftovers | None:
+    """What shows the output of a session with a terminal of its own, ``tty``, on one of ours; None where neither is.
+
+    Nobody passes our terminal's answers on: they would be typed into the shell that runs this.
+    """
+    if not tty or not os.isatty(1):
+        return None
+    from sandtop.core.client.leftovers import Leftovers
+    from sandtop.core.client.permission import allowed_here
+
+    return Leftovers(allowed_here(), term=os.environ.get("TERM", ""), mute=True)
 
 
 class Relay:
     """Carries one `Following`, over as many connections as it takes, until its end.
 
-    ``signals`` are passed on to the session; without them this is a mere reader. ``raw`` leaves control sequences in
-    what a terminal shows. ``owned`` says that the session is nobody else's: it is killed when it outlives SIGTERM for
-    ten seconds. ``transform`` changes what is written; ``connected`` is called on every connection.
-    ``link`` is the first, when the caller has opened it.
+    ``signals`` are passed on to the session; without them this is a mere reader. ``screen`` is what the session's own
+    terminal shows on this one; of all else a terminal is shown no control sequences, and of carriage returns what
+    ``returns`` says. ``owned`` says that the session is nobody else's: it is killed when it outlives SIGTERM for ten
+    seconds. ``transform`` changes what is written; ``connected`` is called on every connection. ``link`` is the first,
+    when the caller has opened it.
+
+    No write waits, so that signals are noticed whatever state the terminal is in: one that takes nothing for a second
+    after SIGTERM or SIGHUP goes without.
     """
 
     pending_bytes = 1 << 20
@@ -61,7 +83,8 @@ class Relay:
         sandbox: str,
         signals: Signals | None,
         *,
-        raw: bool,
+        screen: Leftovers | None = None,
+        returns: bool = True,
         owned: bool = False,
         transform: Transform | None = None,
         connected: Callable[[], None] | None = None,
@@ -72,7 +95,10 @@ class Relay:
         self._signals = signals
         self._owned = owned
         self._recovery = Recovery()
-        self._sinks = {STDOUT: Sink(1, raw=raw), STDERR: Sink(2, raw=raw)}
+        self._screen = screen
+        self._returns = returns
+        self._sinks = {STDOUT: Sink(1, self._filter(STDOUT)), STDERR: Sink(2, self._filter(STDERR))}
+        self._look_at: float | None = None
         self._link = link
         self._kill_at: float | None = None
         self._pipe_told = False
@@ -80,18 +106,86 @@ class Relay:
         self._transform = transform
         self._connected = connected
 
+    def _filter(self, stream: int) -> Filter | None:
+        """What changes ``stream`` for a terminal; None when that is none."""
+        if self._screen is not None and stream == STDOUT:
+            return self._screen
+        if not os.isatty(stream):
+            return None
+        from ._text import Neutraliser
+
+        return Neutraliser(returns=self._returns)
+
     def run(self) -> dict[str, object]:
         """Relay until the session's end; what the core said last. Raises what the core reports."""
         try:
             while (result := self._following.result) is None:
                 self._step()
             for sink in self._sinks.values():
-                sink.drain()
+                sink.feed(b"", final=True)
+            while self._pending:
+                self._drain()
             return result
         finally:
             self._close()
+            self._leave_screen()
             for sink in self._sinks.values():
                 sink.close()
+
+    def _leave_screen(self) -> None:
+        """Make the terminal as usual again that showed a program's sequences."""
+        if self._screen is not None and self._sinks[STDOUT].terminal:
+            try:
+                columns = os.get_terminal_size(STDOUT).columns
+            except OSError:
+                return  # it is gone
+            self._sinks[STDOUT].last(self._screen.undo(columns))
+
+    @property
+    def _pending(self) -> int:
+        """Bytes that were not written yet."""
+        return sum(sink.pending for sink in self._sinks.values())
+
+    def _drain(self) -> None:
+        """Write on what is left after the session's end, until a signal says that there was enough of waiting."""
+        waiter = select.poll()
+        for sink in self._sinks.values():
+            if sink.pending:
+                waiter.register(sink.fd, select.POLLOUT)
+        if self._signals is not None:
+            waiter.register(self._signals.fd, select.POLLIN)
+        ready = dict(waiter.poll(self._until(self._look_at)))
+        self._flush(ready)
+        if self._signals is not None and self._signals.take():
+            self._hurry()
+        self._drop_stalled()
+
+    def _flush(self, ready: dict[int, int]) -> None:
+        for sink in self._sinks.values():
+            if sink.pending and ready.get(sink.fd, 0):
+                sink.flush()
+
+    def _hurry(self) -> None:
+        """From now on nobody is waited for who takes nothing."""
+        if self._look_at is None:
+            self._look_at = time.monotonic() + _STALL_GRACE
+            for sink in self._sinks.values():
+                sink.stalled()
+
+    def _drop_stalled(self) -> None:
+        """Drop what waits for a reader that has taken nothing since the last look; after the session's end, for any."""
+        if self._look_at is None or time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + _STALL_GRACE
+        for sink in self._sinks.values():
+            if sink.pending and (sink.stalled() or self._following.result is not None):
+                sink.drop()
+
+    @staticmethod
+    def _until(*moments: float | None) -> float | None:
+        """Milliseconds until the first of ``moments``."""
+        left = [max(0.0, moment - time.monotonic()) for moment in moments if moment is not None]
+        return min(left) * 1000 if left else None
 
     def _close(self) -> None:
         if self._link is not None:
@@ -100,12 +194,7 @@ class Relay:
 
     def _step(self) -> None:
         try:
-            if self._link is None:
-                self._link = open_link(self._following, self._recovery)
-                self._connected_at = time.monotonic()
-                if self._connected is not None:
-                    self._connected()
-            self._exchange(self._link)
+            self._exchange(self._link or self._connect())
         except LinkLost:
             self._close()
             self._pause(self._recovery.broke(time.monotonic()))
@@ -114,6 +203,13 @@ class Relay:
             self._recovery.outdated()
             stop_core()
 
+    def _connect(self) -> Link:
+        self._link = open_link(self._following, self._recovery)
+        self._connected_at = time.monotonic()
+        if self._connected is not None:
+            self._connected()
+        return self._link
+
     def _pause(self, seconds: float) -> None:
         """Wait before the next attempt to connect."""
         time.sleep(seconds)
@@ -121,9 +217,7 @@ class Relay:
     def _exchange(self, link: Link) -> None:
         self._send_all(link)
         ready = self._wait(link)
-        for sink in self._sinks.values():
-            if ready.get(sink.fd, 0) and sink.pending:
-                sink.flush()
+        self._flush(ready)
         if self._sinks[STDOUT].broken and not self._pipe_told:
             self._reader_gone()
         if ready.get(_STDIN, 0):
@@ -147,7 +241,7 @@ class Relay:
     def _wait(self, link: Link) -> dict[int, int]:
         """Which descriptors are ready. Once the core has said hello there is no limit: programs may be silent."""
         waiter = select.poll()
-        if sum(sink.pending for sink in self._sinks.values()) < self.pending_bytes:
+        if self._pending < self.pending_bytes:
             waiter.register(link.fileno(), select.POLLIN)
         self._watch_input(waiter)
         if self._signals is not None:
@@ -155,16 +249,10 @@ class Relay:
         for sink in self._sinks.values():
             if sink.pending:
                 waiter.register(sink.fd, select.POLLOUT)
-        limit = None
-        if not self._following.greeted:
-            limit = self._connected_at + HELLO_SECONDS - time.monotonic()
-            if limit <= 0:
-                raise CoreUnavailable(
-                    f"the core has not answered for {HELLO_SECONDS:.0f} s", hint="see its log"
-                )
-        if self._kill_at is not None:
-            limit = min(limit or _TERM_GRACE, max(0.0, self._kill_at - time.monotonic()))
-        return dict(waiter.poll(None if limit is None else limit * 1000))
+        hello = None if self._following.greeted else self._connected_at + HELLO_SECONDS
+        if hello is not None and time.monotonic() >= hello:
+            raise CoreUnavailable(f"the core has not answered for {HELLO_SECONDS:.0f} s", hint="see its log")
+        return dict(waiter.poll(self._until(hello, self._kill_at, self._look_at if self._pending else None)))
 
     def _read_input(self) -> None:
         try:
@@ -172,7 +260,7 @@ class Relay:
         except BlockingIOError:
             return  # whoever shares this description made it non-blocking
         except OSError as error:
-            say(f"stdin cannot be read: {error.strerror or error}")
+            self._narrate(f"stdin cannot be read: {error.strerror or error}")
             data = b""
         if data:
             self._following.write(data)
@@ -186,14 +274,23 @@ class Relay:
             )
         elif isinstance(frame, Control):
             if frame.message["type"] == "gap":
-                say(f"{frame.message['bytes']} bytes of output are missing: the log's limit was reached")
+                self._narrate(
+                    f"{frame.message['bytes']} bytes of output are missing: the log's limit was reached"
+                )
             elif (line := progress_line(frame)) is not None:
-                say(line)
+                self._narrate(line)
             elif self._transform is not None:
                 self._transform.control(frame)
 
+    def _narrate(self, line: str) -> None:
+        """`say`, behind what waits already for a slow reader."""
+        from ._text import visible
+
+        self._sinks[STDERR].feed(f"sandtop: {visible(line)}\n".encode("utf-8", "backslashreplace"))
+
     def _act(self) -> None:
         """Pass collected signals on, or end by them when nothing runs yet, and keep what was promised."""
+        self._drop_stalled()
         if self._following.result is not None:
             return
         taken = self._signals.take() if self._signals is not None else []
@@ -203,9 +300,11 @@ class Relay:
             return
         for number in taken:
             # as a terminal does for the keys, and docker for all others
-            keys = number in (signal.SIGINT, signal.SIGQUIT)
+            keys = number not in ENDING
             self._send_signal(number, "group" if keys else "leader")
-            if self._owned and number in (signal.SIGTERM, signal.SIGHUP):
+            if not keys:
+                self._hurry()
+            if self._owned and not keys:
                 self._kill_at = time.monotonic() + _TERM_GRACE
         if self._kill_at is not None and time.monotonic() >= self._kill_at:
             self._kill_at = None
@@ -232,4 +331,4 @@ class Relay:
         except (NotFound, WrongState):
             pass  # it has just ended
         except SandtopError as error:
-            say(f"the signal could not be passed on: {error}")
+            self._narrate(f"the signal could not be passed on: {error}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from sandtop.core.cli import Interrupted
+from sandtop.core.cli import Interrupted, hurry
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
@@ -16,26 +16,31 @@ else:
     import _signal as signal  # signal itself spends 3 ms on turning constants into enums
 
 _CAUGHT: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
+"""Signals that mean this process, where the others are keys that mean the program."""
 _ENOUGH: Final = 3
-"""The so-manieth signal ends sandtop itself."""
+"""The so-manieth signal ends sandtop itself, whichever it is."""
+_ENOUGH_ENDING: Final = 2
+"""And the so-manieth of `ENDING`."""
 
 
 class Signals:
     """Catches the signals that would end this process. Used as a context; ignored ones stay ignored.
 
-    Until `forward` is called each raises `Interrupted` at once. Afterwards they are collected for `take`, and
-    only the third raises.
+    Until `forward` is called each raises `Interrupted` at once. Afterwards they are collected for `take`; only the
+    second SIGTERM or SIGHUP raises, and the third of any kind. What has raised then is the last that is noticed, as
+    what follows must come to its end.
 
     Attributes:
         fd: readable when a signal has come.
     """
 
-    __slots__ = ("_before", "_collected", "_count", "_forwarding", "_quiet", "_write", "fd")
+    __slots__ = ("_before", "_collected", "_count", "_ending", "_forwarding", "_quiet", "_write", "fd")
 
     def __init__(self) -> None:
         self._before: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
         self._collected: list[int] = []
-        self._count = 0
+        self._count = self._ending = 0
         self._forwarding = False
         self._quiet = False
         self.fd, self._write = os.pipe()
@@ -59,14 +64,29 @@ class Signals:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._quiet:
             return
+        hurry()
         self._count += 1
-        if not self._forwarding or self._count >= _ENOUGH:
+        self._ending += number in ENDING
+        if not self._forwarding:
+            raise Interrupted(number)
+        if self._count >= _ENOUGH or self._ending >= _ENOUGH_ENDING:
+            self._quiet = True
             raise Interrupted(number)
         self._collected.append(number)
 
     def forward(self) -> None:
         """From now on collect them."""
         self._forwarding = True
+
+    def breaking(self) -> Breaking:
+        """A context in which each signal raises `Interrupted` at once, those that came before too: for what waits."""
+        return Breaking(self)
+
+    def break_now(self, breaking: bool) -> None:
+        """For `breaking`."""
+        self._forwarding = not breaking
+        if breaking and self._collected:
+            raise Interrupted(self._collected[0])
 
     def hold(self) -> None:
         """From now on take no notice: what runs now must finish."""
@@ -80,3 +100,18 @@ class Signals:
             pass
         taken, self._collected = self._collected, []
         return taken
+
+
+class Breaking:
+    """See `Signals.breaking`."""
+
+    __slots__ = ("_signals",)
+
+    def __init__(self, signals: Signals) -> None:
+        self._signals = signals
+
+    def __enter__(self) -> None:
+        self._signals.break_now(True)
+
+    def __exit__(self, *_: object) -> None:
+        self._signals.break_now(False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import stat
 
 from sandtop.core.errors import StorageError
@@ -11,58 +10,77 @@ from sandtop.core.errors import StorageError
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     from collections import deque
-    from typing import Final
+    from typing import Final, Protocol
 
-    from ._text import Neutraliser
+    from sandtop.core.client.nonblocking import Output
+
+    class Filter(Protocol):
+        """Changes what a terminal is shown."""
+
+        def feed(self, data: bytes, *, final: bool = False) -> bytes: ...
 else:
     from _collections import deque  # see sandtop/agent/_streams.py
 
 _ATOMIC: Final = 4096
-"""A pipe or terminal that poll calls writable takes this much (PIPE_BUF) without blocking."""
+"""What poll calls writable takes this much (PIPE_BUF, and a socket's buffer) without waiting."""
+
+_LAST_SECONDS: Final = 0.25
 
 
 class Sink:
-    """Where one stream of a session goes. `poll` says when `flush` may be called.
+    """Where one stream of a session goes. `poll` says when `flush` may be called, which never waits.
+
+    ``filter`` changes what is fed, when that goes to a terminal.
 
     Attributes:
         fd: the descriptor to poll and write to.
         pending: bytes not yet written.
         broken: its reader is gone: what is fed is dropped.
+        terminal: whether that reader is a terminal.
     """
 
-    __slots__ = ("_chunks", "_filter", "_most", "_own", "broken", "fd", "pending")
+    __slots__ = (
+        "_chunks",
+        "_dropping",
+        "_filter",
+        "_most",
+        "_moved",
+        "_output",
+        "broken",
+        "fd",
+        "pending",
+        "terminal",
+    )
 
-    def __init__(self, fd: int, *, raw: bool) -> None:
+    def __init__(self, fd: int, filter: Filter | None) -> None:
         self.pending = 0
         self.broken = False
         self._chunks: deque[memoryview] = deque()
-        self._filter: Neutraliser | None = None
-        self._own = False
+        self._output: Output | None = None
         self._most = _ATOMIC
+        self._dropping = self._moved = False
         self.fd = fd
-        if os.isatty(fd):
-            if not raw:
-                from ._text import Neutraliser
-
-                self._filter = Neutraliser()
-        else:
-            self._choose()
+        self.terminal = os.isatty(fd)
+        self._filter = filter if self.terminal else None
+        self._choose()
 
     def _choose(self) -> None:
         mode = os.fstat(self.fd).st_mode
         if stat.S_ISREG(mode):
             self._most = 1 << 20
-        elif stat.S_ISFIFO(mode):
-            try:  # an open file description of our own: O_NONBLOCK on the shared one would be everybody's
-                self.fd = os.open(f"/proc/self/fd/{self.fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            except OSError:
-                return  # not our user's pipe, or no /proc: small pieces are safe too
-            self._own, self._most = True, 1 << 20
+        elif stat.S_ISFIFO(mode) or self.terminal:
+            from sandtop.core.client.nonblocking import Output
+
+            output = Output(self.fd)
+            if output.own or self.terminal:  # of a pipe that is not our user's small pieces are safe
+                self._output, self.fd, self._most = output, output.fd, 1 << 20
 
     def feed(self, data: bytes, *, final: bool = False) -> None:
         """Take ``data``, the next of the stream."""
         if self._filter is not None:
             data = self._filter.feed(data, final=final)
+        if self._dropping and self.pending + len(data) > _ATOMIC:
+            return
         if data and not self.broken:
             self._chunks.append(memoryview(data))
             self.pending += len(data)
@@ -72,38 +90,52 @@ class Sink:
         try:
             while self._chunks:
                 chunk = self._chunks[0]
-                done = os.write(self.fd, chunk[: self._most])
+                piece = chunk[: self._most]
+                done = os.write(self.fd, piece) if self._output is None else self._output.write(piece)
                 self.pending -= done
-                if done < len(chunk):
-                    self._chunks[0] = chunk[done:]
-                else:
+                if done:
+                    self._moved, self._dropping = True, False
+                if done == len(chunk):
                     self._chunks.popleft()
-                if self._most == _ATOMIC:
+                else:
+                    self._chunks[0] = chunk[done:]
+                if done < len(piece) or self._most == _ATOMIC:
                     return
         except BlockingIOError:
             return
         except BrokenPipeError:
-            self._drop()
-            self.broken = True
+            self._break()
         except OSError as error:
-            self._drop()
-            self.broken = True
+            self._break()
             raise StorageError(f"cannot write the output: {error.strerror or error}") from error
 
-    def _drop(self) -> None:
+    def _break(self) -> None:
+        self.broken = True
+        self.drop()
+
+    def drop(self) -> None:
+        """Drop what waits, and all but a little of what comes until the reader takes something again."""
+        self._dropping = True
         self._chunks.clear()
         self.pending = 0
 
-    def drain(self) -> None:
-        """Wait until all is written or the reader is gone."""
-        self.feed(b"", final=True)
-        waiter = select.poll()
-        waiter.register(self.fd, select.POLLOUT)
-        while self.pending and not self.broken:
-            waiter.poll()
-            self.flush()
+    def stalled(self) -> bool:
+        """Whether nothing was written since the last call."""
+        moved, self._moved = self._moved, False
+        return not moved
+
+    def last(self, data: bytes) -> None:
+        """Write ``data``, as it is, in place of all that waits; a terminal that takes nothing goes without."""
+        if self._output is None:
+            return
+        try:
+            if not self._output.write_within(data, _LAST_SECONDS):
+                self._output.discard()
+                self._output.write_within(data, _LAST_SECONDS)
+        except OSError:
+            return  # it is gone
 
     def close(self) -> None:
-        if self._own:
-            os.close(self.fd)
-            self._own = False
+        if self._output is not None:
+            self._output.close()
+            self._output = None

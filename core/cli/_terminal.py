@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sandtop.core.client.tty import OwnTerminal
 
     from ._signals import Signals
+    from ._sinks import Filter
 
 _TYPED_BYTES: Final = 64 * 1024
 """Keys and pastes that wait for a program that does not read, or for a core that is gone."""
@@ -39,7 +40,8 @@ class Detached(Exception):
 class TerminalRelay(Relay):
     """A `Relay` on ``terminal``, which is raw: keys go to the program as they are, and so does the window's size.
 
-    ``keys`` leave it, by raising `Detached`. Keys are read also while the core is gone, so that they always do.
+    ``keys`` leave it, by raising `Detached`, and ``signals`` by `Interrupted`; without keys those are passed on. Both
+    are noticed also while the core is gone, so that they always do.
     """
 
     pending_bytes = 64 * 1024
@@ -48,11 +50,12 @@ class TerminalRelay(Relay):
         self,
         following: Following,
         sandbox: str,
-        signals: Signals | None,
+        signals: Signals,
         terminal: OwnTerminal,
         keys: DetachKeys | None,
     ) -> None:
-        super().__init__(following, sandbox, signals, raw=True)
+        super().__init__(following, sandbox, signals)
+        self._leaving = signals
         self._terminal = terminal
         self._keys = keys
         self._typed = bytearray()
@@ -69,14 +72,34 @@ class TerminalRelay(Relay):
             waiter.register(INPUT, select.POLLIN)
         waiter.register(self._terminal.fd, select.POLLIN)
 
+    def _connect(self) -> Link:
+        if self._keys is None:
+            return super()._connect()
+        with self._leaving.breaking():
+            return super()._connect()
+
+    def _send_all(self, link: Link) -> None:
+        if self._keys is None:
+            super()._send_all(link)
+            return
+        with self._leaving.breaking():  # a core that was stopped takes nothing
+            super()._send_all(link)
+
     def _pause(self, seconds: float) -> None:
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             waiter = select.poll()
             self._watch_input(waiter)
+            waiter.register(self._leaving.fd, select.POLLIN)
             if dict(waiter.poll(left * 1000)).get(INPUT, 0):
                 self._read_input()
             self._follow_size()
+            self._act()
+
+    def _act(self) -> None:
+        if self._keys is not None and (taken := self._leaving.take()):
+            raise Interrupted(taken[0])
+        super()._act()
 
     def _exchange(self, link: Link) -> None:
         self._follow_size()
@@ -122,6 +145,9 @@ class TerminalRelay(Relay):
 
     # output
 
+    def _filter(self, stream: int) -> Filter | None:
+        return None if stream == STDOUT else super()._filter(stream)  # `_put` has seen to it
+
     def _take(self, frame: Frame) -> None:
         if isinstance(frame, Data) and frame.stream == STDOUT:
             self._put(self._past.show(frame.offset, frame.data))
@@ -148,7 +174,9 @@ class TerminalRelay(Relay):
         way_out = f" ({self._keys.text} leaves)" if self._keys is not None else ""
         self._put(f"\r\nsandtop: {visible(line)}{way_out}\r\n".encode())
 
+    def _narrate(self, line: str) -> None:
+        self._say(line)
+
     def _put(self, data: bytes) -> None:
-        self._terminal.shown(data)
-        self._sinks[STDOUT].feed(data)
+        self._sinks[STDOUT].feed(self._terminal.passed(data))
         self._entitle()

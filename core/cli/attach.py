@@ -7,6 +7,8 @@ from sandtop.core.client.attached import returning, starting
 from sandtop.core.client.blocking import call
 from sandtop.core.client.detach import DETACH_KEYS, DetachKeys
 from sandtop.core.client.exchange import as_object
+from sandtop.core.client.permission import allowed_here
+from sandtop.core.client.refusals import KINDS, allowed
 from sandtop.core.client.tty import OwnTerminal
 from sandtop.core.errors import InvalidRequest
 
@@ -41,11 +43,13 @@ def attach_main(argv: Sequence[str]) -> int:
     options = _parser().parse_args(head)
     keys = DetachKeys(options.detach_keys)
     _check(options, command)
-    terminal = OwnTerminal()
+    terminal = OwnTerminal(allowed(options.allow, "--allow") | allowed_here())
     following = _back(options, terminal) if options.session is not None else _new(options, command, terminal)
     try:
-        with Signals(), terminal:
-            result = TerminalRelay(following, options.name, None, terminal, keys).run()
+        with Signals() as signals:
+            signals.forward()  # what would raise may raise between two steps of putting the terminal back
+            with terminal:
+                result = TerminalRelay(following, options.name, signals, terminal, keys).run()
     except Detached:
         session = following.session
         write("\n")  # the program's last line is not ours to go on with
@@ -71,6 +75,13 @@ def _parser() -> Parser:
         default=DETACH_KEYS,
         metavar="KEYS",
         help=f"what leaves it: characters or ctrl-X, with commas between ({DETACH_KEYS})",
+    )
+    add(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="KIND",
+        help=f"let the program reach outside of the screen: {', '.join(KINDS)} (repeatable)",
     )
     add("--read-only", action="store_true", help="watch a session, whoever types")
     add("--take", action="store_true", help="take the input from whoever holds it")

@@ -111,7 +111,7 @@ def run_session(fields: dict[str, object], sandbox: str) -> int:
             if on_terminal:
                 result = _on_terminal(following, sandbox, signals)
             else:
-                result = _relayed(following, sandbox, signals, link, raw=fields["tty"] is not None)
+                result = _relayed(following, sandbox, signals, link, tty=fields["tty"] is not None)
         except Interrupted:
             key = fields["id"] if following is None else following.session or fields["id"]
             ends = f"sandtop signal {sandbox} {key} KILL ends it"
@@ -124,20 +124,21 @@ def run_session(fields: dict[str, object], sandbox: str) -> int:
 
 
 def _relayed(
-    following: Following, sandbox: str, signals: Signals, link: Link | None, *, raw: bool
+    following: Following, sandbox: str, signals: Signals, link: Link | None, *, tty: bool
 ) -> dict[str, object]:
-    from ._relay import Relay
+    from ._relay import Relay, screen_for
 
-    return Relay(following, sandbox, signals, raw=raw, link=link).run()
+    return Relay(following, sandbox, signals, screen=screen_for(tty), link=link).run()
 
 
 def _on_terminal(following: Following, sandbox: str, signals: Signals) -> dict[str, object]:
     """With ``-t -i`` on a terminal every key is the program's, as with docker; ctrl-c too."""
+    from sandtop.core.client.permission import allowed_here
     from sandtop.core.client.tty import OwnTerminal
 
     from ._terminal import TerminalRelay
 
-    with OwnTerminal() as terminal:
+    with OwnTerminal(allowed_here()) as terminal:
         return TerminalRelay(following, sandbox, signals, terminal, None).run()
 
 

@@ -40,10 +40,14 @@ def logs_main(argv: Sequence[str]) -> int:
     add("--since", type=since, metavar="TIME", help="from then on: 10m, 2h, or 2026-01-31T12:00:00")
     add("--timestamps", action="store_true", help="say before each line when it came")
     add("--tail", type=count, metavar="N", help="the last N lines")
+    add(
+        "--keep-cr",
+        action="store_true",
+        help="let carriage returns act on a terminal, as progress bars want it",
+    )
     options = parser.parse_args(list(argv))
-    Relay(
-        _reading(options), options.name, None, raw=False, transform=_Stamps() if options.timestamps else None
-    ).run()
+    transform = _Stamps() if options.timestamps else None
+    Relay(_reading(options), options.name, None, returns=options.keep_cr, transform=transform).run()
     return 0
 
 

@@ -13,7 +13,7 @@ from ._args import Parser, split
 from ._exec_options import add_shared_options
 from ._exec_request import shared_fields
 from ._output import Progress
-from ._relay import Relay
+from ._relay import Relay, screen_for
 from ._signals import Signals
 from ._status import status_of
 
@@ -68,7 +68,7 @@ def _execute(
     fields |= {"argv": command, "detach": False, "on_hangup": "kill"}
     terminal = fields["tty"] is not None
     following = Following(request("session.exec", fields), stdin=terminal or fields["stdin"] is True)
-    relay = Relay(following, name, signals, raw=terminal, owned=True, connected=held.renew)
+    relay = Relay(following, name, signals, screen=screen_for(terminal), owned=True, connected=held.renew)
     return status_of(relay.run(), name)
 
 

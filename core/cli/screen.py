@@ -15,7 +15,7 @@ from sandtop.core.client.recovery import Recovery
 from sandtop.core.errors import CoreOutdated, CoreUnavailable, InvalidRequest
 
 from ._args import Parser, seconds, split
-from ._output import write, write_json
+from ._output import STDOUT, write, write_json
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
@@ -87,6 +87,10 @@ def screen_main(argv: Sequence[str]) -> int:
     rows = [str(row) for row in (*as_list(seen["scrollback"]), *as_list(seen["lines"]))]
     while rows and not rows[-1]:
         rows.pop()
+    if os.isatty(STDOUT):
+        from ._text import shown
+
+        rows = [shown(row) for row in rows]
     write("".join(f"{row}\n" for row in rows))
     return 0
 

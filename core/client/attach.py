@@ -15,11 +15,14 @@ from .attached import Past, returning, starting
 from .conversation import Conversation
 from .detach import DETACH_KEYS, DetachKeys
 from .events import Gap, Redrawn, Stdout
+from .nonblocking import Output
 from .outcome import outcome
+from .permission import allowed_here
+from .refusals import allowed
 from .tty import INPUT, OUTPUT, OwnTerminal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from .following import Following
     from .records import SandboxInfo
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
 _TYPED_BYTES: Final = 64 * 1024
 """Keys and pastes that wait for a program that does not read, or for a core that is gone."""
 _PIECE: Final = 4096
-"""Bytes that a terminal takes at once without blocking, when it takes any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Attachment:
         self._conversation = Conversation(following)
         self._sandbox = sandbox
         self._terminal = terminal
+        self._output = Output(OUTPUT)
         self._keys = keys
         self._past = Past(following, terminal.size)
         self._typed = bytearray()
@@ -63,6 +66,7 @@ class Attachment:
                     await self._show()
                     group.cancel_scope.cancel()
         finally:
+            self._output.close()
             await self._conversation.aclose()
         if self._left:
             return Detached(self._following.session or "")
@@ -88,14 +92,15 @@ class Attachment:
                 await self._say(f"{self._following.holder or 'nobody'} holds the input; you are watching now")
 
     async def _say(self, line: str) -> None:
-        await self._put(f"\r\nsandtop: {line} ({self._keys.text} leaves)\r\n".encode())
+        # a label is another client's word
+        shown = "".join(char if char.isprintable() else "?" for char in line)
+        await self._put(f"\r\nsandtop: {shown} ({self._keys.text} leaves)\r\n".encode())
 
     async def _put(self, data: bytes) -> None:
-        self._terminal.shown(data)
-        view = memoryview(data)
+        view = memoryview(self._terminal.passed(data))
         while view:
-            await anyio.wait_writable(OUTPUT)
-            view = view[os.write(OUTPUT, view[:_PIECE]) :]
+            await anyio.wait_writable(self._output.fd)
+            view = view[self._output.write(view) :]
 
     async def _type(self, scope: anyio.CancelScope) -> None:
         while True:
@@ -144,13 +149,16 @@ class Attachable:
         env: Mapping[str, str] | None = None,
         user: str | None = None,
         detach_keys: str = DETACH_KEYS,
+        allow: Iterable[str] = (),
     ) -> int | Detached:
         """Run ``program`` on this process's own terminal; its exit status, or `Detached` when it was left.
 
-        ``detach_keys`` are as docker writes them: ``ctrl-]``, ``ctrl-p,ctrl-q``. The program outlives this one. Raises
-        `InvalidRequest` without a terminal, `SpawnError` when it could not be started.
+        ``detach_keys`` are as docker writes them: ``ctrl-]``, ``ctrl-p,ctrl-q``. ``allow`` are the kinds of
+        `sandtop.core.client.refusals.KINDS` by which the program may reach outside of the screen, beside those in the
+        settings. The program outlives this one. Raises `InvalidRequest` without a terminal, `SpawnError` when it could
+        not be started.
         """
-        return await self._attach_new([program, *args], cwd, env, user, detach_keys)
+        return await self._attach_new([program, *args], cwd, env, user, detach_keys, allow)
 
     async def attach_shell(
         self,
@@ -159,19 +167,26 @@ class Attachable:
         env: Mapping[str, str] | None = None,
         user: str | None = None,
         detach_keys: str = DETACH_KEYS,
+        allow: Iterable[str] = (),
     ) -> int | Detached:
         """`attach` with the sandbox's shell."""
-        return await self._attach_new([self._info.shell], cwd, env, user, detach_keys)
+        return await self._attach_new([self._info.shell], cwd, env, user, detach_keys, allow)
 
     async def attach_session(
-        self, session: str, *, read_only: bool = False, take: bool = False, detach_keys: str = DETACH_KEYS
+        self,
+        session: str,
+        *,
+        read_only: bool = False,
+        take: bool = False,
+        detach_keys: str = DETACH_KEYS,
+        allow: Iterable[str] = (),
     ) -> int | Detached:
         """Come back to the terminal of ``session``: its screen, then all that follows.
 
         With ``read_only`` it is only watched; ``take`` takes the input from whoever holds it. Raises `WrongState` when
         it has ended, has no terminal, or somebody else holds the input.
         """
-        keys, terminal = DetachKeys(detach_keys), OwnTerminal()
+        keys, terminal = DetachKeys(detach_keys), OwnTerminal(allowed(allow, "allow") | allowed_here())
         following = returning(self._info.uuid, session, read_only=read_only, take=take, size=terminal.size())
         return await Attachment(following, self._info.name, terminal, keys).run()
 
@@ -182,8 +197,9 @@ class Attachable:
         env: Mapping[str, str] | None,
         user: str | None,
         detach_keys: str,
+        allow: Iterable[str],
     ) -> int | Detached:
-        keys, terminal = DetachKeys(detach_keys), OwnTerminal()
+        keys, terminal = DetachKeys(detach_keys), OwnTerminal(allowed(allow, "allow") | allowed_here())
         following = starting(
             self._info.uuid, argv, terminal.size(), own=self._info.env, env=env or {}, cwd=cwd, user=user
         )

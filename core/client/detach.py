@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from sandtop.core.errors import InvalidRequest
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
@@ -10,6 +12,14 @@ if TYPE_CHECKING:
 
 DETACH_KEYS: Final = "ctrl-]"
 _MOST: Final = 8
+_ALTERNATES: Final = r"(?::\d*){0,2}"
+"""kitty's further codes of a key: with shift, and on the usual keyboard."""
+_EVENT: Final = r"(?::[12])?(?:;[\d:]*)?"
+"""kitty's kind of event, pressed or repeated, and the text that it makes."""
+_BETWEEN: Final = re.compile(
+    rb"\x1b\[(?:\d+(?::\d*){0,2};\d*:3(?:;[\d:]*)?[u~A-S]|574(?:4[1-9]|5[0-4])(?:;[\d:]*){0,2}u)"
+)
+"""A key that is let go, or one like ctrl itself: no key of a sequence, and no end of it."""
 _CONTROL: Final = "@abcdefghijklmnopqrstuvwxyz[\\]^_"
 
 
@@ -17,7 +27,8 @@ class DetachKeys:
     """Finds the sequence in what is typed.
 
     A terminal that a program told to say more of its keys (kitty's protocol, xterm's modifyOtherKeys) sends
-    ``CSI 93;5u`` or ``CSI 27;5;93~`` for ctrl-]: those are found too, or there would be no way out.
+    ``CSI 93;5u`` or ``CSI 27;5;93~`` for ctrl-], and more where it was told to: ``CSI 93;133u`` with NumLock, on other
+    keyboards ``CSI 1098::93;5u``, and when a key is let go. All of it is understood, or there would be no way out.
     """
 
     __slots__ = ("_held", "_keys", "text")
@@ -41,13 +52,15 @@ class DetachKeys:
         """
         out = bytearray()
         while data:
-            key = next((key for key in self._keys[len(self._held)] if data.startswith(key)), None)
-            if key is not None:
-                data = data[len(key) :]
-                self._held.append(key)
+            if (found := self._keys[len(self._held)].match(data)) is not None:
+                data = data[found.end() :]
+                self._held.append(found[0])
                 if len(self._held) == len(self._keys):
                     self._held.clear()
                     return bytes(out), True
+            elif self._held and (found := _BETWEEN.match(data)) is not None:
+                out += found[0]
+                data = data[found.end() :]
             elif self._held:
                 # not it: the first key was the program's, and another try may begin with the second
                 first, *rest = self._held
@@ -62,19 +75,31 @@ class DetachKeys:
 
     def _next_start(self, data: bytes) -> int:
         """Where, behind its first byte, a sequence may begin next."""
-        found = (data.find(key, 1) for key in self._keys[0])
-        return min((at for at in found if at > 0), default=len(data))
+        found = self._keys[0].search(data, 1)
+        return len(data) if found is None else found.start()
 
 
-def _encodings(key: str, text: str) -> tuple[bytes, ...]:
+def _encodings(key: str, text: str) -> re.Pattern[bytes]:
     """What terminals send for ``key``, one of the keys of ``text``."""
     if len(key) == 1 and key.isascii() and key.isprintable():
-        return (key.encode(),)
+        code, shift = ord(key), ord(key.lower()) != ord(key)
+        # by itself, or as what shift makes of another key
+        plain = rf"\x1b\[{code}{_ALTERNATES}(?:;(?:{_modifiers(0)})?{_EVENT})?u"
+        shifted = (
+            rf"\x1b\[(?:{code + 32 if shift else code}|\d+:{code}){_ALTERNATES};(?:{_modifiers(1)}){_EVENT}u"
+        )
+        return re.compile(rf"{re.escape(key)}|{plain}|{shifted}".encode())
     name = key.lower().removeprefix("ctrl-")
     if len(key) == len("ctrl-") + 1 and len(name) == 1 and name in _CONTROL:
-        code = ord(name.upper()) & 0x1F
-        return bytes([code]), f"\x1b[{ord(name)};5u".encode(), f"\x1b[27;5;{ord(name)}~".encode()
+        byte, code, ctrl = ord(name.upper()) & 0x1F, ord(name), _modifiers(4)
+        kitty = rf"\x1b\[(?:{code}{_ALTERNATES}|\d+:\d*:{code});(?:{ctrl}){_EVENT}u"
+        return re.compile(rf"\x{byte:02x}|{kitty}|\x1b\[27;(?:{ctrl});{code}~".encode())
     raise InvalidRequest(
         f"{key!r:.40} in the detach keys {text!r:.60} is no key",
         hint="such as ctrl-] or ctrl-p,ctrl-q: characters, or ctrl- and a letter or one of @ [ \\ ] ^ _",
     )
+
+
+def _modifiers(bits: int) -> str:
+    """kitty's and xterm's number for modifiers, also with CapsLock (64) and NumLock (128) on."""
+    return "|".join(str(1 + bits + locks) for locks in (0, 64, 128, 192))

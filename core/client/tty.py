@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
+import select
 import signal
 import termios
+import time
 import tty
 
 from sandtop.core.errors import InvalidRequest
 
 from .leftovers import Leftovers
+from .nonblocking import Output
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
@@ -20,8 +24,13 @@ if TYPE_CHECKING:
 INPUT: Final = 0
 OUTPUT: Final = 1
 _SIGNALS: Final = (signal.SIGWINCH, signal.SIGCONT)
-_PUSH_TITLE: Final = b"\x1b[22;2t"
-_POP_TITLE: Final = b"\x1b[23;2t"
+WRITE_SECONDS: Final = 0.5
+"""How long a terminal may take what makes it as usual again."""
+ANSWER_SECONDS: Final = 0.5
+"""How long one that does not answer is waited for: more than a round trip around the world."""
+QUIET_SECONDS: Final = 0.1
+_IDENTITY: Final = re.compile(rb"(?:\x1b\[|\xc2?\x9b)\?[0-9;]*c")
+"""DA1's answer."""
 _KNOWN: Final = frozenset(
     {
         "ansi", "dumb", "linux", "rxvt", "rxvt-unicode", "rxvt-unicode-256color", "screen", "screen-256color",
@@ -35,23 +44,26 @@ _FALLBACK: Final = "xterm-256color"
 class OwnTerminal:
     """Standard input and output, both the terminal of whoever runs this. A context that makes it raw.
 
-    Signals are watched only in the main thread, where Python allows it; elsewhere the size stays as it was.
+    Signals are watched only in the main thread, where Python allows it; elsewhere the size stays as it was. Whatever
+    state the terminal is in, the end takes no longer than `WRITE_SECONDS` and `ANSWER_SECONDS` together.
 
     Attributes:
         fd: readable when `changed` should be asked.
     """
 
-    __slots__ = ("_before", "_entitled", "_handlers", "_leftovers", "_write", "fd")
+    __slots__ = ("_before", "_handlers", "_leftovers", "_term", "_write", "fd")
 
-    def __init__(self) -> None:
-        """Raises `InvalidRequest` when there is no terminal."""
+    def __init__(self, allowed: frozenset[str] = frozenset()) -> None:
+        """``allowed`` are kinds of `refusals.KINDS` that the program may use. Raises `InvalidRequest` when there is no
+        terminal.
+        """
         if not (os.isatty(INPUT) and os.isatty(OUTPUT)):
             raise InvalidRequest(
                 "attaching needs a terminal, and stdin or stdout is none",
                 hint="in a script: sandtop exec -i, sandtop logs -f",
             )
-        self._leftovers = Leftovers()
-        self._entitled = False
+        self._term = os.environ.get("TERM", "")
+        self._leftovers = Leftovers(allowed, term=self._term)
         self._handlers: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
         self._before: list[object] = []
         self.fd = self._write = -1
@@ -66,38 +78,64 @@ class OwnTerminal:
                 self._handlers[number] = signal.signal(number, self._notice)
         except ValueError:
             pass  # not the main thread
-        tty.setraw(INPUT, termios.TCSADRAIN)
+        # not TCSADRAIN: what was written before may never leave a terminal that was stopped
+        tty.setraw(INPUT, termios.TCSANOW)
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers.clear()
-        # first what cannot block: a terminal that was stopped, or hung up, must not keep us
-        for action in (self._restore_modes, self._undo, self._close):
-            try:
-                action()
-            except (OSError, termios.error):
-                continue  # it is gone
-
-    def _restore_modes(self) -> None:
-        termios.tcsetattr(INPUT, termios.TCSANOW, self._before)  # type: ignore[arg-type]
-
-    def _undo(self) -> None:
-        undo = self._leftovers.undo() + (_POP_TITLE if self._entitled else b"")
-        if undo:
-            os.write(OUTPUT, undo)
-
-    def _close(self) -> None:
         os.close(self.fd)
         os.close(self._write)
+        if not _in_foreground():  # it is the shell's again, which has put it back; to touch it would stop us
+            return
+        try:
+            if self._term != "dumb":
+                self._settle()
+        except OSError:
+            pass  # it is gone
+        finally:
+            self._restore()
+
+    def _settle(self) -> None:
+        """Make the terminal as usual, and take what it has yet to answer: the shell would run that as typed."""
+        output = Output(OUTPUT)
+        try:
+            question, answer = unique_question()
+            asks = self._leftovers.gate.asked
+            end = self._leftovers.undo(self._columns()) + (question if asks else b"")
+            if not output.write_within(end, WRITE_SECONDS / 2):
+                # nobody reads; what waits in the kernel is the program's, and this is to be what comes next
+                output.discard()
+                if not output.write_within(end, WRITE_SECONDS / 2):
+                    return
+            if asks:
+                drain(INPUT, answer, ANSWER_SECONDS)
+        finally:
+            output.close()
+
+    def _columns(self) -> int:
+        try:
+            return self.size()[1]
+        except OSError:
+            return 80
+
+    def _restore(self) -> None:
+        """Its own modes. As TCSAFLUSH, which would wait first until all is written: that may never be."""
+        try:
+            if self._leftovers.gate.asked:
+                termios.tcflush(INPUT, termios.TCIFLUSH)
+            termios.tcsetattr(INPUT, termios.TCSANOW, self._before)  # type: ignore[arg-type]
+        except termios.error:
+            return  # it is gone
 
     def _notice(self, number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGCONT:  # the shell that stopped us has made it cooked
-            tty.setraw(INPUT, termios.TCSANOW)
         try:
+            if number == signal.SIGCONT:  # the shell that stopped us has made it cooked
+                tty.setraw(INPUT, termios.TCSANOW)
             os.write(self._write, b"\0")
-        except BlockingIOError:
+        except (BlockingIOError, termios.error):
             return
 
     def changed(self) -> bool:
@@ -112,20 +150,56 @@ class OwnTerminal:
         size = os.get_terminal_size(OUTPUT)
         return size.lines or 24, size.columns or 80
 
-    def shown(self, data: bytes) -> None:
-        """``data`` goes to the terminal: remember what will have to be undone."""
-        self._leftovers.feed(data)
+    def passed(self, data: bytes) -> bytes:
+        """What of ``data``, which the program wrote next, may be written to the terminal."""
+        return self._leftovers.feed(data)
 
     @property
     def midway(self) -> bool:
-        """Whether what was shown ends within a sequence or a character."""
-        return self._leftovers.midway
+        """Whether what was written ends within a string: nothing of others may come in between."""
+        return self._leftovers.gate.midway
 
     def entitle(self, title: str) -> bytes:
         """What to write to call the window ``title``; it gets its own back in the end."""
-        push = b"" if self._entitled else _PUSH_TITLE
-        self._entitled = True
-        return push + b"\x1b]2;" + title.encode("utf-8", "replace") + b"\x1b\\"
+        return self._leftovers.entitle(title)
+
+
+def _in_foreground() -> bool:
+    """Whether the terminal is ours to change: who is in the background and tries is stopped (SIGTTOU)."""
+    try:
+        return os.tcgetpgrp(INPUT) == os.getpgrp()
+    except OSError:
+        return True  # not our controlling terminal: nothing stops us
+
+
+def unique_question() -> tuple[bytes, bytes]:
+    """A question that every terminal answers, with one before it whose answer nothing else asks for, and that answer.
+
+    DECRQM for a mode that nobody has, and DA1: answers come in the order of the questions, and a program may have asked
+    for DA1 itself.
+    """
+    number = 20000 + int.from_bytes(os.urandom(2), "big") % 10000
+    return b"\x1b[?%d$p\x1b[c" % number, b"\x1b[?%d;" % number
+
+
+def drain(fd: int, answer: bytes, seconds: float) -> None:
+    """Take what comes from ``fd`` until ``answer`` and DA1's behind it came, or quiet, or ``seconds`` are over."""
+    waiter = select.poll()
+    waiter.register(fd, select.POLLIN)
+    until = time.monotonic() + seconds
+    seen = b""
+    while (left := until - time.monotonic()) > 0:
+        # a terminal without DECRQM leaves only DA1's, which may be that of the program's own question
+        quiet = QUIET_SECONDS if _IDENTITY.search(seen) else left
+        if not waiter.poll(min(left, quiet) * 1000):
+            return
+        data = os.read(fd, 4096)
+        if not data:
+            return
+        seen = seen[-256:] + data
+        at = seen.find(answer)
+        if at >= 0 and _IDENTITY.search(seen, at):
+            return
 
 
 def environment() -> dict[str, str]:

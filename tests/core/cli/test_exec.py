@@ -16,6 +16,8 @@ import pytest
 from .process import command
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..client.fakecore import FakeCore
     from ..conftest import Core
     from .process import Run
@@ -226,7 +228,7 @@ def _quoted(word: str) -> str:
     return f"'{word}'"
 
 
-def _on_a_terminal(*arguments: str) -> bytes:
+def _on_a_terminal(*arguments: str, status: int = 0) -> bytes:
     """What the command writes when its output is a terminal."""
     master, slave = pty.openpty()
     with subprocess.Popen(command(*arguments), stdin=slave, stdout=slave, stderr=slave) as process:
@@ -237,6 +239,52 @@ def _on_a_terminal(*arguments: str) -> bytes:
                 out += data
         except OSError:  # EIO: the last who had it open is gone
             pass
-        assert process.wait(30) == 0, out
+        assert process.wait(30) == status, out
     os.close(master)
     return out
+
+
+def test_logs_show_what_would_cover_or_turn_round_what_is_there(fake: FakeCore, run: Run) -> None:
+    script = r"printf 'safe\rfake a\342\200\256b\r\nend\r'"
+    session = run("exec", "-d", "demo", "--", "sh", "-c", script).out.decode().split()[-1]
+    run("logs", "-f", "demo", session)
+    assert _on_a_terminal("logs", "demo", session) == b"safe^Mfake a\\u202eb\r\r\nend^M"
+    assert _on_a_terminal("logs", "--keep-cr", "demo", session) == b"safe\rfake a\\u202eb\r\r\nend\r"
+    assert run("logs", "demo", session).out == "safe\rfake a\u202eb\r\nend\r".encode()
+
+
+@pytest.mark.parametrize("arguments", [("exec", "-t", "demo"), ("exec", "-t", "-i", "demo"), ("run", "-t")])
+def test_a_terminal_of_its_own_is_kept_to_the_screen(fake: FakeCore, arguments: tuple[str, ...]) -> None:
+    """And is left as usual, whatever was switched on."""
+    script = r"printf '\033[?25l\033[31mred\033]52;c;aGVsbG8=\007\033[5i\033[8;1;1t\033P'"
+    out = _on_a_terminal(*arguments, "--", "sh", "-c", script)
+    assert b"\033[31mred" in out
+    assert b"]52" not in out
+    assert b"[5i" not in out
+    assert b"[8;1;1t" not in out
+    assert out.rindex(b"\033[?25h") > out.index(b"\033[?25l")
+
+
+def test_kinds_that_the_settings_allow(fake: FakeCore, home: Path) -> None:
+    (home / "config").mkdir(parents=True)
+    script = r"printf '\033]52;c;aGVsbG8=\007\033]9;hello\007'"
+    for text, passes in (("", False), ('attach_allow = ["clipboard"]', True)):
+        (home / "config" / "config.toml").write_text(text, encoding="utf-8")
+        out = _on_a_terminal("exec", "-t", "-i", "demo", "--", "sh", "-c", script)
+        assert (b"]52;c;aGVsbG8=" in out) is passes
+        assert b"]9;hello" not in out
+    for text, complaint in (
+        ('attach_allow = ["clipbord"]', b"nothing called 'clipbord' to allow (known: clipboard, "),
+        ("attach_allow = 1", b"attach_allow must be a list of names"),
+    ):
+        (home / "config" / "config.toml").write_text(text, encoding="utf-8")
+        assert complaint in _on_a_terminal("exec", "-t", "-i", "demo", "--", "true", status=125)
+
+
+def test_attach_allows_by_name(fake: FakeCore) -> None:
+    script = r"printf '\033]52;c;aGVsbG8=\007\033[5i\033]9;hello\007'"
+    out = _on_a_terminal("attach", "--allow", "clipboard,print", "demo", "--", "sh", "-c", script)
+    assert b"]52;c;aGVsbG8=" in out
+    assert b"\033[5i" in out
+    assert b"]9;hello" not in out
+    assert b"known: clipboard" in _on_a_terminal("attach", "--allow", "all", "demo", status=125)

@@ -1,4 +1,4 @@
-"""Detach keys, and what a program leaves switched on: no terminal is needed for either."""
+"""Detach keys: no terminal is needed for them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandtop.core.client.detach import DetachKeys
-from sandtop.core.client.leftovers import Leftovers
 from sandtop.core.errors import InvalidRequest
-from sandtop.core.terminal import Emulator
 
 
 def typed(keys: DetachKeys, *pieces: bytes) -> tuple[bytes, bool]:
@@ -50,9 +48,35 @@ def test_the_beginning_of_a_sequence_is_the_programs_when_it_ends_otherwise() ->
 
 
 def test_the_way_out_is_found_in_what_terminals_send_when_asked_for_more() -> None:
-    for sent in (b"\x1b[93;5u", b"\x1b[27;5;93~"):
+    for sent in (
+        b"\x1b[93;5u", b"\x1b[27;5;93~", b"\x1b[93;133u", b"\x1b[93;69:1u", b"\x1b[93:125;5u", b"\x1b[93;5;29u",
+        b"\x1b[1098::93;5u", b"\x1b[27;133;93~", b"\x1b[93:125:93;197:2;29u",
+    ):  # fmt: skip
         assert typed(DetachKeys(), b"\x1b[A" + sent) == (b"\x1b[A", True)
     assert typed(DetachKeys(), b"\x1b") == (b"\x1b", False)  # Escape alone is not kept waiting
+
+
+def test_keys_that_are_let_go_do_not_end_a_sequence() -> None:
+    """kitty's flags 2 and 8: events of ctrl itself, and of each key's end."""
+    typing = [b"\x1b[57442;5u", b"\x1b[97;5u", b"\x1b[97;5:3u", b"\x1b[57442;1:3u", b"\x1b[100u"]
+    assert typed(DetachKeys("ctrl-a,d"), *typing) == (typing[0] + typing[2] + typing[3], True)
+    for last in (b"d", b"\x1b[100;129u", b"\x1b[100;1;100u", b"\x1b[100;;100u", b"\x1b[1074::100u"):
+        assert typed(DetachKeys("ctrl-a,d"), b"\x01", last)[1] is (last != b"\x1b[1074::100u")
+    for last in (b"D", b"\x1b[100:68;2u", b"\x1b[100;2u", b"\x1b[68u"):
+        assert typed(DetachKeys("ctrl-a,D"), b"\x01", last) == (b"", True)
+    assert typed(DetachKeys("~"), b"\x1b[96:126;2u") == (b"", True)
+
+
+def test_other_keys_with_more_to_say_are_the_programs() -> None:
+    for sent in (
+        b"\x1b[93u",
+        b"\x1b[93;7u",
+        b"\x1b[93;5:3u",
+        b"\x1b[27;7;93~",
+        b"\x1b[92;5u",
+        b"\x1b[193;5u",
+    ):
+        assert typed(DetachKeys(), sent) == (sent, False)
 
 
 @given(st.lists(st.binary(max_size=5)), st.sampled_from(["ctrl-]", "ctrl-p,ctrl-q", "a,b,a,c"]))
@@ -62,47 +86,3 @@ def test_every_other_key_arrives_as_it_is(pieces: list[bytes], text: str) -> Non
     assert whole.startswith(out)
     if not left:
         assert len(whole) - len(out) < len(text.split(","))
-
-
-EVERYTHING = (
-    b"\x1b[?1049h\x1b[?1;25;1002;1006;2004h\x1b[?25l\x1b[?7l\x1b=\x1b[1;31m\x1b[5;10r\x1b[4 q\x1b[4h\x1b(0"
-    b"\x1b]8;;https://example.org\x1b\\link\x1b[>4;2m\x1b[>1u"
-)
-
-
-@pytest.mark.parametrize("size", [1, 3, 1000])
-def test_a_terminal_is_as_usual_again(size: int) -> None:
-    before, after, leftovers = Emulator(), Emulator(), Leftovers()
-    before.feed(b"$ sandtop attach box\r\n")
-    after.feed(b"$ sandtop attach box\r\n")
-    for start in range(0, len(EVERYTHING), size):
-        after.feed(EVERYTHING[start : start + size])
-        leftovers.feed(EVERYTHING[start : start + size])
-    assert after != before
-    after.feed(leftovers.undo())
-    assert (after.text(), after.modes, after.cursor) == (before.text(), before.modes, before.cursor)
-    after.feed(b"x")
-    before.feed(b"x")
-    assert after.cells(1) == before.cells(1)
-
-
-def test_what_the_program_put_back_itself_is_left_alone() -> None:
-    leftovers = Leftovers()
-    leftovers.feed(EVERYTHING)
-    leftovers.feed(b"\x1b[?1049l\x1bc")
-    assert leftovers.undo() == b""
-    leftovers.feed(b"plain \xe2\x80\xa6 text \x1b[?2004h\x1b[?2004l\x1b[32mgreen\x1b[0m")
-    assert leftovers.undo() == b""
-
-
-def test_between_two_halves_of_a_sequence_or_a_character_is_no_place_for_anything_else() -> None:
-    leftovers = Leftovers()
-    for half in (b"\x1b", b"\x1b[3", b"\x1b]0;tit", b"\xe2\x80"):
-        leftovers.feed(half)
-        assert leftovers.midway
-        leftovers.feed(b"1mx\x07x")
-        assert not leftovers.midway
-    leftovers.feed(b"\x1b]0;tit")
-    screen = Emulator()
-    screen.feed(b"\x1b]0;tit" + leftovers.undo() + b"seen")
-    assert screen.text().startswith("seen")

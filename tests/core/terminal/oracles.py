@@ -96,6 +96,7 @@ class Tmux:
         self._folder = Path(tempfile.mkdtemp())
         self._socket = str(self._folder / "s")
         self._number = 0
+        self.told = ""
         (self._folder / "pane.py").write_text(_PANE)
 
     def __enter__(self) -> Tmux:
@@ -113,8 +114,8 @@ class Tmux:
         command = ["tmux", "-u", "-f", "/dev/null", "-S", self._socket, *arguments]
         return subprocess.run(command, check=True, capture_output=True, env=environment, timeout=30).stdout
 
-    def show(self, data: bytes, columns: int, rows: int) -> Screen:
-        """What a pane shows after a program wrote ``data``."""
+    def show(self, data: bytes, columns: int, rows: int, ask: str = "") -> Screen:
+        """What a pane shows after a program wrote ``data``; `told` is what it answers then to ``ask``, a format."""
         self._number += 1
         name = f"p{self._number}"
         given, taken = self._folder / f"{name}.in", self._folder / f"{name}.out"
@@ -128,6 +129,7 @@ class Tmux:
         taken.read_bytes()
         captured = self._capture(name, rows)
         place = self._run("display-message", "-p", "-t", name, "#{cursor_y} #{cursor_x}").split()
+        self.told = self._run("display-message", "-p", "-t", name, ask).decode() if ask else ""
         taken.write_bytes(b"")
         taken.read_bytes()
         marked = self._capture(name, rows)

@@ -65,10 +65,12 @@ def test_a_shell_and_its_window(home: Home, box: str) -> None:
 
 
 def test_leave_and_come_back_to_the_same_screen(home: Home, box: str) -> None:
-    """Colours, scrollback and a title; then the alternate screen, which one's own terminal leaves when one leaves."""
+    """Colours, scrollback, a title and how keys are sent; then the alternate screen, which one's terminal leaves."""
     with attached(home, box) as seat:
         key = home.last_session(box)["id"]
-        seat.type(b"seq 1 60; printf '\\033]2;tit''le\\033\\\\\\033[1;31mred\\033[0m\\n'\r")
+        seat.type(
+            b"seq 1 60; printf '\\033[>1u\\033[>4;2m\\033]2;tit''le\\033\\\\\\033[1;31mred\\033[0m\\n'\r"
+        )
         seat.until(lambda: seat.screen.title == "title")
         seat.until(f"red\n{PROMPT}")
         state = seat.screen.state()
