@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
-from sandtop.core.errors import MachineError, SandtopError
+from sandtop.core.errors import MachineError, SandtopError, StorageError
 from sandtop.core.fleet.machine import new_token
 from sandtop.core.machine import Accelerator, start, under_kvm
 from sandtop.core.templates import Kind
@@ -108,7 +108,7 @@ class Launch:
             await machine.qemu.resume()
             self.times["resumed"] = trio.current_time()
             await machine.boot(_RESTORED_SECONDS, self.times)
-        except MachineError as error:
+        except (MachineError, StorageError) as error:
             log.warning("%s: the machine that stood by is of no use: %s", self._sandbox.name, error)
             await machine.end()
             await trio.to_thread.run_sync(forget, self._sandbox.overlay)
