@@ -97,6 +97,18 @@ def test_disk(paths: Paths, monkeypatch: pytest.MonkeyPatch, free: int, verdict:
     assert f"{free} MiB free" in found.detail
 
 
+def test_disks_that_may_take_more_than_there_is(paths: Paths) -> None:
+    assert "may take" not in examine(paths)["disk"].detail
+    overlay = paths.sandboxes / "box" / "overlay.img"
+    overlay.parent.mkdir(parents=True)
+    with overlay.open("wb") as file:
+        file.truncate(shutil.disk_usage(overlay.parent).total)
+    taken = shutil.disk_usage(overlay.parent).total >> 20
+    found = examine(paths)["disk"]
+    assert f"the disks of its sandboxes may take {taken} MiB" in found.detail
+    assert found.verdict is not Verdict.FAIL  # they are sparse
+
+
 @pytest.mark.parametrize(
     ("kind", "verdict", "says"),
     [
