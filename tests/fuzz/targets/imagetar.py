@@ -9,6 +9,7 @@ import tempfile
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
+from tests.core.tar.hostile import ARCHIVES
 from tests.core.tar.making import END, file, folder, hard_link, link, pax, sparse
 from tests.fuzz.target import Budget
 from tests.fuzz.tars import archive, summed
@@ -30,6 +31,7 @@ class _ImageTar:
         + sparse(b"s", 1 << 20, b"1\n4096\n4\n", b"data")
         + END,
         file(b"manifest.json", b'[{"Layers": []}]') + END,
+        *(data for data in ARCHIVES.values() if len(data) < 8192),
     )
     mutate: Final = True
 

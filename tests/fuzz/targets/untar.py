@@ -12,6 +12,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from tests.core.tar.hostile import ARCHIVES
 from tests.core.tar.making import END, file, folder, hard_link, link, pax, sparse
 from tests.fuzz.target import Budget
 from tests.fuzz.tars import archive, summed
@@ -36,6 +37,7 @@ class _Untar:
         folder(b"x") + file(b"x/f") + hard_link(b"x/g", b"x/f") + link(b"x/l", b"f") + END,
         folder(b"./") + file(b"./f", bytes(3000)) + sparse(b"./s", 1 << 20, b"1\n4096\n4\n", b"data") + END,
         pax((b"path", b"x"), (b"mtime", b"1.5")) + file(b"y") + END,
+        *(data for data in ARCHIVES.values() if len(data) < 8192),
     )
     mutate: Final = True
 
