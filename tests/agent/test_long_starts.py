@@ -19,7 +19,6 @@ from sandtop.agent.protocol import (
     room,
 )
 
-
 if TYPE_CHECKING:
     from .core_side import CoreSide, Message, Run
 
