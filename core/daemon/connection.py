@@ -83,9 +83,10 @@ class Connection:
             raise InvalidRequest(f"a request has at most {MOST_LONG} bytes, not {size!r:.40}")
         text = bytearray()
         while len(text) < size:
-            with trio.move_on_after(REQUEST_DEADLINE) as patience:
+            frame: Frame | None = None
+            with trio.move_on_after(REQUEST_DEADLINE):
                 frame = await self.receive()
-            if patience.cancelled_caught:
+            if frame is None:
                 raise ClientGone
             if not isinstance(frame, Data) or (frame.stream, frame.offset) != (LONG_STREAM, len(text)):
                 raise ProtocolError("expected the rest of a request")

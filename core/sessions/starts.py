@@ -118,5 +118,11 @@ def _shortened(row: SessionRow) -> SessionRow:
             break
         kept.append(word)
         left -= len(word) + 1
-    start = {**row.start, "argv": kept, "argv_length": row.argv_length, "env": {}, "builtin": None}
+    start: dict[str, object] = {
+        **row.start,
+        "argv": kept,
+        "argv_length": row.argv_length,
+        "env": {},
+        "builtin": None,
+    }
     return dataclasses.replace(row, start=start)

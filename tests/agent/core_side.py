@@ -125,7 +125,7 @@ class CoreSide:
             pass
         self.outbox.control({"type": "hello", "version": 1, "core": "tests"})
         for run in self.runs.values():
-            self._credit(run)
+            self.give_credit(run)
         known = len(self.hellos)
         self._take(first)
         self.wait(lambda: len(self.hellos) > known, max(0.1, end - time.monotonic()))
@@ -179,7 +179,7 @@ class CoreSide:
         for frame in self._decoder.feed(data):
             self._frame(frame)
         for run in self._touched:
-            self._credit(run)
+            self.give_credit(run)
         self._touched.clear()
 
     def _frame(self, frame: Frame) -> None:
@@ -217,7 +217,8 @@ class CoreSide:
             elif kind == "waiting":
                 run.waiting.append(cast("str", message["who"]))
 
-    def _credit(self, run: Run) -> None:
+    def give_credit(self, run: Run) -> None:
+        """Acknowledge its output and let more come."""
         if not run.frozen:
             for window in run.windows.values():
                 self.outbox.credit(window.grant(window.received + WINDOW))
@@ -289,15 +290,20 @@ class CoreSide:
     def configure(self, **fields: object) -> Message | None:
         return self.operate("configure", **{**CONFIGURE, **fields, "type": "configure"})
 
-    def start(self, *argv: str, **fields: object) -> Run:
-        """Send a ``start`` and give credit for its output."""
+    def new_run(self) -> Run:
+        """A session that nobody was asked to start yet."""
         run = Run(self._next, secrets.token_hex(8))
         self._next += 1
-        run.frozen = bool(fields.pop("frozen", False))
         self.runs[run.id] = run
         self.outbox.add(run.stdin)
+        return run
+
+    def start(self, *argv: str, **fields: object) -> Run:
+        """Send a ``start`` and give credit for its output."""
+        run = self.new_run()
+        run.frozen = bool(fields.pop("frozen", False))
         self.send({"type": "start", "id": run.id, "n": run.number, "argv": list(argv), **fields})
-        self._credit(run)
+        self.give_credit(run)
         return run
 
     def run(self, *argv: str, **fields: object) -> Run:
@@ -337,4 +343,4 @@ class CoreSide:
     def thaw(self, run: Run) -> None:
         """Go on acknowledging."""
         run.frozen = False
-        self._credit(run)
+        self.give_credit(run)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,20 +19,15 @@ from sandtop.agent.protocol import (
     room,
 )
 
-from .core_side import Run
-
 if TYPE_CHECKING:
-    from .core_side import CoreSide, Message
+    from .core_side import CoreSide, Message, Run
 
 MIB = 1 << 20
 
 
 def announce(core: CoreSide, text: bytes, size: int | None = None) -> tuple[Run, SendStream]:
     """Say that a start comes which is this long; its text is in the outbox and waits for credit."""
-    run = Run(core._next, secrets.token_hex(8))
-    core._next += 1
-    core.runs[run.id] = run
-    core.outbox.add(run.stdin)
+    run = core.new_run()
     stream = SendStream(run.base + START_STREAM)
     for at in range(0, len(text), 100_000):
         stream.write(text[at : at + 100_000])
@@ -49,7 +43,7 @@ def text_of(*argv: str, **fields: object) -> bytes:
 def begun(core: CoreSide, run: Run) -> None:
     """Give the credit that was for nobody before, as a core does."""
     core.wait(lambda: run.pid is not None or run.record is not None or run.refused is not None)
-    core._credit(run)
+    core.give_credit(run)
 
 
 def record(run: Run) -> Message:
@@ -108,9 +102,7 @@ def test_what_is_asked_of_one_that_still_comes_is_done_when_it_is_there(core: Co
 
 @pytest.mark.parametrize("size", [0, -1, MOST_LONG + 1, None, "1"])
 def test_a_length_that_makes_no_sense_is_refused(core: CoreSide, size: object) -> None:
-    run = Run(core._next, secrets.token_hex(8))
-    core._next += 1
-    core.runs[run.id] = run
+    run = core.new_run()
     core.send({"type": "start", "id": run.id, "n": run.number, "bytes": size})
     core.wait(lambda: run.refused is not None)
     assert run.refused is not None

@@ -144,9 +144,8 @@ async def test_as_many_arguments_as_linux_takes(real: RealCore) -> None:
     large = {f"V{n}": "v" * 1000 for n in range(1900)}
     assert int((await sb.shell("env | wc -c", env=large)).text) > 1_900_000
     async with await sb.exec_stream("sh", ["-c", "echo $#", "sh", *words], tty=True) as proc:
-        assert [event.data async for event in proc if isinstance(event, Stdout)] == [
-            f"{len(words)}\r\n".encode()
-        ]
-    shown = (await sb.sessions())[-1].argv
-    assert shown[:3] == ["sh", "-c", "echo $#"]
-    assert len(shown) < 40
+        shown = b"".join([event.data async for event in proc if isinstance(event, Stdout)])
+    assert shown == f"{len(words)}\r\n".encode()
+    kept = (await sb.sessions())[-1].argv
+    assert kept[:3] == ["sh", "-c", "echo $#"]
+    assert len(kept) < 40
