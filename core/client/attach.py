@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import anyio
+import anyio.lowlevel
 
 from sandtop.core.errors import ChannelError
 from sandtop.core.groups import unwrapped
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 _TYPED_BYTES: Final = 64 * 1024
 """Keys and pastes that wait for a program that does not read, or for a core that is gone."""
+_DRAWN_BYTES: Final = 16 * 1024
+"""What is drawn of the past between two looks at the keyboard."""
 _PIECE: Final = 4096
 
 
@@ -79,7 +82,10 @@ class Attachment:
             await self._push()  # credit may have come
             while (event := conversation.take()) is not None:
                 if isinstance(event, Stdout):
-                    await self._put(self._past.show(event.offset, event.data))
+                    for at in range(0, len(event.data), _DRAWN_BYTES):
+                        piece = event.data[at : at + _DRAWN_BYTES]
+                        await self._put(self._past.show(event.offset + at, piece))
+                        await anyio.lowlevel.checkpoint()
                     if self._following.drawn(event.offset + len(event.data)):
                         await conversation.flush()
                 elif isinstance(event, Redrawn):

@@ -96,9 +96,10 @@ class Past:
         self._emulator = None
         if self.over and size == self._own_size():
             return data
-        from sandtop.core.terminal import SCROLLBACK, Emulator
+        from sandtop.core.terminal import SCROLLBACK, Emulator, fitting
 
-        self._emulator = Emulator(size[1], size[0], SCROLLBACK)
+        rows, columns = fitting(*size)
+        self._emulator = Emulator(columns, rows, SCROLLBACK)
         self._emulator.feed(data)
         self._sizes = sizes
         return self._shown() if self.over else b""
@@ -119,23 +120,26 @@ class Past:
 
     def _feed(self, offset: int, data: bytes) -> None:
         """Draw a piece of the past, in the sizes that the window had then."""
-        if self._emulator is None:
-            from sandtop.core.terminal import SCROLLBACK, Emulator
+        from sandtop.core.terminal import SCROLLBACK, Emulator, fitting
 
-            rows, columns = self._own_size()
+        if self._emulator is None:
+            rows, columns = fitting(*self._own_size())
             self._emulator = Emulator(columns, rows, SCROLLBACK)
         done = 0
         while self._sizes and self._sizes[0][0] <= offset + len(data):
             at, rows, columns = self._sizes.pop(0)
             self._emulator.feed(data[done : max(done, at - offset)])
             done = max(done, at - offset)
+            rows, columns = fitting(rows, columns)
             self._emulator.resize(columns, rows)
         self._emulator.feed(data[done:])
 
     def _shown(self) -> bytes:
         """The screen that the past made, in one's own size."""
         assert self._emulator is not None
-        rows, columns = self._own_size()
+        from sandtop.core.terminal import fitting
+
+        rows, columns = fitting(*self._own_size())
         if (self._emulator.rows, self._emulator.columns) != (rows, columns):
             self._emulator.resize(columns, rows)
         screen, self._emulator = self._emulator.dump(), None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from sandtop.core.screens.limits import TooSlow, processor_time
 from sandtop.core.screens.look import look
 from sandtop.core.screens.stored import MOST_BYTES, Checkpoint, StoredTerminal, TooLarge, load, save
-from sandtop.core.terminal import MAX_CELLS, MAX_SIDE, SCROLLBACK, Emulator
+from sandtop.core.terminal import SCROLLBACK, Emulator, fitting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -150,7 +150,7 @@ class Screen:
     def _load(self) -> Emulator:
         checkpoint = load(self.folder)
         if checkpoint is None or checkpoint.offset > self.end:
-            rows, columns = _clamped(*self._start)
+            rows, columns = fitting(*self._start)
             emulator = Emulator(columns, rows, SCROLLBACK)
             self.offset = self._number = 0
         else:
@@ -198,7 +198,7 @@ class Screen:
 
     def _take(self, event: Resized | Held | Asked) -> bool:
         if isinstance(event, Resized):
-            rows, columns = _clamped(event.rows, event.columns)
+            rows, columns = fitting(event.rows, event.columns)
             self._number = event.number
             self._guarded(lambda emulator: emulator.resize(columns, rows))
             return True
@@ -246,7 +246,7 @@ class Screen:
             self.folder, self._aside_seconds, self.offset, why,
         )  # fmt: skip
         rows, columns = (
-            (self._emulator.rows, self._emulator.columns) if self._emulator else _clamped(*self._start)
+            (self._emulator.rows, self._emulator.columns) if self._emulator else fitting(*self._start)
         )
         self._rest = b""
         self._emulator = Emulator(columns, rows, SCROLLBACK)
@@ -306,11 +306,6 @@ class Screen:
         if self._emulator is not None and self.folder.exists():
             self.save()
         self._emulator, self._rest = None, b""
-
-
-def _clamped(rows: int, columns: int) -> tuple[int, int]:
-    columns = max(1, min(columns, MAX_SIDE))
-    return max(1, min(rows, MAX_SIDE, MAX_CELLS // columns)), columns
 
 
 def _offset(event: Resized | Held | Asked) -> int:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 
-from sandtop.core.terminal._grid import ORIGIN, Grid
+from sandtop.core.terminal._grid import ORIGIN
+from sandtop.core.terminal._repeat import Repeating
 from sandtop.core.terminal._row import Row, SharedRow
 
 
-class Editing(Grid):
+class Editing(Repeating):
     """The control functions that take a count or a position. Positions are 1-based, as in the sequences."""
 
     # Motion.

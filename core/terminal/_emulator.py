@@ -327,6 +327,12 @@ class Emulator:
     __hash__ = None  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
 
 
+def fitting(rows: int, columns: int) -> tuple[int, int]:
+    """The rows and columns nearest to those that an emulator may have."""
+    columns = max(1, min(columns, MAX_SIDE))
+    return max(1, min(rows, MAX_SIDE, MAX_CELLS // columns)), columns
+
+
 def _check_size(columns: int, rows: int) -> None:
     if not (1 <= columns <= MAX_SIDE and 1 <= rows <= MAX_SIDE and columns * rows <= MAX_CELLS):
         raise InvalidRequest(f"a terminal of {columns} columns and {rows} rows makes no sense")

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.core.terminal.test_fuzz import BYTES, SIZES, STREAMS, differing
 
-from sandtop.core.terminal import Emulator
+from sandtop.core.terminal import Emulator, fitting
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -77,3 +77,13 @@ def test_time_may_cut_anywhere(data: bytes, size: tuple[int, int]) -> None:
         assert 0 < taken <= 4096
         done += taken
     assert differing(whole, pieces) == []
+
+
+@pytest.mark.parametrize("window", [(0, 0), (24, 80), (10_000, 10_000), (10_000, 1), (1, 10_000), (50, 2000)])
+def test_every_window_has_a_screen_that_fits(window: tuple[int, int]) -> None:
+    """The core takes windows that are larger than a screen may be."""
+    rows, columns = fitting(*window)
+    emulator = Emulator(columns, rows, 0)
+    assert (emulator.rows, emulator.columns) == (rows, columns)
+    assert rows == window[0] or not 1 <= window[0] <= 1999
+    assert columns == window[1] or not 1 <= window[1] <= 1999
