@@ -182,7 +182,7 @@ class SessionLog:
             self._index.mend((self.end(1), self.end(2)))
         self._torn = True
         self._note(pieces)
-        stored = dict.fromkeys(STREAMS, 0)
+        stored: dict[int, int] = dict.fromkeys(STREAMS, 0)
         failure: OSError | None = None
         for stream in STREAMS:
             parts = [data for each, data in pieces if each == stream]

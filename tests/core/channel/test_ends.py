@@ -51,7 +51,7 @@ class Liar:
             fresh, data = handshake.feed(data)
             if fresh is not None:
                 nonce = fresh
-                hello = {"type": "hello", "version": AGENT_PROTOCOL, "sessions": list[object]()}
+                hello: Message = {"type": "hello", "version": AGENT_PROTOCOL, "sessions": list[object]()}
                 await stream.send_all(answer(nonce) + encode(Control(hello)))
             for frame in decoder.feed(data) if nonce is not None else ():
                 if isinstance(frame, Control):

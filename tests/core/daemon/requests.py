@@ -48,7 +48,8 @@ FIELDS: Final = tuple(
     )
 )
 """The fields that the core looks at."""
+_EMPTY: Final[tuple[list[object], list[object], dict[str, object]]] = ([], [[]], {})
 VALUES: Final[tuple[object, ...]] = (
     None, True, False, 0, 1, -1, 1.5, 24, 1 << 31, 1 << 70, float("nan"), float("inf"), "", "x", "\0", "../..",
-    "\udcff", [], [1], [[]], {}, {"a": 1}, {"A": "b"}, {"rows": 5, "columns": 5}, "a" * 16, "box", "/", "f" * 100_000,
+    "\udcff", [1], *_EMPTY, {"a": 1}, {"A": "b"}, {"rows": 5, "columns": 5}, "a" * 16, "box", "/", "f" * 100_000,
 )  # fmt: skip
