@@ -197,7 +197,7 @@ class Gate:
             return end
         self._function += data[at:end]
         if 0x30 <= code < 0x7F:
-            sequence = self._function.translate(None, _IGNORED)
+            sequence = bytes(self._function).translate(None, _IGNORED)
             if len(sequence) == 2:
                 self._introduce(chr(code))
                 return end

@@ -16,7 +16,7 @@ import pytest
 from .process import command
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from ..client.fakecore import FakeCore
 
@@ -74,7 +74,7 @@ class Stalled:
 
 
 @contextmanager
-def stalled(*arguments: str) -> Iterator[Stalled]:
+def stalled(*arguments: str) -> Generator[Stalled]:
     found = Stalled(*arguments)
     try:
         found.fill()

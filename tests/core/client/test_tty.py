@@ -19,7 +19,7 @@ from sandtop.core.client.tty import unique_question
 from sandtop.core.terminal import Emulator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     import pytest
 
@@ -84,7 +84,7 @@ def _controlling() -> None:
 
 
 @contextmanager
-def line(*arguments: str, own: bool = False) -> Iterator[Line]:
+def line(*arguments: str, own: bool = False) -> Generator[Line]:
     found = Line(*arguments, own=own)
     try:
         yield found
