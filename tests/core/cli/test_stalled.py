@@ -116,7 +116,8 @@ def test_exec_ends_at_the_second_signal_when_its_command_does_not(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_attach_ends_at_once_and_its_program_goes_on(fake: FakeCore, number: signal.Signals) -> None:
-    with stalled("attach", "demo", "--", "sh", "-c", FLOOD) as terminal:
+    program = rf"printf '\033[?1003h'; {FLOOD}"
+    with stalled("attach", "demo", "--", "sh", "-c", program) as terminal:
         (session,) = fake.sessions.values()
         terminal.process.send_signal(number)
         assert terminal.process.wait(30) == 128 + number
