@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, cast
 
 from sandtop.core.errors import InvalidRequest, from_os_error
 
@@ -66,11 +66,16 @@ class Settings:
                     raise InvalidRequest(f"{path}: {name} must be one of {wanted}, not {value!r}")
                 continue
             if name in _NAMES:
-                if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-                    raise InvalidRequest(f"{path}: {name} must be a list of names, not {value!r}")
-                data[name] = tuple(value)
+                data[name] = _names(value, f"{path}: {name}")
                 continue
             least = 0 if name in _MAY_BE_ZERO else 1
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise InvalidRequest(f"{path}: {name} must be a whole number from {least} on, not {value!r}")
         return cls(**data)
+
+
+def _names(value: object, what: str) -> tuple[str, ...]:
+    items = cast("list[object]", value) if isinstance(value, list) else None
+    if items is None or not all(isinstance(item, str) for item in items):
+        raise InvalidRequest(f"{what} must be a list of names, not {value!r}")
+    return tuple(str(item) for item in items)

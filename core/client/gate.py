@@ -72,6 +72,7 @@ class Gate:
 
     Attributes:
         asked: something passed that may have made the terminal answer.
+        plain: nothing but text came, which switches nothing on, whatever passed of it.
         preferred: the modes of `resets.PREFERRED` that output touched.
         titles: how many titles are on the terminal's stack; the lowest is the operator's own.
         touched: what of `resets.TOUCHED` output has changed.
@@ -79,11 +80,12 @@ class Gate:
 
     __slots__ = (
         "_allowed", "_function", "_head", "_kind", "_mute", "_out", "_passing", "_rest", "_state", "asked",
-        "preferred", "titles", "touched",
+        "plain", "preferred", "titles", "touched",
     )  # fmt: skip
 
     def __init__(self, allowed: frozenset[str] = frozenset(), *, mute: bool = False) -> None:
         self.asked = False
+        self.plain = True
         self.preferred: set[int] = set()
         self.titles = 0
         self.touched: set[str] = set()
@@ -145,8 +147,11 @@ class Gate:
     def _ground(self, data: bytes, at: int) -> int:
         safe = _SAFE.match(data, at)
         if safe is not None and safe.end() > at:
-            self._out += data[at : safe.end()]
+            run = data[at : safe.end()]
+            self._out += run
+            self.plain = self.plain and b"\x1b" not in run and b"\x0e" not in run
             return safe.end()
+        self.plain = False
         code, end = self._next(data, at)
         if code == _ESC:
             self._begin(b"\x1b")
@@ -192,7 +197,7 @@ class Gate:
             return end
         self._function += data[at:end]
         if 0x30 <= code < 0x7F:
-            sequence = self._function.translate(None, _IGNORED)
+            sequence = bytes(self._function).translate(None, _IGNORED)
             if len(sequence) == 2:
                 self._introduce(chr(code))
                 return end

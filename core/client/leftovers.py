@@ -26,16 +26,24 @@ class Leftovers:
         """What of ``data``, which the program wrote next, goes to the terminal."""
         return self.gate.feed(data)
 
+    @property
+    def asked(self) -> bool:
+        """Whether the terminal may have something to answer."""
+        return self.gate.asked and not self._dumb
+
     def entitle(self, title: str) -> bytes:
         """What to write to call the window ``title``, a text without controls, when the gate is not midway."""
         return self.gate.entitle() + b"\x1b]2;" + title.encode("utf-8", "replace") + b"\x1b\\"
 
-    def undo(self, columns: int = 80) -> bytes:
-        """What to write to the terminal, ``columns`` wide, so that it is as usual again, whatever it was shown."""
-        if self._dumb:  # it would only show it
-            return b""
+    def undo(self, columns: int = 80, question: bytes = b"") -> bytes:
+        """What to write to the terminal, ``columns`` wide, so that it is as usual again, whatever it was shown.
+
+        Nothing where that was plain text. Of ``question``, which is put to the terminal meanwhile, nothing shows.
+        """
         gate = self.gate
-        parts = [reset(columns, console=self._console)]
+        if self._dumb or gate.plain:
+            return b""
+        parts = [reset(columns, console=self._console, question=question)]
         parts += [TOUCHED[name][0] for name in sorted(gate.touched)]
         parts += [restore(mode) for mode in sorted(gate.preferred)]
         parts += [POP] * gate.titles

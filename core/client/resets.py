@@ -21,7 +21,6 @@ END: Final = (
     ),
     (b"\x1b<", "VT52 mode, which knows no CSI (DECANM)"),
     (b"\x1b[4i\x1b[?4i", "output that goes to the printer (MC)"),
-    (b"\x1b[0$}\x1b[0$~", "output that goes to a status line (DECSASD, DECSSDT)"),
     (b"\x1b%G", "a character set other than UTF-8"),
     (b"\x1b F", "answers with 8-bit controls (S8C1T)"),
     (b"\x1b[?2026l", "an unfinished frame (synchronized output)"),
@@ -32,6 +31,7 @@ KITTY: Final = b"\x1b[=0u\x1b[<99u"
 ENTER: Final = b"\x1b[?1049h"
 LEAVE: Final = b"\x1b[?1049l"
 ALTERNATE: Final = (
+    (b"\x1b[0$}\x1b[0$~", "output that goes to a status line (DECSASD, DECSSDT)"),
     (KITTY, "kitty's keyboard flags, of the alternate screen"),
     (b"\x1b[?6l\x1b[?69l\x1b[r", "origin mode and margins (DECOM, DECLRMM, DECSTBM), which move the cursor"),
     (b"\x1b[>4m\x1b[>m\x1b[>4f", "xterm's reports of modified keys (modifyOtherKeys and its kind)"),
@@ -40,12 +40,12 @@ ALTERNATE: Final = (
     (b"\x1b[0 k\x1b[8h", "right-to-left paragraphs (SCP, BDSM)"),
     (b"\x1b[3g\x1b[?5W", "tab stops (TBC, DECST8C), and then one every eight columns (HTS)"),
 )
-"""What moves the cursor, or does so where it is misunderstood. It is written on the alternate screen, whose entry keeps
-the cursor and whose end puts it back, wherever the program was: ``ENTER`` on the alternate screen does nothing."""
+"""What moves the cursor, or shows something where it is misunderstood. It is written on the alternate screen, whose
+entry keeps the cursor and whose end puts it back, wherever the program was: ``ENTER`` there does nothing."""
 
 MAIN: Final = (
     (KITTY, "kitty's keyboard flags, of the main screen"),
-    (b"\x1b[!p", "what a soft reset ends (DECSTR)"),
+    (b"\x1b[!p", "what a soft reset ends, protected characters too (DECSTR, DECSCA)"),
     (b"\x1b[2l", "a locked keyboard (KAM)"),
     (b"\x1b[4l", "insert mode (IRM)"),
     (b"\x1b[12h", "local echo (SRM)"),
@@ -78,7 +78,6 @@ MAIN: Final = (
     (b"\x1b>", "application keypad (DECKPAM)"),
     (b"\x1b(B\x1b)B\x1b*B\x1b+B\x0f", "other characters in G0 to G3, and G1 in use (SCS, SO)"),
     (b"\x1bm", "locked rows (HP's memory lock)"),
-    (b'\x1b[0"q', "protected characters (DECSCA)"),
     (b"\x1b[0 q", "the cursor's shape (DECSCUSR)"),
     (b"\x1b]22;\x1b\\", "the pointer's shape"),
     (b"\x1b]8;;\x1b\\", "an open link"),
@@ -112,14 +111,17 @@ def keep(mode: int) -> bytes:
     return b"\x1b[?%ds" % mode
 
 
-def reset(columns: int, *, console: bool = False) -> bytes:
-    """The whole table for a terminal ``columns`` wide; with ``console`` for Linux's own, which has no second screen."""
+def reset(columns: int, *, console: bool = False, question: bytes = b"") -> bytes:
+    """The whole table for a terminal ``columns`` wide, with a ``question`` of which nothing may show.
+
+    With ``console`` for Linux's own, which may have no second screen, and shows strings that it does not know.
+    """
     # without a second screen the saved cursor is what brings it back
     enter, leave = (ENTER + b"\x1b7", b"\x1b8" + LEAVE) if console else (ENTER, LEAVE)
     stops = b"".join(b"\x1b[%dG\x1bH" % (stop + 1) for stop in range(8, columns, 8))
     pieces = [sequence for sequence, _ in END]
-    pieces += [enter, *(sequence for sequence, _ in ALTERNATE), stops, leave]
-    pieces += [sequence for sequence, _ in MAIN]
+    pieces += [enter, *(sequence for sequence, _ in ALTERNATE), stops, question, leave]
+    pieces += [sequence for sequence, _ in MAIN if not (console and sequence.startswith(b"\x1b]"))]
     return b"".join(pieces)
 
 

@@ -29,6 +29,7 @@ WRITE_SECONDS: Final = 0.5
 ANSWER_SECONDS: Final = 0.5
 """How long one that does not answer is waited for: more than a round trip around the world."""
 QUIET_SECONDS: Final = 0.1
+_WHO: Final = b"\x1b[c"
 _IDENTITY: Final = re.compile(rb"(?:\x1b\[|\xc2?\x9b)\?[0-9;]*c")
 """DA1's answer."""
 _KNOWN: Final = frozenset(
@@ -51,7 +52,7 @@ class OwnTerminal:
         fd: readable when `changed` should be asked.
     """
 
-    __slots__ = ("_before", "_handlers", "_leftovers", "_term", "_write", "fd")
+    __slots__ = ("_before", "_handlers", "_leftovers", "_write", "fd")
 
     def __init__(self, allowed: frozenset[str] = frozenset()) -> None:
         """``allowed`` are kinds of `refusals.KINDS` that the program may use. Raises `InvalidRequest` when there is no
@@ -62,8 +63,7 @@ class OwnTerminal:
                 "attaching needs a terminal, and stdin or stdout is none",
                 hint="in a script: sandtop exec -i, sandtop logs -f",
             )
-        self._term = os.environ.get("TERM", "")
-        self._leftovers = Leftovers(allowed, term=self._term)
+        self._leftovers = Leftovers(allowed, term=os.environ.get("TERM", ""))
         self._handlers: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
         self._before: list[object] = []
         self.fd = self._write = -1
@@ -91,8 +91,7 @@ class OwnTerminal:
         if not _in_foreground():  # it is the shell's again, which has put it back; to touch it would stop us
             return
         try:
-            if self._term != "dumb":
-                self._settle()
+            self._settle()
         except OSError:
             pass  # it is gone
         finally:
@@ -103,8 +102,8 @@ class OwnTerminal:
         output = Output(OUTPUT)
         try:
             question, answer = unique_question()
-            asks = self._leftovers.gate.asked
-            end = self._leftovers.undo(self._columns()) + (question if asks else b"")
+            asks = self._leftovers.asked
+            end = self._leftovers.undo(self._columns(), question if asks else b"") + (_WHO if asks else b"")
             if not output.write_within(end, WRITE_SECONDS / 2):
                 # nobody reads; what waits in the kernel is the program's, and this is to be what comes next
                 output.discard()
@@ -124,7 +123,7 @@ class OwnTerminal:
     def _restore(self) -> None:
         """Its own modes. As TCSAFLUSH, which would wait first until all is written: that may never be."""
         try:
-            if self._leftovers.gate.asked:
+            if self._leftovers.asked:
                 termios.tcflush(INPUT, termios.TCIFLUSH)
             termios.tcsetattr(INPUT, termios.TCSANOW, self._before)  # type: ignore[arg-type]
         except termios.error:
@@ -173,13 +172,13 @@ def _in_foreground() -> bool:
 
 
 def unique_question() -> tuple[bytes, bytes]:
-    """A question that every terminal answers, with one before it whose answer nothing else asks for, and that answer.
+    """A question that nobody else asks, and its answer: DECRQM for a mode that no terminal has.
 
-    DECRQM for a mode that nobody has, and DA1: answers come in the order of the questions, and a program may have asked
-    for DA1 itself.
+    DA1 comes after it, which every terminal answers: answers come in the order of the questions, but a program may have
+    asked for DA1 itself.
     """
     number = 20000 + int.from_bytes(os.urandom(2), "big") % 10000
-    return b"\x1b[?%d$p\x1b[c" % number, b"\x1b[?%d;" % number
+    return b"\x1b[?%d$p" % number, b"\x1b[?%d;" % number
 
 
 def drain(fd: int, answer: bytes, seconds: float) -> None:

@@ -16,7 +16,7 @@ import pytest
 from .process import command
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from ..client.fakecore import FakeCore
 
@@ -74,7 +74,7 @@ class Stalled:
 
 
 @contextmanager
-def stalled(*arguments: str) -> Iterator[Stalled]:
+def stalled(*arguments: str) -> Generator[Stalled]:
     found = Stalled(*arguments)
     try:
         found.fill()
@@ -116,7 +116,8 @@ def test_exec_ends_at_the_second_signal_when_its_command_does_not(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_attach_ends_at_once_and_its_program_goes_on(fake: FakeCore, number: signal.Signals) -> None:
-    with stalled("attach", "demo", "--", "sh", "-c", FLOOD) as terminal:
+    program = rf"printf '\033[?1003h'; {FLOOD}"
+    with stalled("attach", "demo", "--", "sh", "-c", program) as terminal:
         (session,) = fake.sessions.values()
         terminal.process.send_signal(number)
         assert terminal.process.wait(30) == 128 + number

@@ -113,14 +113,31 @@ def test_keys_of_both_screens_are_forgotten() -> None:
 
 def test_linux_console_keeps_the_cursor() -> None:
     """It has no second screen, so that margins would send the cursor home."""
-    undo = Leftovers(term="linux").undo()
+    console, other = Leftovers(term="linux"), Leftovers(term="xterm")
+    for leftovers in (console, other):
+        leftovers.feed(b"\x1b[31m")
+    undo = console.undo()
     assert undo.index(b"\x1b7") < undo.index(b"\x1b[r") < undo.index(b"\x1b8")
-    assert b"\x1b7" not in Leftovers(term="xterm").undo()
+    assert b"\x1b7" not in other.undo()
+
+
+def test_plain_text_leaves_nothing_to_undo() -> None:
+    leftovers = Leftovers()
+    leftovers.feed("plain text \xe9 漢\r\n\t\a".encode())
+    assert leftovers.undo() == b""
+    for more in (b"\x1b[31m", b"\x0e", b"\xc2\x9b31m", b"\x9b31m", b"\x1b", b"\x1b[5i"):
+        leftovers = Leftovers()
+        leftovers.feed(b"plain" + more)
+        assert leftovers.undo() != b""
+    leftovers = Leftovers(term="dumb")
+    leftovers.feed(b"\x1b[31m\x1b[c")
+    assert leftovers.undo() == b""
+    assert not leftovers.asked
 
 
 def test_colours_are_put_back_only_where_output_touched_them() -> None:
     leftovers = Leftovers()
-    leftovers.feed(b"plain")
+    leftovers.feed(b"\x1b[31mred")
     assert b"\x1b]104" not in leftovers.undo()
     leftovers.feed(b"\x1b]11;#000000\x07")
     assert b"\x1b]104" in leftovers.undo()
@@ -151,6 +168,6 @@ def test_a_real_terminal_agrees(tmux: Tmux, piece: bytes) -> None:
     """Even without a gate: whatever arrived."""
     start = b"\x1b]2;shell\x07$ sandtop attach box\r\n"
     leftovers = Leftovers()
-    leftovers.gate.titles = 1  # as a gate that passes a title has it
+    leftovers.gate.titles, leftovers.gate.plain = 1, False  # as a gate that passes a title has it
     usual = flags(tmux, start + b"\r\nVISIBLE$ ")
     assert flags(tmux, start + b"\x1b[22;0t" + piece + leftovers.undo(80) + b"\r\nVISIBLE$ ") == usual

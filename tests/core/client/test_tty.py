@@ -19,7 +19,7 @@ from sandtop.core.client.tty import unique_question
 from sandtop.core.terminal import Emulator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     import pytest
 
@@ -84,7 +84,7 @@ def _controlling() -> None:
 
 
 @contextmanager
-def line(*arguments: str, own: bool = False) -> Iterator[Line]:
+def line(*arguments: str, own: bool = False) -> Generator[Line]:
     found = Line(*arguments, own=own)
     try:
         yield found
@@ -102,8 +102,8 @@ def program(data: bytes, during: str = "pass") -> tuple[str, ...]:
 def test_what_the_terminal_has_yet_to_answer_is_not_typed() -> None:
     """The program's own question for the identity is answered first: that is not the end of the answers."""
     with line(*program(ASKS)) as terminal:
-        terminal.until(lambda: b"$p\x1b[c" in terminal.seen)
-        number = terminal.seen.rpartition(b"\x1b[?")[2].removesuffix(b"$p\x1b[c")
+        terminal.until(lambda: terminal.seen.endswith(b"\x1b[c"))
+        number = terminal.seen.partition(b"$p")[0].rpartition(b"\x1b[?")[2]
         os.write(terminal.master, b"\x1b[?62;22c")
         os.write(terminal.master, b"\x1b[1;1R\x1b]11;rgb:0/0/0\x07")
         assert not terminal.ended
