@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Badge = tuple[str, str]
 _NAME_CELLS: Final = 24
 """What a title keeps for the name while badges are long; `_SHORT_NAME_CELLS` when nothing else helps."""
-_SHORT_NAME_CELLS: Final = 6
+_SHORT_NAME_CELLS: Final = 5
 
 
 class PaneTitle(Static):
