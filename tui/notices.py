@@ -68,6 +68,10 @@ class Notices:
         """It is over; how it came out is said by `done` or `error`."""
         self._notices = [one for one in self._notices if one is not notice]
 
+    def says(self, notice: Notice) -> bool:
+        """Whether it is neither settled nor dismissed."""
+        return any(one is notice for one in self._notices)
+
     def dismiss(self) -> bool:
         """The error that shows was read; False when there was none."""
         errors = [notice for notice in self._notices if notice.kind == "error"]

@@ -30,6 +30,8 @@ LATE_SECONDS: Final = 10.0
 _AT_ONCE: Final = 8
 """Operations that are under way at the same time; more of them wait."""
 _HISTORY: Final = 100
+_COMMAND: Final = 40
+"""Characters of a command that a line about it repeats."""
 
 
 @dataclass(eq=False)
@@ -230,7 +232,10 @@ class Operations:
         if not wait.over:
             console.show_panes()
             return None
-        return f"{sandbox.name} › {one_line(neutral(script, 40))} runs in a pane in the background: w goes to the panes"
+        command = one_line(neutral(script))
+        if len(command) > _COMMAND:
+            command = f"{command[: _COMMAND - 1]}…"
+        return f"{sandbox.name} › {command} runs in a pane in the background: w goes to the panes"
 
 
 def what_next(sandbox: SandboxView) -> str:

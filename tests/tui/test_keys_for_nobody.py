@@ -70,6 +70,7 @@ async def test_what_is_typed_into_a_program_that_ended_is_no_command() -> None:
         assert "take over" not in footer(app)
         await pilot.press("escape")
         await until(pilot, lambda: not pane(app).terminal.live and isinstance(app.screen, PanesScreen))
+        assert not notice(app)  # that was read, and is not so any more
         await pilot.press("escape")
         assert not isinstance(app.screen, PanesScreen)
         assert bytes(one.typed) == typed

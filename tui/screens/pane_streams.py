@@ -16,10 +16,11 @@ from sandtop.tui.widgets.log_pane import LogPane
 from sandtop.tui.widgets.pane import TerminalPane
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from sandtop.core.client.records import SandboxInfo
     from sandtop.tui.notices import Notice
+    from sandtop.tui.store import FleetView
     from sandtop.tui.widgets.pane import Pane
 
     from .base import ConsoleScreen
@@ -37,7 +38,10 @@ class Streams:
         self._screen = screen
         self._shells: dict[str, SandboxInfo] = {}
         self._attachments: dict[str, Attachment] = {}
-        self._taken: dict[str, Notice] = {}
+        self._detached: dict[str, Notice] = {}
+        """By session, what was said of those that one left, while it is so."""
+        self._told: dict[str, Notice] = {}
+        """By pane, what was said of who types there, while it is so."""
 
     def begin_with(self, pane: Pane, shell: SandboxInfo) -> None:
         """The pane's session is a new shell, started when its stream is."""
@@ -56,16 +60,39 @@ class Streams:
         """Come back with the keyboard, or without."""
         if typing:
             self.have_seen(pane)
-            pane.terminal.live = True
+            pane.terminal.live = pane.terminal.awaiting = True
         pane.typing, pane.taking = typing, taking
         pane.failure = ""
         pane.renew()
         self.run(pane)
 
     def have_seen(self, pane: Pane) -> None:
-        """Whoever was told that the keyboard was taken needs to be told no more."""
-        if (taken := self._taken.pop(pane.id or "", None)) is not None:
-            self._screen.console_app.notices.settle(taken)
+        """What was said of who types there is read, or not so any more."""
+        if (told := self._told.pop(pane.id or "", None)) is not None:
+            self._screen.console_app.notices.settle(told)
+
+    def tell(self, pane: Pane, text: str) -> None:
+        """Say something of who types there; an error that says it stays."""
+        notices, told = self._screen.console_app.notices, self._told.get(pane.id or "")
+        if told is None or told.kind != "error" or not notices.says(told):
+            self.have_seen(pane)
+            self._told[pane.id or ""] = self._screen.console_app.say(text)
+
+    def tell_detached(self, pane: TerminalPane) -> None:
+        """Say how to come back to what ``pane`` showed."""
+        console = self._screen.console_app
+        if pane.has_ended or pane.failure or pane.info is None:
+            console.say(f"closed {pane.name_of_it}")
+        else:
+            said = f"detached from {pane.name_of_it}: it goes on, A comes back to it"
+            self._detached[pane.info.id] = console.say(said)
+
+    def settle_detached(self, view: FleetView, shown: Collection[str]) -> None:
+        """Say that no more of sessions that have ended, or that are ``shown`` again."""
+        for key in list(self._detached):
+            found = view.session(key)
+            if found is None or found[1].ended or key in shown:
+                self._screen.console_app.notices.settle(self._detached.pop(key))
 
     def forget(self, pane: Pane) -> None:
         """The pane goes."""
@@ -111,15 +138,16 @@ class Streams:
                 pane.holds(False)
                 pane.fail("the session is gone")
                 return
+            pane.typing = pane.typing and pane.info.state in ("starting", "running")
             attachment = Attachment(pane.uuid, pane.info, with_input=pane.typing, take=pane.taking)
             self._attachments[key] = attachment
             self.resize(pane)
             pane.holds(pane.typing)
-            watched = _Watched(pane, attachment, lambda text: self._was_taken(key, text))
+            watched = _Watched(pane, attachment, lambda text: self._was_taken(pane, text))
             pane.ended(await attachment.run(watched, self._screen.console_app.pace))
         except WrongState as error:
             if pane.typing and not pane.taking and pane.info is not None and pane.info.state == "running":
-                self._screen.console_app.say(f"somebody else types in {pane.what}: watching; T takes over")
+                self.tell(pane, f"somebody else types in {pane.what}: watching; T takes over")
                 self.attach_again(pane, typing=False)
             else:
                 pane.holds(False)
@@ -130,8 +158,9 @@ class Streams:
         finally:
             self._attachments.pop(key, None)
 
-    def _was_taken(self, key: str, text: str) -> None:
-        self._taken[key] = self._screen.console_app.say_error(text)
+    def _was_taken(self, pane: Pane, text: str) -> None:
+        self.have_seen(pane)
+        self._told[pane.id or ""] = self._screen.console_app.say_error(text)
 
     def _failed(self, pane: Pane, error: SandtopError) -> None:
         """A title has little room: the whole error stays below until it is read."""

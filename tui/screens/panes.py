@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from textual.widget import Widget
 
     from sandtop.core.client.records import SandboxInfo, SessionInfo
-    from sandtop.tui.notices import Notice
     from sandtop.tui.store import FleetView
 
 
@@ -50,8 +49,6 @@ class PanesScreen(ConsoleScreen):
         self._zoomed: str | None = None
         self._current: str | None = None
         self._count = 0
-        self._detached: dict[str, Notice] = {}
-        """By session, what was said of those that one left, while it is so."""
         self._streams = Streams(self)
 
     def body(self) -> Iterable[Widget]:
@@ -141,11 +138,8 @@ class PanesScreen(ConsoleScreen):
         self.show_keys()
 
     def settle_detached(self, view: FleetView) -> None:
-        """Say no more of a terminal that it goes on and can be come back to, when it ended or one is there."""
-        for key in list(self._detached):
-            found = view.session(key)
-            if found is None or found[1].ended or self._pane_of(key) is not None:
-                self.console_app.notices.settle(self._detached.pop(key))
+        """See `Streams.settle_detached`."""
+        self._streams.settle_detached(view, {pane.info.id for pane in self._panes.values() if pane.info})
 
     # opening and closing
 
@@ -286,16 +280,18 @@ class PanesScreen(ConsoleScreen):
         if not isinstance(pane, TerminalPane):
             return
         if event.what == "detach":
-            what, ended = pane.what, pane.has_ended or bool(pane.failure)
             self.close(pane)
-            goes_on = f"detached from {what}: it goes on, A comes back to it"
-            notice = self.console_app.say(f"closed {what}" if ended else goes_on)
-            if not ended and pane.info is not None:
-                self._detached[pane.info.id] = notice
+            self._streams.tell_detached(pane)
         elif event.what == "read":
             self._streams.have_seen(pane)
         else:
             self._streams.attach_again(pane, typing=event.what == "take", taking=event.what == "take")
+
+    @on(TerminalView.Unheard)
+    def _unheard(self, event: TerminalView.Unheard) -> None:
+        pane = self._panes.get(_pane_id(event.view))
+        if isinstance(pane, TerminalPane):
+            self._streams.tell(pane, pane.unheard)
 
     @on(TerminalView.Said)
     @on(LogPane.Said)

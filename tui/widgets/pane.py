@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Badge = tuple[str, str]
 _NAME_CELLS: Final = 24
 """What a title keeps for the name while badges are long; `_SHORT_NAME_CELLS` when nothing else helps."""
-_SHORT_NAME_CELLS: Final = 6
+_SHORT_NAME_CELLS: Final = 5
 
 
 class PaneTitle(Static):
@@ -228,19 +228,20 @@ class TerminalPane(Pane):
         return self.query_one(TerminalView)
 
     @property
-    def _argv(self) -> str:
+    def _program(self) -> str:
         if self.session is not None:
             return self.session.command
         return neutral(" ".join(self.info.argv)) if self.info else "…"
 
     @property
-    def _place_name(self) -> str:
-        return f"{neutral(self.sandbox)} › {self._argv}"
+    def name_of_it(self) -> str:
+        """Its sandbox and command, without the title that its program gave it."""
+        return f"{neutral(self.sandbox)} › {self._program}"
 
     @property
     def what(self) -> str:
         title = one_line(neutral(self.terminal.emulator.title)) if self.ready else ""
-        return f"{self._place_name}{f'  “{title}”' if title and title != self._argv else ''}"
+        return f"{self.name_of_it}{f'  “{title}”' if title and title != self._program else ''}"
 
     @property
     def has_ended(self) -> bool:
@@ -295,10 +296,10 @@ class TerminalPane(Pane):
         """Who types in it, as far as is known, when it is not this pane."""
         return neutral(self.session.info.input_holder or "") if self.session else ""
 
-    @on(TerminalView.Unheard)
-    def _unheard(self, event: TerminalView.Unheard) -> None:
-        event.stop()
-        name = self._place_name
+    @property
+    def unheard(self) -> str:
+        """Why nobody read what was typed just now, and what to press."""
+        name = self.name_of_it
         if self.has_ended:
             why = f"{name} has ended"
         elif self.failure:
@@ -311,7 +312,7 @@ class TerminalPane(Pane):
         if self.terminal.live:
             take = "" if self.has_ended else ", T types here"
             then = f". esc: keys are commands again{take}"
-        self.post_message(TerminalView.Said(f"nobody read that: {why}{then}"))
+        return f"nobody read that: {why}{then}"
 
     @property
     def idle_actions(self) -> frozenset[str]:

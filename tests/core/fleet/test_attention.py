@@ -88,6 +88,35 @@ def test_one_that_is_fine(box: Callable[[Case], None]) -> None:
     box(case)
 
 
+@pytest.mark.parametrize(
+    ("sent", "record", "asks"),
+    [
+        (9, {"reason": "signaled", "signal": 9}, False),
+        (15, {"reason": "exited", "code": 143}, False),  # as a shell says it
+        (15, {"reason": "signaled", "signal": 11}, True),
+        (
+            1,
+            {"reason": "exited", "code": 1},
+            True,
+        ),  # it read its settings again, and failed for another reason
+        (None, {"reason": "signaled", "signal": 9}, True),
+    ],
+)
+def test_one_that_ended_by_a_signal_that_was_sent_asks_for_nobody(
+    box: Callable[[Case], None], sent: int | None, record: dict[str, object], asks: bool
+) -> None:
+    def case(box: Box) -> None:
+        session = box.run("sleep", "9", tty=False)
+        if sent is not None:
+            session.was_sent(sent)
+        box.says(session, type="exited", record={**record, "stdout": 0, "stderr": 0})
+        assert session.ended
+        assert (box.look() is not None) is asks
+        assert (session.row.acknowledged_at is None) is asks
+
+    box(case)
+
+
 def test_what_ended_badly_until_somebody_has_seen_it(box: Callable[[Case], None]) -> None:
     def case(box: Box) -> None:
         first, second = box.run("sh", "-c", "make\ntest", tty=False), box.run("false", tty=False)
