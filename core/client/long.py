@@ -22,14 +22,15 @@ def in_pieces(message: dict[str, Any]) -> bytes:
         raise InvalidRequest("the request is larger than 1 MiB", hint=hint)
     text = json.dumps(message).encode("ascii")
     if len(text) > MOST_LONG:
-        argv, env = message.get("argv") or [], message.get("env") or {}
+        argv: list[str] = message.get("argv") or []
+        env: dict[str, str] = message.get("env") or {}
         script = message.get("script")
         try:
             why = excess(argv if script is None else ["sh", "-c", script], env, -1)
         except ValueError as error:
             raise InvalidRequest(str(error)) from None
         if why is not None:
-            raise SpawnError(f"{str((argv or ['the program'])[0])[:80]}: {why}", errno=errno.E2BIG, hint=hint)
+            raise SpawnError(f"{(argv or ['the program'])[0][:80]}: {why}", errno=errno.E2BIG, hint=hint)
         raise InvalidRequest(f"the request has {len(text):,} bytes, more than {MOST_LONG:,}", hint=hint)
     announcement = encode(Control({"type": "request", "op": LONG, "bytes": len(text)}))
     return announcement + b"".join(encode(piece) for piece in split(LONG_STREAM, 0, text))
