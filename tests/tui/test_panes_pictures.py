@@ -8,6 +8,7 @@ import pytest
 
 from sandtop.tui.widgets.log_pane import LogPane
 from sandtop.tui.widgets.pane import TerminalPane
+from sandtop.tui.widgets.row_list import RowList
 
 from .conftest import until
 from .picture import open_api, picture, views
@@ -64,6 +65,7 @@ async def split(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
 async def shell(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
     console.show_sandbox(str(core.of("review-318")["uuid"]))
     await pilot.pause()
+    console.screen.query_one(RowList).select(str(core.session("c3").raw["id"]))
     await pilot.press("a")
     await until(
         pilot, lambda: isinstance(console.panes.current, TerminalPane) and console.panes.current.ready
