@@ -130,9 +130,17 @@ def test_the_accelerator_that_works(
     program(programs, "qemu-system-x86_64", "echo QEMU emulator version 7.2.22")
 
     built = Finding("runtime", Verdict.OK, "built")
-    monkeypatch.setattr(doctor, "_runtime", lambda *_: (True, built))
+
+    def runtime(*_: object) -> tuple[bool, Finding]:
+        return True, built
+
+    monkeypatch.setattr(doctor, "_runtime", runtime)
     image = Image("base", "digest", paths.images / "digest", 1, 0.0, "base")
-    monkeypatch.setattr(GuestStore, "images", lambda _self: [image])
+
+    def images(_self: GuestStore) -> list[Image]:
+        return [image]
+
+    monkeypatch.setattr(GuestStore, "images", images)
     monkeypatch.setattr(doctor, "_choose", choose)
     found = examine(paths)["accelerator"]
     assert found.verdict is verdict

@@ -98,7 +98,7 @@ def sessions() -> tuple[FakeSession, ...]:
     shell.pieces = [(NOW, 1, _SHELL)]
     return (
         serve, worker, shell,
-        session("c4", "review-318", "./release.sh", tty=True, started_at=NOW - 60, waits="leader"),
+        session("c4", "builder", "./release.sh", tty=True, started_at=NOW - 60, waits="leader"),
         session("b4", "builder", "cargo", "build", "--release", started_at=NOW - 900),
         ended("d5", "api-2", "pytest", "-q", code=1, started_at=NOW - 300, ended_at=NOW - 200),
         ended("e6", "api-1", "./migrate", started_at=NOW - 7100, ended_at=NOW - 7090),

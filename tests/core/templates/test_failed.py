@@ -44,7 +44,11 @@ def test_one_that_cannot_be_removed_fails_no_start(
     )
     shape = Shape(Kind.FRESH, "digest", 1 << 20, "1", qemu)
     said: list[str] = []
-    monkeypatch.setattr(Templates, "_read", lambda _self, _key: Loaded(home.cache, {}, ()))
+
+    def read(_self: Templates, _key: str) -> Loaded:
+        return Loaded(home.cache, {}, ())
+
+    monkeypatch.setattr(Templates, "_read", read)
 
     async def fail() -> None:
         async with trio.open_nursery() as nursery:
