@@ -7,6 +7,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from sandtop.core.tar.fields import shown
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -164,6 +166,5 @@ def _open(name: bytes, parent: int) -> int:
         return os.open(name, FOLDER, dir_fd=parent)
     except OSError as error:
         if error.errno in (errno.ENOTDIR, errno.ELOOP):
-            shown = name.decode("utf-8", "replace")
-            raise Refused(f"{shown} is a link or no folder, and is not followed") from None
+            raise Refused(f"{shown(name)} is a link or no folder, and is not followed") from None
         raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 _LINES: Final = 20
+_CHARACTERS: Final = 500
 
 
 class Skipped:
@@ -20,6 +21,8 @@ class Skipped:
         self.count = 0
 
     def add(self, what: str, why: str) -> None:
+        """Count one thing, and keep a line about it, harmless on a terminal, while there are few."""
         self.count += 1
         if len(self.lines) < _LINES:
-            self.lines.append(f"{what}: {why}")
+            line = f"{what}: {why}"[:_CHARACTERS]
+            self.lines.append("".join(char if char.isprintable() else "?" for char in line))
