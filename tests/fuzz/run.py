@@ -52,7 +52,8 @@ class _Desk:
     def begin(self, number: int, data: bytes) -> None:
         data = data[:_ROOM]
         self._map[_HEAD.size : _HEAD.size + len(data)] = data
-        _HEAD.pack_into(self._map, 0, number, time.monotonic(), len(data))
+        # in one copy: pack_into fills with zeros first, and the parent would take that for a time long ago
+        self._map[: _HEAD.size] = _HEAD.pack(number, time.monotonic(), len(data))
 
     @property
     def number(self) -> int:
