@@ -230,7 +230,7 @@ def signalled(home: Home, console: Terminal) -> None:
     console.press("C-k")
     console.see("Send a signal to all of")
     console.press("Down", "Down", "Enter")
-    console.see("signal 9")
+    console.see("✖ signal 9")
     assert "needs you" not in console.screen
     ended = [one for one in json.loads(home.sandtop("sessions", "box", "--json")) if one["signal"] == 9]
     assert [one["acknowledged"] for one in ended] == [True]

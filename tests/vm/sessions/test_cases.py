@@ -189,7 +189,6 @@ def test_following_a_log_ends_with_its_session(home: Home, box: str) -> None:
         (["signal", "BOX", "0123456789abcdef"], 125, "0123456789abcdef"),
         (["logs", "BOX", "0123456789abcdef"], 125, "0123456789abcdef"),
         (["logs", "nosuch"], 125, "nosuch"),
-        (["exec", "BOX", "--", "true", *["x" * 90_000] * 10], 125, ""),
     ],
 )
 def test_bad_input_is_its_own_error(

@@ -164,7 +164,7 @@ def test_a_full_disk_stalls_and_loses_nothing(home: Home, box: str, kind: str) -
             assert client.wait(PATIENCE) == 0
         assert data == line * (size // 16)
         assert home.do("logs", box, key) == data
-        eventually(lambda: home.box(box)["attention"] is None)
+        eventually(lambda: home.box(box)["attention_kind"] != "trouble")
 
 
 def test_a_machine_that_dies_on_a_full_disk_keeps_what_came(home: Home, other: str) -> None:
