@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from typing import Final
 
 SHELLS: Final = frozenset({"sh", "bash", "dash", "ash", "zsh", "ksh", "fish"})
+FILES_COPIED: Final = "(files copied)"
+"""What a session without a command line does: the agent's own code, for ``cp``."""
 _ARGUMENTS: Final = 40
 _CHARACTERS: Final = 800
 
@@ -17,7 +19,7 @@ def command_line(argv: Sequence[str]) -> str:
     import shlex
 
     if not argv:
-        return "(files copied)"
+        return FILES_COPIED
     if len(argv) == 3 and is_shell(argv[0]) and argv[1] in ("-c", "-lc") and argv[2].strip():
         return argv[2][:_CHARACTERS]
     return " ".join(word if word.isalnum() else shlex.quote(word) for word in argv[:_ARGUMENTS])[:_CHARACTERS]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sandtop.core.client.blocking import call, call_all
 from sandtop.core.client.exchange import as_list
 from sandtop.core.errors import InvalidRequest
+from sandtop.core.phrases import FILES_COPIED
 
 from ._args import Parser
 from ._output import age, duration, size, table, write, write_json
@@ -117,7 +118,7 @@ def _session_row(session: Mapping[str, object]) -> tuple[object, ...]:
 def _command(argv: object) -> str:
     import shlex
 
-    line = shlex.join(str(word) for word in as_list(argv)) or "-"
+    line = shlex.join(str(word) for word in as_list(argv)) or FILES_COPIED
     return line if len(line) <= _ARGV_SHOWN else line[: _ARGV_SHOWN - 1] + "…"
 
 

@@ -19,6 +19,7 @@ from .process import Process, begun
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 
+    from ._skipped import Skipped
     from .records import SandboxInfo
 
     Path = str | os.PathLike[str]
@@ -47,8 +48,11 @@ class Copyable:
         paths, several = checked(source), _is_list(source)
         _check_paths([target])
         what = f"copying {_some(paths)} to {self._info.name}:{target}"
-        async with aclosing(transfer.pack(paths, what)) as chunks:
-            await self._unpack(chunks, target, what, user, progress, rename=not several)
+        archive = await transfer.packer(paths)
+        async with aclosing(transfer.packed(archive)) as chunks:
+            await self._unpack(
+                chunks, target, what, user, progress, rename=not several, skipped=archive.skipped
+            )
 
     async def upload_tar(
         self,
@@ -74,10 +78,11 @@ class Copyable:
         progress: Callable[[int], None] | None,
         *,
         rename: bool,
+        skipped: Skipped | None = None,
     ) -> None:
         builtin: dict[str, object] = {"name": "tar-extract", "path": target, "rename": rename}
         async with await self._copying(builtin, user) as process:
-            await transfer.send_archive(process, chunks, what, progress)
+            await transfer.send_archive(process, chunks, what, progress, skipped)
 
     async def download(
         self,

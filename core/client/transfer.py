@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+    from ._skipped import Skipped
     from .events import Event
     from .process import Process
 
@@ -51,9 +52,16 @@ def copy_request(sandbox: str, builtin: dict[str, object], user: str | None) -> 
 
 
 async def send_archive(
-    process: Process, chunks: AsyncIterable[bytes], what: str, progress: Progress | None
+    process: Process,
+    chunks: AsyncIterable[bytes],
+    what: str,
+    progress: Progress | None,
+    skipped: Skipped | None = None,
 ) -> None:
-    """Let ``process``, a ``tar-extract``, unpack ``chunks``. Raises `StorageError` with what it could not unpack."""
+    """Let ``process``, a ``tar-extract``, unpack ``chunks``, of which ``skipped`` says what is not in them.
+
+    Raises `StorageError` with that and what could not be unpacked, once all else was.
+    """
     sent = 0
     try:
         async for chunk in chunks:
@@ -64,19 +72,24 @@ async def send_archive(
         await process.stdin.aclose()
     except WrongState:
         pass  # it has ended early, and says why
-    await _check(process, bytearray(), what)
+    lines, count = (skipped.lines, skipped.count) if skipped is not None else ([], 0)
+    said = await _complaints(process, bytearray())
+    if count or said:
+        raise _incomplete(what, lines + said, count + len(said))
 
 
-async def pack(paths: Sequence[str], what: str) -> AsyncGenerator[bytes, None]:
-    """The tar stream of ``paths``. Raises `NotFound` for a single one, `StorageError` when something is not in it."""
+async def packer(paths: Sequence[str]) -> Packer:
+    """The archive of ``paths``. Raises `NotFound` for a single one that is not there."""
     if len(paths) == 1 and not await anyio.to_thread.run_sync(os.path.lexists, paths[0].rstrip("/") or "/"):
         raise NotFound(f"{paths[0]}: no such file")
-    packer = Packer(*paths)
-    chunks = iter(packer)
+    return Packer(*paths)
+
+
+async def packed(archive: Packer) -> AsyncGenerator[bytes, None]:
+    """The tar stream; what is not in it is in ``archive.skipped`` at its end."""
+    chunks = iter(archive)
     while (chunk := await anyio.to_thread.run_sync(next, chunks, None)) is not None:
         yield chunk
-    if packer.skipped.count:
-        raise _incomplete(what, packer.skipped.lines, packer.skipped.count)
 
 
 async def receive_archive(
@@ -239,15 +252,19 @@ def keep(said: bytearray, data: bytes) -> None:
 
 async def _check(process: Process, said: bytearray, what: str) -> None:
     """Read on to the end. Raises `StorageError` when the agent's program complained."""
+    if lines := await _complaints(process, said):
+        raise _incomplete(what, lines)
+
+
+async def _complaints(process: Process, said: bytearray) -> list[str]:
+    """What the agent's program complained of, read to its end; nothing when it succeeded."""
     async for event in process:
         if isinstance(event, Stderr):
             keep(said, event.data)
     record = await process.wait()
-    if record.exit_code:
-        lines = said.decode(errors="replace").splitlines() or [
-            record.message or f"exit status {record.exit_code}"
-        ]
-        raise _incomplete(what, lines)
+    if not record.exit_code:
+        return []
+    return said.decode(errors="replace").splitlines() or [record.message or f"exit status {record.exit_code}"]
 
 
 def _incomplete(what: str, lines: list[str], count: int | None = None) -> StorageError:

@@ -121,9 +121,11 @@ def test_cp_of_several_and_between_sandboxes(real: RealCore, tmp_path: Path, run
     )
     assert run("cp", "demo:/tmp/several/a", "demo:/tmp/several/c").status == 0
     assert run("exec", "demo", "--", "ls", "/tmp/several").out == b"a\nb\nc\ntrue\n"
-    missing = run("cp", str(tmp_path / "nosuch"), str(tmp_path / "a"), "demo:/tmp/several")
+    (tmp_path / "left").write_text("a")
+    missing = run("cp", str(tmp_path / "nosuch"), str(tmp_path / "left"), "demo:/tmp/several")
     assert missing.status == 125
     assert "nosuch: No such file" in missing.complaint
+    assert run("exec", "demo", "--", "cat", "/tmp/several/left").out == b"a"  # all else is copied
     run("exec", "demo", "--", "rm", "-r", "/tmp/several")
 
 
