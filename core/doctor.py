@@ -197,22 +197,26 @@ def _accelerator(qemu: Qemu | None, store: GuestStore, paths: Paths, *, prepared
     if qemu is None or not prepared:
         lacks = "QEMU is" if qemu is None else "kernel, runtime and an image are"
         return Finding(name, Verdict.WARN, f"not known before {lacks} there")
+    tcg = "tcg, QEMU's emulation: slow, and no security boundary in QEMU's own words."
     try:
+        asked = Settings.load(paths.settings).accelerator
+        if asked == "tcg":
+            return Finding(name, Verdict.WARN, f"{tcg} {paths.settings} asks for it")
         choice = trio.run(_choose, qemu, store, paths)
     except SandtopError as error:
         return Finding(name, Verdict.FAIL, error.message, error.hint)
     if choice.accelerator is Accelerator.KVM:
         return Finding(name, Verdict.OK, f"kvm: {choice.reason}")
-    detail = f"tcg, QEMU's emulation: slow, and no security boundary in QEMU's own words. {choice.reason}"
-    return Finding(name, Verdict.WARN, detail, _open_kvm())
+    if asked == "kvm":
+        mend = _open_kvm() or f'accelerator = "auto" in {paths.settings}'
+        return Finding(name, Verdict.FAIL, f"{paths.settings} asks for kvm. {choice.reason}", mend)
+    return Finding(name, Verdict.WARN, f"{tcg} {choice.reason}", _open_kvm())
 
 
 async def _choose(qemu: Qemu, store: GuestStore, paths: Paths) -> Choice:
-    """The accelerator of a new sandbox, by a look that is as fresh as need be."""
-    asked = Settings.load(paths.settings).accelerator
-    wanted = None if asked == "auto" else Accelerator(asked)
+    """The best accelerator that works, by a look that is as fresh as need be."""
     trial = trial_of(store, store.images()[0].digest, paths.runtime, _nobody)
-    return await Accelerators(paths.cache).choose(qemu, trial, _nobody, wanted=wanted, again=True)
+    return await Accelerators(paths.cache).choose(qemu, trial, _nobody, again=True)
 
 
 def _nobody(_line: str) -> None:
@@ -290,5 +294,5 @@ def _core() -> Finding:
     return Finding(
         "core",
         Verdict.OK,
-        f"running, pid {status['pid']}, version {status['version']}, {status['running']} machines",
+        f"running, pid {status['pid']}, version {status['version']}, sandboxes that run: {status['running']}",
     )

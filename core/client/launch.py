@@ -41,4 +41,5 @@ def launch() -> None:
         said.seek(max(0, said.tell() - 65536))
         lines = said.read().decode(errors="replace").strip().splitlines()
     message = lines[-1].removeprefix("sandtop: ") if lines else f"it exited with {status}"
+    message = message.removeprefix("the core did not start: ")  # as its keeper says, too
     raise CoreUnavailable(f"the core could not start: {message}")

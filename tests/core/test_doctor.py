@@ -109,23 +109,11 @@ def test_disks_that_may_take_more_than_there_is(paths: Paths) -> None:
     assert found.verdict is not Verdict.FAIL  # they are sparse
 
 
-@pytest.mark.parametrize(
-    ("kind", "verdict", "says"),
-    [
-        (Accelerator.TCG, Verdict.WARN, "no security boundary"),
-        (Accelerator.KVM, Verdict.OK, "kvm: "),
-    ],
-)
-def test_the_accelerator_that_works(
-    paths: Paths,
-    programs: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    kind: Accelerator,
-    verdict: Verdict,
-    says: str,
-) -> None:
+def accelerator(paths: Paths, programs: Path, monkeypatch: pytest.MonkeyPatch, works: Accelerator) -> Finding:
+    """What is found where ``works`` is the best that does."""
+
     async def choose(*_: object) -> Choice:
-        return Choice(kind, "because it was asked")
+        return Choice(works, "because it was tried")
 
     program(programs, "qemu-system-x86_64", "echo QEMU emulator version 7.2.22")
 
@@ -142,11 +130,54 @@ def test_the_accelerator_that_works(
 
     monkeypatch.setattr(GuestStore, "images", images)
     monkeypatch.setattr(doctor, "_choose", choose)
-    found = examine(paths)["accelerator"]
+    return examine(paths)["accelerator"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "verdict", "says"),
+    [
+        (Accelerator.TCG, Verdict.WARN, "no security boundary"),
+        (Accelerator.KVM, Verdict.OK, "kvm: "),
+    ],
+)
+def test_the_accelerator_that_works(
+    paths: Paths,
+    programs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: Accelerator,
+    verdict: Verdict,
+    says: str,
+) -> None:
+    found = accelerator(paths, programs, monkeypatch, kind)
     assert found.verdict is verdict
     assert found.detail.startswith(kind.value)
     assert says in found.detail
-    assert "because it was asked" in found.detail
+    assert "because it was tried" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("asked", "works", "verdict"),
+    [
+        ("kvm", Accelerator.KVM, Verdict.OK),
+        ("kvm", Accelerator.TCG, Verdict.FAIL),
+        ("tcg", Accelerator.KVM, Verdict.WARN),
+    ],
+)
+def test_the_accelerator_that_the_settings_ask_for(
+    paths: Paths,
+    programs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    asked: str,
+    works: Accelerator,
+    verdict: Verdict,
+) -> None:
+    """One that does not work keeps every sandbox from starting, whatever else would."""
+    paths.config.mkdir()
+    paths.settings.write_text(f'accelerator = "{asked}"\n')
+    found = accelerator(paths, programs, monkeypatch, works)
+    assert found.verdict is verdict
+    assert asked in found.detail
+    assert found.mend if verdict is Verdict.FAIL else not found.mend
 
 
 def command(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
