@@ -111,6 +111,8 @@ class SessionInfo(_FromCore):
     """A session as it was when the core was asked.
 
     Attributes:
+        argv: its command line; of a very long one the beginning. Empty for a copy of files.
+        argv_length: how many arguments there were.
         state: starting, running, exited, failed (it never ran) or lost (its machine died).
         exit_code, signal, reason: how it ended; None while it runs.
         started_at, ended_at: seconds since the epoch.
@@ -126,6 +128,7 @@ class SessionInfo(_FromCore):
     id: str
     sandbox: str
     argv: list[str]
+    argv_length: int = 0
     tty: bool
     state: str
     exit_code: int | None = None
