@@ -84,6 +84,6 @@ snap *ARGS:
 snap-update *ARGS:
     pytest tests/tui --snapshot-update {{ ARGS }}
 
-# Feed TARGET hostile input for --minutes N (1); what goes wrong is kept in tests/fuzz/seeds. --seed S makes a run again
+# Feed TARGET (a file of tests/fuzz/targets) hostile input for --minutes N (1); tests/fuzz/seeds keeps what goes wrong. --seed S repeats it
 fuzz TARGET *ARGS:
     python -m tests.fuzz.run {{ TARGET }} {{ ARGS }}

@@ -45,7 +45,7 @@ def add_shape(parser: Parser) -> None:
     """What a template is made for."""
     add = parser.add_argument
     add("--cpus", type=count, metavar="N", help="virtual processors")
-    add("--memory", type=mebibytes, metavar="SIZE", help="such as 512M or 2G")
+    add("--memory", type=mebibytes, metavar="SIZE", help="such as 512M or 2G, at least 128M")
     add("--disk", type=mebibytes, metavar="SIZE", help="room for what is written in it, such as 4G")
     add("--network", choices=("none", "user"), help="none (the default), or user: out through this host")
     add("--accelerator", choices=("kvm", "tcg"), help="instead of the best that works here (doctor tells)")
