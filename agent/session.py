@@ -146,7 +146,9 @@ class Session:
         pump = self.outputs.get(credit.stream)
         if pump is not None:
             pump.credited()
-        if self.waiting is not None and credit.acked > self._acked:  # not what a new link or a window says again
+        if (
+            self.waiting is not None and credit.acked > self._acked
+        ):  # not what a new link or a window says again
             self._acked = credit.acked
             self.waiting.touched()
 
