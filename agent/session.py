@@ -107,6 +107,7 @@ class Session:
         self._timer: Timer | None = None
         self._timed_out = self._killed = self._out_of_memory = False
         self._status = 0
+        self._acked = 0
         self._begun = time.monotonic()
 
     @property
@@ -145,7 +146,10 @@ class Session:
         pump = self.outputs.get(credit.stream)
         if pump is not None:
             pump.credited()
-        if self.waiting is not None:
+        if (
+            self.waiting is not None and credit.acked > self._acked
+        ):  # not what a new link or a window says again
+            self._acked = credit.acked
             self.waiting.touched()
 
     def forget(self) -> None:

@@ -7,6 +7,7 @@ import os
 from sandtop.core.cli import say
 from sandtop.core.client.blocking import call
 from sandtop.core.client.exchange import as_object, as_objects
+from sandtop.core.client.values import image_source
 from sandtop.core.errors import InvalidRequest
 
 from ._args import Parser
@@ -84,7 +85,7 @@ def _build(argv: Sequence[str]) -> int:
             f"--from is missing: what is {options.name} to be made of?",
             hint="only 'base' is built without it",
         )
-    source = None if options.source is None else os.path.abspath(options.source)
+    source = None if options.source is None else image_source(options.source)
     fields = {"name": options.name, "source": source}
     if os.isatty(2):
         with Progress() as progress:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from .connection import call
 from .exchange import as_object, as_objects
 from .records import CoreStatus, ImageInfo
+from .values import image_source
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
 
 
@@ -21,8 +22,8 @@ async def images() -> list[ImageInfo]:
 async def build_image(
     name: str, source: str | os.PathLike[str], progress: Callable[[str], None] | None = None
 ) -> ImageInfo:
-    """Make the image ``name`` of a directory or a tar file. Raises `ImageError`."""
-    fields = {"name": name, "source": os.path.abspath(source)}  # noqa: ASYNC240 - it touches no disk
+    """Make the image ``name`` of a directory or a tar file. Raises `ImageError`, `InvalidRequest`."""
+    fields = {"name": name, "source": image_source(source)}
     return ImageInfo.read(as_object((await call("image.build", fields, progress)).get("image")))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal as signals
 
 from sandtop.core.errors import InvalidRequest
@@ -28,6 +29,21 @@ def signal_number(value: int | str) -> int:
             f"there is no signal {value}", hint="give a name such as TERM, KILL or HUP, or a number"
         )
     return int(found)
+
+
+def image_source(value: str | os.PathLike[str]) -> str:
+    """The absolute path of what an image is made of.
+
+    Raises `InvalidRequest` for an empty one: that is a variable which was not set, and nobody means
+    the working folder by it.
+    """
+    path = os.fspath(value)
+    if not path:
+        raise InvalidRequest(
+            "what the image is to be made of is empty",
+            hint="is a variable not set? '.' is the working folder",
+        )
+    return os.path.abspath(path)
 
 
 def limits(rlimits: Mapping[str, Rlimit] | None) -> dict[str, list[int]]:

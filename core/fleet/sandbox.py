@@ -384,12 +384,14 @@ class Sandbox:
         machine = self.machine
         if machine is None:
             if await end_unreachable(self.row, force=force):
+                self.sessions.stopping()
                 await trio.to_thread.run_sync(remove_runtime, self.runtime)
                 self.lose(State.STOPPED, "stopped")
             return
         stands = self.state is State.PAUSED or machine.stall is not None
         if self.state is not State.STOPPING:
             self._to(State.STOPPING)
+        self.sessions.stopping()
         if force:
             await machine.end()
             return

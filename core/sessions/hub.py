@@ -390,6 +390,11 @@ class SandboxSessions:
             self._settle(session)
         self._touched.clear()
 
+    def stopping(self) -> None:
+        """Somebody stops the machine: what ends with it asks for nobody."""
+        for session in self._by_number.values():
+            session.told_to_end()
+
     # clients that go away
 
     def hang_up(self, session: Session) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, cast
 
 from sandtop.agent.protocol import ProtocolError
+from sandtop.core.sessions.said import MOST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -39,6 +40,8 @@ def take_all(value: object, sessions: Mapping[str, Session]) -> list[str]:
         value = {}
     if not isinstance(value, dict):
         raise ProtocolError("a hello whose left is no object")
+    if len(cast("dict[str, object]", value)) > MOST:
+        raise ProtocolError("a hello of too many sessions that have left something")
     said = {key: processes(count) for key, count in cast("dict[str, object]", value).items()}
     for key, session in sessions.items():
         tell(session, said.pop(key, 0))

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _MAX_PID: Final = 1 << 22
+MOST: Final = 1024
+"""Sessions that a hello speaks of: an agent has at most 512, and each that is not ours is answered."""
 
 
 def pid_of(said: object) -> int:
@@ -36,6 +38,8 @@ def entries_of(said: object) -> list[dict[str, object]]:
     if not isinstance(said, list):
         raise ProtocolError("a hello without a list of sessions")
     entries = cast("list[object]", said)
+    if len(entries) > MOST:
+        raise ProtocolError(f"a hello of {len(entries)} sessions")
     if not all(isinstance(entry, dict) for entry in entries):
         raise ProtocolError("a hello whose sessions are not objects")
     return cast("list[dict[str, object]]", entries)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import os
+import signal
 import time
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
@@ -97,6 +98,7 @@ class Session:
         self.heard_at = 0.0 if self.record else self.log.written_at
         self._lease = Lease(folder, row.id)
         self._sent: set[int] = set()
+        self._stopped = False
         size = row.start.get("tty")
         self.tty = Tty(folder, cast("Mapping[str, object]", size)) if isinstance(size, dict) else None
         self._screens = screens
@@ -115,13 +117,20 @@ class Session:
         """Somebody sends it the signal ``number``."""
         self._sent.add(number)
 
+    def told_to_end(self) -> None:
+        """Somebody stops its sandbox: it gets a TERM, then a KILL, and at last its machine ends under it."""
+        self._sent |= {signal.SIGTERM, signal.SIGKILL}
+        self._stopped = True
+
     def ended_as_told(self, record: ExitRecord) -> bool:
-        """Whether it ended by a signal that somebody sent, so that it comes as no surprise.
+        """Whether it ended by a signal that somebody sent, or with a machine that was ended: that is no surprise.
 
         Also when the program says so itself: shells and others exit with 128 and the signal's number.
         """
         if record.reason == "signaled":
             return record.signal in self._sent
+        if record.reason == "vm-died":
+            return self._stopped
         return record.reason == "exited" and record.code is not None and record.code - 128 in self._sent
 
     @property

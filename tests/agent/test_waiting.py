@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from sandtop.agent.waiting import waits
+from sandtop.agent.waiting import QUIET, waits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +56,8 @@ def test_a_new_core_is_told(core: CoreSide) -> None:
     core.wait(lambda: run.waiting == ["leader"])
     sessions = cast("list[dict[str, object]]", core.link()["sessions"])
     assert [each["waiting"] for each in sessions] == ["leader"]
+    core.serve(2 * QUIET)
+    assert run.waiting == ["leader"], "the credit of a new link is no output"
     core.write(run, b"\n")
     core.finish(run)
 

@@ -164,6 +164,7 @@ def test_without_a_command_there_is_help(run: Run) -> None:
         (("create", "--network", "all", "x"), "all"),
         (("signal", "demo", "ab", "NOPE"), "NOPE"),
         (("image", "build", "mine"), "--from"),
+        (("image", "build", "mine", "--from", ""), "is empty"),
         (("cp", "a", "b"), "NAME:PATH"),
         (("core", "fly"), "fly"),
         (("completion", "cmd.exe"), "cmd.exe"),

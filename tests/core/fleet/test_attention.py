@@ -117,6 +117,32 @@ def test_one_that_ended_by_a_signal_that_was_sent_asks_for_nobody(
     box(case)
 
 
+@pytest.mark.parametrize(
+    ("record", "asks"),
+    [
+        ({"reason": "signaled", "signal": 15}, False),
+        ({"reason": "signaled", "signal": 9}, False),  # it did not heed the first
+        ({"reason": "exited", "code": 143}, False),
+        ({"reason": "exited", "code": 1}, True),
+        (None, False),  # its machine ended under it
+    ],
+)
+def test_one_that_ended_with_a_sandbox_that_was_stopped_asks_for_nobody(
+    box: Callable[[Case], None], record: dict[str, object] | None, asks: bool
+) -> None:
+    def case(box: Box) -> None:
+        session = box.run("sleep", "9", tty=False)
+        box.sessions.stopping()
+        if record is not None:
+            box.says(session, type="exited", record={**record, "stdout": 0, "stderr": 0})
+        else:
+            box.sessions.machine_gone("stopped")
+        assert session.ended
+        assert (box.look() is not None) is asks
+
+    box(case)
+
+
 def test_what_ended_badly_until_somebody_has_seen_it(box: Callable[[Case], None]) -> None:
     def case(box: Box) -> None:
         first, second = box.run("sh", "-c", "make\ntest", tty=False), box.run("false", tty=False)
