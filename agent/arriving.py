@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from . import values
-from .protocol import MOST_LONG, START_STREAM, STREAMS_PER_SESSION, ReceiveWindow, control
+from .wire import MOST_LONG, START_STREAM, STREAMS_PER_SESSION, ReceiveWindow, control, values
 
-TYPE_CHECKING = False  # see _frames
+TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .protocol import Credit, Data
+    from .wire import Credit, Data
 
     Message = dict[str, object]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from . import values
+from .wire import values
 
-TYPE_CHECKING = False  # see _frames
+TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Final

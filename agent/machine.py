@@ -9,10 +9,10 @@ import os
 import struct
 import time
 
-from . import values
 from .users import read_small_file
+from .wire import values
 
-TYPE_CHECKING = False  # see _frames
+TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Final

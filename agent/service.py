@@ -5,11 +5,12 @@ from __future__ import annotations
 import signal
 from collections import OrderedDict
 
-from . import values
 from .arriving import Arrivals
 from .defaults import Defaults
 from .machine import Identity
-from .protocol import (
+from .session import Session
+from .start import Start, window_size
+from .wire import (
     AGENT_PROTOCOL,
     START_STREAM,
     STREAMS_PER_SESSION,
@@ -17,20 +18,19 @@ from .protocol import (
     Credit,
     Data,
     ProtocolError,
+    values,
 )
-from .session import Session
-from .start import Start, window_size
-from .values import InvalidMessage
+from .wire.values import InvalidMessage
 
-TYPE_CHECKING = False  # see _frames
+TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Final
 
     from .machine import Machine
-    from .protocol import Eof, Frame
     from .session import Host
     from .shutdown import Shutdown
+    from .wire import Eof, Frame
 
     Message = dict[str, object]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import resource
 
-from . import values
-from .values import InvalidMessage
+from .wire import values
+from .wire.values import InvalidMessage
 
-TYPE_CHECKING = False  # see _frames
+TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Final

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
-from sandtop.agent.protocol import (
+from sandtop.agent.wire import (
     AGENT_PROTOCOL,
     Control,
     Credit,

@@ -8,7 +8,7 @@ import re
 import resource
 from typing import TYPE_CHECKING, Final, cast
 
-from sandtop.agent.protocol import excess
+from sandtop.agent.wire import excess
 from sandtop.core.daemon.steering import window_size
 from sandtop.core.errors import InvalidRequest, SpawnError
 from sandtop.core.fleet import environment

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
-from sandtop.agent.protocol import ProtocolError
+from sandtop.agent.wire import ProtocolError
 from sandtop.core.sessions.records import ExitRecord, printable
 
 if TYPE_CHECKING:

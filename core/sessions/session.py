@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import trio
 
-from sandtop.agent.protocol import STREAMS_PER_SESSION, Credit, Data, ProtocolError, ReceiveWindow, SendStream
+from sandtop.agent.wire import STREAMS_PER_SESSION, Credit, Data, ProtocolError, ReceiveWindow, SendStream
 from sandtop.core.sessions.lease import Lease
 from sandtop.core.sessions.log import SessionLog
 from sandtop.core.sessions.records import ExitRecord

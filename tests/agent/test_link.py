@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from sandtop.agent.protocol import Control, Credit, Data, Eof, encode, marker
+from sandtop.agent.wire import Control, Credit, Data, Eof, encode, marker
 
 from .conftest import hosted_agent
 from .core_side import CONFIGURE, TOKEN, CoreSide

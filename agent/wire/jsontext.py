@@ -9,7 +9,7 @@ needs. Whatever they refuse goes to `json`, so that it means, or raises, what it
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # see _frames
+TYPE_CHECKING = False  # see frames.py
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Final

@@ -5,7 +5,7 @@ The numbers are Linux's own (fs/exec.c: MAX_ARG_STRLEN, ARG_MAX and bprm_stack_l
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # see _frames
+TYPE_CHECKING = False  # see frames.py
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Final

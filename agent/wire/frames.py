@@ -2,7 +2,7 @@
 
 A frame is a nine-byte header (payload length u32, kind u8, stream u32, all big-endian), the payload, and one zero
 byte. The zero byte lets a receiver tell a frame's end from the beginning of a resynchronisation marker, which
-contains none (see `sandtop.agent._handshake`); it also shows a receiver that lost its place.
+contains none (see `sandtop.agent.wire.handshake`); it also shows a receiver that lost its place.
 
 ``docs/protocol.md`` describes what travels in them.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from _struct import Struct  # struct itself is one more file to find and read
 
-from ._jsontext import from_json, to_json
+from .jsontext import from_json, to_json
 
 TYPE_CHECKING = False  # typing and dataclasses take a tenth of a second to import in an emulated guest
 if TYPE_CHECKING:

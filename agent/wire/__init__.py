@@ -5,7 +5,7 @@ This is the only module of the agent that the host side imports.
 
 from __future__ import annotations
 
-from ._frames import (
+from .frames import (
     MAX_DATA,
     MAX_PAYLOAD,
     TRAILER,
@@ -22,11 +22,11 @@ from ._frames import (
     split,
 )
 
-TYPE_CHECKING = False  # see _frames
+TYPE_CHECKING = False  # see frames.py
 if TYPE_CHECKING:
     from typing import Final
 
-    from ._arguments import (
+    from .arguments import (
         LONG,
         LONG_STREAM,
         MAX_STRING,
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
         excess,
         room,
     )
-    from ._handshake import TOKEN_LENGTH, AgentHandshake, HostHandshake, answer, marker
-    from ._streams import MAX_CONTROL_QUEUE, Outbox, ReceiveWindow, SendStream
+    from .handshake import TOKEN_LENGTH, AgentHandshake, HostHandshake, answer, marker
+    from .streams import MAX_CONTROL_QUEUE, Outbox, ReceiveWindow, SendStream
 
 AGENT_PROTOCOL: Final = 1
 """Version of the messages between core and agent; a core speaks to an agent one version older too."""
@@ -54,9 +54,9 @@ __all__ = [
 ]  # fmt: skip
 
 _LATER: Final = {
-    "_arguments": ("LONG", "LONG_STREAM", "MAX_STRING", "MOST_LONG", "START_STREAM", "excess", "room"),
-    "_handshake": ("TOKEN_LENGTH", "AgentHandshake", "HostHandshake", "answer", "marker"),
-    "_streams": ("MAX_CONTROL_QUEUE", "Outbox", "ReceiveWindow", "SendStream"),
+    "arguments": ("LONG", "LONG_STREAM", "MAX_STRING", "MOST_LONG", "START_STREAM", "excess", "room"),
+    "handshake": ("TOKEN_LENGTH", "AgentHandshake", "HostHandshake", "answer", "marker"),
+    "streams": ("MAX_CONTROL_QUEUE", "Outbox", "ReceiveWindow", "SendStream"),
 }
 """What a command does not need that asks the core for something, and waits: imported when it is first used."""
 

@@ -7,9 +7,9 @@ the sender keeps everything beyond the acknowledgement and, on a new link, goes 
 
 from __future__ import annotations
 
-from ._frames import MAX_DATA, TRAILER, Control, Credit, Eof, ProtocolError, data_header, encode
+from .frames import MAX_DATA, TRAILER, Control, Credit, Eof, ProtocolError, data_header, encode
 
-TYPE_CHECKING = False  # see _frames
+TYPE_CHECKING = False  # see frames.py
 if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Sequence
