@@ -12,23 +12,18 @@ from __future__ import annotations
 from _struct import Struct  # struct itself is one more file to find and read
 
 from .jsontext import from_json, to_json
+from .limits import MAX_DATA, MAX_OFFSET, MAX_PAYLOAD
 
 TYPE_CHECKING = False  # typing and dataclasses take a tenth of a second to import in an emulated guest
 if TYPE_CHECKING:
     from collections.abc import Generator
     from typing import Final, TypeGuard
 
-MAX_PAYLOAD: Final = 1 << 20
-"""The largest payload in bytes."""
-MAX_DATA: Final = 128 * 1024
-"""The most data bytes a sender puts into one frame, and so the most that a control frame waits behind."""
-
 _HEADER: Final = Struct("!IBI")
 _OFFSET: Final = Struct("!Q")
 _CREDIT: Final = Struct("!QQ")
 _TRAILER: Final = b"\0"
 _CONTROL, _DATA, _CREDIT_KIND, _EOF = 1, 2, 3, 4
-_MAX_OFFSET: Final = (1 << 63) - 1
 
 
 class ProtocolError(Exception):
@@ -155,7 +150,7 @@ def control(payload: bytes, max_values: int | None = None) -> Control:
 
 
 def _offset(value: int) -> int:
-    if value > _MAX_OFFSET:
+    if value > MAX_OFFSET:
         raise ProtocolError("an offset that no stream can reach")
     return value
 

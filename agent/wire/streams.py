@@ -7,7 +7,8 @@ the sender keeps everything beyond the acknowledgement and, on a new link, goes 
 
 from __future__ import annotations
 
-from .frames import MAX_DATA, TRAILER, Control, Credit, Eof, ProtocolError, data_header, encode
+from .frames import TRAILER, Control, Credit, Eof, ProtocolError, data_header, encode
+from .limits import MAX_CONTROL_QUEUE, MAX_DATA
 
 TYPE_CHECKING = False  # see frames.py
 if TYPE_CHECKING:
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
     from typing import Final
 else:
     from _collections import deque  # collections itself makes more than that, and imports four modules for it
-
-MAX_CONTROL_QUEUE: Final = 4096
-"""Control messages that may wait for a peer that does not read; one more is a ProtocolError."""
-
 
 _PIECE: Final = MAX_DATA - 18
 """Bytes of data in a frame, so that with its header and trailer it fills buffers of virtio_console's, of 32 KiB each,
