@@ -1,6 +1,6 @@
 """The wire: the protocol of both links, sans I/O, shared by the agent, the core and its clients.
 
-``docs/protocol.md`` describes it. Of the agent the host side imports this, and `limits` and `values` below it, alone.
+``docs/protocol.md`` describes it. Of the agent the host side imports this, and `limits` below it, alone.
 """
 
 from __future__ import annotations
