@@ -16,13 +16,13 @@ from .device import Device  # noqa: E402
 from .loop import Loop  # noqa: E402
 from .machine import Machine, furnish, resolver  # noqa: E402
 from .port import Port, wait_for_host  # noqa: E402
-from .protocol import Outbox  # noqa: E402
 from .reaper import Reaper  # noqa: E402
 from .service import Service  # noqa: E402
 from .session import Host  # noqa: E402
 from .shutdown import Shutdown, force_off, power_off  # noqa: E402
+from .wire import Outbox  # noqa: E402
 
-TYPE_CHECKING = False  # see _frames
+TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType

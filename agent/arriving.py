@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from . import values
-from .protocol import MOST_LONG, START_STREAM, STREAMS_PER_SESSION, ReceiveWindow, control
+from .start import id_and_number
+from .wire import MOST_LONG, START_STREAM, STREAMS_PER_SESSION, ReceiveWindow, control, values
 
-TYPE_CHECKING = False  # see _frames
+TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .protocol import Credit, Data
+    from .wire import Credit, Data
 
     Message = dict[str, object]
 
@@ -18,8 +18,7 @@ class _Arriving:
     __slots__ = ("id", "later", "number", "size", "text", "window")
 
     def __init__(self, message: Message) -> None:
-        self.id = values.text(message, "id")
-        self.number = values.integer(message, "n", 1)
+        self.id, self.number = id_and_number(message)
         self.size = values.integer(message, "bytes", 1, MOST_LONG)
         self.text = bytearray()
         self.window = ReceiveWindow(self.number * STREAMS_PER_SESSION + START_STREAM)

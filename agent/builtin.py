@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import resource
 
-from . import values
 from .spawn import SpawnFailed, connect, run_forked, take_on
-from .values import InvalidMessage
+from .wire import values
+from .wire.values import InvalidMessage
 
-TYPE_CHECKING = False  # see _frames
+TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Final

@@ -7,7 +7,7 @@ import signal
 
 from .loop import URGENT
 
-TYPE_CHECKING = False  # see _frames
+TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Final

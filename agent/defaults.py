@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 
-from . import values
+from .wire import values
+from .wire.limits import LEAST_WINDOW, MOST_WINDOW, PIPE_WINDOW, TTY_WINDOW
 
-TYPE_CHECKING = False  # see _frames
+TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Final
@@ -14,10 +15,6 @@ if TYPE_CHECKING:
     from .users import User
 
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_WINDOW: Final = 1 << 20
-_TTY_WINDOW: Final = 64 << 10
-_LEAST_WINDOW: Final = 4 << 10
-_MOST_WINDOW: Final = 64 << 20
 _TERM: Final = "xterm-256color"
 
 
@@ -37,8 +34,8 @@ class Defaults:
         self.hostname = values.optional_text(message, "hostname")
         self.workdir = os.path.join("/", values.optional_text(message, "workdir") or "")
         self.user = values.optional_text(message, "user") or "root"
-        self.window = _window(message, "window", _WINDOW)
-        self.tty_window = _window(message, "tty_window", _TTY_WINDOW)
+        self.window = _window(message, "window", PIPE_WINDOW)
+        self.tty_window = _window(message, "tty_window", TTY_WINDOW)
 
     def environment(self, user: User, own: Mapping[str, str], *, terminal: bool) -> dict[str, str]:
         """The whole environment of a program that ``user`` runs, with ``own`` on top."""
@@ -53,4 +50,4 @@ class Defaults:
 def _window(message: Mapping[str, object], field: str, default: int) -> int:
     if message.get(field) is None:
         return default
-    return values.integer(message, field, _LEAST_WINDOW, _MOST_WINDOW)
+    return values.integer(message, field, LEAST_WINDOW, MOST_WINDOW)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from .protocol import PORT_NAME
+from .wire import PORT_NAME
 
-TYPE_CHECKING = False  # see _frames
+TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
     from typing import Final
 

@@ -7,13 +7,13 @@ import termios
 
 from .loop import WRITE
 
-TYPE_CHECKING = False  # see _frames
+TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Final
 
     from .loop import Loop
-    from .protocol import Credit, ReceiveWindow
+    from .wire import Credit, ReceiveWindow
 
 BUFFER: Final = 256 * 1024
 """Bytes accepted for a program that does not read them yet. What was accepted is acknowledged."""

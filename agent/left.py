@@ -6,7 +6,7 @@ import os
 
 from .loop import READ
 
-TYPE_CHECKING = False  # see _frames
+TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Final

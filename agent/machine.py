@@ -9,10 +9,11 @@ import os
 import struct
 import time
 
-from . import values
 from .users import read_small_file
+from .wire import values
+from .wire.limits import MAX_NAME
 
-TYPE_CHECKING = False  # see _frames
+TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Final
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 _ADD_ENTROPY: Final = 0x40085203  # RNDADDENTROPY, linux/random.h
 _RESEED: Final = 0x5207  # RNDRESEEDCRNG
 _MAX_ENTROPY: Final = 512
-_MAX_NAME: Final = 63
 _NETWORK: Final = b"sandtop.network=user"
 _RESOLVER: Final = "nameserver 10.0.2.3\n"
 """Where QEMU's user-mode network answers (qemu-system(1), -netdev user)."""
@@ -43,7 +43,7 @@ class Identity:
         """Raises InvalidMessage."""
         self.hostname = values.optional_text(message, "hostname")
         if self.hostname is not None and not _is_host_name(self.hostname):
-            raise values.InvalidMessage("hostname must be letters, digits and hyphens, at most 63")
+            raise values.InvalidMessage(f"hostname must be letters, digits and hyphens, at most {MAX_NAME}")
         self.machine_id = values.optional_text(message, "machine_id")
         if self.machine_id is not None and not (self.machine_id.isascii() and self.machine_id.isalnum()):
             raise values.InvalidMessage("machine_id must be hexadecimal digits")
@@ -180,7 +180,7 @@ def _write_to(fd: int, content: str) -> None:
 
 def _is_host_name(name: str) -> bool:
     return (
-        0 < len(name) <= _MAX_NAME and name.isascii() and name.replace("-", "a").isalnum() and name[0] != "-"
+        0 < len(name) <= MAX_NAME and name.isascii() and name.replace("-", "a").isalnum() and name[0] != "-"
     )
 
 

@@ -10,13 +10,13 @@ import time
 
 from .loop import READ
 
-TYPE_CHECKING = False  # see _frames
+TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Final
 
     from .loop import Loop, Timer
-    from .protocol import Outbox, SendStream
+    from .wire import Outbox, SendStream
 
 _READ: Final = 256 * 1024
 """Bytes of one read at most: each costs a turn of the loop, whatever it brings."""

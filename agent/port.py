@@ -11,15 +11,15 @@ import os
 import select
 
 from .loop import EDGE, HANGUP, READ, WRITE
-from .protocol import AgentHandshake, Decoder, ProtocolError, answer
+from .wire import AgentHandshake, Decoder, ProtocolError, answer
 
-TYPE_CHECKING = False  # see _frames
+TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
     from typing import Final, Protocol
 
     from .device import Device
     from .loop import Loop, Timer
-    from .protocol import Frame, Outbox
+    from .wire import Frame, Outbox
 
     class Peer(Protocol):
         """Who is told what the port brings."""

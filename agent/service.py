@@ -5,11 +5,12 @@ from __future__ import annotations
 import signal
 from collections import OrderedDict
 
-from . import values
 from .arriving import Arrivals
 from .defaults import Defaults
 from .machine import Identity
-from .protocol import (
+from .session import Session
+from .start import Start, window_size
+from .wire import (
     AGENT_PROTOCOL,
     START_STREAM,
     STREAMS_PER_SESSION,
@@ -17,30 +18,27 @@ from .protocol import (
     Credit,
     Data,
     ProtocolError,
+    values,
 )
-from .session import Session
-from .start import Start, window_size
-from .values import InvalidMessage
+from .wire.limits import MAX_GRACE_MS, MAX_OP, MAX_SESSIONS
+from .wire.values import InvalidMessage
 
-TYPE_CHECKING = False  # see _frames
+TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Final
 
     from .machine import Machine
-    from .protocol import Eof, Frame
     from .session import Host
     from .shutdown import Shutdown
+    from .wire import Eof, Frame
 
     Message = dict[str, object]
 
 AGENT: Final = "1"
 """What the agent calls itself in its hello: for people, not for decisions."""
-MAX_SESSIONS: Final = 512
-"""Sessions that run, or have ended and whose record the core has not stored."""
 _REMEMBERED: Final = 1024
 """How many operations and forgotten sessions are known again when the core asks once more."""
-_MAX_OP: Final = 128
 
 
 class OperationFailed(Exception):
@@ -274,7 +272,7 @@ class Service:
             key = values.text(message, "op")
         except InvalidMessage as error:
             raise ProtocolError(f"'{message['type']}': {error}") from error
-        if len(key) > _MAX_OP:
+        if len(key) > MAX_OP:
             raise ProtocolError(f"an op of {len(key)} characters")
         if key not in self._answers:
             outcome = _outcome(self._operations[str(message["type"])], message)
@@ -319,7 +317,7 @@ class Service:
         return session
 
     def _turn_off(self, message: Message) -> None:
-        self._shutdown.begin(values.integer(message, "grace_ms", 0, 600_000), lambda: not self.sessions)
+        self._shutdown.begin(values.integer(message, "grace_ms", 0, MAX_GRACE_MS), lambda: not self.sessions)
 
 
 def _outcome(operation: Callable[[Message], Message | None], message: Message) -> Message:

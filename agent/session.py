@@ -11,13 +11,13 @@ from .input import InputPump
 from .left import Leftovers
 from .output import OutputPump
 from .pipes import Pipes
-from .protocol import STREAMS_PER_SESSION, ReceiveWindow, SendStream
 from .spawn import Plan, SpawnFailed, spawn
 from .terminal import Terminal
 from .users import UnknownUser, find_user
 from .waiting import Waiting
+from .wire import STREAMS_PER_SESSION, ReceiveWindow, SendStream
 
-TYPE_CHECKING = False  # see _frames
+TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Final, Literal
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from .cgroups import Cgroup, Cgroups, Usage
     from .defaults import Defaults
     from .loop import Loop, Timer
-    from .protocol import Credit, Outbox
     from .reaper import Reaper
     from .start import Start
     from .users import User
     from .waiting import Who
+    from .wire import Credit, Outbox
 
     Record = dict[str, object]
     State = Literal["starting", "running", "ending", "ended"]

@@ -6,7 +6,7 @@ import os
 import signal
 import time
 
-TYPE_CHECKING = False  # see _frames
+TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Final, NoReturn

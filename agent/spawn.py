@@ -13,11 +13,11 @@ import resource
 import select
 import signal
 
-from .protocol import excess
 from .start import RLIMITS
 from .users import read_small_file
+from .wire import excess
 
-TYPE_CHECKING = False  # see _frames
+TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import Final, NoReturn

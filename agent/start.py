@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import resource
 
-from . import values
-from .values import InvalidMessage
+from .wire import values
+from .wire.limits import MAX_RLIMIT, MAX_SESSION_ID, MAX_SESSION_NUMBER, MAX_TIMEOUT_MS, MAX_WINDOW_SIDE
+from .wire.values import InvalidMessage
 
-TYPE_CHECKING = False  # see _frames
+TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Final
 
-MAX_TIMEOUT_MS: Final = 10 * 365 * 86_400_000
-_MAX_NUMBER: Final = (1 << 30) - 1
-"""Session numbers: four streams each, and a stream's number has 32 bits."""
 _UNLIMITED: Final = -1
-_MAX_LIMIT: Final = (1 << 63) - 1
 _NAMES: Final = (
     "as", "core", "cpu", "data", "fsize", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "rttime",
     "sigpending", "stack",
@@ -47,10 +44,7 @@ class Start:
 
     def __init__(self, message: Mapping[str, object]) -> None:
         """Raises `InvalidMessage`."""
-        self.id = values.text(message, "id")
-        if not 0 < len(self.id) <= 64:
-            raise InvalidMessage("id must have 1 to 64 characters")
-        self.number = values.integer(message, "n", 1, _MAX_NUMBER)
+        self.id, self.number = id_and_number(message)
         self.builtin = values.optional_object(message, "builtin")
         self.argv = values.texts(message, "argv") if self.builtin is None else []
         self.env = values.environment(message, "env")
@@ -67,9 +61,19 @@ class Start:
             raise InvalidMessage("a builtin takes neither a tty nor rlimits")
 
 
+def id_and_number(message: Mapping[str, object]) -> tuple[str, int]:
+    """Those of the session that a ``start`` is for. Raises `InvalidMessage`."""
+    key = values.text(message, "id")
+    if not 0 < len(key) <= MAX_SESSION_ID:
+        raise InvalidMessage(f"id must have 1 to {MAX_SESSION_ID} characters")
+    return key, values.integer(message, "n", 1, MAX_SESSION_NUMBER)
+
+
 def window_size(message: Mapping[str, object]) -> tuple[int, int]:
     """``(rows, columns)``. Raises `InvalidMessage`."""
-    return values.integer(message, "rows", 0, 65535), values.integer(message, "columns", 0, 65535)
+    return values.integer(message, "rows", 1, MAX_WINDOW_SIDE), values.integer(
+        message, "columns", 1, MAX_WINDOW_SIDE
+    )
 
 
 def _rlimits(message: Mapping[str, object]) -> list[tuple[int, int, int]]:
@@ -79,7 +83,7 @@ def _rlimits(message: Mapping[str, object]) -> list[tuple[int, int, int]]:
             raise InvalidMessage(f"rlimits: there is no limit called {name!r}")
         if not values.is_list(pair) or len(pair) != 2:
             raise InvalidMessage(f"rlimits: {name} must be a soft and a hard limit")
-        soft, hard = (values.integer({name: value}, name, _UNLIMITED, _MAX_LIMIT) for value in pair)
+        soft, hard = (values.integer({name: value}, name, _UNLIMITED, MAX_RLIMIT) for value in pair)
         if hard != _UNLIMITED and (soft == _UNLIMITED or soft > hard):
             raise InvalidMessage(f"rlimits: the soft limit of {name} is above the hard one")
         limits.append((RLIMITS[name], soft, hard))

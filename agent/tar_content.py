@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-TYPE_CHECKING = False  # see _frames
+TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Final

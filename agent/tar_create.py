@@ -9,7 +9,7 @@ import tarfile
 
 from .tar_content import MOST_UNSIZED, Content
 
-TYPE_CHECKING = False  # see _frames
+TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
     from typing import Final
 

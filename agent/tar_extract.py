@@ -9,7 +9,7 @@ import tarfile
 
 from .tar_member import Member
 
-TYPE_CHECKING = False  # see _frames
+TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from typing import Final

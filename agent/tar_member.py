@@ -6,7 +6,7 @@ import math
 import tarfile as tars
 from tarfile import HeaderError, ReadError, TarFile, TarInfo
 
-TYPE_CHECKING = False  # see _frames
+TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
     from typing import Final, Self, cast
 else:

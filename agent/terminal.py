@@ -7,7 +7,7 @@ import os
 import struct
 import termios
 
-TYPE_CHECKING = False  # see _frames
+TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
     from typing import Final
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 
-TYPE_CHECKING = False  # see _frames
+TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Final

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Final, Self, cast
 
+from sandtop.agent.wire.limits import MAX_GRACE_MS
 from sandtop.core.errors import InvalidRequest, from_os_error
 
 if TYPE_CHECKING:
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 
 _NAMES: Final = ("attach_allow",)
 _MAY_BE_ZERO: Final = ("warm_machines", "disk_reserve_bytes")
+_MOST: Final = {"stop_seconds": MAX_GRACE_MS // 1000}
 _CHOICES: Final = {"accelerator": ("auto", "kvm", "tcg")}
 
 
@@ -68,9 +71,10 @@ class Settings:
             if name in _NAMES:
                 data[name] = _names(value, f"{path}: {name}")
                 continue
-            least = 0 if name in _MAY_BE_ZERO else 1
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise InvalidRequest(f"{path}: {name} must be a whole number from {least} on, not {value!r}")
+            least, most = 0 if name in _MAY_BE_ZERO else 1, _MOST.get(name, math.inf)
+            if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+                wanted = f"from {least} on" if most == math.inf else f"from {least} to {most}"
+                raise InvalidRequest(f"{path}: {name} must be a whole number {wanted}, not {value!r}")
         return cls(**data)
 
 

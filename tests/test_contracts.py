@@ -40,7 +40,7 @@ def within(modules: set[str], *packages: str) -> set[str]:
 
 def test_the_agent_runs_on_the_standard_library_alone() -> None:
     modules = loaded("sandtop.agent", "-I", "-S")  # -S: no site-packages, as in the guest
-    assert "sandtop.agent.protocol" in modules
+    assert "sandtop.agent.wire" in modules
     assert roots(modules) <= sys.stdlib_module_names | {"__main__", "sandtop"}
     assert within(modules, "sandtop") - within(modules, "sandtop.agent") == {"sandtop"}
 
@@ -66,7 +66,13 @@ def test_a_room_does_not_load(room: str, forbidden: set[str]) -> None:
     assert within(modules, *forbidden) == set()
 
 
-def test_of_the_agent_the_host_side_loads_the_protocol_alone() -> None:
-    names = "from sandtop.agent.protocol import *"  # some of it is imported when it is first used
-    protocol = within(loaded("sandtop.agent.protocol", then=names), "sandtop.agent")
-    assert within(loaded("sandtop.core"), "sandtop.agent") == protocol
+def test_of_the_agent_the_host_side_loads_the_wire_alone() -> None:
+    modules = within(loaded("sandtop.core") | loaded("sandtop.tui"), "sandtop.agent")
+    assert modules - within(modules, "sandtop.agent.wire") == {"sandtop.agent"}
+
+
+def test_the_wire_loads_nothing_of_the_rest_of_the_agent() -> None:
+    names = "from sandtop.agent.wire import *"  # some of it is imported when it is first used
+    face = within(loaded("sandtop.agent.wire", "-I", "-S", then=names), "sandtop")
+    assert face - {"sandtop", "sandtop.agent"} == within(face, "sandtop.agent.wire")
+    assert "sandtop.agent.wire.streams" in face

@@ -18,7 +18,7 @@ sys.path.insert(
 
 from tests.tui.fakecore import FakeCore, FakeSession, Talk, sandbox, session
 
-from sandtop.agent.protocol import Control, Data
+from sandtop.agent.wire import Control, Data
 
 SANDBOXES = 200
 LOG_RATE = 10 << 20

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
-from sandtop.agent.protocol import (
+from sandtop.agent.wire import (
     AGENT_PROTOCOL,
     Control,
     Credit,
@@ -23,6 +23,7 @@ from sandtop.agent.protocol import (
     ProtocolError,
     marker,
 )
+from sandtop.agent.wire.limits import MAX_AGENT_MESSAGE, MAX_AGENT_VALUES, MAX_HELLO_VALUES, MAX_OP
 from sandtop.core.channel.turns import LITTLE, Idle, Turn
 from sandtop.core.errors import ChannelError
 from sandtop.core.groups import unwrapped
@@ -47,7 +48,6 @@ _PULSE: Final = 10.0
 """Seconds between questions whether the agent is still there …"""
 _SILENCE: Final = 5.0
 """… and for an answer, until the agent counts as silent. Its link stays: a guest may be busy, or stopped."""
-_MAX_OP: Final = 128
 _USUALLY_LEFT: Final = 8 << 20
 _MOST_LEFT: Final = 64 << 20
 """Bytes before the answer to a marker: of an earlier link a port and its sockets hold a few MiB, and an agent that has
@@ -56,11 +56,6 @@ _DROP_PAUSE: Final = 0.005
 """Seconds before the next piece of what is beyond the usual."""
 _GATHERED: Final = 4
 """Turns whose output is stored together: so many small writes are one."""
-_MAX_HELLO_VALUES: Final = 20_000
-"""JSON values in a hello: an agent has at most 512 sessions."""
-_MAX_CONTROL: Final = 64 * 1024
-_MAX_VALUES: Final = 4096
-"""Bytes, and values, of any other message of an agent's: the largest is an exit record with its text."""
 _OLDEST_AGENT: Final = AGENT_PROTOCOL - 1
 
 Message = dict[str, object]
@@ -171,7 +166,7 @@ class AgentLink:
         ``deadline`` seconds.
         """
         op = message.get("op")
-        if not isinstance(op, str) or not 0 < len(op) <= _MAX_OP:
+        if not isinstance(op, str) or not 0 < len(op) <= MAX_OP:
             op = secrets.token_hex(8)
         return await self._ask(f"done {op}", {**message, "op": op}, deadline)
 
@@ -304,7 +299,7 @@ class AgentLink:
             self._asked_at = None
 
     async def _read(self, stream: trio.abc.Stream, data: bytes) -> None:
-        decoder, turn, idle = Decoder(max_values=_MAX_HELLO_VALUES), self._turn, self._idle
+        decoder, turn, idle = Decoder(max_values=MAX_HELLO_VALUES), self._turn, self._idle
         with turn:
             turns, greeted = 0, False
             while True:
@@ -313,7 +308,7 @@ class AgentLink:
                     news = self._take(frame)
                     if not greeted and self.connected:
                         greeted = True
-                        decoder.max_control, decoder.max_values = _MAX_CONTROL, _MAX_VALUES
+                        decoder.max_control, decoder.max_values = MAX_AGENT_MESSAGE, MAX_AGENT_VALUES
                     now = time.perf_counter()
                     if not news:
                         idle.spend(now - before)

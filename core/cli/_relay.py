@@ -6,7 +6,7 @@ import os
 import select
 import time
 
-from sandtop.agent.protocol import Control, Data
+from sandtop.agent.wire import Control, Data
 from sandtop.core.cli import Interrupted
 from sandtop.core.client.blocking import call, open_link, progress_line, stop_core
 from sandtop.core.client.exchange import HELLO_SECONDS
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Final, Protocol
 
-    from sandtop.agent.protocol import Frame
+    from sandtop.agent.wire import Frame
     from sandtop.core.client.following import Following
     from sandtop.core.client.leftovers import Leftovers
 

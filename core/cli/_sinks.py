@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
         def feed(self, data: bytes, *, final: bool = False) -> bytes: ...
 else:
-    from _collections import deque  # see sandtop/agent/_streams.py
+    from _collections import deque  # see sandtop/agent/wire/streams.py
 
 _ATOMIC: Final = 4096
 """What poll calls writable takes this much (PIPE_BUF, and a socket's buffer) without waiting."""

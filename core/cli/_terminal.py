@@ -7,7 +7,7 @@ import select
 import signal
 import time
 
-from sandtop.agent.protocol import Control, Data
+from sandtop.agent.wire import Control, Data
 from sandtop.core.cli import Interrupted
 from sandtop.core.client.attached import Past
 from sandtop.core.client.following import STDOUT, screen_of
@@ -20,7 +20,7 @@ TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     from typing import Final
 
-    from sandtop.agent.protocol import Frame
+    from sandtop.agent.wire import Frame
     from sandtop.core.client.detach import DetachKeys
     from sandtop.core.client.following import Following
     from sandtop.core.client.link import Link

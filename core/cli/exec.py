@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from sandtop.agent.wire.limits import MAX_STRING
 from sandtop.core.cli import Interrupted, say
 from sandtop.core.client.link import ask, request
 from sandtop.core.errors import InvalidRequest
@@ -28,8 +29,6 @@ _EXEC_EXAMPLES: Final = """\
 _SHELL_EXAMPLES: Final = """\
   sandtop shell demo 'ls -la /tmp && echo done'
   sandtop shell demo < script.sh"""
-_MAX_SCRIPT: Final = 131_071
-"""Bytes: a shell takes it as an argument, and that is all that Linux takes in one (execve(2))."""
 
 
 def exec_main(argv: Sequence[str]) -> int:
@@ -78,10 +77,10 @@ def _read_script(name: str, *, taken: bool) -> str:
         raise InvalidRequest(
             "no script was given", hint=f"such as: sandtop shell {name} 'ls -la && echo done'"
         )
-    data = sys.stdin.buffer.read(_MAX_SCRIPT + 1)
-    if len(data) > _MAX_SCRIPT:
+    data = sys.stdin.buffer.read(MAX_STRING + 1)  # a shell takes it as one argument
+    if len(data) > MAX_STRING:
         raise InvalidRequest(
-            f"the script is longer than {_MAX_SCRIPT:,} bytes, which is all that Linux takes in one argument",
+            f"the script is longer than {MAX_STRING:,} bytes, which is all that Linux takes in one argument",
             hint=f"copy it into the sandbox, or: sandtop exec -i {name} -- sh < FILE",
         )
     return os.fsdecode(data)

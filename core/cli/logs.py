@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Final
 
-    from sandtop.agent.protocol import Control, Data
+    from sandtop.agent.wire import Control, Data
 
 _EXAMPLES: Final = """\
   sandtop logs demo                 # of the latest session

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Protocol
 
-    from sandtop.agent.protocol import Frame
+    from sandtop.agent.wire import Frame
 
     class Operation(Protocol):
         """What runs over a connection: an `Exchange` or a `Following`."""
@@ -123,7 +123,7 @@ def _result(
 
 def progress_line(frame: Frame) -> str | None:
     """The text of a ``progress`` message; None for any other frame."""
-    from sandtop.agent.protocol import Control
+    from sandtop.agent.wire import Control
 
     if isinstance(frame, Control) and frame.message["type"] == "progress":
         return str(frame.message.get("message") or "")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from sandtop.agent.protocol import Control, Data
+from sandtop.agent.wire import Control, Data
 from sandtop.core.errors import CoreFailure, CoreOutdated, SandtopError
 
 from .connection import Link, open_link, replace_core
@@ -25,7 +25,7 @@ from .recovery import Recovery
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sandtop.agent.protocol import Frame
+    from sandtop.agent.wire import Frame
 
     from .events import StreamName
     from .following import Following

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandtop.agent.protocol import Control, Decoder, Frame, ProtocolError
+from sandtop.agent.wire import Control, Decoder, Frame, ProtocolError
 from sandtop.core.errors import CoreFailure, CoreUnavailable, from_wire
 
 from .link import opening

@@ -6,7 +6,7 @@ typed goes on from the agent's acknowledgement. So the program runs once and no 
 
 from __future__ import annotations
 
-from sandtop.agent.protocol import Control, Credit, Data, Frame, Outbox, ProtocolError, SendStream
+from sandtop.agent.wire import Control, Credit, Data, Frame, Outbox, ProtocolError, SendStream
 from sandtop.core.errors import CoreFailure
 
 from .exchange import Exchange, as_list

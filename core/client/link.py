@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import _socket  # socket itself spends 10 ms on turning constants into enums
 import os
-from _struct import Struct  # see sandtop/agent/_frames.py
+from _struct import Struct  # see sandtop/agent/wire/frames.py
 
 from sandtop import __version__
-from sandtop.agent.protocol import MAX_PAYLOAD, Control, ProtocolError, encode
+from sandtop.agent.wire import MAX_PAYLOAD, Control, ProtocolError, encode
 from sandtop.core.errors import CoreUnavailable
 from sandtop.core.location import CORE_SOCKET, runtime_directory
 

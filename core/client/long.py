@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from sandtop.agent.protocol import LONG, LONG_STREAM, MOST_LONG, Control, encode, excess, split
+from sandtop.agent.wire import LONG, LONG_STREAM, MOST_LONG, Control, encode, excess, split
 from sandtop.core.errors import InvalidRequest, SpawnError
 
 TYPE_CHECKING = False  # see sandtop/__init__.py

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 
-from sandtop.agent.protocol import Data
+from sandtop.agent.wire import Data
 from sandtop.core.errors import ChannelError, CoreFailure, WrongState
 
 from .exchange import Exchange, as_object
@@ -17,7 +17,7 @@ TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     from typing import Final
 
-    from sandtop.agent.protocol import Frame
+    from sandtop.agent.wire import Frame
 
 _FOR_EVER: Final = 1e8
 TYPE_SECONDS: Final = 10.0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from sandtop.agent.protocol import (
+from sandtop.agent.wire import (
     LONG_STREAM,
     MOST_LONG,
     Control,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from sandtop.agent.protocol import Control, Credit, Data, Eof, Frame, ProtocolError, encode, split
+from sandtop.agent.wire import Control, Credit, Data, Eof, Frame, ProtocolError, encode, split
 from sandtop.core.daemon.connection import ClientGone
 from sandtop.core.daemon.steering import resize, send_signal
 from sandtop.core.daemon.viewing import FAR, begin

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import trio
 
-from sandtop.agent.protocol import MAX_DATA, Control, Data, encode
+from sandtop.agent.wire import MAX_DATA, Control, Data, encode
 from sandtop.core.errors import InvalidRequest, from_os_error
 from sandtop.core.sessions import STDERR, STDOUT
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from sandtop.agent.protocol import encode, split
+from sandtop.agent.wire import encode, split
 from sandtop.core.daemon.session_ops import find_session
 from sandtop.core.daemon.viewing import SCREEN
 from sandtop.core.daemon.views import session_view

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from sandtop import __version__
-from sandtop.agent.protocol import LONG, ProtocolError
+from sandtop.agent.wire import LONG, ProtocolError
 from sandtop.core.daemon import sandbox_ops, screen_ops, session_ops
 from sandtop.core.daemon.connection import PROTOCOL, ClientGone, Connection
 from sandtop.core.daemon.once import Once

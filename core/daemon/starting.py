@@ -8,7 +8,8 @@ import re
 import resource
 from typing import TYPE_CHECKING, Final, cast
 
-from sandtop.agent.protocol import excess
+from sandtop.agent.wire import excess
+from sandtop.agent.wire.limits import MAX_RLIMIT, MAX_TIMEOUT_MS
 from sandtop.core.daemon.steering import window_size
 from sandtop.core.errors import InvalidRequest, SpawnError
 from sandtop.core.fleet import environment
@@ -22,7 +23,6 @@ SESSION_ID: Final = re.compile(r"[0-9a-f]{16}\Z")
 RLIMITS: Final = frozenset(
     name[len("RLIMIT_") :].lower() for name in dir(resource) if name.startswith("RLIMIT_")
 )
-_MAX_TIMEOUT: Final = 10 * 365 * 86400
 
 
 def start_message(sandbox: Sandbox, request: Mapping[str, object]) -> dict[str, object]:
@@ -104,7 +104,11 @@ def _optional_text(request: Mapping[str, object], field: str) -> str | None:
 def _timeout(value: object) -> int | None:
     if value is None:
         return None
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= _MAX_TIMEOUT:
+    if (
+        not isinstance(value, int | float)
+        or isinstance(value, bool)
+        or not 0 < value <= MAX_TIMEOUT_MS / 1000
+    ):
         raise InvalidRequest(f"a timeout is a number of seconds above 0, not {value!r:.40}")
     return max(1, round(value * 1000))
 
@@ -121,7 +125,7 @@ def _rlimits(value: object) -> dict[str, list[int]]:
                 f"there is no resource limit {name!r:.40}", hint=f"known: {', '.join(sorted(RLIMITS))}"
             )
         pair = cast("list[object]", limits) if isinstance(limits, list) else []
-        numbers = [number for number in pair if isinstance(number, int) and -1 <= number < 1 << 63]
+        numbers = [number for number in pair if isinstance(number, int) and -1 <= number <= MAX_RLIMIT]
         if len(numbers) != 2 or len(pair) != 2:
             raise InvalidRequest(f"the limit {name} must be SOFT or SOFT:HARD, not {limits!r:.40}")
         soft, hard = numbers

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import trio
 
+from sandtop.agent.wire.limits import MAX_WINDOW_SIDE
 from sandtop.core.errors import InvalidRequest, WrongState
 from sandtop.core.fleet import State
 from sandtop.core.sessions import printable
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 _DEADLINE: Final = 10.0
 _SCOPES: Final = ("leader", "group", "all")
-_MAX_SIZE: Final = 10_000
 
 
 async def send_signal(sandbox: Sandbox, session: Session, request: Mapping[str, object]) -> None:
@@ -87,8 +87,8 @@ def window_size(value: Mapping[str, object]) -> dict[str, object]:
     size: dict[str, object] = {}
     for name in ("rows", "columns"):
         number = value.get(name)
-        if not isinstance(number, int) or isinstance(number, bool) or not 0 < number <= _MAX_SIZE:
-            raise InvalidRequest(f"{name} must be 1 to {_MAX_SIZE}, not {number!r:.20}")
+        if not isinstance(number, int) or isinstance(number, bool) or not 0 < number <= MAX_WINDOW_SIDE:
+            raise InvalidRequest(f"{name} must be 1 to {MAX_WINDOW_SIDE}, not {number!r:.20}")
         size[name] = number
     return size
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from sandtop.agent.protocol import Control, Frame, split
+from sandtop.agent.wire import Control, Frame, split
 from sandtop.core.daemon.steering import window_size
 from sandtop.core.errors import CoreFailure
 from sandtop.core.screens.process import WorkerGone

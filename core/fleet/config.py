@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, cast
 
+from sandtop.agent.wire.limits import MAX_NAME
 from sandtop.core.errors import InvalidRequest
 from sandtop.core.store import SandboxConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
+NAME: Final = re.compile(rf"[a-z0-9][a-z0-9-]{{0,{MAX_NAME - 1}}}\Z")
 _ENV_NAME: Final = re.compile(r"[^=\0]+\Z")
 ACCELERATORS: Final = ("kvm", "tcg")
 _NUMBERS: Final = {"cpus": (1, 64), "memory": (128, 1 << 22), "disk": (16, 1 << 24)}
@@ -29,7 +30,7 @@ def check_name(name: object) -> str:
         shown = repr(name)[:80]
         raise InvalidRequest(
             f"{shown} cannot be a sandbox's name",
-            hint="use 1 to 63 of a-z, 0-9 and -, not beginning with -",
+            hint=f"use 1 to {MAX_NAME} of a-z, 0-9 and -, not beginning with -",
         )
     return name
 

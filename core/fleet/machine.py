@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import trio
 
+from sandtop.agent.wire.limits import PIPE_WINDOW, TTY_WINDOW
 from sandtop.core.channel import AgentLink, VirtioSerial
 from sandtop.core.errors import ChannelError, MachineError, StorageError
 from sandtop.core.fleet.clock import Clock
@@ -20,7 +21,6 @@ from sandtop.core.fleet.rehearsal import rehearse
 from sandtop.core.fleet.stall import Cause, Patience, Stall
 from sandtop.core.groups import unwrapped
 from sandtop.core.machine.diskerror import told
-from sandtop.core.sessions.session import PIPE_WINDOW, TTY_WINDOW
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

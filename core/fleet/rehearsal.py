@@ -15,7 +15,7 @@ from sandtop.core.errors import ChannelError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sandtop.agent.protocol import Credit, Data
+    from sandtop.agent.wire import Credit, Data
     from sandtop.core.channel import AgentLink
 
 ROUNDS: Final = 2

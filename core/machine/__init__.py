@@ -15,7 +15,7 @@ async with adopt(identity, name, runtime=…, console_log=…) as machine:      
 from __future__ import annotations
 
 from sandtop.core.machine.accelerator import Accelerators, Choice, under_kvm
-from sandtop.core.machine.commandline import AGENT_PORT, CommandLine, Role, command_line
+from sandtop.core.machine.commandline import CommandLine, Role, command_line
 from sandtop.core.machine.console import tail
 from sandtop.core.machine.descriptors import remove_runtime
 from sandtop.core.machine.diskerror import DiskError
@@ -28,7 +28,6 @@ from sandtop.core.machine.qmp import Event, QmpClient, QmpRefused
 from sandtop.core.machine.spec import Accelerator, MachineSpec, Memory, Network, Transport
 
 __all__ = [
-    "AGENT_PORT",
     "Accelerator",
     "Accelerators",
     "Choice",

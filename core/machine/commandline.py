@@ -24,13 +24,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sandtop.agent.wire import PORT_NAME
 from sandtop.core.machine.spec import Accelerator, MachineSpec, Network, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-AGENT_PORT: Final = "sandtop.agent"
-"""The name of the agent's virtio-serial port, found in the guest at /sys/class/virtio-ports/*/name."""
 
 VHOST_VSOCK: Final = Path("/dev/vhost-vsock")
 
@@ -305,7 +303,7 @@ def _agent(spec: MachineSpec, fd: Mapping[Role, int]) -> list[str]:
     return [
         *_listening("agent", fd[Role.AGENT]),
         "-device", "virtio-serial-pci,max_ports=2,disable-legacy=on,romfile=",
-        "-device", f"virtserialport,id=agent,chardev=agent,name={AGENT_PORT}",
+        "-device", f"virtserialport,id=agent,chardev=agent,name={PORT_NAME}",
     ]  # fmt: skip
 
 

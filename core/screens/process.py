@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from sandtop.agent.protocol import Control, Data, Decoder, Frame, encode
+from sandtop.agent.wire import Control, Data, Decoder, Frame, encode
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable

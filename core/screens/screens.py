@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import trio
 
-from sandtop.agent.protocol import Control, Data, Frame, ProtocolError
+from sandtop.agent.wire import Control, Data, Frame, ProtocolError
 from sandtop.core.errors import CoreFailure, InvalidRequest, WrongState
 from sandtop.core.groups import unwrapped
 from sandtop.core.screens.desk import Blame, Desk

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sandtop.agent.protocol import Control, Decoder, encode, split
+from sandtop.agent.wire import Control, Decoder, encode, split
 from sandtop.core.screens.desk import Desk
 from sandtop.core.screens.look import BadPattern, Pattern
 from sandtop.core.screens.screen import Asked, Held, Resized, Screen
@@ -27,7 +27,7 @@ from sandtop.core.screens.screen import Asked, Held, Resized, Screen
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sandtop.agent.protocol import Frame
+    from sandtop.agent.wire import Frame
 
 log = logging.getLogger(__name__)
 _CHUNK: Final = 256 * 1024

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import trio
 
-from sandtop.agent.protocol import STREAMS_PER_SESSION, Credit, Data, ProtocolError
+from sandtop.agent.wire import STREAMS_PER_SESSION, Credit, Data, ProtocolError
 from sandtop.core.errors import StorageError
 from sandtop.core.sessions import left
 from sandtop.core.sessions.grants import Grants

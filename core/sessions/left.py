@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
-from sandtop.agent.protocol import ProtocolError
+from sandtop.agent.wire import ProtocolError
+from sandtop.agent.wire.limits import MAX_PROCESSES, MAX_SESSIONS
 from sandtop.core.sessions.said import MOST
 
 if TYPE_CHECKING:
@@ -12,17 +13,15 @@ if TYPE_CHECKING:
 
     from sandtop.core.sessions.session import Session
 
-_MOST: Final = 1 << 22
-"""Processes that a kernel can have (PID_MAX_LIMIT)."""
-KEPT: Final = 512
-"""Ended sessions that are kept for what they left, whatever the settings say: an agent has no more (MAX_SESSIONS)."""
+KEPT: Final = MAX_SESSIONS
+"""Ended sessions that are kept for what they left, whatever the settings say: an agent has no more."""
 
 
 def processes(value: object) -> int:
     """The number that a message gives; none is 0. Raises ProtocolError."""
     if value is None:
         return 0
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MOST:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_PROCESSES:
         raise ProtocolError(f"a session that left {value!r:.40} processes")
     return value
 

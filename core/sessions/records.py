@@ -9,7 +9,7 @@ import signal as signal_names
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
-from sandtop.agent.protocol import ProtocolError
+from sandtop.agent.wire import ProtocolError
 from sandtop.core.errors import (
     EXIT_NOT_EXECUTABLE,
     EXIT_NOT_FOUND,

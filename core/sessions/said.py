@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
-from sandtop.agent.protocol import ProtocolError
+from sandtop.agent.wire import ProtocolError
+from sandtop.agent.wire.limits import MAX_PROCESSES, MAX_SESSIONS
 from sandtop.core.sessions.records import ExitRecord, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_MAX_PID: Final = 1 << 22
-MOST: Final = 1024
-"""Sessions that a hello speaks of: an agent has at most 512, and each that is not ours is answered."""
+MOST: Final = 2 * MAX_SESSIONS
+"""Sessions that a hello speaks of: an agent has at most half of that, and each that is not ours is answered."""
 
 
 def pid_of(said: object) -> int:
     """A pid. Raises ProtocolError for nonsense."""
-    if not isinstance(said, int) or isinstance(said, bool) or not 0 < said <= _MAX_PID:
+    if not isinstance(said, int) or isinstance(said, bool) or not 0 < said <= MAX_PROCESSES:
         raise ProtocolError(f"a session with the pid {said!r:.40}")
     return said
 

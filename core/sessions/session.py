@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import trio
 
-from sandtop.agent.protocol import STREAMS_PER_SESSION, Credit, Data, ProtocolError, ReceiveWindow, SendStream
+from sandtop.agent.wire import STREAMS_PER_SESSION, Credit, Data, ProtocolError, ReceiveWindow, SendStream
+from sandtop.agent.wire.limits import PIPE_WINDOW, TTY_WINDOW
 from sandtop.core.sessions.lease import Lease
 from sandtop.core.sessions.log import SessionLog
 from sandtop.core.sessions.records import ExitRecord
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from sandtop.core.sessions.tty import ScreenKeeper
     from sandtop.core.store import SessionRow
 
-PIPE_WINDOW: Final = 512 * 1024
-"""Bytes of output that the agent may be ahead of the log, for each stream of a session without a tty."""
-TTY_WINDOW: Final = 256 * 1024
 STDIN_WINDOW: Final = 1 << 20
 """Bytes of stdin that a client may be ahead of the agent, whatever the agent grants."""
 _MOST_ANSWERS: Final = 64 * 1024

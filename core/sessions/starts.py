@@ -7,7 +7,7 @@ import json
 import logging
 from typing import TYPE_CHECKING, Final, cast
 
-from sandtop.agent.protocol import MAX_DATA, START_STREAM, SendStream
+from sandtop.agent.wire import MAX_DATA, START_STREAM, SendStream
 from sandtop.core.errors import InvalidRequest, StorageError
 from sandtop.core.sessions.records import ExitRecord
 

@@ -10,7 +10,7 @@ import termios
 import time
 from typing import TYPE_CHECKING, cast
 
-from sandtop.agent.protocol import (
+from sandtop.agent.wire import (
     STREAMS_PER_SESSION,
     Control,
     Credit,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Mapping
 
-    from sandtop.agent.protocol import Frame
+    from sandtop.agent.wire import Frame
 
 Message = dict[str, object]
 

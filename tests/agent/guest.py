@@ -8,9 +8,10 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from sandtop.agent.wire import PORT_NAME
 from sandtop.core import paths
 from sandtop.core.guest import KERNEL_ARGS, GuestStore
-from sandtop.core.machine.commandline import AGENT_PORT, TCG_ARGUMENTS, TCG_CPU, TCG_SINGLE
+from sandtop.core.machine.commandline import TCG_ARGUMENTS, TCG_CPU, TCG_SINGLE
 
 from .core_side import CoreSide
 
@@ -70,7 +71,7 @@ def boot(folder: Path) -> Generator[Guest]:
         "-device", "virtio-rng-pci",
         "-serial", f"file:{folder}/console",
         "-chardev", f"socket,id=agent,path={folder}/agent,server=on,wait=off",
-        "-device", "virtio-serial-pci", "-device", f"virtserialport,chardev=agent,name={AGENT_PORT}",
+        "-device", "virtio-serial-pci", "-device", f"virtserialport,chardev=agent,name={PORT_NAME}",
     ]  # fmt: skip
     for name, path, read_only in (("image", image.path, "on"), ("overlay", folder / "overlay", "off")):
         arguments += ["-drive", f"if=none,id={name},format=raw,file={path},readonly={read_only}"]

@@ -13,9 +13,9 @@ from sandtop.agent.__main__ import DESCRIPTORS, fatal, serve
 from sandtop.agent.cgroups import Cgroups
 from sandtop.agent.loop import Loop
 from sandtop.agent.machine import Identity, Machine
-from sandtop.agent.protocol import Outbox
 from sandtop.agent.reaper import Reaper
 from sandtop.agent.session import Host
+from sandtop.agent.wire import Outbox
 
 PORT = 3
 

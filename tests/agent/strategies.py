@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from sandtop.agent.protocol import Control, Credit, Data, Eof, Frame
+from sandtop.agent.wire import Control, Credit, Data, Eof, Frame
 
 PATIENT = settings(suppress_health_check=[HealthCheck.too_slow])
 """For all property tests: the machine may be busy with emulating others."""

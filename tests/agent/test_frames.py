@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sandtop.agent.protocol import (
+from sandtop.agent.wire import (
     MAX_DATA,
     MAX_PAYLOAD,
     TRAILER,

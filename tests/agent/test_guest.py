@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from sandtop.agent.protocol import Credit
+from sandtop.agent.wire import Credit
 
 from .core_side import DEADLINE, WINDOW
 from .guest import Guest, boot

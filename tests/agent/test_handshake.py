@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandtop.agent.protocol import AgentHandshake, Frame, HostHandshake, answer, encode, marker
+from sandtop.agent.wire import AgentHandshake, Frame, HostHandshake, answer, encode, marker
 
 from .strategies import FRAMES, PATIENT, SIZES, pieces
 

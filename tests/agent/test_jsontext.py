@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sandtop.agent._jsontext import from_json, to_json
+from sandtop.agent.wire.frames import from_json, to_json
 
 from .strategies import PATIENT
 
@@ -113,7 +113,7 @@ FRESH = f"""
 import sys
 sys.path.insert(0, {str(SOURCE)!r})
 sys.modules.update(dict.fromkeys(sys.argv[1].split()))  # importing one of these now fails
-from sandtop.agent._jsontext import from_json, to_json
+from sandtop.agent.wire.frames import from_json, to_json
 assert from_json(to_json({{"a": [1, None, "é"]}})) == {{"a": [1, None, "é"]}}
 print("json" in sys.modules)
 for text in sys.argv[2:]:

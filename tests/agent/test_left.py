@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandtop.agent import service
 from sandtop.agent.left import LOOK
+from sandtop.agent.wire.limits import MAX_SESSIONS
 
 from .conftest import hosted_agent
 
@@ -166,14 +166,14 @@ def test_what_was_left_counts_as_sessions() -> None:
         core.link()
         core.configure()
         runs: list[Run] = []
-        while len(runs) < service.MAX_SESSIONS:
+        while len(runs) < MAX_SESSIONS:
             some = [core.start("/bin/sh", "-c", "sleep 1000 & exit 0") for _ in range(32)]
             for run in some:
                 core.finish(run, 60)
             runs += some
         refused = core.start("true")
         core.wait(lambda: refused.refused is not None)
-        assert f"of which {service.MAX_SESSIONS} ended and left processes running" in str(refused.refused)
+        assert f"of which {MAX_SESSIONS} ended and left processes running" in str(refused.refused)
         core.end_left(runs[0])
         one = core.start("tty", tty=SIZE, rlimits={"core": [0, 0]})
         core.finish(one)

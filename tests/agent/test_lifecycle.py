@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from sandtop.agent.service import MAX_SESSIONS
+from sandtop.agent.wire.limits import MAX_SESSIONS
 
 from .conftest import hosted_agent
 

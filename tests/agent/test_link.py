@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from sandtop.agent.protocol import Control, Credit, Data, Eof, encode, marker
+from sandtop.agent.wire import Control, Credit, Data, Eof, encode, marker
 
 from .conftest import hosted_agent
 from .core_side import CONFIGURE, TOKEN, CoreSide
@@ -168,7 +168,8 @@ def test_operations_that_make_no_sense(core: CoreSide) -> None:
         ("signal", {"id": run.id, "signal": 9, "scope": "everywhere"}, "invalid"),
         ("signal", {"id": run.id, "signal": "9", "scope": "all"}, "invalid"),
         ("resize", {"id": run.id, "rows": 1, "columns": 1}, "not-a-tty"),
-        ("resize", {"id": run.id, "rows": -1, "columns": 1}, "invalid"),
+        ("resize", {"id": run.id, "rows": 0, "columns": 1}, "invalid"),
+        ("resize", {"id": run.id, "rows": 1, "columns": 10_001}, "invalid"),
         ("resize", {"id": "nosuch", "rows": 1, "columns": 1}, "no-such-session"),
         ("shutdown", {"grace_ms": "now"}, "invalid"),
     ]
@@ -193,6 +194,7 @@ def test_operations_that_make_no_sense(core: CoreSide) -> None:
         {"argv": ["nul\0"]},
         {"argv": ["true"], "n": 0},
         {"argv": ["true"], "n": 1 << 40},
+        {"bytes": 900_000, "n": 1 << 40},
         {"argv": ["true"], "n": True},
         {"argv": ["true"], "env": []},
         {"argv": ["true"], "env": {"A=B": "x"}},
@@ -205,6 +207,8 @@ def test_operations_that_make_no_sense(core: CoreSide) -> None:
         {"argv": ["true"], "rlimits": {"cpu": [-1, 1]}},
         {"argv": ["true"], "rlimits": {"cpu": [1, 1 << 70]}},
         {"argv": ["true"], "tty": {"rows": 1}},
+        {"argv": ["true"], "tty": {"rows": 24, "columns": 0}},
+        {"argv": ["true"], "tty": {"rows": 10_001, "columns": 80}},
         {"argv": ["true"], "tty": True},
         {"argv": ["true"], "stdin": 1},
         {"argv": ["true"], "builtin": "tar"},

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandtop.agent.protocol import (
+from sandtop.agent.wire import (
     MAX_STRING,
     MOST_LONG,
     START_STREAM,

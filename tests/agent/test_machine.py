@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandtop.agent.machine import Identity, Machine, furnish, name_host, replace
-from sandtop.agent.values import InvalidMessage
+from sandtop.agent.wire.values import InvalidMessage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,12 +10,12 @@ import pytest
 from sandtop.agent.device import Device
 from sandtop.agent.loop import WRITE, Loop
 from sandtop.agent.port import Port
-from sandtop.agent.protocol import Outbox, answer, marker
+from sandtop.agent.wire import Outbox, answer, marker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sandtop.agent.protocol import Frame
+    from sandtop.agent.wire import Frame
 
 TOKEN, NONCE = "a" * 32, "b" * 32
 

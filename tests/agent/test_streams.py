@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandtop.agent.protocol import (
+from sandtop.agent.wire import (
     MAX_CONTROL_QUEUE,
     MAX_DATA,
     AgentHandshake,

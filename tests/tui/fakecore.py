@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self, TypeVar, cast
 
 from sandtop import __version__
-from sandtop.agent.protocol import Control, Credit, Data, Decoder, Frame, encode
+from sandtop.agent.wire import Control, Credit, Data, Decoder, Frame, encode
 from sandtop.core.fleet.attention import SandboxFacts, SessionFacts, judge
 from sandtop.core.paths import find
 from sandtop.core.phrases import ending

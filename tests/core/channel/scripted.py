@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 import trio
 import trio.testing
 
-from sandtop.agent.protocol import (
+from sandtop.agent.wire import (
     AGENT_PROTOCOL,
     START_STREAM,
     STREAMS_PER_SESSION,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
     from pathlib import Path
 
-    from sandtop.agent.protocol import Frame
+    from sandtop.agent.wire import Frame
 
 Message = dict[str, object]
 TOKEN = "c0" * 16

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 import trio
 
-from sandtop.agent.protocol import (
+from sandtop.agent.wire import (
     AGENT_PROTOCOL,
     AgentHandshake,
     Control,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from sandtop.agent.protocol import AGENT_PROTOCOL, Control, Credit, Data, encode
+from sandtop.agent.wire import AGENT_PROTOCOL, Control, Credit, Data, encode
 from sandtop.core.channel.turns import Turn
 
 from .scripted import listening, run, running_core

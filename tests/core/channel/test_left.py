@@ -9,7 +9,7 @@ import pytest
 import trio
 from tests.agent.conftest import hosted_agent
 
-from sandtop.agent.protocol import ProtocolError
+from sandtop.agent.wire import ProtocolError
 from sandtop.core.sessions import left, said
 from sandtop.core.sessions.retention import retire
 from sandtop.core.settings import Settings

@@ -11,7 +11,7 @@ import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sandtop.agent.protocol import (
+from sandtop.agent.wire import (
     AGENT_PROTOCOL,
     MAX_CONTROL_QUEUE,
     AgentHandshake,
@@ -29,7 +29,7 @@ from .scripted import ENDLESS, TOKEN, ScriptedAgent, listening, run, running_cor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sandtop.agent.protocol import Frame
+    from sandtop.agent.wire import Frame
 
     from .scripted import Core
 

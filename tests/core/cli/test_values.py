@@ -319,7 +319,7 @@ def test_an_exec_asks_before_it_imports_what_takes_the_answer() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     )
     answer = {f"sandtop.core.client.{name}" for name in ("exchange", "following", "outcome", "recovery")}
-    assert not set(done.stdout.split()) & {*answer, "sandtop.core.cli._relay", "sandtop.agent._streams"}
+    assert not set(done.stdout.split()) & {*answer, "sandtop.core.cli._relay", "sandtop.agent.wire.streams"}
 
 
 WORDS = st.text() | st.sampled_from(["-", "--", "-i", "--stdin", "demo", "@file", "a b"])

@@ -16,7 +16,7 @@ from contextlib import suppress
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from sandtop.agent.protocol import MAX_DATA, Control, Credit, Data, Decoder, Eof, Frame, encode
+from sandtop.agent.wire import MAX_DATA, Control, Credit, Data, Decoder, Eof, Frame, encode
 from sandtop.core.errors import InvalidRequest, NotFound, SandtopError, WrongState
 
 if TYPE_CHECKING:

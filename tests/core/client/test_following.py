@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandtop.agent.protocol import Control, Credit, Data, Decoder, Eof, encode
+from sandtop.agent.wire import Control, Credit, Data, Decoder, Eof, encode
 from sandtop.core.client.following import STDERR, STDIN, STDOUT, Following, Reading
 from sandtop.core.errors import CoreFailure, NotFound
 

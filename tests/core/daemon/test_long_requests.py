@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from sandtop.agent.protocol import (
+from sandtop.agent.wire import (
     LONG,
     LONG_STREAM,
     MAX_PAYLOAD,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandtop.agent.protocol import Control, Credit, Data, Decoder, Eof, Frame, encode
+from sandtop.agent.wire import Control, Credit, Data, Decoder, Eof, Frame, encode
 from sandtop.core import paths
 from sandtop.core.daemon.connection import REQUEST_DEADLINE
 from sandtop.core.daemon.server import MAX_CLIENTS

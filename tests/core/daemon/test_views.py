@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandtop.agent.protocol import Control, encode
+from sandtop.agent.wire import Control, encode
 from sandtop.core.daemon.views import page
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 import trio
 
-from sandtop.agent.protocol import ProtocolError
+from sandtop.agent.wire import ProtocolError
 from sandtop.core.fleet.attention import Attention, Why, facts_of, of_sandbox
 from sandtop.core.fleet.state import State
 from sandtop.core.sessions import SandboxSessions, Session

@@ -80,6 +80,27 @@ def test_another_agent_is_another_runtime(standin_store: GuestStore, tmp_path: P
     assert runtime().digest != first.digest
 
 
+def test_the_packages_below_the_agent_are_packed_and_compiled(
+    standin_store: GuestStore, tmp_path: Path
+) -> None:
+    def runtime() -> Runtime:
+        return GuestStore(standin_store.paths, agent=tmp_path).runtime()
+
+    (tmp_path / "__main__.py").write_text("from .wire import limits\n")
+    wire = tmp_path / "wire"
+    wire.mkdir()
+    (wire / "__init__.py").touch()
+    (wire / "limits.py").write_text("MOST = 1\n")
+    first = runtime()
+    archive = first.initrd.read_bytes()
+    for name in (b"agent/__main__.py", b"agent/wire/__init__.py", b"agent/wire/limits.py"):
+        folder, _, file = name.rpartition(b"/")
+        assert b"/sandtop/" + name + b"\0" in archive
+        assert b"/sandtop/" + folder + b"/__pycache__/" + file.removesuffix(b"py") + b"cpython-" in archive
+    (wire / "limits.py").write_text("MOST = 2\n")
+    assert runtime().digest != first.digest
+
+
 def test_an_agent_that_does_not_compile_is_named(standin_store: GuestStore, tmp_path: Path) -> None:
     (tmp_path / "__main__.py").write_text("def main(:\n")
     with pytest.raises(ImageError, match=r"sandtop/agent/__main__\.py"):
@@ -91,8 +112,9 @@ def test_the_trimmed_python_has_all_that_the_agent_imports(guest_store: GuestSto
     assert built is not None
     (tmp_path / "sandtop").mkdir()
     (tmp_path / "sandtop" / "agent").symlink_to(AGENT)
-    modules = [f"sandtop.agent.{path.stem}" for path in AGENT.glob("*.py") if path.stem != "__init__"]
-    assert modules
+    names = {".".join(path.relative_to(AGENT).with_suffix("").parts) for path in AGENT.rglob("*.py")}
+    assert {"__main__", "wire.frames"} <= names
+    modules = [f"sandtop.agent.{name}" for name in sorted(names) if not name.endswith("__init__")]
     code = "import sys, importlib; sys.path.append(sys.argv[1]); [importlib.import_module(m) for m in sys.argv[2:]]"
     linker = built.tree / "lib64" / "ld-linux-x86-64.so.2"
     libraries = built.tree / "lib" / "x86_64-linux-gnu"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandtop.agent.protocol import Control, Data, Decoder, encode
+from sandtop.agent.wire import Control, Data, Decoder, encode
 from sandtop.core.screens.desk import Blame, Desk
 from sandtop.core.screens.stored import MOST_BYTES
 from sandtop.core.sessions.log import SessionLog

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandtop.agent.protocol import ProtocolError
+from sandtop.agent.wire import ProtocolError
 from sandtop.core.sessions import ExitRecord, printable, spawn_message
 
 WHOLE: dict[str, object] = {

@@ -22,7 +22,7 @@ from tests.core.daemon.requests import FIELDS, OPS, VALUES
 from tests.fuzz.loop import Turns
 from tests.fuzz.target import Budget
 
-from sandtop.agent.protocol import MAX_PAYLOAD, Control, Credit, Data, Decoder, Eof, ProtocolError, encode
+from sandtop.agent.wire import MAX_PAYLOAD, Control, Credit, Data, Decoder, Eof, ProtocolError, encode
 from sandtop.core.daemon.server import Server
 from sandtop.core.fleet import Context, Fleet
 from sandtop.core.guest import GuestStore

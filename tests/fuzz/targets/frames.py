@@ -8,7 +8,7 @@ from typing import Final
 
 from tests.fuzz.target import Budget
 
-from sandtop.agent.protocol import Control, Credit, Data, Decoder, ProtocolError, encode
+from sandtop.agent.wire import Control, Credit, Data, Decoder, ProtocolError, encode
 
 
 class _Frames:

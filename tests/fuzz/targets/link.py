@@ -15,7 +15,7 @@ from tests.core.channel.scripted import TOKEN, UUID, ScriptedAgent, listening, r
 from tests.fuzz.loop import Turns
 from tests.fuzz.target import Budget
 
-from sandtop.agent.protocol import (
+from sandtop.agent.wire import (
     AGENT_PROTOCOL,
     AgentHandshake,
     Control,

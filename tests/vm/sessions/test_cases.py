@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandtop.agent.protocol import Data
+from sandtop.agent.wire import Data
 from sandtop.core.client.blocking import open_link
 from sandtop.core.client.exchange import Exchange
 from sandtop.core.client.link import request

@@ -1,38 +1,23 @@
-"""How much a program may be given to start with, by execve(2), and how a message that is longer than a frame travels.
-
-The numbers are Linux's own (fs/exec.c: MAX_ARG_STRLEN, ARG_MAX and bprm_stack_limits).
-"""
+"""How much a program may be given to start with, by execve(2)."""
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # see _frames
+from .limits import LEAST_ARGUMENTS, MAX_STRING, MOST_ARGUMENTS
+
+TYPE_CHECKING = False  # see frames.py
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Final
 
-MAX_STRING: Final = 131_071
-"""Bytes of one argument, or of one variable with its name and ``=``; the kernel counts the NUL behind it, too."""
 _STACK: Final = 8 << 20
 """Bytes of stack that a program has unless its limits say otherwise."""
-_LEAST: Final = 128 << 10
-_MOST: Final = 6 << 20
 _POINTER: Final = 8
-
-MOST_LONG: Final = 6 * _MOST + (2 << 20)
-"""Bytes of a message that is longer than a frame: JSON takes up to six for a byte of an argument, and there are its
-other fields."""
-LONG: Final = "long"
-"""A client's operation whose request is longer than a frame and follows as data."""
-LONG_STREAM: Final = 4
-"""The stream on which it follows."""
-START_STREAM: Final = 3
-"""To the agent: session n's start, when it is longer than a frame, comes on stream 4n + 3."""
 
 
 def room(stack: int | None) -> int:
     """Bytes of arguments and environment that a program with this soft limit of its stack can have; -1: no limit."""
-    quarter = _MOST if stack == -1 else (_STACK if stack is None else stack) // 4
-    return max(_LEAST, min(_MOST, quarter))
+    quarter = MOST_ARGUMENTS if stack == -1 else (_STACK if stack is None else stack) // 4
+    return max(LEAST_ARGUMENTS, min(MOST_ARGUMENTS, quarter))
 
 
 def excess(argv: Sequence[str], env: Mapping[str, str], stack: int | None = None) -> str | None:

@@ -1,13 +1,11 @@
-"""The wire protocol, sans I/O, shared by the agent, the core and its clients. ``docs/protocol.md`` describes it.
+"""The wire: the protocol of both links, sans I/O, shared by the agent, the core and its clients.
 
-This is the only module of the agent that the host side imports.
+``docs/protocol.md`` describes it. Of the agent the host side imports this, and `limits` below it, alone.
 """
 
 from __future__ import annotations
 
-from ._frames import (
-    MAX_DATA,
-    MAX_PAYLOAD,
+from .frames import (
     TRAILER,
     Control,
     Credit,
@@ -21,30 +19,29 @@ from ._frames import (
     encode,
     split,
 )
+from .limits import MAX_CONTROL_QUEUE, MAX_DATA, MAX_PAYLOAD, MAX_STRING, MOST_LONG
 
-TYPE_CHECKING = False  # see _frames
+TYPE_CHECKING = False  # see frames.py
 if TYPE_CHECKING:
     from typing import Final
 
-    from ._arguments import (
-        LONG,
-        LONG_STREAM,
-        MAX_STRING,
-        MOST_LONG,
-        START_STREAM,
-        excess,
-        room,
-    )
-    from ._handshake import TOKEN_LENGTH, AgentHandshake, HostHandshake, answer, marker
-    from ._streams import MAX_CONTROL_QUEUE, Outbox, ReceiveWindow, SendStream
+    from .arguments import excess, room
+    from .handshake import TOKEN_LENGTH, AgentHandshake, HostHandshake, answer, marker
+    from .streams import Outbox, ReceiveWindow, SendStream
 
 AGENT_PROTOCOL: Final = 1
 """Version of the messages between core and agent; a core speaks to an agent one version older too."""
 PORT_NAME: Final = "sandtop.agent"
-"""Name of the virtio-serial port that carries the link."""
+"""Name of the virtio-serial port that carries the link: the guest has it at /sys/class/virtio-ports/*/name."""
 
 STREAMS_PER_SESSION: Final = 4
 """On the link to the agent, session n owns streams 4n (stdin), 4n+1 (stdout, or the terminal) and 4n+2 (stderr)."""
+START_STREAM: Final = 3
+"""To the agent: session n's start, when it is longer than a frame, comes on stream 4n + 3."""
+LONG: Final = "long"
+"""A client's operation whose request is longer than a frame and follows as data."""
+LONG_STREAM: Final = 4
+"""The stream on which it follows."""
 
 __all__ = [
     "AGENT_PROTOCOL", "LONG", "LONG_STREAM", "MAX_CONTROL_QUEUE", "MAX_DATA", "MAX_PAYLOAD", "MAX_STRING",
@@ -54,9 +51,9 @@ __all__ = [
 ]  # fmt: skip
 
 _LATER: Final = {
-    "_arguments": ("LONG", "LONG_STREAM", "MAX_STRING", "MOST_LONG", "START_STREAM", "excess", "room"),
-    "_handshake": ("TOKEN_LENGTH", "AgentHandshake", "HostHandshake", "answer", "marker"),
-    "_streams": ("MAX_CONTROL_QUEUE", "Outbox", "ReceiveWindow", "SendStream"),
+    "arguments": ("excess", "room"),
+    "handshake": ("TOKEN_LENGTH", "AgentHandshake", "HostHandshake", "answer", "marker"),
+    "streams": ("Outbox", "ReceiveWindow", "SendStream"),
 }
 """What a command does not need that asks the core for something, and waits: imported when it is first used."""
 

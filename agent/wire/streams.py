@@ -7,19 +7,16 @@ the sender keeps everything beyond the acknowledgement and, on a new link, goes 
 
 from __future__ import annotations
 
-from ._frames import MAX_DATA, TRAILER, Control, Credit, Eof, ProtocolError, data_header, encode
+from .frames import TRAILER, Control, Credit, Eof, ProtocolError, data_header, encode
+from .limits import MAX_CONTROL_QUEUE, MAX_DATA
 
-TYPE_CHECKING = False  # see _frames
+TYPE_CHECKING = False  # see frames.py
 if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Sequence
     from typing import Final
 else:
     from _collections import deque  # collections itself makes more than that, and imports four modules for it
-
-MAX_CONTROL_QUEUE: Final = 4096
-"""Control messages that may wait for a peer that does not read; one more is a ProtocolError."""
-
 
 _PIECE: Final = MAX_DATA - 18
 """Bytes of data in a frame, so that with its header and trailer it fills buffers of virtio_console's, of 32 KiB each,

@@ -12,7 +12,7 @@ ends with one, so bytes that may be the beginning of a marker can be held back w
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # see _frames
+TYPE_CHECKING = False  # see frames.py
 if TYPE_CHECKING:
     from typing import Final
 

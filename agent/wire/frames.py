@@ -2,33 +2,35 @@
 
 A frame is a nine-byte header (payload length u32, kind u8, stream u32, all big-endian), the payload, and one zero
 byte. The zero byte lets a receiver tell a frame's end from the beginning of a resynchronisation marker, which
-contains none (see `sandtop.agent._handshake`); it also shows a receiver that lost its place.
+contains none (see `sandtop.agent.wire.handshake`); it also shows a receiver that lost its place.
 
 ``docs/protocol.md`` describes what travels in them.
+
+A control frame's payload is JSON as the standard library's `json` has it, which is not imported as long as all goes
+well: `json` compiles regular expressions, and with `re` come a dozen modules: 8 ms for each command of a person or a
+script, and more in an emulated guest. Its scanner and its encoder are C, in `_json`, and do all that a well-formed
+message needs. Whatever they refuse goes to `json`, so that it means, or raises, what it always did. It is in this
+module because each module that a command has to find and read is waited for.
 """
 
 from __future__ import annotations
 
 from _struct import Struct  # struct itself is one more file to find and read
 
-from ._jsontext import from_json, to_json
+from .limits import MAX_DATA, MAX_OFFSET, MAX_PAYLOAD
 
 TYPE_CHECKING = False  # typing and dataclasses take a tenth of a second to import in an emulated guest
 if TYPE_CHECKING:
-    from collections.abc import Generator
-    from typing import Final, TypeGuard
-
-MAX_PAYLOAD: Final = 1 << 20
-"""The largest payload in bytes."""
-MAX_DATA: Final = 128 * 1024
-"""The most data bytes a sender puts into one frame, and so the most that a control frame waits behind."""
+    from collections.abc import Callable, Generator
+    from typing import Any, Final, TypeGuard
 
 _HEADER: Final = Struct("!IBI")
 _OFFSET: Final = Struct("!Q")
 _CREDIT: Final = Struct("!QQ")
 _TRAILER: Final = b"\0"
 _CONTROL, _DATA, _CREDIT_KIND, _EOF = 1, 2, 3, 4
-_MAX_OFFSET: Final = (1 << 63) - 1
+_COMMA: Final = ","
+_COLON: Final = ":"
 
 
 class ProtocolError(Exception):
@@ -102,6 +104,66 @@ class Eof(_Record):
 Frame = Control | Data | Credit | Eof
 
 
+def _json_encode(value: object) -> str:
+    import json
+
+    return json.JSONEncoder(separators=(_COMMA, _COLON)).encode(value)
+
+
+def _json_decode(text: str) -> object:
+    import json
+
+    return json.JSONDecoder().decode(text)
+
+
+class _Settings:
+    """Those of `json.JSONDecoder` when nothing is asked for."""
+
+    strict = True
+    object_hook = None
+    object_pairs_hook = None
+    parse_float = float
+    parse_int = int
+    parse_constant = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}.__getitem__
+
+
+def _refuse(value: object) -> object:
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def _accelerated() -> tuple[Callable[[object], str], Callable[[str], object]]:
+    """``to_json`` and ``from_json``. Raises when this Python's `_json` is not there, or is made in another way."""
+    from _json import encode_basestring_ascii, make_encoder, make_scanner
+
+    # without a dict of what it is inside of, it holds no state and can be kept; a circle is `json`'s to find
+    chunks = make_encoder(None, _refuse, encode_basestring_ascii, None, _COLON, _COMMA, False, False, True)
+    settings: Any = _Settings
+    scan = make_scanner(settings)
+
+    def encode(value: object) -> str:
+        try:
+            return "".join(chunks(value, 0))
+        except (TypeError, ValueError, RecursionError):
+            return _json_encode(value)
+
+    def decode(text: str) -> object:
+        try:
+            value, end = scan(text, 0)
+        # Python 3.11 takes JSONDecodeError from sys.modules and, when `json` is not there, has no error to raise
+        except (StopIteration, ValueError, RecursionError, SystemError):
+            return _json_decode(text)
+        return value if end == len(text) else _json_decode(text)
+
+    return encode, decode
+
+
+try:
+    to_json, from_json = _accelerated()
+except (ImportError, AttributeError, TypeError):
+    to_json, from_json = _json_encode, _json_decode
+"""``to_json(value)`` is the text without spaces and in ASCII, ``from_json(text)`` the value."""
+
+
 def data_header(stream: int, offset: int, length: int) -> bytes:
     """What goes before ``length`` data bytes; `TRAILER` goes after them. For senders that avoid a copy."""
     return _HEADER.pack(length + 8, _DATA, stream) + _OFFSET.pack(offset)
@@ -155,7 +217,7 @@ def control(payload: bytes, max_values: int | None = None) -> Control:
 
 
 def _offset(value: int) -> int:
-    if value > _MAX_OFFSET:
+    if value > MAX_OFFSET:
         raise ProtocolError("an offset that no stream can reach")
     return value
 
