@@ -122,7 +122,7 @@ def test_a_hello_speaks_of_no_more_sessions_than_an_agent_can_have() -> None:
     with pytest.raises(ProtocolError, match="too many"):
         left.take_all({str(number): 1 for number in range(said.MOST + 1)}, {})
     with pytest.raises(ProtocolError, match="of 1025 sessions"):
-        said.entries_of([{}] * (said.MOST + 1))
+        said.entries_of([{"id": str(number)} for number in range(said.MOST + 1)])
 
 
 def test_an_agent_that_lets_nothing_go_on_says_nothing_of_it() -> None:
