@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import trio
+from tests.fuzz.target import Dear
 
 
 class Turns(trio.abc.Instrument):
@@ -20,3 +21,8 @@ class Turns(trio.abc.Instrument):
     def before_io_wait(self, timeout: float) -> None:
         if self._since is not None:
             self.longest = max(self.longest, time.thread_time() - self._since)
+
+    def check(self, most: float) -> None:
+        """Raises `Dear` when a turn took more than ``most`` seconds."""
+        if self.longest > most:
+            raise Dear(f"a turn of the loop took {self.longest:.3f} s")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import gc
 import json
 import os
 import re
@@ -15,6 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Final, NoReturn, cast
+
+from tests.fuzz.target import Dear
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,6 +78,8 @@ def judge(target: Target, data: bytes) -> tuple[Cost, Finding | None]:
 def _once(target: Target, data: bytes, least: Cost | None) -> tuple[Cost, Finding | None]:
     try:
         cost, where = _measured(target, data)
+    except Dear as error:
+        return least or Cost(0.0, 0), Finding("slow", "", str(error))
     except Exception as error:  # the boundary: whatever a target raises is what we look for
         return least or Cost(0.0, 0), _error(error)
     if least is not None:
@@ -108,11 +113,14 @@ def _measured(target: Target, data: bytes) -> tuple[Cost, str]:
     _, resident = _memory()
     before = signal.signal(signal.SIGPROF, mark)
     signal.setitimer(signal.ITIMER_PROF, target.budget.seconds(len(data)))
+    gc.collect()
+    gc.freeze()  # what was there before is not looked through again and again at the input's cost
     started = time.process_time()
     try:
         target.run(data)
         used = time.process_time() - started
     finally:
+        gc.unfreeze()
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, before)
     peak, _ = _memory()

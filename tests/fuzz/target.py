@@ -37,6 +37,10 @@ class Budget:
         return self.cpu + self.cpu_per_kib * size / 1024
 
 
+class Dear(AssertionError):
+    """An input cost more than its target allows. It is run again before that is believed: the machine may be busy."""
+
+
 @runtime_checkable
 class Target(Protocol):
     """A module ``tests/fuzz/targets/<name>.py`` has one as ``TARGET``.
