@@ -51,7 +51,7 @@ if KEPT:
 class _Faulty:
     """A target that does what its input says, to hold the runner to what it promises."""
 
-    budget = Budget(cpu=0.05, cpu_per_kib=0.0, memory=32 << 20, hang=5.0)
+    budget = Budget(cpu=0.5, cpu_per_kib=0.0, memory=32 << 20, hang=10.0)
     seeds = (b"",)
     mutate = True
 
@@ -65,7 +65,7 @@ class _Faulty:
         if b"raise" in data:
             raise ValueError("as asked")
         if b"spin" in data:
-            until = time.process_time() + 0.1
+            until = time.process_time() + 0.6
             while time.process_time() < until:
                 pass
         if b"hold" in data:

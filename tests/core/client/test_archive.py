@@ -386,9 +386,12 @@ def test_a_sparse_file_takes_no_more_than_it_carried(place: Path) -> None:
     path = place / "into" / "s"
     assert path.stat().st_size == 3 << 30
     assert used(path) < 100_000
-    (line,) = unpacked(place, "into", sparse(b"s", (1 << 63) - 1, b"0\n"))
-    assert "too large" in line
-    assert not path.exists()
+    lines = unpacked(place, "into", sparse(b"s", (1 << 63) - 1, b"0\n"))
+    if lines:  # ext4 has no files of that size
+        assert "too large" in lines[0]
+        assert not path.exists()
+    else:  # a tmpfs has, all of them hole
+        assert used(path) < 100_000
 
 
 @pytest.mark.parametrize("mtime", [-1.5, 0, 2**40, 2**63 - 1])
