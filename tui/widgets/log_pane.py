@@ -263,6 +263,8 @@ class LogPane(Pane):
             return
         start = view.found
         if start is None or not view.first_shown <= start <= view.last_shown:
+            while view.following and await self._more_came():
+                continue  # the newest match is in what comes last
             # what follows has its newest lines before they are on the screen
             after = view.ring.end if view.following else view.last_shown + 1
             start = after if step < 0 else view.first_shown - 1
