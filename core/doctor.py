@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from sandtop import __version__
-from sandtop.core.client.blocking import call_running
+from sandtop.core.client.link import call_running
 from sandtop.core.errors import CoreOutdated, SandtopError
 from sandtop.core.fleet.room import FIRST_WRITES, may_grow, space
 from sandtop.core.guest import GuestStore, foundation, kernel, runtime, tools

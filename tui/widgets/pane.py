@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from textual import events
     from textual.app import ComposeResult
 
-    from sandtop.core.client.records import ExitRecord, SessionInfo
+    from sandtop.core.client.link.records import ExitRecord, SessionInfo
     from sandtop.tui.actions import Context
     from sandtop.tui.store import SessionView
 

@@ -6,11 +6,11 @@ import json
 import time
 
 from sandtop.agent.wire import Data
+from sandtop.core.client.link.exchange import Exchange, as_object
+from sandtop.core.client.link.plain import QUIET_SECONDS, new_id, request
 from sandtop.core.errors import ChannelError, CoreFailure, WrongState
 
-from .exchange import Exchange, as_object
 from .following import MOST_SCREEN, SCREEN, STDERR, STDOUT, Following
-from .link import QUIET_SECONDS, new_id, request
 from .tty import label
 
 TYPE_CHECKING = False  # see sandtop/__init__.py

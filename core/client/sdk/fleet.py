@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .connection import call
-from .exchange import as_object, as_objects
-from .records import CoreStatus, ImageInfo
-from .values import image_source
+from sandtop.core.client.link.asynchronous import call
+from sandtop.core.client.link.exchange import as_object, as_objects
+from sandtop.core.client.link.records import CoreStatus, ImageInfo
+from sandtop.core.client.link.values import image_source
 
 if TYPE_CHECKING:
     import os

@@ -1,6 +1,6 @@
 """The client on a plain blocking socket, for commands that people wait for: no event loop, few imports.
 
-`sandtop.core.client.connection` is the same on anyio; what both decide is in `exchange`, `recovery` and `following`.
+`asynchronous` is the same on anyio; what both decide is in `exchange` and `recovery`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import time
 from sandtop.core.errors import CoreOutdated, CoreUnavailable
 
 from .exchange import HELLO_SECONDS, Exchange, Listing, wants_launch
-from .link import Link, LinkLost, begin, connect, patience, request
+from .plain import Link, LinkLost, begin, connect, patience, request
 from .recovery import KEEPER_SECONDS, Recovery
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
@@ -39,7 +39,7 @@ def open_link(operation: Operation, recovery: Recovery) -> Link:
         except OSError as error:
             delay = recovery.refused(time.monotonic(), launch=wants_launch(error))
             if delay is None:
-                from .launch import launch
+                from .launching import launch
 
                 launch()
             else:

@@ -11,12 +11,12 @@ import anyio
 import anyio.from_thread
 import anyio.to_thread
 
+from sandtop.core.client.link.plain import new_id, request
+from sandtop.core.client.session.events import Gap, Stderr, Stdout
+from sandtop.core.client.session.following import Following
 from sandtop.core.errors import NotFound, StorageError, WrongState
 
 from .archive import Unpacker, top_name
-from .events import Gap, Stderr, Stdout
-from .following import Following
-from .link import new_id, request
 from .packing import Packer
 
 if TYPE_CHECKING:
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+    from sandtop.core.client.session.events import Event
+
     from ._skipped import Skipped
-    from .events import Event
     from .process import Process
 
     Progress = Callable[[int], None]

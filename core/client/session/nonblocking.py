@@ -12,7 +12,7 @@ import select
 import time
 
 
-class Output:
+class SharedOutput:
     """``fd`` to write to, on an open file description of our own where that can be had.
 
     Attributes:

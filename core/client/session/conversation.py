@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from sandtop.agent.wire import Control, Data
+from sandtop.core.client.link.asynchronous import AsyncLink, open_link, replace_core
+from sandtop.core.client.link.exchange import HELLO_SECONDS, as_object
+from sandtop.core.client.link.plain import LinkLost
+from sandtop.core.client.link.records import ExitRecord
+from sandtop.core.client.link.recovery import Recovery
 from sandtop.core.errors import CoreFailure, CoreOutdated, SandtopError
 
-from .connection import Link, open_link, replace_core
 from .events import Event, Exited, Gap, Redrawn, Started, Stderr, Stdout
-from .exchange import HELLO_SECONDS, as_object
 from .following import STDERR, STDOUT, screen_of
-from .link import LinkLost
-from .records import ExitRecord
-from .recovery import Recovery
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ class Conversation:
         self.has_reader: Callable[[], bool] = lambda: False
         self._source = None if source is None else memoryview(source)
         self._queued = 0
-        self._link: Link | None = None
+        self._link: AsyncLink | None = None
         self._recovery = Recovery()
         self._turn = anyio.Event()
         self._reading = False

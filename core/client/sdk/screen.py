@@ -9,20 +9,19 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from sandtop.core.client.link.asynchronous import open_link, replace_core
+from sandtop.core.client.link.exchange import HELLO_SECONDS, as_list, as_object
+from sandtop.core.client.link.plain import LinkLost
+from sandtop.core.client.link.recovery import Recovery
+from sandtop.core.client.session.conversation import Conversation
+from sandtop.core.client.session.keys import depends_on_mode, key_bytes
+from sandtop.core.client.session.looking import Looking, Typing
 from sandtop.core.errors import CoreFailure, CoreOutdated, InvalidRequest
-
-from .connection import open_link, replace_core
-from .conversation import Conversation
-from .exchange import HELLO_SECONDS, as_list, as_object
-from .keys import depends_on_mode, key_bytes
-from .link import LinkLost
-from .looking import Looking, Typing
-from .recovery import Recovery
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .records import SandboxInfo
+    from sandtop.core.client.link.records import SandboxInfo
 
 
 @dataclass(frozen=True, slots=True)

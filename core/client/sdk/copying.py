@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
+from sandtop.core.client.session.conversation import Conversation
 from sandtop.core.errors import InvalidRequest, StorageError
 
 from . import transfer
 from .archive import top_name
-from .conversation import Conversation
 from .process import Process, begun
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 
+    from sandtop.core.client.link.records import SandboxInfo
+
     from ._skipped import Skipped
-    from .records import SandboxInfo
 
     Path = str | os.PathLike[str]
 

@@ -9,24 +9,23 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import anyio.lowlevel
 
+from sandtop.core.client.session.attached import Past, returning, starting
+from sandtop.core.client.session.conversation import Conversation
+from sandtop.core.client.session.detach import DETACH_KEYS, DetachKeys
+from sandtop.core.client.session.ending import outcome
+from sandtop.core.client.session.events import Gap, Redrawn, Stdout
+from sandtop.core.client.session.nonblocking import SharedOutput
+from sandtop.core.client.session.permission import allowed_here
+from sandtop.core.client.session.refusals import allowed
+from sandtop.core.client.session.tty import INPUT, OUTPUT, OwnTerminal
 from sandtop.core.errors import ChannelError
 from sandtop.core.groups import unwrapped
-
-from .attached import Past, returning, starting
-from .conversation import Conversation
-from .detach import DETACH_KEYS, DetachKeys
-from .events import Gap, Redrawn, Stdout
-from .nonblocking import Output
-from .outcome import outcome
-from .permission import allowed_here
-from .refusals import allowed
-from .tty import INPUT, OUTPUT, OwnTerminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from .following import Following
-    from .records import SandboxInfo
+    from sandtop.core.client.link.records import SandboxInfo
+    from sandtop.core.client.session.following import Following
 
 _TYPED_BYTES: Final = 64 * 1024
 """Keys and pastes that wait for a program that does not read, or for a core that is gone."""
@@ -50,7 +49,7 @@ class Attachment:
         self._conversation = Conversation(following)
         self._sandbox = sandbox
         self._terminal = terminal
-        self._output = Output(OUTPUT)
+        self._output = SharedOutput(OUTPUT)
         self._keys = keys
         self._past = Past(following, terminal.size)
         self._typed = bytearray()
@@ -159,8 +158,8 @@ class Attachable:
     ) -> int | Detached:
         """Run ``program`` on this process's own terminal; its exit status, or `Detached` when it was left.
 
-        ``detach_keys`` are as docker writes them: ``ctrl-]``, ``ctrl-p,ctrl-q``. ``allow`` are the kinds of
-        `sandtop.core.client.refusals.KINDS` by which the program may reach outside of the screen, beside those in the
+        ``detach_keys`` are as docker writes them: ``ctrl-]``, ``ctrl-p,ctrl-q``. ``allow`` are the kinds (those of
+        ``sandtop attach --allow``) by which the program may reach outside of the screen, beside those in the
         settings. The program outlives this one. Raises `InvalidRequest` without a terminal, `SpawnError` when it could
         not be started.
         """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sandtop.agent.wire import Control, Decoder, Frame, ProtocolError
 from sandtop.core.errors import CoreFailure, CoreUnavailable, from_wire
 
-from .link import opening
+from .plain import opening
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from .records import ExitRecord
+    from sandtop.core.client.link.records import ExitRecord
 
 StreamName = Literal["stdout", "stderr"]
 

@@ -6,27 +6,27 @@ from typing import TYPE_CHECKING, Final, Self
 
 import anyio
 
+from sandtop.core.client.link.asynchronous import call, call_all, call_message
+from sandtop.core.client.link.exchange import as_object
+from sandtop.core.client.link.plain import new_id, request
+from sandtop.core.client.link.records import SandboxInfo, SessionInfo
+from sandtop.core.client.link.values import limits
+from sandtop.core.client.session.conversation import Conversation
+from sandtop.core.client.session.following import STDERR, STDOUT, Following, Reading
 from sandtop.core.errors import NotFound, SandtopError
 
 from .attach import Attachable
 from .collect import MAX_OUTPUT, Log, Output, collect, collect_log
-from .connection import call, call_all, call_message
-from .conversation import Conversation
 from .copying import Copyable
-from .exchange import as_object
-from .following import STDERR, STDOUT, Following, Reading
-from .link import new_id, request
 from .process import OnExit, Process, begun
-from .records import SandboxInfo, SessionInfo
 from .screen import Terminals
-from .values import limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
     from typing import Literal
 
-    from .values import Rlimit
+    from sandtop.core.client.link.values import Rlimit
 
     Size = tuple[int, int]
 

@@ -1,7 +1,6 @@
 """The client on anyio: the same under asyncio and trio. One connection an operation, no task of its own.
 
-`sandtop.core.client.blocking` is the same on a plain socket; what both decide is in `exchange`, `recovery` and
-`following`.
+`blocking` is the same on a plain socket; what both decide is in `exchange` and `recovery`.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from sandtop.core.location import CORE_SOCKET, runtime_directory
 
 from .blocking import progress_line
 from .exchange import HELLO_SECONDS, Exchange, Listing, wants_launch
-from .link import CREDENTIALS, QUIET_SECONDS, READ_BYTES, LinkLost, check_owner, is_long, patience, request
+from .plain import CREDENTIALS, QUIET_SECONDS, READ_BYTES, LinkLost, check_owner, is_long, patience, request
 from .recovery import Recovery
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 _CONNECT_SECONDS = 10.0
 
 
-class Link:
+class AsyncLink:
     """One connection to the core."""
 
     __slots__ = ("_stream",)
@@ -68,12 +67,12 @@ class Link:
             await self._stream.aclose()
 
 
-async def connect() -> Link:
+async def connect() -> AsyncLink:
     """A connection to the running core. Raises OSError when there is none, `CoreUnavailable` when it is not ours."""
     path = os.path.join(runtime_directory(), CORE_SOCKET)
     with anyio.move_on_after(_CONNECT_SECONDS):
         stream = await anyio.connect_unix(path)
-        link = Link(stream)
+        link = AsyncLink(stream)
         try:
             raw = stream.extra(SocketAttribute.raw_socket)
             check_owner(path, raw.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size))
@@ -84,7 +83,7 @@ async def connect() -> Link:
     raise TimeoutError(f"no connection to {path} within {_CONNECT_SECONDS:.0f} s")
 
 
-async def open_link(operation: Operation, recovery: Recovery) -> Link:
+async def open_link(operation: Operation, recovery: Recovery) -> AsyncLink:
     """A connection on which ``operation`` has begun. Starts the core when none runs."""
     while True:
         try:
@@ -92,7 +91,7 @@ async def open_link(operation: Operation, recovery: Recovery) -> Link:
         except OSError as error:
             delay = recovery.refused(time.monotonic(), launch=wants_launch(error))
             if delay is None:
-                from .launch import launch
+                from .launching import launch
 
                 await anyio.to_thread.run_sync(launch, abandon_on_cancel=True)
             else:
@@ -162,7 +161,7 @@ async def call_message(
 
 
 async def _result(
-    link: Link, exchange: Exchange, seconds: float, progress: Callable[[str], None] | None
+    link: AsyncLink, exchange: Exchange, seconds: float, progress: Callable[[str], None] | None
 ) -> dict[str, object]:
     while exchange.result is None:
         data = await link.receive(seconds if exchange.greeted else HELLO_SECONDS)

@@ -7,10 +7,9 @@ typed goes on from the agent's acknowledgement. So the program runs once and no 
 from __future__ import annotations
 
 from sandtop.agent.wire import Control, Credit, Data, Frame, Outbox, ProtocolError, SendStream
+from sandtop.core.client.link.exchange import Exchange, as_list
+from sandtop.core.client.link.plain import new_id
 from sandtop.core.errors import CoreFailure
-
-from .exchange import Exchange, as_list
-from .link import new_id
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from sandtop.core.client.link.exchange import as_object
 from sandtop.core.errors import CoreFailure, MachineError, SpawnError
-
-from .exchange import as_object
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:

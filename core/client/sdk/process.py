@@ -8,21 +8,20 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 
 import anyio
 
+from sandtop.core.client.link.asynchronous import call
+from sandtop.core.client.link.exchange import as_object
+from sandtop.core.client.link.plain import new_id
+from sandtop.core.client.link.values import signal_number
+from sandtop.core.client.session.ending import outcome
+from sandtop.core.client.session.events import Redrawn
 from sandtop.core.errors import InvalidRequest, NotFound, WrongState
-
-from .connection import call
-from .events import Redrawn
-from .exchange import as_object
-from .link import new_id
-from .outcome import outcome
-from .values import signal_number
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from .conversation import Conversation
-    from .events import Event
-    from .records import ExitRecord
+    from sandtop.core.client.link.records import ExitRecord
+    from sandtop.core.client.session.conversation import Conversation
+    from sandtop.core.client.session.events import Event
 
 OnExit = Literal["kill", "detach"]
 Scope = Literal["leader", "group", "all"]

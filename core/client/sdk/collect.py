@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from .events import Gap, Stderr, Stdout
-from .outcome import outcome
+from sandtop.core.client.session.ending import outcome
+from sandtop.core.client.session.events import Gap, Stderr, Stdout
 
 if TYPE_CHECKING:
-    from .conversation import Conversation
-    from .records import ExitRecord
+    from sandtop.core.client.link.records import ExitRecord
+    from sandtop.core.client.session.conversation import Conversation
 
 MAX_OUTPUT: Final = 16 << 20
 """Bytes of each stream that a collecting exec keeps, unless told otherwise."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from sandtop.core.client.link.plain import new_id, request
+
 from .following import STDERR, STDOUT, Following
-from .link import new_id, request
 from .tty import environment, label
 
 TYPE_CHECKING = False  # see sandtop/__init__.py

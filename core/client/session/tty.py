@@ -13,7 +13,7 @@ import tty
 from sandtop.core.errors import InvalidRequest
 
 from .leftovers import Leftovers
-from .nonblocking import Output
+from .nonblocking import SharedOutput
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class OwnTerminal:
 
     def _settle(self) -> None:
         """Make the terminal as usual, and take what it has yet to answer: the shell would run that as typed."""
-        output = Output(OUTPUT)
+        output = SharedOutput(OUTPUT)
         try:
             question, answer = unique_question()
             asks = self._leftovers.asked
