@@ -20,7 +20,7 @@ from sandtop.core.fleet.clock import Clock
 from sandtop.core.fleet.rehearsal import rehearse
 from sandtop.core.fleet.stall import Cause, Patience, Stall
 from sandtop.core.groups import unwrapped
-from sandtop.core.machine.diskerror import told
+from sandtop.core.machine.qemu.diskerror import told
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
