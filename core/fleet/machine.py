@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from sandtop.core.machine import Death, DiskError, Machine, MachineSpec
-    from sandtop.core.sessions.hub import SandboxSessions
+    from sandtop.core.sessions.manager import SessionManager
     from sandtop.core.store import SandboxRow
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class RunningMachine:
     """A machine with its link. ``run`` owns the tasks; everything else may be called beside it."""
 
     def __init__(
-        self, row: SandboxRow, spec: MachineSpec, qemu: Machine, token: str, sessions: SandboxSessions
+        self, row: SandboxRow, spec: MachineSpec, qemu: Machine, token: str, sessions: SessionManager
     ) -> None:
         self._row = row
         self._sessions = sessions
@@ -87,7 +87,7 @@ class RunningMachine:
         await self._or_death(self.configure)
         timings["configured"] = trio.current_time()
 
-    def belong_to(self, row: SandboxRow, sessions: SandboxSessions) -> None:
+    def belong_to(self, row: SandboxRow, sessions: SessionManager) -> None:
         """A machine that was nobody's becomes that of the sandbox ``row``, which configures it anew."""
         self._row, self._sessions, self.link.listener = row, sessions, sessions
         self.spec = replace(self.spec, name=row.name)

@@ -243,8 +243,8 @@ class Screens:
             request.done.set()
         for each in self._by_number.values():
             if each.session.tty is not None and each.steering is not None:
-                each.session.tty.pace.gone("worker")
-                each.steering.grant(each.session)
+                each.session.tty.flow.gone("worker")
+                each.steering.give_credit(each.session)
 
     # what it says
 

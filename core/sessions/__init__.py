@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from sandtop.core.sessions.hub import SandboxSessions
 from sandtop.core.sessions.log import SessionLog
-from sandtop.core.sessions.records import ExitRecord, printable, spawn_message
+from sandtop.core.sessions.manager import SessionManager
+from sandtop.core.sessions.records import SessionExit, printable, spawn_message
 from sandtop.core.sessions.retention import retire
 from sandtop.core.sessions.session import STDERR, STDIN, STDOUT, InputHolder, Session
 
 __all__ = [
-    "STDERR", "STDIN", "STDOUT", "ExitRecord", "InputHolder", "SandboxSessions", "Session", "SessionLog",
-    "printable", "retire", "spawn_message",
+    "STDERR",
+    "STDIN",
+    "STDOUT",
+    "InputHolder",
+    "Session",
+    "SessionExit",
+    "SessionLog",
+    "SessionManager",
+    "printable",
+    "retire",
+    "spawn_message",
 ]  # fmt: skip

@@ -13,9 +13,9 @@ import trio
 
 from sandtop.agent.wire import STREAMS_PER_SESSION, Credit, Data, ProtocolError, ReceiveWindow, SendStream
 from sandtop.agent.wire.limits import PIPE_WINDOW, TTY_WINDOW
-from sandtop.core.sessions.lease import Lease
+from sandtop.core.sessions.last_holder import LastHolder
 from sandtop.core.sessions.log import SessionLog
-from sandtop.core.sessions.records import ExitRecord
+from sandtop.core.sessions.records import SessionExit
 from sandtop.core.sessions.tty import HELD, Tty
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Session:
 
     def __init__(self, row: SessionRow, folder: Path, cap: int, screens: ScreenKeeper | None = None) -> None:
         self.row = row
-        self.record = ExitRecord.from_json(row.record) if row.record else None
+        self.record = SessionExit.from_json(row.record) if row.record else None
         self.log = SessionLog(folder, cap)
         self.base = row.number * STREAMS_PER_SESSION
         self.window = TTY_WINDOW if row.tty else PIPE_WINDOW
@@ -79,7 +79,7 @@ class Session:
         }
         self._come: list[tuple[int, bytes]] = []
         self._refused = {STDOUT: bytearray(), STDERR: bytearray()}
-        self._ending: ExitRecord | None = None
+        self._ending: SessionExit | None = None
         self._given_up = False
         self._arrived = trio.lowlevel.ParkingLot()
         self._holder_told = False
@@ -94,7 +94,7 @@ class Session:
         self.waiting = ""
         self.prompt_seen = False
         self.heard_at = 0.0 if self.record else self.log.written_at
-        self._lease = Lease(folder, row.id)
+        self._last_holder = LastHolder(folder, row.id)
         self._sent: set[int] = set()
         self._stopped = False
         size = row.start.get("tty")
@@ -105,7 +105,7 @@ class Session:
     @property
     def last_holder(self) -> str:
         """The id of the client that holds the input, or held it last; at first that of whoever started the session."""
-        return self._lease.client
+        return self._last_holder.client
 
     @property
     def ended(self) -> bool:
@@ -120,7 +120,7 @@ class Session:
         self._sent |= {signal.SIGTERM, signal.SIGKILL}
         self._stopped = True
 
-    def ended_as_told(self, record: ExitRecord) -> bool:
+    def ended_as_told(self, record: SessionExit) -> bool:
         """Whether it ended by a signal that somebody sent, or with a machine that was ended: that is no surprise.
 
         Also when the program says so itself: shells and others exit with 128 and the signal's number.
@@ -169,7 +169,7 @@ class Session:
             end = self.log.end(stream)
             limit = end + self.window
             if self.tty is not None:
-                limit = self.tty.pace.limit(end, limit, trio.current_time())
+                limit = self.tty.flow.limit(end, limit, trio.current_time())
             if anew or limit - window.limit >= self.window // 4:
                 window.limit = limit
                 yield Credit(window.number, end, limit)
@@ -179,7 +179,7 @@ class Session:
         if self.tty is None:
             return None
         end = self.log.end(STDOUT)
-        return self.tty.pace.holds_back(end, end + self.window, trio.current_time())
+        return self.tty.flow.holds_back(end, end + self.window, trio.current_time())
 
     def take(self, frame: Data) -> bool:
         """Take output, which `store` writes; whether any is new. Raises ProtocolError for what no agent may send."""
@@ -223,12 +223,12 @@ class Session:
                     self.refusal = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return counts
 
-    def set_ending(self, record: ExitRecord) -> None:
+    def set_ending(self, record: SessionExit) -> None:
         """The agent's exit record came; output that belongs before it may still be on its way."""
         if not self.ending:
             self._ending = record
 
-    def complete(self) -> ExitRecord | None:
+    def complete(self) -> SessionExit | None:
         """The exit record with what is true of the output, once all that it speaks of is stored, or will never be."""
         record = self._ending
         if record is None or self.ended or self.stalled:
@@ -261,10 +261,10 @@ class Session:
         self.gone = True
         ends = {stream: window.received for stream, window in self._windows.items()}
         self.set_ending(
-            ExitRecord("vm-died", message=why, stdout=ends[STDOUT], stderr=ends[STDERR], source="core")
+            SessionExit("vm-died", message=why, stdout=ends[STDOUT], stderr=ends[STDERR], source="core")
         )
 
-    def end(self, row: SessionRow, record: ExitRecord) -> None:
+    def end(self, row: SessionRow, record: SessionExit) -> None:
         """``row`` with ``record`` is stored: wake everybody."""
         self.row, self.record, self._ending = row, record, None
         self.log.close()
@@ -335,7 +335,7 @@ class Session:
             before.lost_input(f"{holder.label} took the input over")
             self._stop_answering(before)
         self.input_holder = holder
-        self._lease.pass_to(holder.client)
+        self._last_holder.pass_to(holder.client)
         if self.tty is not None and holder.answers is not None:
             self._held_from = self.log.end(STDOUT)
             self.tty.answered = HELD
@@ -355,7 +355,7 @@ class Session:
     def _stop_answering(self, holder: InputHolder) -> None:
         if self.tty is None:
             return
-        self.tty.pace.gone("holder")
+        self.tty.flow.gone("holder")
         if (reached := holder.answers) is not None:
             self.unanswered_from(max(reached, self._held_from))
         elif self._screens is not None:
@@ -376,7 +376,7 @@ class Session:
         if tty.answered >= offset or stdin.retained + len(data) > _MOST_ANSWERS:
             return False
         tty.answered = offset
-        self._lease.pass_to("")  # whoever held it cannot go on where it was
+        self._last_holder.pass_to("")  # whoever held it cannot go on where it was
         stdin.write(data)
         return True
 

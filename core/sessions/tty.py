@@ -1,4 +1,4 @@
-"""What a session has more when it runs on a terminal: its window's sizes, who answers its program, its pace."""
+"""What a session has more when it runs on a terminal: its window's sizes, who answers its program, its flow control."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sandtop.core.paths import make_private, private
-from sandtop.core.sessions.pace import Pace
+from sandtop.core.sessions.flow import FlowControl
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,11 +26,11 @@ HELD: Final = (1 << 64) - 1
 
 
 class Steering(Protocol):
-    """What the keeper of screens may do to a session: `sandtop.core.sessions.hub.SandboxSessions` has these."""
+    """What the keeper of screens may do to a session: `sandtop.core.sessions.manager.SessionManager` has these."""
 
     def answer(self, session: Session, offset: int, data: bytes) -> bool: ...
     def reached(self, session: Session, who: str, offset: int) -> None: ...
-    def grant(self, session: Session) -> None: ...
+    def give_credit(self, session: Session) -> None: ...
 
 
 class ScreenKeeper(Protocol):
@@ -71,17 +71,17 @@ class Tty:
     """The terminal of a session whose log is in ``folder``; ``start`` is its first size.
 
     Attributes:
-        pace: how far the agent may read.
+        flow: how far the agent may read.
     """
 
-    __slots__ = ("_answered", "_folder", "_sizes", "_start", "pace")
+    __slots__ = ("_answered", "_folder", "_sizes", "_start", "flow")
 
     def __init__(self, folder: Path, start: Mapping[str, object]) -> None:
         self._folder = folder
         self._start = Size(0, 0, _side(start, "rows", 24), _side(start, "columns", 80))
         self._sizes: list[Size] | None = None
         self._answered: int | None = None
-        self.pace = Pace()
+        self.flow = FlowControl()
 
     # sizes
 

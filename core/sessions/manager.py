@@ -12,12 +12,12 @@ import trio
 from sandtop.agent.wire import STREAMS_PER_SESSION, Credit, Data, ProtocolError
 from sandtop.core.errors import StorageError
 from sandtop.core.sessions import left
-from sandtop.core.sessions.grants import Grants
-from sandtop.core.sessions.hangup import Hangups
+from sandtop.core.sessions.credit import OutputCredit
+from sandtop.core.sessions.disconnects import Disconnects
 from sandtop.core.sessions.overdue import Overdue
-from sandtop.core.sessions.records import ExitRecord, printable
+from sandtop.core.sessions.records import SessionExit, printable
 from sandtop.core.sessions.reference import by_reference
-from sandtop.core.sessions.said import entries_of, pid_of, record_of
+from sandtop.core.sessions.reports import entries_of, pid_of, record_of
 from sandtop.core.sessions.session import STDIN, Session
 from sandtop.core.sessions.stall import Stall
 from sandtop.core.sessions.starts import Starts
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 _MOST_WARNINGS: Final = 8
 
 
-class SandboxSessions:
+class SessionManager:
     """The sessions of the sandbox ``uuid``, by id. The listener of its link while its machine runs.
 
     ``nursery`` owns what goes on when no machine is there: writing what a full disk refused, killing what a client
@@ -64,9 +64,9 @@ class SandboxSessions:
         self._begun: set[Session] = set()  # those whose start is still to be stored
         self._link: AgentLink | None = None
         self._last_number = database.last_number(uuid)
-        self._hangups = Hangups(name, nursery, lambda: self._link)
+        self._disconnects = Disconnects(name, nursery, lambda: self._link)
         self._starts = Starts(name, database)
-        self._grants = Grants(nursery, lambda: self._link)
+        self._credit = OutputCredit(nursery, lambda: self._link)
         self._overdue = Overdue(nursery, lambda: self._link, self._settle)
         self._stall = Stall(name, nursery, self._store_again)
         self.warnings: list[str] = []
@@ -182,17 +182,17 @@ class SandboxSessions:
         self._flush_stdin(session)
         return True
 
-    # the pace of terminals
+    # flow control of terminals
 
     def reached(self, session: Session, who: str, offset: int) -> None:
-        """``who`` (see `sandtop.core.sessions.pace`) has drawn what was written before ``offset``."""
+        """``who`` (see `sandtop.core.sessions.flow`) has drawn what was written before ``offset``."""
         if session.tty is not None and not session.ended:
-            session.tty.pace.reached(who, offset, trio.current_time())
-            self.grant(session)
+            session.tty.flow.reached(who, offset, trio.current_time())
+            self.give_credit(session)
 
-    def grant(self, session: Session) -> None:
+    def give_credit(self, session: Session) -> None:
         """Give the agent the credit that is due."""
-        self._grants.grant(session)
+        self._credit.give(session)
 
     # what the agent says (Listener)
 
@@ -291,7 +291,7 @@ class SandboxSessions:
             left.tell(session, left.processes(message.get("left")))
         else:
             why = printable(str(message.get("message")))
-            session.set_ending(ExitRecord("spawn", stage="agent", message=f"the agent refused: {why}"))
+            session.set_ending(SessionExit("spawn", stage="agent", message=f"the agent refused: {why}"))
             self._touched.add(session)
         return True
 
@@ -345,7 +345,7 @@ class SandboxSessions:
                 self._overdue.watch(session)
             if session.tty is not None and self._screens is not None:
                 self._screens.advanced(session.row.id)
-                self._grants.ease(session)
+                self._credit.give_after_silence(session)
 
     def _store_start(self, session: Session) -> None:
         try:
@@ -356,7 +356,7 @@ class SandboxSessions:
 
     # ending
 
-    def _finish(self, session: Session, record: ExitRecord) -> None:
+    def _finish(self, session: Session, record: SessionExit) -> None:
         """Store the end of a session, then let the agent forget it. On a full disk: later."""
         self._starts.begun(session, self._link)
         now = time.time()
@@ -397,13 +397,13 @@ class SandboxSessions:
 
     # clients that go away
 
-    def hang_up(self, session: Session) -> None:
-        """See `Hangups.hang_up`."""
-        self._hangups.hang_up(session)
+    def disconnected(self, session: Session) -> None:
+        """See `Disconnects.disconnected`."""
+        self._disconnects.disconnected(session)
 
-    def end_abandoned(self, now: float) -> None:
-        """See `Hangups.end_abandoned`."""
-        self._hangups.end_abandoned(list(self._by_number.values()), now)
+    def kill_abandoned(self, now: float) -> None:
+        """See `Disconnects.kill_abandoned`."""
+        self._disconnects.kill_abandoned(list(self._by_number.values()), now)
 
     # forgetting
 
@@ -435,4 +435,4 @@ class SandboxSessions:
         if session.left and self._link is not None:
             self._let_go(self._link, session.row.id, running=True)
             self._link.flush()
-        self._hangups.forget(session)
+        self._disconnects.forget(session)
