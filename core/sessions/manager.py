@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sandtop.core.channel import AgentLink
-    from sandtop.core.sessions.tty import ScreenKeeper
+    from sandtop.core.sessions.tty import TerminalObserver
     from sandtop.core.settings import Settings
     from sandtop.core.store import Database, SessionRow
 
@@ -50,7 +50,7 @@ class SessionManager:
         logs: Path,
         settings: Settings,
         nursery: trio.Nursery,
-        screens: ScreenKeeper | None = None,
+        screens: TerminalObserver | None = None,
     ) -> None:
         self._name = name
         self._database = database

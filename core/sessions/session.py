@@ -16,13 +16,13 @@ from sandtop.agent.wire.limits import PIPE_WINDOW, TTY_WINDOW
 from sandtop.core.sessions.last_holder import LastHolder
 from sandtop.core.sessions.log import SessionLog
 from sandtop.core.sessions.records import SessionExit
-from sandtop.core.sessions.tty import HELD, Tty
+from sandtop.core.sessions.tty import CLIENT_ANSWERS, Tty
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
     from pathlib import Path
 
-    from sandtop.core.sessions.tty import ScreenKeeper
+    from sandtop.core.sessions.tty import TerminalObserver
     from sandtop.core.store import SessionRow
 
 STDIN_WINDOW: Final = 1 << 20
@@ -68,7 +68,9 @@ class Session:
         tty: what it has more when it runs on a terminal.
     """
 
-    def __init__(self, row: SessionRow, folder: Path, cap: int, screens: ScreenKeeper | None = None) -> None:
+    def __init__(
+        self, row: SessionRow, folder: Path, cap: int, screens: TerminalObserver | None = None
+    ) -> None:
         self.row = row
         self.record = SessionExit.from_json(row.record) if row.record else None
         self.log = SessionLog(folder, cap)
@@ -338,9 +340,9 @@ class Session:
         self._last_holder.pass_to(holder.client)
         if self.tty is not None and holder.answers is not None:
             self._held_from = self.log.end(STDOUT)
-            self.tty.answered = HELD
+            self.tty.answered = CLIENT_ANSWERS
             if self._screens is not None:
-                self._screens.held(self.row.id, on=True, at=self.log.end(STDOUT))
+                self._screens.answerer_changed(self.row.id, client=True, offset=self.log.end(STDOUT))
         self._holder_told = False
         self._tell_holder()
         self.notify()
@@ -366,7 +368,7 @@ class Session:
         if self.tty is not None and not self.ended:
             self.tty.answered = offset
             if self._screens is not None:
-                self._screens.held(self.row.id, on=False, at=offset)
+                self._screens.answerer_changed(self.row.id, client=False, offset=offset)
 
     def answer(self, offset: int, data: bytes) -> bool:
         """Type what a terminal answers to what was written before ``offset``. False when nobody may, or could."""
