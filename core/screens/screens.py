@@ -15,7 +15,7 @@ from sandtop.core.groups import unwrapped
 from sandtop.core.screens.breadcrumb import Breadcrumb, CrashLoop
 from sandtop.core.screens.process import Blobs, WorkerGone, WorkerLink, start_worker
 from sandtop.core.screens.stored import MOST_BYTES, Checkpoint
-from sandtop.core.sessions.session import STDOUT
+from sandtop.core.sessions.output import STDOUT
 from sandtop.core.sessions.tty import CLIENT_ANSWERS
 
 if TYPE_CHECKING:
@@ -96,9 +96,9 @@ class Screens:
         if (
             session.tty is not None
             and session.tty.answered == CLIENT_ANSWERS
-            and session.input_holder is None
+            and session.input.holder is None
         ):
-            session.unanswered_from(offset)
+            session.input.unanswered_from(offset)
 
     def _follow(self, session: Session, control: SessionControl | None) -> _Open:
         self._numbers += 1
@@ -113,7 +113,7 @@ class Screens:
         each = self._open.get(key)
         if each is None:
             return
-        if each.late and each.session.input_holder is None:
+        if each.late and each.session.input.holder is None:
             self._type_late(each)
         if self._link is not None:
             self._news.add(each)
@@ -281,7 +281,7 @@ class Screens:
             self._reply(each, offset, base64.b64decode(cast("str", message["data"])))
 
     def _reply(self, each: _Open, offset: int, data: bytes) -> None:
-        holder = each.session.input_holder
+        holder = each.session.input.holder
         if holder is not None and holder.answers is None and len(each.late) < _MOST_LATE:
             each.late.append((trio.current_time(), offset, data))  # somebody types a line: when that is done
         elif each.control is not None:

@@ -26,7 +26,7 @@ class OutputCredit:
         link = self._link()
         if link is None or session.ended or session.gone:
             return
-        credits = list(session.credits(anew=False))
+        credits = list(session.output.credits(anew=False))
         for credit in credits:
             link.outbox.credit(credit)
         if credits:
@@ -35,12 +35,12 @@ class OutputCredit:
 
     def give_after_silence(self, session: Session) -> None:
         """When somebody holds the program back, see to it that silence ends that."""
-        if session.held_back_until() is not None and session.row.id not in self._waiting:
+        if session.output.held_back_until() is not None and session.row.id not in self._waiting:
             self._waiting.add(session.row.id)
             self._nursery.start_soon(self._give_later, session, name=f"credit of {session.row.id}")
 
     async def _give_later(self, session: Session) -> None:
-        while not session.ended and (until := session.held_back_until()) is not None:
+        while not session.ended and (until := session.output.held_back_until()) is not None:
             await trio.sleep_until(until)
             self.give(session)
         self._waiting.discard(session.row.id)

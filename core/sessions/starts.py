@@ -90,7 +90,9 @@ class Starts:
             return
         if link is not None:
             link.outbox.remove(session.base + START_STREAM)
-            for credit in session.credits(anew=True):  # that which came before its start was for nobody
+            for credit in session.output.credits(
+                anew=True
+            ):  # that which came before its start was for nobody
                 link.outbox.credit(credit)
         try:
             self._database.shorten_session(session.row)

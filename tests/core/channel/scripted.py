@@ -238,7 +238,7 @@ class Core:
         self.sessions = SessionManager(UUID, "box", database, folder / "logs", settings, nursery)
         for row in database.sessions():
             self.sessions.load(row)
-        self.link = AgentLink(VirtioSerial(folder / "agent"), TOKEN, self.sessions)
+        self.link = AgentLink(VirtioSerial(folder / "agent"), TOKEN, self.sessions.listener)
         self.sessions.attach_link(self.link)
 
     def start(self, key: str, *argv: str) -> None:

@@ -46,8 +46,8 @@ class Box:
 
     def says(self, session: Session, **message: object) -> None:
         """What the agent says of a session."""
-        self.sessions.message({"id": session.row.id, **message})
-        while self.sessions.drained():
+        self.sessions.listener.message({"id": session.row.id, **message})
+        while self.sessions.listener.drained():
             pass
 
     def ends(self, session: Session, code: int) -> None:
