@@ -13,34 +13,34 @@ if TYPE_CHECKING:
     from sandtop.core.sessions.session import Session
 
 
-class Grants:
+class OutputCredit:
     """Of one sandbox. ``nursery`` owns the waiting; ``link`` says what leads to the agent."""
 
     def __init__(self, nursery: trio.Nursery, link: Callable[[], AgentLink | None]) -> None:
         self._nursery = nursery
         self._link = link
-        self._easing: set[str] = set()
+        self._waiting: set[str] = set()
 
-    def grant(self, session: Session) -> None:
+    def give(self, session: Session) -> None:
         """Give the credit that is due."""
         link = self._link()
         if link is None or session.ended or session.gone:
             return
-        credits = list(session.credits(anew=False))
+        credits = list(session.output.credits(anew=False))
         for credit in credits:
             link.outbox.credit(credit)
         if credits:
             link.flush()
-        self.ease(session)
+        self.give_after_silence(session)
 
-    def ease(self, session: Session) -> None:
+    def give_after_silence(self, session: Session) -> None:
         """When somebody holds the program back, see to it that silence ends that."""
-        if session.held_back_until() is not None and session.row.id not in self._easing:
-            self._easing.add(session.row.id)
-            self._nursery.start_soon(self._grant_later, session, name=f"pace of {session.row.id}")
+        if session.output.held_back_until() is not None and session.row.id not in self._waiting:
+            self._waiting.add(session.row.id)
+            self._nursery.start_soon(self._give_later, session, name=f"credit of {session.row.id}")
 
-    async def _grant_later(self, session: Session) -> None:
-        while not session.ended and (until := session.held_back_until()) is not None:
+    async def _give_later(self, session: Session) -> None:
+        while not session.ended and (until := session.output.held_back_until()) is not None:
             await trio.sleep_until(until)
-            self.grant(session)
-        self._easing.discard(session.row.id)
+            self.give(session)
+        self._waiting.discard(session.row.id)

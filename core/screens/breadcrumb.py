@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _PLACE: Final = struct.Struct("!QQ")
 
 
-class Desk:
+class Breadcrumb:
     """The page behind ``fd``, which `new` makes. A context manager for who made it."""
 
     __slots__ = ("_page", "fd")
@@ -25,7 +25,7 @@ class Desk:
     @classmethod
     def new(cls) -> Self:
         """An empty one. Raises OSError."""
-        fd = os.memfd_create("sandtop-desk")
+        fd = os.memfd_create("sandtop-breadcrumb")
         try:
             os.ftruncate(fd, mmap.PAGESIZE)
             return cls(fd)
@@ -42,17 +42,17 @@ class Desk:
         self._page.close()
         os.close(self.fd)
 
-    def put(self, number: int, offset: int) -> None:
+    def leave(self, number: int, offset: int) -> None:
         """The worker draws the session ``number`` from ``offset`` on; 0: nothing."""
         _PLACE.pack_into(self._page, 0, number, offset)
 
-    def look(self) -> tuple[int, int]:
+    def read(self) -> tuple[int, int]:
         """What `put` said last."""
         number, offset = _PLACE.unpack_from(self._page, 0)
         return number, offset
 
 
-class Blame:
+class CrashLoop:
     """Which session it is that workers die of, one after another.
 
     One death says little: anybody may have killed the worker. As many in a row at one place say enough.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from sandtop.agent.wire import ProtocolError
 from sandtop.agent.wire.limits import MAX_PROCESSES, MAX_SESSIONS
-from sandtop.core.sessions.records import ExitRecord, printable
+from sandtop.core.sessions.records import SessionExit, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,15 +22,15 @@ def pid_of(said: object) -> int:
     return said
 
 
-def record_of(said: object) -> ExitRecord:
+def record_of(said: object) -> SessionExit:
     """How a session ended; ``unknown`` for nonsense: nobody need wait any longer."""
     try:
         if not isinstance(said, dict):
             raise ProtocolError("an exit without a record")
-        return ExitRecord.from_agent(cast("Mapping[str, object]", said))
+        return SessionExit.from_agent(cast("Mapping[str, object]", said))
     except ProtocolError as error:
         why = printable(f"the agent's word on it makes no sense: {error}")
-        return ExitRecord("unknown", message=why, source="core")
+        return SessionExit("unknown", message=why, source="core")
 
 
 def entries_of(said: object) -> list[dict[str, object]]:

@@ -16,7 +16,7 @@ SILENCE: Final = 3.0
 """Seconds without a word after which somebody is not waited for: a frozen client freezes no program."""
 
 
-class Pace:
+class FlowControl:
     """The bounds of one terminal, by who sets them: a key of `AHEAD`. Times are seconds of one monotonic clock."""
 
     __slots__ = ("_reached",)

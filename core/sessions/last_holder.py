@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Lease:
+class LastHolder:
     """The id of a session's last holder, in the file ``lease`` of ``folder``; without one it is ``starter``.
 
     So a session that only its own starter ever typed into costs no file.

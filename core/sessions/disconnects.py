@@ -22,7 +22,7 @@ _GRACE: Final = 20.0
 """Seconds that a client has to come back to its session after the core died, before it counts as gone."""
 
 
-class Hangups:
+class Disconnects:
     """Of the sandbox ``name``. ``nursery`` owns the killing, which may last; ``link`` says what leads to the agent."""
 
     def __init__(self, name: str, nursery: trio.Nursery, link: Callable[[], AgentLink | None]) -> None:
@@ -32,7 +32,7 @@ class Hangups:
         self._left: dict[str, float] = {}
         self._killing: set[str] = set()
 
-    def hang_up(self, session: Session) -> None:
+    def disconnected(self, session: Session) -> None:
         """The client of a session that is not to outlive it is gone: kill all of it, however long that takes."""
         if not session.ended and session.row.id not in self._killing:
             self._killing.add(session.row.id)
@@ -52,13 +52,13 @@ class Hangups:
             await trio.sleep(_KILL_AGAIN)
         self._killing.discard(key)
 
-    def end_abandoned(self, sessions: Iterable[Session], now: float) -> None:
+    def kill_abandoned(self, sessions: Iterable[Session], now: float) -> None:
         """Hang up on sessions whose client did not come back after an earlier core died. ``now`` is trio's time."""
         for session in sessions:
             if session.row.on_hangup != "kill" or session.attached:
                 self._left.pop(session.row.id, None)
             elif now - self._left.setdefault(session.row.id, now) > _GRACE:
-                self.hang_up(session)
+                self.disconnected(session)
 
     def forget(self, session: Session) -> None:
         """It was removed."""
