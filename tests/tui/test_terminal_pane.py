@@ -169,16 +169,16 @@ async def test_a_search_leaves_the_window_as_large_as_it_is_and_is_repeated_by_n
         assert not line.display
         assert pane(app).terminal.has_focus
         await pilot.press("slash", *"^1.9$", "enter")
-        await until(pilot, lambda: pane(app).terminal.past.cursor == (199, 0))
-        assert pane(app).terminal.past.back == 0  # it is on the screen: nothing scrolls for it
+        await until(pilot, lambda: pane(app).terminal.copy_mode.cursor == (199, 0))
+        assert pane(app).terminal.copy_mode.back == 0  # it is on the screen: nothing scrolls for it
         await pilot.press("slash", "enter")
-        await until(pilot, lambda: pane(app).terminal.past.cursor == (189, 0))
+        await until(pilot, lambda: pane(app).terminal.copy_mode.cursor == (189, 0))
         await pilot.press("n")
-        await until(pilot, lambda: pane(app).terminal.past.cursor == (179, 0))
+        await until(pilot, lambda: pane(app).terminal.copy_mode.cursor == (179, 0))
         assert "179" in screen(app)
         await pilot.press("escape")
         assert isinstance(app.screen, PanesScreen)
-        await until(pilot, lambda: pane(app).terminal.past.pattern is None)
+        await until(pilot, lambda: pane(app).terminal.copy_mode.pattern is None)
         assert len(one.sizes) == 1
 
 
@@ -186,7 +186,7 @@ async def test_shift_pageup_steps_out_by_itself() -> None:
     async with attached(b"x\r\n" * 100) as (app, pilot, _, one):
         await until(pilot, lambda: pane(app).terminal.emulator.scrollback_rows > 0)
         await pilot.press("shift+pageup")
-        assert pane(app).terminal.past.back > 0
+        assert pane(app).terminal.copy_mode.back > 0
         assert not one.typed
 
 

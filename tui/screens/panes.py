@@ -12,8 +12,8 @@ from sandtop.tui import tiles
 from sandtop.tui.actions import Action, Context, bindings_of
 from sandtop.tui.stream.save import save
 from sandtop.tui.text import size
+from sandtop.tui.widgets.app_of import app_of
 from sandtop.tui.widgets.bars import KeyBar
-from sandtop.tui.widgets.host import host
 from sandtop.tui.widgets.log_pane import LogPane
 from sandtop.tui.widgets.pane import Pane, TerminalPane
 from sandtop.tui.widgets.terminal import TerminalView
@@ -110,7 +110,7 @@ class PanesScreen(ConsoleScreen):
         if not isinstance(pane, TerminalPane) or (pane.ready and pane.has_focus_within):
             return False
         if not pane.ready:
-            host(self).bell()
+            app_of(self).bell()
         elif not pane.terminal.live:
             return False
         elif isinstance(event, Key):
@@ -260,7 +260,7 @@ class PanesScreen(ConsoleScreen):
     @on(TerminalView.Typed)
     def _typed(self, event: TerminalView.Typed) -> None:
         if not self._streams.type(_pane_id(event.view), event.data):
-            host(self).bell()
+            app_of(self).bell()
 
     @on(TerminalView.Resized)
     def _resized(self, event: TerminalView.Resized) -> None:
@@ -317,13 +317,13 @@ class PanesScreen(ConsoleScreen):
             path = Path(name).expanduser()
 
             async def work() -> str:
-                written = await save(pane.uuid, info.id, path, self.console_app.pace)
+                written = await save(pane.uuid, info.id, path, self.console_app.priority)
                 return f"{size(written)} saved to {path}"
 
             self.console_app.operations.perform(f"saving {path.name}", work)
 
         name = f"{pane.sandbox}-{info.id[:8]}.log"
-        host(self).push_screen(
+        app_of(self).push_screen(
             Prompt("Save all of its output to", "a file", value=name, verb="save"), answered
         )
 
@@ -347,7 +347,7 @@ class PanesScreen(ConsoleScreen):
     def action_previous(self) -> None:
         self._focus_in_order(-1)
 
-    def action_go(self, way: tiles.Way) -> None:
+    def action_go(self, way: tiles.Direction) -> None:
         places = self.query_one(Tiling).places
         if self._current in places and (other := tiles.neighbour(places, self._current, way)) is not None:
             self._move_to(other)
@@ -391,8 +391,8 @@ class PanesScreen(ConsoleScreen):
             self.action_back()
 
     def action_back(self) -> None:
-        if host(self).screen is self:
-            host(self).pop_screen()
+        if app_of(self).screen is self:
+            app_of(self).pop_screen()
 
 
 def _pane_id(view: TerminalView) -> str:

@@ -13,8 +13,8 @@ from sandtop.tui.ansi import plain
 from sandtop.tui.stream.ring import Ring
 from sandtop.tui.text import command_line, neutral, plural, rate, size
 
+from .app_of import app_of
 from .ask_line import AskLine
-from .host import host
 from .log_lines import STREAMS, Budget, Pattern, compile_pattern
 from .log_view import LogView
 from .pane import Badge, Pane, PaneTitle
@@ -287,7 +287,7 @@ class LogPane(Pane):
             elif await self._more_came():
                 start = view.ring.end if step < 0 else start
             else:
-                host(self).bell()
+                app_of(self).bell()
                 self.post_message(self.Said("nothing found that way"))
                 return
 
@@ -310,5 +310,5 @@ class LogPane(Pane):
 
     def action_copy(self) -> None:
         text = self.view.text_shown
-        host(self).copy_to_clipboard(text)
+        app_of(self).copy_to_clipboard(text)
         self.post_message(self.Said(f"copied {plural(text.count(chr(10)) + 1, 'line')}"))

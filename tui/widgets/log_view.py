@@ -14,7 +14,7 @@ from textual.strip import Strip
 from sandtop.tui.ansi import plain, styled
 from sandtop.tui.stream.ring import NOTE, Ring
 
-from .host import host, pace
+from .app_of import app_of, priority_of
 from .log_lines import Budget, ShownLines
 from .painted import Painted
 from .strips import restyle
@@ -88,11 +88,13 @@ class LogView(Painted, can_focus=True):
             self._frame = self.set_timer(FRAME, self._draw)
 
     def _draw(self) -> None:
-        if left := pace(self).left:
+        if left := priority_of(self).remaining:
             self._frame = self.set_timer(left, self._draw)
             return
         self._frame = None
-        if host(self).screen is self.screen and self.display:  # hidden panes take what comes and draw nothing
+        if (
+            app_of(self).screen is self.screen and self.display
+        ):  # hidden panes take what comes and draw nothing
             self._lay_out()
 
     def renew(self) -> None:

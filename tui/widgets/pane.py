@@ -264,8 +264,8 @@ class TerminalPane(Pane):
         view = self.terminal
         if not self.has_ended:
             badges.append(self._keyboard(view, short=short))
-        if view.past.back:
-            badges.append((f"{view.past.back} back", "$text-warning"))
+        if view.copy_mode.back:
+            badges.append((f"{view.copy_mode.back} back", "$text-warning"))
         if view.emulator.bells and view.emulator.bells != self._bells_seen:
             badges.append(("♪", "bold $text-warning"))
         return badges

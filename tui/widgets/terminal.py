@@ -12,7 +12,7 @@ from textual.message import Message
 from sandtop.tui.actions import actions_of, bindings_of
 from sandtop.tui.text import plural
 
-from .host import host
+from .app_of import app_of
 from .keys import MOVE, PRESS, RELEASE, encode_key, encode_mouse, encode_paste
 from .terminal_screen import TerminalScreen
 
@@ -121,7 +121,7 @@ class TerminalView(TerminalScreen, can_focus=True):
             getattr(self, f"action_{kept}")()
         elif event.key in ("shift+pageup", "shift+up") and not self.emulator.modes.alternate_screen:
             self.action_step_out()
-            self._moved(self.past.scroll(self.size.height - 1 if event.key == "shift+pageup" else 1))
+            self._moved(self.copy_mode.scroll(self.size.height - 1 if event.key == "shift+pageup" else 1))
         else:
             self._type(encode_key(event.key, event.character, self.emulator.modes))
 
@@ -153,12 +153,12 @@ class TerminalView(TerminalScreen, can_focus=True):
         if not self.may_type:
             self._unheard()
             return
-        if self.past.leave():  # whoever types wants to see it
+        if self.copy_mode.leave():  # whoever types wants to see it
             self.redraw()
         self.post_message(self.Typed(self, data))
 
     def _unheard(self) -> None:
-        host(self).bell()
+        app_of(self).bell()
         self.post_message(self.Unheard(self))
 
     def settle(self) -> None:
@@ -182,8 +182,8 @@ class TerminalView(TerminalScreen, can_focus=True):
             event.stop()
             return
         if event.button == 1:
-            self._drag = (self.past.top + event.y, event.x)
-            self.past.unselect()
+            self._drag = (self.copy_mode.top + event.y, event.x)
+            self.copy_mode.unselect()
             self.capture_mouse()
             self.redraw()
 
@@ -191,9 +191,9 @@ class TerminalView(TerminalScreen, can_focus=True):
         if self._drag is not None:
             height = self.size.height
             if not 0 <= event.y < height:  # beyond an edge: there is more that way
-                self.past.scroll(-event.y if event.y < 0 else height - 1 - event.y)
-            end = (self.past.top + max(0, min(event.y, height - 1)), max(0, event.x))
-            self.past.drag(self._drag, end)
+                self.copy_mode.scroll(-event.y if event.y < 0 else height - 1 - event.y)
+            end = (self.copy_mode.top + max(0, min(event.y, height - 1)), max(0, event.x))
+            self.copy_mode.drag(self._drag, end)
             self.redraw()
         else:
             self._mouse(MOVE, event, event.button)
@@ -204,7 +204,7 @@ class TerminalView(TerminalScreen, can_focus=True):
             return
         self._drag = None
         self.release_mouse()
-        if self.past.selecting:
+        if self.copy_mode.selecting:
             self._copy()
         self.redraw()
 
@@ -222,7 +222,7 @@ class TerminalView(TerminalScreen, can_focus=True):
         if self.emulator.modes.alternate_screen and self.live and self.may_type:
             self._type(encode_key(key, None, self.emulator.modes) * 3)  # as xterm does in `less`
         else:
-            self._moved(self.past.scroll(rows))
+            self._moved(self.copy_mode.scroll(rows))
 
     # stepped out
 
@@ -239,7 +239,7 @@ class TerminalView(TerminalScreen, can_focus=True):
             self._unheard()
             return
         self.live = True
-        if self.past.leave():
+        if self.copy_mode.leave():
             self.redraw()
         else:
             self.redraw_cursor()
@@ -250,27 +250,27 @@ class TerminalView(TerminalScreen, can_focus=True):
             self.redraw()
 
     def action_move(self, rows: int, columns: int) -> None:
-        self.past.move(rows, columns)
+        self.copy_mode.move(rows, columns)
         self.redraw()
 
     def action_page(self, pages: int) -> None:
-        self.past.page(pages)
+        self.copy_mode.page(pages)
         self.redraw()
 
     def action_line_start(self) -> None:
-        self.past.to_column(0)
+        self.copy_mode.to_column(0)
         self.redraw()
 
     def action_line_end(self) -> None:
-        self.past.to_end_of_line()
+        self.copy_mode.to_end_of_line()
         self.redraw()
 
     def action_top(self) -> None:
-        self.past.to_oldest()
+        self.copy_mode.to_oldest()
         self.redraw()
 
     def action_bottom(self) -> None:
-        self.past.to_present()
+        self.copy_mode.to_present()
         self.redraw()
 
     def action_detach(self) -> None:
@@ -287,48 +287,48 @@ class TerminalView(TerminalScreen, can_focus=True):
 
     def search(self, pattern: re.Pattern[str]) -> None:
         """Look for ``pattern`` upwards from where the cursor is."""
-        self.past.pattern = pattern
+        self.copy_mode.pattern = pattern
         self.redraw()
         self.action_search_next(-1)
 
     def stop_searching(self) -> bool:
         """Mark no more what was searched for; False when nothing was."""
-        if self.past.pattern is None:
+        if self.copy_mode.pattern is None:
             return False
-        self.past.pattern = None
+        self.copy_mode.pattern = None
         self.redraw()
         return True
 
     def action_search_next(self, step: int) -> None:
-        if self.past.pattern is not None:
+        if self.copy_mode.pattern is not None:
             self.run_worker(self._search(step), group="search", exclusive=True)
 
     async def _search(self, step: int) -> None:
         begun = time.monotonic()
-        for found in self.past.matches(step):
+        for found in self.copy_mode.matches(step):
             if found:
                 self.redraw()
                 return
             if time.monotonic() - begun > _SEARCH_SECONDS:
                 await asyncio.sleep(0)
                 begun = time.monotonic()
-        host(self).bell()
+        app_of(self).bell()
         self.post_message(self.Said("nothing found that way"))
 
     def action_select(self) -> None:
-        self.past.select(whole_lines=False)
+        self.copy_mode.select(whole_lines=False)
         self.redraw()
 
     def action_select_lines(self) -> None:
-        self.past.select(whole_lines=True)
+        self.copy_mode.select(whole_lines=True)
         self.redraw()
 
     def action_copy(self) -> None:
         self._copy()
-        self.past.unselect()
+        self.copy_mode.unselect()
         self.redraw()
 
     def _copy(self) -> None:
-        text = self.past.text
-        host(self).copy_to_clipboard(text)
+        text = self.copy_mode.text
+        app_of(self).copy_to_clipboard(text)
         self.post_message(self.Said(f"copied {plural(text.count(chr(10)) + 1, 'line')}"))
