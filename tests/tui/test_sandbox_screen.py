@@ -13,8 +13,8 @@ from sandtop.tui.screens.pages import Page
 from sandtop.tui.screens.panes import PanesScreen
 from sandtop.tui.screens.sandbox import SandboxScreen, row
 from sandtop.tui.widgets.log_pane import LogPane
-from sandtop.tui.widgets.pane import TerminalPane
 from sandtop.tui.widgets.row_list import RowList
+from sandtop.tui.widgets.terminal_pane import TerminalPane
 
 from .conftest import notice, running, until
 from .fakecore import NOW, FakeCore, ended, sandbox, session

@@ -13,7 +13,7 @@ from sandtop.tui.stream.tail import tail
 from sandtop.tui.text import neutral
 from sandtop.tui.widgets.app_of import app_of
 from sandtop.tui.widgets.log_pane import LogPane
-from sandtop.tui.widgets.pane import TerminalPane
+from sandtop.tui.widgets.terminal_pane import TerminalPane
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -187,7 +187,7 @@ class _Watched:
 
     def trouble(self, why: str) -> None:
         self._pane.trouble(why)
-        if (taker := self._attachment.taken_by) is not None and self._pane.terminal.may_type:
+        if (taker := self._attachment.taken_by) is not None and self._pane.terminal.holds_input:
             app_of(self._pane).bell()  # whoever was typing goes on doing so for a moment
             self._tell(f"{neutral(taker)} has taken the keyboard of {self._pane.what}: T takes it back")
         self._pane.holds(self._pane.typing and not self._attachment.input_lost)

@@ -13,7 +13,8 @@ from sandtop.tui.actions import Context, bindings_of
 from sandtop.tui.text import age, neutral, rate, size
 from sandtop.tui.widgets.app_of import app_of, open_field
 from sandtop.tui.widgets.cells import Column
-from sandtop.tui.widgets.row_list import Cell, Row, RowList
+from sandtop.tui.widgets.row_list import RowList
+from sandtop.tui.widgets.row_view import Cell, Row
 
 from .base import NOTHING_MATCHES, ConsoleScreen
 from .dialogs import Confirm, Pick

@@ -62,7 +62,7 @@ class TerminalScreen(Painted):
         self.copy_mode = CopyMode(self.emulator)
         self.live = True
         """Keys are the program's; else somebody stands in what it showed, and they are the console's."""
-        self.may_type = False
+        self.holds_input = False
         """Keys that are the program's reach it."""
         self._cursor_row: int | None = None
         self._strips: dict[int, Strip] = {}
@@ -209,6 +209,6 @@ class TerminalScreen(Painted):
         return strip
 
     def _cursor_style(self, shape: str) -> Style:
-        if not (self.has_focus and self.live and self.may_type):
+        if not (self.has_focus and self.live and self.holds_input):
             return Style(underline=True)
         return Style(reverse=True) if shape == "block" else Style(underline2=True, bold=True)
