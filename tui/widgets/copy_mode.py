@@ -21,7 +21,7 @@ Place = tuple[int, int]
 """A row's number, and a column."""
 
 
-class Past:
+class CopyMode:
     """A view of ``emulator``, at the present until somebody moves.
 
     Attributes:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sandtop.tui.store import SandboxView, SessionView
 
 
-class Peek(Static):
+class Preview(Static):
     """Never takes the focus: enter goes there."""
 
     def __init__(self) -> None:

@@ -24,7 +24,7 @@ from .writer import Writer
 if TYPE_CHECKING:
     from textual.app import App
 
-    from .app import Console
+    from sandtop.tui.app import Console
 
 CLOGGED_BYTES: Final = 64 * 1024
 """What may wait for the terminal before no more frames are made: older ones would only be shown later."""
@@ -60,8 +60,8 @@ class TerminalDriver(LinuxDriver):
         self._reading_ends = _event()
         self._written = _event()
         self._output = _own_descriptor(self.fileno)
-        if self._console.ending is not None:
-            self._console.ending.restore = self.restore_now
+        if self._console.shutdown is not None:
+            self._console.shutdown.restore = self.restore_now
 
     # output
 
@@ -183,8 +183,8 @@ class TerminalDriver(LinuxDriver):
         return True
 
     def _hung_up(self) -> None:
-        if self._console.ending is not None:
-            self._console.ending.lost_terminal()
+        if self._console.shutdown is not None:
+            self._console.shutdown.lost_terminal()
 
 
 def _event() -> int:

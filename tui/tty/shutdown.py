@@ -24,7 +24,7 @@ LEAVING: Final = 5.0
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
-class Ending(threading.Thread):
+class Shutdown(threading.Thread):
     """Watches over the end.
 
     Attributes:
@@ -33,7 +33,7 @@ class Ending(threading.Thread):
     """
 
     def __init__(self) -> None:
-        super().__init__(name="ending", daemon=True)
+        super().__init__(name="shutdown", daemon=True)
         self.leave: Callable[[int], None] | None = None
         self.restore: Callable[[], None] | None = None
         self._told, self._teller = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)

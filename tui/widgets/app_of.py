@@ -9,21 +9,21 @@ if TYPE_CHECKING:
     from textual.widget import Widget
     from textual.widgets import Input
 
-    from sandtop.tui.pace import Pace
+    from sandtop.tui.input_priority import InputPriority
 
 
-def host(widget: Widget) -> App[object]:
+def app_of(widget: Widget) -> App[object]:
     """Textual leaves the app's type parameter open."""
     return cast("App[object]", widget.app)  # pyright: ignore[reportUnknownMemberType]
 
 
 class _Paced(Protocol):
-    pace: Pace
+    priority: InputPriority
 
 
-def pace(widget: Widget) -> Pace:
+def priority_of(widget: Widget) -> InputPriority:
     """Whose turn it is."""
-    return cast("_Paced", host(widget)).pace
+    return cast("_Paced", app_of(widget)).priority
 
 
 def open_field(field: Input) -> None:

@@ -10,9 +10,9 @@ from textual.widgets import Static
 
 from sandtop.tui.actions import TITLES, Action, Context, actions_of, shown_key
 from sandtop.tui.text import neutral
-from sandtop.tui.widgets.host import host
+from sandtop.tui.widgets.app_of import app_of
 
-from .question import Question
+from .modal import Modal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
 
 
-class Reading(Question[None]):
+class Page(Modal[None]):
     """Text to scroll through; any of the usual keys leaves."""
 
-    CSS_PATH = "reading.tcss"
+    CSS_PATH = "pages.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         ("escape,q,question_mark,enter,f1", "leave", "back"),
         ("j,down", "by(1)", "down"),
@@ -63,10 +63,10 @@ class Reading(Question[None]):
         self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
 
     def action_copy(self) -> None:
-        host(self).copy_to_clipboard(self._content.plain)
+        app_of(self).copy_to_clipboard(self._content.plain)
 
 
-def help_page(contexts: Sequence[Context]) -> Reading:
+def help_page(contexts: Sequence[Context]) -> Page:
     """The keys that work in ``contexts``, the nearest first, with the command that does the same."""
     parts: list[Content] = []
     for context in contexts:
@@ -75,7 +75,7 @@ def help_page(contexts: Sequence[Context]) -> Reading:
         parts.append(Content("\n"))
     if "terminal" in contexts:
         parts.append(Content("Every other key goes to the program, ctrl-c too.\n"))
-    return Reading("keys", Content("").join(parts))
+    return Page("keys", Content("").join(parts))
 
 
 def _entry(action: Action) -> Content:
@@ -86,7 +86,7 @@ def _entry(action: Action) -> Content:
     return Content.assemble(*words, "\n")
 
 
-class FactPage(Reading):
+class FactPage(Page):
     """Names and values. A value that is longer than its line goes on below itself."""
 
     def __init__(self, title: str, facts: Sequence[tuple[str, str]]) -> None:
@@ -105,6 +105,6 @@ class FactPage(Reading):
                 yield Static(Content(value), classes="value")
 
 
-def text_page(title: str, text: str) -> Reading:
+def text_page(title: str, text: str) -> Page:
     """Text as it is, line by line harmless."""
-    return Reading(title, Content("\n".join(neutral(line, 4000) for line in text.splitlines())))
+    return Page(title, Content("\n".join(neutral(line, 4000) for line in text.splitlines())))

@@ -9,7 +9,7 @@ from textual.screen import ModalScreen
 Answer = TypeVar("Answer")
 
 
-class Question(ModalScreen[Answer]):
+class Modal(ModalScreen[Answer]):
     """Asks or tells something, until `answer`."""
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

@@ -20,7 +20,7 @@ _PIECE: Final = 16 * 1024
 class Writer(threading.Thread):
     """Writes to ``descriptor``; ``wake`` is an eventfd. Both stay its caller's.
 
-    ``hung_up`` hears of the terminal's death; ``drained`` that all was taken, if `wants_repaint` was set before.
+    ``hung_up`` reads_keys of the terminal's death; ``drained`` that all was taken, if `wants_repaint` was set before.
     """
 
     def __init__(
