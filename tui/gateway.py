@@ -42,7 +42,7 @@ async def _newest(op: str) -> list[Raw]:
 
 
 async def create(fields: Mapping[str, object], progress: Callable[[str], None]) -> SandboxInfo:
-    """Make a sandbox of what the form says; ``progress`` hears what it is at."""
+    """Make a sandbox of what the form says; ``progress`` reads_keys what it is at."""
     return SandboxInfo.read(as_object((await call("sandbox.create", fields, progress)).get("sandbox")))
 
 
