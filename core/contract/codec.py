@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import typing
 from types import NoneType, UnionType
@@ -90,7 +91,10 @@ def decode_result(kind: type[R], data: Mapping[str, object]) -> R:
 
 def result_of(kind: type[Request[R]]) -> type[R]:
     """The class of what an operation answers."""
-    return cast("type[R]", get_args(vars(kind)["__orig_bases__"][0])[0])
+    (found,) = get_args(vars(kind)["__orig_bases__"][0])
+    if isinstance(found, str):  # its module is imported no sooner than somebody reads it
+        found = getattr(importlib.import_module(f"{kind.__module__}_results"), found)
+    return cast("type[R]", found)
 
 
 def _read(kind: type[R], data: Mapping[str, object], path: str, *, nulls: bool) -> R:

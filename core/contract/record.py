@@ -78,7 +78,7 @@ class Record:
     def __init_subclass__(cls) -> None:
         own = {name: kind for name, kind in cls.__annotations__.items() if not kind.startswith("ClassVar")}
         cls.fields = {**cls.fields, **own}
-        cls.required = frozenset(name for name in cls.fields if not hasattr(cls, name))
+        cls.required = cls.required.union([name for name in own if name not in vars(cls)])
 
     def to_json(self) -> dict[str, object]:
         """All its fields, such as JSON takes them."""

@@ -12,18 +12,15 @@ from sandtop.core.contract.codec import decode_event, decode_request, decode_res
 from sandtop.core.contract.record import Nothing, Record
 from sandtop.core.contract.sandbox import SandboxAnswer, SandboxCreate, SandboxPause, SandboxStart
 from sandtop.core.contract.session import (
-    Drawn,
-    ExitRecord,
-    Resize,
-    ScreenAnswer,
     SessionAcknowledge,
     SessionExec,
     SessionFollow,
-    SessionInfo,
     SessionLogs,
     SessionScreen,
     Window,
 )
+from sandtop.core.contract.session_events import Drawn, Resize
+from sandtop.core.contract.session_results import ExitRecord, ScreenAnswer, SessionInfo
 from sandtop.core.errors import CoreFailure, InvalidRequest
 
 if TYPE_CHECKING:

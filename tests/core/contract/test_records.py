@@ -7,7 +7,9 @@ import dataclasses
 import pytest
 
 from sandtop.core.contract.sandbox import SandboxInfo
-from sandtop.core.contract.session import ExitRecord, SessionExec, SessionSignal, Started, Window
+from sandtop.core.contract.session import SessionExec, SessionSignal, Window
+from sandtop.core.contract.session_events import Started
+from sandtop.core.contract.session_results import ExitRecord
 
 WINDOW = Window(rows=24, columns=80)
 
