@@ -19,6 +19,7 @@ import trio
 
 from sandtop import __version__
 from sandtop.core.client.link import call_running
+from sandtop.core.contract.core import Status
 from sandtop.core.errors import CoreOutdated, SandtopError
 from sandtop.core.fleet.room import FIRST_WRITES, may_grow, space
 from sandtop.core.guest import GuestStore, foundation, kernel, runtime, tools
@@ -297,7 +298,7 @@ def _memory(here: Host) -> Finding:
 
 def _core() -> Finding:
     try:
-        status = call_running("core.status")
+        status = call_running(Status())
     except CoreOutdated as error:
         return Finding("core", Verdict.WARN, f"{error.message}; the next command replaces it")
     except SandtopError as error:
@@ -307,5 +308,5 @@ def _core() -> Finding:
     return Finding(
         "core",
         Verdict.OK,
-        f"running, pid {status['pid']}, version {status['version']}, sandboxes that run: {status['running']}",
+        f"running, pid {status.pid}, version {status.version}, sandboxes that run: {status.running}",
     )

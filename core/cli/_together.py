@@ -12,20 +12,23 @@ from ._output import Progress
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from typing import Final
+    from collections.abc import Callable, Sequence
+    from typing import Final, TypeVar
 
-Outcome = dict[str, object] | SandtopError
+    from sandtop.core.contract.record import Record, Request
+
+    R = TypeVar("R", bound=Record)
+
 AT_ONCE: Final = 64
 """Requests under way; the core serves many clients, and this is one."""
 
 
-def together(op: str, requests: Sequence[Mapping[str, object]], done: Callable[[int, Outcome], None]) -> None:
+def together(requests: Sequence[Request[R]], done: Callable[[int, R | SandtopError], None]) -> None:
     """Make all ``requests``; ``done`` is called with the place and the outcome of each as it comes.
 
     Progress is shown with how many are done. What the core warns of is said once, however many it is about.
     """
-    todo, news = iter(enumerate(requests)), queue.SimpleQueue[tuple[int, "str | Outcome"]]()
+    todo, news = iter(enumerate(requests)), queue.SimpleQueue[tuple[int, "str | R | SandtopError"]]()
     lock = threading.Lock()
 
     def work() -> None:
@@ -40,7 +43,7 @@ def together(op: str, requests: Sequence[Mapping[str, object]], done: Callable[[
                 news.put((place, line))
 
             try:
-                news.put((place, call(op, request, tell)))
+                news.put((place, call(request, tell)))
             except SandtopError as error:
                 news.put((place, error))
 
