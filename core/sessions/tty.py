@@ -74,10 +74,10 @@ class Size:
 
 
 class Tty:
-    """The terminal of a session whose log is in ``folder``; ``start`` is its first size.
+    """The terminal of a session whose log is in ``folder``; ``start`` has its first size as ``rows`` and ``columns``.
 
     Attributes:
-        flow: how far the agent may read.
+        flow: how far ahead the agent may read.
     """
 
     __slots__ = ("_answered", "_folder", "_sizes", "_start", "flow")
