@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandtop.core.client.outcome import outcome
+from sandtop.core.client.session.ending import outcome
 from sandtop.core.errors import MachineError
 from sandtop.core.sessions import SessionExit
 
