@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Final
 from sandtop.core.errors import SandtopError
 from sandtop.tui import gateway
 from sandtop.tui.screens.dialogs import Prompt
-from sandtop.tui.text import neutral, one_line, plural
+from sandtop.tui.text import neutral, one_line, plural, what_next
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from textual.events import Event
 
+    from sandtop.tui.app import Console
     from sandtop.tui.notices import Notice
+    from sandtop.tui.screens.changes import Change
     from sandtop.tui.store import SandboxView, SessionView
-
-    from .app import Console
 
 PANES_AT_ONCE: Final = 8
 """Panes that one key opens; more have no room to read in."""
@@ -104,7 +104,7 @@ class Operations:
             if sandbox is not None:
                 console.store.pending.pop(sandbox.uuid, None)
             console.refresh_view()
-            console.look_now()
+            console.polling.ask_now()
 
     def _progress(self, doing: str) -> Notice:
         return self._console.notices.progress(doing, self._console.clock())
@@ -140,17 +140,17 @@ class Operations:
 
     # sandboxes
 
-    def change(self, sandbox: SandboxView, verb: str, doing: str, done: str) -> None:
-        """Start, stop, pause, resume, restart or remove a sandbox."""
+    def change(self, sandbox: SandboxView, change: Change) -> None:
+        """Do ``change`` to a sandbox."""
 
         async def work() -> str:
-            if verb == "remove":
+            if change.verb == "remove":
                 await gateway.remove(sandbox.uuid)
             else:
-                await gateway.change(sandbox.uuid, verb)
-            return f"{sandbox.name} {done}"
+                await gateway.change(sandbox.uuid, change.verb)
+            return f"{sandbox.name} {change.done}"
 
-        self.perform(f"{doing} {sandbox.name}", work, sandbox=sandbox)
+        self.perform(f"{change.doing} {sandbox.name}", work, sandbox=sandbox)
 
     def create(self, fields: dict[str, object]) -> None:
         """Make a sandbox, and put the cursor on it if nobody has done anything meanwhile."""
@@ -162,9 +162,9 @@ class Operations:
                 console.tick()
 
             made = await gateway.create(fields, progress)
-            console.look_now()
+            console.polling.ask_now()
             if not wait.left:  # it takes long, and whoever only looks on is glad to have the cursor there
-                console.fleet.wanted = made.uuid
+                console.nav.fleet.wanted = made.uuid
             return f"{name} is running: a opens a shell in it, x runs a command"
 
         self.await_result(f"creating {name}", work)
@@ -205,7 +205,9 @@ class Operations:
         """Ask for a command, run it in each, and tail it."""
         idle = [sandbox for sandbox in sandboxes if sandbox.info.state != "running"]
         if idle:
-            self._console.say_error(f"{idle[0].name} is {idle[0].info.state}: {what_next(idle[0])}")
+            self._console.say_error(
+                f"{idle[0].name} is {idle[0].info.state}: {what_next(idle[0].info.state)}"
+            )
         sandboxes = [sandbox for sandbox in sandboxes if sandbox.info.state == "running"]
         if not sandboxes:
             return
@@ -228,19 +230,11 @@ class Operations:
         if not shown:
             return None
         console = self._console
-        console.panes.open_log(sandbox.uuid, sandbox.name, info, behind=wait.over)
+        console.nav.panes.open_log(sandbox.uuid, sandbox.name, info, behind=wait.over)
         if not wait.over:
-            console.show_panes()
+            console.nav.show_panes()
             return None
         command = one_line(neutral(script))
         if len(command) > _COMMAND:
             command = f"{command[: _COMMAND - 1]}…"
         return f"{sandbox.name} › {command} runs in a pane in the background: w goes to the panes"
-
-
-def what_next(sandbox: SandboxView) -> str:
-    """What to do with a sandbox in which nothing can run."""
-    state = sandbox.info.state
-    if state == "paused":
-        return "p lets it go on"
-    return "u starts it" if state in ("stopped", "failed", "lost") else "wait a moment"

@@ -9,7 +9,18 @@ from typing import Final
 from sandtop.core import phrases
 from sandtop.core.phrases import age
 
-__all__ = ["MAX_NAME", "age", "command_line", "neutral", "one_line", "plural", "rate", "size", "sparkline"]
+__all__ = [
+    "MAX_NAME",
+    "age",
+    "command_line",
+    "neutral",
+    "one_line",
+    "plural",
+    "rate",
+    "size",
+    "sparkline",
+    "what_next",
+]
 
 MAX_NAME: Final = 200
 """Characters of a name, label or title that are looked at; no column is wider."""
@@ -83,3 +94,10 @@ def plural(count: int, noun: str) -> str:
 def one_line(text: str) -> str:
     """Any white space as single spaces."""
     return _WORDS.sub(" ", text).strip()
+
+
+def what_next(state: str) -> str:
+    """What to do with a sandbox in ``state``, in which nothing can run."""
+    if state == "paused":
+        return "p lets it go on"
+    return "u starts it" if state in ("stopped", "failed", "lost") else "wait a moment"

@@ -8,7 +8,7 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from sandtop.tui.actions import TITLES, Action, Context, actions_of, shown_key
+from sandtop.tui.actions import SCOPES, Action, ScopeName, actions_of, shown_key
 from sandtop.tui.text import neutral
 from sandtop.tui.widgets.app_of import app_of
 
@@ -66,14 +66,14 @@ class Page(Modal[None]):
         app_of(self).copy_to_clipboard(self._content.plain)
 
 
-def help_page(contexts: Sequence[Context]) -> Page:
-    """The keys that work in ``contexts``, the nearest first, with the command that does the same."""
+def help_page(scopes: Sequence[ScopeName]) -> Page:
+    """The keys that work in ``scopes``, the nearest first, with the command that does the same."""
     parts: list[Content] = []
-    for context in contexts:
-        parts.append(Content.styled(f"{TITLES[context]}\n", "bold $text-accent"))
-        parts += [_entry(action) for action in actions_of(context)]
+    for scope in scopes:
+        parts.append(Content.styled(f"{SCOPES[scope].title}\n", "bold $text-accent"))
+        parts += [_entry(action) for action in actions_of(scope)]
         parts.append(Content("\n"))
-    if "terminal" in contexts:
+    if "terminal" in scopes:
         parts.append(Content("Every other key goes to the program, ctrl-c too.\n"))
     return Page("keys", Content("").join(parts))
 

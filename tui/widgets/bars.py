@@ -155,7 +155,7 @@ class KeyBar(Static):
 
     def _draw(self) -> None:
         room = self.size.width - 1 - cell_len(self._lead)
-        always = [action for action in self._actions if action.id in ("help", "quit", "back")]
+        always = [action for action in self._actions if action.name in ("help", "quit", "back")]
         shown: list[Action] = []
         used = sum(_key_width(action) for action in always)
         for action in self._actions:

@@ -36,7 +36,7 @@ class LogPane(Pane):
     """What it shows is poured in by `sandtop.tui.stream.tail.TailSink`'s methods."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of("log")]
-    CONTEXTS = ("log",)
+    SCOPE = "log"
 
     @dataclass
     class Asked(Message):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sandtop.core.client.records import SessionInfo
-    from sandtop.tui.actions import Context
+    from sandtop.tui.actions import ScopeName
     from sandtop.tui.store import SessionView
 
     from .pane_title import Badge
@@ -33,7 +33,7 @@ class Pane(Widget):
     Pane:focus-within { border-left: outer $primary; }
     Pane:focus-within PaneTitle { background: $primary 30%; color: $foreground; }
     """
-    CONTEXTS: ClassVar[tuple[Context, ...]] = ()
+    SCOPE: ClassVar[ScopeName]
 
     @dataclass
     class Ready(Message):

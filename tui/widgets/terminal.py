@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 _EARLY_BYTES: Final = 16 * 1024
 """What may be typed for a program that is still being started."""
-_KEPT_BACK: Final = {key: action.id for action in actions_of("live") for key in action.keys}
+_KEPT_BACK: Final = {key: action.name for action in actions_of("live") for key in action.keys}
 """The keys that the program does not get, and what they do."""
-_FOR_NOBODY: Final = {key: action.id for action in actions_of("nobody") for key in action.keys}
+_FOR_NOBODY: Final = {key: action.name for action in actions_of("nobody") for key in action.keys}
 """The same where no program reads keys. All others are for nobody: they were meant for one, and are no commands."""
 
 

@@ -33,7 +33,7 @@ class TerminalPane(Pane):
     /* over the terminal: its program's window stays as large as it is */
     TerminalPane > AskLine { dock: bottom; layer: ask; }
     """
-    CONTEXTS = ("terminal",)
+    SCOPE = "terminal"
 
     def __init__(self, key: str, uuid: str, sandbox: str, info: SessionInfo | None, *, typing: bool) -> None:
         super().__init__(key, uuid, sandbox, info)
