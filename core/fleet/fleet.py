@@ -27,10 +27,10 @@ from sandtop.core.errors import (
 from sandtop.core.fleet.adoption import adopt_all
 from sandtop.core.fleet.clock import Clock, keep_clocks
 from sandtop.core.fleet.guard import Guard
-from sandtop.core.fleet.reserve import Reserve, end_leftovers
 from sandtop.core.fleet.room import MIB, check_new, may_grow
 from sandtop.core.fleet.sandbox import Sandbox
 from sandtop.core.fleet.state import ALIVE, State
+from sandtop.core.fleet.warm_pool import Reserve, end_leftovers
 from sandtop.core.machine import machines
 from sandtop.core.sessions import retire
 from sandtop.core.store import SandboxConfig, SandboxRow
@@ -295,7 +295,7 @@ class Fleet:
 
     async def _tend(self, sandbox: Sandbox, now: float) -> None:
         sandbox.save()
-        sandbox.sessions.end_abandoned(now)
+        sandbox.sessions.kill_abandoned(now)
         await retire(sandbox.sessions, self._context.settings)
         preparing = sandbox.state in (State.CREATING, State.STARTING)
         if not sandbox.row.config.ephemeral or sandbox.holders or preparing:

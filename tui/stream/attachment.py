@@ -9,17 +9,17 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
-from sandtop.core.client.attached import returning
-from sandtop.core.client.conversation import Conversation
-from sandtop.core.client.events import Gap, Redrawn, Stdout
-from sandtop.core.client.following import STDERR, STDOUT, Following
-from sandtop.core.client.link import request
+from sandtop.core.client.link.plain import request
+from sandtop.core.client.session.attached import returning
+from sandtop.core.client.session.conversation import Conversation
+from sandtop.core.client.session.events import Gap, Redrawn, Stdout
+from sandtop.core.client.session.following import STDERR, STDOUT, Following
 from sandtop.core.errors import CoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sandtop.core.client.records import ExitRecord, SessionInfo
+    from sandtop.core.client.link.records import ExitRecord, SessionInfo
     from sandtop.tui.input_priority import InputPriority
 
 REPLAY_BYTES: Final = 512 * 1024

@@ -7,10 +7,10 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from sandtop.core.client.conversation import Conversation
-from sandtop.core.client.events import Gap, Stderr, Stdout
-from sandtop.core.client.following import STDERR, STDOUT, Reading
-from sandtop.core.client.link import request
+from sandtop.core.client.link.plain import request
+from sandtop.core.client.session.conversation import Conversation
+from sandtop.core.client.session.events import Gap, Stderr, Stdout
+from sandtop.core.client.session.following import STDERR, STDOUT, Reading
 from sandtop.core.errors import CoreUnavailable
 from sandtop.tui.input_priority import SLICE_SECONDS
 
