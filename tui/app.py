@@ -1,4 +1,4 @@
-"""The console: holds what is known of the core, runs what was asked of it, and knows the screens. Little else."""
+"""The console as Textual's app: it joins the parts, hands keys on, and shows what is known on the screen in front."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from sandtop.tui.garbage import GarbageCollection
 from sandtop.tui.input_priority import InputPriority
 from sandtop.tui.navigation import Navigation
 from sandtop.tui.notices import Notice, Notices
+from sandtop.tui.operations import Operations
 from sandtop.tui.palette import Commands
 from sandtop.tui.polling import POLL_SECONDS, Polling
 from sandtop.tui.screens.base import ConsoleScreen
@@ -23,8 +24,6 @@ from sandtop.tui.screens.pages import help_page
 from sandtop.tui.theme import DARK, DARK_ANSI, LIGHT, LIGHT_ANSI
 from sandtop.tui.tty.driver import TerminalDriver
 from sandtop.tui.typeahead import KeyDelivered, TypeAhead
-
-from .operations import Operations
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +39,16 @@ _TICK_SECONDS: Final = 1.0
 
 
 class Console(App[None], inherit_bindings=False):
-    """``clock`` gives seconds since the epoch."""
+    """The app.
+
+    Attributes:
+        store: what is known of the core; ``polling`` fills it.
+        nav: the screens, and the ways between them.
+        operations: what was asked of the core and is under way.
+        notices: what is said to the operator.
+        priority: whether output has to wait for a key.
+        clock: the time, in seconds since the epoch.
+    """
 
     CSS_PATH = "app.tcss"
     TITLE = "sandtop"
@@ -94,12 +102,12 @@ class Console(App[None], inherit_bindings=False):
             self.shutdown.leaving(return_code)
 
     def repaint(self) -> None:
-        """The terminal takes output again: show how things are now."""
+        """Draw everything: the terminal takes output again, after frames were left out."""
         if self._running and self.screen_stack:
             self.screen.refresh(layout=True)
 
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
-        """Leave out frames that a terminal which takes nothing would only show when they are old."""
+        """Leave a frame out while the terminal takes no output: it would be shown when it is old."""
         driver = self._driver
         if not (isinstance(driver, TerminalDriver) and driver.clogged):
             super()._display(screen, renderable)  # pyright: ignore[reportUnknownMemberType]
@@ -111,19 +119,19 @@ class Console(App[None], inherit_bindings=False):
             self.operations.did_something_else(event)
         if not isinstance(event, (Key, Paste)) or not typed:
             await super().on_event(event)
-        elif self._keys.may_go(event):
+        elif self._keys.admit(event):
             screen = self.screen
             if not (isinstance(screen, ConsoleScreen) and screen.catches(event)):
                 await super().on_event(event)
-            self._keys.went()
+            self._keys.handed_on()
 
     @on(KeyDelivered)
-    def _key_handled(self) -> None:
-        self._keys.came_up()
+    def _key_delivered(self) -> None:
+        self._keys.delivered()
 
     def _settled(self) -> bool:
         """Whether what was opened last is there and has the keyboard."""
-        if not self.screen_stack:  # it is going
+        if not self.screen_stack:  # the app is closing
             return True
         screen = self.screen
         if isinstance(screen, ConsoleScreen):
@@ -133,8 +141,8 @@ class Console(App[None], inherit_bindings=False):
     # showing what is known
 
     @property
-    def _seen(self) -> ConsoleScreen | None:
-        """The nearest full screen, if it has its widgets: questions over it show it through."""
+    def _in_front(self) -> ConsoleScreen | None:
+        """The full screen that is seen, if it has its widgets. It is seen below a question, too."""
         nearest = next((one for one in reversed(self.screen_stack) if isinstance(one, ConsoleScreen)), None)
         return nearest if nearest is not None and nearest.ready else None
 
@@ -145,34 +153,34 @@ class Console(App[None], inherit_bindings=False):
             self._garbage.freeze()
 
     def _show(self) -> None:
-        """Show the view where somebody sees it. What is below shows it when it comes back."""
+        """Show what is known on the screen in front. The others show it when they come to the front."""
         if (panes := self.nav.panes_if_any) is not None:
             panes.settle_detached(self.store.view)
-        if (screen := self._seen) is not None:
+        if (screen := self._in_front) is not None:
             screen.show(self.store.view)
         self.tick()
 
     def tick(self) -> None:
-        """Show what is said, and how late it is."""
+        """Show the notice that is due, and the time; once a second, and after each change."""
         self._garbage.collect_if_idle(self.priority.last_input_at)
-        if (screen := self._seen) is not None:
+        if (screen := self._in_front) is not None:
             screen.tick()
 
     # saying things
 
     def refresh_view(self) -> None:
-        """Show the same data anew: something of the console's own has changed."""
+        """Show what is known anew: the console's own part of it has changed (see `Store.again`)."""
         self.store.again()
         self._show()
 
     def say(self, text: str) -> Notice:
-        """Say something that goes away by itself, or when it is settled."""
+        """Say something to the operator; it goes away by itself, or when it is settled."""
         notice = self.notices.note(text, self.clock())
         self.tick()
         return notice
 
     def say_error(self, text: str) -> Notice:
-        """Say something that stays until it is read, or settled."""
+        """Say what went wrong; it stays until the operator dismisses it, or it is settled."""
         notice = self.notices.error(text, self.clock())
         self.tick()
         return notice

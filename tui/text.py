@@ -1,4 +1,4 @@
-"""Text for people: what guests say made harmless, and sizes, ages and rates in few characters."""
+"""Text to show: guests' text made harmless, and sizes, ages and rates in few characters."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ __all__ = [
 ]
 
 MAX_NAME: Final = 200
-"""Characters of a name, label or title that are looked at; no column is wider."""
+"""Characters of a name, label or title that are shown; no column is wider."""
 _MAX_MARKS: Final = 4
-"""Combining marks kept in a row: more would pile up over the lines above."""
+"""Combining marks that one character keeps: more would be drawn over the lines above."""
 _WORDS: Final = re.compile(r"\s+")
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 

@@ -1,4 +1,4 @@
-"""The fleet: every sandbox, those that need somebody first."""
+"""The list of all sandboxes. Those that need somebody come first."""
 
 from __future__ import annotations
 
@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     from sandtop.tui.store import FleetView
 
 _PREVIEW_HEIGHT = 34
-"""Rows of screen from which on the sandbox under the cursor is shown below the list."""
+"""A screen of so many rows has room for the preview below the list."""
 _TWICE_SECONDS = 6.0
+"""How soon a second ``q`` must follow the first, to leave while panes are open."""
 _WELCOME = Content.assemble(
     ("No sandboxes yet.\n\n", "bold"),
     "A sandbox is a small virtual machine of its own.\n",
@@ -67,7 +68,7 @@ class FleetScreen(ListScreen):
         self._descending = False
         self._asked_to_quit = -_TWICE_SECONDS
         self.wanted: str | None = None
-        """A sandbox to put the cursor on as soon as it is in the list."""
+        """The uuid of a sandbox that the cursor goes to as soon as it is in the list."""
 
     def body(self) -> Iterable[Widget]:
         yield RowList(fleet_rows.COLUMNS, id="fleet")
@@ -78,7 +79,7 @@ class FleetScreen(ListScreen):
     # showing
 
     def show(self, view: FleetView) -> None:
-        """Show the sandboxes that the filter lets through."""
+        """Show those sandboxes of ``view`` that pass the filter."""
         rows = self.rows
         now = self.console_app.clock()
         wanted = parse_filter(self.filter_field.value)
@@ -136,7 +137,7 @@ class FleetScreen(ListScreen):
     # the sandboxes
 
     def select(self, uuid: str) -> None:
-        """Put the cursor on a sandbox, whatever the filter is."""
+        """Put the cursor on a sandbox. A filter that hides it is cleared."""
         if not self.rows.select(uuid):
             self.filter_field.value = ""
             self.filter_field.display = False
@@ -151,7 +152,7 @@ class FleetScreen(ListScreen):
         return self.view.find(key) if key is not None else None
 
     def targets(self) -> list[SandboxView]:
-        """What an action applies to: the marked, else the one under the cursor."""
+        """The sandboxes that an action applies to: the marked ones, else the one under the cursor."""
         found = [self.view.find(key) for key in self.rows.chosen]
         return [sandbox for sandbox in found if sandbox is not None]
 
@@ -216,7 +217,7 @@ class FleetScreen(ListScreen):
         if targets and not ran:
             self.console_app.say_error(f"nothing has run in {targets[0].name} yet: x runs a command in it")
             return
-        for sandbox in [*ran[1:PANES_AT_ONCE], *ran[:1]]:  # the first gets the keyboard
+        for sandbox in [*ran[1:PANES_AT_ONCE], *ran[:1]]:  # the pane opened last has the focus
             self.console_app.nav.open_session(sandbox, sandbox.sessions[-1])
         if left_out := _left_out(len(targets) - len(ran), len(ran) - PANES_AT_ONCE):
             self.console_app.say(left_out)
@@ -244,7 +245,7 @@ class FleetScreen(ListScreen):
             self.console_app.operations.await_result(f"reading {sandbox.name}", read)
 
     def action_quit(self) -> None:
-        """Leave; with panes open only when ``q`` comes twice, as one too many on the way back from them would."""
+        """Leave the console. While panes are open ``q`` must come twice: one presses it coming back from them."""
         console, now = self.console_app, self.console_app.clock()
         panes = console.nav.open_panes
         if panes and not 0 <= now - self._asked_to_quit < _TWICE_SECONDS:
@@ -255,7 +256,7 @@ class FleetScreen(ListScreen):
 
 
 def _left_out(idle: int, too_many: int) -> str:
-    """What to say of those of the marked sandboxes that got no pane."""
+    """What to say of the marked sandboxes that got no pane; empty if all got one."""
     parts: list[str] = []
     if too_many > 0:
         parts.append(f"a pane for the first {PANES_AT_ONCE}, none for {too_many} more")

@@ -1,4 +1,4 @@
-"""The panes: logs and terminals side by side. They go on while another screen shows."""
+"""The screen with the panes: logs and terminals side by side. They take in output while another screen is shown."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 class PanesScreen(ConsoleScreen):
-    """Owns the panes; `Streams` pours their sessions into them."""
+    """Opens and closes panes. `PaneLayout` knows where each is, and `Streams` gives each its session's output."""
 
     CSS_PATH = "panes.tcss"
     AUTO_FOCUS: ClassVar[str | None] = ""
@@ -79,6 +79,7 @@ class PanesScreen(ConsoleScreen):
 
     @property
     def is_empty(self) -> bool:
+        """Whether there are no panes."""
         return not self._panes
 
     @property
@@ -88,7 +89,7 @@ class PanesScreen(ConsoleScreen):
 
     @property
     def current(self) -> Pane | None:
-        """The pane that has the keyboard, or had it last."""
+        """The pane that has the focus, or had it last."""
         return self._panes.get(self._layout.current or "")
 
     def scopes(self) -> tuple[ScopeName, ...]:
@@ -146,12 +147,12 @@ class PanesScreen(ConsoleScreen):
     # opening and closing
 
     def open_log(self, uuid: str, sandbox: str, info: SessionInfo, *, behind: bool = False) -> None:
-        """Tail a session; when a pane does that already, go there. ``behind`` the others: who types goes on typing."""
+        """Show a session's log in a pane, an open one if there is one; ``behind``: in a new one without the focus."""
         if behind or not self._go_to_session(info.id):
             self._add(LogPane(self._key(), uuid, sandbox, info, self.console_app.clock), behind=behind)
 
     def open_terminal(self, uuid: str, sandbox: str, info: SessionInfo, *, with_input: bool) -> None:
-        """Show a session's terminal, with the keyboard or watching."""
+        """Show a session's terminal in a pane, an open one if there is one; ``with_input`` it takes the keyboard."""
         pane = self._pane_of(info.id)
         if isinstance(pane, TerminalPane):
             self._go_to_session(info.id)
@@ -163,7 +164,7 @@ class PanesScreen(ConsoleScreen):
         self._add(TerminalPane(self._key(), uuid, sandbox, info, typing=with_input))
 
     def open_shell(self, info: SandboxInfo) -> None:
-        """Start a shell once the pane has its size, so that it is right from the first prompt."""
+        """Open a pane and start a shell in it, as soon as the pane knows its size: the first prompt is right then."""
         self._add(TerminalPane(self._key(), info.uuid, info.name, None, typing=True), shell=info)
 
     def _key(self) -> str:
@@ -199,7 +200,7 @@ class PanesScreen(ConsoleScreen):
             self._begin(pane)
 
     def _stack_next(self) -> bool:
-        """Split the longer side of the current pane; a cell is about twice as high as wide."""
+        """Whether the next pane goes below the current one, whose longer side is split: a cell is 1 by 2."""
         if not self.ready or self._layout.current is None:
             return False
         box = self.query_one(Tiling).places.get(self._layout.current)
@@ -221,19 +222,19 @@ class PanesScreen(ConsoleScreen):
     def _focus_current(self) -> None:
         pane = self.current
         if pane is not None and pane.ready and not pane.has_focus_within:
-            pane.take_focus()  # else somebody types a search there already
+            pane.take_focus()  # not while its line for patterns has the focus
         self.show_keys()
 
     def on_descendant_focus(self) -> None:
         wanted = self.current
-        if wanted is None or wanted.ready:  # else the focus comes to it as soon as it is there
+        if wanted is None or wanted.ready:  # one that is not ready gets the focus when it is
             for key, pane in self._panes.items():
                 if pane.has_focus_within:
                     self._layout.current = key
         self.show_keys()
 
     def close(self, pane: Pane) -> None:
-        """Close a pane; its session goes on."""
+        """Close ``pane``; its session goes on."""
         assert pane.id is not None
         self._layout.remove(pane.id)
         del self._panes[pane.id]

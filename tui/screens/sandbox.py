@@ -1,4 +1,4 @@
-"""A sandbox's sessions: what runs and ran in it."""
+"""The list of a sandbox's sessions: what runs and what ran in it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ SIGNALS: Final = (
 
 
 def row(session: SessionView, now: float) -> Row:
-    """How a session stands in the list."""
+    """The row of ``session`` at the time ``now``."""
     info = session.info
     if not session.ended:
         glyph, tone = "●", "good"
@@ -75,7 +75,7 @@ def row(session: SessionView, now: float) -> Row:
 
 
 def ordered(sessions: Iterable[SessionView]) -> list[SessionView]:
-    """Those that ask for somebody, then the running, then the ended; the newest first."""
+    """Sorted: those that need somebody, then those that run, then those that have ended; the newest first of each."""
     return sorted(sessions, key=lambda s: (not s.needs_someone, s.ended, -(s.info.started_at or 0.0)))
 
 
@@ -103,7 +103,7 @@ class SandboxScreen(ListScreen):
 
     @property
     def sandbox(self) -> SandboxView | None:
-        """The sandbox, or None when it is gone."""
+        """The sandbox, or None when it was removed."""
         return self.view.find(self._uuid)
 
     def place(self) -> tuple[str, ...]:
@@ -137,7 +137,7 @@ class SandboxScreen(ListScreen):
         return found[1] if found is not None else None
 
     def targets(self) -> list[SessionView]:
-        """The marked sessions, else the one under the cursor."""
+        """The sessions that an action applies to: the marked ones, else the one under the cursor."""
         found = [self._session(key) for key in self.rows.chosen]
         return [session for session in found if session is not None]
 
