@@ -327,7 +327,7 @@ def _facts(sandbox: SandboxView, now: float) -> list[tuple[str, str]]:
         ("disk", f"{info.disk} MiB"),
         ("network", info.network),
         ("accelerator", info.accelerator or "–"),
-        ("QEMU's pid", str(info.pid or "–")),
+        ("machine's pid", str(info.pid or "–")),
         ("created", f"{age(now - info.created_at)} ago"),
         ("started", f"{age(now - info.started_at)} ago" if info.started_at else "–"),
         ("workdir", info.workdir),
