@@ -53,7 +53,7 @@ def attach_main(argv: Sequence[str]) -> int:
         with Signals() as signals:
             signals.forward()  # what would raise may raise between two steps of putting the terminal back
             with terminal:
-                result = TerminalRelay(following, options.name, signals, terminal, keys).run()
+                result = TerminalRelay(following, options.name, signals, terminal, keys).relay()
     except Detached:
         session = following.session
         write("\n")  # the program's last line is not ours to go on with

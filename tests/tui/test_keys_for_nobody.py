@@ -43,13 +43,13 @@ ASKING = {"sandbox.list", "session.list", "session.follow", "session.logs"}
 
 async def type_in_vain(app: Console, pilot: Pilot[None], core: FakeCore) -> None:
     """All of `TEXT`, of which nothing may come."""
-    before, panes, here = len(core.requests), app.open_panes, app.panes.current
+    before, panes, here = len(core.requests), app.nav.open_panes, app.nav.panes.current
     await pilot.press(*TEXT)
     app.post_message(events.Paste("echo e\np\n"))
     await pilot.pause()
     assert app.is_running
     assert isinstance(app.screen, PanesScreen)
-    assert (app.open_panes, app.panes.current) == (panes, here)
+    assert (app.nav.open_panes, app.nav.panes.current) == (panes, here)
     assert {str(request["op"]) for request in core.requests[before:]} <= ASKING
     said = app.notices.current(app.clock())
     assert said is not None
@@ -112,7 +112,10 @@ async def test_who_steps_in_where_somebody_types_and_who_only_watches_types_for_
             await until(pilot, lambda: screen(app)[0] == "$" and not pane(app).terminal.reads_keys)
             await type_in_vain(app, pilot, core)
             await pilot.press("escape", "x", "enter")
-            await until(pilot, lambda: app.open_panes == 1 and pane(app).ready and pane(app).has_focus_within)
+            await until(
+                pilot,
+                lambda: app.nav.open_panes == 1 and pane(app).ready and pane(app).has_focus_within,
+            )
             await until(pilot, lambda: core.asked("session.follow")[-1]["input"] is False)
             await type_in_vain(app, pilot, core)
             assert "other types in web › sh. esc: keys are commands again, T types here" in notice(app)
@@ -124,7 +127,7 @@ async def test_who_gives_the_keyboard_up_has_commands_already() -> None:
         await until(pilot, lambda: core.asked("session.follow")[-1]["input"] is False)
         await until(pilot, lambda: not pane(app).terminal.holds_input)
         await pilot.press("x")
-        await until(pilot, lambda: app.panes.is_empty)
+        await until(pilot, lambda: app.nav.panes.is_empty)
 
 
 async def test_what_is_typed_after_its_sandbox_was_removed_is_no_command() -> None:
@@ -163,10 +166,10 @@ async def test_escape_leaves_the_wait_for_a_shell_that_starts_late(monkeypatch: 
             await pilot.press("a", *"ls")
             await until(pilot, lambda: app.focused is pane(app).terminal)
             await pilot.press("escape", "escape")
-            assert app.screen is app.fleet
+            assert app.screen is app.nav.fleet
             begin.set()
             await until(pilot, lambda: pane(app).terminal.holds_input)
-            assert app.screen is app.fleet
+            assert app.screen is app.nav.fleet
             await until(pilot, lambda: bytes(core.session("").typed) == b"ls")
 
 
@@ -196,14 +199,20 @@ async def test_what_was_said_of_a_terminal_that_one_left_goes_when_it_is_not_so_
         await pilot.press("ctrl+right_square_bracket")
         await until(pilot, lambda: "detached from web › sh" in notice(app))
         await pilot.press("A", "enter")
-        await until(pilot, lambda: app.open_panes == 1 and pane(app).ready and pane(app).terminal.holds_input)
+        await until(
+            pilot,
+            lambda: app.nav.open_panes == 1 and pane(app).ready and pane(app).terminal.holds_input,
+        )
         await until(pilot, lambda: not notice(app))
         await pilot.press("ctrl+right_square_bracket")
         await until(pilot, lambda: "detached from web › sh" in notice(app))
         core.end("t", 0)
         await until(pilot, lambda: not notice(app))
         await pilot.press("enter")
-        await until(pilot, lambda: app.open_panes == 1 and pane(app).has_focus_within and pane(app).has_ended)
+        await until(
+            pilot,
+            lambda: app.nav.open_panes == 1 and pane(app).has_focus_within and pane(app).has_ended,
+        )
         await pilot.press("ctrl+right_square_bracket")
         await until(pilot, lambda: notice(app) == "closed web › sh")
 
