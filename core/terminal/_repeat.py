@@ -1,4 +1,4 @@
-"""REP (ECMA-48 §8.3.103). Rows full of one grapheme are one `SharedRow`, so a count costs no more than the screen does."""
+"""REP (ECMA-48 §8.3.103). Rows full of one grapheme are one `SharedRow`, so no count costs more than the screen."""
 
 from __future__ import annotations
 
