@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from sandtop.core.client.link.answers import Listing, as_object, as_objects
 from sandtop.core.client.link.asynchronous import call
-from sandtop.core.client.link.exchange import Listing, as_object, as_objects
 from sandtop.core.client.link.plain import new_id
 from sandtop.core.client.link.records import SandboxInfo, SessionInfo
 from sandtop.core.errors import CoreUnavailable

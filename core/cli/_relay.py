@@ -8,19 +8,9 @@ import time
 
 from sandtop.agent.wire import Control, Data
 from sandtop.core.cli import Interrupted
-from sandtop.core.client.link import (
-    HELLO_SECONDS,
-    Link,
-    LinkLost,
-    Recovery,
-    call,
-    new_id,
-    open_link,
-    progress_line,
-    stop_core,
-)
+from sandtop.core.client.link import Conversation, call, new_id, progress_line
 from sandtop.core.client.session import STDERR, STDOUT
-from sandtop.core.errors import CoreOutdated, CoreUnavailable, NotFound, SandtopError, WrongState
+from sandtop.core.errors import NotFound, SandtopError, WrongState
 
 from ._signals import ENDING
 from ._sinks import Sink
@@ -32,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Final, Protocol
 
     from sandtop.agent.wire import Frame
+    from sandtop.core.client.link import Link
     from sandtop.core.client.session import Following, Leftovers
 
     from ._signals import Signals
@@ -68,8 +59,8 @@ def screen_for(tty: bool) -> Leftovers | None:
     return Leftovers(allowed_here(), term=os.environ.get("TERM", ""), mute=True)
 
 
-class Relay:
-    """Follows one session to its end, over as many connections as it takes.
+class Relay(Conversation):
+    """Follows one session to its end, on this process's standard files.
 
     Arguments:
         following: the session, as the protocol without I/O.
@@ -102,16 +93,15 @@ class Relay:
         connected: Callable[[], None] | None = None,
         link: Link | None = None,
     ) -> None:
+        super().__init__(following, link=link)
         self._following = following
         self._sandbox = sandbox
         self._signals = signals
         self._owned = owned
-        self._recovery = Recovery()
         self._screen = screen
         self._returns = returns
         self._sinks = {STDOUT: Sink(1, self._filter(STDOUT)), STDERR: Sink(2, self._filter(STDERR))}
         self._look_at: float | None = None
-        self._link = link
         self._kill_at: float | None = None
         self._pipe_told = False
         self._connected_at = time.monotonic()
@@ -128,18 +118,18 @@ class Relay:
 
         return Neutraliser(returns=self._returns)
 
-    def run(self) -> dict[str, object]:
+    def relay(self) -> dict[str, object]:
         """Relay until the session ends; returns the core's last message. Raises the errors that the core reports."""
         try:
             while (result := self._following.result) is None:
-                self._step()
+                self.advance()
             for sink in self._sinks.values():
                 sink.feed(b"", final=True)
             while self._pending:
                 self._drain()
             return result
         finally:
-            self._close()
+            self.close()
             self._leave_screen()
             for sink in self._sinks.values():
                 sink.close()
@@ -199,58 +189,34 @@ class Relay:
         left = [max(0.0, moment - time.monotonic()) for moment in moments if moment is not None]
         return min(left) * 1000 if left else None
 
-    def _close(self) -> None:
-        if self._link is not None:
-            self._link.close()
-            self._link = None
-
-    def _step(self) -> None:
-        try:
-            self._exchange(self._link or self._connect())
-        except LinkLost:
-            self._close()
-            self._pause(self._recovery.broke(time.monotonic()))
-        except CoreOutdated:
-            self._close()
-            self._recovery.outdated()
-            stop_core()
-
-    def _connect(self) -> Link:
-        self._link = open_link(self._following, self._recovery)
+    def connect(self) -> bool:
+        if not super().connect():
+            return False
         self._connected_at = time.monotonic()
         if self._connected is not None:
             self._connected()
-        return self._link
+        return True
 
-    def _pause(self, seconds: float) -> None:
-        """Wait before the next attempt to connect."""
-        time.sleep(seconds)
-
-    def _exchange(self, link: Link) -> None:
-        self._send_all(link)
-        ready = self._wait(link)
-        self._flush(ready)
-        if self._sinks[STDOUT].broken and not self._pipe_told:
-            self._reader_gone()
-        if ready.get(_STDIN, 0):
-            self._read_input()
-        if ready.get(link.fileno(), 0):
-            before = self._following.progress
-            for frame in self._following.feed(link.receive(HELLO_SECONDS)):
-                self._take(frame)
-            if self._following.progress > before:
-                self._recovery.progressed()
-        self._act()
-
-    def _send_all(self, link: Link) -> None:
-        while (outgoing := self._following.pull()) is not None:
-            link.send(outgoing)
+    def advance(self) -> None:
+        super().advance()
+        if self.link is not None:
+            self._act()
 
     def _watch_input(self, waiter: select.poll) -> None:
         if self._following.room:
             waiter.register(_STDIN, select.POLLIN)
 
-    def _wait(self, link: Link) -> dict[int, int]:
+    def wait(self, link: Link) -> bool:
+        """As `Conversation.wait`; meanwhile read stdin, write to stdout and stderr, and take signals."""
+        ready = self._poll(link)
+        self._flush(ready)
+        if self._sinks[STDOUT].broken and not self._pipe_told:
+            self._reader_gone()
+        if ready.get(_STDIN, 0):
+            self._read_input()
+        return bool(ready.get(link.fileno(), 0))
+
+    def _poll(self, link: Link) -> dict[int, int]:
         """Wait for descriptors to be ready, and return which are.
 
         The core's first message has a deadline. After it there is none, since a program may be silent for ever.
@@ -264,10 +230,11 @@ class Relay:
         for sink in self._sinks.values():
             if sink.pending:
                 waiter.register(sink.fd, select.POLLOUT)
-        hello = None if self._following.greeted else self._connected_at + HELLO_SECONDS
-        if hello is not None and time.monotonic() >= hello:
-            raise CoreUnavailable(f"the core has not answered for {HELLO_SECONDS:.0f} s", hint="see its log")
-        return dict(waiter.poll(self._until(hello, self._kill_at, self._look_at if self._pending else None)))
+        patience = self._following.patience
+        silent = None if patience is None else self._connected_at + patience
+        if patience is not None and silent is not None and time.monotonic() >= silent:
+            raise self._following.silence(patience)
+        return dict(waiter.poll(self._until(silent, self._kill_at, self._look_at if self._pending else None)))
 
     def _read_input(self) -> None:
         try:
@@ -282,7 +249,7 @@ class Relay:
         else:
             self._following.close_input()
 
-    def _take(self, frame: Frame) -> None:
+    def take(self, frame: Frame) -> None:
         if isinstance(frame, Data):
             self._sinks[frame.stream].feed(
                 frame.data if self._transform is None else self._transform.data(frame)

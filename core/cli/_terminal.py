@@ -68,20 +68,25 @@ class TerminalRelay(Relay):
             waiter.register(INPUT, select.POLLIN)
         waiter.register(self._terminal.fd, select.POLLIN)
 
-    def _connect(self) -> Link:
+    def connect(self) -> bool:
         if self._keys is None:
-            return super()._connect()
+            return super().connect()
         with self._leaving.breaking():
-            return super()._connect()
+            return super().connect()
 
-    def _send_all(self, link: Link) -> None:
+    def send(self, link: Link) -> None:
+        self._follow_size()
+        self._tell_drawn()
+        if room := min(self._following.room, len(self._typed)):
+            self._following.write(bytes(self._typed[:room]))
+            del self._typed[:room]
         if self._keys is None:
-            super()._send_all(link)
+            super().send(link)
             return
         with self._leaving.breaking():  # a core that is stopped (SIGSTOP) reads nothing, and sending waits
-            super()._send_all(link)
+            super().send(link)
 
-    def _pause(self, seconds: float) -> None:
+    def pause(self, seconds: float) -> None:
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             waiter = select.poll()
@@ -96,14 +101,6 @@ class TerminalRelay(Relay):
         if self._keys is not None and (taken := self._leaving.take()):
             raise Interrupted(taken[0])
         super()._act()
-
-    def _exchange(self, link: Link) -> None:
-        self._follow_size()
-        self._tell_drawn()
-        if room := min(self._following.room, len(self._typed)):
-            self._following.write(bytes(self._typed[:room]))
-            del self._typed[:room]
-        super()._exchange(link)
 
     def _tell_drawn(self) -> None:
         """Tell the core how much our terminal has shown: the program is let go on no faster."""
@@ -133,10 +130,8 @@ class TerminalRelay(Relay):
 
     def _leave(self) -> None:
         """Send what was typed before the detach keys, then detach."""
-        room = min(self._following.room, len(self._typed))
-        if self._link is not None and room:
-            self._following.write(bytes(self._typed[:room]))
-            self._send_all(self._link)
+        if self.link is not None:
+            self.send(self.link)
         raise Detached
 
     # output
@@ -144,7 +139,7 @@ class TerminalRelay(Relay):
     def _filter(self, stream: int) -> Filter | None:
         return None if stream == STDOUT else super()._filter(stream)  # `_put` filters stdout
 
-    def _take(self, frame: Frame) -> None:
+    def take(self, frame: Frame) -> None:
         if isinstance(frame, Data) and frame.stream == STDOUT:
             self._put(self._past.show(frame.offset, frame.data))
         elif isinstance(frame, Control) and frame.message["type"] == "screen":
@@ -158,7 +153,7 @@ class TerminalRelay(Relay):
                 self._title = f"watching: {self._following.holder or 'nobody'} holds the input"
                 self._entitle()
         else:
-            super()._take(frame)
+            super().take(frame)
 
     def _entitle(self) -> None:
         """Show who holds the input, in the window's title: the whole screen of a watcher is the program's."""

@@ -53,7 +53,7 @@ def attach_main(argv: Sequence[str]) -> int:
         with Signals() as signals:
             signals.forward()  # a signal that raises could do so while the terminal is being put back
             with terminal:
-                result = TerminalRelay(following, options.name, signals, terminal, keys).run()
+                result = TerminalRelay(following, options.name, signals, terminal, keys).relay()
     except Detached:
         session = following.session
         write("\n")  # the message below begins on a line of its own

@@ -127,7 +127,7 @@ def _relayed(
 ) -> dict[str, object]:
     from ._relay import Relay, screen_for
 
-    return Relay(following, sandbox, signals, screen=screen_for(tty), link=link).run()
+    return Relay(following, sandbox, signals, screen=screen_for(tty), link=link).relay()
 
 
 def _on_terminal(following: Following, sandbox: str, signals: Signals) -> dict[str, object]:
@@ -137,7 +137,7 @@ def _on_terminal(following: Following, sandbox: str, signals: Signals) -> dict[s
     from ._terminal import TerminalRelay
 
     with OwnTerminal(allowed_here()) as terminal:
-        return TerminalRelay(following, sandbox, signals, terminal, None).run()
+        return TerminalRelay(following, sandbox, signals, terminal, None).relay()
 
 
 def _detached(fields: dict[str, object]) -> int:

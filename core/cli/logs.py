@@ -46,7 +46,7 @@ def logs_main(argv: Sequence[str]) -> int:
     )
     options = parser.parse_args(list(argv))
     transform = _Stamps() if options.timestamps else None
-    Relay(_reading(options), options.name, None, returns=options.keep_cr, transform=transform).run()
+    Relay(_reading(options), options.name, None, returns=options.keep_cr, transform=transform).relay()
     return 0
 
 

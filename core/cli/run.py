@@ -68,7 +68,7 @@ def _execute(
     terminal = fields["tty"] is not None
     following = Following(request("session.exec", fields), stdin=terminal or fields["stdin"] is True)
     relay = Relay(following, name, signals, screen=screen_for(terminal), owned=True, connected=held.renew)
-    return status_of(relay.run(), name)
+    return status_of(relay.relay(), name)
 
 
 class _Hold:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from sandtop.core.client.link.plain import request
 from sandtop.core.client.session.attached import returning
-from sandtop.core.client.session.conversation import Conversation
 from sandtop.core.client.session.events import Gap, Redrawn, Stdout
 from sandtop.core.client.session.following import STDERR, STDOUT, Following
+from sandtop.core.client.session.stream import EventStream
 from sandtop.core.errors import CoreUnavailable
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Attachment:
             begin = max(0, info.stdout_bytes - REPLAY_BYTES)
             offsets: dict[int, int | None] = {STDOUT: begin, STDERR: 0}
             self._following = Following(message, stdin=False, session=info.id, offsets=offsets)
-        self._conversation = Conversation(self._following)
+        self._conversation = EventStream(self._following)
         self._typed = bytearray()
         self._own_label: str | None = None
         self._wake = asyncio.Event()

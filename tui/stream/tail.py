@@ -8,9 +8,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sandtop.core.client.link.plain import request
-from sandtop.core.client.session.conversation import Conversation
 from sandtop.core.client.session.events import Gap, Stderr, Stdout
 from sandtop.core.client.session.following import STDERR, STDOUT, Reading
+from sandtop.core.client.session.stream import EventStream
 from sandtop.core.errors import CoreUnavailable
 from sandtop.tui.input_priority import SLICE_SECONDS
 
@@ -87,7 +87,7 @@ async def tail(
         },
     )
     reading = _Stamped(message, {STDOUT: floors[0], STDERR: floors[1]}, session)
-    conversation = Conversation(reading)
+    conversation = EventStream(reading)
     try:
         while reading.result is None:
             await _advance(conversation, sink)
@@ -99,7 +99,7 @@ async def tail(
     return ended if isinstance(ended, dict) else None  # pyright: ignore[reportUnknownVariableType]
 
 
-async def _advance(conversation: Conversation, sink: TailSink) -> None:
+async def _advance(conversation: EventStream, sink: TailSink) -> None:
     try:
         await conversation.advance()
     except CoreUnavailable as error:
@@ -110,7 +110,7 @@ async def _advance(conversation: Conversation, sink: TailSink) -> None:
 
 
 async def _pour(
-    conversation: Conversation, times: deque[tuple[int, int, float]], sink: TailSink, priority: InputPriority
+    conversation: EventStream, times: deque[tuple[int, int, float]], sink: TailSink, priority: InputPriority
 ) -> None:
     at: float | None = None
     began = time.thread_time()
