@@ -1,4 +1,4 @@
-"""``sandtop image``: what sandboxes start from."""
+"""``sandtop image``: the images that sandboxes start from."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _row(image: ImageInfo) -> tuple[object, ...]:
 
 
 def _templates(image: ImageInfo) -> str:
-    """How many shapes of sandboxes start at once from this image, and what that takes on the disk."""
+    """How many templates the image has, the disk space that they take, and how many of them are outdated."""
     count = image.templates
     outdated = f", {image.templates_outdated} outdated" if image.templates_outdated else ""
     return f"{count} ({size(image.template_size)}{outdated})" if count else "-"

@@ -1,4 +1,4 @@
-"""``sandtop ls``, ``sessions`` and ``inspect``: what is there."""
+"""``sandtop ls``, ``sessions`` and ``inspect``: lists, and all about one sandbox."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sandtop.core.contract.session_results import SessionInfo
 
 _ARGV_SHOWN: Final = 60
+"""Characters of a command that the table shows."""
 
 
 def ls_main(argv: Sequence[str]) -> int:

@@ -41,15 +41,16 @@ class _Absent(Exception):
     """The field of this name is missing."""
 
 
-def decode_request(kind: type[Asked], message: Mapping[str, object]) -> Asked:
+def decode_request(kind: type[Asked], message: Mapping[str, object], *, newer: bool = False) -> Asked:
     """The request of ``kind`` that ``message`` is. Null is the same as absent where a field knows no null.
 
-    Raises `InvalidRequest`, which names the operation and the field that is unknown, missing or of a wrong type.
+    ``newer``: from a client that is newer than this, whose fields that are not known here are left out. Raises
+    `InvalidRequest`, which names the operation and the field that is unknown, missing or of a wrong type.
     """
     about = message.get("sandbox")
     sandbox = about[:80] if isinstance(about, str) else None
     unknown = message.keys() - kind.fields.keys() - _ENVELOPE - kind.outdated
-    if unknown:
+    if unknown and not newer:
         names = ", ".join(repr(name)[:_SHOWN] for name in sorted(unknown)[:3])
         known = ", ".join(sorted(kind.fields)) or "none"
         raise InvalidRequest(f"{kind.op} has no field {names}", sandbox=sandbox, hint=f"it has: {known}")

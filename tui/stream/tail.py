@@ -1,4 +1,4 @@
-"""A session's log as it comes: from its last lines on, live, across any death of the core."""
+"""Follows a session's log from its last lines on. When the core goes away, it comes back and goes on."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ RETRY_SECONDS: Final = 1.0
 
 
 class TailSink(Protocol):
-    """What a tail is poured into."""
+    """What `tail` gives a log to."""
 
     def take(self, stream: int, data: bytes, offset: int, at: float | None) -> None:
-        """Output of ``stream`` (1 or 2) that came ``at`` that time."""
+        """Output of ``stream`` (1 stdout, 2 stderr) at ``offset``, which came ``at`` that time, if it is known."""
 
     def gap(self, stream: int, count: int) -> None:
-        """So many bytes are missing here."""
+        """``count`` bytes of ``stream`` are missing here: they are no longer in the log."""
 
     def trouble(self, why: str) -> None:
-        """The core is out of reach (empty: no more)."""
+        """The core cannot be reached, and ``why``; empty: it can be again."""
 
 
 class _Stamped(Reading):
@@ -70,9 +70,10 @@ async def tail(
     *,
     follow: bool = True,
 ) -> dict[str, object] | None:
-    """Pour the last ``lines`` lines (None: all) into ``sink``, with ``follow`` all that comes until the session ends.
+    """Give ``sink`` the last ``lines`` lines (None: all); with ``follow`` also what comes until the session ends.
 
-    ``floors``: how long stdout and stderr were. Returns the session as it ended. Raises what the core reports.
+    ``floors``: the lengths of stdout and stderr when it begins. Returns the session's record, if it has ended. Raises
+    the core's errors.
     """
     message = request(
         "session.logs",

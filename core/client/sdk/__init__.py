@@ -26,14 +26,17 @@ if TYPE_CHECKING:
     from .copying import checked
     from .core import core_status, sessions, stop_core
     from .images import build_image, images, remove_image, warm_image
+    from .overview import Overview
     from .process import Process
     from .sandbox import Sandbox
     from .screen import Screen
+    from .streams import LogStream, TerminalStream
 
 __all__ = [
-    "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "Gap", "ImageInfo", "Inspection", "Log", "Output",
-    "Process", "Redrawn", "Sandbox", "SandboxInfo", "Screen", "SessionInfo", "Started", "Stderr", "Stdout",
-    "build_image", "checked", "core_status", "images", "remove_image", "sessions", "stop_core", "warm_image",
+    "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "Gap", "ImageInfo", "Inspection", "Log", "LogStream",
+    "Output", "Overview", "Process", "Redrawn", "Sandbox", "SandboxInfo", "Screen", "SessionInfo", "Started",
+    "Stderr", "Stdout", "TerminalStream", "build_image", "checked", "core_status", "images", "remove_image",
+    "sessions", "stop_core", "warm_image",
 ]  # fmt: skip
 
 __getattr__ = lazily(
@@ -44,6 +47,7 @@ __getattr__ = lazily(
         "copying": ("checked",),
         "core": ("core_status", "sessions", "stop_core"),
         "images": ("build_image", "images", "remove_image", "warm_image"),
+        "overview": ("Overview",),
         "process": ("Process",),
         "sandbox": ("Sandbox",),
         "sandtop.core.client.session.events": (
@@ -54,5 +58,6 @@ __getattr__ = lazily(
         "sandtop.core.contract.sandbox": ("Inspection", "SandboxInfo"),
         "sandtop.core.contract.session_results": ("SessionInfo",),
         "screen": ("Screen",),
+        "streams": ("LogStream", "TerminalStream"),
     },
 )  # fmt: skip

@@ -410,7 +410,7 @@ class Sandbox(Attachable, Terminals, Copyable):
         return await call_all(session_listing(self.uuid))
 
     async def signal(self, session: str, signal: int | str, *, scope: Scope = "leader") -> None:
-        """Send ``signal`` (a number or a name such as ``"TERM"``) to ``session``: its first process, that one's group, all.
+        """Send ``signal`` (a number or a name such as ``"TERM"``) to its first process, that one's group, or all.
 
         With ``"all"`` it reaches also what an ended session left running. Raises `WrongState` when nothing is.
         """
