@@ -12,6 +12,7 @@ import pytest
 
 from sandtop.core import paths
 from sandtop.core.client.link import call
+from sandtop.core.contract.core import Status
 from sandtop.core.guest import GuestStore
 
 from .cli.process import Done, command
@@ -34,7 +35,7 @@ class Core(Protocol):
 
 class RealCore:
     def kill(self) -> None:
-        pid = call("core.status")["pid"]
+        pid = call(Status()).pid
         assert isinstance(pid, int)
         os.kill(pid, signal.SIGKILL)
 

@@ -21,7 +21,7 @@ from .test_terminal_pane import attached, footer, pane, screen
 if TYPE_CHECKING:
     from textual.pilot import Pilot
 
-    from sandtop.core.client.link.records import SandboxInfo, SessionInfo
+    from sandtop.core.client.sdk import SandboxInfo, SessionInfo
     from sandtop.tui.app import Console
 
 pytestmark = pytest.mark.anyio

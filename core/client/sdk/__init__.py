@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .collect import Log, Output
     from .copying import checked
     from .core import core_status, sessions, stop_core
-    from .images import build_image, images, remove_image, warm_image
+    from .image import build_image, images, remove_image, warm_image
     from .overview import Overview
     from .process import Process
     from .sandbox import Sandbox
@@ -46,7 +46,7 @@ __getattr__ = lazily(
         "collect": ("Log", "Output"),
         "copying": ("checked",),
         "core": ("core_status", "sessions", "stop_core"),
-        "images": ("build_image", "images", "remove_image", "warm_image"),
+        "image": ("build_image", "images", "remove_image", "warm_image"),
         "overview": ("Overview",),
         "process": ("Process",),
         "sandbox": ("Sandbox",),

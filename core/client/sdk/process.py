@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 OnExit = Literal["kill", "detach"]
 Scope = Literal["leader", "group", "all"]
+_AT_ONCE: Final = 64
+"""Events that one step of a synchronous iteration takes at most."""
 _KILL_SECONDS: Final = 20.0
 """How long leaving a block waits for the end of what it killed."""
 
@@ -101,6 +103,18 @@ class _Events:
                 if stream.record is not None:
                     raise StopAsyncIteration
                 await stream.advance()
+
+
+    async def several(self) -> list[Event]:
+        """The next events: at least one, and no more than have come; none after the end."""
+        try:
+            events = [await anext(self)]
+        except StopAsyncIteration:
+            return []
+        while len(events) < _AT_ONCE and (event := self._stream.take()) is not None:
+            if not isinstance(event, Redrawn):
+                events.append(event)
+        return events
 
 
 class Process:

@@ -12,7 +12,7 @@ from sandtop.core.client.link.listing import sandbox_listing, session_listing
 from sandtop.core.client.link.operation import Holding
 from sandtop.core.client.link.plain import new_id
 from sandtop.core.client.link.values import limits
-from sandtop.core.client.session.execution import execution, takes_input
+from sandtop.core.client.session.exec_request import execution, takes_input
 from sandtop.core.client.session.following import STDERR, STDOUT, Following, Reading
 from sandtop.core.client.session.stream import EventStream
 from sandtop.core.contract.sandbox import (
@@ -408,6 +408,17 @@ class Sandbox(Attachable, Terminals, Copyable):
     async def sessions(self) -> Sequence[SessionInfo]:
         """Its sessions, running and ended, oldest first."""
         return await call_all(session_listing(self.uuid))
+
+    async def session(self, session: str) -> SessionInfo:
+        """One of its sessions, by its whole id. Raises `NotFound`."""
+        listing = session_listing(self.uuid)
+        while True:
+            more = listing.take(await call(listing.request))
+            for info in listing.items:
+                if info.id == session:
+                    return info
+            if not more:
+                raise NotFound(f"sandbox {self.name} has no session {session}", sandbox=self.name)
 
     async def signal(self, session: str, signal: int | str, *, scope: Scope = "leader") -> None:
         """Send ``signal`` (a number or a name such as ``"TERM"``) to its first process, that one's group, or all.

@@ -10,14 +10,12 @@ from sandtop.core.client.session.attached import returning
 from sandtop.core.client.session.events import Redrawn, Stderr, Stdout
 from sandtop.core.client.session.following import STDERR, STDOUT, Following, Reading
 from sandtop.core.client.session.stream import EventStream
-from sandtop.core.contract.codec import decode_result
-from sandtop.core.contract.record import is_object
 from sandtop.core.contract.session import SessionFollow, SessionLogs
-from sandtop.core.contract.session_results import SessionInfo
 
 if TYPE_CHECKING:
     from sandtop.agent.wire import Frame
     from sandtop.core.client.session.events import Event, ExitRecord
+    from sandtop.core.contract.session_results import SessionInfo
 
 REPLAY_BYTES: Final = 512 * 1024
 """How much of an ended terminal's past is played again to get its last screen."""
@@ -128,12 +126,6 @@ class LogStream:
     @property
     def over(self) -> bool:
         return self._reading.over
-
-    @property
-    def session(self) -> SessionInfo | None:
-        """The session as it was at the end of its log, once all was read."""
-        found = (self._reading.result or {}).get("session")
-        return decode_result(SessionInfo, found) if is_object(found) else None
 
     async def advance(self) -> None:
         """As `TerminalStream.advance`. Call it only while it is not `over`."""

@@ -12,7 +12,7 @@ import anyio.from_thread
 import anyio.to_thread
 
 from sandtop.core.client.session.events import Gap, Stderr, Stdout
-from sandtop.core.client.session.execution import execution
+from sandtop.core.client.session.exec_request import execution
 from sandtop.core.client.session.following import Following
 from sandtop.core.errors import NotFound, StorageError, WrongState
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .detach import DETACH_KEYS, DetachKeys
     from .ending import outcome, part
     from .events import Event, Exited, ExitRecord, Gap, Redrawn, Started, Stderr, Stdout
-    from .execution import execution, takes_input
+    from .exec_request import execution, takes_input
     from .following import STDERR, STDIN, STDOUT, Following, Reading, screen_of
     from .keys import depends_on_mode, key_bytes
     from .leftovers import Leftovers
@@ -35,7 +35,7 @@ __getattr__ = lazily(
         "detach": ("DETACH_KEYS", "DetachKeys"),
         "ending": ("outcome", "part"),
         "events": ("Event", "ExitRecord", "Exited", "Gap", "Redrawn", "Started", "Stderr", "Stdout"),
-        "execution": ("execution", "takes_input"),
+        "exec_request": ("execution", "takes_input"),
         "following": ("STDERR", "STDIN", "STDOUT", "Following", "Reading", "screen_of"),
         "keys": ("depends_on_mode", "key_bytes"),
         "leftovers": ("Leftovers",),

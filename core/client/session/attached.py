@@ -5,7 +5,7 @@ from __future__ import annotations
 from sandtop.core.client.link.plain import new_id
 from sandtop.core.contract.session import SessionFollow
 
-from .execution import execution
+from .exec_request import execution
 from .following import STDERR, STDOUT, Following
 from .tty import environment, label
 
