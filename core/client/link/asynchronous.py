@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio.abc import SocketAttribute, SocketStream
 
+from sandtop.core.contract.record import QUIET_SECONDS
 from sandtop.core.errors import CoreOutdated, CoreUnavailable
 from sandtop.core.location import CORE_SOCKET, runtime_directory
 
 from .blocking import progress_line
 from .exchange import HELLO_SECONDS, Exchange, Listing, wants_launch
-from .plain import CREDENTIALS, QUIET_SECONDS, READ_BYTES, LinkLost, check_owner, is_long, patience, request
+from .plain import CREDENTIALS, READ_BYTES, LinkLost, check_owner, is_long, patience, request
 from .recovery import Recovery
 
 if TYPE_CHECKING:
