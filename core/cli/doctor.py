@@ -1,4 +1,4 @@
-"""``sandtop doctor``: what this machine lacks, and the command that mends it."""
+"""``sandtop doctor``: what this machine lacks, and the command that provides it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from sandtop.core import paths
 from sandtop.core.cli import say
-from sandtop.core.doctor import Verdict, examine
+from sandtop.core.doctor import examine
 from sandtop.core.errors import EXIT_SANDTOP_FAILED
+from sandtop.core.findings import Verdict
 
 from ._args import Parser
 from ._output import STDOUT, write, write_json
@@ -18,7 +19,7 @@ from ._text import visible
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sandtop.core.doctor import Finding
+    from sandtop.core.findings import Finding
 
 _COLOURS: Final = {Verdict.OK: "\033[32m", Verdict.WARN: "\033[33m", Verdict.FAIL: "\033[31m"}
 _PLAIN: Final = "\033[0m"
@@ -26,7 +27,7 @@ _WIDTH: Final = len("user-namespaces")
 
 
 def doctor_main(argv: Sequence[str]) -> int:
-    """The exit status: 0 when a sandbox can start here."""
+    """Print the findings. Returns 0 when a sandbox can start here."""
     parser = Parser(
         "doctor",
         "[--json]",

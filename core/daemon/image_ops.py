@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from sandtop.core.daemon.dispatch import Core
     from sandtop.core.daemon.once import Work
     from sandtop.core.guest import Image
-    from sandtop.core.templates import Warm
+    from sandtop.core.templates import TemplateInfo
 
 
 def _image_view(
-    image: Image, users: Mapping[str, str], templates: Sequence[Warm] = (), standing_by: int = 0
+    image: Image, users: Mapping[str, str], templates: Sequence[TemplateInfo] = (), standing_by: int = 0
 ) -> ImageInfo:
     its = [template for template in templates if template.image_digest == image.digest]
     return ImageInfo(
@@ -52,7 +52,7 @@ def _image_view(
 @answers(ImageList)
 async def list_images(core: Core, request: ImageList) -> Images:
     images = await trio.to_thread.run_sync(core.guest.images)
-    templates = await trio.to_thread.run_sync(core.fleet.templates.warm)
+    templates = await trio.to_thread.run_sync(core.fleet.templates.on_disk)
     users, ready = core.fleet.images_in_use(), core.fleet.standing_by
     return Images(
         images=[_image_view(image, users, templates, ready.get(image.digest, 0)) for image in images]

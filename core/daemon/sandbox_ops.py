@@ -32,7 +32,6 @@ from sandtop.core.daemon.dispatch import answers, makes, serves
 from sandtop.core.daemon.views import page, sandbox_view
 from sandtop.core.errors import NotFound
 from sandtop.core.fleet import State
-from sandtop.core.machine import command_line
 from sandtop.core.store import SandboxConfig
 
 if TYPE_CHECKING:
@@ -143,15 +142,12 @@ async def inspect(core: Core, request: SandboxInspect) -> Inspection:
     sandbox = core.fleet.get(request.sandbox)
     machine: dict[str, object] | None = None
     if sandbox.machine is not None:
-        spec = sandbox.machine.spec
-        machine = {"spec": spec.to_json(), **command_line(spec, sandbox.runtime).to_json()}
-        # what was computed numbers the descriptors as it likes
-        machine["argv"] = sandbox.machine.qemu.process.arguments or machine["argv"]
+        machine = sandbox.machine.vm.facts(sandbox.machine.spec)
     return Inspection(
         sandbox=sandbox_view(sandbox),
         machine=machine,
         timings=dict(sandbox.timings),
-        console=sandbox.machine.qemu.console_tail() if sandbox.machine else None,
+        console=sandbox.machine.vm.console_tail() if sandbox.machine else None,
         image_digest=sandbox.row.image_digest,
         folder=str(sandbox.folder),
     )

@@ -29,7 +29,7 @@ from sandtop.agent.wire import (
     answer,
     control,
 )
-from sandtop.core.channel import AgentLink, VirtioSerial
+from sandtop.core.channel import AgentLink, UnixSocket
 from sandtop.core.sessions import SessionManager
 from sandtop.core.settings import Settings
 from sandtop.core.store import Database, SandboxConfig, SandboxRow, SessionRow
@@ -238,7 +238,7 @@ class Core:
         self.sessions = SessionManager(UUID, "box", database, folder / "logs", settings, nursery)
         for row in database.sessions():
             self.sessions.load(row)
-        self.link = AgentLink(VirtioSerial(folder / "agent"), TOKEN, self.sessions.listener)
+        self.link = AgentLink(UnixSocket(folder / "agent"), TOKEN, self.sessions.listener)
         self.sessions.attach_link(self.link)
 
     def start(self, key: str, *argv: str) -> None:

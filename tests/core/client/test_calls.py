@@ -13,7 +13,7 @@ import pytest
 import sandtop
 from sandtop import AlreadyExists, CoreUnavailable, NotFound, Sandbox, WrongState
 from sandtop.core.client.link import asynchronous, blocking, plain
-from sandtop.core.client.link.exchange import as_object, as_objects
+from sandtop.core.client.link.answers import as_object, as_objects
 from sandtop.core.contract import record
 
 if TYPE_CHECKING:
