@@ -267,9 +267,9 @@ def test_a_repeated_request_gets_the_same_answer(path: Path, op: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_keeper_starts_a_killed_core_again_and_again(home: Path) -> None:
+def test_the_supervisor_starts_a_killed_core_again_and_again(home: Path) -> None:
     path = paths.find().core_socket
-    keeper = _parent(_pid(path))
+    supervisor = _parent(_pid(path))
     seen = {_pid(path)}
     for _ in range(8):
         os.kill(_pid(path), signal.SIGKILL)
@@ -284,7 +284,7 @@ def test_the_keeper_starts_a_killed_core_again_and_again(home: Path) -> None:
             if pid not in seen:
                 break
         seen.add(pid)
-        assert _parent(pid) == keeper
+        assert _parent(pid) == supervisor
     # what was asked for before the core died, and may have been done then, is not an error now
     for op, fields in REMOVALS.items():
         assert ask(path, op, **fields)["type"] == "result", op
