@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     Timer = tuple[float, int, Callable[[], None]]
-    """When (seconds of CLOCK_MONOTONIC) to call what; the number between tells two of one moment apart.
+    """When (by the clock of the loop) to call what; the number between tells two of one moment apart.
 
     A tuple: those are compared without a call of a method of ours.
     """
@@ -30,7 +30,9 @@ class Loop:
     """Calls back. An event may come once more for a descriptor number that was closed and is in use again within one
     turn: callbacks do nonblocking I/O and take "nothing there" for an answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self.now = now
+        """The clock of the timers, in seconds."""
         self._epoll = select.epoll()
         self._watched: dict[int, Callable[[int], None]] = {}
         # sorted; cancelled ones are taken out, so it stays as long as it must be
@@ -58,7 +60,7 @@ class Loop:
     def call_in(self, seconds: float, callback: Callable[[], None]) -> Timer:
         """Call ``callback`` once, after ``seconds``."""
         self._order += 1
-        timer = time.monotonic() + seconds, self._order, callback
+        timer = self.now() + seconds, self._order, callback
         bisect.insort(self._timers, timer)
         return timer
 
@@ -104,10 +106,10 @@ class Loop:
             return 0
         if not self._timers:
             return -1
-        return max(0.0, self._timers[0][0] - time.monotonic())
+        return max(0.0, self._timers[0][0] - self.now())
 
     def _run_timers(self) -> None:
-        now = time.monotonic()
+        now = self.now()
         while self._timers and self._timers[0][0] <= now:
             _when, _order, callback = self._timers.pop(0)
             callback()
