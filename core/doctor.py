@@ -22,7 +22,8 @@ from sandtop.core.client.blocking import call_running
 from sandtop.core.errors import CoreOutdated, SandtopError
 from sandtop.core.fleet.room import FIRST_WRITES, may_grow, space
 from sandtop.core.guest import GuestStore, foundation, kernel, runtime, tools
-from sandtop.core.machine import Accelerator, Accelerators, host
+from sandtop.core.machine import Accelerator, Accelerators, find_qemu, host
+from sandtop.core.machine.qemu.commandline import VHOST_VSOCK
 from sandtop.core.machine.users import KVM
 from sandtop.core.settings import Settings
 from sandtop.core.store import SandboxConfig
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sandtop.core.guest import Kernel
-    from sandtop.core.machine import Choice
-    from sandtop.core.machine.host import Host, Qemu
+    from sandtop.core.machine import Choice, Qemu
+    from sandtop.core.machine.host import Host
     from sandtop.core.paths import Paths
 
 _BUILD_TOOLS: Final = ("apt-get", "dpkg-deb", "mke2fs", "mksquashfs", "mmdebstrap")
@@ -87,7 +88,7 @@ def examine(paths: Paths) -> Iterator[Finding]:
     if home.verdict is not Verdict.FAIL:
         yield _accelerator(qemu, store, paths, prepared=prepared)
     here = host.look()
-    yield _channel(here)
+    yield _channel()
     yield from _disk(paths, prepared)
     yield _memory(here)
     yield _core()
@@ -111,7 +112,7 @@ def _home(paths: Paths) -> Finding:
 
 def _qemu() -> tuple[Qemu | None, Finding]:
     try:
-        found = host.find_qemu()
+        found = find_qemu()
     except SandtopError as error:
         return None, Finding("qemu", Verdict.FAIL, error.message, _apt("qemu-system-x86"))
     return found, Finding("qemu", Verdict.OK, f"{found.version}, {found.path}")
@@ -232,9 +233,21 @@ def _open_kvm() -> str | None:
     return f"sudo usermod --append --groups {KVM.group()} {getpass.getuser()}, then log in anew"
 
 
-def _channel(here: Host) -> Finding:
-    vsock = f"no vsock: {here.vsock}" if here.vsock else "vsock is there and not used yet"
+def _channel() -> Finding:
+    missing = _vsock_problem()
+    vsock = f"no vsock: {missing}" if missing else "vsock is there and not used yet"
     return Finding("channel", Verdict.OK, f"virtio-serial; {vsock}")
+
+
+def _vsock_problem() -> str | None:
+    try:
+        descriptor = os.open(VHOST_VSOCK, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return f"{VHOST_VSOCK} is not there: modprobe vhost_vsock, where the kernel has it"
+    except OSError as error:
+        return f"{VHOST_VSOCK}: {error.strerror}"
+    os.close(descriptor)
+    return None
 
 
 def _existing(path: Path) -> Path:

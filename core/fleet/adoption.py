@@ -11,8 +11,8 @@ from sandtop.core.errors import MachineError, SandtopError, WrongState
 from sandtop.core.fleet.stall import HELD, Cause, Stall
 from sandtop.core.fleet.state import ALIVE, State
 from sandtop.core.machine import Accelerator, Identity
-from sandtop.core.machine.process import adopt as find_process
 from sandtop.core.machine.procfs import boot_id
+from sandtop.core.machine.qemu.process import adopt as find_process
 
 if TYPE_CHECKING:
     from collections.abc import Collection

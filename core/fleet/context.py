@@ -24,7 +24,7 @@ from sandtop.core.machine import (
     check_memory,
     find_qemu,
 )
-from sandtop.core.machine.host import QEMU
+from sandtop.core.machine.qemu.program import QEMU
 from sandtop.core.templates import Kind, Lease, Shape, Templates, trial_of
 
 if TYPE_CHECKING:

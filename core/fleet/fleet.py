@@ -27,10 +27,10 @@ from sandtop.core.errors import (
 from sandtop.core.fleet.adoption import adopt_all
 from sandtop.core.fleet.clock import Clock, keep_clocks
 from sandtop.core.fleet.guard import Guard
-from sandtop.core.fleet.reserve import Reserve, end_leftovers
 from sandtop.core.fleet.room import MIB, check_new, may_grow
 from sandtop.core.fleet.sandbox import Sandbox
 from sandtop.core.fleet.state import ALIVE, State
+from sandtop.core.fleet.warm_pool import Reserve, end_leftovers
 from sandtop.core.machine import machines
 from sandtop.core.sessions import retire
 from sandtop.core.store import SandboxConfig, SandboxRow

@@ -17,10 +17,10 @@ from sandtop.agent.wire.limits import PIPE_WINDOW, TTY_WINDOW
 from sandtop.core.channel import AgentLink, VirtioSerial
 from sandtop.core.errors import ChannelError, MachineError, StorageError
 from sandtop.core.fleet.clock import Clock
-from sandtop.core.fleet.rehearsal import rehearse
 from sandtop.core.fleet.stall import Cause, Patience, Stall
+from sandtop.core.fleet.warm_up import rehearse
 from sandtop.core.groups import unwrapped
-from sandtop.core.machine.diskerror import told
+from sandtop.core.machine.qemu.diskerror import told
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

@@ -14,17 +14,18 @@ async with adopt(identity, name, runtime=…, console_log=…) as machine:      
 
 from __future__ import annotations
 
-from sandtop.core.machine.accelerator import Accelerators, Choice, under_kvm
-from sandtop.core.machine.commandline import CommandLine, Role, command_line
 from sandtop.core.machine.console import tail
-from sandtop.core.machine.descriptors import remove_runtime
-from sandtop.core.machine.diskerror import DiskError
-from sandtop.core.machine.host import Host, Qemu, check_memory, find_qemu, look, memory
-from sandtop.core.machine.machine import Machine, adopt, start
-from sandtop.core.machine.probe import Probe, Trial
-from sandtop.core.machine.process import Death, Identity, MachineProcess
+from sandtop.core.machine.host import Host, check_memory, look, memory
 from sandtop.core.machine.procfs import machines
-from sandtop.core.machine.qmp import Event, QmpClient, QmpRefused
+from sandtop.core.machine.qemu.accelerator import Accelerators, Choice, under_kvm
+from sandtop.core.machine.qemu.commandline import CommandLine, Role, command_line
+from sandtop.core.machine.qemu.descriptors import remove_runtime
+from sandtop.core.machine.qemu.diskerror import DiskError
+from sandtop.core.machine.qemu.machine import Machine, adopt, start
+from sandtop.core.machine.qemu.probe import Probe, Trial
+from sandtop.core.machine.qemu.process import Death, Identity, MachineProcess
+from sandtop.core.machine.qemu.program import Qemu, find_qemu
+from sandtop.core.machine.qemu.qmp import Event, QmpClient, QmpRefused
 from sandtop.core.machine.spec import Accelerator, MachineSpec, Memory, Network, Transport
 
 __all__ = [

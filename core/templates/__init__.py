@@ -17,7 +17,7 @@ that memory has mounted. It is never written to once it is in its place.
 from __future__ import annotations
 
 from sandtop.core.templates.key import Kind, Shape
-from sandtop.core.templates.lease import Lease
+from sandtop.core.templates.template import Lease
 from sandtop.core.templates.templates import Templates, Warm
 from sandtop.core.templates.trial import trial_of
 

@@ -17,8 +17,8 @@ from sandtop.core.guest.store import Shelf, disk_use, read_json
 from sandtop.core.templates.build import Order, make
 from sandtop.core.templates.files import FACTS, Damaged, Loaded
 from sandtop.core.templates.key import key_of, origin_of
-from sandtop.core.templates.lease import Lease
 from sandtop.core.templates.recovery import recover
+from sandtop.core.templates.template import Lease
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sandtop.core.errors import InvalidRequest
 from sandtop.core.machine import Accelerator, CommandLine, MachineSpec, Network, Role, Transport, command_line
-from sandtop.core.machine.commandline import TCG_ARGUMENTS
+from sandtop.core.machine.qemu.commandline import TCG_ARGUMENTS
 
 SPEC = MachineSpec(
     uuid="0e5a9a4c-93a4-4a58-a5d0-4d1b1f6f0a01",

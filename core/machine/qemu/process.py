@@ -24,8 +24,8 @@ import trio
 
 from sandtop.core.errors import MachineError, MissingDependency
 from sandtop.core.machine import procfs
-from sandtop.core.machine.commandline import CommandLine, command_line, needed
-from sandtop.core.machine.descriptors import Descriptors, remove_runtime
+from sandtop.core.machine.qemu.commandline import CommandLine, command_line, needed
+from sandtop.core.machine.qemu.descriptors import Descriptors, remove_runtime
 from sandtop.core.machine.spec import Accelerator, MachineSpec
 from sandtop.core.machine.text import last_lines
 from sandtop.core.machine.users import kvm_groups, machine_uid

@@ -18,7 +18,7 @@ from sandtop.core.errors import MachineError, from_os_error
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sandtop.core.machine.qmp import QmpClient
+    from sandtop.core.machine.qemu.qmp import QmpClient
 
 SAVE_DEADLINE: Final = 30.0
 """Seconds for QEMU to write the devices' state. It takes some 10 ms; a disk may be slow."""

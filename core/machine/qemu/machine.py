@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Final, cast
 import trio
 
 from sandtop.core.errors import MachineError, StorageError
-from sandtop.core.machine import console, diskerror, qmp, snapshot
-from sandtop.core.machine.commandline import Role
-from sandtop.core.machine.descriptors import remove_runtime
-from sandtop.core.machine.process import Death, Identity, MachineProcess, launch
-from sandtop.core.machine.process import adopt as adopt_process
+from sandtop.core.machine import console
+from sandtop.core.machine.qemu import diskerror, qmp, snapshot
+from sandtop.core.machine.qemu.commandline import Role
+from sandtop.core.machine.qemu.descriptors import remove_runtime
+from sandtop.core.machine.qemu.process import Death, Identity, MachineProcess, launch
+from sandtop.core.machine.qemu.process import adopt as adopt_process
 from sandtop.core.machine.text import last_match
 
 if TYPE_CHECKING:

@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Final, cast
 import trio
 
 from sandtop.core.errors import MachineError, StorageError
-from sandtop.core.machine.machine import DiedAtStart, Machine, start
+from sandtop.core.machine.qemu.machine import DiedAtStart, Machine, start
 from sandtop.core.machine.spec import Accelerator, MachineSpec
 from sandtop.core.machine.users import KVM, kvm_groups, machine_uid
 
 if TYPE_CHECKING:
-    from sandtop.core.machine.host import Qemu
-    from sandtop.core.machine.process import Death
+    from sandtop.core.machine.qemu.process import Death
+    from sandtop.core.machine.qemu.program import Qemu
 
 _MEMORY_MIB: Final = 256
 _DISK_BYTES: Final = 1 << 20

@@ -13,10 +13,10 @@ import trio.testing
 
 from sandtop.core.errors import MachineError
 from sandtop.core.machine import Accelerator, Accelerators, Machine, Qemu, Trial
-from sandtop.core.machine import probe as probing
-from sandtop.core.machine import process as process_module
-from sandtop.core.machine.accelerator import under_kvm
-from sandtop.core.machine.probe import Patience, probe
+from sandtop.core.machine.qemu import probe as probing
+from sandtop.core.machine.qemu import process as process_module
+from sandtop.core.machine.qemu.accelerator import under_kvm
+from sandtop.core.machine.qemu.probe import Patience, probe
 
 if TYPE_CHECKING:
     from pathlib import Path

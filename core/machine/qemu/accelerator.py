@@ -12,7 +12,7 @@ import trio
 
 from sandtop.core.errors import MachineError, from_os_error
 from sandtop.core.machine import procfs
-from sandtop.core.machine.probe import Probe, Trial, probe
+from sandtop.core.machine.qemu.probe import Probe, Trial, probe
 from sandtop.core.machine.spec import Accelerator
 from sandtop.core.machine.users import KVM
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from sandtop.core.machine.host import Qemu
+    from sandtop.core.machine.qemu.program import Qemu
 
 _FILE: Final = "accelerator.json"
 _ASK_AGAIN: Final = 600.0

@@ -16,7 +16,7 @@ from sandtop.core.machine.text import neutral
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sandtop.core.machine.qmp import Event
+    from sandtop.core.machine.qemu.qmp import Event
 
 _NO_ROOM: Final = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 _REASON_LENGTH: Final = 80

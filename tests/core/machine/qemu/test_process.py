@@ -27,9 +27,9 @@ from sandtop.core.machine import (
     remove_runtime,
     start,
 )
-from sandtop.core.machine import process as process_module
-from sandtop.core.machine.process import NICENESS, OOM_SCORE_ADJ, OPEN_FILES, STDERR_BYTES, launch
-from sandtop.core.machine.qmp import connect
+from sandtop.core.machine.qemu import process as process_module
+from sandtop.core.machine.qemu.process import NICENESS, OOM_SCORE_ADJ, OPEN_FILES, STDERR_BYTES, launch
+from sandtop.core.machine.qemu.qmp import connect
 from sandtop.core.machine.users import NAMESPACE_UIDS, UIDS, machine_uid
 
 from .conftest import machines_of
@@ -202,7 +202,7 @@ import json, os, signal, sys, trio
 from dataclasses import asdict
 from pathlib import Path
 from sandtop.core.machine import MachineSpec
-from sandtop.core.machine.process import launch
+from sandtop.core.machine.qemu.process import launch
 async def main():
     given = json.loads(sys.argv[1])
     paths = {key: Path(given[key]) for key in ("kernel", "initramfs", "image", "overlay")}

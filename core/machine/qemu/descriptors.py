@@ -9,7 +9,7 @@ import stat
 from typing import TYPE_CHECKING, Final, Self
 
 from sandtop.core.errors import MachineError, StorageError, from_os_error
-from sandtop.core.machine.commandline import Role
+from sandtop.core.machine.qemu.commandline import Role
 from sandtop.core.paths import ensure_private
 
 if TYPE_CHECKING:
