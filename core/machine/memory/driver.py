@@ -76,6 +76,7 @@ class MemoryDriver:
         console.clear(console_log)
         await self._world.faults.meet("launch")
         self._check(spec.name)
+        _open_files(spec)
         guest = self._world.launch(spec, console_log)
         machine = MemoryMachine(self._world, guest, spec.name, console_log, lambda: self.cut_off)
         try:
@@ -159,6 +160,15 @@ class MemoryDriver:
     def _check(self, name: str) -> None:
         if self.cut_off:
             raise MachineError("the core that asks is dead", sandbox=name)
+
+
+def _open_files(spec: MachineSpec) -> None:
+    """Open what a machine is started with, and close it. Raises `StorageError`."""
+    try:
+        for path in (spec.kernel, spec.initramfs, spec.image, spec.overlay):
+            path.open("rb").close()
+    except OSError as error:
+        raise from_os_error(error, "cannot open what the machine starts with", sandbox=spec.name) from error
 
 
 def _make_runtime(runtime: Path) -> None:

@@ -15,8 +15,8 @@ Step = Literal[
     "find", "accelerator", "launch", "load", "boot", "configure", "pause", "resume", "status", "save", "stop", "kill",
     "adopt",
 ]  # fmt: skip
-"""Of a driver: ``find`` to ``launch``. Of a machine: ``load`` its state, ``boot`` until its agent is ready. Of its agent:
-``configure``. The rest is what a core asks of a machine."""
+"""Of a driver: ``find`` to ``launch``. Of a machine: ``load`` its state, ``boot`` until its agent is ready. Of its
+agent: ``configure``. The rest is what a core asks of a machine."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,7 +197,8 @@ class Guest:
             return
         try:
             state: object = json.loads(memory.state.read_text())
-            image = memory.file.open("rb").read(len(_IMAGE))
+            with memory.file.open("rb") as file:
+                image = file.read(len(_IMAGE))
         except OSError as error:
             raise from_os_error(error, "loading a machine's state") from error
         except ValueError:

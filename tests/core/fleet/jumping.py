@@ -8,7 +8,7 @@ one that has called back into trio and waits for that is not at work.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import trio
 import trio.testing
@@ -44,8 +44,8 @@ def run(
     threads = _ThreadsHoldTime(clock)
     real = trio.from_thread.run
 
-    def from_thread_run(function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
-        async def called() -> Any:
+    def from_thread_run(function: Callable[..., Awaitable[object]], *arguments: object) -> object:
+        async def called() -> object:
             threads.calling_back += 1
             try:
                 return await function(*arguments)
