@@ -33,6 +33,7 @@ class Guest:
     """A machine with its agent. ``gone`` is told when it has ended.
 
     Attributes:
+        console: the file that it prints to.
         answers: whether it answers a core that asks it something; what it runs goes on.
         disk_refuses: the host's words for why writes are refused now; empty when they are not.
         refused: the write that its processors stand still by, or stood still by last.
@@ -63,7 +64,7 @@ class Guest:
         self.up = trio.Event()
         """Its agent has opened its port."""
         self._faults = faults
-        self._console = console
+        self.console = console
         self._boot_seconds = boot_seconds
         self._gone = gone
         self._scope = trio.CancelScope()
@@ -105,7 +106,7 @@ class Guest:
 
     def say(self, line: str) -> None:
         """A line on its console."""
-        with suppress(OSError), self._console.open("a") as file:  # its folder may be gone before it is
+        with suppress(OSError), self.console.open("a") as file:  # its folder may be gone before it is
             file.write(f"{line}\n")
 
     # how it ends

@@ -8,7 +8,7 @@ program, all in one, because here nothing lies between them. What runs is
     stubborn SECONDS    the same, but SIGTERM does not end it
     echo WORDS          writes them, and ends
 
-and everything else is not found. A program with a pid that no process of the host can have (PID_MAX_LIMIT, proc(5)), so
+and everything else is not found. All have the pid that no process of the host can have (PID_MAX_LIMIT, proc(5)), so
 that no signal of the agent's ever reaches one.
 """
 
@@ -29,23 +29,27 @@ if TYPE_CHECKING:
     from sandtop.agent.cgroups import Cgroup, Cgroups
     from sandtop.agent.loop import Loop, Timer
 
-_FIRST_PID: Final = (1 << 22) + 1
+_PID: Final = 1 << 22
 _MOST_SECONDS: Final = 1e9
 _USAGE: Final = Usage(1000, 1 << 20)
 """What each is taken to have used."""
 
 
 class _Program:
-    """One that runs, with the ends of its pipes."""
+    """One that runs, with its ends of the pipes."""
 
-    __slots__ = ("group", "pid", "stdio", "stubborn", "timer")
+    __slots__ = ("ended", "group", "stdio", "stubborn", "timer")
 
-    def __init__(self, pid: int, group: Group, stdio: tuple[int, ...], *, stubborn: bool) -> None:
-        self.pid = pid
+    def __init__(self, group: Group, stdio: tuple[int, ...], *, stubborn: bool) -> None:
         self.group = group
         self.stdio = stdio
         self.stubborn = stubborn
         self.timer: Timer | None = None
+        self.ended: Callable[[int], None] = _nobody
+
+
+def _nobody(_status: int) -> None:
+    """Told of an end that nobody waits for."""
 
 
 class Group:
@@ -55,13 +59,13 @@ class Group:
         self._programs = programs
         self._done: Callable[[], None] | None = None
         self._over: Callable[[], None] | None = None
-        self.members: dict[int, _Program] = {}
+        self.members: list[_Program] = []
 
     def kill(self) -> None:
         self.signal(signal.SIGKILL)
 
     def signal(self, number: int) -> None:
-        for program in list(self.members.values()):
+        for program in list(self.members):
             self._programs.signal(program, number)
 
     def finish(self, done: Callable[[Usage], None], *, kill: bool) -> bool:
@@ -85,7 +89,7 @@ class Group:
         self._done = self._over = None
 
     def pids(self) -> Iterator[int]:
-        return iter(self.members)
+        return (_PID for _ in self.members)
 
     def processes(self) -> int:
         return len(self.members)
@@ -102,9 +106,7 @@ class Programs:
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
-        self._running: dict[int, _Program] = {}
-        self._ended: dict[int, Callable[[int], None]] = {}
-        self._last_pid = _FIRST_PID
+        self._running: list[_Program] = []
 
     # for the agent's cgroups
 
@@ -112,7 +114,7 @@ class Programs:
         return Group(self)
 
     def signal_all(self, number: int) -> None:
-        for program in list(self._running.values()):
+        for program in list(self._running):
             self.signal(program, number)
 
     def kill_all(self) -> None:
@@ -123,8 +125,9 @@ class Programs:
 
     # for its reaper
 
-    def expect(self, pid: int, ended: Callable[[int], None]) -> None:
-        self._ended[pid] = ended
+    def expect(self, _pid: int, ended: Callable[[int], None]) -> None:
+        """Of the program that was started last: whoever starts one asks at once."""
+        self._running[-1].ended = ended
 
     # for its way to start a program
 
@@ -132,32 +135,32 @@ class Programs:
         """The pid of the program of ``plan``. Raises `SpawnFailed` for one that there is not."""
         group = cast("Group", cast("object", cgroup))  # made by `take`
         seconds, status, output = _behaviour(plan.argv)
-        self._last_pid += 1
         stdio = tuple(os.dup(end) for end in plan.stdio[1:] if end >= 0)
-        program = _Program(self._last_pid, group, stdio, stubborn=plan.argv[0] == "stubborn")
-        self._running[program.pid] = group.members[program.pid] = program
+        program = _Program(group, stdio, stubborn=plan.argv[0] == "stubborn")
+        self._running.append(program)
+        group.members.append(program)
         if output and stdio:
             os.write(stdio[0], output)
         program.timer = self._loop.call_in(seconds, lambda: self._end(program, status << 8))
-        return program.pid
+        return _PID
 
     def signal(self, program: _Program, number: int) -> None:
         """Every signal ends a program, but SIGTERM a stubborn one."""
-        if program.pid in self._running and not (program.stubborn and number == signal.SIGTERM):
+        if program in self._running and not (program.stubborn and number == signal.SIGTERM):
             self._end(program, number)
 
     def _end(self, program: _Program, status: int) -> None:
         self._loop.cancel(program.timer)
-        del self._running[program.pid], program.group.members[program.pid]
+        self._running.remove(program)
+        program.group.members.remove(program)
         _close(program)
-        ended = self._ended.pop(program.pid, None)
         # as a reaper does it: in a turn of its own, never inside the call that ended the program
-        self._loop.soon(lambda: ended(status) if ended is not None else None)
+        self._loop.soon(lambda: program.ended(status))
         self._loop.soon(program.group.look)
 
     def close(self) -> None:
         """The machine is gone, and all that ran in it."""
-        for program in self._running.values():
+        for program in self._running:
             _close(program)
         self._running.clear()
 
