@@ -10,21 +10,17 @@ import importlib.util
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-
-import trio
 
 from sandtop import __version__
 from sandtop.core.client.blocking import call_running
 from sandtop.core.errors import CoreOutdated, SandtopError
+from sandtop.core.findings import Finding, Verdict, apt
 from sandtop.core.fleet.room import FIRST_WRITES, may_grow, space
 from sandtop.core.guest import GuestStore, foundation, kernel, runtime, tools
-from sandtop.core.machine import Accelerator, Accelerators, find_qemu, host
-from sandtop.core.machine.qemu.commandline import VHOST_VSOCK
-from sandtop.core.machine.users import KVM
+from sandtop.core.machine import memory
+from sandtop.core.machine.registry import driver_for
 from sandtop.core.settings import Settings
 from sandtop.core.store import SandboxConfig
 from sandtop.core.templates import trial_of
@@ -33,8 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sandtop.core.guest import Kernel
-    from sandtop.core.machine import Choice, Qemu
-    from sandtop.core.machine.host import Host
+    from sandtop.core.machine import Driver
     from sandtop.core.paths import Paths
 
 _BUILD_TOOLS: Final = ("apt-get", "dpkg-deb", "mke2fs", "mksquashfs", "mmdebstrap")
@@ -47,36 +42,12 @@ _RUN_MIB: Final = 64
 _COMFORT_MIB: Final = 4096
 
 
-class Verdict(StrEnum):
-    """``FAIL`` is for what keeps a sandbox from starting; ``WARN`` for what is worse than it could be."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at.
-
-    Attributes:
-        name: what; part of the stable surface of ``doctor --json``.
-        detail: how it is, in one line.
-        mend: the command, or what else to do, that makes it better; None when nothing is to be done.
-    """
-
-    name: str
-    verdict: Verdict
-    detail: str
-    mend: str | None = None
-
-
 def examine(paths: Paths) -> Iterator[Finding]:
     """Each finding as soon as it is known. Raises nothing that is a fault of the machine's: that is a finding."""
     home = _home(paths)
     yield home
-    qemu, finding = _qemu()
-    yield finding
+    driver = driver_for(paths)
+    yield from driver.examine()
     linux = kernel.find(paths.cache)
     has_runtime, runtime_finding = _runtime(paths, linux)
     store = GuestStore(paths)
@@ -86,18 +57,11 @@ def examine(paths: Paths) -> Iterator[Finding]:
     yield runtime_finding
     yield _images(store)
     if home.verdict is not Verdict.FAIL:
-        yield _accelerator(qemu, store, paths, prepared=prepared)
-    here = host.look()
-    yield _channel()
+        yield _accelerator(driver, store, paths, prepared=prepared)
+    yield driver.examine_channel()
     yield from _disk(paths, prepared)
-    yield _memory(here)
+    yield _memory()
     yield _core()
-
-
-def _apt(*packages: str) -> str:
-    return (
-        f"{'' if os.geteuid() == 0 else 'sudo '}apt-get install --no-install-recommends {' '.join(packages)}"
-    )
 
 
 def _home(paths: Paths) -> Finding:
@@ -110,14 +74,6 @@ def _home(paths: Paths) -> Finding:
     )
 
 
-def _qemu() -> tuple[Qemu | None, Finding]:
-    try:
-        found = find_qemu()
-    except SandtopError as error:
-        return None, Finding("qemu", Verdict.FAIL, error.message, _apt("qemu-system-x86"))
-    return found, Finding("qemu", Verdict.OK, f"{found.version}, {found.path}")
-
-
 def _build_tools(prepared: bool) -> Iterator[Finding]:
     """Tools are needed to build; with all built, they are missed only when something changes."""
     bad = Verdict.WARN if prepared else Verdict.FAIL
@@ -125,7 +81,7 @@ def _build_tools(prepared: bool) -> Iterator[Finding]:
     missing = [name for name in _BUILD_TOOLS if shutil.which(name, path=path) is None]
     if missing:
         packages = sorted({tools.PACKAGES[name] for name in missing})
-        yield Finding("build-tools", bad, f"not installed: {', '.join(missing)}", _apt(*packages))
+        yield Finding("build-tools", bad, f"not installed: {', '.join(missing)}", apt(*packages))
     else:
         yield Finding("build-tools", Verdict.OK, ", ".join(_BUILD_TOOLS))
     if os.geteuid() != 0:
@@ -136,7 +92,7 @@ def _user_namespaces(bad: Verdict) -> Finding:
     """Without root mmdebstrap builds in a user namespace with a range of subordinate ids: so make one."""
     name = "user-namespaces"
     if shutil.which("newuidmap") is None:
-        return Finding(name, bad, "newuidmap is not installed", _apt("uidmap"))
+        return Finding(name, bad, "newuidmap is not installed", apt("uidmap"))
     user = getpass.getuser()
     for file in ("/etc/subuid", "/etc/subgid"):
         try:
@@ -154,7 +110,7 @@ def _user_namespaces(bad: Verdict) -> Finding:
         said = error.stderr.decode(errors="replace").strip().replace("\n", " / ")
         return Finding(name, bad, f"cannot be made: {said}", "sudo sysctl kernel.unprivileged_userns_clone=1")
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Finding(name, bad, f"cannot be made: {error}", _apt("util-linux"))
+        return Finding(name, bad, f"cannot be made: {error}", apt("util-linux"))
     return Finding(name, Verdict.OK, f"work, with subordinate ids of {user}")
 
 
@@ -193,61 +149,15 @@ def _images(store: GuestStore) -> Finding:
     )
 
 
-def _accelerator(qemu: Qemu | None, store: GuestStore, paths: Paths, *, prepared: bool) -> Finding:
-    name = "accelerator"
-    if qemu is None or not prepared:
-        lacks = "QEMU is" if qemu is None else "kernel, runtime and an image are"
-        return Finding(name, Verdict.WARN, f"not known before {lacks} there")
-    tcg = "tcg, QEMU's emulation: slow, and no security boundary in QEMU's own words."
+def _accelerator(driver: Driver, store: GuestStore, paths: Paths, *, prepared: bool) -> Finding:
+    if not prepared:
+        return driver.examine_accelerator(None, "auto", paths.settings)
     try:
         asked = Settings.load(paths.settings).accelerator
-        if asked == "tcg":
-            return Finding(name, Verdict.WARN, f"{tcg} {paths.settings} asks for it")
-        choice = trio.run(_choose, qemu, store, paths)
+        trial = trial_of(store.boot_files(store.images()[0].digest), paths.runtime)
     except SandtopError as error:
-        return Finding(name, Verdict.FAIL, error.message, error.hint)
-    if choice.accelerator is Accelerator.KVM:
-        return Finding(name, Verdict.OK, f"kvm: {choice.reason}")
-    if asked == "kvm":
-        mend = _open_kvm() or f'accelerator = "auto" in {paths.settings}'
-        return Finding(name, Verdict.FAIL, f"{paths.settings} asks for kvm. {choice.reason}", mend)
-    return Finding(name, Verdict.WARN, f"{tcg} {choice.reason}", _open_kvm())
-
-
-async def _choose(qemu: Qemu, store: GuestStore, paths: Paths) -> Choice:
-    """The best accelerator that works, by a look that is as fresh as need be."""
-    trial = trial_of(store, store.images()[0].digest, paths.runtime, _nobody)
-    return await Accelerators(paths.cache).choose(qemu, trial, _nobody, again=True)
-
-
-def _nobody(_line: str) -> None:
-    """Hears what is done."""
-
-
-def _open_kvm() -> str | None:
-    """How to be let at a /dev/kvm that a group may open; None where that is not what is missing."""
-    if not KVM.exists() or os.access(KVM, os.R_OK | os.W_OK):
-        return None
-    if KVM.stat().st_gid == 0:
-        return f"give it a group: sudo chgrp kvm {KVM} && sudo chmod 660 {KVM}"
-    return f"sudo usermod --append --groups {KVM.group()} {getpass.getuser()}, then log in anew"
-
-
-def _channel() -> Finding:
-    missing = _vsock_problem()
-    vsock = f"no vsock: {missing}" if missing else "vsock is there and not used yet"
-    return Finding("channel", Verdict.OK, f"virtio-serial; {vsock}")
-
-
-def _vsock_problem() -> str | None:
-    try:
-        descriptor = os.open(VHOST_VSOCK, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return f"{VHOST_VSOCK} is not there: modprobe vhost_vsock, where the kernel has it"
-    except OSError as error:
-        return f"{VHOST_VSOCK}: {error.strerror}"
-    os.close(descriptor)
-    return None
+        return Finding("accelerator", Verdict.FAIL, error.message, error.hint)
+    return driver.examine_accelerator(trial, asked, paths.settings)
 
 
 def _existing(path: Path) -> Path:
@@ -287,12 +197,13 @@ def _disk(paths: Paths, prepared: bool) -> Iterator[Finding]:
             yield Finding("disk", Verdict.OK if free >= _COMFORT_MIB else Verdict.WARN, detail)
 
 
-def _memory(here: Host) -> Finding:
+def _memory() -> Finding:
+    total, available = memory()
     default = SandboxConfig().memory
-    detail = f"{here.available_mib} of {here.memory_mib} MiB available, a sandbox has {default} unless told"
-    if here.memory_mib < default:
+    detail = f"{available} of {total} MiB available, a sandbox has {default} unless told"
+    if total < default:
         return Finding("memory", Verdict.FAIL, detail, "create sandboxes with a smaller --memory")
-    return Finding("memory", Verdict.OK if here.available_mib >= default else Verdict.WARN, detail)
+    return Finding("memory", Verdict.OK if available >= default else Verdict.WARN, detail)
 
 
 def _core() -> Finding:

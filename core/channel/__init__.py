@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from sandtop.core.channel.link import AgentLink, Listener
-from sandtop.core.channel.transport import Transport, VirtioSerial
+from sandtop.core.channel.transport import Transport, UnixSocket
 
-__all__ = ["AgentLink", "Listener", "Transport", "VirtioSerial"]
+__all__ = ["AgentLink", "Listener", "Transport", "UnixSocket"]

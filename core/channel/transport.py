@@ -22,13 +22,13 @@ class Transport(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class VirtioSerial:
-    """A virtio-serial port behind a Unix socket on which QEMU listens; it takes one connection at a time."""
+class UnixSocket:
+    """A port of the machine behind a Unix socket on the host, which takes one connection at a time."""
 
-    socket: Path
+    path: Path
 
     async def open(self) -> trio.abc.Stream:
         try:
-            return await trio.open_unix_socket(self.socket)
+            return await trio.open_unix_socket(self.path)
         except (OSError, RuntimeError) as error:
-            raise ChannelError(f"the machine's channel {self.socket} cannot be opened: {error}") from error
+            raise ChannelError(f"the machine's channel {self.path} cannot be opened: {error}") from error

@@ -21,6 +21,7 @@ from sandtop.core.errors import EXIT_SANDTOP_FAILED, SandtopError, from_os_error
 from sandtop.core.fleet import Context, Fleet
 from sandtop.core.groups import unwrapped
 from sandtop.core.guest import GuestStore
+from sandtop.core.machine.registry import driver_for
 from sandtop.core.paths import find
 from sandtop.core.screens.screens import Screens
 from sandtop.core.settings import Settings
@@ -86,9 +87,10 @@ async def _main(paths: Paths) -> None:
     with Database(paths.database) as database:
         async with trio.open_nursery() as nursery:
             guest = GuestStore(paths)
-            templates = Templates(paths, nursery, settings.boot_seconds)
+            driver = driver_for(paths)
+            templates = Templates(paths, driver, nursery, settings.boot_seconds)
             screens = Screens(nursery)
-            fleet = Fleet(Context(paths, database, settings, nursery, guest, templates, screens))
+            fleet = Fleet(Context(paths, database, settings, nursery, driver, guest, templates, screens))
             nursery.start_soon(screens.run)
             await fleet.adopt_all()
             nursery.start_soon(fleet.maintain)

@@ -15,7 +15,6 @@ from sandtop.core.daemon.connection import ClientGone
 from sandtop.core.daemon.views import page, sandbox_view
 from sandtop.core.errors import InvalidRequest, NotFound, WrongState
 from sandtop.core.fleet import State, accelerator_from_request, check_name, config_from_request
-from sandtop.core.machine import command_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from sandtop.core.daemon.connection import Connection
     from sandtop.core.fleet import Fleet
     from sandtop.core.guest import GuestStore, Image
-    from sandtop.core.templates import Warm
+    from sandtop.core.templates import TemplateInfo
 
 Result = dict[str, object]
 
@@ -121,19 +120,16 @@ def list_sandboxes(fleet: Fleet, request: Mapping[str, object]) -> Result:
 
 
 def inspect(fleet: Fleet, request: Mapping[str, object]) -> Result:
-    """``sandbox.inspect``: the sandbox with the machine's command line as data."""
+    """``sandbox.inspect``: the sandbox, with how the driver runs its machine as data."""
     sandbox = fleet.get(request.get("sandbox"))
     machine: dict[str, object] | None = None
     if sandbox.machine is not None:
-        spec = sandbox.machine.spec
-        machine = {"spec": spec.to_json(), **command_line(spec, sandbox.runtime).to_json()}
-        # what was computed numbers the descriptors as it likes
-        machine["argv"] = sandbox.machine.qemu.process.arguments or machine["argv"]
+        machine = sandbox.machine.vm.facts(sandbox.machine.spec)
     return {
         "sandbox": sandbox_view(sandbox),
         "machine": machine,
         "timings": dict(sandbox.timings),
-        "console": sandbox.machine.qemu.console_tail() if sandbox.machine else None,
+        "console": sandbox.machine.vm.console_tail() if sandbox.machine else None,
         "image_digest": sandbox.row.image_digest,
         "folder": str(sandbox.folder),
     }
@@ -165,7 +161,7 @@ async def hold(fleet: Fleet, connection: Connection, request: Mapping[str, objec
 
 
 def _image_view(
-    image: Image, users: Mapping[str, str], templates: Sequence[Warm] = (), standing_by: int = 0
+    image: Image, users: Mapping[str, str], templates: Sequence[TemplateInfo] = (), standing_by: int = 0
 ) -> Result:
     its = [template for template in templates if template.image_digest == image.digest]
     return {
@@ -185,7 +181,7 @@ def _image_view(
 async def list_images(guest: GuestStore, fleet: Fleet, request: Mapping[str, object]) -> Result:
     """``image.list``."""
     images = await trio.to_thread.run_sync(guest.images)
-    templates = await trio.to_thread.run_sync(fleet.templates.warm)
+    templates = await trio.to_thread.run_sync(fleet.templates.on_disk)
     users = fleet.images_in_use()
     ready = fleet.standing_by
     return {"images": [_image_view(image, users, templates, ready.get(image.digest, 0)) for image in images]}

@@ -1,16 +1,15 @@
-"""Machines that stand by: gone on from a template, run in, paused, to become the next sandboxes of their shape.
+"""The warm pool: machines that were started from a template, warmed up and paused, before anybody asked for them.
 
-Such a machine costs its memory and no processor time. There are some only of shapes that were used lately, and only
-while the host has memory and room on its disk to spare. Until one is taken it is nobody's: the database does not know
-of it, and a mark in its folder tells a core that comes after one that was killed to end it.
+`create` takes one, if it has the right shape, and it becomes a sandbox. A warm machine costs its memory and no
+processor time. The pool has some only of shapes that were used lately, and only while the host has memory and room on
+its disk to spare. Until one is taken it is nobody's: the database does not know of it, and a mark in its folder tells a
+core that comes after one that was killed to end it.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import shutil
-import signal
 import time
 import uuid as uuids
 from collections import OrderedDict
@@ -23,26 +22,29 @@ import trio
 from sandtop.core.errors import SandtopError
 from sandtop.core.fleet.sandbox import Sandbox
 from sandtop.core.fleet.state import State
-from sandtop.core.machine import machines, memory
+from sandtop.core.machine import memory
 from sandtop.core.store import SandboxConfig, SandboxRow
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from sandtop.core.fleet.context import Context
+    from sandtop.core.machine import Driver
     from sandtop.core.paths import Paths
 
 log = logging.getLogger(__name__)
 _MARK: Final = "standing-by"
 _IDLE: Final = 600.0
-"""Seconds after its last use for which machines of a shape stand by."""
+"""Seconds after its last use for which a shape has machines in the pool."""
 _LOOK: Final = 5.0
 """Seconds between looks at the host's memory and at what was not used for long."""
 _AFTER_FAILURE: Final = 60.0
 _WAIT: Final = 5.0
 """Seconds to wait for a machine that is nearly ready: it began before one's own could."""
-_SPARE_PART: Final = 4
-"""Of the host's memory this part stays available, or no machine is made ready; at half of it those there are go."""
+_FILL_ABOVE: Final = 4
+"""A machine is added only if this fraction of the host's memory (a quarter) stays available afterwards."""
+_EMPTY_BELOW: Final = 8
+"""When less than this fraction of the host's memory (an eighth) is available, all machines in the pool are ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class _Shelf:
         return len(self.ready) + self.filling
 
 
-class Reserve:
+class WarmPool:
     """``run`` fills it and thins it out; the setting ``warm_machines`` bounds it, over all shapes."""
 
     def __init__(self, context: Context) -> None:
@@ -102,7 +104,7 @@ class Reserve:
         self._ended: trio.Event | None = None
 
     def ready(self) -> dict[str, int]:
-        """How many stand by, by the digest of their image."""
+        """How many machines are ready, by the digest of their image."""
         found: dict[str, int] = {}
         for shape, shelf in self._shelves.items():
             found[shape.image_digest] = found.get(shape.image_digest, 0) + len(shelf.ready)
@@ -167,7 +169,7 @@ class Reserve:
                 self._ended.set()
 
     async def close(self) -> None:
-        """End all that stand by, and `run`."""
+        """End all machines of the pool, and `run`."""
         self._scope.cancel()
         if self._ended is not None:
             await self._ended.wait()
@@ -196,14 +198,14 @@ class Reserve:
             shelf = self._shelves[shape]
             for _ in range(count - shelf.count):
                 available -= shape.memory
-                if available >= total // _SPARE_PART and trio.current_time() >= shelf.not_before:
+                if available >= total // _FILL_ABOVE and trio.current_time() >= shelf.not_before:
                     due.append(shape)
         return due
 
     def _thin_out(self, nursery: trio.Nursery) -> None:
         """End what is too many, was not used for long, has died, or takes memory that the host is short of."""
         total, available = memory()
-        wanted = {} if available < total // (2 * _SPARE_PART) else self._wanted()
+        wanted = {} if available < total // _EMPTY_BELOW else self._wanted()
         for shape, shelf in list(self._shelves.items()):
             dead = [sandbox for sandbox in shelf.ready if sandbox.machine is None]
             living = [sandbox for sandbox in shelf.ready if sandbox.machine is not None]
@@ -220,11 +222,11 @@ class Reserve:
         try:
             sandbox.folder.mkdir(mode=0o700)
             (sandbox.folder / _MARK).touch(mode=0o600)
-            await sandbox.stand_by()
+            await sandbox.warm_up()
             kept = True
         except (SandtopError, OSError) as error:
             shelf.not_before = trio.current_time() + _AFTER_FAILURE
-            log.warning("no machine stands by: %s", error)
+            log.warning("the warm pool gets no machine: %s", error)
         finally:
             shelf.filling -= 1
             if kept:
@@ -240,21 +242,18 @@ async def _discard(sandbox: Sandbox) -> None:
     try:
         await sandbox.discard()
     except SandtopError as error:
-        log.warning("a machine that stood by: %s", error)
+        log.warning("a machine of the warm pool: %s", error)
 
 
-def end_leftovers(paths: Paths, known: Collection[str]) -> None:
-    """After a core that was killed: end the machines that stood by, but those of ``known`` sandboxes. Blocks."""
+def end_leftovers(paths: Paths, driver: Driver, known: Collection[str]) -> None:
+    """After a core that was killed: end the machines of its warm pool, but those of ``known`` sandboxes. Blocks."""
     marks = {mark.parent.name: mark for mark in paths.sandboxes.glob(f"*/{_MARK}")}
     for uuid in marks.keys() & set(known):
         marks.pop(uuid).unlink(missing_ok=True)
     if not marks:
         return
-    for pid, uuid in machines():
-        if uuid in marks:
-            log.info("ending a machine that stood by, pid %d", pid)
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+    for ended in driver.end_all(lambda machine: machine.uuid in marks):
+        log.info("ended a machine of the warm pool, pid %d", ended.pid)
     for uuid, mark in marks.items():
         shutil.rmtree(paths.machine_runtime(uuid), ignore_errors=True)
         shutil.rmtree(mark.parent, ignore_errors=True)

@@ -1,7 +1,7 @@
-"""A program run in a machine that is nobody's sandbox yet, so that the first of its user's starts as fast as any later.
+"""The warm-up of a machine that is nobody's sandbox yet: a program is run in it.
 
 Under emulation nearly all of a first exec's time goes into translating the code that it runs, the kernel's and the
-agent's; what was translated stays with the machine.
+agent's. What was translated stays with the machine, so that its user's first program then starts as fast as any later.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class _Ear:
         return False
 
 
-async def rehearse(link: AgentLink) -> None:
+async def warm_up(link: AgentLink) -> None:
     """Run ``true`` some times, whether or not the image has it, and leave no trace of it. The agent is configured.
 
     Raises `ChannelError` when it does not end in time, or the link breaks.
@@ -60,7 +60,7 @@ async def rehearse(link: AgentLink) -> None:
     before = link.listener
     try:
         for turn in range(ROUNDS):
-            session = f"rehearsal-{turn}"
+            session = f"warm-up-{turn}"
             ear = link.listener = _Ear(session)
             link.send(
                 {

@@ -2,8 +2,8 @@
 
 A driver starts virtual machines and finds them again; a `Machine` is one of them. `core.machine.qemu` has the driver
 that runs sandboxes, `core.machine.memory` one for tests, in which an agent runs without a machine. Nothing outside a
-driver's package knows a program, an argument, a descriptor or an event of the driver's own: what differs between drivers
-is said by `Info`, and whoever needs a capability asks for it there.
+driver's package knows a program, an argument, a descriptor or an event of the driver's own. What differs between
+drivers is said by `Info`, and whoever needs a capability asks for it there.
 
     driver = driver_for(paths)                      # core.machine.registry: the one place that names a driver
     version = await driver.find()
@@ -71,7 +71,8 @@ class Version:
 
     Attributes:
         version: its own word, for people.
-        stamp: changes whenever the program does, also where the version stays: a snapshot is of use to this stamp alone.
+        stamp: changes whenever the program does, also where its version stays. A snapshot that was made under one stamp
+            is of no use under another.
     """
 
     version: str
@@ -227,8 +228,8 @@ class Machine(Protocol):
     async def save(self, state: Path) -> None:
         """Stop its processors for good, and save what it is now; for one that was started with a memory file.
 
-        Its memory is in that file afterwards, the rest in the new file ``state``; its disks are whole on the host. Raises
-        `StorageError`, too.
+        Its memory is in that file afterwards, the rest in the new file ``state``; its disks are whole on the host.
+        Raises `StorageError`, too.
         """
         ...
 
@@ -278,8 +279,8 @@ class Driver(Protocol):
     ) -> Choice:
         """The accelerator for machines: the one ``wanted``, as it is, or the best that works on this host.
 
-        What works may be tried by booting ``trial``, which takes seconds and of which ``progress`` is told; the answer is
-        kept. With ``again`` a kept "no" is not believed. Raises `MissingDependency`, `StorageError`.
+        What works may be tried by booting ``trial``, which takes seconds and of which ``progress`` is told; the answer
+        is kept. With ``again`` a kept "no" is not believed. Raises `MissingDependency`, `StorageError`.
         """
         ...
 
@@ -299,8 +300,8 @@ class Driver(Protocol):
     ) -> AbstractAsyncContextManager[Machine]:
         """The machine that an earlier core started, in whatever state it is. It goes on when the context ends.
 
-        ``name`` is the sandbox's, for errors. Entering raises `MachineError` when it is gone, is another by now, or does
-        not answer; it is not touched then.
+        ``name`` is the sandbox's, for errors. Entering raises `MachineError` when it is gone, is another by now, or
+        does not answer; it is not touched then.
         """
         ...
 

@@ -1,44 +1,10 @@
-"""What this host has to offer to machines: memory and processors."""
+"""What this host has to offer to machines: memory."""
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from sandtop.core.errors import InvalidRequest
-from sandtop.core.machine import procfs
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """The host as it is now.
-
-    Attributes:
-        memory_mib: all of its memory.
-        available_mib: what new programs can have of it without swapping.
-        cpus: the processors that this process may use.
-        boot_id: changes with each boot.
-        kernel: the kernel's release.
-    """
-
-    memory_mib: int
-    available_mib: int
-    cpus: int
-    boot_id: str
-    kernel: str
-
-
-def look() -> Host:
-    """The host's facts, read now."""
-    total, available = memory()
-    return Host(
-        memory_mib=total,
-        available_mib=available,
-        cpus=len(os.sched_getaffinity(0)),
-        boot_id=procfs.boot_id(),
-        kernel=os.uname().release,
-    )
 
 
 def memory() -> tuple[int, int]:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from sandtop.core.machine import MachineSpec
 
 
-class Lease:
-    """Holds a template's files open, also when it is forgotten meanwhile. A context manager that lets them go.
+class Template:
+    """A template whose files are held open, also when it is forgotten meanwhile. A context manager that closes them.
 
     Attributes:
         key: the template's.
@@ -42,7 +42,7 @@ class Lease:
         self.close()
 
     def close(self) -> None:
-        """Let them go."""
+        """Close them."""
         while self._descriptors:
             os.close(self._descriptors.popitem()[1])
 

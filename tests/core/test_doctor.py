@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandtop.core import doctor
-from sandtop.core.doctor import Finding, Verdict
-from sandtop.core.guest import GuestStore, Image, tools
+from sandtop.core.findings import Finding, Verdict
+from sandtop.core.guest import BootFiles, GuestStore, Image, tools
 from sandtop.core.machine import Accelerator, Choice
+from sandtop.core.machine.qemu.driver import QemuDriver
 from sandtop.core.paths import Paths
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def test_disks_that_may_take_more_than_there_is(paths: Paths) -> None:
 def accelerator(paths: Paths, programs: Path, monkeypatch: pytest.MonkeyPatch, works: Accelerator) -> Finding:
     """What is found where ``works`` is the best that does."""
 
-    async def choose(*_: object) -> Choice:
+    async def choose(*_: object, **_options: object) -> Choice:
         return Choice(works, "because it was tried")
 
     program(programs, "qemu-system-x86_64", "echo QEMU emulator version 7.2.22")
@@ -128,8 +129,12 @@ def accelerator(paths: Paths, programs: Path, monkeypatch: pytest.MonkeyPatch, w
     def images(_self: GuestStore) -> list[Image]:
         return [image]
 
+    def boot_files(_self: GuestStore, _digest: str) -> BootFiles:
+        return BootFiles(paths.cache, paths.cache, paths.cache)
+
     monkeypatch.setattr(GuestStore, "images", images)
-    monkeypatch.setattr(doctor, "_choose", choose)
+    monkeypatch.setattr(GuestStore, "boot_files", boot_files)
+    monkeypatch.setattr(QemuDriver, "choose_accelerator", choose)
     return examine(paths)["accelerator"]
 
 

@@ -5,34 +5,27 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
 import trio
 
-from sandtop.core.errors import MachineError, from_os_error
+from sandtop.core.errors import from_os_error
 from sandtop.core.machine import procfs
-from sandtop.core.machine.qemu.probe import Probe, Trial, probe
+from sandtop.core.machine.driver import Choice
+from sandtop.core.machine.qemu.probe import Probe, probe
+from sandtop.core.machine.qemu.users import KVM
 from sandtop.core.machine.spec import Accelerator
-from sandtop.core.machine.users import KVM
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from sandtop.core.machine.driver import Trial
     from sandtop.core.machine.qemu.program import Qemu
 
 _FILE: Final = "accelerator.json"
 _ASK_AGAIN: Final = 600.0
 """Seconds after which one core tries KVM again when it got no answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The accelerator to use, and why."""
-
-    accelerator: Accelerator
-    reason: str
 
 
 class Accelerators:
@@ -88,14 +81,6 @@ class Accelerators:
             self._unanswered = None
             await trio.to_thread.run_sync(_remember, self._path, key, found)
         return found
-
-
-def under_kvm(error: MachineError, name: str, *, wanted: bool) -> MachineError:
-    """``error`` of a start that failed under KVM, with the way to go on without it."""
-    known = "KVM was asked for" if wanted else "KVM worked when this host was probed"
-    lead = f"{error.hint}; " if error.hint else ""
-    without = 'without it: --accelerator tcg, or accelerator = "tcg" in config.toml'
-    return MachineError(f"{error.message} (under KVM)", sandbox=name, hint=f"{lead}{known}; {without}")
 
 
 def _key(qemu: Qemu, kernel: Path) -> dict[str, object]:

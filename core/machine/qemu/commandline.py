@@ -21,16 +21,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sandtop.agent.wire import PORT_NAME
-from sandtop.core.machine.spec import Accelerator, MachineSpec, Network, Transport
+from sandtop.core.machine.spec import Accelerator, MachineSpec, Network
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-VHOST_VSOCK: Final = Path("/dev/vhost-vsock")
+TRANSPORT: Final = "virtio-serial"
+"""What carries the agent's byte stream."""
+
+TB_SIZE_MIB: Final = 32
+"""TCG's cache of translated code. QEMU's own default is a quarter of the memory of old hosts, at most 1 GiB."""
 
 TCG_CPU: Final = "max,erms=off,fsrm=off,smap=off,smep=off"
 """All that QEMU emulates, but for two things.
@@ -71,7 +75,6 @@ class Role(StrEnum):
     QMP = "qmp"
     AGENT = "agent"
     CONSOLE = "console"
-    VSOCK = "vsock"
     MEMORY = "memory"
 
     @property
@@ -82,7 +85,7 @@ class Role(StrEnum):
     @property
     def is_writable(self) -> bool:
         """Whether it is opened O_RDWR, rather than O_RDONLY."""
-        return self in (Role.OVERLAY, Role.VSOCK)
+        return self is Role.OVERLAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +135,8 @@ def needed(spec: MachineSpec, runtime: Path) -> dict[Role, Path]:
         Role.OVERLAY: spec.overlay,
         Role.QMP: runtime / "qmp",
         Role.CONSOLE: runtime / "console",
+        Role.AGENT: runtime / "agent",
     }
-    if spec.transport is Transport.VSOCK:
-        paths[Role.VSOCK] = VHOST_VSOCK
-    else:
-        paths[Role.AGENT] = runtime / "agent"
     if spec.memory is not None:
         paths[Role.MEMORY] = spec.memory.file
     return paths
@@ -166,7 +166,7 @@ def command_line(
         *_console(fd),
         *_disks(fd),
         *_entropy(),
-        *_agent(spec, fd),
+        *_agent(fd),
         *_network(spec),
     )
     return CommandLine(argv, tuple(Descriptor(role, fd[role], path) for role, path in paths.items()))
@@ -209,7 +209,7 @@ def _machine(spec: MachineSpec, fd: Mapping[Role, int]) -> list[str]:
     accelerator = (
         ["-accel", "kvm", "-cpu", "host"]
         if spec.accelerator is Accelerator.KVM
-        else ["-accel", f"tcg,thread=multi,tb-size={spec.tb_size_mib}", "-cpu", TCG_CPU]
+        else ["-accel", f"tcg,thread=multi,tb-size={TB_SIZE_MIB}", "-cpu", TCG_CPU]
     )
     return [
         "-machine", ",".join(f"{key}={value}" for key, value in machine.items()),
@@ -297,9 +297,7 @@ def _entropy() -> list[str]:
     return ["-object", "rng-builtin,id=rng", "-device", "virtio-rng-pci,rng=rng,disable-legacy=on,romfile="]
 
 
-def _agent(spec: MachineSpec, fd: Mapping[Role, int]) -> list[str]:
-    if spec.transport is Transport.VSOCK:
-        return ["-device", f"vhost-vsock-pci,guest-cid={spec.cid},vhostfd={fd[Role.VSOCK]},disable-legacy=on"]
+def _agent(fd: Mapping[Role, int]) -> list[str]:
     return [
         *_listening("agent", fd[Role.AGENT]),
         "-device", "virtio-serial-pci,max_ports=2,disable-legacy=on,romfile=",

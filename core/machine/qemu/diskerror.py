@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
+from sandtop.core.machine.driver import DiskError
 from sandtop.core.machine.text import neutral
 
 if TYPE_CHECKING:
@@ -18,26 +18,8 @@ if TYPE_CHECKING:
 
     from sandtop.core.machine.qemu.qmp import Event
 
-_NO_ROOM: Final = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
+_NO_ROOM: Final = os.strerror(errno.ENOSPC)
 _REASON_LENGTH: Final = 80
-
-
-@dataclass(frozen=True, slots=True)
-class DiskError:
-    """One refusal.
-
-    Attributes:
-        reason: the host's words for it (strerror(3)); fit for a terminal.
-        stopped: the machine stands still because of it; else the guest was told.
-    """
-
-    reason: str
-    stopped: bool
-
-    @property
-    def no_room(self) -> bool:
-        """Whether it was for want of space: there may be some later."""
-        return self.reason in _NO_ROOM
 
 
 def told(event: Event) -> DiskError | None:
@@ -48,7 +30,7 @@ def told(event: Event) -> DiskError | None:
     said = data.get("reason")
     reason = neutral(said)[:_REASON_LENGTH] if isinstance(said, str) and said else "it does not say why"
     if data.get("nospace") is True:
-        reason = _NO_ROOM[0]
+        reason = _NO_ROOM
     return DiskError(reason, data.get("action") == "stop")
 
 
@@ -61,5 +43,5 @@ def found(answer: object) -> DiskError | None:
         if isinstance(device, dict)
     }
     if "nospace" in states:
-        return DiskError(_NO_ROOM[0], stopped=True)
+        return DiskError(_NO_ROOM, stopped=True)
     return DiskError("the disk failed", stopped=True) if "failed" in states else None

@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, Final, cast
 import trio
 
 from sandtop.core.errors import MachineError, StorageError
-from sandtop.core.machine.qemu.machine import DiedAtStart, Machine, start
+from sandtop.core.machine.qemu.machine import DiedAtStart, QemuMachine, start
+from sandtop.core.machine.qemu.users import KVM, kvm_groups, machine_uid
 from sandtop.core.machine.spec import Accelerator, MachineSpec
-from sandtop.core.machine.users import KVM, kvm_groups, machine_uid
 
 if TYPE_CHECKING:
-    from sandtop.core.machine.qemu.process import Death
+    from sandtop.core.machine.driver import Trial
+    from sandtop.core.machine.qemu.process import Exit
     from sandtop.core.machine.qemu.program import Qemu
 
 _MEMORY_MIB: Final = 256
@@ -61,22 +62,6 @@ class Probe:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """What a probe boots.
-
-    Attributes:
-        kernel, initramfs, image, arguments: as for `MachineSpec`; the guest's agent opens its port, and waits.
-        runtime: the folder in which the machine's sockets and its disk are, for as long as it runs.
-    """
-
-    kernel: Path
-    initramfs: Path
-    image: Path
-    arguments: str
-    runtime: Path
-
-
 async def probe(trial: Trial, qemu: Qemu, patience: Patience = Patience()) -> Probe:  # frozen
     """Boot under KVM until the agent is ready. Leaves nothing behind, also when this process is killed meanwhile.
 
@@ -89,7 +74,7 @@ async def probe(trial: Trial, qemu: Qemu, patience: Patience = Patience()) -> Pr
         with TemporaryDirectory(prefix="kvm-", dir=trial.runtime, ignore_cleanup_errors=True) as folder:
             return await _boot(trial, Path(folder), qemu, patience)
     except DiedAtStart as error:
-        return _ended(error.death)
+        return _ended(error.exit)
     except (MachineError, StorageError, OSError) as error:
         return Probe(None, f"it could not be tried: {error}")
 
@@ -128,17 +113,17 @@ async def _boot(trial: Trial, folder: Path, qemu: Qemu, patience: Patience) -> P
                 await machine.kill()
 
 
-async def _watch(machine: Machine, patience: Patience) -> Probe:
+async def _watch(machine: QemuMachine, patience: Patience) -> Probe:
     """The answer: by the agent, by the machine's end, by what KVM counts, or by the clock."""
     found: list[Probe] = []
     async with trio.open_nursery() as nursery:
 
         async def until_ready() -> None:
             try:
-                await machine.agent_opens_port()
+                await machine.ready()
                 found.append(Probe(True, "a guest boots under KVM, and its agent answers"))
             except MachineError:
-                found.append(_ended(await machine.wait()))
+                found.append(_ended(await machine.exited()))
             nursery.cancel_scope.cancel()
 
         nursery.start_soon(until_ready)
@@ -147,7 +132,7 @@ async def _watch(machine: Machine, patience: Patience) -> Probe:
     return found[0]
 
 
-async def _until_hopeless(machine: Machine, patience: Patience) -> Probe:
+async def _until_hopeless(machine: QemuMachine, patience: Patience) -> Probe:
     begun = spoke = trio.current_time()
     printed = looks = 0
     while True:
@@ -175,7 +160,7 @@ def _size(console: Path) -> int:
         return 0
 
 
-async def _emulated(machine: Machine) -> bool:
+async def _emulated(machine: QemuMachine) -> bool:
     """Whether KVM does in software what the processor should do (QMP's query-stats, QEMU 7.1)."""
     try:
         answer = await machine.monitor.execute(
@@ -195,7 +180,7 @@ async def _emulated(machine: Machine) -> bool:
     return emulated > _EMULATED and emulated > _EMULATED_SHARE * counts["exits"]
 
 
-def _ended(death: Death) -> Probe:
+def _ended(end: Exit) -> Probe:
     """What the end of a guest says; nothing when somebody killed it, or when the reason may pass."""
-    passing = death.signal is not None or any(word in death.reason for word in _PASSING)
-    return Probe(None if passing else False, f"{KVM} opens, but a guest does not boot: {death.reason}")
+    passing = end.signal is not None or any(word in end.reason for word in _PASSING)
+    return Probe(None if passing else False, f"{KVM} opens, but a guest does not boot: {end.reason}")

@@ -24,13 +24,15 @@ import trio
 
 from sandtop.core.errors import MachineError, MissingDependency
 from sandtop.core.machine import procfs
+from sandtop.core.machine.driver import Identity, Running
 from sandtop.core.machine.qemu.commandline import CommandLine, command_line, needed
 from sandtop.core.machine.qemu.descriptors import Descriptors, remove_runtime
+from sandtop.core.machine.qemu.users import kvm_groups, machine_uid
 from sandtop.core.machine.spec import Accelerator, MachineSpec
 from sandtop.core.machine.text import last_lines
-from sandtop.core.machine.users import kvm_groups, machine_uid
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
 STDERR_BYTES: Final = 64 * 1024
@@ -56,24 +58,7 @@ KILL_DEADLINE: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
-    """What a later core needs to find the machine again, and to know that it is the same.
-
-    Attributes:
-        uuid: the sandbox's.
-        pid: QEMU's.
-        start_time: in clock ticks since the host booted, as /proc/PID/stat has it.
-        boot_id: the host boot in which the other two mean something.
-    """
-
-    uuid: str
-    pid: int
-    start_time: int
-    boot_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Death:
+class Exit:
     """How a machine's process ended.
 
     Attributes:
@@ -166,7 +151,7 @@ class MachineProcess:
             return ""
         return last_lines(os.pread(self._stderr, STDERR_BYTES, 0).rstrip(b"\0"), lines)
 
-    async def wait(self) -> Death:
+    async def wait(self) -> Exit:
         """Wait, as long as it takes, for the process to end. Leaves no zombie if it is our child."""
         # a duplicate, because trio lets only one task wait for a descriptor
         pidfd = os.dup(self._pidfd)
@@ -176,9 +161,9 @@ class MachineProcess:
             os.close(pidfd)
         status, number = self._reap()
         killed = number == signal.SIGKILL or (status is None and number is None)
-        return Death(status, number, killed and procfs.oom_kills() > self._oom_kills, self.stderr_tail())
+        return Exit(status, number, killed and procfs.oom_kills() > self._oom_kills, self.stderr_tail())
 
-    async def kill(self, deadline: float = KILL_DEADLINE) -> Death:
+    async def kill(self, deadline: float = KILL_DEADLINE) -> Exit:
         """SIGKILL, and see that the process is gone. Raises `MachineError` if it is not after ``deadline`` seconds."""
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
@@ -333,6 +318,14 @@ def _bounded_file() -> int:
     os.ftruncate(descriptor, STDERR_BYTES)
     fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL)
     return descriptor
+
+
+def running() -> Iterator[Running]:
+    """The machines on this host: every process that was started with a sandbox's uuid, as QEMU is. Blocks."""
+    for pid in procfs.pids():
+        with suppress(OSError, ValueError, IndexError):
+            words = procfs.arguments(pid)
+            yield Running(words[words.index("-uuid") + 1], pid)
 
 
 def adopt(identity: Identity, name: str) -> MachineProcess:

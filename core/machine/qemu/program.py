@@ -13,10 +13,12 @@ from sandtop.core.errors import MissingDependency
 
 QEMU: Final = "qemu-system-x86_64"
 
-QEMU_OLDEST: Final = (7, 2)
+_OLDEST: Final = (7, 2)
 """Debian 12's; nothing older was tried."""
 
-INSTALL_QEMU: Final = "apt-get install --no-install-recommends qemu-system-x86"
+PACKAGE: Final = "qemu-system-x86"
+
+_INSTALL: Final = f"apt-get install --no-install-recommends {PACKAGE}"
 
 _VERSION_DEADLINE: Final = 20.0
 
@@ -33,18 +35,18 @@ def find_qemu() -> Qemu:
     """The QEMU on PATH. Raises `MissingDependency`, with the command that mends it. Blocks for some 50 ms."""
     found = shutil.which(QEMU)
     if found is None:
-        raise MissingDependency(f"{QEMU} is not installed", hint=INSTALL_QEMU)
+        raise MissingDependency(f"{QEMU} is not installed", hint=_INSTALL)
     try:
         done = subprocess.run(
             [found, "--version"], capture_output=True, text=True, timeout=_VERSION_DEADLINE, check=True
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise MissingDependency(f"{found} does not run: {error}", hint=INSTALL_QEMU) from error
+        raise MissingDependency(f"{found} does not run: {error}", hint=_INSTALL) from error
     version = re.search(r"version (((\d+)\.(\d+)\S*).*)", done.stdout)
     if version is None:
-        raise MissingDependency(f"{found} does not tell its version", hint=INSTALL_QEMU)
-    if (int(version[3]), int(version[4])) < QEMU_OLDEST:
-        oldest = ".".join(map(str, QEMU_OLDEST))
+        raise MissingDependency(f"{found} does not tell its version", hint=_INSTALL)
+    if (int(version[3]), int(version[4])) < _OLDEST:
+        oldest = ".".join(map(str, _OLDEST))
         raise MissingDependency(
             f"QEMU {version[2]} is too old: {oldest} is needed", hint="use Debian 12 or newer"
         )

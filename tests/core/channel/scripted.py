@@ -29,7 +29,7 @@ from sandtop.agent.wire import (
     answer,
     control,
 )
-from sandtop.core.channel import AgentLink, VirtioSerial
+from sandtop.core.channel import AgentLink, UnixSocket
 from sandtop.core.sessions import SandboxSessions
 from sandtop.core.settings import Settings
 from sandtop.core.store import Database, SandboxConfig, SandboxRow, SessionRow
@@ -238,7 +238,7 @@ class Core:
         self.sessions = SandboxSessions(UUID, "box", database, folder / "logs", settings, nursery)
         for row in database.sessions():
             self.sessions.load(row)
-        self.link = AgentLink(VirtioSerial(folder / "agent"), TOKEN, self.sessions)
+        self.link = AgentLink(UnixSocket(folder / "agent"), TOKEN, self.sessions)
         self.sessions.attach_link(self.link)
 
     def start(self, key: str, *argv: str) -> None:

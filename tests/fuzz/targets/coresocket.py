@@ -26,6 +26,7 @@ from sandtop.agent.wire import MAX_PAYLOAD, Control, Credit, Data, Decoder, Eof,
 from sandtop.core.daemon.server import Server
 from sandtop.core.fleet import Context, Fleet
 from sandtop.core.guest import GuestStore
+from sandtop.core.machine.registry import driver_for
 from sandtop.core.paths import Paths
 from sandtop.core.screens.screens import Screens
 from sandtop.core.sessions import SessionLog
@@ -191,9 +192,11 @@ async def _serve(folder: Path, connections: list[bytes], turns: Turns) -> None:
         _prepare(paths, database)
         settings = Settings()
         async with trio.open_nursery() as nursery:
-            guest = GuestStore(paths)
-            templates = Templates(paths, nursery, settings.boot_seconds)
-            fleet = Fleet(Context(paths, database, settings, nursery, guest, templates, Screens(nursery)))
+            guest, driver = GuestStore(paths), driver_for(paths)
+            templates = Templates(paths, driver, nursery, settings.boot_seconds)
+            fleet = Fleet(
+                Context(paths, database, settings, nursery, driver, guest, templates, Screens(nursery))
+            )
             server = Server(paths, fleet, guest, nursery)
             trio.lowlevel.add_instrument(turns)
             for data in connections:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from sandtop.core.machine import machines
+from sandtop.core.machine.qemu.process import running
 
 from .test_templates import core_pid, wait_for
 
@@ -56,7 +56,7 @@ def test_standing_by(home: Home) -> None:
     assert home.do("exec", "second", "--", "echo", "lives") == "lives\n"
     assert home.restored("second")  # the core that says so has not started it
     assert "-incoming" in inspected(home, "second")["machine"]["argv"]
-    wait_for(lambda: not orphans & {uuid for _, uuid in machines()})
+    wait_for(lambda: not orphans & {found.uuid for found in running()})
     assert not [uuid for uuid in orphans if (home.path / "data" / "sandboxes" / uuid).exists()]
     home.do("rm", "--force", "first", "second", "third")
 
@@ -64,5 +64,5 @@ def test_standing_by(home: Home) -> None:
     wait_for(lambda: standing_by(home))
     orphans = standing_by(home)
     home.do("core", "stop")
-    wait_for(lambda: not orphans & {uuid for _, uuid in machines()})
+    wait_for(lambda: not orphans & {found.uuid for found in running()})
     wait_for(lambda: not list((home.path / "data" / "sandboxes").iterdir()))

@@ -16,7 +16,8 @@ from sandtop.core import paths
 from sandtop.core.guest import GuestStore
 from sandtop.core.guest.cpio import CpioWriter
 from sandtop.core.guest.kernel import in_order, module_name
-from sandtop.core.machine import MachineSpec, Qemu, find_qemu
+from sandtop.core.machine import MachineSpec
+from sandtop.core.machine.qemu.program import Qemu, find_qemu
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,11 +88,6 @@ def machines_of(spec: MachineSpec) -> list[int]:
         except (FileNotFoundError, ProcessLookupError):
             continue
     return found
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "trio"
 
 
 @pytest.fixture(scope="session")

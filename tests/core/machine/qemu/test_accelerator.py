@@ -11,17 +11,18 @@ import pytest
 import trio
 import trio.testing
 
-from sandtop.core.errors import MachineError
-from sandtop.core.machine import Accelerator, Accelerators, Machine, Qemu, Trial
+from sandtop.core.machine import Accelerator, Trial
 from sandtop.core.machine.qemu import probe as probing
 from sandtop.core.machine.qemu import process as process_module
-from sandtop.core.machine.qemu.accelerator import under_kvm
+from sandtop.core.machine.qemu.accelerator import Accelerators
 from sandtop.core.machine.qemu.probe import Patience, probe
+from sandtop.core.machine.qemu.program import Qemu
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from sandtop.core.guest import Kernel
+    from sandtop.core.machine.qemu.machine import QemuMachine
 
     from .conftest import MakeScript
 
@@ -129,7 +130,7 @@ class Guest:
     monitor: Monitor
     lines: list[float] = field(default_factory=list[float])
 
-    async def agent_opens_port(self) -> None:
+    async def ready(self) -> None:
         for at in self.lines:
             await trio.sleep(at)
             with self.console_log.open("a") as console:
@@ -149,7 +150,7 @@ def watched(guest: Guest) -> tuple[bool | None, str, float]:
 
     async def watch() -> tuple[bool | None, str, float]:
         begun = trio.current_time()
-        found = await probing._watch(cast("Machine", guest), Patience(20, 120))  # pyright: ignore[reportPrivateUsage]
+        found = await probing._watch(cast("QemuMachine", guest), Patience(20, 120))  # pyright: ignore[reportPrivateUsage]
         return found.works, found.reason, trio.current_time() - begun
 
     return trio.run(watch, clock=trio.testing.MockClock(autojump_threshold=0))
@@ -250,13 +251,3 @@ async def test_no_answer_is_kept_by_nobody_but_this_core(
     assert not (tmp_path / "accelerator.json").exists()
     await Accelerators(tmp_path).choose(killed, trial(initramfs), said.append)
     assert len(said) == 2
-
-
-def test_a_start_that_fails_says_how_to_go_on() -> None:
-    met = MachineError("box could not start: it hangs", hint="sandtop doctor checks this host")
-    error = under_kvm(met, "box", wanted=False)
-    assert error.message == "box could not start: it hangs (under KVM)"
-    assert error.hint == (
-        "sandtop doctor checks this host; KVM worked when this host was probed; "
-        'without it: --accelerator tcg, or accelerator = "tcg" in config.toml'
-    )

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandtop.core.errors import InvalidRequest
-from sandtop.core.machine import Accelerator, CommandLine, MachineSpec, Network, Role, Transport, command_line
-from sandtop.core.machine.qemu.commandline import TCG_ARGUMENTS
+from sandtop.core.machine import Accelerator, MachineSpec, Network
+from sandtop.core.machine.qemu.commandline import TCG_ARGUMENTS, CommandLine, command_line
 
 SPEC = MachineSpec(
     uuid="0e5a9a4c-93a4-4a58-a5d0-4d1b1f6f0a01",
@@ -74,16 +74,8 @@ def test_only_the_overlay_is_writable() -> None:
     assert "read-only=on" in next(v for v in after(line(SPEC), "-blockdev") if "node-name=image," in v)
 
 
-def test_vsock_takes_the_place_of_the_agents_port() -> None:
-    command = line(replace(SPEC, transport=Transport.VSOCK, cid=77))
-    roles = {d.role: d.number for d in command.descriptors}
-    assert Role.AGENT not in roles
-    assert f"vhost-vsock-pci,guest-cid=77,vhostfd={roles[Role.VSOCK]},disable-legacy=on" in command.argv
-    assert not any("virtserialport" in word for word in command.argv)
-
-
 def test_the_accelerators_bring_their_processor() -> None:
-    assert after(line(replace(SPEC, tb_size_mib=24)), "-accel") == ["tcg,thread=multi,tb-size=24"]
+    assert after(line(SPEC), "-accel") == ["tcg,thread=multi,tb-size=32"]
     assert after(line(SPEC), "-append") == [f"console=ttyS0 quiet {TCG_ARGUMENTS} nr_cpus=1"]
     two = line(replace(SPEC, cpus=2))
     assert after(two, "-append") == [f"console=ttyS0 quiet {TCG_ARGUMENTS}"]
@@ -114,10 +106,7 @@ def test_the_numbers_given_are_the_numbers_used() -> None:
         ("memory_mib", 7),
         ("cpus", 0),
         ("cpus", 65),
-        ("tb_size_mib", 0),
         ("arguments", "quiet\n-drive"),
-        ("transport", Transport.VSOCK),
-        ("cid", 3),
     ],
 )
 def test_values_that_no_machine_can_have(field: str, value: object) -> None:

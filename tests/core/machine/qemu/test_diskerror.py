@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandtop.core.machine import DiskError, Event
+from sandtop.core.machine import DiskError
 from sandtop.core.machine.qemu.diskerror import found, told
+from sandtop.core.machine.qemu.qmp import Event
 
 # as QEMU 7.2 sent it, of a disk on a tmpfs that was full
 REFUSED: dict[str, object] = {

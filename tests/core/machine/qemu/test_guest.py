@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from sandtop.core.machine import Machine, Network, Qemu, adopt, remove_runtime, start
+from sandtop.core.channel import UnixSocket
+from sandtop.core.machine import Network
 from sandtop.core.machine.nursery import background
+from sandtop.core.machine.qemu.descriptors import remove_runtime
+from sandtop.core.machine.qemu.machine import QemuMachine, adopt, start
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
+
+    from sandtop.core.machine.qemu.program import Qemu
 
     from .conftest import MakeSpec, Place
 
@@ -27,10 +32,12 @@ PROMPT = 10.0
 
 
 @asynccontextmanager
-async def port_of(machine: Machine) -> AsyncGenerator[trio.socket.SocketType]:
+async def port_of(machine: QemuMachine) -> AsyncGenerator[trio.socket.SocketType]:
     """The agent's port, as the core would open it."""
+    way = machine.agent()
+    assert isinstance(way, UnixSocket)
     with trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
-        await stream.connect(os.fsencode(machine.agent_socket))
+        await stream.connect(os.fsencode(way.path))
         yield stream
 
 
@@ -67,9 +74,9 @@ async def test_a_guest_from_boot_to_a_violent_end(make_spec: MakeSpec, place: Pl
             assert await ask(port, "echo again") == "again"
         os.kill(identity.pid, signal.SIGKILL)
         with trio.fail_after(2):
-            death = await machine.wait()
-        assert death.signal == signal.SIGKILL
-        assert death.reason == "QEMU was killed by SIGKILL"
+            end = await machine.exited()
+        assert end.signal == signal.SIGKILL
+        assert end.reason == "QEMU was killed by SIGKILL"
         assert machine.monitor.ended.is_set()
 
     assert spec.overlay.read_bytes().startswith(b"survives\n")
@@ -108,9 +115,9 @@ async def test_a_guest_that_panics_says_so(make_spec: MakeSpec, place: Place, qe
             await _reaches_the_host(port)
             await port.send(b"panic\n")
             with trio.fail_after(PROMPT):
-                death = await machine.wait()
-        assert (death.status, death.orderly) == (0, False)
-        assert death.reason.startswith("the guest's kernel gave up: Kernel panic - not syncing: sysrq")
+                end = await machine.exited()
+        assert (end.status, end.orderly) == (0, False)
+        assert end.reason.startswith("the guest's kernel gave up: Kernel panic - not syncing: sysrq")
     remove_runtime(place.runtime)
     place.assert_empty(spec)
 

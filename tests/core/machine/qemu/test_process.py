@@ -17,25 +17,28 @@ import pytest
 import trio
 
 from sandtop.core.errors import MachineError, MissingDependency, SandtopError, StorageError
-from sandtop.core.machine import (
-    Death,
-    Identity,
-    MachineProcess,
-    MachineSpec,
-    Qemu,
-    adopt,
-    remove_runtime,
-    start,
-)
+from sandtop.core.machine import Identity, MachineSpec
 from sandtop.core.machine.qemu import process as process_module
-from sandtop.core.machine.qemu.process import NICENESS, OOM_SCORE_ADJ, OPEN_FILES, STDERR_BYTES, launch
+from sandtop.core.machine.qemu.descriptors import remove_runtime
+from sandtop.core.machine.qemu.machine import adopt, start
+from sandtop.core.machine.qemu.process import (
+    NICENESS,
+    OOM_SCORE_ADJ,
+    OPEN_FILES,
+    STDERR_BYTES,
+    Exit,
+    MachineProcess,
+    launch,
+)
 from sandtop.core.machine.qemu.qmp import connect
-from sandtop.core.machine.users import NAMESPACE_UIDS, UIDS, machine_uid
+from sandtop.core.machine.qemu.users import NAMESPACE_UIDS, UIDS, machine_uid
 
 from .conftest import machines_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+
+    from sandtop.core.machine.qemu.program import Qemu
 
     from .conftest import MakeScript, MakeSpec, Place
 
@@ -256,9 +259,10 @@ async def test_it_outlives_a_core_that_is_killed(make_spec: MakeSpec, place: Pla
     log = place.console_log
     async with adopt(identity, "box", runtime=place.runtime, console_log=log) as machine:
         assert await machine.status() == "prelaunch"
-        death = await machine.kill()
-    assert (death.status, death.signal) == (None, None)  # only its parent would know
-    assert death.reason == "QEMU is gone"
+        await machine.kill()
+        end = await machine.exited()
+    assert (end.status, end.signal) == (None, None)  # only its parent would know
+    assert end.reason == "QEMU is gone"
     with pytest.raises(MachineError, match="QEMU is gone"):
         process_module.adopt(identity, "box")
     remove_runtime(place.runtime)
@@ -269,7 +273,7 @@ async def test_it_outlives_a_core_that_is_killed(make_spec: MakeSpec, place: Pla
 
 
 async def test_a_kill_from_outside_is_seen_by_all_who_wait(paused: MachineProcess) -> None:
-    seen: list[Death] = []
+    seen: list[Exit] = []
 
     async def watch() -> None:
         seen.append(await paused.wait())
@@ -280,37 +284,38 @@ async def test_a_kill_from_outside_is_seen_by_all_who_wait(paused: MachineProces
             nursery.start_soon(watch)
             await trio.testing.wait_all_tasks_blocked()
             os.kill(paused.identity.pid, signal.SIGKILL)
-    assert [death.signal for death in seen] == [signal.SIGKILL] * 2
+    assert [end.signal for end in seen] == [signal.SIGKILL] * 2
     assert not paused.alive
 
 
 async def test_orderly_end(make_spec: MakeSpec, place: Place, qemu: Qemu) -> None:
     spec = make_spec()
     async with start(spec, runtime=place.runtime, console_log=place.console_log, qemu=qemu.path) as machine:
-        death = await machine.quit()
-        assert (death.status, death.reason, death.orderly) == (0, "sandtop stopped it", True)
+        death = await machine.stop()
+        assert (death.reason, death.orderly) == ("sandtop stopped it", True)
+        assert (await machine.exited()).status == 0
     remove_runtime(place.runtime)
     place.assert_empty(spec)
 
 
 @pytest.mark.parametrize(
-    ("death", "reason"),
+    ("end", "reason"),
     [
-        (Death(None, 9, False, ""), "QEMU was killed by SIGKILL"),
+        (Exit(None, 9, False, ""), "QEMU was killed by SIGKILL"),
         (
-            Death(None, 9, True, ""),
+            Exit(None, 9, True, ""),
             "QEMU was killed by SIGKILL, perhaps by the kernel, which ran out of memory",
         ),
-        (Death(None, 64, False, ""), "QEMU was killed by SIGRTMAX"),
-        (Death(None, 40, False, ""), "QEMU was killed by signal 40"),
-        (Death(1, None, False, "warning\nerror: no"), "QEMU exited with status 1: error: no"),
-        (Death(1, None, False, "qemu: error: no\nUse yes."), "QEMU exited with status 1: qemu: error: no"),
-        (Death(0, None, False, ""), "the machine ended by itself"),
-        (Death(None, None, False, "last words"), "QEMU is gone: last words"),
+        (Exit(None, 64, False, ""), "QEMU was killed by SIGRTMAX"),
+        (Exit(None, 40, False, ""), "QEMU was killed by signal 40"),
+        (Exit(1, None, False, "warning\nerror: no"), "QEMU exited with status 1: error: no"),
+        (Exit(1, None, False, "qemu: error: no\nUse yes."), "QEMU exited with status 1: qemu: error: no"),
+        (Exit(0, None, False, ""), "the machine ended by itself"),
+        (Exit(None, None, False, "last words"), "QEMU is gone: last words"),
     ],
 )
-def test_a_death_has_a_reason(death: Death, reason: str) -> None:
-    assert death.reason == reason
+def test_an_end_has_a_reason(end: Exit, reason: str) -> None:
+    assert end.reason == reason
 
 
 # ---- what cannot start

@@ -17,13 +17,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandtop.core.errors import MachineError
-from sandtop.core.machine import Qemu, QmpRefused, remove_runtime
 from sandtop.core.machine.nursery import background
+from sandtop.core.machine.qemu.descriptors import remove_runtime
 from sandtop.core.machine.qemu.process import launch
-from sandtop.core.machine.qemu.qmp import EVENT_BYTES, EVENTS, LINE_BYTES, QmpClient, connect
+from sandtop.core.machine.qemu.qmp import EVENT_BYTES, EVENTS, LINE_BYTES, QmpClient, QmpRefused, connect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
+
+    from sandtop.core.machine.qemu.program import Qemu
 
     from .conftest import MakeSpec, Place
 
