@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from sandtop.core.fleet import State
 from sandtop.core.fleet.state import ALIVE
-from sandtop.core.store import Database
 
 if TYPE_CHECKING:
     from sandtop.core.fleet import Sandbox
@@ -22,8 +21,7 @@ def check(core: Core) -> None:
     fleet, lab = core.fleet, core.lab
     for sandbox in fleet.all():
         _check_sandbox(core, sandbox)
-    with Database(lab.paths.database) as stored:
-        rows = {row.uuid: row for row in stored.sandboxes()}
+    rows = {row.uuid: row for row in core.context.database.sandboxes()}
     assert rows == {sandbox.row.uuid: sandbox.row for sandbox in fleet.with_history()}
     machines = {guest.uuid for guest in lab.world.machines.values()}
     known = {sandbox.row.uuid for sandbox in fleet.all() if sandbox.state in ALIVE}

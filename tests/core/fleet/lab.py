@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
 import struct
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -45,16 +44,12 @@ class Shelves(GuestStore):
     """What guests boot from, without a guest: images and disks are the real ones, kernel and runtime are names."""
 
     def boot_files(self, image_digest: str, progress: Progress = quiet) -> BootFiles:
-        return BootFiles(self._file("kernel"), self._file("runtime"), self.image_path(image_digest))
+        boot = self.paths.cache / "boot"
+        return BootFiles(boot / "kernel", boot / "runtime", self.image_path(image_digest))
 
     def prepare(self, progress: Progress = quiet) -> None:
         progress("preparing")
         add_image(self.paths.cache, "base")
-
-    def _file(self, name: str) -> Path:
-        path = self.paths.cache / name
-        path.touch()
-        return path
 
 
 def add_image(cache: Path, name: str) -> str:
@@ -69,8 +64,10 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def build_cache(cache: Path) -> None:
-    """What all homes of a run share: an image, and a blank disk."""
-    cache.mkdir()
+    """What all homes of a run share: what guests boot from, and a blank disk."""
+    (cache / "boot").mkdir(parents=True)
+    for name in ("kernel", "runtime"):
+        (cache / "boot" / name).touch()
     add_image(cache, "base")
     create(cache, cache / "disk", DISK << 20, quiet)
     (cache / "disk").unlink()
@@ -105,15 +102,13 @@ class Core:
 class Lab:
     """A host with a home on it. ``nursery`` outlives every core."""
 
-    def __init__(
-        self, home: Path, cache: Path, nursery: trio.Nursery, settings: Settings = SETTINGS
-    ) -> None:
+    def __init__(self, home: Path, cache: Path, nursery: trio.Nursery, settings: Settings = SETTINGS) -> None:
         self.settings = settings
         self.world = World(nursery)
         self.paths = _paths(home)
         for folder in (self.paths.cache, self.paths.sandboxes, self.paths.logs, self.paths.runtime):
             folder.mkdir(parents=True)
-        for part in ("images", "blanks"):
+        for part in ("boot", "images", "blanks"):
             (self.paths.cache / part).symlink_to(cache / part)
         self.deaths = 0
 
@@ -163,14 +158,10 @@ def _paths(home: Path) -> Paths:
 
 
 def _copy(before: Paths, after: Paths) -> None:
+    """The home as it is: what SQLite has in memory of its write-ahead log dies with the core."""
     source, target = before.data.parent, after.data.parent
-    shutil.copytree(source, target, symlinks=True, copy_function=_copy_file, ignore=_database)
-    with closing(sqlite3.connect(before.database)) as old, closing(sqlite3.connect(after.database)) as new:
-        old.backup(new)
-
-
-def _database(_folder: str, names: list[str]) -> list[str]:
-    return [name for name in names if name.startswith("sandtop.db")]
+    shared = shutil.ignore_patterns("*.db-shm")
+    shutil.copytree(source, target, symlinks=True, copy_function=_copy_file, ignore=shared)
 
 
 def _copy_file(source: str, target: str) -> None:

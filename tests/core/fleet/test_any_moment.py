@@ -5,7 +5,6 @@ Afterwards rows, machines and files tell the same story, and the same request, m
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -23,9 +22,10 @@ from .lab import CONFIG, SETTINGS, Core, Lab, quiet
 from .steps import Steps, beneath
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-_LONG = 150.0
+_LONG = 40.0
 """Seconds in which everything that was begun has come to its end."""
 _MOST_STEPS = 2000
 
@@ -139,7 +139,7 @@ OPERATIONS = {
 @pytest.mark.parametrize("name", OPERATIONS)
 @pytest.mark.parametrize("how", ["cancelled", "killed"])
 def test_an_operation_is_cut_off_at_every_await(
-    tmp_path: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch, name: str, how: str
+    home: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch, name: str, how: str
 ) -> None:
     operation, cut = OPERATIONS[name], _cancelled if how == "cancelled" else _killed
     settings = replace(SETTINGS, warm_machines=1 if operation.warm else 0)
@@ -150,7 +150,7 @@ def test_an_operation_is_cut_off_at_every_await(
         for at in range(1, _MOST_STEPS):
             with unwrapped():
                 async with trio.open_nursery() as outside:
-                    lab = Lab(tmp_path / str(at) / "home", shared_cache, outside, settings)
+                    lab = Lab(home / str(at) / "home", shared_cache, outside, settings)
                     try:
                         more = await cut(lab, operation, steps, at)
                     except Exception as error:
@@ -217,5 +217,3 @@ async def _go_on(core: Core, operation: Operation) -> None:
     for box in core.fleet.all():
         await core.fleet.remove(box, force=True, keep_history=False)
     check(core)
-
-
