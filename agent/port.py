@@ -48,8 +48,9 @@ _LOOK_LINKED: Final = 5.0
 _STUCK: Final = 1.0
 """Seconds for the answer to a marker to be taken, which is the first thing that a host has room for.
 
-QEMU (7.2, virtio-serial-bus.c) forgets the buffer that it was busy with when the host's side is closed, and the driver
-waits for that for ever. Once it was each of the queue's 128, the port takes nothing until its driver begins anew.
+The port's device may forget the buffer that it was busy with when the host's side is closed, and its driver in this
+kernel waits for that for ever. Once it was each of the queue's 128, the port takes nothing until that driver begins
+anew.
 """
 _REOPEN: Final = 0.05
 """Seconds between attempts to open the port that comes back then."""

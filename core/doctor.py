@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sandtop import __version__
-from sandtop.core.client.blocking import call_running
+from sandtop.core.client.link import call_running
 from sandtop.core.errors import CoreOutdated, SandtopError
 from sandtop.core.findings import Finding, Verdict, apt
 from sandtop.core.fleet.room import FIRST_WRITES, may_grow, space

@@ -14,17 +14,18 @@ from textual.reactive import Reactive
 from sandtop.core.errors import SandtopError
 from sandtop.tui import gateway
 from sandtop.tui.actions import bindings_of
-from sandtop.tui.driver import TerminalDriver
+from sandtop.tui.garbage import GarbageCollection
+from sandtop.tui.input_priority import InputPriority
 from sandtop.tui.notices import Notice, Notices
-from sandtop.tui.pace import Pace
 from sandtop.tui.palette import Commands
 from sandtop.tui.screens.base import ConsoleScreen
 from sandtop.tui.screens.dialogs import Pick
 from sandtop.tui.screens.fleet import FleetScreen
-from sandtop.tui.screens.reading import help_page
+from sandtop.tui.screens.pages import help_page
 from sandtop.tui.screens.sandbox import SandboxScreen
 from sandtop.tui.theme import DARK, DARK_ANSI, LIGHT, LIGHT_ANSI
-from sandtop.tui.typeahead import Handled, TypeAhead
+from sandtop.tui.tty.driver import TerminalDriver
+from sandtop.tui.typeahead import KeyDelivered, TypeAhead
 
 from .operations import Operations, what_next
 
@@ -35,9 +36,9 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
     from textual.screen import Screen
 
-    from sandtop.tui.ending import Ending
     from sandtop.tui.screens.panes import PanesScreen
     from sandtop.tui.store import SandboxView, SessionView, Store
+    from sandtop.tui.tty.shutdown import Shutdown
 
 LOOK_INTERVAL: Final = 0.5
 """Seconds between two looks at the core."""
@@ -61,9 +62,9 @@ class Console(App[None], inherit_bindings=False):
         *,
         clock: Callable[[], float] = time.time,
         interval: float = LOOK_INTERVAL,
-        ending: Ending | None = None,
+        shutdown: Shutdown | None = None,
     ) -> None:
-        self.ending = ending
+        self.shutdown = shutdown
         super().__init__(driver_class=TerminalDriver)
         for theme in (DARK, LIGHT):
             self.register_theme(theme)
@@ -73,7 +74,8 @@ class Console(App[None], inherit_bindings=False):
         self.store = store
         self.clock = clock
         self.notices = Notices()
-        self.pace = Pace()
+        self.priority = InputPriority()
+        self._garbage = GarbageCollection()
         self._keys = TypeAhead(self, self._settled)
         self.started_at = clock()
         self.operations = Operations(self)
@@ -84,20 +86,20 @@ class Console(App[None], inherit_bindings=False):
 
     def on_mount(self) -> None:
         self.push_screen(self.fleet)
-        if self.ending is not None:
+        if self.shutdown is not None:
             loop = asyncio.get_running_loop()
 
             def leave(status: int) -> None:
                 loop.call_soon_threadsafe(self.exit, None, status)
 
-            self.ending.leave = leave
+            self.shutdown.leave = leave
         self.run_worker(self._watch(), group="watch", exit_on_error=True)
         self.set_interval(_TICK, self.tick)
 
     def exit(self, result: None = None, return_code: int = 0, message: RenderableType | None = None) -> None:
         super().exit(result, return_code, message)
-        if self.ending is not None:
-            self.ending.leaving(return_code)
+        if self.shutdown is not None:
+            self.shutdown.leaving(return_code)
 
     def repaint(self) -> None:
         """The terminal takes output again: show how things are now."""
@@ -128,7 +130,7 @@ class Console(App[None], inherit_bindings=False):
     async def on_event(self, event: Event) -> None:
         typed = isinstance(event, (Key, Paste)) and not event.is_forwarded
         if typed or (isinstance(event, MouseDown) and not event.is_forwarded):
-            self.pace.pressed()
+            self.priority.input_came()
             self.operations.did_something_else(event)
         if not isinstance(event, (Key, Paste)) or not typed:
             await super().on_event(event)
@@ -138,7 +140,7 @@ class Console(App[None], inherit_bindings=False):
                 await super().on_event(event)
             self._keys.went()
 
-    @on(Handled)
+    @on(KeyDelivered)
     def _key_handled(self) -> None:
         self._keys.came_up()
 
@@ -163,7 +165,7 @@ class Console(App[None], inherit_bindings=False):
                 self.store.failed(str(error))
             self._show()
             if self.store.view.version == 1 and not self.is_headless:
-                self.pace.settle()
+                self._garbage.freeze()
             try:
                 async with asyncio.timeout(self._interval):
                     await self._nudged.wait()
@@ -191,7 +193,7 @@ class Console(App[None], inherit_bindings=False):
 
     def tick(self) -> None:
         """Show what is said, and how late it is."""
-        self.pace.rest()
+        self._garbage.collect_if_idle(self.priority.last_input_at)
         if (screen := self._seen) is not None:
             screen.tick()
 

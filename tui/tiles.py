@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Way = Literal["left", "right", "up", "down"]
+Direction = Literal["left", "right", "up", "down"]
 _STEP = 0.05
 _LEAST = 0.15
 
@@ -115,7 +115,7 @@ def _part(whole: int, share: float) -> int:
     return max(min(1, whole), min(whole - 1, round(whole * share)))
 
 
-def neighbour(places: dict[str, Box], key: str, way: Way) -> str | None:
+def neighbour(places: dict[str, Box], key: str, way: Direction) -> str | None:
     """The nearest pane in that direction."""
     here = places[key]
     best: tuple[tuple[int, int], str] | None = None

@@ -23,10 +23,10 @@ PATIENCE: Final = 1.0
 """Seconds for which the next key waits for one that does not come to an end."""
 _LOOK: Final = 0.005
 _ROUNDS: Final = 2
-"""What a key's action says goes up behind the first `Handled`, and before the second."""
+"""What a key's action says goes up behind the first `KeyDelivered`, and before the second."""
 
 
-class Handled(Message):
+class KeyDelivered(Message):
     """Goes the way that a key went, behind it; whoever sees it knows that the key was there before."""
 
 
@@ -61,7 +61,7 @@ class TypeAhead:
         self._follow()
 
     def came_up(self) -> None:
-        """A `Handled` has arrived at the top."""
+        """A `KeyDelivered` has arrived at the top."""
         self._rounds -= 1
         if self._rounds > 0:
             self._follow()
@@ -69,7 +69,7 @@ class TypeAhead:
             self._look()
 
     def _follow(self) -> None:
-        if self._target is None or not self._target.post_message(Handled()):
+        if self._target is None or not self._target.post_message(KeyDelivered()):
             self._look()  # it is going: nobody is there whom the key could reach
 
     def _look(self) -> None:

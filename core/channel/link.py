@@ -24,7 +24,7 @@ from sandtop.agent.wire import (
     marker,
 )
 from sandtop.agent.wire.limits import MAX_AGENT_MESSAGE, MAX_AGENT_VALUES, MAX_HELLO_VALUES, MAX_OP
-from sandtop.core.channel.turns import LITTLE, Idle, Turn
+from sandtop.core.channel.turns import LITTLE, Throttle, Turn
 from sandtop.core.errors import ChannelError
 from sandtop.core.groups import unwrapped
 
@@ -117,7 +117,7 @@ class AgentLink:
         self._serving = trio.CancelScope()
         self._asked_at: float | None = None
         self._turn = Turn()
-        self._idle = Idle()
+        self._throttle = Throttle()
         self.connected = False
         self.fault: str | None = None
 
@@ -299,7 +299,7 @@ class AgentLink:
             self._asked_at = None
 
     async def _read(self, stream: trio.abc.Stream, data: bytes) -> None:
-        decoder, turn, idle = Decoder(max_values=MAX_HELLO_VALUES), self._turn, self._idle
+        decoder, turn, throttle = Decoder(max_values=MAX_HELLO_VALUES), self._turn, self._throttle
         with turn:
             turns, greeted = 0, False
             while True:
@@ -311,18 +311,18 @@ class AgentLink:
                         decoder.max_control, decoder.max_values = MAX_AGENT_MESSAGE, MAX_AGENT_VALUES
                     now = time.perf_counter()
                     if not news:
-                        idle.spend(now - before)
+                        throttle.spend(now - before)
                     elif isinstance(frame, Data) and len(frame.data) < LITTLE:
-                        idle.spend_on_little(now - before)
+                        throttle.spend_on_little(now - before)
                     before = now
                     if now >= turn.until:
                         turns += 1
                         if turns % _GATHERED == 0:
                             await self._work_off()
-                        before = await turn.pass_on(idle.wait)
+                        before = await turn.pass_on(throttle.wait)
                 await self._work_off()
                 turn.end()
-                if wait := idle.wait:
+                if wait := throttle.wait:
                     await trio.sleep(wait)
                 data = bytes(await stream.receive_some(_CHUNK))
                 if not data:

@@ -117,7 +117,7 @@ class Turn:
             _shared().release()
 
 
-class Idle:
+class Throttle:
     """Counts one link's frames that change nothing, or little. Beyond a burst they cost their sender time."""
 
     __slots__ = ("_at", "_spent")

@@ -8,11 +8,18 @@ import time
 
 from sandtop.agent.wire import Control, Data
 from sandtop.core.cli import Interrupted
-from sandtop.core.client.blocking import call, open_link, progress_line, stop_core
-from sandtop.core.client.exchange import HELLO_SECONDS
-from sandtop.core.client.following import STDERR, STDOUT
-from sandtop.core.client.link import Link, LinkLost, new_id
-from sandtop.core.client.recovery import Recovery
+from sandtop.core.client.link import (
+    HELLO_SECONDS,
+    Link,
+    LinkLost,
+    Recovery,
+    call,
+    new_id,
+    open_link,
+    progress_line,
+    stop_core,
+)
+from sandtop.core.client.session import STDERR, STDOUT
 from sandtop.core.errors import CoreOutdated, CoreUnavailable, NotFound, SandtopError, WrongState
 
 from ._signals import ENDING
@@ -25,8 +32,7 @@ if TYPE_CHECKING:
     from typing import Final, Protocol
 
     from sandtop.agent.wire import Frame
-    from sandtop.core.client.following import Following
-    from sandtop.core.client.leftovers import Leftovers
+    from sandtop.core.client.session import Following, Leftovers
 
     from ._signals import Signals
     from ._sinks import Filter
@@ -55,8 +61,7 @@ def screen_for(tty: bool) -> Leftovers | None:
     """
     if not tty or not os.isatty(1):
         return None
-    from sandtop.core.client.leftovers import Leftovers
-    from sandtop.core.client.permission import allowed_here
+    from sandtop.core.client.session import Leftovers, allowed_here
 
     return Leftovers(allowed_here(), term=os.environ.get("TERM", ""), mute=True)
 

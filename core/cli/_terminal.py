@@ -9,9 +9,7 @@ import time
 
 from sandtop.agent.wire import Control, Data
 from sandtop.core.cli import Interrupted
-from sandtop.core.client.attached import Past
-from sandtop.core.client.following import STDOUT, screen_of
-from sandtop.core.client.tty import INPUT
+from sandtop.core.client.session import INPUT, STDOUT, Past, screen_of
 
 from ._relay import Relay
 from ._text import visible
@@ -21,10 +19,8 @@ if TYPE_CHECKING:
     from typing import Final
 
     from sandtop.agent.wire import Frame
-    from sandtop.core.client.detach import DetachKeys
-    from sandtop.core.client.following import Following
     from sandtop.core.client.link import Link
-    from sandtop.core.client.tty import OwnTerminal
+    from sandtop.core.client.session import DetachKeys, Following, OwnTerminal
 
     from ._signals import Signals
     from ._sinks import Filter

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from sandtop.core.cli import say
-from sandtop.core.client.blocking import call, hold
-from sandtop.core.client.following import Following
-from sandtop.core.client.link import Link, new_id, request
+from sandtop.core.client.link import Link, call, hold, new_id, request
+from sandtop.core.client.session import Following
 from sandtop.core.errors import InvalidRequest, NotFound, SandtopError
 
 from . import create

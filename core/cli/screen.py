@@ -6,12 +6,8 @@ import os
 import time
 
 from sandtop.core.cli import say
-from sandtop.core.client.blocking import open_link, stop_core
-from sandtop.core.client.exchange import HELLO_SECONDS, as_list
-from sandtop.core.client.keys import depends_on_mode, key_bytes
-from sandtop.core.client.link import LinkLost
-from sandtop.core.client.looking import Looking, Typing
-from sandtop.core.client.recovery import Recovery
+from sandtop.core.client.link import HELLO_SECONDS, LinkLost, Recovery, as_list, open_link, stop_core
+from sandtop.core.client.session import Looking, Typing, depends_on_mode, key_bytes
 from sandtop.core.errors import CoreOutdated, CoreUnavailable, InvalidRequest
 
 from ._args import Parser, seconds, split
@@ -22,8 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Final, TypeVar
 
-    from sandtop.core.client.blocking import Operation
-    from sandtop.core.client.link import Link
+    from sandtop.core.client.link import Link, Operation
 
     Answer = TypeVar("Answer")
 

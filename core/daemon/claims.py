@@ -38,12 +38,12 @@ class Claim:
     def refusal(self, session: Session) -> str | None:
         """Why the input is not this client's now; None when it is. Whoever resumes must have been the last to hold it:
         what it typed and nobody acknowledged counts from there."""
-        holder = session.input_holder
+        holder = session.input.holder
         if self.take:
             return None
         if holder is not None and holder.client != self.client:
             return f"{holder.label} holds the input"
-        if self.resumed and session.last_holder != self.client:
+        if self.resumed and session.input.last_holder != self.client:
             return "another client held the input meanwhile"
         return None
 

@@ -103,7 +103,7 @@ class Follower:
             if self._claim.wanted:
                 self._lost = self._claim.refusal(session)
                 if self._lost is None:
-                    session.hold_input(self)
+                    session.input.hold(self)
                     if self._view.size is not None:
                         session.resize(*self._view.size)
             with unwrapped():
@@ -123,7 +123,7 @@ class Follower:
             raise from_os_error(error, "cannot read the session's log", sandbox=self._sandbox.name) from error
         finally:
             session.attached -= 1
-            session.release_input(self)
+            session.input.release(self)
         if not session.ended:
             raise ClientGone
 
@@ -192,10 +192,10 @@ class Follower:
             frames.append(Control({"type": "started", **fields, **behind}))
         if not self._told_started:
             return frames
-        holder = session.input_holder.label if session.input_holder is not None else None
+        holder = session.input.holder.label if session.input.holder is not None else None
         if holder != self._told_holder and not session.ended:
             self._told_holder = holder
-            frames.append(Control({"type": "holder", "label": holder, "you": session.input_holder is self}))
+            frames.append(Control({"type": "holder", "label": holder, "you": session.input.holder is self}))
         if self._credit is not None:
             frames.append(self._credit)
             self._granted, self._credit = self._credit.limit, None
@@ -242,10 +242,10 @@ class Follower:
     async def _take(self, frame: Frame, orders: trio.MemorySendChannel[Control]) -> None:
         session, sessions = self._session, self._sandbox.sessions
         if isinstance(frame, Data) and frame.stream == STDIN:
-            if session.input_holder is self:
+            if session.input.holder is self:
                 sessions.write_stdin(session, frame.offset, frame.data)
         elif isinstance(frame, Eof) and frame.stream == STDIN:
-            if session.input_holder is self:
+            if session.input.holder is self:
                 sessions.close_stdin(session, frame.offset)
         elif isinstance(frame, Control) and frame.message["type"] in ("signal", "resize"):
             await orders.send(frame)
@@ -261,7 +261,7 @@ class Follower:
             or not 0 <= offset <= self._offsets[STDOUT]
         ):
             raise ProtocolError("a client that has drawn what it did not get")
-        if self._session.input_holder is self:  # watchers slow nobody down
+        if self._session.input.holder is self:  # watchers slow nobody down
             self._sandbox.sessions.reached(self._session, "holder", offset)
 
     async def _steer(self, todo: trio.MemoryReceiveChannel[Control]) -> None:
@@ -271,7 +271,7 @@ class Follower:
             try:
                 if message["type"] == "signal":
                     await send_signal(self._sandbox, self._session, message)
-                elif self._session.input_holder is self:  # a watcher's window is its own affair
+                elif self._session.input.holder is self:  # a watcher's window is its own affair
                     await resize(self._sandbox, self._session, message)
             except SandtopError:
                 # the session or its machine has just ended: the record that says so is on its way

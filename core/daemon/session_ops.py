@@ -53,7 +53,7 @@ async def execute(fleet: Fleet, connection: Connection, request: Mapping[str, ob
         await Follower(connection, sandbox, session, offsets, claim, view, fleet.screens).run()
     except ClientGone:
         if session.row.on_hangup == "kill":
-            sandbox.sessions.hang_up(session)
+            sandbox.sessions.disconnected(session)
         raise
     return None
 

@@ -97,9 +97,9 @@ def session_view(sandbox: Sandbox, session: Session) -> dict[str, object]:
         "attention": facts_of(session).text,
         "stdout_bytes": record.stdout if record else session.log.end(1),
         "stderr_bytes": record.stderr if record else session.log.end(2),
-        "stdin_bytes": session.stdin_accepted,
+        "stdin_bytes": session.input.accepted,
         "attached": session.attached,
-        "input_holder": session.input_holder.label if session.input_holder else None,
+        "input_holder": session.input.holder.label if session.input.holder else None,
         "record": record.to_json() if record else None,
         "acknowledged": row.acknowledged_at is not None,
     }

@@ -302,7 +302,7 @@ class Fleet:
 
     async def _tend(self, sandbox: Sandbox, now: float) -> None:
         sandbox.save()
-        sandbox.sessions.end_abandoned(now)
+        sandbox.sessions.kill_abandoned(now)
         await retire(sandbox.sessions, self._context.settings)
         preparing = sandbox.state in (State.CREATING, State.STARTING)
         if not sandbox.row.config.ephemeral or sandbox.holders or preparing:

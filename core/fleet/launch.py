@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sandtop.core.fleet.context import Context
     from sandtop.core.fleet.machine import RunningMachine
     from sandtop.core.machine import Machine, MachineSpec
-    from sandtop.core.sessions.hub import SandboxSessions
+    from sandtop.core.sessions.manager import SessionManager
     from sandtop.core.store import SandboxRow
     from sandtop.core.templates import Template
 
@@ -37,7 +37,7 @@ class Owner(Protocol):
 
     row: SandboxRow
     machine: RunningMachine | None
-    sessions: SandboxSessions
+    sessions: SessionManager
 
     @property
     def name(self) -> str: ...

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from sandtop.core.machine import Death, DiskError, Machine, MachineSpec
-    from sandtop.core.sessions.hub import SandboxSessions
+    from sandtop.core.sessions.manager import SessionManager
     from sandtop.core.store import SandboxRow
 
 log = logging.getLogger(__name__)
@@ -43,13 +43,13 @@ class RunningMachine:
     """
 
     def __init__(
-        self, row: SandboxRow, spec: MachineSpec, vm: Machine, token: str, sessions: SandboxSessions
+        self, row: SandboxRow, spec: MachineSpec, vm: Machine, token: str, sessions: SessionManager
     ) -> None:
         self._row = row
         self._sessions = sessions
         self.spec = spec
         self.vm = vm
-        self.link = AgentLink(vm.agent(), token, sessions)
+        self.link = AgentLink(vm.agent(), token, sessions.listener)
         self.clock = Clock(self.link, self._defaults)
         self.stall: Stall | None = None
         """Why it stands still without having been paused; None when it does not."""
@@ -90,9 +90,9 @@ class RunningMachine:
         await self._or_death(self.configure)
         timings["configured"] = trio.current_time()
 
-    def belong_to(self, row: SandboxRow, sessions: SandboxSessions) -> None:
+    def belong_to(self, row: SandboxRow, sessions: SessionManager) -> None:
         """A machine that was nobody's becomes that of the sandbox ``row``, which configures it anew."""
-        self._row, self._sessions, self.link.listener = row, sessions, sessions
+        self._row, self._sessions, self.link.listener = row, sessions, sessions.listener
         self.spec = replace(self.spec, name=row.name)
         self.vm.rename(row.name)
         sessions.attach_link(self.link)
@@ -173,7 +173,7 @@ class RunningMachine:
         if error is not None:
             said = cast("Mapping[str, object]", error).get("message") if isinstance(error, dict) else error
             raise MachineError(f"the agent refused its configuration: {str(said)[:300]}")
-        self._sessions.take_warnings(answer.get("warnings"))
+        self._sessions.listener.take_warnings(answer.get("warnings"))
 
     def _defaults(self) -> dict[str, object]:
         """The fields of a ``configure`` that say how sessions are started."""

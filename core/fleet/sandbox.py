@@ -18,7 +18,7 @@ from sandtop.core.fleet.launch import Launch
 from sandtop.core.fleet.machine import RunningMachine
 from sandtop.core.fleet.state import ALIVE, State, check_transition, require
 from sandtop.core.machine import Identity, Memory
-from sandtop.core.sessions.hub import SandboxSessions
+from sandtop.core.sessions.manager import SessionManager
 from sandtop.core.store import Ownership, SandboxRow
 
 if TYPE_CHECKING:
@@ -61,10 +61,10 @@ class Sandbox:
         self._unsaved = False
         self.sessions = self._new_sessions()
 
-    def _new_sessions(self) -> SandboxSessions:
+    def _new_sessions(self) -> SessionManager:
         context, row = self._context, self.row
         logs = context.paths.logs / row.uuid
-        return SandboxSessions(
+        return SessionManager(
             row.uuid, row.name, context.database, logs, context.settings, context.nursery, context.screens
         )  # fmt: skip
 

@@ -16,7 +16,7 @@ from sandtop.agent.wire import Control, Data, Decoder, Frame, encode
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-    from sandtop.core.screens.desk import Desk
+    from sandtop.core.screens.breadcrumb import Breadcrumb
 
     Message = dict[str, object]
 
@@ -74,16 +74,16 @@ class WorkerLink:
 
 
 @asynccontextmanager
-async def start_worker(news: Callable[[], None], desk: Desk) -> AsyncGenerator[WorkerLink]:
+async def start_worker(news: Callable[[], None], breadcrumb: Breadcrumb) -> AsyncGenerator[WorkerLink]:
     """A fresh worker, which is killed at the end. Raises OSError when it cannot be started."""
-    desk.put(0, 0)
+    breadcrumb.leave(0, 0)
     ours, theirs = socket.socketpair()
     try:
         process = await trio.lowlevel.open_process(
-            [sys.executable, "-m", "sandtop.core.screens", str(desk.fd)],
+            [sys.executable, "-m", "sandtop.core.screens", str(breadcrumb.fd)],
             stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
-            pass_fds=(desk.fd,),
+            pass_fds=(breadcrumb.fd,),
         )
     except BaseException:
         ours.close()

@@ -51,11 +51,11 @@ class Resized:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """From ``offset`` on a client's terminal answers what the program asks, or (``on`` false) this one does."""
+class AnswererChanged:
+    """From ``offset`` on a client's terminal answers what the program asks; with ``client`` false, the worker does."""
 
     offset: int
-    on: bool
+    client: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +63,10 @@ class Asked:
     """At ``offset`` somebody wants to know what shows."""
 
     offset: int
-    answer: Callable[[Screen], None]
+    answer: Callable[[SessionScreen], None]
 
 
-class Screen:
+class SessionScreen:
     """The screen of the session whose log is in ``folder``.
 
     ``replied`` is called with an offset and what the program is to be answered that asked before it.
@@ -97,11 +97,11 @@ class Screen:
         self._start = size
         self._log = StoredTerminal(folder)
         self._replied = replied
-        self._held = answered is None
+        self._client_answers = answered is None
         self._answered = answered or 0
         self._emulator: Emulator | None = None
         self._sizes: list[Resized] = []
-        self._events: deque[Resized | Held | Asked] = deque()
+        self._events: deque[Resized | AnswererChanged | Asked] = deque()
         self._saved_at = self._number = 0
         self._cost = 0.0
         self._save_after = 0.0
@@ -109,7 +109,7 @@ class Screen:
 
     # what the core says
 
-    def note(self, event: Resized | Held | Asked) -> None:
+    def note(self, event: Resized | AnswererChanged | Asked) -> None:
         """Something that counts from an offset on; they take effect in the order in which they are noted."""
         self._events.append(event)
         if isinstance(event, Resized):
@@ -196,21 +196,21 @@ class Screen:
             self.save()
         return True
 
-    def _take(self, event: Resized | Held | Asked) -> bool:
+    def _take(self, event: Resized | AnswererChanged | Asked) -> bool:
         if isinstance(event, Resized):
             rows, columns = fitting(event.rows, event.columns)
             self._number = event.number
             self._guarded(lambda emulator: emulator.resize(columns, rows))
             return True
-        if isinstance(event, Held):
-            self._held = event.on
+        if isinstance(event, AnswererChanged):
+            self._client_answers = event.client
             self._answered = max(self._answered, event.offset)
         else:
             event.answer(self)
         return False
 
     def _answer(self, begin: int, replies: bytes) -> None:
-        if replies and not self._held and begin >= self._answered:
+        if replies and not self._client_answers and begin >= self._answered:
             self._answered = self.offset
             self._replied(self.offset, replies)
 
@@ -308,5 +308,5 @@ class Screen:
         self._emulator, self._rest = None, b""
 
 
-def _offset(event: Resized | Held | Asked) -> int:
+def _offset(event: Resized | AnswererChanged | Asked) -> int:
     return event.offset

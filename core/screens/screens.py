@@ -12,17 +12,17 @@ import trio
 from sandtop.agent.wire import Control, Data, Frame, ProtocolError
 from sandtop.core.errors import CoreFailure, InvalidRequest, WrongState
 from sandtop.core.groups import unwrapped
-from sandtop.core.screens.desk import Blame, Desk
+from sandtop.core.screens.breadcrumb import Breadcrumb, CrashLoop
 from sandtop.core.screens.process import Blobs, WorkerGone, WorkerLink, start_worker
 from sandtop.core.screens.stored import MOST_BYTES, Checkpoint
-from sandtop.core.sessions.session import STDOUT
-from sandtop.core.sessions.tty import HELD
+from sandtop.core.sessions.output import STDOUT
+from sandtop.core.sessions.tty import CLIENT_ANSWERS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
     from sandtop.core.sessions.session import Session
-    from sandtop.core.sessions.tty import Size, Steering
+    from sandtop.core.sessions.tty import SessionControl, Size
 
 log = logging.getLogger(__name__)
 _PAUSES: Final = (0.0, 0.1, 0.5, 2.0, 10.0)
@@ -41,12 +41,12 @@ _MOST_LATE: Final = 100
 class _Open:
     """A session that the worker follows."""
 
-    __slots__ = ("end", "late", "number", "session", "steering", "users")
+    __slots__ = ("control", "end", "late", "number", "session", "users")
 
-    def __init__(self, number: int, session: Session, steering: Steering | None) -> None:
+    def __init__(self, number: int, session: Session, control: SessionControl | None) -> None:
         self.number = number
         self.session = session
-        self.steering = steering
+        self.control = control
         self.end = 0
         self.late: list[tuple[float, int, bytes]] = []
         self.users = 0
@@ -64,7 +64,7 @@ class _Request:
 
 
 class Screens:
-    """The screens of all terminals; a `ScreenKeeper`. ``nursery`` owns what waits."""
+    """The screens of all terminals; a `TerminalObserver`. ``nursery`` owns what waits."""
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
@@ -79,24 +79,30 @@ class Screens:
         self._requests: dict[int, _Request] = {}
         self._blobs = Blobs(_MOST_ANSWER)
         self._last_word = 0.0
-        self._blame = Blame()
+        self._crash_loop = CrashLoop()
         self._aside: set[str] = set()
 
-    # what the sessions tell (ScreenKeeper)
+    # what the sessions tell (TerminalObserver)
 
-    def opened(self, session: Session, steering: Steering) -> None:
-        self._follow(session, steering)
-        if session.tty is not None and session.tty.answered == HELD:  # a client of an earlier core's
+    def opened(self, session: Session, control: SessionControl) -> None:
+        self._follow(session, control)
+        if (
+            session.tty is not None and session.tty.answered == CLIENT_ANSWERS
+        ):  # a client of an earlier core's
             self._nursery.start_soon(self._wait_for_return, session, session.log.end(STDOUT))
 
     async def _wait_for_return(self, session: Session, offset: int) -> None:
         await trio.sleep(_RETURN_SECONDS)
-        if session.tty is not None and session.tty.answered == HELD and session.input_holder is None:
-            session.unanswered_from(offset)
+        if (
+            session.tty is not None
+            and session.tty.answered == CLIENT_ANSWERS
+            and session.input.holder is None
+        ):
+            session.input.unanswered_from(offset)
 
-    def _follow(self, session: Session, steering: Steering | None) -> _Open:
+    def _follow(self, session: Session, control: SessionControl | None) -> _Open:
         self._numbers += 1
-        each = _Open(self._numbers, session, steering)
+        each = _Open(self._numbers, session, control)
         self._open[session.row.id] = self._by_number[each.number] = each
         self._wanted.set()
         if self._link is not None:
@@ -107,7 +113,7 @@ class Screens:
         each = self._open.get(key)
         if each is None:
             return
-        if each.late and each.session.input_holder is None:
+        if each.late and each.session.input.holder is None:
             self._type_late(each)
         if self._link is not None:
             self._news.add(each)
@@ -123,9 +129,9 @@ class Screens:
             }
             self._tell(each, {"type": "size", **fields})
 
-    def held(self, key: str, *, on: bool, at: int) -> None:
+    def answerer_changed(self, key: str, *, client: bool, offset: int) -> None:
         if (each := self._open.get(key)) is not None:
-            self._tell(each, {"type": "held", "on": on, "at": at})
+            self._tell(each, {"type": "answerer", "client": client, "offset": offset})
 
     def ended(self, key: str) -> None:
         each = self._open.pop(key, None)
@@ -170,7 +176,7 @@ class Screens:
             "rows": first.rows,
             "columns": first.columns,
             "sizes": [[size.number, size.offset, size.rows, size.columns] for size in sizes],
-            "answered": None if answered == HELD else answered,
+            "answered": None if answered == CLIENT_ANSWERS else answered,
             "most_bytes": min(MOST_BYTES, max(each.session.log.cap // 4, 1)),
             "aside": each.session.row.id in self._aside,
         }
@@ -186,10 +192,10 @@ class Screens:
 
     async def run(self) -> None:
         """Keep a worker running from the first terminal on, until cancelled."""
-        with Desk.new() as desk:
-            await self._run(desk)
+        with Breadcrumb.new() as breadcrumb:
+            await self._run(breadcrumb)
 
-    async def _run(self, desk: Desk) -> None:
+    async def _run(self, breadcrumb: Breadcrumb) -> None:
         young = 0
         while True:
             await self._wanted.wait()
@@ -197,7 +203,7 @@ class Screens:
             why = "it ended"
             try:
                 with trio.CancelScope() as self._serving:
-                    async with start_worker(self._say_news, desk) as link:
+                    async with start_worker(self._say_news, breadcrumb) as link:
                         await self._serve(link)
             except (WorkerGone, ProtocolError, OSError, trio.BrokenResourceError) as error:
                 why = str(error) or why
@@ -206,17 +212,17 @@ class Screens:
                 log.exception("a fault of ours with the screen worker")
             finally:
                 self._down()
-            self._look_for_cause(desk)
+            self._look_for_cause(breadcrumb)
             young = young + 1 if trio.current_time() - begun < _STEADY else 0
             log.warning("the screen worker is gone: %s", why)
             await trio.sleep(_PAUSES[min(young, len(_PAUSES) - 1)])
 
-    def _look_for_cause(self, desk: Desk) -> None:
+    def _look_for_cause(self, breadcrumb: Breadcrumb) -> None:
         """A worker is gone: one that dies of the same again and again is not given it any more."""
-        number, offset = desk.look()
+        number, offset = breadcrumb.read()
         each = self._by_number.get(number)
         key = each.session.row.id if each is not None else ""
-        if self._blame.died(key, offset):
+        if self._crash_loop.died(key, offset):
             self._aside.add(key)
             log.error("the screen of session %s is set aside: workers end while they draw it", key)
 
@@ -242,9 +248,9 @@ class Screens:
             request.failure = WorkerGone()
             request.done.set()
         for each in self._by_number.values():
-            if each.session.tty is not None and each.steering is not None:
-                each.session.tty.pace.gone("worker")
-                each.steering.grant(each.session)
+            if each.session.tty is not None and each.control is not None:
+                each.session.tty.flow.gone("worker")
+                each.control.give_credit(each.session)
 
     # what it says
 
@@ -266,26 +272,26 @@ class Screens:
                 request.done.set()
             return
         each = self._by_number.get(cast("int", message["n"]))
-        if each is None or each.steering is None:
+        if each is None or each.control is None:
             return
         offset = cast("int", message["offset"])
         if kind == "drew":
-            each.steering.reached(each.session, "worker", offset)
+            each.control.reached(each.session, "worker", offset)
         elif kind == "reply":
             self._reply(each, offset, base64.b64decode(cast("str", message["data"])))
 
     def _reply(self, each: _Open, offset: int, data: bytes) -> None:
-        holder = each.session.input_holder
+        holder = each.session.input.holder
         if holder is not None and holder.answers is None and len(each.late) < _MOST_LATE:
             each.late.append((trio.current_time(), offset, data))  # somebody types a line: when that is done
-        elif each.steering is not None:
-            each.steering.answer(each.session, offset, data)
+        elif each.control is not None:
+            each.control.answer(each.session, offset, data)
 
     def _type_late(self, each: _Open) -> None:
         late, each.late = each.late, []
         for since, offset, data in late:
-            if trio.current_time() - since < _LATE_SECONDS and each.steering is not None:
-                each.steering.answer(each.session, offset, data)
+            if trio.current_time() - since < _LATE_SECONDS and each.control is not None:
+                each.control.answer(each.session, offset, data)
 
     # questions
 
@@ -319,7 +325,7 @@ class Screens:
             while True:
                 try:
                     async with self._followed(session) as each:
-                        message["final"] = each.steering is None
+                        message["final"] = each.control is None
                         return (await self._ask(each, message, waits=wait_for is not None))[1]
                 except WorkerGone:
                     continue
@@ -339,7 +345,7 @@ class Screens:
             yield each
         finally:
             each.users -= 1
-            if each.steering is None and not each.users:
+            if each.control is None and not each.users:
                 self.ended(session.row.id)
 
     async def _ask(

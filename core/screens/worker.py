@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sandtop.agent.wire import Control, Decoder, encode, split
-from sandtop.core.screens.desk import Desk
+from sandtop.core.screens.breadcrumb import Breadcrumb
 from sandtop.core.screens.look import BadPattern, Pattern
-from sandtop.core.screens.screen import Asked, Held, Resized, Screen
+from sandtop.core.screens.screen import AnswererChanged, Asked, Resized, SessionScreen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +64,7 @@ class _Open:
 
     __slots__ = ("changed", "screen", "told", "waiters")
 
-    def __init__(self, screen: Screen) -> None:
+    def __init__(self, screen: SessionScreen) -> None:
         self.screen = screen
         self.told = 0
         self.changed = False
@@ -72,11 +72,11 @@ class _Open:
 
 
 class Worker:
-    """Serves the core at the other end of ``link``; ``desk`` is where it says what it is at, should it die."""
+    """Serves the core at the other end of ``link``; ``breadcrumb`` is where it says what it is at, should it die."""
 
-    def __init__(self, link: socket.socket, desk: Desk) -> None:
+    def __init__(self, link: socket.socket, breadcrumb: Breadcrumb) -> None:
         self._link = link
-        self._desk = desk
+        self._breadcrumb = breadcrumb
         self._decoder = Decoder()
         self._sessions: OrderedDict[int, _Open] = OrderedDict()
         """The one that was worked for longest ago is the first."""
@@ -84,7 +84,7 @@ class Worker:
             "open": self._open_session,
             "end": self._end,
             "size": self._size,
-            "held": self._held,
+            "answerer": self._answerer,
             "close": self._close,
             "dump": self._dump,
             "look": self._look,
@@ -123,10 +123,10 @@ class Worker:
         if number is not None:
             each = self._sessions[number]
             self._sessions.move_to_end(number)
-            self._desk.put(number, each.screen.offset)
+            self._breadcrumb.leave(number, each.screen.offset)
             changed = each.screen.advance()  # who asks first there also says that it has changed
             each.changed = each.changed or changed
-            self._desk.put(0, 0)
+            self._breadcrumb.leave(0, 0)
             self._tell(number, each)
         due = [self._search(number, each) for number, each in self._sessions.items() if each.waiters]
         if number is not None:
@@ -150,7 +150,7 @@ class Worker:
 
     def _open_session(self, message: Message) -> None:
         number = int(message["n"])
-        screen = Screen(
+        screen = SessionScreen(
             Path(message["folder"]),
             (int(message["rows"]), int(message["columns"])),
             message["answered"],
@@ -174,8 +174,8 @@ class Worker:
         size = Resized(message["offset"], message["number"], message["rows"], message["columns"])
         self._sessions[message["n"]].screen.note(size)
 
-    def _held(self, message: Message) -> None:
-        self._sessions[message["n"]].screen.note(Held(message["at"], message["on"]))
+    def _answerer(self, message: Message) -> None:
+        self._sessions[message["n"]].screen.note(AnswererChanged(message["offset"], message["client"]))
 
     def _close(self, message: Message) -> None:
         """The session has ended: all of it is drawn first."""
@@ -183,7 +183,7 @@ class Worker:
         screen = self._sessions[number].screen
         screen.note(Asked(screen.end, partial(self._closed, number)))
 
-    def _closed(self, number: int, screen: Screen) -> None:
+    def _closed(self, number: int, screen: SessionScreen) -> None:
         self._last_chance(self._sessions.pop(number))
         screen.unload()
 
@@ -200,7 +200,7 @@ class Worker:
         screen = self._sessions[message["n"]].screen
         screen.note(Asked(screen.end, partial(self._dumped, message["req"])))
 
-    def _dumped(self, request: int, screen: Screen) -> None:
+    def _dumped(self, request: int, screen: SessionScreen) -> None:
         checkpoint = screen.checkpoint()
         size = {"rows": checkpoint.rows, "columns": checkpoint.columns}
         self._answer(request, checkpoint.dump, offset=screen.offset, number=checkpoint.number, **size)
@@ -219,7 +219,7 @@ class Worker:
             seen = partial(self._first_look, request)
         each.screen.note(Asked(each.screen.end, seen))
 
-    def _first_look(self, request: int, screen: Screen) -> None:
+    def _first_look(self, request: int, screen: SessionScreen) -> None:
         for each in self._sessions.values():
             if each.screen is screen and (waiter := each.waiters.get(request)) is not None:
                 waiter.ready = each.changed = True
@@ -227,7 +227,7 @@ class Worker:
                     self._last_chance(each)
                 return
 
-    def _looked(self, request: int, options: Message, screen: Screen) -> None:
+    def _looked(self, request: int, options: Message, screen: SessionScreen) -> None:
         seen = screen.look(scrollback=options["scrollback"], ansi=options["ansi"])
         self._answer(request, json.dumps(seen).encode())
 
@@ -277,12 +277,12 @@ class Worker:
 
 
 def main() -> int:
-    """Be the screen worker of the core behind descriptor 0, with its desk behind the one named; the exit status."""
+    """Serve the core at descriptor 0, with the breadcrumb page at the descriptor in argv; returns the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     os.nice(_NICE)  # what runs in a sandbox, and who types there, goes first
     with socket.socket(fileno=os.dup(0)) as link:
         try:
-            Worker(link, Desk(int(sys.argv[1]))).run()
+            Worker(link, Breadcrumb(int(sys.argv[1]))).run()
         except OSError as error:  # the core has gone in the middle of something
             log.info("the core is gone: %s", error)
     return 0

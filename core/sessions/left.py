@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from sandtop.agent.wire import ProtocolError
 from sandtop.agent.wire.limits import MAX_PROCESSES, MAX_SESSIONS
-from sandtop.core.sessions.said import MOST
+from sandtop.core.sessions.reports import MOST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -27,7 +27,7 @@ _MAX_TEXT: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
-class ExitRecord:
+class SessionExit:
     """How a session ended.
 
     Attributes:
@@ -56,7 +56,7 @@ class ExitRecord:
     source: str = "agent"
     missing: int = 0
 
-    def with_lengths(self, stdout: int, stderr: int) -> ExitRecord:
+    def with_lengths(self, stdout: int, stderr: int) -> SessionExit:
         """The same end, of a session whose output had these lengths."""
         missing = max(0, self.stdout - stdout) + max(0, self.stderr - stderr)
         return dataclasses.replace(self, stdout=stdout, stderr=stderr, missing=missing)
@@ -113,7 +113,7 @@ class ExitRecord:
         )
 
 
-def spawn_message(record: ExitRecord, argv: list[str], cwd: str | None) -> str:
+def spawn_message(record: SessionExit, argv: list[str], cwd: str | None) -> str:
     """One line on why the program of ``argv`` never ran: the agent's own where it gave one."""
     if record.message:
         return record.message

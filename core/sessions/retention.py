@@ -11,13 +11,13 @@ from sandtop.core.errors import StorageError
 from sandtop.core.sessions import left
 
 if TYPE_CHECKING:
-    from sandtop.core.sessions.hub import SandboxSessions
+    from sandtop.core.sessions.manager import SessionManager
     from sandtop.core.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
-async def retire(sessions: SandboxSessions, settings: Settings) -> None:
+async def retire(sessions: SessionManager, settings: Settings) -> None:
     """Remove what is beyond ``settings``: the oldest ended sessions, then the oldest logs of those that stay.
 
     Sessions that a client follows stay, and those that left processes running. A full disk may keep it from removing a

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from sandtop.agent.wire import MAX_DATA, START_STREAM, SendStream
 from sandtop.core.errors import InvalidRequest, StorageError
-from sandtop.core.sessions.records import ExitRecord
+from sandtop.core.sessions.records import SessionExit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,7 +82,7 @@ class Starts:
             link.send({"type": "start", "id": row.id, "n": row.number, "bytes": len(text)})
         else:
             why = "its agent is of an older sandtop, which does not take so many arguments"
-            session.set_ending(ExitRecord("spawn", stage="agent", message=why, source="core"))
+            session.set_ending(SessionExit("spawn", stage="agent", message=why, source="core"))
 
     def begun(self, session: Session, link: AgentLink | None) -> None:
         """The agent has answered, or never will: what it was asked is not needed again."""
@@ -90,7 +90,9 @@ class Starts:
             return
         if link is not None:
             link.outbox.remove(session.base + START_STREAM)
-            for credit in session.credits(anew=True):  # that which came before its start was for nobody
+            for credit in session.output.credits(
+                anew=True
+            ):  # that which came before its start was for nobody
                 link.outbox.credit(credit)
         try:
             self._database.shorten_session(session.row)

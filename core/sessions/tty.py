@@ -1,4 +1,4 @@
-"""What a session has more when it runs on a terminal: its window's sizes, who answers its program, its pace."""
+"""What a session has more when it runs on a terminal: its window's sizes, who answers its program, its flow control."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sandtop.core.paths import make_private, private
-from sandtop.core.sessions.pace import Pace
+from sandtop.core.sessions.flow import FlowControl
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,22 +21,22 @@ log = logging.getLogger(__name__)
 _SIZE: Final = struct.Struct("!IQHH")
 _MOST_SIZES: Final = 4096
 _OFFSET: Final = struct.Struct("!Q")
-HELD: Final = (1 << 64) - 1
+CLIENT_ANSWERS: Final = (1 << 64) - 1
 """In place of an offset: a client holds the input now, and its terminal answers."""
 
 
-class Steering(Protocol):
-    """What the keeper of screens may do to a session: `sandtop.core.sessions.hub.SandboxSessions` has these."""
+class SessionControl(Protocol):
+    """What the keeper of screens may do to a session: `sandtop.core.sessions.manager.SessionManager` has these."""
 
     def answer(self, session: Session, offset: int, data: bytes) -> bool: ...
     def reached(self, session: Session, who: str, offset: int) -> None: ...
-    def grant(self, session: Session) -> None: ...
+    def give_credit(self, session: Session) -> None: ...
 
 
-class ScreenKeeper(Protocol):
+class TerminalObserver(Protocol):
     """Who keeps the screens of terminals. Nothing here blocks; ``key`` is a session's id."""
 
-    def opened(self, session: Session, steering: Steering) -> None:
+    def opened(self, session: Session, control: SessionControl) -> None:
         """A session on a terminal, new or of an earlier core."""
         ...
 
@@ -48,7 +48,7 @@ class ScreenKeeper(Protocol):
         """Its window has another size."""
         ...
 
-    def held(self, key: str, *, on: bool, at: int) -> None:
+    def answerer_changed(self, key: str, *, client: bool, offset: int) -> None:
         """From the offset ``at`` on somebody's terminal answers its program, or nobody's does."""
         ...
 
@@ -71,17 +71,17 @@ class Tty:
     """The terminal of a session whose log is in ``folder``; ``start`` is its first size.
 
     Attributes:
-        pace: how far the agent may read.
+        flow: how far the agent may read.
     """
 
-    __slots__ = ("_answered", "_folder", "_sizes", "_start", "pace")
+    __slots__ = ("_answered", "_folder", "_sizes", "_start", "flow")
 
     def __init__(self, folder: Path, start: Mapping[str, object]) -> None:
         self._folder = folder
         self._start = Size(0, 0, _side(start, "rows", 24), _side(start, "columns", 80))
         self._sizes: list[Size] | None = None
         self._answered: int | None = None
-        self.pace = Pace()
+        self.flow = FlowControl()
 
     # sizes
 
@@ -120,7 +120,8 @@ class Tty:
 
     @property
     def answered(self) -> int:
-        """What the program asked before this offset was answered, or never will be; `HELD` while a client answers."""
+        """What the program asked before this offset is settled: answered, or never to be. While a client's terminal
+        answers it is `CLIENT_ANSWERS`."""
         if self._answered is None:
             self._answered = _read_answered(self._folder / "answered")
         return self._answered
@@ -148,8 +149,8 @@ def _read_answered(path: Path) -> int:
         return 0
     except OSError as error:
         log.warning("%s cannot be read: %s", path, error)
-        return HELD  # better no answer than a second one
-    return int(_OFFSET.unpack(data)[0]) if len(data) == _OFFSET.size else HELD
+        return CLIENT_ANSWERS  # better no answer than a second one
+    return int(_OFFSET.unpack(data)[0]) if len(data) == _OFFSET.size else CLIENT_ANSWERS
 
 
 def _packed(size: Size) -> bytes:

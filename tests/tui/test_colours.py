@@ -11,7 +11,7 @@ from textual.color import Color, rgb_to_lab
 
 from sandtop.tui.theme import DARK, LIGHT
 from sandtop.tui.widgets.log_pane import LogPane
-from sandtop.tui.widgets.pane import TerminalPane
+from sandtop.tui.widgets.terminal_pane import TerminalPane
 
 from .conftest import running, until
 from .fakecore import NOW, FakeCore, sandbox, session

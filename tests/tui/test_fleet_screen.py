@@ -9,8 +9,8 @@ from textual.widgets import Input
 
 from sandtop.tui.screens.create import CreateForm, free_name, read_form
 from sandtop.tui.screens.dialogs import Confirm, Prompt
+from sandtop.tui.screens.pages import Page
 from sandtop.tui.screens.panes import PanesScreen
-from sandtop.tui.screens.reading import Reading
 from sandtop.tui.screens.sandbox import SandboxScreen
 from sandtop.tui.widgets.row_list import RowList
 
@@ -258,13 +258,13 @@ async def test_describe_raw_help_and_palette() -> None:
     with fleet():
         async with running() as (app, pilot):
             for key, word in (
-                ("d", "QEMU's pid"),
+                ("d", "machine's pid"),
                 ("y", '"command": ['),
                 ("question_mark", "sandtop rm --force"),
             ):
                 await pilot.press(key)
-                await until(pilot, lambda: isinstance(app.screen, Reading))
-                assert isinstance(app.screen, Reading)
+                await until(pilot, lambda: isinstance(app.screen, Page))
+                assert isinstance(app.screen, Page)
                 assert word in app.screen.text
                 await pilot.press("escape")
             await pilot.press("colon", *"api", "enter")
@@ -276,7 +276,7 @@ async def test_a_long_fact_goes_on_below_itself() -> None:
     with FakeCore(sandbox("db", "failed", reason=reason)):
         async with running() as (app, pilot):
             await pilot.press("d")
-            await until(pilot, lambda: isinstance(app.screen, Reading))
+            await until(pilot, lambda: isinstance(app.screen, Page))
             values = list(app.screen.query(".value"))
             long = next(value for value in values if str(value.render()).startswith("the guest"))
             assert long.region.height > 1

@@ -9,7 +9,7 @@ import pytest
 from sandtop.tui import operations
 from sandtop.tui.screens.panes import PanesScreen
 from sandtop.tui.widgets.log_pane import LogPane
-from sandtop.tui.widgets.pane import TerminalPane
+from sandtop.tui.widgets.terminal_pane import TerminalPane
 
 from .conftest import notice, running, until
 from .fakecore import NOW, FakeCore, ended, sandbox, session
@@ -83,7 +83,7 @@ async def test_who_types_in_a_terminal_goes_on_typing_there() -> None:
             await until(pilot, lambda: app.open_panes == 1 and app.panes.takes_keys)
             terminal = app.panes.current
             assert isinstance(terminal, TerminalPane)
-            await until(pilot, lambda: terminal.terminal.may_type)
+            await until(pilot, lambda: terminal.terminal.holds_input)
             await pilot.press("f12", "q", "q")
             await asked_late(app, pilot, core)
             await pilot.press("w", "f12", *"sle")

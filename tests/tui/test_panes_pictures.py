@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandtop.tui.widgets.log_pane import LogPane
-from sandtop.tui.widgets.pane import TerminalPane
 from sandtop.tui.widgets.row_list import RowList
+from sandtop.tui.widgets.terminal_pane import TerminalPane
 
 from .conftest import until
 from .picture import open_api, picture, views
@@ -72,7 +72,7 @@ async def shell(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
     )
     pane = console.panes.current
     assert isinstance(pane, TerminalPane)
-    await until(pilot, lambda: "9 passed" in pane.terminal.emulator.text() and pane.terminal.may_type)
+    await until(pilot, lambda: "9 passed" in pane.terminal.emulator.text() and pane.terminal.holds_input)
     await until(pilot, lambda: "9 passed" in "".join(pane.terminal.render_line(y).text for y in range(8)))
 
 
@@ -81,7 +81,7 @@ async def nobody(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
     core.end("c3")
     pane = console.panes.current
     assert isinstance(pane, TerminalPane)
-    await until(pilot, lambda: pane.has_ended and not pane.terminal.hears)
+    await until(pilot, lambda: pane.has_ended and not pane.terminal.reads_keys)
 
 
 async def unheard(console: Console, pilot: Pilot[None], core: FakeCore) -> None:

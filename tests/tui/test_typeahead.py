@@ -11,7 +11,7 @@ from textual.widgets import Input
 from sandtop.tui.screens.panes import PanesScreen
 from sandtop.tui.screens.sandbox import SandboxScreen
 from sandtop.tui.widgets.log_pane import LogPane
-from sandtop.tui.widgets.pane import TerminalPane
+from sandtop.tui.widgets.terminal_pane import TerminalPane
 
 from .conftest import running, until
 from .fakecore import NOW, FakeCore, sandbox, session

@@ -9,8 +9,8 @@ from textual.screen import Screen
 
 from sandtop.tui.actions import Action, Context, actions_of
 from sandtop.tui.text import age
+from sandtop.tui.widgets.app_of import app_of
 from sandtop.tui.widgets.bars import Banner, Header, KeyBar, NoticeBar
-from sandtop.tui.widgets.host import host
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,7 +57,7 @@ class ConsoleScreen(Screen[None]):
     @property
     def console_app(self) -> Console:
         """The app, as what it is."""
-        return cast("Console", host(self))
+        return cast("Console", app_of(self))
 
     @property
     def view(self) -> FleetView:

@@ -9,7 +9,7 @@ from textual.containers import Grid, Vertical
 from textual.content import Content
 from textual.widgets import Input, Label, Static
 
-from .question import Question
+from .modal import Modal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -66,7 +66,7 @@ def read_form(values: dict[str, str]) -> Fields:
     return fields
 
 
-class CreateForm(Question[Fields | None]):
+class CreateForm(Modal[Fields | None]):
     """Returns what to ask the core for, or None."""
 
     CSS_PATH = "create.tcss"

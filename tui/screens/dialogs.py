@@ -12,7 +12,7 @@ from textual.widgets.option_list import Option
 
 from sandtop.tui.text import neutral
 
-from .question import Question
+from .modal import Modal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
 
 
-class Confirm(Question[bool]):
+class Confirm(Modal[bool]):
     """A question about something that destroys. Only ``y`` or the named button says yes."""
 
     CSS_PATH = "dialogs.tcss"
@@ -63,7 +63,7 @@ class Confirm(Question[bool]):
         self.answer(yes)
 
 
-class Prompt(Question[str | None]):
+class Prompt(Modal[str | None]):
     """A line of text; up and down go through ``history``, newest last."""
 
     CSS_PATH = "dialogs.tcss"
@@ -103,7 +103,7 @@ class Prompt(Question[str | None]):
         field.cursor_position = len(field.value)
 
 
-class Pick(Question[str | None]):
+class Pick(Modal[str | None]):
     """One of ``options``: (what is returned, what is shown)."""
 
     CSS_PATH = "dialogs.tcss"

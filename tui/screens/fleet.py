@@ -14,8 +14,8 @@ from sandtop.tui.actions import Context, bindings_of
 from sandtop.tui.operations import PANES_AT_ONCE
 from sandtop.tui.store import SandboxView, parse_filter
 from sandtop.tui.text import age, neutral, plural
-from sandtop.tui.widgets.host import host, open_field
-from sandtop.tui.widgets.peek import Peek
+from sandtop.tui.widgets.app_of import app_of, open_field
+from sandtop.tui.widgets.preview import Preview
 from sandtop.tui.widgets.row_list import RowList
 
 from . import fleet_rows
@@ -23,7 +23,7 @@ from .base import NOTHING_MATCHES, ConsoleScreen
 from .create import CreateForm, Fields
 from .dialogs import Confirm
 from .fitting import fitting
-from .reading import FactPage, text_page
+from .pages import FactPage, text_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sandtop.tui.operations import Wait
     from sandtop.tui.store import FleetView
 
-_PEEK_HEIGHT = 34
+_PREVIEW_HEIGHT = 34
 """Rows of screen from which on the sandbox under the cursor is shown below the list."""
 _TWICE_SECONDS = 6.0
 _WELCOME = Content.assemble(
@@ -70,7 +70,7 @@ class FleetScreen(ConsoleScreen):
     def body(self) -> Iterable[Widget]:
         yield RowList(fleet_rows.COLUMNS, id="fleet")
         yield Static(_WELCOME, id="welcome")
-        yield Peek()
+        yield Preview()
         yield Input(
             placeholder="text  !text  state:failed  label:team=a  image:base", id="filter", compact=True
         )
@@ -94,18 +94,18 @@ class FleetScreen(ConsoleScreen):
         if self.wanted is not None and view.find(self.wanted) is not None:
             wanted_uuid, self.wanted = self.wanted, None
             rows.select(wanted_uuid)
-        self._show_peek()
+        self._show_preview()
 
-    def _show_peek(self) -> None:
-        peek = self.query_one(Peek)
-        tall = self.size.height >= _PEEK_HEIGHT and bool(self.view.sandboxes)
-        peek.display = tall
+    def _show_preview(self) -> None:
+        preview = self.query_one(Preview)
+        tall = self.size.height >= _PREVIEW_HEIGHT and bool(self.view.sandboxes)
+        preview.display = tall
         cursor = self.query_one("#fleet", RowList).cursor
         if tall and cursor is not None and (sandbox := self.view.find(cursor)) is not None:
-            peek.show(sandbox, self.console_app.clock())
+            preview.show(sandbox, self.console_app.clock())
 
     def on_resize(self) -> None:
-        self._show_peek()
+        self._show_preview()
 
     def place(self) -> tuple[str, ...]:
         text = self.query_one("#filter", Input).value
@@ -113,7 +113,7 @@ class FleetScreen(ConsoleScreen):
 
     @on(RowList.Moved, "#fleet")
     def _moved(self) -> None:
-        self._show_peek()
+        self._show_preview()
 
     @on(RowList.Opened, "#fleet")
     def _opened(self, event: RowList.Opened) -> None:
@@ -226,14 +226,14 @@ class FleetScreen(ConsoleScreen):
                 self._each(verb, doing, done, targets)
 
         lines = [str(consequence(sandbox, now)) for sandbox in targets]
-        host(self).push_screen(Confirm(f"{title} {names}?", lines, title), answered)
+        app_of(self).push_screen(Confirm(f"{title} {names}?", lines, title), answered)
 
     def action_create(self) -> None:
         def filled(fields: Fields | None) -> None:
             if fields is not None:
                 self.console_app.operations.create(fields)
 
-        host(self).push_screen(CreateForm(sandbox.name for sandbox in self.view.sandboxes), filled)
+        app_of(self).push_screen(CreateForm(sandbox.name for sandbox in self.view.sandboxes), filled)
 
     def action_exec(self) -> None:
         self.console_app.operations.ask_command(self.targets())
@@ -259,7 +259,7 @@ class FleetScreen(ConsoleScreen):
 
     def action_describe(self) -> None:
         if (sandbox := self.cursor) is not None:
-            host(self).push_screen(FactPage(sandbox.name, _facts(sandbox, self.console_app.clock())))
+            app_of(self).push_screen(FactPage(sandbox.name, _facts(sandbox, self.console_app.clock())))
 
     def action_raw(self) -> None:
         if (sandbox := self.cursor) is not None:
@@ -268,7 +268,9 @@ class FleetScreen(ConsoleScreen):
                 raw = await gateway.inspect(sandbox.uuid)
                 if wait.over:
                     return f"{sandbox.name} was read late: y shows it"
-                host(self).push_screen(text_page(sandbox.name, json.dumps(raw, indent=2, ensure_ascii=False)))
+                app_of(self).push_screen(
+                    text_page(sandbox.name, json.dumps(raw, indent=2, ensure_ascii=False))
+                )
                 return None
 
             self.console_app.operations.await_result(f"reading {sandbox.name}", read)
@@ -283,7 +285,7 @@ class FleetScreen(ConsoleScreen):
             self._asked_to_quit = now
             console.say(f"q again leaves and closes {plural(console.open_panes, 'pane')}; what runs goes on")
         else:
-            host(self).exit()
+            app_of(self).exit()
 
 
 def _left_out(idle: int, too_many: int) -> str:
@@ -325,7 +327,7 @@ def _facts(sandbox: SandboxView, now: float) -> list[tuple[str, str]]:
         ("disk", f"{info.disk} MiB"),
         ("network", info.network),
         ("accelerator", info.accelerator or "–"),
-        ("QEMU's pid", str(info.pid or "–")),
+        ("machine's pid", str(info.pid or "–")),
         ("created", f"{age(now - info.created_at)} ago"),
         ("started", f"{age(now - info.started_at)} ago" if info.started_at else "–"),
         ("workdir", info.workdir),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from sandtop.tui.store.model import Urgency
 from sandtop.tui.text import age, neutral, size, sparkline
 from sandtop.tui.widgets.cells import Column
-from sandtop.tui.widgets.row_list import Cell, Row
+from sandtop.tui.widgets.row_view import Cell, Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -11,14 +11,14 @@ from sandtop.tui import gateway
 from sandtop.tui.stream.attachment import Attachment
 from sandtop.tui.stream.tail import tail
 from sandtop.tui.text import neutral
-from sandtop.tui.widgets.host import host
+from sandtop.tui.widgets.app_of import app_of
 from sandtop.tui.widgets.log_pane import LogPane
-from sandtop.tui.widgets.pane import TerminalPane
+from sandtop.tui.widgets.terminal_pane import TerminalPane
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-    from sandtop.core.client.records import SandboxInfo
+    from sandtop.core.client.link.records import SandboxInfo
     from sandtop.tui.notices import Notice
     from sandtop.tui.store import FleetView
     from sandtop.tui.widgets.pane import Pane
@@ -119,7 +119,7 @@ class Streams:
         floors = (info.stdout_bytes, info.stderr_bytes)
         pane.opens(*floors)
         try:
-            await tail(pane.uuid, info.id, lines, floors, pane, self._screen.console_app.pace)
+            await tail(pane.uuid, info.id, lines, floors, pane, self._screen.console_app.priority)
         except SandtopError as error:
             self._failed(pane, error)
 
@@ -144,7 +144,7 @@ class Streams:
             self.resize(pane)
             pane.holds(pane.typing)
             watched = _Watched(pane, attachment, lambda text: self._was_taken(pane, text))
-            pane.ended(await attachment.run(watched, self._screen.console_app.pace))
+            pane.ended(await attachment.run(watched, self._screen.console_app.priority))
         except WrongState as error:
             if pane.typing and not pane.taking and pane.info is not None and pane.info.state == "running":
                 self.tell(pane, f"somebody else types in {pane.what}: watching; T takes over")
@@ -187,7 +187,7 @@ class _Watched:
 
     def trouble(self, why: str) -> None:
         self._pane.trouble(why)
-        if (taker := self._attachment.taken_by) is not None and self._pane.terminal.may_type:
-            host(self._pane).bell()  # whoever was typing goes on doing so for a moment
+        if (taker := self._attachment.taken_by) is not None and self._pane.terminal.holds_input:
+            app_of(self._pane).bell()  # whoever was typing goes on doing so for a moment
             self._tell(f"{neutral(taker)} has taken the keyboard of {self._pane.what}: T takes it back")
         self._pane.holds(self._pane.typing and not self._attachment.input_lost)

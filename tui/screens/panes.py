@@ -12,11 +12,13 @@ from sandtop.tui import tiles
 from sandtop.tui.actions import Action, Context, bindings_of
 from sandtop.tui.stream.save import save
 from sandtop.tui.text import size
+from sandtop.tui.widgets.app_of import app_of
 from sandtop.tui.widgets.bars import KeyBar
-from sandtop.tui.widgets.host import host
 from sandtop.tui.widgets.log_pane import LogPane
-from sandtop.tui.widgets.pane import Pane, TerminalPane
+from sandtop.tui.widgets.pane import Pane
 from sandtop.tui.widgets.terminal import TerminalView
+from sandtop.tui.widgets.terminal_copy import TerminalCopy
+from sandtop.tui.widgets.terminal_pane import TerminalPane
 from sandtop.tui.widgets.tiling import Tiling
 
 from .base import ConsoleScreen
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from textual.events import Paste
     from textual.widget import Widget
 
-    from sandtop.core.client.records import SandboxInfo, SessionInfo
+    from sandtop.core.client.link.records import SandboxInfo, SessionInfo
     from sandtop.tui.store import FleetView
 
 
@@ -92,7 +94,7 @@ class PanesScreen(ConsoleScreen):
     def contexts(self) -> tuple[Context, ...]:
         pane = self.current
         if isinstance(pane, TerminalPane) and pane.ready and pane.terminal.live:
-            return ("live",) if pane.terminal.hears else ("nobody",)
+            return ("live",) if pane.terminal.reads_keys else ("nobody",)
         return (*(pane.CONTEXTS if pane else ()), "panes", "app")
 
     def actions(self) -> list[Action]:
@@ -110,7 +112,7 @@ class PanesScreen(ConsoleScreen):
         if not isinstance(pane, TerminalPane) or (pane.ready and pane.has_focus_within):
             return False
         if not pane.ready:
-            host(self).bell()
+            app_of(self).bell()
         elif not pane.terminal.live:
             return False
         elif isinstance(event, Key):
@@ -155,7 +157,7 @@ class PanesScreen(ConsoleScreen):
             self._go_to_session(info.id)
             if with_input and not pane.typing:
                 self._streams.attach_again(pane, typing=True)
-            elif with_input and pane.ready and pane.terminal.hears:
+            elif with_input and pane.ready and pane.terminal.reads_keys:
                 pane.terminal.action_step_in()
             return
         self._add(TerminalPane(self._key(), uuid, sandbox, info, typing=with_input))
@@ -260,7 +262,7 @@ class PanesScreen(ConsoleScreen):
     @on(TerminalView.Typed)
     def _typed(self, event: TerminalView.Typed) -> None:
         if not self._streams.type(_pane_id(event.view), event.data):
-            host(self).bell()
+            app_of(self).bell()
 
     @on(TerminalView.Resized)
     def _resized(self, event: TerminalView.Resized) -> None:
@@ -274,8 +276,8 @@ class PanesScreen(ConsoleScreen):
     def _terminal_changed(self) -> None:
         self.show_keys()
 
-    @on(TerminalView.Asked)
-    def _terminal_asked(self, event: TerminalView.Asked) -> None:
+    @on(TerminalCopy.Asked)
+    def _terminal_asked(self, event: TerminalCopy.Asked) -> None:
         pane = self._panes.get(_pane_id(event.view))
         if not isinstance(pane, TerminalPane):
             return
@@ -287,15 +289,15 @@ class PanesScreen(ConsoleScreen):
         else:
             self._streams.attach_again(pane, typing=event.what == "take", taking=event.what == "take")
 
-    @on(TerminalView.Unheard)
-    def _unheard(self, event: TerminalView.Unheard) -> None:
+    @on(TerminalView.Unread)
+    def _refuse(self, event: TerminalView.Unread) -> None:
         pane = self._panes.get(_pane_id(event.view))
         if isinstance(pane, TerminalPane):
-            self._streams.tell(pane, pane.unheard)
+            self._streams.tell(pane, pane.why_unread)
 
-    @on(TerminalView.Said)
+    @on(TerminalCopy.Said)
     @on(LogPane.Said)
-    def _said(self, event: TerminalView.Said | LogPane.Said) -> None:
+    def _said(self, event: TerminalCopy.Said | LogPane.Said) -> None:
         self.console_app.say(event.text)
 
     @on(LogPane.Asked)
@@ -317,13 +319,13 @@ class PanesScreen(ConsoleScreen):
             path = Path(name).expanduser()
 
             async def work() -> str:
-                written = await save(pane.uuid, info.id, path, self.console_app.pace)
+                written = await save(pane.uuid, info.id, path, self.console_app.priority)
                 return f"{size(written)} saved to {path}"
 
             self.console_app.operations.perform(f"saving {path.name}", work)
 
         name = f"{pane.sandbox}-{info.id[:8]}.log"
-        host(self).push_screen(
+        app_of(self).push_screen(
             Prompt("Save all of its output to", "a file", value=name, verb="save"), answered
         )
 
@@ -347,7 +349,7 @@ class PanesScreen(ConsoleScreen):
     def action_previous(self) -> None:
         self._focus_in_order(-1)
 
-    def action_go(self, way: tiles.Way) -> None:
+    def action_go(self, way: tiles.Direction) -> None:
         places = self.query_one(Tiling).places
         if self._current in places and (other := tiles.neighbour(places, self._current, way)) is not None:
             self._move_to(other)
@@ -391,9 +393,9 @@ class PanesScreen(ConsoleScreen):
             self.action_back()
 
     def action_back(self) -> None:
-        if host(self).screen is self:
-            host(self).pop_screen()
+        if app_of(self).screen is self:
+            app_of(self).pop_screen()
 
 
-def _pane_id(view: TerminalView) -> str:
+def _pane_id(view: TerminalCopy) -> str:
     return next((pane.id or "" for pane in view.ancestors if isinstance(pane, TerminalPane)), "")

@@ -11,13 +11,14 @@ from textual.widgets import Input, Static
 from sandtop.tui import gateway
 from sandtop.tui.actions import Context, bindings_of
 from sandtop.tui.text import age, neutral, rate, size
+from sandtop.tui.widgets.app_of import app_of, open_field
 from sandtop.tui.widgets.cells import Column
-from sandtop.tui.widgets.host import host, open_field
-from sandtop.tui.widgets.row_list import Cell, Row, RowList
+from sandtop.tui.widgets.row_list import RowList
+from sandtop.tui.widgets.row_view import Cell, Row
 
 from .base import NOTHING_MATCHES, ConsoleScreen
 from .dialogs import Confirm, Pick
-from .reading import FactPage
+from .pages import FactPage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -174,7 +175,7 @@ class SandboxScreen(ConsoleScreen):
                     self._send(session, int(number))
 
         what = running[0].command if len(running) == 1 else f"{len(running)} sessions"
-        host(self).push_screen(Pick(f"Send a signal to all of: {what}", SIGNALS), chosen)
+        app_of(self).push_screen(Pick(f"Send a signal to all of: {what}", SIGNALS), chosen)
 
     def _send(self, session: SessionView, number: int) -> None:
         async def work() -> str:
@@ -199,7 +200,7 @@ class SandboxScreen(ConsoleScreen):
             for session in ended
         ]
         title = "Forget this session?" if len(ended) == 1 else f"Forget {len(ended)} sessions?"
-        host(self).push_screen(Confirm(title, lines, "Forget"), answered)
+        app_of(self).push_screen(Confirm(title, lines, "Forget"), answered)
 
     def _forget(self, session: SessionView) -> None:
         async def work() -> str:
@@ -224,7 +225,7 @@ class SandboxScreen(ConsoleScreen):
             ]  # fmt: skip
             if info.left:
                 facts.append(("left running", f"{info.left} processes; forgetting it ends them"))
-            host(self).push_screen(FactPage(session.command, facts))
+            app_of(self).push_screen(FactPage(session.command, facts))
 
     def action_filter(self) -> None:
         open_field(self.query_one("#filter", Input))
@@ -252,7 +253,7 @@ class SandboxScreen(ConsoleScreen):
             self.action_back()
 
     def action_back(self) -> None:
-        host(self).pop_screen()
+        app_of(self).pop_screen()
 
 
 def _written(session: SessionView) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sandtop.core.client.records import SandboxInfo, SessionInfo
+from sandtop.core.client.link.records import SandboxInfo, SessionInfo
 
 from .attention import need_of
 from .model import FleetView, SandboxView, SessionView

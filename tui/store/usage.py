@@ -1,4 +1,4 @@
-"""What a sandbox uses of the host: processor time and memory of its QEMU, read from /proc (proc(5))."""
+"""What a sandbox uses of the host: processor time and memory of its machine's process, read from /proc (proc(5))."""
 
 from __future__ import annotations
 

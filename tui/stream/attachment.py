@@ -9,18 +9,18 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
-from sandtop.core.client.attached import returning
-from sandtop.core.client.conversation import Conversation
-from sandtop.core.client.events import Gap, Redrawn, Stdout
-from sandtop.core.client.following import STDERR, STDOUT, Following
-from sandtop.core.client.link import request
+from sandtop.core.client.link.plain import request
+from sandtop.core.client.session.attached import returning
+from sandtop.core.client.session.conversation import Conversation
+from sandtop.core.client.session.events import Gap, Redrawn, Stdout
+from sandtop.core.client.session.following import STDERR, STDOUT, Following
 from sandtop.core.errors import CoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sandtop.core.client.records import ExitRecord, SessionInfo
-    from sandtop.tui.pace import Pace
+    from sandtop.core.client.link.records import ExitRecord, SessionInfo
+    from sandtop.tui.input_priority import InputPriority
 
 REPLAY_BYTES: Final = 512 * 1024
 """How much of an ended terminal's past is played again to get its last screen."""
@@ -34,7 +34,7 @@ class TerminalSink(Protocol):
     """What a terminal's output goes to."""
 
     def output(self, data: bytes, *, replayed: bool) -> int:
-        """Bytes from the program; how many were taken in `sandtop.tui.pace.SLICE_SECONDS`.
+        """Bytes from the program; how many were taken in `sandtop.tui.input_priority.SLICE_SECONDS`.
 
         ``replayed`` ones were there before, and what they ask was answered then.
         """
@@ -43,7 +43,7 @@ class TerminalSink(Protocol):
     def redrawn(self, data: bytes, size: tuple[int, int]) -> Iterator[None]:
         """A whole screen, made on a terminal of ``size`` (rows, columns), in place of what was shown.
 
-        It is drawn step by step, each in `sandtop.tui.pace.SLICE_SECONDS`, and shows after the last.
+        It is drawn step by step, each in `sandtop.tui.input_priority.SLICE_SECONDS`, and shows after the last.
         """
         ...
 
@@ -94,7 +94,7 @@ class Attachment:
         self._following.resize(rows, columns)
         self._wake.set()
 
-    async def run(self, sink: TerminalSink, pace: Pace) -> ExitRecord:
+    async def run(self, sink: TerminalSink, priority: InputPriority) -> ExitRecord:
         """Pour output into ``sink`` until the session ends; how it did. Raises what the core reports."""
         sender = asyncio.create_task(self._send())
         try:
@@ -109,20 +109,20 @@ class Attachment:
                     self._own_label = self._following.holder
                 sink.trouble("")
                 self._wake.set()  # credit may have come
-                await self._pour(sink, pace)
+                await self._pour(sink, priority)
             return self._conversation.record
         finally:
             sender.cancel()
             await asyncio.gather(sender, return_exceptions=True)
             await self._conversation.aclose()
 
-    async def _pour(self, sink: TerminalSink, pace: Pace) -> None:
+    async def _pour(self, sink: TerminalSink, priority: InputPriority) -> None:
         while (event := self._conversation.take()) is not None:
             if isinstance(event, Gap):
                 sink.lost(event.bytes)
             elif isinstance(event, Redrawn):
                 for _ in sink.redrawn(event.data, event.size):
-                    await pace.turn()
+                    await priority.give_way()
             elif isinstance(event, Stdout):
                 start = 0
                 while start < len(event.data):
@@ -133,7 +133,7 @@ class Attachment:
                     self._tell_drawn(event.offset + start)
                     # half of the time belongs to the keyboard and the screen, however much the program writes
                     await asyncio.sleep(min(took, _LONGEST_REST))
-                    await pace.turn()
+                    await priority.give_way()
 
     def _tell_drawn(self, offset: int) -> None:
         if self._following.drawn(offset):

@@ -12,7 +12,7 @@ from .tail import tail
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sandtop.tui.pace import Pace
+    from sandtop.tui.input_priority import InputPriority
 
 
 class _File:
@@ -35,9 +35,9 @@ class _File:
             raise CoreUnavailable(why)
 
 
-async def save(uuid: str, session: str, path: Path, pace: Pace) -> int:
+async def save(uuid: str, session: str, path: Path, priority: InputPriority) -> int:
     """Write all that is kept of ``session``'s output to a new file; how many bytes. Raises OSError, `SandtopError`."""
     with await asyncio.to_thread(path.open, "xb") as file:
         sink = _File(file)
-        await tail(uuid, session, None, (0, 0), sink, pace, follow=False)
+        await tail(uuid, session, None, (0, 0), sink, priority, follow=False)
     return sink.written

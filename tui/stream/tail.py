@@ -7,17 +7,17 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from sandtop.core.client.conversation import Conversation
-from sandtop.core.client.events import Gap, Stderr, Stdout
-from sandtop.core.client.following import STDERR, STDOUT, Reading
-from sandtop.core.client.link import request
+from sandtop.core.client.link.plain import request
+from sandtop.core.client.session.conversation import Conversation
+from sandtop.core.client.session.events import Gap, Stderr, Stdout
+from sandtop.core.client.session.following import STDERR, STDOUT, Reading
 from sandtop.core.errors import CoreUnavailable
-from sandtop.tui.pace import SLICE_SECONDS
+from sandtop.tui.input_priority import SLICE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sandtop.tui.pace import Pace
+    from sandtop.tui.input_priority import InputPriority
 
 RETRY_SECONDS: Final = 1.0
 
@@ -66,7 +66,7 @@ async def tail(
     lines: int | None,
     floors: Sequence[int],
     sink: TailSink,
-    pace: Pace,
+    priority: InputPriority,
     *,
     follow: bool = True,
 ) -> dict[str, object] | None:
@@ -90,8 +90,8 @@ async def tail(
     try:
         while reading.result is None:
             await _advance(conversation, sink)
-            await _pour(conversation, reading.times, sink, pace)
-            await pace.turn()
+            await _pour(conversation, reading.times, sink, priority)
+            await priority.give_way()
     finally:
         await conversation.aclose()
     ended = reading.result.get("session")
@@ -109,7 +109,7 @@ async def _advance(conversation: Conversation, sink: TailSink) -> None:
 
 
 async def _pour(
-    conversation: Conversation, times: deque[tuple[int, int, float]], sink: TailSink, pace: Pace
+    conversation: Conversation, times: deque[tuple[int, int, float]], sink: TailSink, priority: InputPriority
 ) -> None:
     at: float | None = None
     began = time.thread_time()
@@ -122,5 +122,5 @@ async def _pour(
                 at = times.popleft()[2]
             sink.take(stream, event.data, event.offset, at)
         if time.thread_time() - began > SLICE_SECONDS:
-            await pace.turn()
+            await priority.give_way()
             began = time.thread_time()

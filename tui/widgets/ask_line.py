@@ -8,7 +8,7 @@ from textual import on
 from textual.containers import Horizontal
 from textual.widgets import Input, Label
 
-from .host import open_field
+from .app_of import open_field
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,11 +14,11 @@ from textual.message import Message
 from textual.strip import Strip
 
 from sandtop.core.terminal import Emulator
-from sandtop.tui.pace import SLICE_SECONDS
+from sandtop.tui.input_priority import SLICE_SECONDS
 
-from .host import host
+from .app_of import app_of
+from .copy_mode import CopyMode
 from .painted import Painted
-from .past import Past
 from .strips import restyle
 from .terminal_style import rich_style
 
@@ -41,7 +41,7 @@ _KEPT_STRIPS: Final = 400
 
 
 class TerminalScreen(Painted):
-    """Shows an emulator, at the present or in its past."""
+    """Shows an emulator, at the present or in its copy_mode."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"terminal--selection", "terminal--found"}
     DEFAULT_CSS = """
@@ -59,10 +59,10 @@ class TerminalScreen(Painted):
     def __init__(self) -> None:
         super().__init__()
         self.emulator = Emulator(80, 24, SCROLLBACK)
-        self.past = Past(self.emulator)
+        self.copy_mode = CopyMode(self.emulator)
         self.live = True
         """Keys are the program's; else somebody stands in what it showed, and they are the console's."""
-        self.may_type = False
+        self.holds_input = False
         """Keys that are the program's reach it."""
         self._cursor_row: int | None = None
         self._strips: dict[int, Strip] = {}
@@ -88,7 +88,7 @@ class TerminalScreen(Painted):
     def _draw(self) -> None:
         self._timer = None
         emulator = self.emulator
-        if host(self).screen is not self.screen or not self.display:
+        if app_of(self).screen is not self.screen or not self.display:
             return  # what is hidden is drawn when it shows again
         if emulator.modes.synchronized and self._held < 5:
             self._held += 1
@@ -98,7 +98,7 @@ class TerminalScreen(Painted):
         self._drawn_at = time.monotonic()
         self._frame = _FLOOD_FRAME if self._fed > _FLOOD_BYTES else FRAME
         self._fed = 0
-        if self.past.back:
+        if self.copy_mode.back:
             self._strips.clear()
             self.refresh()
         else:
@@ -107,7 +107,7 @@ class TerminalScreen(Painted):
         self._tell()
 
     def _tell(self) -> None:
-        told = (self.emulator.title, self.emulator.bells, self.past.back)
+        told = (self.emulator.title, self.emulator.bells, self.copy_mode.back)
         if told != self._told:
             self._told = told
             self.post_message(self.Changed(self))
@@ -128,7 +128,7 @@ class TerminalScreen(Painted):
     def resize_to(self, rows: int, columns: int) -> None:
         """Give the emulator another size."""
         self.emulator.resize(columns, rows)
-        self.past.leave()  # every row has another number now
+        self.copy_mode.leave()  # every row has another number now
         self.redraw()
 
     def start_over(self) -> None:
@@ -150,7 +150,7 @@ class TerminalScreen(Painted):
 
     def _put(self, emulator: Emulator) -> None:
         self.emulator = emulator
-        self.past = Past(emulator)
+        self.copy_mode = CopyMode(emulator)
         self.redraw()
 
     def forget_drawn(self) -> None:
@@ -173,11 +173,11 @@ class TerminalScreen(Painted):
     # drawing
 
     def render_line(self, y: int) -> Strip:
-        row = self.past.row_of(y)
+        row = self.copy_mode.row_of(y)
         emulator = self.emulator
         if row >= emulator.rows or -row > emulator.scrollback_rows:
             return Strip.blank(self.size.width, self.base)
-        strips, key = (self._strips, row) if row >= 0 else (self._past_strips, self.past.number_of(row))
+        strips, key = (self._strips, row) if row >= 0 else (self._past_strips, self.copy_mode.number_of(row))
         strip = strips.get(key)
         if strip is None:
             if len(strips) > _KEPT_STRIPS:
@@ -190,25 +190,25 @@ class TerminalScreen(Painted):
             Segment(text, self.over_base(rich_style(style))) for text, style in self.emulator.runs(row)
         ]
         strip = Strip(segments).adjust_cell_length(self.size.width, self.base)
-        past, number = self.past, self.past.number_of(row)
-        if past.pattern is not None:
+        copy_mode, number = self.copy_mode, self.copy_mode.number_of(row)
+        if copy_mode.pattern is not None:
             found = self.component("terminal--found", partial=True)
             text = strip.text.rstrip()
-            for match in past.pattern.finditer(text):
+            for match in copy_mode.pattern.finditer(text):
                 start = cell_len(text[: match.start()])
                 strip = restyle(strip, start, start + cell_len(match[0]), found)
-        if (span := past.selected_in(number)) is not None:
+        if (span := copy_mode.selected_in(number)) is not None:
             strip = restyle(strip, *span, self.component("terminal--selection", partial=True))
-        if past.cursor is not None and not self.live:
-            if past.cursor[0] == number:
-                strip = restyle(strip, past.cursor[1], past.cursor[1] + 1, Style(reverse=True))
+        if copy_mode.cursor is not None and not self.live:
+            if copy_mode.cursor[0] == number:
+                strip = restyle(strip, copy_mode.cursor[1], copy_mode.cursor[1] + 1, Style(reverse=True))
             return strip
         cursor = self.emulator.cursor
-        if row == cursor.row and cursor.visible and not past.back:
+        if row == cursor.row and cursor.visible and not copy_mode.back:
             strip = restyle(strip, cursor.column, cursor.column + 1, self._cursor_style(cursor.shape))
         return strip
 
     def _cursor_style(self, shape: str) -> Style:
-        if not (self.has_focus and self.live and self.may_type):
+        if not (self.has_focus and self.live and self.holds_input):
             return Style(underline=True)
         return Style(reverse=True) if shape == "block" else Style(underline2=True, bold=True)

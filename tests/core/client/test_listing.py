@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandtop.core.client.exchange import Listing
+from sandtop.core.client.link.exchange import Listing
 from sandtop.core.daemon.views import page
 
 

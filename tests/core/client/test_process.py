@@ -11,7 +11,7 @@ import anyio.lowlevel
 import pytest
 
 from sandtop import Exited, Gap, InvalidRequest, Sandbox, SpawnError, Started, Stderr, Stdout, WrongState
-from sandtop.core.client import conversation as conversation_module
+from sandtop.core.client.session import conversation as conversation_module
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sandtop.core.client.recovery import DEADLINE_SECONDS, KEEPER_SECONDS, Recovery
+from sandtop.core.client.link.recovery import DEADLINE_SECONDS, KEEPER_SECONDS, Recovery
 from sandtop.core.errors import CoreUnavailable
 
 

@@ -11,10 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandtop.agent.wire import Data
-from sandtop.core.client.blocking import open_link
-from sandtop.core.client.exchange import Exchange
-from sandtop.core.client.link import request
-from sandtop.core.client.recovery import Recovery
+from sandtop.core.client.link import Exchange, Recovery, open_link, request
 
 from .conftest import PATIENCE, eventually
 

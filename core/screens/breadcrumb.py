@@ -1,0 +1,80 @@
+"""What the worker is at, where the core can see it when the worker has died: a page that both have."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from typing import TYPE_CHECKING, Final, Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_PLACE: Final = struct.Struct("!QQ")
+
+
+class Breadcrumb:
+    """The page behind ``fd``, which `new` makes. A context manager for who made it."""
+
+    __slots__ = ("_page", "fd")
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self._page = mmap.mmap(fd, mmap.PAGESIZE)
+
+    @classmethod
+    def new(cls) -> Self:
+        """An empty one. Raises OSError."""
+        fd = os.memfd_create("sandtop-breadcrumb")
+        try:
+            os.ftruncate(fd, mmap.PAGESIZE)
+            return cls(fd)
+        except BaseException:
+            os.close(fd)
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self._page.close()
+        os.close(self.fd)
+
+    def leave(self, number: int, offset: int) -> None:
+        """The worker draws the session ``number`` from ``offset`` on; 0: nothing."""
+        _PLACE.pack_into(self._page, 0, number, offset)
+
+    def read(self) -> tuple[int, int]:
+        """What `put` said last."""
+        number, offset = _PLACE.unpack_from(self._page, 0)
+        return number, offset
+
+
+class CrashLoop:
+    """Which session it is that workers die of, one after another.
+
+    One death says little: anybody may have killed the worker. As many in a row at one place say enough.
+    """
+
+    __slots__ = ("_deaths", "_key", "_offset")
+
+    def __init__(self) -> None:
+        self._key, self._offset, self._deaths = "", 0, 0
+
+    def died(self, key: str, offset: int) -> bool:
+        """A worker died while it drew session ``key`` (nothing: empty) from ``offset`` on; whether to set it aside."""
+        if key and key == self._key and abs(offset - self._offset) < _NEAR:
+            self._deaths += 1
+        else:
+            self._key, self._offset, self._deaths = key, offset, 1
+        if not key or self._deaths < _DEATHS:
+            return False
+        self._deaths = 0
+        return True
+
+
+_DEATHS: Final = 3
+_NEAR: Final = 64 * 1024
+"""Bytes: how far two places may be from each other to count as one."""

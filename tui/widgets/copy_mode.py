@@ -1,0 +1,210 @@
+"""Where somebody stands in what a terminal shows and has shown: the view, the cursor, what is selected, what is sought.
+
+Rows are numbered from the first that ever scrolled away, so that each keeps its number while more comes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from textual.strip import Strip
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Iterator
+
+    from sandtop.core.terminal import Emulator
+
+Place = tuple[int, int]
+"""A row's number, and a column."""
+
+
+class CopyMode:
+    """A view of ``emulator``, at the present until somebody moves.
+
+    Attributes:
+        cursor: where somebody who copies stands; None until it was moved.
+        pattern: what is sought.
+    """
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._emulator = emulator
+        self._top: int | None = None  # None: at the present
+        self._anchor: Place | None = None
+        self._whole_lines = False
+        self.cursor: Place | None = None
+        self.pattern: re.Pattern[str] | None = None
+
+    # where it stands
+
+    @property
+    def _present(self) -> int:
+        """The number of the screen's first row."""
+        return self._emulator.scrolled
+
+    @property
+    def _oldest(self) -> int:
+        return self._present - self._emulator.scrollback_rows
+
+    @property
+    def top(self) -> int:
+        """The number of the first row in view."""
+        return self._present if self._top is None else max(self._top, self._oldest)
+
+    @property
+    def back(self) -> int:
+        """How many rows the view is before the present."""
+        return self._present - self.top
+
+    def row_of(self, y: int) -> int:
+        """The emulator's row in line ``y`` of the view; negative ones are scrollback."""
+        return y - self.back
+
+    def number_of(self, row: int) -> int:
+        return row + self._present
+
+    # moving
+
+    def leave(self) -> bool:
+        """To the present, with nothing selected; False when it is so already."""
+        if (self._top, self._anchor, self.cursor, self.pattern) == (None, None, None, None):
+            return False
+        self._top = self._anchor = self.cursor = self.pattern = None
+        return True
+
+    def scroll(self, count: int) -> bool:
+        """Move the view back by ``count`` rows, forwards when negative; whether it moved."""
+        before = self.top
+        top = max(self._oldest, min(before - count, self._present))
+        self._top = None if top == self._present and self.cursor is None else top
+        if self.cursor is not None:
+            lowest = top + self._emulator.rows - 1
+            self.cursor = (max(top, min(self.cursor[0], lowest)), self.cursor[1])
+        return top != before
+
+    def move(self, rows: int, columns: int) -> None:
+        """Move the cursor; the view follows it."""
+        number, column = self._start()
+        last = self._present + self._emulator.rows - 1
+        self._go(max(self._oldest, min(number + rows, last)), column + columns)
+
+    def page(self, pages: int) -> None:
+        """Move view and cursor by screens, back when negative."""
+        rows = max(1, self._emulator.rows - 1) * pages
+        self.cursor = self._start()
+        moved = self.scroll(-rows)
+        if not moved:
+            self.move(rows, 0)
+
+    def to_oldest(self) -> None:
+        self._go(self._oldest, 0)
+
+    def to_present(self) -> None:
+        """To where the program writes."""
+        cursor = self._emulator.cursor
+        if self._anchor is None:
+            self.cursor = self._top = None
+        else:
+            self._go(self.number_of(cursor.row), cursor.column)
+
+    def to_column(self, column: int) -> None:
+        """To a column of the cursor's line; beyond the last one is the last."""
+        self._go(self._start()[0], column)
+
+    def to_end_of_line(self) -> None:
+        number = self._start()[0]
+        self._go(number, max(0, cell_len(self._text(number)) - 1))
+
+    def _start(self) -> Place:
+        """Where the cursor is, or where it appears."""
+        if self.cursor is not None:
+            return (max(self.cursor[0], self._oldest), self.cursor[1])
+        cursor = self._emulator.cursor
+        return (min(self.number_of(cursor.row), self.top + self._emulator.rows - 1), cursor.column)
+
+    def _go(self, number: int, column: int) -> None:
+        self.cursor = (number, max(0, min(column, self._emulator.columns - 1)))
+        top, height = self.top, self._emulator.rows
+        self._top = min(max(top, number - height + 1), number, self._present)
+
+    # searching
+
+    def matches(self, step: int) -> Iterator[bool]:
+        """Look for ``pattern`` row by row, up (-1) or down (1), and go where it is; yields whether it was there."""
+        pattern = self.pattern  # whoever searches may leave meanwhile
+        if pattern is None:
+            return
+        beyond = self._emulator.rows if step < 0 else -1  # all that is in view is looked at, too
+        number = self._start()[0] if self.cursor is not None else self.top + beyond
+        stop = self._present + self._emulator.rows
+        while self._oldest <= (number := number + step) < stop:
+            text = self._text(number)
+            if match := pattern.search(text):
+                in_view = self.top <= number < self.top + self._emulator.rows
+                self._go(number, cell_len(text[: match.start()]))
+                if not in_view:
+                    self._top = max(self._oldest, min(number - self._emulator.rows // 3, self._present))
+                yield True
+                return
+            yield False
+
+    def _text(self, number: int) -> str:
+        """A row as far as something was written in it: there is where a pattern's ``$`` is."""
+        return "".join(text for text, _ in self._emulator.runs(number - self._present)).rstrip()
+
+    # selecting
+
+    @property
+    def selecting(self) -> bool:
+        return self._anchor is not None
+
+    def select(self, *, whole_lines: bool) -> None:
+        """Begin to select at the cursor, or end it when it is selected that way already."""
+        again = self.selecting and self._whole_lines == whole_lines
+        self.cursor = self._start()
+        self._go(*self.cursor)
+        if again:
+            self._anchor = None
+        else:
+            self._anchor = self._anchor or self.cursor
+            self._whole_lines = whole_lines
+
+    def drag(self, start: Place, end: Place) -> None:
+        """Select from ``start`` to ``end``."""
+        self._anchor, self.cursor, self._whole_lines = start, end, False
+
+    def unselect(self) -> None:
+        self._anchor = None
+
+    def selected_in(self, number: int) -> tuple[int, int] | None:
+        """The columns of row ``number`` that are selected: the first, and the one behind the last."""
+        if self._anchor is None or self.cursor is None:
+            return None
+        first, last = sorted((self._anchor, self.cursor))
+        if not first[0] <= number <= last[0]:
+            return None
+        columns = self._emulator.columns
+        if self._whole_lines:
+            return 0, columns
+        return (
+            first[1] if number == first[0] else 0,
+            last[1] + 1 if number == last[0] else columns,
+        )
+
+    @property
+    def text(self) -> str:
+        """What is selected, else what is in view. What only wrapped is one line again."""
+        if self._anchor is not None and self.cursor is not None:
+            first, last = sorted((self._anchor[0], self.cursor[0]))
+        else:
+            first, last = self.top, self.top + self._emulator.rows - 1
+        text = ""
+        for number in range(max(first, self._oldest), last + 1):
+            row = number - self._present
+            strip = Strip([Segment(text) for text, _ in self._emulator.runs(row)])
+            part = self.selected_in(number)
+            piece = (strip.crop(*part) if part else strip).text
+            text += piece if self._emulator.wraps(row) else f"{piece.rstrip()}\n"
+        return text.rstrip("\n")
