@@ -125,7 +125,7 @@ class Sandbox:
 
     def _to(self, state: State, reason: str = "", **changes: object) -> None:
         check_transition(self.state, state)
-        before = self.row
+        before, unsaved = self.row, self._unsaved
         self.row = dataclasses.replace(
             before,
             state=state.value,
@@ -137,7 +137,7 @@ class Sandbox:
             self._store()
         except StorageError as error:
             if state is State.STARTING:  # nothing has happened yet
-                self.row, self._unsaved = before, False
+                self.row, self._unsaved = before, unsaved
                 raise
             log.warning("%s is %s, which could not be stored: %s", self.name, state, error)
 
@@ -256,12 +256,22 @@ class Sandbox:
                 identity.pid, identity.start_time, identity.boot_id, token, spec.accelerator.value
             )
             if ownership != self.row.ownership:  # an adopted one is known already, also when the disk is full
-                self.row = dataclasses.replace(self.row, ownership=ownership)
-                self._context.database.update_sandbox(self.row)
+                await self._own(vm, ownership)
             self.machine = machine
             task_status.started(machine)
             await machine.run(boot_seconds)
         await self._settle(machine)
+
+    async def _own(self, vm: Machine, ownership: Ownership) -> None:
+        """Store whose machine it is. Raises `StorageError`; the machine is gone then: no later core could find it."""
+        self.row = dataclasses.replace(self.row, ownership=ownership)
+        try:
+            self._context.database.update_sandbox(self.row)
+        except StorageError:
+            with trio.CancelScope(shield=True):
+                await vm.kill()
+                await trio.to_thread.run_sync(self._context.driver.remove_runtime, self.runtime)
+            raise
 
     async def _settle(self, machine: RunningMachine) -> None:
         """The machine is dead: put the sandbox in order."""

@@ -56,11 +56,12 @@ class _Loop(Loop):
 
 
 class _Machine(AgentMachine):
-    """Keeps its identity, and refuses one where it was told to."""
+    """Keeps its identity, and refuses one where it was told to, or warns."""
 
-    def __init__(self, refuses: Callable[[], str]) -> None:
+    def __init__(self, refuses: Callable[[], str], warnings: list[str]) -> None:
         super().__init__(-1)
         self._refuses = refuses
+        self._warnings = warnings
         self.identity: Identity | None = None
 
     def identify(self, identity: Identity) -> list[str]:
@@ -68,7 +69,7 @@ class _Machine(AgentMachine):
             raise PermissionError(1, why)
         if identity.hostname is not None:
             self.identity = identity
-        return []
+        return self._warnings
 
 
 class Agent:
@@ -79,15 +80,20 @@ class Agent:
     """
 
     def __init__(
-        self, turn_off: Callable[[], None], say: Callable[[str], None], refuses: Callable[[], str]
+        self,
+        turn_off: Callable[[], None],
+        say: Callable[[str], None],
+        refuses: Callable[[], str],
+        warnings: list[str],
     ) -> None:
         """``turn_off`` ends the machine, ``say`` writes a line on its console.
 
-        ``refuses`` gives the reason for which a configuration is refused; the empty string when it is taken.
+        ``refuses`` gives the reason for which a configuration is refused; the empty string when it is taken, with
+        these ``warnings``.
         """
         self.running = trio.Event()
         self._loop = _Loop()
-        self._machine = _Machine(refuses)
+        self._machine = _Machine(refuses, warnings)
         self._programs = Programs(self._loop)
         self._inside, self._outside = socket.socketpair()
         self._inside.setblocking(False)

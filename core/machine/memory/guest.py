@@ -29,6 +29,10 @@ Processors = Literal["running", "paused", "refused"]
 """``refused``: they stand still by a write that the disk refused."""
 
 
+class _Halted(Exception):
+    """Its processors stopped for good in the middle of something."""
+
+
 class Guest:
     """A machine with its agent. ``gone`` is told when it has ended.
 
@@ -48,6 +52,7 @@ class Guest:
         faults: Faults,
         console: Path,
         boot_seconds: float,
+        warnings: list[str],
         gone: Callable[[Guest], None],
     ) -> None:
         self.uuid = spec.uuid
@@ -69,7 +74,7 @@ class Guest:
         self._gone = gone
         self._scope = trio.CancelScope()
         self._listeners: list[trio.MemorySendChannel[DiskError]] = []
-        self.agent = Agent(self._switch_off, self.say, self._refuses)
+        self.agent = Agent(self._switch_off, self.say, self._refuses, warnings)
 
     async def run(self) -> None:
         """Boot, or go on from where it was saved, and be its agent until it ends."""
@@ -77,6 +82,8 @@ class Guest:
             with self._scope:
                 await self._come_up()
                 await self.agent.run()
+        except _Halted:
+            pass
         except Exception as error:  # the boundary: process 1 of a guest does the same
             log.exception("a fault of a guest's")
             self.say(f"sandtop-agent: fatal: {type(error).__name__}: {error}")
@@ -102,6 +109,7 @@ class Guest:
             return ""
         if fault.dies:
             self.panic(fault.dies)
+            raise _Halted
         return fault.error.message if fault.error is not None else ""
 
     def say(self, line: str) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-import uuid as uuids
 from typing import TYPE_CHECKING, Final
 
 import trio
 
+from sandtop.core.machine import procfs
 from sandtop.core.machine.memory.faults import Faults
 from sandtop.core.machine.memory.guest import Guest
 from sandtop.core.machine.spec import Accelerator
@@ -29,8 +29,9 @@ class World:
     Attributes:
         machines: those that run, by pid.
         faults: what is about to go wrong.
-        boot_id: names this boot of the host; `reboot` begins another.
+        boot_id: of the host, as that of this process; until `reboot` a test may give it another, of an earlier boot.
         boot_seconds: what a boot takes until the agent is ready.
+        warnings: what agents could not do of what they were configured to, in words.
         accelerator: the best that works here.
         version, stamp: of the program that would run the machines.
     """
@@ -38,9 +39,10 @@ class World:
     def __init__(self, nursery: trio.Nursery) -> None:
         self.machines: dict[int, Guest] = {}
         self.faults = Faults()
-        self.boot_id = str(uuids.uuid4())
+        self.boot_id = procfs.boot_id()
         self.boot_seconds = 2.0
         self.accelerator = Accelerator.TCG
+        self.warnings: list[str] = []
         self.version, self.stamp = "1", "1"
         self._nursery = nursery
         self._last_pid = _FIRST_PID
@@ -50,7 +52,9 @@ class World:
     def launch(self, spec: MachineSpec, console: Path) -> Guest:
         """A new machine, whose processors stand still."""
         self._last_pid += 1
-        guest = Guest(spec, self._last_pid, self.faults, console, self.boot_seconds, self._gone)
+        guest = Guest(
+            spec, self._last_pid, self.faults, console, self.boot_seconds, self.warnings, self._gone
+        )
         self.machines[guest.pid] = guest
         self._nursery.start_soon(guest.run)
         return guest
@@ -72,7 +76,7 @@ class World:
         """The host loses its power, and comes up again: no machine is left."""
         for guest in list(self.machines.values()):
             guest.end("the host has rebooted")
-        self.boot_id = str(uuids.uuid4())
+        self.boot_id = procfs.boot_id()
 
     def in_trio(self, change: Callable[[], None]) -> None:
         """Make a ``change`` to machines, from whatever thread this is called in."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from sandtop.core.fleet import Context, Fleet
+from sandtop.core.fleet import Context, Fleet, State
 from sandtop.core.groups import unwrapped
 from sandtop.core.guest import BootFiles, GuestStore
 from sandtop.core.guest.image import ImageStore
@@ -90,6 +90,10 @@ class Core:
     ) -> Sandbox:
         """Create a sandbox; without a template unless told otherwise."""
         return await self.fleet.create(name, config, request, self.lines.append, cold=cold)
+
+    def state(self, name: str) -> State:
+        """What the sandbox ``name`` is doing now."""
+        return self.fleet.get(name).state
 
     async def settle(self) -> None:
         """Return when whatever just happened has had its consequences."""

@@ -101,10 +101,6 @@ async def _remove(core: Core, *, keep_history: bool) -> None:
     await core.fleet.remove(core.fleet.get("box"), force=True, keep_history=keep_history)
 
 
-async def _discard(core: Core) -> None:
-    await core.fleet.forget_images(())
-
-
 def _is(state: State, core: Core) -> bool:
     return any(box.name == "box" and box.state is state for box in core.fleet.all())
 
@@ -134,6 +130,9 @@ OPERATIONS = {
     "remove": Operation(partial(_remove, keep_history=False), _is_gone, _running),
     "remove, keeping its history": Operation(partial(_remove, keep_history=True), _is_gone, _running),
 }
+
+
+_HAVE_BOX = (_running, _paused, _stopped)
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -206,10 +205,8 @@ async def _go_on(core: Core, operation: Operation) -> None:
     check(core)
     if not operation.done(core):
         for box in core.fleet.all():  # a start that was cut off leaves a sandbox that failed
-            if box.name == "box" and box.state is State.FAILED and operation.first is not _running:
+            if box.name == "box" and box.state is State.FAILED and operation.first not in _HAVE_BOX:
                 await core.fleet.remove(box, force=True, keep_history=False)
-        if operation.first in (_running, _stopped, _paused) and _is_gone(core):
-            await operation.first(core)
         await operation.do(core)
     await trio.sleep(_LONG)
     assert operation.done(core)

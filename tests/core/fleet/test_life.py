@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,7 +29,7 @@ def test_a_sandbox_from_its_creation_to_its_removal(run: RunCase) -> None:
             assert box.state is State.RUNNING
             assert box.row.started_at is not None
             assert list(box.timings) == ["prepared", "turn", "memory", "agent", "configured"]
-            assert box.timings["agent"] == pytest.approx(lab.world.boot_seconds, abs=0.1)
+            assert lab.world.boot_seconds <= box.timings["agent"] < lab.world.boot_seconds + 1
             assert core.fleet.get("box") is core.fleet.get(box.row.uuid) is box
             assert core.fleet.images_in_use() == {box.row.image_digest: "box"}
             assert box.trouble is None
@@ -137,18 +138,18 @@ def test_a_sandbox_that_is_starting_or_stopping_asks_to_wait(run: RunCase) -> No
                 nursery.start_soon(core.create)
                 await trio.sleep(lab.world.boot_seconds / 2)
                 box = core.fleet.get("box")
-                assert box.state is State.STARTING
+                assert core.state("box") is State.STARTING
                 with pytest.raises(WrongState, match="wait a moment"):
                     box.running_machine("exec in")
             start: dict[str, object] = {"argv": ["stubborn", "1000"], "env": {}, "stdin": False, "tty": None}
             session = box.sessions.start(SessionRow("5e", box.row.uuid, 1, start, "starting", 1.0))
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(lambda: box.stop(force=False))
+                nursery.start_soon(partial(box.stop, force=False))
                 await trio.sleep(1)
-                assert box.state is State.STOPPING
+                assert core.state("box") is State.STOPPING
                 with pytest.raises(WrongState, match="it is stopping"):
                     box.running_machine("exec in")
-            assert box.state is State.STOPPED
+            assert core.state("box") is State.STOPPED
             assert session.record is not None
             assert session.record.signal == 9
             check(core)
@@ -162,9 +163,7 @@ def test_two_steps_at_once_come_one_after_the_other(run: RunCase) -> None:
             box = await core.create()
             async with trio.open_nursery() as nursery:
                 for force in (True, False):
-                    nursery.start_soon(
-                        lambda force=force: box.restart(core.lines.append, force=force, cold=True)
-                    )
+                    nursery.start_soon(partial(box.restart, core.lines.append, force=force, cold=True))
             assert box.state is State.RUNNING
             check(core)
 
@@ -242,14 +241,15 @@ def test_a_machine_that_ends_by_itself(run: RunCase) -> None:
             assert box.row.acknowledged_at is None
             world.of(box.row.uuid).end("the guest switched itself off", orderly=True)
             await core.settle()
-            assert (box.state, box.row.reason) == (State.STOPPED, "the guest switched itself off")
+            assert core.state("box") is State.STOPPED
+            assert box.row.reason == "the guest switched itself off"
             await core.start(box)
             guest = world.of(box.row.uuid)
             guest.say("sandtop-agent: fatal: OSError: [Errno 5] Input/output error")
             guest.say("  agent/port.py:99 _feed")
             guest.end("the guest switched itself off", orderly=True)  # which an agent that fails does
             await core.settle()
-            assert box.state is State.FAILED
+            assert core.state("box") is State.FAILED
             assert "console: sandtop-agent: fatal: OSError" in box.row.reason
             check(core)
 

@@ -28,6 +28,7 @@ from sandtop.core.guest import KERNEL_ARGS, GuestStore
 from sandtop.core.machine.driver import Trial
 from sandtop.core.machine.memory import MemoryDriver, World
 from sandtop.core.machine.nursery import background
+from sandtop.core.machine.registry import driver_for
 from sandtop.core.machine.spec import MachineSpec, Memory, Network
 from sandtop.core.templates.key import Kind, template_spec
 
@@ -98,8 +99,6 @@ class QemuBench:
         self._store.prepare()
 
     def driver(self) -> Driver:
-        from sandtop.core.machine.registry import driver_for
-
         return driver_for(paths.find())
 
     def spec(self) -> MachineSpec:
@@ -411,7 +410,9 @@ def test_a_driver_says_what_it_can_do(run: Callable[[Case], None]) -> None:
         wanted = driver.info.accelerators[-1]
         spec = bench.spec()
         trial = Trial(spec.kernel, spec.initramfs, spec.image, spec.arguments, bench.folder)
-        assert (await driver.choose_accelerator(trial, lambda _line: None, wanted=wanted)).accelerator is wanted
+        assert (
+            await driver.choose_accelerator(trial, lambda _line: None, wanted=wanted)
+        ).accelerator is wanted
         assert driver.info.name in {
             finding.name for finding in await trio.to_thread.run_sync(list, driver.examine())
         }
