@@ -46,7 +46,7 @@ class Record:
         Raises `StorageError` for `State.STARTING` alone, before which nothing has happened; the row stays as it was.
         """
         check_transition(self.state, state)
-        before = self.row
+        before, unsaved = self.row, self._unsaved
         self.row = dataclasses.replace(
             before,
             state=state.value,
@@ -58,7 +58,7 @@ class Record:
             self._store()
         except StorageError as error:
             if state is State.STARTING:
-                self.row, self._unsaved = before, False
+                self.row, self._unsaved = before, unsaved
                 raise
             log.warning("%s is %s, which could not be stored: %s", self.name, state, error)
 

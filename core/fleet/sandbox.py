@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _STARTABLE: Final = frozenset({State.STOPPED, State.FAILED, State.LOST})
 _REMOVABLE: Final = _STARTABLE
+_INTERRUPTED: Final = "interrupted while starting"
 _ADOPT_SECONDS: Final = 60.0
 """How long a request waits for a machine's monitor to answer a core that came back, on a host that is very busy."""
 
@@ -131,25 +132,36 @@ class Sandbox:
 
         ``accelerator``: the one for this start, before what the sandbox was created with.
         """
-        async with self.lifecycle:
-            if not created:
-                require(self.name, self.state, _STARTABLE, "start")
-            self.record.to(State.STARTING)
-            self.timings = {}
-            try:
-                launch = Launch(self, self._context, progress, accelerator=accelerator)
-                await launch.run(cold=cold)
-                self.timings = launch.timings
-                self.record.to(State.RUNNING, started_at=time.time())
-            except SandtopError as error:
-                if self.state is State.STARTING:
-                    self.record.to(State.FAILED, error.message, ownership=None)
-                error.sandbox = error.sandbox or self.name
-                raise
-            except BaseException:
+        try:
+            async with self.lifecycle:
+                await self._start(progress, created=created, cold=cold, accelerator=accelerator)
+        except BaseException:
+            if created and self.state is State.CREATING:  # it was cut off before it began
                 with trio.CancelScope(shield=True):
-                    await self._abandon("interrupted while starting")
-                raise
+                    await self._abandon(_INTERRUPTED)
+            raise
+
+    async def _start(
+        self, progress: Callable[[str], None], *, created: bool = False, cold: bool, accelerator: str
+    ) -> None:
+        if not created:
+            require(self.name, self.state, _STARTABLE, "start")
+        self.record.to(State.STARTING)
+        self.timings = {}
+        try:
+            launch = Launch(self, self._context, progress, accelerator=accelerator)
+            await launch.run(cold=cold)
+            self.timings = launch.timings
+            self.record.to(State.RUNNING, started_at=time.time())
+        except SandtopError as error:
+            if self.state is State.STARTING:
+                self.record.to(State.FAILED, error.message, ownership=None)
+            error.sandbox = error.sandbox or self.name
+            raise
+        except BaseException:
+            with trio.CancelScope(shield=True):
+                await self._abandon(_INTERRUPTED)
+            raise
 
     # in the warm pool
 
@@ -174,7 +186,7 @@ class Sandbox:
         await trio.to_thread.run_sync(partial(shutil.rmtree, self.folder, ignore_errors=True))
 
     async def _abandon(self, why: str) -> None:
-        if self.state is State.STARTING:
+        if self.state in (State.CREATING, State.STARTING):
             self.record.to(State.FAILED, why, ownership=None)
         if self.machine is not None:
             await self.machine.end()
@@ -230,12 +242,12 @@ class Sandbox:
                 machine.stall.check(self.name, room)
             else:
                 machine = self._machine_in(State.PAUSED, "resume")
-            stall = await machine.go_on()
+            await machine.let_run()
             if self.state is State.PAUSED:
                 self.record.to(State.RUNNING)
             else:
                 self.record.remember("")
-            if stall is not None:
+            if (stall := await machine.stalls_again()) is not None:
                 raise stall.error(self.name)
 
     async def stop(self, *, force: bool) -> None:
@@ -260,16 +272,21 @@ class Sandbox:
             await machine.end()
             return
         if stands:  # one that its disk does not let go on is ended in the end
-            await machine.go_on()
+            try:
+                await machine.go_on()
+            except BaseException:  # it would stand still for ever, and be about to stop
+                await machine.end()
+                raise
         await machine.shut_down(self._context.settings.stop_seconds)
 
     async def restart(
         self, progress: Callable[[str], None], *, force: bool, cold: bool = False, accelerator: str = ""
     ) -> None:
         """Stop it, if it runs, and start it."""
-        if self.state in (State.RUNNING, State.PAUSED):
-            await self.stop(force=force)
-        await self.start(progress, cold=cold, accelerator=accelerator)
+        async with self.lifecycle:
+            if self.state in (State.RUNNING, State.PAUSED):
+                await self._stop(force=force)
+            await self._start(progress, cold=cold, accelerator=accelerator)
 
     async def remove(self, *, force: bool, keep_history: bool) -> None:
         """Delete the sandbox and all it wrote. Its sessions' logs and records stay with ``keep_history``."""
