@@ -109,7 +109,7 @@ async def remove(
 def acknowledge(fleet: Fleet, request: Mapping[str, object]) -> Result:
     """``sandbox.acknowledge``: somebody has seen that it failed."""
     sandbox = fleet.get(request.get("sandbox"))
-    sandbox.acknowledge()
+    sandbox.record.acknowledge()
     return {"sandbox": sandbox_view(sandbox)}
 
 

@@ -301,7 +301,7 @@ class Fleet:
         await self._pool.close()
 
     async def _tend(self, sandbox: Sandbox, now: float) -> None:
-        sandbox.save()
+        sandbox.record.save()
         sandbox.sessions.kill_abandoned(now)
         await retire(sandbox.sessions, self._context.settings)
         preparing = sandbox.state in (State.CREATING, State.STARTING)

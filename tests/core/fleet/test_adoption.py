@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import trio
 
 from sandtop.core.errors import StorageError, WrongState
 from sandtop.core.fleet import State
+from sandtop.core.fleet.specs import spec_of_running
 from sandtop.core.machine.memory import Fault
 from sandtop.core.store import SessionRow
 
@@ -17,7 +18,9 @@ from .invariants import check
 from .lab import quiet
 
 if TYPE_CHECKING:
-    from sandtop.core.fleet import Sandbox
+    from sandtop.core.fleet import Context
+    from sandtop.core.machine import MachineSpec
+    from sandtop.core.store import SandboxRow
 
     from .conftest import RunCase
     from .lab import Core, Lab
@@ -105,7 +108,7 @@ def test_a_machine_that_ended_while_there_was_no_core(run: RunCase, state: State
                 with pytest.raises(WrongState, match="it is lost") as failure:
                     await box.pause()
                 assert failure.value.hint == "start it again: sandtop start box"
-                box.acknowledge()
+                box.record.acknowledge()
             check(core)
             await core.start(box)
             check(core)
@@ -250,16 +253,13 @@ def test_a_sandbox_that_makes_no_sense_keeps_no_core_from_starting(
             await core.create("other")
             lab.kill(core)
 
-        async def broken(sandbox: Sandbox, *_: object) -> None:
-            if sandbox.row.uuid == uuid:
+        async def broken(context: Context, row: SandboxRow, *rest: object) -> MachineSpec:
+            if row.uuid == uuid:
                 raise RuntimeError("a fault of ours")
-            await real(sandbox, *_)
+            return await cast("Any", spec_of_running)(context, row, *rest)
 
-        from sandtop.core.fleet import Sandbox as TheSandbox
-
-        real = TheSandbox.adopt
         with monkeypatch.context() as patch:
-            patch.setattr(TheSandbox, "adopt", broken)
+            patch.setattr("sandtop.core.fleet.adoption.spec_of_running", broken)
             async with lab.core() as core:
                 await core.settle()
                 assert core.fleet.get("box").trouble == "its machine does not answer"

@@ -80,7 +80,7 @@ async def steer(core: Core, box: Sandbox, verb: str) -> None:
         case "resume":
             await box.resume()
         case "acknowledge":
-            box.acknowledge()
+            box.record.acknowledge()
         case _:
             await core.fleet.remove(box, force=False, keep_history=False)
 
@@ -125,7 +125,7 @@ def test_what_a_state_does_not_allow_says_what_to_do(run: RunCase, state: State)
                 assert box.row == before
             if state is not State.FAILED:
                 with pytest.raises(WrongState, match="box has not failed"):
-                    box.acknowledge()
+                    box.record.acknowledge()
             check(core)
 
     run(case)
@@ -233,9 +233,9 @@ def test_a_machine_that_ends_by_itself(run: RunCase) -> None:
             await core.settle()
             assert box.state is State.FAILED
             assert "no init found" in box.row.reason
-            box.acknowledge()
+            box.record.acknowledge()
             assert box.row.acknowledged_at is not None
-            box.acknowledge()
+            box.record.acknowledge()
             check(core)
             await core.start(box)
             assert box.row.acknowledged_at is None
