@@ -1,4 +1,4 @@
-"""The host's end of the channel: transports, and the link to a machine's agent that survives their breaking."""
+"""The host's end of the channel to an agent: a transport that carries bytes, and a link that survives its breaks."""
 
 from __future__ import annotations
 

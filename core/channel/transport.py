@@ -1,4 +1,4 @@
-"""How bytes reach the agent. A transport is one small object: it opens the byte stream, and can do so again."""
+"""Transports: how bytes reach the agent. A transport opens a byte stream to it, as often as it is asked to."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class Transport(Protocol):
-    """What a channel needs of the way to its agent."""
+    """A way to one machine's agent."""
 
     async def open(self) -> trio.abc.Stream:
-        """A fresh stream to the agent. Raises `ChannelError` when there is none to be had."""
+        """Open a new stream to the agent. Raises `ChannelError` when it cannot be opened."""
         ...
 
 

@@ -9,12 +9,14 @@ import resource
 import signal
 import socket
 import sys
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import trio
 
 from sandtop import __version__
+from sandtop.core.daemon.dispatch import Core
 from sandtop.core.daemon.keeper import ALREADY_RUNNING, UMASK
 from sandtop.core.daemon.server import Server
 from sandtop.core.errors import EXIT_SANDTOP_FAILED, SandtopError, from_os_error
@@ -94,12 +96,13 @@ async def _main(paths: Paths) -> None:
             nursery.start_soon(screens.run)
             await fleet.adopt_all()
             nursery.start_soon(fleet.maintain)
-            server = Server(paths, fleet, guest, nursery)
-            nursery.start_soon(_stop_on_signal, server)
+            core = Core(paths, fleet, guest, time.time(), trio.Event())
+            server = Server(core, nursery)
+            nursery.start_soon(_stop_on_signal, core)
             listener = _listen(paths)
             nursery.start_soon(trio.serve_listeners, server.serve, [listener])
             log.info("sandtop %s, pid %d, listens on %s", __version__, os.getpid(), paths.core_socket)
-            await server.stopping.wait()
+            await core.stopping.wait()
             await trio.sleep(0.05)  # the answer to `core stop` is on its way
             paths.core_socket.unlink(missing_ok=True)
             await fleet.close()
@@ -123,7 +126,7 @@ def _listen(paths: Paths) -> trio.SocketListener:
     return trio.SocketListener(raw)
 
 
-async def _stop_on_signal(server: Server) -> None:
+async def _stop_on_signal(core: Core) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for _ in signals:
-            server.stopping.set()
+            core.stopping.set()

@@ -1,4 +1,4 @@
-"""What the worker is at, where the core can see it when the worker has died: a page that both have."""
+"""What the screen worker was drawing when it died: it notes that in a page of memory that it shares with the core."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PLACE: Final = struct.Struct("!QQ")
 
 
 class Breadcrumb:
-    """The page behind ``fd``, which `new` makes. A context manager for who made it."""
+    """The page of memory behind the descriptor ``fd``. A context manager for the core, which makes it with `new`."""
 
     __slots__ = ("_page", "fd")
 
@@ -24,7 +24,7 @@ class Breadcrumb:
 
     @classmethod
     def new(cls) -> Self:
-        """An empty one. Raises OSError."""
+        """An empty page. Raises OSError."""
         fd = os.memfd_create("sandtop-breadcrumb")
         try:
             os.ftruncate(fd, mmap.PAGESIZE)
@@ -43,19 +43,20 @@ class Breadcrumb:
         os.close(self.fd)
 
     def leave(self, number: int, offset: int) -> None:
-        """The worker draws the session ``number`` from ``offset`` on; 0: nothing."""
+        """The worker is going to draw the session ``number`` from ``offset`` on; 0: it draws none."""
         _PLACE.pack_into(self._page, 0, number, offset)
 
     def read(self) -> tuple[int, int]:
-        """What `put` said last."""
+        """The number and offset that `leave` noted last."""
         number, offset = _PLACE.unpack_from(self._page, 0)
         return number, offset
 
 
 class CrashLoop:
-    """Which session it is that workers die of, one after another.
+    """Finds the session that one worker after another dies of.
 
-    One death says little: anybody may have killed the worker. As many in a row at one place say enough.
+    One death proves nothing, since anything may have killed the worker. Several in a row, while the same bytes of the
+    same session were drawn, do.
     """
 
     __slots__ = ("_deaths", "_key", "_offset")
@@ -64,7 +65,7 @@ class CrashLoop:
         self._key, self._offset, self._deaths = "", 0, 0
 
     def died(self, key: str, offset: int) -> bool:
-        """A worker died while it drew session ``key`` (nothing: empty) from ``offset`` on; whether to set it aside."""
+        """A worker died while it drew session ``key`` (empty: none) from ``offset`` on; whether to set that aside."""
         if key and key == self._key and abs(offset - self._offset) < _NEAR:
             self._deaths += 1
         else:
@@ -77,4 +78,4 @@ class CrashLoop:
 
 _DEATHS: Final = 3
 _NEAR: Final = 64 * 1024
-"""Bytes: how far two places may be from each other to count as one."""
+"""Bytes by which two offsets may differ to count as the same place."""

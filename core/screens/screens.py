@@ -1,4 +1,4 @@
-"""`Screens`: what the core has of the screen worker. It keeps one running, tells it all, and asks it."""
+"""The core's side of the screen worker: keeps one running, tells it of all terminals, and asks it what they show."""
 
 from __future__ import annotations
 
@@ -26,20 +26,31 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _PAUSES: Final = (0.0, 0.1, 0.5, 2.0, 10.0)
-"""Seconds before the next worker, by how many have died young."""
+"""Seconds before the next worker is started, by the number of workers in a row that died young …"""
 _STEADY: Final = 10.0
+"""… which is, within so many seconds."""
 _ANSWER_SECONDS: Final = 5.0
-"""A worker that has not answered for this long, nor said anything else, is replaced."""
+"""Seconds for the worker to answer. If it has sent nothing else meanwhile it is replaced."""
 _MOST_ANSWER: Final = 64 << 20
+"""Bytes of one answer."""
 _RETURN_SECONDS: Final = 5.0
-"""How long a client whose core died has to come back before its program is answered for it."""
+"""Seconds for a client whose core died to connect again, before the worker answers its program."""
 _LATE_SECONDS: Final = 1.0
-"""An answer that had to wait this long for somebody who typed is not wanted any more."""
+"""Seconds for which an answer to a program waits while somebody types a line. An older one is dropped."""
 _MOST_LATE: Final = 100
+"""Answers of one session that wait so."""
 
 
 class _Open:
-    """A session that the worker follows."""
+    """A session that the worker draws.
+
+    Attributes:
+        number: names it in messages between core and worker.
+        control: what can be done to it; None for one that has ended, and is drawn again because somebody looks at it.
+        end: the length of the log that the worker was told.
+        late: answers to its program that wait until nobody types: when each came, its offset, its bytes.
+        users: how many look at it now.
+    """
 
     __slots__ = ("control", "end", "late", "number", "session", "users")
 
@@ -64,7 +75,10 @@ class _Request:
 
 
 class Screens:
-    """The screens of all terminals; a `TerminalObserver`. ``nursery`` owns what waits."""
+    """The screens of all terminals. It is the `TerminalObserver` of every session manager.
+
+    ``nursery`` owns the tasks that wait for clients to come back.
+    """
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
@@ -143,7 +157,7 @@ class Screens:
     # to the worker
 
     def _tell(self, each: _Open, message: dict[str, object]) -> None:
-        """Say something about a session, behind what its log has now."""
+        """Send a message about a session, and before it how long the session's log is."""
         link = self._link
         if link is None:
             return
@@ -191,7 +205,7 @@ class Screens:
     # its life
 
     async def run(self) -> None:
-        """Keep a worker running from the first terminal on, until cancelled."""
+        """Keep a worker running, from when the first session on a terminal is opened until cancelled."""
         with Breadcrumb.new() as breadcrumb:
             await self._run(breadcrumb)
 
@@ -208,7 +222,7 @@ class Screens:
             except (WorkerGone, ProtocolError, OSError, trio.BrokenResourceError) as error:
                 why = str(error) or why
             except Exception:
-                # screens are not worth the core
+                # a fault in our own code costs this worker, and not the core
                 log.exception("a fault of ours with the screen worker")
             finally:
                 self._down()
@@ -218,7 +232,7 @@ class Screens:
             await trio.sleep(_PAUSES[min(young, len(_PAUSES) - 1)])
 
     def _look_for_cause(self, breadcrumb: Breadcrumb) -> None:
-        """A worker is gone: one that dies of the same again and again is not given it any more."""
+        """A worker died: if the last few died of the same session, the next one is to set its screen aside."""
         number, offset = breadcrumb.read()
         each = self._by_number.get(number)
         key = each.session.row.id if each is not None else ""
@@ -283,7 +297,8 @@ class Screens:
     def _reply(self, each: _Open, offset: int, data: bytes) -> None:
         holder = each.session.input.holder
         if holder is not None and holder.answers is None and len(each.late) < _MOST_LATE:
-            each.late.append((trio.current_time(), offset, data))  # somebody types a line: when that is done
+            # somebody without a terminal sends a line: an answer in the middle of it would end up in that line
+            each.late.append((trio.current_time(), offset, data))
         elif each.control is not None:
             each.control.answer(each.session, offset, data)
 
@@ -296,7 +311,7 @@ class Screens:
     # questions
 
     async def dump(self, session: Session) -> Checkpoint:
-        """The screen where the session's log ends at this moment. Raises `WorkerGone` when it is not to be had."""
+        """The screen at the present end of the session's log. Raises `WorkerGone` when no worker answers in time."""
         with trio.move_on_after(_ANSWER_SECONDS):
             async with self._followed(session) as each:
                 fields, dump = await self._ask(each, {"type": "dump"})
@@ -309,10 +324,11 @@ class Screens:
     async def look(
         self, session: Session, *, scrollback: bool, ansi: bool, wait_for: str | None, seconds: float
     ) -> bytes:
-        """What shows, as JSON (`sandtop.core.screens.look`); with ``wait_for``, once that shows.
+        """What shows, as JSON (`sandtop.core.screens.look`); with ``wait_for`` as soon as that pattern shows.
 
-        A worker that dies meanwhile is asked again. Raises `InvalidRequest` for a pattern that is none, `WrongState`
-        when the session ends without it, `TimeoutError` after ``seconds``, `CoreFailure` without a worker.
+        When the worker dies meanwhile the next one is asked. Raises `InvalidRequest` for a wrong pattern,
+        `WrongState` when the session ends and its last screen does not show the pattern, `TimeoutError` after
+        ``seconds``, and `CoreFailure` when no worker answers.
         """
         message: dict[str, object] = {
             "type": "look",
@@ -335,7 +351,7 @@ class Screens:
 
     @asynccontextmanager
     async def _followed(self, session: Session) -> AsyncGenerator[_Open]:
-        """The session as the worker knows it: one that has ended for as long as somebody looks at it."""
+        """The session as the worker draws it; one that has ended is drawn while somebody is in this context."""
         each = self._open.get(session.row.id)
         if each is None:
             each = self._follow(session, None)

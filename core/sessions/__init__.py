@@ -1,4 +1,4 @@
-"""Sessions: everything that runs in a sandbox, with its output on disk and its exit record."""
+"""Sessions: the programs that run in a sandbox, with their input, their output on disk and their exit records."""
 
 from __future__ import annotations
 

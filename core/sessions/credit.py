@@ -1,4 +1,4 @@
-"""Giving the agent credit for output, also when time alone makes it due: behind a screen that fell silent."""
+"""Giving the agent credit for output, at once or as soon as a slow screen no longer has to be waited for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class OutputCredit:
-    """Of one sandbox. ``nursery`` owns the waiting; ``link`` says what leads to the agent."""
+    """Gives credit for the output of one sandbox's sessions.
+
+    ``link`` gives the link to the agent, None without a machine. ``nursery`` owns the tasks that wait.
+    """
 
     def __init__(self, nursery: trio.Nursery, link: Callable[[], AgentLink | None]) -> None:
         self._nursery = nursery
@@ -22,7 +25,7 @@ class OutputCredit:
         self._waiting: set[str] = set()
 
     def give(self, session: Session) -> None:
-        """Give the credit that is due."""
+        """Send the credit that ``session`` is due now; what a slow screen withholds is sent later."""
         link = self._link()
         if link is None or session.ended or session.gone:
             return
@@ -34,7 +37,11 @@ class OutputCredit:
         self.give_after_silence(session)
 
     def give_after_silence(self, session: Session) -> None:
-        """When somebody holds the program back, see to it that silence ends that."""
+        """If a slow screen withholds credit, see to it that the rest is sent when that screen has been silent too long.
+
+        Nothing else may happen until then: a program without credit writes nothing, and a client that is frozen or
+        gone does not say what it has drawn.
+        """
         if session.output.held_back_until() is not None and session.row.id not in self._waiting:
             self._waiting.add(session.row.id)
             self._nursery.start_soon(self._give_later, session, name=f"credit of {session.row.id}")

@@ -1,4 +1,4 @@
-"""Ending the sessions whose clients went away and that were not to outlive them."""
+"""Killing the sessions that must not outlive their clients, when a client disconnects."""
 
 from __future__ import annotations
 
@@ -17,13 +17,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _KILL_AGAIN: Final = 2.0
+"""Seconds between two attempts to kill a session."""
 _KILL_DEADLINE: Final = 10.0
+"""Seconds for the agent to answer one of them."""
 _GRACE: Final = 20.0
-"""Seconds that a client has to come back to its session after the core died, before it counts as gone."""
+"""Seconds that a client has to connect again after the core died, before it counts as gone."""
 
 
 class Disconnects:
-    """Of the sandbox ``name``. ``nursery`` owns the killing, which may last; ``link`` says what leads to the agent."""
+    """Kills sessions of the sandbox ``name``.
+
+    ``link`` gives the link to the agent, None without a machine. ``nursery`` owns the tasks that kill, which go on for
+    as long as the agent cannot be reached.
+    """
 
     def __init__(self, name: str, nursery: trio.Nursery, link: Callable[[], AgentLink | None]) -> None:
         self._name = name
@@ -33,7 +39,7 @@ class Disconnects:
         self._killing: set[str] = set()
 
     def disconnected(self, session: Session) -> None:
-        """The client of a session that is not to outlive it is gone: kill all of it, however long that takes."""
+        """The client of a session that must not outlive it is gone: kill all its processes, however long that takes."""
         if not session.ended and session.row.id not in self._killing:
             self._killing.add(session.row.id)
             self._nursery.start_soon(self._kill, session, name=f"end of {session.row.id}")
@@ -53,7 +59,10 @@ class Disconnects:
         self._killing.discard(key)
 
     def kill_abandoned(self, sessions: Iterable[Session], now: float) -> None:
-        """Hang up on sessions whose client did not come back after an earlier core died. ``now`` is trio's time."""
+        """Kill those of ``sessions`` whose client has not come back since an earlier core died.
+
+        To be called regularly, with trio's time as ``now``.
+        """
         for session in sessions:
             if session.row.on_hangup != "kill" or session.attached:
                 self._left.pop(session.row.id, None)
@@ -61,5 +70,5 @@ class Disconnects:
                 self.disconnected(session)
 
     def forget(self, session: Session) -> None:
-        """It was removed."""
+        """``session`` was removed."""
         self._left.pop(session.row.id, None)

@@ -1,7 +1,7 @@
-"""How far the agent may read a terminal's output: no further than its screens can follow.
+"""Flow control of a terminal's output: the agent reads no further ahead than the screens can draw.
 
-As on any terminal a program then goes as fast as its screen, and what one types takes effect at once: behind a key
-there is never more to be drawn than a screen takes in a fraction of a second.
+So a program writes as fast as its screen draws, as on any terminal. And the effect of a key shows at once, because
+the output that is still to be drawn before it takes a screen a fraction of a second.
 """
 
 from __future__ import annotations
@@ -9,15 +9,18 @@ from __future__ import annotations
 from typing import Final
 
 AHEAD: Final = {"worker": 1 << 20, "holder": 256 * 1024}
-"""Bytes that output may be ahead of the screen worker, and of what the holder of the input has drawn."""
+"""Bytes that output may be ahead of what the screen worker, and the client that holds the input, have drawn."""
 REPORT: Final = 64 * 1024
-"""Bytes after which at the latest they say how far they are."""
+"""Bytes after which at the latest each of them reports how far it is."""
 SILENCE: Final = 3.0
-"""Seconds without a word after which somebody is not waited for: a frozen client freezes no program."""
+"""Seconds without a report after which a screen is not waited for, so that a frozen client freezes no program."""
 
 
 class FlowControl:
-    """The bounds of one terminal, by who sets them: a key of `AHEAD`. Times are seconds of one monotonic clock."""
+    """How far each screen of one terminal has drawn, and the limit that follows for the agent.
+
+    The screens are the keys of `AHEAD`. Times are seconds of one monotonic clock.
+    """
 
     __slots__ = ("_reached",)
 
@@ -25,17 +28,17 @@ class FlowControl:
         self._reached: dict[str, tuple[int, float]] = {}
 
     def reached(self, who: str, offset: int, now: float) -> None:
-        """``who`` has come to ``offset``."""
+        """``who`` has drawn what was written before ``offset``."""
         self._reached[who] = offset, now
 
     def gone(self, who: str) -> None:
-        """``who`` is there no more."""
+        """``who`` is gone, and sets no limit any more."""
         self._reached.pop(who, None)
 
     def limit(self, end: int, wanted: int, now: float) -> int:
         """The offset, between ``end`` (of the log) and ``wanted``, up to which the agent may send."""
         for who, (offset, since) in self._reached.items():
-            if end - offset <= REPORT:  # it has nothing to say
+            if end - offset <= REPORT:  # too little is left to draw for a report to be due: it is not silent
                 self._reached[who] = offset, now
             elif now - since >= SILENCE:
                 continue
@@ -43,7 +46,10 @@ class FlowControl:
         return max(end, wanted)
 
     def holds_back(self, end: int, wanted: int, now: float) -> float | None:
-        """When the limit may rise by time alone; None when nobody keeps it below ``wanted``."""
+        """When the limit rises without a report, because a screen is silent for too long; None when none is waited for.
+
+        The arguments are those of `limit`.
+        """
         times = [
             since + SILENCE
             for who, (offset, since) in self._reached.items()

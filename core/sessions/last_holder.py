@@ -1,7 +1,7 @@
-"""Who held a session's input last, also when the core has died since.
+"""Which client held a session's input last, kept on disk so that it outlives the core.
 
-Bytes that a client typed and nobody acknowledged have offsets that count from what it held. When another client has
-typed meanwhile they must not go out, so whoever comes back after the core's death is compared with this.
+A client that connects again sends once more what it typed and nobody acknowledged, at the offsets that it had. If
+another client has typed since, those offsets are taken. So only the last holder may resume its input.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ log = logging.getLogger(__name__)
 
 
 class LastHolder:
-    """The id of a session's last holder, in the file ``lease`` of ``folder``; without one it is ``starter``.
+    """The id of the client that held a session's input last: in the file ``lease`` of ``folder``, or else ``starter``.
 
-    So a session that only its own starter ever typed into costs no file.
+    No file is written while only the client that started the session has typed, so most sessions have none.
     """
 
     __slots__ = ("_client", "_path", "_starter")
@@ -32,7 +32,7 @@ class LastHolder:
 
     @property
     def client(self) -> str:
-        """Who it is."""
+        """The client's id; empty when no client may resume."""
         if self._client is None:
             try:
                 self._client = self._path.read_text(encoding="utf-8")
@@ -40,11 +40,13 @@ class LastHolder:
                 self._client = self._starter
             except (OSError, UnicodeDecodeError) as error:
                 log.warning("the lease %s cannot be read: %s", self._path, error)
-                self._client = ""  # nobody: better a client that must attach again than keys of two mixed up
+                self._client = (
+                    ""  # nobody may resume: better to attach again than to mix up the keys of two clients
+                )
         return self._client
 
     def pass_to(self, client: str) -> None:
-        """``client`` has it now."""
+        """``client`` holds the input now; empty: no client may resume."""
         if self.client == client:
             return
         self._client = client
@@ -55,5 +57,5 @@ class LastHolder:
                 file.write(client)
             fresh.replace(self._path)
         except OSError as error:
-            # it holds for as long as this core lives
+            # this core goes by what it has in memory
             log.warning("the lease %s cannot be written: %s", self._path, error)

@@ -1,4 +1,4 @@
-"""What an agent says of its sessions, checked: a guest's root may be behind it."""
+"""What an agent reports of its sessions, checked: a guest's root can forge it."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MOST: Final = 2 * MAX_SESSIONS
-"""Sessions that a hello speaks of: an agent has at most half of that, and each that is not ours is answered."""
+"""Sessions in a hello: twice what an agent can have. A longer list would cost the core time, as it answers each."""
 
 
 def pid_of(said: object) -> int:
-    """A pid. Raises ProtocolError for nonsense."""
+    """``said`` as a pid. Raises ProtocolError for nonsense."""
     if not isinstance(said, int) or isinstance(said, bool) or not 0 < said <= MAX_PROCESSES:
         raise ProtocolError(f"a session with the pid {said!r:.40}")
     return said
 
 
 def record_of(said: object) -> SessionExit:
-    """How a session ended; ``unknown`` for nonsense: nobody need wait any longer."""
+    """``said`` as an exit record. Nonsense gives the reason ``unknown``, so that the session ends all the same."""
     try:
         if not isinstance(said, dict):
             raise ProtocolError("an exit without a record")

@@ -72,7 +72,7 @@ async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
     """Wait until ``condition`` holds; fails after a while."""
     async with asyncio.timeout(WAIT_SECONDS):
         while not condition():
-            cast("Console", pilot.app).look_now()
+            cast("Console", pilot.app).polling.ask_now()
             await pilot.pause(0.01)
     await pilot.pause()
 

@@ -43,19 +43,20 @@ ASKING = {"sandbox.list", "session.list", "session.follow", "session.logs"}
 
 async def type_in_vain(app: Console, pilot: Pilot[None], core: FakeCore) -> None:
     """All of `TEXT`, of which nothing may come."""
-    before, panes, here = len(core.requests), app.open_panes, app.panes.current
+    before, panes, here = len(core.requests), app.nav.open_panes, app.nav.panes.current
     await pilot.press(*TEXT)
     app.post_message(events.Paste("echo e\np\n"))
     await pilot.pause()
     assert app.is_running
     assert isinstance(app.screen, PanesScreen)
-    assert (app.open_panes, app.panes.current) == (panes, here)
+    assert (app.nav.open_panes, app.nav.panes.current) == (panes, here)
     assert {str(request["op"]) for request in core.requests[before:]} <= ASKING
     said = app.notices.current(app.clock())
     assert said is not None
     assert "nobody read that" in said[0].text or said[0].kind == "error"  # which stays until it is read
 
 
+@pytest.mark.slow
 async def test_what_is_typed_into_a_program_that_ended_is_no_command() -> None:
     async with attached() as (app, pilot, core, one):
         await pilot.press(*"exit", "enter")
@@ -76,6 +77,7 @@ async def test_what_is_typed_into_a_program_that_ended_is_no_command() -> None:
         assert bytes(one.typed) == typed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["escape", "f12"])
 async def test_what_is_typed_when_the_keyboard_was_taken_is_no_command(key: str) -> None:
     async with attached() as (app, pilot, core, one):
@@ -102,6 +104,7 @@ async def test_it_is_taken_back_and_what_follows_reaches_the_program() -> None:
         assert core.asked("session.follow")[-1]["take"] is True
 
 
+@pytest.mark.slow
 async def test_who_steps_in_where_somebody_types_and_who_only_watches_types_for_nobody() -> None:
     one = session("t", "web", "sh", tty=True, input_holder="other")
     one.pieces = [(NOW, 1, b"$ ")]
@@ -112,7 +115,10 @@ async def test_who_steps_in_where_somebody_types_and_who_only_watches_types_for_
             await until(pilot, lambda: screen(app)[0] == "$" and not pane(app).terminal.reads_keys)
             await type_in_vain(app, pilot, core)
             await pilot.press("escape", "x", "enter")
-            await until(pilot, lambda: app.open_panes == 1 and pane(app).ready and pane(app).has_focus_within)
+            await until(
+                pilot,
+                lambda: app.nav.open_panes == 1 and pane(app).ready and pane(app).has_focus_within,
+            )
             await until(pilot, lambda: core.asked("session.follow")[-1]["input"] is False)
             await type_in_vain(app, pilot, core)
             assert "other types in web › sh. esc: keys are commands again, T types here" in notice(app)
@@ -124,9 +130,10 @@ async def test_who_gives_the_keyboard_up_has_commands_already() -> None:
         await until(pilot, lambda: core.asked("session.follow")[-1]["input"] is False)
         await until(pilot, lambda: not pane(app).terminal.holds_input)
         await pilot.press("x")
-        await until(pilot, lambda: app.panes.is_empty)
+        await until(pilot, lambda: app.nav.panes.is_empty)
 
 
+@pytest.mark.slow
 async def test_what_is_typed_after_its_sandbox_was_removed_is_no_command() -> None:
     async with attached() as (app, pilot, core, one):
 
@@ -141,6 +148,7 @@ async def test_what_is_typed_after_its_sandbox_was_removed_is_no_command() -> No
         await type_in_vain(app, pilot, core)
 
 
+@pytest.mark.slow
 async def test_what_is_typed_ahead_for_a_shell_that_does_not_start_is_no_command() -> None:
     with FakeCore(sandbox("web")) as core:
         core.refusals["session.exec"] = {"code": "spawn", "message": "no /bin/sh", "hint": None}
@@ -163,10 +171,10 @@ async def test_escape_leaves_the_wait_for_a_shell_that_starts_late(monkeypatch: 
             await pilot.press("a", *"ls")
             await until(pilot, lambda: app.focused is pane(app).terminal)
             await pilot.press("escape", "escape")
-            assert app.screen is app.fleet
+            assert app.screen is app.nav.fleet
             begin.set()
             await until(pilot, lambda: pane(app).terminal.holds_input)
-            assert app.screen is app.fleet
+            assert app.screen is app.nav.fleet
             await until(pilot, lambda: bytes(core.session("").typed) == b"ls")
 
 
@@ -191,19 +199,26 @@ async def test_coming_back_to_a_terminal_is_stepping_in() -> None:
         await until(pilot, lambda: bytes(one.typed) == b"e")
 
 
+@pytest.mark.slow
 async def test_what_was_said_of_a_terminal_that_one_left_goes_when_it_is_not_so_any_more() -> None:
     async with attached() as (app, pilot, core, _):
         await pilot.press("ctrl+right_square_bracket")
         await until(pilot, lambda: "detached from web › sh" in notice(app))
         await pilot.press("A", "enter")
-        await until(pilot, lambda: app.open_panes == 1 and pane(app).ready and pane(app).terminal.holds_input)
+        await until(
+            pilot,
+            lambda: app.nav.open_panes == 1 and pane(app).ready and pane(app).terminal.holds_input,
+        )
         await until(pilot, lambda: not notice(app))
         await pilot.press("ctrl+right_square_bracket")
         await until(pilot, lambda: "detached from web › sh" in notice(app))
         core.end("t", 0)
         await until(pilot, lambda: not notice(app))
         await pilot.press("enter")
-        await until(pilot, lambda: app.open_panes == 1 and pane(app).has_focus_within and pane(app).has_ended)
+        await until(
+            pilot,
+            lambda: app.nav.open_panes == 1 and pane(app).has_focus_within and pane(app).has_ended,
+        )
         await pilot.press("ctrl+right_square_bracket")
         await until(pilot, lambda: notice(app) == "closed web › sh")
 

@@ -38,7 +38,10 @@ async def tailing(
     with FakeCore(sandbox("web"), sessions=(one,)) as core:
         async with running(size=size) as (app, pilot):
             await pilot.press("l")
-            await until(pilot, lambda: isinstance(app.panes.current, LogPane) and app.panes.current.ready)
+            await until(
+                pilot,
+                lambda: isinstance(app.nav.panes.current, LogPane) and app.nav.panes.current.ready,
+            )
             await until(
                 pilot, lambda: pane(app).view.ring.total >= sum(data.count(b"\n") for _, data in lines)
             )
@@ -46,7 +49,7 @@ async def tailing(
 
 
 def pane(app: Console) -> LogPane:
-    found = app.panes.current
+    found = app.nav.panes.current
     assert isinstance(found, LogPane)
     return found
 
@@ -212,7 +215,8 @@ async def test_a_log_that_cannot_be_read_says_why() -> None:
         async with running() as (app, pilot):
             await pilot.press("l")
             await until(
-                pilot, lambda: isinstance(app.panes.current, LogPane) and "its log is [gone]" in title(app)
+                pilot,
+                lambda: isinstance(app.nav.panes.current, LogPane) and "its log is [gone]" in title(app),
             )
 
 
@@ -235,6 +239,7 @@ async def test_save_and_copy(tmp_path: Path) -> None:
             app.screen.query_one(Input).value = str(path)  # hundreds of keys, each waited for, prove no more
             await pilot.press("enter")
 
+        await until(pilot, lambda: pane(app).view.text_shown == "one\ntwo")
         await pilot.press("c")
         assert app.clipboard == "one\ntwo"
         await save_to(tmp_path / "out.log")
@@ -244,6 +249,7 @@ async def test_save_and_copy(tmp_path: Path) -> None:
         await until(pilot, lambda: "File exists" in notice(app))
 
 
+@pytest.mark.slow
 async def test_panes_split_zoom_move_and_close() -> None:
     async with tailing(*NUMBERED, size=(120, 40)) as (app, pilot, _):
         first = pane(app)
@@ -264,8 +270,8 @@ async def test_panes_split_zoom_move_and_close() -> None:
         await until(pilot, lambda: not third.is_attached)
         assert pane(app) is second
         await pilot.press("x", "x")
-        await until(pilot, lambda: app.panes.is_empty)
-        assert app.screen is app.fleet
+        await until(pilot, lambda: app.nav.panes.is_empty)
+        assert app.screen is app.nav.fleet
 
 
 async def test_panes_stay_while_one_is_elsewhere() -> None:

@@ -37,7 +37,7 @@ async def one_log(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
 
 
 def _log(console: Console) -> LogPane:
-    pane = console.panes.current
+    pane = console.nav.panes.current
     assert isinstance(pane, LogPane)
     return pane
 
@@ -63,14 +63,15 @@ async def split(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
 
 
 async def shell(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
-    console.show_sandbox(str(core.of("review-318")["uuid"]))
+    console.nav.show_sandbox(str(core.of("review-318")["uuid"]))
     await pilot.pause()
     console.screen.query_one(RowList).select(str(core.session("c3").raw["id"]))
     await pilot.press("a")
     await until(
-        pilot, lambda: isinstance(console.panes.current, TerminalPane) and console.panes.current.ready
+        pilot,
+        lambda: isinstance(console.nav.panes.current, TerminalPane) and console.nav.panes.current.ready,
     )
-    pane = console.panes.current
+    pane = console.nav.panes.current
     assert isinstance(pane, TerminalPane)
     await until(pilot, lambda: "9 passed" in pane.terminal.emulator.text() and pane.terminal.holds_input)
     await until(pilot, lambda: "9 passed" in "".join(pane.terminal.render_line(y).text for y in range(8)))
@@ -79,7 +80,7 @@ async def shell(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
 async def nobody(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
     await shell(console, pilot, core)
     core.end("c3")
-    pane = console.panes.current
+    pane = console.nav.panes.current
     assert isinstance(pane, TerminalPane)
     await until(pilot, lambda: pane.has_ended and not pane.terminal.reads_keys)
 

@@ -50,7 +50,7 @@ async def opened() -> AsyncGenerator[tuple[Console, Pilot[None], FakeCore]]:
 
 
 def pane_kind(app: Console) -> type[object]:
-    return type(app.panes.current)
+    return type(app.nav.panes.current)
 
 
 def commands(app: Console) -> list[str]:
@@ -80,7 +80,7 @@ async def test_filter_and_back() -> None:
         await pilot.press("escape")
         assert len(commands(app)) == 4
         await pilot.press("escape")
-        assert app.screen is app.fleet
+        assert app.screen is app.nav.fleet
 
 
 async def test_enter_tails_and_watches() -> None:
@@ -157,4 +157,4 @@ async def test_a_sandbox_that_goes_away_says_so() -> None:
         core.change(core.sandboxes.clear)
         await until(pilot, lambda: not app.store.view.sandboxes)
         await pilot.press("x", "a", "s", "d", "o", "q")
-        assert app.screen is app.fleet
+        assert app.screen is app.nav.fleet

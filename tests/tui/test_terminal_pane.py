@@ -32,7 +32,7 @@ pytestmark = pytest.mark.anyio
 
 
 def pane(app: Console) -> TerminalPane:
-    found = app.panes.current
+    found = app.nav.panes.current
     assert isinstance(found, TerminalPane)
     return found
 
@@ -57,7 +57,8 @@ async def attached(
         async with running(size=size) as (app, pilot):
             await pilot.press("enter", "a")
             await until(
-                pilot, lambda: isinstance(app.panes.current, TerminalPane) and app.panes.current.ready
+                pilot,
+                lambda: isinstance(app.nav.panes.current, TerminalPane) and app.nav.panes.current.ready,
             )
             await until(pilot, lambda: pane(app).terminal.holds_input and app.focused is pane(app).terminal)
             await until(pilot, lambda: bool(one.sizes))
@@ -120,15 +121,19 @@ async def test_questions_are_answered_once_and_never_for_the_past() -> None:
         await until(pilot, lambda: bytes(one.typed) == b"\x1b[0n")
 
 
+@pytest.mark.slow
 async def test_detach_leaves_it_running_and_one_comes_back() -> None:
     async with attached() as (app, pilot, core, one):
         await pilot.press("a", "ctrl+right_square_bracket")
-        await until(pilot, lambda: app.panes.is_empty)
+        await until(pilot, lambda: app.nav.panes.is_empty)
         assert "detached" in notice(app)
         assert not one.ended
         core.emit("t", b"while away")
         await pilot.press("A", "enter")
-        await until(pilot, lambda: isinstance(app.panes.current, TerminalPane) and app.panes.current.ready)
+        await until(
+            pilot,
+            lambda: isinstance(app.nav.panes.current, TerminalPane) and app.nav.panes.current.ready,
+        )
         await until(pilot, lambda: "while away" in screen(app)[0])
         await until(pilot, lambda: pane(app).terminal.holds_input)
         await pilot.press("b")
@@ -242,7 +247,7 @@ async def test_the_end_gives_the_keys_back() -> None:
         await until(pilot, lambda: not pane(app).terminal.holds_input)
         await until(pilot, lambda: "○ exit 0" in " ".join(text for text, _ in pane(app).badges()))
         await pilot.press("escape", "x")
-        await until(pilot, lambda: app.panes.is_empty)
+        await until(pilot, lambda: app.nav.panes.is_empty)
 
 
 async def test_a_new_shell_begins_with_the_right_size() -> None:
@@ -282,7 +287,7 @@ async def test_a_shell_that_cannot_start_says_why() -> None:
         core.refusals["session.exec"] = {"code": "spawn", "message": "no /bin/sh", "hint": None}
         async with running() as (app, pilot):
             await pilot.press("a")
-            await until(pilot, lambda: isinstance(app.panes.current, TerminalPane))
+            await until(pilot, lambda: isinstance(app.nav.panes.current, TerminalPane))
             await until(pilot, lambda: "no /bin/sh" in " ".join(text for text, _ in pane(app).badges()))
             await pilot.press("f12", "escape", "x", "G", "a")
             assert "off is stopped" in notice(app)

@@ -1,4 +1,4 @@
-"""Questions: yes or no, a line of text, one of several. Each is answered by keyboard alone."""
+"""Questions: yes or no, a line of text, one of several. Each can be answered with the keyboard alone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Confirm(Modal[bool]):
-    """A question about something that destroys. Only ``y`` or the named button says yes."""
+    """A question before something is destroyed. Only ``y`` and its button say yes; enter alone says no."""
 
     CSS_PATH = "dialogs.tcss"
     AUTO_FOCUS: ClassVar[str | None] = "#no"
@@ -52,7 +52,7 @@ class Confirm(Modal[bool]):
 
     @property
     def text(self) -> str:
-        """All that it says."""
+        """The question and its consequences, line by line."""
         return "\n".join([self._question, *self._consequences])
 
     @on(Button.Pressed)
@@ -64,7 +64,7 @@ class Confirm(Modal[bool]):
 
 
 class Prompt(Modal[str | None]):
-    """A line of text; up and down go through ``history``, newest last."""
+    """Asks for a line of text. Up and down go through ``history``, whose newest entry is the last."""
 
     CSS_PATH = "dialogs.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -104,7 +104,7 @@ class Prompt(Modal[str | None]):
 
 
 class Pick(Modal[str | None]):
-    """One of ``options``: (what is returned, what is shown)."""
+    """Asks for one of ``options``. Each is what is returned, and what is shown."""
 
     CSS_PATH = "dialogs.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [

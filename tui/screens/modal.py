@@ -1,4 +1,4 @@
-"""What all screens over another have: keys that come too early, or once more, are for nobody."""
+"""The base of the screens that lie over another: questions, forms, and pages to read."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ Answer = TypeVar("Answer")
 
 
 class Modal(ModalScreen[Answer]):
-    """Asks or tells something, until `answer`."""
+    """Lies over another screen until `answer`."""
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Keys that somebody types ahead come while it is being made, and while it goes."""
+        """No action runs before its widgets are there, nor once it is closing: keys that were typed ahead come then."""
         return self.is_mounted and self.is_current and super().check_action(action, parameters)
 
     def answer(self, result: Answer | None = None) -> None:
-        """Go away with ``result``; harmless when it is on its way already."""
+        """Close with ``result``; does nothing when it is closing already."""
         if self.is_current:
             self.dismiss(result)

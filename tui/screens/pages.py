@@ -1,4 +1,4 @@
-"""Screens to read: the help, and all about one thing."""
+"""Pages to read: the help, facts, and plain text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from sandtop.tui.actions import TITLES, Action, Context, actions_of, shown_key
+from sandtop.tui.actions import SCOPES, Action, ScopeName, actions_of, shown_key
 from sandtop.tui.text import neutral
 from sandtop.tui.widgets.app_of import app_of
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Page(Modal[None]):
-    """Text to scroll through; any of the usual keys leaves."""
+    """A page of text to scroll through."""
 
     CSS_PATH = "pages.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -48,12 +48,12 @@ class Page(Modal[None]):
             yield from self.body()
 
     def body(self) -> ComposeResult:
-        """What the page shows."""
+        """The widgets of the page."""
         yield Static(self._content)
 
     @property
     def text(self) -> str:
-        """All that there is to read."""
+        """All text of the page."""
         return self._content.plain
 
     def action_leave(self) -> None:
@@ -66,14 +66,14 @@ class Page(Modal[None]):
         app_of(self).copy_to_clipboard(self._content.plain)
 
 
-def help_page(contexts: Sequence[Context]) -> Page:
-    """The keys that work in ``contexts``, the nearest first, with the command that does the same."""
+def help_page(scopes: Sequence[ScopeName]) -> Page:
+    """The page behind ``?``: the keys of ``scopes``, in that order, each with the command that does the same."""
     parts: list[Content] = []
-    for context in contexts:
-        parts.append(Content.styled(f"{TITLES[context]}\n", "bold $text-accent"))
-        parts += [_entry(action) for action in actions_of(context)]
+    for scope in scopes:
+        parts.append(Content.styled(f"{SCOPES[scope].title}\n", "bold $text-accent"))
+        parts += [_entry(action) for action in actions_of(scope)]
         parts.append(Content("\n"))
-    if "terminal" in contexts:
+    if "terminal" in scopes:
         parts.append(Content("Every other key goes to the program, ctrl-c too.\n"))
     return Page("keys", Content("").join(parts))
 
@@ -87,7 +87,7 @@ def _entry(action: Action) -> Content:
 
 
 class FactPage(Page):
-    """Names and values. A value that is longer than its line goes on below itself."""
+    """Names and values in two columns. A long value wraps within its column."""
 
     def __init__(self, title: str, facts: Sequence[tuple[str, str]]) -> None:
         self._facts = [(neutral(name), neutral(value, 4000)) for name, value in facts]
@@ -96,7 +96,7 @@ class FactPage(Page):
         super().__init__(title, Content("\n").join(lines))
 
     def body(self) -> ComposeResult:
-        """A row a fact."""
+        """One row for each fact."""
         for name, value in self._facts:
             with Horizontal(classes="fact"):
                 label = Static(Content(name), classes="name")
@@ -106,5 +106,5 @@ class FactPage(Page):
 
 
 def text_page(title: str, text: str) -> Page:
-    """Text as it is, line by line harmless."""
+    """A page with ``text``, each line of which is made harmless."""
     return Page(title, Content("\n".join(neutral(line, 4000) for line in text.splitlines())))

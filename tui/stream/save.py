@@ -1,4 +1,4 @@
-"""A session's whole log, written to a file as it stands."""
+"""Saves a session's whole log to a file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class _File:
-    """Takes a log's bytes, both streams in the order in which they came."""
+    """Writes a log's bytes to ``file``, both streams in the order in which they came."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -36,7 +36,10 @@ class _File:
 
 
 async def save(uuid: str, session: str, path: Path, priority: InputPriority) -> int:
-    """Write all that is kept of ``session``'s output to a new file; how many bytes. Raises OSError, `SandtopError`."""
+    """Write all that is kept of ``session``'s output to a new file ``path``; returns how many bytes.
+
+    Raises OSError (FileExistsError if there is such a file), and `SandtopError` for what the core reports.
+    """
     with await asyncio.to_thread(path.open, "xb") as file:
         sink = _File(file)
         await tail(uuid, session, None, (0, 0), sink, priority, follow=False)

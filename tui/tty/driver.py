@@ -1,7 +1,7 @@
-"""The terminal that the console runs on: nothing that it does, or fails to do, holds the console up.
+"""Textual's driver for the operator's terminal, made so that the console never waits for that terminal.
 
-Textual's own driver hands output to a thread through a short queue and waits when that is full, and waits for its
-threads at the end: on a terminal that takes nothing, or that is gone, for ever.
+Textual's own driver hands output to a thread through a short queue. When the queue is full it waits, and at the end it
+waits for its threads: for ever, if the terminal takes no output or is gone.
 """
 
 from __future__ import annotations
@@ -27,24 +27,26 @@ if TYPE_CHECKING:
     from sandtop.tui.app import Console
 
 CLOGGED_BYTES: Final = 64 * 1024
-"""What may wait for the terminal before no more frames are made: older ones would only be shown later."""
+"""Bytes that may wait for the terminal. While more wait no frame is made, since it would be shown when it is old."""
 _DRAIN_SECONDS: Final = 0.5
-"""How long the end waits for a terminal that takes nothing."""
+"""How long the console's end waits for the terminal to take what waits for it."""
 _JOIN_SECONDS: Final = 0.5
+"""How long the console's end waits for the thread that reads keys."""
 _PIECE_SECONDS: Final = 0.1
+"""How long it waits for a write that is under way, when what waits is thrown away."""
 _READ: Final = 4096
 _TICK_MILLISECONDS: Final = 100
-"""How soon the parser is asked whether an escape was a key of its own."""
+"""How often the parser is asked whether an escape that came alone was the escape key."""
 _RESTORE: Final = (
-    "\x18\x1b\\"  # whatever sequence was cut
+    "\x18\x1b\\"  # ends a sequence that was cut off
     "\x1b[?2026l\x1b[?2004l\x1b[?7h\x1b[?2048l\x1b[?1000l\x1b[?1003l\x1b[?1015l\x1b[?1006l\x1b[?1016l"
     "\x1b[<u\x1b[?1049l\x1b[?25h\x1b[?1004l\x1b[0m"
 )
-"""Ends what `LinuxDriver` begins, in its order."""
+"""Switches off the modes that `LinuxDriver` switches on, in its order."""
 
 
 class TerminalDriver(LinuxDriver):
-    """As Textual's, with a writer that is never waited for, and an eye on the terminal's death."""
+    """Textual's driver with a `Writer`; it tells `Shutdown` when the terminal is gone."""
 
     def __init__(
         self,
@@ -67,12 +69,15 @@ class TerminalDriver(LinuxDriver):
 
     @property
     def clogged(self) -> bool:
-        """Whether so much waits for the terminal that a frame is left out; all is painted once it has drained."""
+        """Whether so much waits for the terminal that a frame is to be left out.
+
+        If so, the console is told to draw everything once the terminal has taken what waits.
+        """
         writer = self._writer
         if writer is None or writer.backlog < CLOGGED_BYTES:
             return False
         writer.wants_repaint = True
-        if writer.backlog == 0:  # it drained at this very moment, and may not have seen what was wanted
+        if writer.backlog == 0:  # it has drained just now, perhaps before it could see `wants_repaint`
             writer.wants_repaint = False
             return False
         return True
@@ -88,15 +93,15 @@ class TerminalDriver(LinuxDriver):
         super().start_application_mode()  # type: ignore[no-untyped-call]
         thread, self._writer_thread = self._writer_thread, None
         if thread is not None:
-            thread.stop()  # Textual's own, which nobody has given anything
+            thread.stop()  # Textual's own thread, which has nothing to write
 
     def _drained(self) -> None:
-        with suppress(RuntimeError):  # the loop has ended meanwhile
+        with suppress(RuntimeError):  # the console's event loop has ended meanwhile
             self._loop.call_soon_threadsafe(self._console.repaint)
 
     def stop_application_mode(self) -> None:
         if not self._in_foreground():
-            self.attrs_before = None  # to set them from the background stops a process (SIGTTOU)
+            self.attrs_before = None  # a process in the background that sets them is stopped (SIGTTOU)
         super().stop_application_mode()
 
     def close(self) -> None:
@@ -105,7 +110,7 @@ class TerminalDriver(LinuxDriver):
         self._writer = None
 
     def restore_now(self) -> None:
-        """Put the terminal in order as far as it takes that at once; what waits for it is thrown away."""
+        """Put the terminal's modes back, as far as that is possible without waiting; throw away what waits for it."""
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.abandon(_PIECE_SECONDS)
@@ -125,7 +130,7 @@ class TerminalDriver(LinuxDriver):
         try:
             return os.tcgetpgrp(self.fileno) == os.getpgrp()
         except OSError:
-            return False  # it is gone
+            return False  # the terminal is gone
 
     # input
 
@@ -146,7 +151,7 @@ class TerminalDriver(LinuxDriver):
                 termios.tcflush(self.fileno, termios.TCIFLUSH)
 
     def run_input_thread(self) -> None:
-        """Read keys until told to stop, or until there is no terminal any more."""
+        """Read keys until the console ends or the terminal is gone."""
         parser = XTermParser(self._debug)
         decode = getincrementaldecoder("utf-8")(errors="replace").decode
         poll = select.poll()
@@ -172,7 +177,7 @@ class TerminalDriver(LinuxDriver):
             return b""
 
     def _is_gone(self, mask: int) -> bool:
-        """Whether nothing will come any more: an end of file may also be ctrl-d, where another program set that."""
+        """Whether the terminal is gone. An end of file alone does not tell: ctrl-d may give one, too."""
         try:
             termios.tcgetattr(self.fileno)
         except termios.error:
@@ -188,15 +193,15 @@ class TerminalDriver(LinuxDriver):
 
 
 def _event() -> int:
-    """What wakes a thread that polls. It takes no lock, and lasts as long as the process."""
+    """An eventfd, to wake a thread out of its poll without taking a lock. It stays open until the process ends."""
     return os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
 
 
 def _own_descriptor(descriptor: int) -> int:
-    """The terminal of ``descriptor``, opened anew: only so writing can be told not to wait.
+    """The terminal of ``descriptor``, opened once more with O_NONBLOCK.
 
-    That is a flag of the open file, which the shell shares. Where it cannot be opened (another user's terminal) the
-    same open file is used, and only the writer's thread waits.
+    That flag belongs to the open file, which the console shares with its shell, so it cannot be set on ``descriptor``.
+    A terminal that cannot be opened (it is another user's) is used as it is: then the writer's thread waits, alone.
     """
     try:
         return os.open(os.ttyname(descriptor), os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -1,8 +1,9 @@
-"""The console ends when it is told to, whatever holds it up: a terminal that takes nothing, a thread that waits.
+"""The console ends in time when it is told to, even if its terminal takes no output or one of its threads waits.
 
-A signal's handler runs between any two steps of the main thread, also while that holds a lock. So it only writes to a
-pipe; a thread of its own reads there, asks the console to leave, and ends the process when that takes too long. The
-core takes a client's keyboard back and leaves its sessions alone when its connection closes, however that comes about.
+A signal handler runs between any two steps of the main thread, also while that thread holds a lock. So the handler
+only writes to a pipe. A thread reads the pipe, asks the console to end, and ends the process itself when that takes too
+long. That is safe: when a client's connection closes, for whatever reason, the core frees the keyboards that it held,
+and its sessions go on.
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PATIENCE: Final = 1.2
-"""Seconds that the console has for an orderly end once it was told to end, or lost its terminal."""
+"""Seconds for an orderly end after a signal, or after the terminal was lost."""
 LEAVING: Final = 5.0
-"""Seconds that it has when somebody leaves."""
+"""Seconds for an orderly end after the operator has quit."""
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 class Shutdown(threading.Thread):
-    """Watches over the end.
+    """The thread that sees to it.
 
     Attributes:
-        leave: asks the console to end with a status; called in this thread.
-        restore: puts the terminal in order as far as it takes that without waiting; called in this thread.
+        leave: asks the console to end with an exit status; called in this thread.
+        restore: puts the terminal's modes back, as far as that is possible without waiting; called in this thread.
     """
 
     def __init__(self) -> None:
@@ -39,32 +40,32 @@ class Shutdown(threading.Thread):
         self._told, self._teller = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
     def watch(self) -> None:
-        """Begin, and take over the signals that end a process. To be called in the main thread."""
+        """Start the thread, and handle the signals that end a process. To be called in the main thread."""
         self.start()
         for number in _SIGNALS:
             signal.signal(number, lambda number, _frame: self.tell(128 + number))
 
     def tell(self, status: int) -> None:
-        """The console is to end with ``status`` (128 + N for a signal); from any thread and any handler."""
-        with suppress(BlockingIOError):  # it was told often enough
+        """Have the console end with ``status`` (128 + N for signal N). Any thread and any handler may call this."""
+        with suppress(BlockingIOError):  # the pipe is full of earlier calls
             os.write(self._teller, bytes([status]))
 
     def lost_terminal(self) -> None:
-        """The terminal is gone: as after SIGHUP, which need not come (signal(7), and who leads the session)."""
+        """The terminal is gone: end as after SIGHUP, which the kernel sends to the leader of the session only."""
         self.tell(128 + signal.SIGHUP)
 
     def leaving(self, status: int) -> None:
-        """Somebody leaves: that comes to an end, too."""
+        """The operator has quit: see to it that the process ends."""
         timer = threading.Timer(LEAVING, self._end, (status,))
         timer.daemon = True
         timer.start()
 
     def run(self) -> None:
-        """Wait to be told; see `tell`."""
+        """Wait for `tell`, then end the console."""
         select.select([self._told], [], [])
         status = os.read(self._told, 1)[0]
         if self.leave is not None:
-            with suppress(RuntimeError):  # its loop has ended by itself
+            with suppress(RuntimeError):  # the console's event loop has ended meanwhile
                 self.leave(status)
         threading.Event().wait(PATIENCE)
         self._end(status)

@@ -1,4 +1,4 @@
-"""Output for the terminal, written by a thread of its own. Whoever hands it something never waits and takes no lock."""
+"""Writes to the terminal in a thread of its own, so that a terminal that takes no output delays nobody else."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 MOST: Final = 1 << 20
 """Bytes that may wait for the terminal; what is written beyond that is dropped."""
 _PIECE: Final = 16 * 1024
+"""The largest single write."""
 
 
 class Writer(threading.Thread):
-    """Writes to ``descriptor``; ``wake`` is an eventfd. Both stay its caller's.
+    """Writes to ``descriptor``; ``wake`` is an eventfd that wakes the thread. The caller closes both.
 
-    ``hung_up`` reads_keys of the terminal's death; ``drained`` that all was taken, if `wants_repaint` was set before.
+    ``hung_up`` is called when the terminal is gone; ``drained`` when the terminal has taken all that waited, if
+    `wants_repaint` was set before. Both are called in this thread.
     """
 
     def __init__(
@@ -45,7 +47,7 @@ class Writer(threading.Thread):
         return self._put - self._taken
 
     def write(self, text: str) -> None:
-        """Have ``text`` written, all of it or, when too much waits already, nothing."""
+        """Queue ``text``, without waiting and without a lock; when too much waits already, drop all of it."""
         data = text.encode(errors="replace")
         if self._abandoned or not data or self.backlog + len(data) > MOST:
             return
@@ -54,20 +56,20 @@ class Writer(threading.Thread):
         os.eventfd_write(self._wake, 1)
 
     def finish(self, seconds: float) -> bool:
-        """Write what waits, in ``seconds`` at most; whether all of it was taken."""
+        """Write what waits, and end; wait ``seconds`` at most. Whether the terminal took all of it."""
         self._finishing = True
         os.eventfd_write(self._wake, 1)
         self._over.wait(seconds)
         return self._over.is_set()
 
     def abandon(self, seconds: float) -> None:
-        """Write no more; waits ``seconds`` at most for a piece that is being written."""
+        """End without writing what waits; wait ``seconds`` at most for a write that is under way."""
         self._abandoned = True
         os.eventfd_write(self._wake, 1)
         self._over.wait(seconds)
 
     def run(self) -> None:
-        """Write until finished or abandoned, or until there is no terminal any more."""
+        """Write until `finish` or `abandon`, or until the terminal is gone."""
         poll = select.poll()
         poll.register(self._wake, select.POLLIN)
         rest = memoryview(b"")
@@ -80,7 +82,7 @@ class Writer(threading.Thread):
                     self._drained()
                 if self._finishing:
                     break
-            # without anything to write it is still told of the terminal's death
+            # with nothing to write, poll still reports that the terminal is gone
             poll.register(self._descriptor, select.POLLOUT if rest else 0)
             ready = dict(poll.poll())
             if self._wake in ready:
@@ -103,7 +105,7 @@ class Writer(threading.Thread):
         self._over.set()
 
     def _end(self) -> None:
-        """There is no terminal any more: what is written goes nowhere."""
+        """The terminal is gone: drop all that is written from now on."""
         self._abandoned = True
         self._over.set()
         self._hung_up()

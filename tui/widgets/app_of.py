@@ -1,4 +1,4 @@
-"""The app that a widget is in, as a type that checkers know."""
+"""What widgets need of the app that they are in, with types: Textual leaves them open."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
 
 
 def app_of(widget: Widget) -> App[object]:
-    """Textual leaves the app's type parameter open."""
+    """The app that ``widget`` is in."""
     return cast("App[object]", widget.app)  # pyright: ignore[reportUnknownMemberType]
 
 
-class _Paced(Protocol):
+class _HasPriority(Protocol):
     priority: InputPriority
 
 
 def priority_of(widget: Widget) -> InputPriority:
-    """Whose turn it is."""
-    return cast("_Paced", app_of(widget)).priority
+    """Whether output has to wait for a key."""
+    return cast("_HasPriority", app_of(widget)).priority
 
 
 def open_field(field: Input) -> None:
-    """Show a line of input and give it the keyboard at once: the very next key is its own.
+    """Show a line of input and give it the focus at once, so that the very next key is its own.
 
-    By a class the style sheet would come later, and what cannot be seen yet takes no focus.
+    It is shown by its style and not by a CSS class: a class takes effect later, and until then it could take no focus.
     """
     field.display = True
     field.screen.set_focus(field)

@@ -1,6 +1,6 @@
-"""Where somebody stands in what a terminal shows and has shown: the view, the cursor, what is selected, what is sought.
+"""Copy mode as plain state: which rows are in view, the cursor, the selection, and the pattern that is searched for.
 
-Rows are numbered from the first that ever scrolled away, so that each keeps its number while more comes.
+Rows are numbered from the first one that ever scrolled off the screen, so each keeps its number while more comes.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from sandtop.core.terminal import Emulator
 
 Place = tuple[int, int]
-"""A row's number, and a column."""
+"""The number of a row, and a column."""
 
 
 class CopyMode:
-    """A view of ``emulator``, at the present until somebody moves.
+    """A view of ``emulator``: its screen (the present), until it is moved back into the scrollback.
 
     Attributes:
-        cursor: where somebody who copies stands; None until it was moved.
-        pattern: what is sought.
+        cursor: where the next move or selection begins; None until it is first moved.
+        pattern: what is searched for, or None.
     """
 
     def __init__(self, emulator: Emulator) -> None:
@@ -55,20 +55,21 @@ class CopyMode:
 
     @property
     def back(self) -> int:
-        """How many rows the view is before the present."""
+        """How many rows the view is above the present; 0 at the present."""
         return self._present - self.top
 
     def row_of(self, y: int) -> int:
-        """The emulator's row in line ``y`` of the view; negative ones are scrollback."""
+        """The emulator's row in line ``y`` of the view; negative rows are scrollback."""
         return y - self.back
 
     def number_of(self, row: int) -> int:
+        """The number of the emulator's row ``row``."""
         return row + self._present
 
     # moving
 
     def leave(self) -> bool:
-        """To the present, with nothing selected; False when it is so already."""
+        """To the present, without cursor, selection and pattern; False if there was none of that."""
         if (self._top, self._anchor, self.cursor, self.pattern) == (None, None, None, None):
             return False
         self._top = self._anchor = self.cursor = self.pattern = None
@@ -91,7 +92,7 @@ class CopyMode:
         self._go(max(self._oldest, min(number + rows, last)), column + columns)
 
     def page(self, pages: int) -> None:
-        """Move view and cursor by screens, back when negative."""
+        """Move view and cursor by so many screens, back when negative."""
         rows = max(1, self._emulator.rows - 1) * pages
         self.cursor = self._start()
         moved = self.scroll(-rows)
@@ -102,7 +103,7 @@ class CopyMode:
         self._go(self._oldest, 0)
 
     def to_present(self) -> None:
-        """To where the program writes."""
+        """To the program's cursor."""
         cursor = self._emulator.cursor
         if self._anchor is None:
             self.cursor = self._top = None
@@ -110,7 +111,7 @@ class CopyMode:
             self._go(self.number_of(cursor.row), cursor.column)
 
     def to_column(self, column: int) -> None:
-        """To a column of the cursor's line; beyond the last one is the last."""
+        """To ``column`` in the cursor's row, or to its last column."""
         self._go(self._start()[0], column)
 
     def to_end_of_line(self) -> None:
@@ -118,7 +119,7 @@ class CopyMode:
         self._go(number, max(0, cell_len(self._text(number)) - 1))
 
     def _start(self) -> Place:
-        """Where the cursor is, or where it appears."""
+        """Where the cursor is; before its first move, where it will appear."""
         if self.cursor is not None:
             return (max(self.cursor[0], self._oldest), self.cursor[1])
         cursor = self._emulator.cursor
@@ -132,8 +133,8 @@ class CopyMode:
     # searching
 
     def matches(self, step: int) -> Iterator[bool]:
-        """Look for ``pattern`` row by row, up (-1) or down (1), and go where it is; yields whether it was there."""
-        pattern = self.pattern  # whoever searches may leave meanwhile
+        """Search row by row, up (-1) or down (1), and go to the first match. Each row yields whether it had one."""
+        pattern = self.pattern  # it may be cleared between two rows
         if pattern is None:
             return
         beyond = self._emulator.rows if step < 0 else -1  # all that is in view is looked at, too
@@ -151,17 +152,18 @@ class CopyMode:
             yield False
 
     def _text(self, number: int) -> str:
-        """A row as far as something was written in it: there is where a pattern's ``$`` is."""
+        """The text of a row without the blanks behind it, so that a pattern's ``$`` matches where the text ends."""
         return "".join(text for text, _ in self._emulator.runs(number - self._present)).rstrip()
 
     # selecting
 
     @property
     def selecting(self) -> bool:
+        """Whether something is selected."""
         return self._anchor is not None
 
     def select(self, *, whole_lines: bool) -> None:
-        """Begin to select at the cursor, or end it when it is selected that way already."""
+        """Begin to select at the cursor; the second time end the selection."""
         again = self.selecting and self._whole_lines == whole_lines
         self.cursor = self._start()
         self._go(*self.cursor)
@@ -176,6 +178,7 @@ class CopyMode:
         self._anchor, self.cursor, self._whole_lines = start, end, False
 
     def unselect(self) -> None:
+        """Select nothing."""
         self._anchor = None
 
     def selected_in(self, number: int) -> tuple[int, int] | None:
@@ -195,7 +198,7 @@ class CopyMode:
 
     @property
     def text(self) -> str:
-        """What is selected, else what is in view. What only wrapped is one line again."""
+        """The text that is selected, else the text in view. A line that wraps over rows is one line in it."""
         if self._anchor is not None and self.cursor is not None:
             first, last = sorted((self._anchor[0], self.cursor[0]))
         else:

@@ -1,4 +1,4 @@
-"""A pane with a session's log: search, filters, and what its title tells."""
+"""A pane with a session's log: its keys, its filters, and what its title shows."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ if TYPE_CHECKING:
     from sandtop.tui.store import SessionView
 
 LAG_BYTES = 256 * 1024
-"""From how far behind on the title says so."""
+"""When the pane is further behind what the session wrote, its title says so."""
 
 
 class LogPane(Pane):
-    """What it shows is poured in by `sandtop.tui.stream.tail.TailSink`'s methods."""
+    """Takes the output of a session, as a `sandtop.tui.stream.tail.TailSink`, and shows it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of("log")]
-    CONTEXTS = ("log",)
+    SCOPE = "log"
 
     @dataclass
     class Asked(Message):
-        """One wants to ``save``, or to read ``older`` output."""
+        """The operator wants to ``save`` the log, or to read ``older`` lines than the pane has."""
 
         pane: LogPane
         what: str
 
     @dataclass
     class Said(Message):
-        """Something came out."""
+        """Something to tell the operator in a line."""
 
         text: str
 
@@ -83,7 +83,7 @@ class LogPane(Pane):
         self.view.took()
 
     def start_over(self, whole: bool) -> None:
-        """Read the log anew, with ``whole`` as much of it as is kept."""
+        """Forget all lines, since the log is read anew; with ``whole`` from its beginning."""
         self._whole = whole
         self._arrival.restart()
         self.view.replace_ring(Ring())
@@ -98,12 +98,12 @@ class LogPane(Pane):
 
     @property
     def wants_all(self) -> bool:
-        """The whole log was asked for, as far as it is kept."""
+        """Whether the operator has asked for the whole log."""
         return self._whole
 
     @property
     def older(self) -> bool:
-        """There is output before what the ring holds that can be had."""
+        """Whether the log has lines before those that the pane has read."""
         return not self._whole and any(self.view.ring.first_offset.values())
 
     # the title

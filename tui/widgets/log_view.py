@@ -26,11 +26,18 @@ FRAME: Final = 1 / 12
 
 
 class LogView(LogLineView, can_focus=True):
-    """A window on a `Ring`: at its end (following), or standing still while more comes."""
+    """A view of a `Ring`: it follows the end, or stands still while more lines come.
+
+    Attributes:
+        ring: the lines that there are.
+        lines: which of them are shown.
+        following: it shows the newest lines as they come.
+        ended: the session has ended, so no more will come.
+    """
 
     @dataclass
     class Changed(Message):
-        """What the pane's title tells has changed."""
+        """Something has changed that the pane's title shows."""
 
         view: LogView
 
@@ -40,7 +47,6 @@ class LogView(LogLineView, can_focus=True):
         self.lines = ShownLines(self.ring)
         self.following = True
         self.ended = False
-        """No more will come."""
         self._top = (0, 0)  # the line and the row in it that is at the top, when not following
         self._seen = 0
         self._rows: list[tuple[int, Strip]] = []
@@ -49,7 +55,7 @@ class LogView(LogLineView, can_focus=True):
     # what comes in
 
     def took(self) -> None:
-        """The ring has more: draw with the next frame."""
+        """The ring has got more lines: draw them with the next frame."""
         if self._frame is None:
             self._frame = self.set_timer(FRAME, self._draw)
 
@@ -62,7 +68,7 @@ class LogView(LogLineView, can_focus=True):
             self._lay_out()
 
     def renew(self) -> None:
-        """Draw everything anew: how lines look, or which show, has changed."""
+        """Draw all lines anew: what they look like has changed, or which of them are shown."""
         self._strips.clear()
         self.took()
 
@@ -77,7 +83,7 @@ class LogView(LogLineView, can_focus=True):
 
     @property
     def unseen(self) -> int:
-        """How many lines came since it stands still."""
+        """How many lines have come since it stands still."""
         return 0 if self.following else max(0, self.ring.total - self._seen)
 
     # laying out
@@ -90,7 +96,7 @@ class LogView(LogLineView, can_focus=True):
             self._rows = rows
             self.refresh()
         if budget.spent:
-            self.took()  # the filters have not looked at everything yet
+            self.took()  # go on filtering with the next frame
         self.post_message(self.Changed(self))
 
     def _from_end(self, height: int, budget: Budget) -> list[tuple[int, Strip]]:
@@ -152,7 +158,7 @@ class LogView(LogLineView, can_focus=True):
         self._lay_out()
 
     def scroll_rows(self, count: int) -> None:
-        """Up (negative) or down; down at the end follows again."""
+        """Move up (negative) or down by so many rows. Moving down beyond the end makes it follow again."""
         self.stand()
         budget = Budget()
         number, skip = self._top
@@ -172,7 +178,7 @@ class LogView(LogLineView, can_focus=True):
         self._lay_out()
 
     def _down(self, count: int, budget: Budget) -> bool:
-        """Move the top ``count`` rows down; False when the end would show then."""
+        """Move down by ``count`` rows; False, and no move, when that would reach the end."""
         number, skip = self._top
         rows: list[tuple[int, int]] = []
         for line in self.lines.forwards(number, budget):

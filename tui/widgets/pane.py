@@ -19,25 +19,34 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sandtop.core.client.link.records import SessionInfo
-    from sandtop.tui.actions import Context
+    from sandtop.tui.actions import ScopeName
     from sandtop.tui.store import SessionView
 
     from .pane_title import Badge
 
 
 class Pane(Widget):
-    """A window on one session. What it shows is poured in from outside."""
+    """Shows one session. `sandtop.tui.screens.pane_streams` gives it the session's output.
+
+    Attributes:
+        uuid: the sandbox's uuid.
+        sandbox: the sandbox's name.
+        info: the session; None while it is being started.
+        session: what the console knows of it now, or None.
+        why: why the core cannot be reached; empty when it can.
+        failure: why the pane shows nothing more; empty while it does.
+    """
 
     DEFAULT_CSS = """
     Pane { layout: vertical; border-left: outer $panel; }
     Pane:focus-within { border-left: outer $primary; }
     Pane:focus-within PaneTitle { background: $primary 30%; color: $foreground; }
     """
-    CONTEXTS: ClassVar[tuple[Context, ...]] = ()
+    SCOPE: ClassVar[ScopeName]
 
     @dataclass
     class Ready(Message):
-        """It is on the screen and can take the keyboard."""
+        """Its widgets are there: it can take the focus."""
 
         pane: Pane
 
@@ -46,14 +55,11 @@ class Pane(Widget):
         self.uuid = uuid
         self.sandbox = sandbox
         self.info = info
-        """None while its session is being started."""
         self.session: SessionView | None = None
         self.why = ""
-        """What keeps it from the core, or empty."""
         self._mounted = False
         self._sought: re.Pattern[str] | None = None
         self.failure = ""
-        """Why it shows nothing more, or empty."""
 
     def on_mount(self) -> None:
         self._mounted = True
@@ -62,7 +68,7 @@ class Pane(Widget):
 
     @property
     def what(self) -> str:
-        """What it is a window on, in a few words."""
+        """What it shows, in a few words: sandbox and command."""
         raise NotImplementedError
 
     @property
@@ -71,7 +77,7 @@ class Pane(Widget):
         return self._mounted and not self._pruning and self.is_attached
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Keys that somebody types ahead come before its widgets are there, too."""
+        """No action runs before its widgets are there: keys that were typed ahead come that early."""
         return self.ready and super().check_action(action, parameters)
 
     def show_session(self, session: SessionView | None) -> None:
@@ -80,18 +86,18 @@ class Pane(Widget):
         self.show_title()
 
     def trouble(self, why: str) -> None:
-        """The core is out of reach, or (empty) no more."""
+        """The core cannot be reached, and ``why``; empty: it can be again."""
         if why != self.why:
             self.why = why
             self.show_title()
 
     def fail(self, why: str) -> None:
-        """It cannot go on."""
+        """It shows nothing more, and ``why``."""
         self.failure = why
         self.show_title()
 
     def badges(self) -> list[Badge]:
-        """What its title tells at the right."""
+        """What its title shows at the right: text and style, the most important first."""
         badges: list[Badge] = []
         if self.failure:
             badges.append((f"✖ {neutral(self.failure)}", "bold $text-error"))
@@ -103,11 +109,11 @@ class Pane(Widget):
         return badges
 
     def short_badges(self) -> list[Badge]:
-        """The same in few words."""
+        """The same in fewer words, for a narrow pane."""
         return self.badges()
 
     def show_title(self) -> None:
-        """Say in the title how it is now."""
+        """Draw the title anew."""
         if self.ready:
             title = self.query_one(PaneTitle)
             title.show(self.has_focus_within, self.what, self.badges(), self.short_badges())
@@ -119,7 +125,7 @@ class Pane(Widget):
         self.show_title()
 
     def take_focus(self) -> None:
-        """Give the keyboard to what it shows."""
+        """Give the focus to the log or terminal in it."""
         raise NotImplementedError
 
     # asking for patterns
@@ -133,11 +139,11 @@ class Pane(Widget):
         return self.query_one(AskLine).close()
 
     def stop_searching(self) -> bool:
-        """Forget what was searched for; False when nothing was."""
+        """End the search and take its marks away; False when there was none."""
         raise NotImplementedError
 
     def sought(self, text: str) -> re.Pattern[str] | None:
-        """The pattern in ``text``; an empty one is that of the last search, if there was one."""
+        """The pattern in ``text``. An empty ``text`` repeats the last search: None if there was none."""
         if text:
             self._sought = compile_pattern(text)
         return self._sought

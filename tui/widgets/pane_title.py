@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 
 Badge = tuple[str, str]
 _NAME_CELLS: Final = 24
-"""What a title keeps for the name while badges are long; `_SHORT_NAME_CELLS` when nothing else helps."""
+"""The cells of the name that are kept by shortening the badges."""
 _SHORT_NAME_CELLS: Final = 5
+"""The cells of the name that are kept even when one short badge alone has no room beside it."""
 
 
 class PaneTitle(Static):
-    """One line: what this is at the left, how it is at the right."""
+    """One line: the name of what is shown at the left, badges at the right."""
 
     DEFAULT_CSS = """
     PaneTitle { height: 1; background: $panel; color: $text-muted; }

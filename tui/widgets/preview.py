@@ -1,4 +1,4 @@
-"""The sandbox under the cursor, in a few lines below the list: what runs and ran in it."""
+"""The preview below the list of sandboxes: the one under the cursor, with what runs and ran in it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class Preview(Static):
-    """Never takes the focus: enter goes there."""
+    """It never has the focus. Enter, in the list, opens what it shows."""
 
     def __init__(self) -> None:
         super().__init__("", markup=False)
         self._shown: str = ""
 
     def show(self, sandbox: SandboxView, now: float) -> None:
-        """Show ``sandbox``; drawn anew only when something in it reads differently."""
+        """Show ``sandbox``. It is drawn anew only when its text has changed."""
         width, height = max(20, self.size.width), max(4, self.size.height)
         info = sandbox.info
         parts = [

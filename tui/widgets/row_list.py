@@ -1,4 +1,4 @@
-"""A list that one moves through and marks in, with the keyboard and the mouse."""
+"""A list of rows, with a cursor and marks that the keyboard and the mouse move and set."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class RowList(RowView, can_focus=True):
 
     @dataclass
     class Moved(Message):
-        """The cursor is on another thing."""
+        """The cursor is on another row."""
 
         rows: RowList
         key: str
@@ -64,7 +64,7 @@ class RowList(RowView, can_focus=True):
 
     @property
     def chosen(self) -> list[str]:
-        """What an action applies to: the marked, else what the cursor is on."""
+        """The keys that an action applies to: those of the marked rows, else that of the row under the cursor."""
         if self.marked:
             return [row.key for row in self._rows if row.key in self.marked]
         return [self.cursor] if self.cursor is not None else []

@@ -25,7 +25,7 @@ GUTTER: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What stands in one column; ``tone`` is one of `TONES`."""
+    """The text in one column of a row; ``tone``, one of `TONES`, is its colour."""
 
     text: str
     tone: str = "plain"
@@ -33,14 +33,17 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line; ``key`` names the thing that it shows."""
+    """A row of the list. ``key`` names what it shows (a uuid, a session's id); ``cells`` is by the column's key."""
 
     key: str
     cells: dict[str, Cell]
 
 
 class RowView(Painted):
-    """The first line has the titles. The cursor is the key of a row, never its number, so it stays on its thing."""
+    """Draws rows below a line of titles.
+
+    The cursor is kept as the key of its row, not as a number, so it stays on its sandbox when the order changes.
+    """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "rows--title",

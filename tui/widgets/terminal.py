@@ -1,4 +1,4 @@
-"""A terminal: what the keyboard, the mouse and pastes do in it, live and stepped out."""
+"""A terminal: keys, pastes and the mouse go to its program, or to copy mode."""
 
 from __future__ import annotations
 
@@ -18,28 +18,33 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
 
 _EARLY_BYTES: Final = 16 * 1024
-"""What may be typed for a program that is still being started."""
-_KEPT_BACK: Final = {key: action.id for action in actions_of("live") for key in action.keys}
-"""The keys that the program does not get, and what they do."""
-_FOR_NOBODY: Final = {key: action.id for action in actions_of("nobody") for key in action.keys}
-"""The same where no program reads keys. All others are for nobody: they were meant for one, and are no commands."""
+"""Bytes that are kept of what is typed while the program is being started."""
+_KEPT_BACK: Final = {key: action.name for action in actions_of("live") for key in action.keys}
+"""The keys that never go to the program, and the action of each."""
+_FOR_NOBODY: Final = {key: action.name for action in actions_of("nobody") for key in action.keys}
+"""The same while no program reads keys. All other keys are dropped: they were meant for a program, not as commands."""
 
 
 class TerminalView(TerminalCopy, can_focus=True):
-    """Live, every key goes to the program, or to nobody. Stepped out (F12), keys move through what it showed."""
+    """Live, every key goes to the program, or is dropped if none reads it. F12 steps out, into copy mode.
+
+    Attributes:
+        awaiting: whether keys will reach a program is not known yet; until it is, they are kept.
+        may_take: the program runs, so its input can be taken.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of("terminal")]
 
     @dataclass
     class Typed(Message):
-        """Bytes for the program."""
+        """Input for the program."""
 
         view: TerminalView
         data: bytes
 
     @dataclass
     class Resized(Message):
-        """The program's window has another size."""
+        """The terminal has another size, and so has the program's window."""
 
         view: TerminalView
         rows: int
@@ -47,23 +52,21 @@ class TerminalView(TerminalCopy, can_focus=True):
 
     @dataclass
     class Unread(Message):
-        """Something was typed that reaches nobody."""
+        """Something was typed that no program reads."""
 
         view: TerminalView
 
     def __init__(self) -> None:
         super().__init__()
         self.awaiting = False
-        """Whether keys will reach a program is not known yet: they are kept."""
         self.may_take = True
-        """There is a keyboard to take."""
         self._early = bytearray()
         self._drag: tuple[int, int] | None = None
 
     def feed(self, data: bytes, *, replayed: bool) -> int:
-        """Take output, for `SLICE_SECONDS`; how many bytes that were.
+        """Take output for `SLICE_SECONDS`; returns how many bytes were taken.
 
-        The answers to what it asks go to the program, unless they went there before.
+        The terminal's replies go to the program, except to ``replayed`` output, which had its replies when it was new.
         """
         taken, replies = self.take(data)
         if replies and not replayed and self.holds_input:
@@ -90,7 +93,7 @@ class TerminalView(TerminalCopy, can_focus=True):
 
     def on_key(self, event: events.Key) -> None:
         if not self.live:
-            return  # bindings
+            return  # in copy mode keys are bindings
         event.stop()
         event.prevent_default()
         self.press(event)
@@ -107,13 +110,13 @@ class TerminalView(TerminalCopy, can_focus=True):
 
     @property
     def reads_keys(self) -> bool:
-        """Whether keys that are the program's reach it, or will."""
+        """Whether a program reads what is typed here, or will once it is started."""
         return self.holds_input or self.awaiting
 
     def _kept_back(self, key: str) -> str | None:
-        """The action of a key that no program gets as things are."""
+        """The action of ``key``, if it never goes to the program in the present state; else None."""
         if self.awaiting and key == "escape":
-            return "step_out"  # of a wait
+            return "step_out"  # escape ends the wait for the program
         if self.reads_keys:
             return _KEPT_BACK.get(key)
         action = _FOR_NOBODY.get(key)
@@ -133,7 +136,7 @@ class TerminalView(TerminalCopy, can_focus=True):
         if not self.holds_input:
             self._refuse()
             return
-        if self.copy_mode.leave():  # whoever types wants to see it
+        if self.copy_mode.leave():  # what is typed shows at the present
             self.redraw()
         self.post_message(self.Typed(self, data))
 
@@ -142,13 +145,13 @@ class TerminalView(TerminalCopy, can_focus=True):
         self.post_message(self.Unread(self))
 
     def settle(self) -> None:
-        """It is known whether keys reach the program: what was typed until now does, or is refused."""
+        """It is known now whether keys reach the program: send it what was kept, or refuse that."""
         self.awaiting = False
         early, self._early = bytes(self._early), bytearray()
         self._type(early)
 
     def _mouse(self, kind: str, event: events.MouseEvent, button: int) -> bool:
-        """Pass a mouse event on, when the program asked for it; shift keeps it here, as in xterm."""
+        """Send a mouse event to the program if it asked for such; with shift it stays here, as in xterm."""
         if not (self.live and self.holds_input and self.emulator.modes.mouse) or event.shift:
             return False
         modifiers = (8 if event.meta else 0) + (16 if event.ctrl else 0)
@@ -170,7 +173,7 @@ class TerminalView(TerminalCopy, can_focus=True):
     def on_mouse_move(self, event: events.MouseMove) -> None:
         if self._drag is not None:
             height = self.size.height
-            if not 0 <= event.y < height:  # beyond an edge: there is more that way
+            if not 0 <= event.y < height:  # beyond an edge: scroll that way
                 self.copy_mode.scroll(-event.y if event.y < 0 else height - 1 - event.y)
             end = (self.copy_mode.top + max(0, min(event.y, height - 1)), max(0, event.x))
             self.copy_mode.drag(self._drag, end)
@@ -204,10 +207,10 @@ class TerminalView(TerminalCopy, can_focus=True):
         else:
             self._moved(self.copy_mode.scroll(rows))
 
-    # stepped out
+    # between the program and copy mode
 
     def action_step_out(self) -> None:
-        """Take the keyboard from the program, or from nobody."""
+        """Make keys commands again, here and elsewhere."""
         if not self.reads_keys:
             self.post_message(self.Asked(self, "read"))
         self.live = False

@@ -1,4 +1,4 @@
-"""Copy mode of a terminal: moving, searching and selecting in what it shows and has shown."""
+"""Copy mode of a terminal: moving, searching and selecting in its screen and scrollback."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SEARCH_SECONDS: Final = 0.005
 
 
 class TerminalCopy(TerminalScreen):
-    """Carries out the actions of copy mode; where it stands is in ``copy_mode``."""
+    """Carries out the actions of copy mode; its state is ``copy_mode``."""
 
     @dataclass
     class Asked(Message):
@@ -72,13 +72,13 @@ class TerminalCopy(TerminalScreen):
         self.post_message(self.Asked(self, "search"))
 
     def search(self, pattern: re.Pattern[str]) -> None:
-        """Look for ``pattern`` upwards from where the cursor is."""
+        """Search upwards for ``pattern``, from the cursor on."""
         self.copy_mode.pattern = pattern
         self.redraw()
         self.action_search_next(-1)
 
     def stop_searching(self) -> bool:
-        """Mark no more what was searched for; False when nothing was."""
+        """End the search and take its marks away; False when there was none."""
         if self.copy_mode.pattern is None:
             return False
         self.copy_mode.pattern = None

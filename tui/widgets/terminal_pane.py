@@ -1,4 +1,4 @@
-"""A pane with a session's terminal: who types in it, and what its title says of that."""
+"""A pane with a session's terminal: who types in it, and what its title shows of that."""
 
 from __future__ import annotations
 
@@ -26,24 +26,28 @@ if TYPE_CHECKING:
 
 
 class TerminalPane(Pane):
-    """A session's terminal, with the keyboard or watching."""
+    """Takes a session's output, as a `sandtop.tui.stream.attachment.TerminalSink`, and shows it.
+
+    Attributes:
+        typing: it asks for the session's input; otherwise it watches.
+        taking: it takes the input from whoever holds it.
+        sized: set as soon as its size is known.
+        size_in_cells: that size, rows and columns.
+    """
 
     DEFAULT_CSS = """
     TerminalPane { layers: base ask; }
     /* over the terminal: its program's window stays as large as it is */
     TerminalPane > AskLine { dock: bottom; layer: ask; }
     """
-    CONTEXTS = ("terminal",)
+    SCOPE = "terminal"
 
     def __init__(self, key: str, uuid: str, sandbox: str, info: SessionInfo | None, *, typing: bool) -> None:
         super().__init__(key, uuid, sandbox, info)
         self.typing = typing
-        """It asks for the keyboard."""
         self.taking = False
-        """It takes the keyboard from whoever has it."""
         self._over = False
         self.sized = asyncio.Event()
-        """Its size is known."""
         self.size_in_cells: tuple[int, int] = (24, 80)
 
     def compose(self) -> ComposeResult:
@@ -73,7 +77,7 @@ class TerminalPane(Pane):
 
     @property
     def has_ended(self) -> bool:
-        """Its program runs no more."""
+        """Whether its program has ended."""
         return self._over or (self.session is not None and self.session.ended)
 
     def show_session(self, session: SessionView | None) -> None:
@@ -107,7 +111,7 @@ class TerminalPane(Pane):
     _heard = 0
 
     def _keyboard(self, view: TerminalView, *, short: bool) -> Badge:
-        """Who types, and what to press for another."""
+        """Who types, and the key that changes it."""
         if view.awaiting:
             return ("starting", "$text-muted")
         if not view.holds_input:
@@ -121,12 +125,12 @@ class TerminalPane(Pane):
 
     @property
     def _holder(self) -> str:
-        """Who types in it, as far as is known, when it is not this pane."""
+        """Who holds the session's input, as far as is known, when this pane does not."""
         return neutral(self.session.info.input_holder or "") if self.session else ""
 
     @property
     def why_unread(self) -> str:
-        """Why nobody read what was typed just now, and what to press."""
+        """Why no program read what was typed just now, and what to press."""
         name = self.name_of_it
         if self.has_ended:
             why = f"{name} has ended"
@@ -144,13 +148,13 @@ class TerminalPane(Pane):
 
     @property
     def idle_actions(self) -> frozenset[str]:
-        """The actions of a terminal that do nothing as it is now."""
+        """The names of the actions that do nothing in the present state."""
         if self.has_ended:
             return frozenset({"step_in", "watch", "take"})
         return frozenset({"take"} if self.terminal.holds_input else {"step_in", "watch"})
 
     def holds(self, holds_input: bool) -> None:
-        """Whether keys reach the program."""
+        """Whether the pane holds the session's input, as is known now."""
         if self.terminal.holds_input != holds_input:
             self.terminal.holds_input = holds_input
             self.terminal.redraw_cursor()
@@ -158,7 +162,7 @@ class TerminalPane(Pane):
         self.terminal.settle()
 
     def renew(self) -> None:
-        """An empty terminal of the same size."""
+        """Empty the terminal."""
         self.terminal.start_over()
         self.show_title()
 
@@ -166,7 +170,7 @@ class TerminalPane(Pane):
         self.show_title()
 
     def ended(self, record: ExitRecord) -> None:
-        """The program ended: what was typed for it, and comes late, is for nobody."""
+        """The program has ended: from now on no program reads what is typed here."""
         self._over = True
         self.terminal.may_take = False
         self.holds(False)

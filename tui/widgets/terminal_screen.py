@@ -1,4 +1,4 @@
-"""A terminal's screen, or what is left of it, drawn: once a frame, and only what is not as it was."""
+"""Draws an emulator's screen, or its scrollback: once a frame, and only the rows that have changed."""
 
 from __future__ import annotations
 
@@ -28,20 +28,28 @@ if TYPE_CHECKING:
     from textual.timer import Timer
 
 _FIRST: Final = 0.004
-"""Seconds from the first output after a silence to its frame: what belongs together comes together."""
+"""Seconds from the first output after a silence to its frame, so that output written in pieces is drawn at once."""
 FRAME: Final = 1 / 30
+"""Seconds between frames."""
 _FLOOD_FRAME: Final = 1 / 10
-"""Seconds between frames while more comes than anybody reads."""
+"""Seconds between frames in a flood, which nobody could read."""
 _FLOOD_BYTES: Final = 64 * 1024
-"""Output in one frame from which on it is a flood."""
+"""Bytes in one frame that make it a flood."""
 _HOLD: Final = 0.15
-"""How long a program may keep the screen from being drawn while it makes a frame (mode 2026)."""
+"""How long a program may hold drawing back while it makes up a frame (mode 2026, synchronized output)."""
 SCROLLBACK: Final = 5000
+"""Rows of scrollback."""
 _KEPT_STRIPS: Final = 400
+"""Rows whose strips are kept."""
 
 
 class TerminalScreen(Painted):
-    """Shows an emulator, at the present or in its copy_mode."""
+    """Shows an emulator, where its ``copy_mode`` stands.
+
+    Attributes:
+        live: keys go to the program; otherwise the terminal is in copy mode, and keys are its commands.
+        holds_input: the keys that go to the program reach it: this terminal holds the session's input.
+    """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"terminal--selection", "terminal--found"}
     DEFAULT_CSS = """
@@ -52,7 +60,7 @@ class TerminalScreen(Painted):
 
     @dataclass
     class Changed(Message):
-        """Title, bell, or who has the keyboard."""
+        """The title, the number of bells, or who types has changed."""
 
         view: TerminalScreen
 
@@ -61,9 +69,7 @@ class TerminalScreen(Painted):
         self.emulator = Emulator(80, 24, SCROLLBACK)
         self.copy_mode = CopyMode(self.emulator)
         self.live = True
-        """Keys are the program's; else somebody stands in what it showed, and they are the console's."""
         self.holds_input = False
-        """Keys that are the program's reach it."""
         self._cursor_row: int | None = None
         self._strips: dict[int, Strip] = {}
         self._past_strips: dict[int, Strip] = {}
@@ -77,7 +83,10 @@ class TerminalScreen(Painted):
     # what comes in
 
     def take(self, data: bytes) -> tuple[int, bytes]:
-        """Take output, for `SLICE_SECONDS`; how many bytes that were, and the answers to what they ask."""
+        """Feed output to the emulator for `SLICE_SECONDS`.
+
+        Returns how many bytes were taken, and the emulator's replies to what they asked the terminal.
+        """
         taken = self.emulator.feed(data, SLICE_SECONDS)
         self._fed += taken
         if self._timer is None:
@@ -89,7 +98,7 @@ class TerminalScreen(Painted):
         self._timer = None
         emulator = self.emulator
         if app_of(self).screen is not self.screen or not self.display:
-            return  # what is hidden is drawn when it shows again
+            return  # a hidden terminal is drawn when it is shown again
         if emulator.modes.synchronized and self._held < 5:
             self._held += 1
             self._timer = self.set_timer(_HOLD / 5, self._draw)
@@ -126,19 +135,19 @@ class TerminalScreen(Painted):
             self.refresh(*[Region(0, row, width, 1) for row in rows if row < self.size.height])
 
     def resize_to(self, rows: int, columns: int) -> None:
-        """Give the emulator another size."""
+        """Give the emulator so many rows and columns."""
         self.emulator.resize(columns, rows)
-        self.copy_mode.leave()  # every row has another number now
+        self.copy_mode.leave()  # lines wrap anew, so rows get other numbers
         self.redraw()
 
     def start_over(self) -> None:
-        """Forget all that was shown."""
+        """Show an empty screen."""
         self._put(Emulator(self.emulator.columns, self.emulator.rows, SCROLLBACK))
 
     def show(self, data: bytes, rows: int, columns: int) -> Iterator[None]:
-        """Show the screen that ``data`` makes on a terminal of so many rows and columns, in this one's size.
+        """Show the screen that ``data`` makes on a terminal of ``rows`` and ``columns``, brought to this one's size.
 
-        A step takes `SLICE_SECONDS`; it shows after the last.
+        Each step of the iterator takes `SLICE_SECONDS`; the screen is shown after the last.
         """
         emulator, done = Emulator(columns, rows, SCROLLBACK), 0
         while done < len(data):
@@ -158,13 +167,13 @@ class TerminalScreen(Painted):
         self._past_strips.clear()
 
     def redraw_cursor(self) -> None:
-        """Draw the row of the program's cursor anew: it looks different with and without the keyboard."""
+        """Draw the row of the program's cursor anew: the cursor's shape tells whether the keys reach the program."""
         row = self.emulator.cursor.row
         self._strips.pop(row, None)
         self.refresh(Region(0, row, self.size.width, 1))
 
     def redraw(self) -> None:
-        """Draw all of it anew."""
+        """Draw all rows anew."""
         self.forget_drawn()
         self.emulator.dirty.clear()
         self.refresh()

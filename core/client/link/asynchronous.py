@@ -13,18 +13,19 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio.abc import SocketAttribute, SocketStream
 
-from sandtop.core.errors import CoreOutdated, CoreUnavailable
+from sandtop.core.errors import CoreOutdated, CoreUnavailable, SandtopError
 from sandtop.core.location import CORE_SOCKET, runtime_directory
 
-from .blocking import progress_line
-from .exchange import HELLO_SECONDS, Exchange, Listing, wants_launch
-from .plain import CREDENTIALS, QUIET_SECONDS, READ_BYTES, LinkLost, check_owner, is_long, patience, request
+from . import blocking
+from .answers import Listing
+from .operation import Operation
+from .plain import CREDENTIALS, QUIET_SECONDS, READ_BYTES, LinkLost, check_owner, is_long, request
 from .recovery import Recovery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from .blocking import Operation
+    from sandtop.agent.wire import Frame
 
 _CONNECT_SECONDS = 10.0
 
@@ -51,15 +52,13 @@ class AsyncLink:
             raise CoreUnavailable("the core does not read what it is sent", hint="see its log")
 
     async def receive(self, seconds: float | None) -> bytes:
-        """The next bytes. Raises `LinkLost` at the end, or `CoreUnavailable` when none come for ``seconds``."""
+        """The next bytes. Raises `LinkLost` at the end, or `TimeoutError` when none come for ``seconds``."""
         with anyio.move_on_after(seconds):
             try:
                 return await self._stream.receive(READ_BYTES)
             except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
                 raise LinkLost from error
-        raise CoreUnavailable(
-            f"the core has not answered for {seconds:.0f} s", hint="see 'sandtop core status' and its log"
-        )
+        raise TimeoutError
 
     async def aclose(self) -> None:
         """Close it, also in a cancelled task."""
@@ -83,42 +82,108 @@ async def connect() -> AsyncLink:
     raise TimeoutError(f"no connection to {path} within {_CONNECT_SECONDS:.0f} s")
 
 
-async def open_link(operation: Operation, recovery: Recovery) -> AsyncLink:
-    """A connection on which ``operation`` has begun. Starts the core when none runs."""
-    while True:
+class AsyncConversation:
+    """Carries ``operation`` to its end, over as many connections as it takes; ``progress`` hears what the core tells.
+
+    This is the one place where the client on anyio connects, starts a core, or replaces one.
+    """
+
+    def __init__(self, operation: Operation, *, progress: Callable[[str], None] | None = None) -> None:
+        self.operation = operation
+        self._progress = progress
+        self._link: AsyncLink | None = None
+        self._recovery = Recovery()
+        self._sending = anyio.Lock()
+
+    async def run(self) -> None:
+        """Go on until the operation is over, and close the connection. Raises what the core reports."""
+        try:
+            while not self.operation.over:
+                await self.advance()
+                await self.send()
+        finally:
+            await self.aclose()
+
+    async def advance(self) -> list[Frame]:
+        """Wait for something, and take it; none of the operation's own frames may come of it.
+
+        Raises what the core reports. When it is cancelled nothing is lost.
+        """
+        try:
+            link = self._link or await self._connect()
+            if link is None:
+                return []
+            before = self.operation.progress
+            frames = self.operation.feed(await self._receive(link))
+        except LinkLost:
+            await self.aclose()
+            await anyio.sleep(self._recovery.broke(time.monotonic()))
+            return []
+        except CoreOutdated as error:
+            await self.aclose()
+            self._recovery.outdated(error)
+            await anyio.to_thread.run_sync(blocking.stop_core, abandon_on_cancel=True)
+            return []
+        except SandtopError:
+            await self.aclose()
+            raise
+        if self.operation.progress > before:
+            self._recovery.progressed()
+        if self._progress is not None:
+            for frame in frames:
+                if (line := blocking.progress_line(frame)) is not None:
+                    self._progress(line)
+        return frames
+
+    async def send(self) -> None:
+        """Send what the operation has to send now, if there is a connection. Several tasks may do that."""
+        async with self._sending:
+            while (link := self._link) is not None and (outgoing := self.operation.pull()) is not None:
+                try:
+                    await link.send(outgoing)
+                except LinkLost:
+                    return  # whoever reads finds out too, and connects again
+
+    async def aclose(self) -> None:
+        """Close the connection; `advance` makes another."""
+        link, self._link = self._link, None
+        if link is not None:
+            await link.aclose()
+
+    async def _connect(self) -> AsyncLink | None:
+        """Try once to make a connection and begin the operation on it.
+
+        None when nobody answers: then a core was started, or enough time has passed to try again.
+        """
         try:
             link = await connect()
         except OSError as error:
-            delay = recovery.refused(time.monotonic(), launch=wants_launch(error))
-            if delay is None:
-                from .launching import launch
-
-                await anyio.to_thread.run_sync(launch, abandon_on_cancel=True)
-            else:
+            delay = self._recovery.refused(time.monotonic(), error)
+            if delay is not None:
                 await anyio.sleep(delay)
-            continue
+                return None
+            from .launching import launch
+
+            await anyio.to_thread.run_sync(launch, abandon_on_cancel=True)
+            return None
         data = b""
         try:
-            data = operation.opening()
-            await link.send(data)
-        except LinkLost:
-            if is_long(data):
-                return link
-            await link.aclose()
-            await anyio.sleep(recovery.broke(time.monotonic()))
-        except BaseException:
-            await link.aclose()
-            raise
-        else:
-            return link
+            async with self._sending:  # what waits to be sent begins anew with the connection
+                data = self.operation.opening()
+                await link.send(data)
+        except BaseException as error:
+            if not (isinstance(error, LinkLost) and is_long(data)):
+                await link.aclose()
+                raise
+        self._link = link
+        return link
 
-
-async def replace_core(recovery: Recovery) -> None:
-    """End a core that is older than this client; the next connection starts ours."""
-    from .blocking import stop_core
-
-    recovery.outdated()
-    await anyio.to_thread.run_sync(stop_core, abandon_on_cancel=True)
+    async def _receive(self, link: AsyncLink) -> bytes:
+        seconds = self.operation.patience
+        try:
+            return await link.receive(seconds)
+        except TimeoutError:
+            raise self.operation.silence(seconds or 0.0) from None
 
 
 async def call(
@@ -145,27 +210,7 @@ async def call_message(
     message: dict[str, object], progress: Callable[[str], None] | None = None
 ) -> dict[str, object]:
     """`call` with a request that is made already, so that its id is known."""
-    exchange = Exchange(message)
-    recovery = Recovery()
-    while True:
-        link = await open_link(exchange, recovery)
-        try:
-            return await _result(link, exchange, patience(str(message["op"])), progress)
-        except LinkLost:
-            await anyio.sleep(recovery.broke(time.monotonic()))
-        except CoreOutdated:
-            await replace_core(recovery)
-        finally:
-            await link.aclose()
-        exchange = exchange.again()
-
-
-async def _result(
-    link: AsyncLink, exchange: Exchange, seconds: float, progress: Callable[[str], None] | None
-) -> dict[str, object]:
-    while exchange.result is None:
-        data = await link.receive(seconds if exchange.greeted else HELLO_SECONDS)
-        for frame in exchange.feed(data):
-            if progress is not None and (line := progress_line(frame)) is not None:
-                progress(line)
-    return exchange.result
+    operation = Operation(message)
+    await AsyncConversation(operation, progress=progress).run()
+    assert operation.result is not None
+    return operation.result

@@ -96,15 +96,13 @@ class Link:
         except OSError as error:
             raise LinkLost from error
 
-    def receive(self, seconds: float) -> bytes:
-        """The next bytes. Raises `LinkLost` at the end, or `CoreUnavailable` when none come for ``seconds``."""
+    def receive(self, seconds: float | None) -> bytes:
+        """The next bytes. Raises `LinkLost` at the end, or `TimeoutError` when none come for ``seconds``."""
         try:
             self._socket.settimeout(seconds)
             data = self._socket.recv(READ_BYTES)
         except TimeoutError:
-            raise CoreUnavailable(
-                f"the core has not answered for {seconds:.0f} s", hint="see 'sandtop core status' and its log"
-            ) from None
+            raise
         except OSError as error:
             raise LinkLost from error
         if not data:
@@ -161,7 +159,7 @@ def begin(first: Callable[[], bytes]) -> Link:
 
 
 def ask(message: dict[str, object]) -> Link | None:
-    """A connection on which ``message`` was sent; None when that needs patience, which `blocking.open_link` has.
+    """A connection on which ``message`` was sent; None when that needs patience, which `blocking.Conversation` has.
 
     Raises `InvalidRequest`, `CoreUnavailable`.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandtop.core.errors import CoreUnavailable
+from sandtop.core.errors import CoreOutdated, CoreUnavailable
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
@@ -27,12 +27,12 @@ class Recovery:
         self._launches = 0
         self._replaced = False
 
-    def refused(self, now: float, *, launch: bool) -> float | None:
-        """Nobody answers: how long to wait before the next try, or None to start a core first.
+    def refused(self, now: float, error: OSError) -> float | None:
+        """There was no connection but ``error``: how long to wait before the next try, or None to start a core first.
 
-        ``launch`` says that no core is running at all. Raises `CoreUnavailable` after the deadline.
+        Raises `CoreUnavailable` after the deadline, and for an error that no core can be blamed for.
         """
-        if launch and (
+        if not_running(error) and (
             self._broke_at is None or now - self._broke_at >= KEEPER_SECONDS * (self._launches + 1)
         ):
             self._launches += 1
@@ -58,11 +58,55 @@ class Recovery:
         self._delay = _FIRST_DELAY
         self._launches = 0
 
-    def outdated(self) -> None:
+    def outdated(self, error: CoreOutdated) -> None:
         """The core is older than this client and is to be replaced. Raises `CoreUnavailable` the second time."""
         if self._replaced:
             raise CoreUnavailable(
                 "the core is still older than this sandtop after a restart",
                 hint="run 'sandtop core stop', and check that only one sandtop is installed",
-            )
+            ) from error
         self._replaced = True
+
+
+class NotRunning(Exception):
+    """No core runs, and none is to be started."""
+
+
+class OnlyRunning(Recovery):
+    """The decisions of who asks a core that runs already, or comes back within ``wait`` seconds, and starts none.
+
+    Where `Recovery` would start or replace a core, or gives up, this raises `NotRunning` or what the core said.
+    """
+
+    __slots__ = ("_wait",)
+
+    def __init__(self, wait: float) -> None:
+        super().__init__()
+        self._wait = wait
+
+    def refused(self, now: float, error: OSError) -> float:
+        # without a socket nobody stopped in the middle: no keeper is about to start a core again
+        if not_running(error) and isinstance(error, FileNotFoundError):
+            raise NotRunning
+        return self.broke(now)
+
+    def broke(self, now: float) -> float:
+        self._broke_at = now if self._broke_at is None else self._broke_at
+        if now - self._broke_at >= self._wait:
+            raise NotRunning
+        return _FIRST_DELAY
+
+    def outdated(self, error: CoreOutdated) -> None:
+        raise error
+
+
+def not_running(error: OSError) -> bool:
+    """Whether ``error``, met while connecting, says that no core is running. Raises `CoreUnavailable` for anything
+    but that and a core that ends, or is busy, at this moment."""
+    if isinstance(error, (FileNotFoundError, ConnectionRefusedError)):
+        return True
+    if isinstance(error, (ConnectionResetError, BlockingIOError, TimeoutError)):
+        return False  # it ends at this moment, or its queue of connections is full
+    raise CoreUnavailable(
+        f"cannot connect to the core: {error.strerror or error}", hint="check who owns its runtime directory"
+    ) from error

@@ -10,13 +10,13 @@ import anyio
 import anyio.lowlevel
 
 from sandtop.core.client.session.attached import Past, returning, starting
-from sandtop.core.client.session.conversation import Conversation
 from sandtop.core.client.session.detach import DETACH_KEYS, DetachKeys
 from sandtop.core.client.session.ending import outcome
 from sandtop.core.client.session.events import Gap, Redrawn, Stdout
 from sandtop.core.client.session.nonblocking import SharedOutput
 from sandtop.core.client.session.permission import allowed_here
 from sandtop.core.client.session.refusals import allowed
+from sandtop.core.client.session.stream import EventStream
 from sandtop.core.client.session.tty import INPUT, OUTPUT, OwnTerminal
 from sandtop.core.errors import ChannelError
 from sandtop.core.groups import unwrapped
@@ -46,7 +46,7 @@ class Attachment:
 
     def __init__(self, following: Following, sandbox: str, terminal: OwnTerminal, keys: DetachKeys) -> None:
         self._following = following
-        self._conversation = Conversation(following)
+        self._stream = EventStream(following)
         self._sandbox = sandbox
         self._terminal = terminal
         self._output = SharedOutput(OUTPUT)
@@ -69,24 +69,24 @@ class Attachment:
                     group.cancel_scope.cancel()
         finally:
             self._output.close()
-            await self._conversation.aclose()
+            await self._stream.aclose()
         if self._left:
             return Detached(self._following.session or "")
         return outcome(self._following.result or {}, self._sandbox)
 
     async def _show(self) -> None:
-        conversation = self._conversation
-        while conversation.record is None:
-            await conversation.advance()
+        stream = self._stream
+        while stream.record is None:
+            await stream.advance()
             await self._push()  # credit may have come
-            while (event := conversation.take()) is not None:
+            while (event := stream.take()) is not None:
                 if isinstance(event, Stdout):
                     for at in range(0, len(event.data), _DRAWN_BYTES):
                         piece = event.data[at : at + _DRAWN_BYTES]
                         await self._put(self._past.show(event.offset + at, piece))
                         await anyio.lowlevel.checkpoint()
                     if self._following.drawn(event.offset + len(event.data)):
-                        await conversation.flush()
+                        await stream.flush()
                 elif isinstance(event, Redrawn):
                     shown = self._past.screen(event.data, event.offset, event.size, event.sizes)
                     await self._put(shown)
@@ -110,7 +110,7 @@ class Attachment:
     async def _type(self, scope: anyio.CancelScope) -> None:
         while True:
             if len(self._typed) >= _TYPED_BYTES:
-                await self._conversation.advance()
+                await self._stream.advance()
                 await self._push()
                 continue
             await anyio.wait_readable(INPUT)
@@ -130,14 +130,14 @@ class Attachment:
         if room := min(self._following.room, len(self._typed)):
             self._following.write(bytes(self._typed[:room]))
             del self._typed[:room]
-        await self._conversation.flush()
+        await self._stream.flush()
 
     async def _follow_size(self) -> None:
         while True:
             await anyio.wait_readable(self._terminal.fd)
             if self._terminal.changed() and self._following.input_open:
                 self._following.resize(*self._terminal.size())
-                await self._conversation.flush()
+                await self._stream.flush()
 
 
 class Attachable:

@@ -10,7 +10,7 @@ from sandtop.core.client.session.events import Gap, Stderr, Stdout
 
 if TYPE_CHECKING:
     from sandtop.core.client.link.records import ExitRecord
-    from sandtop.core.client.session.conversation import Conversation
+    from sandtop.core.client.session.stream import EventStream
 
 MAX_OUTPUT: Final = 16 << 20
 """Bytes of each stream that a collecting exec keeps, unless told otherwise."""
@@ -59,9 +59,9 @@ class _Kept:
         self.truncated = False
         self._most = most
 
-    def take_all(self, conversation: Conversation) -> None:
+    def take_all(self, stream: EventStream) -> None:
         """Take the events that have come."""
-        while (event := conversation.take()) is not None:
+        while (event := stream.take()) is not None:
             if isinstance(event, Stdout):
                 self._append(self.stdout, event.data)
             elif isinstance(event, Stderr):
@@ -77,28 +77,28 @@ class _Kept:
         kept += data
 
 
-async def collect(conversation: Conversation, sandbox: str, most: int) -> Output:
-    """Move ``conversation`` to its end and keep ``most`` bytes of each stream. Raises what `outcome` does."""
+async def collect(stream: EventStream, sandbox: str, most: int) -> Output:
+    """Move ``stream`` to its end and keep ``most`` bytes of each stream. Raises what `outcome` does."""
     kept = _Kept(most)
-    while conversation.record is None:
-        await conversation.advance()
-        kept.take_all(conversation)
-    record, result = conversation.record, conversation.following.result
+    while stream.record is None:
+        await stream.advance()
+        kept.take_all(stream)
+    record, result = stream.record, stream.following.result
     assert result is not None
     return Output(
         exit_code=outcome(result, sandbox),
         stdout=bytes(kept.stdout),
         stderr=bytes(kept.stderr),
         truncated=kept.truncated,
-        session=conversation.following.session or "",
+        session=stream.following.session or "",
         record=record,
     )
 
 
-async def collect_log(conversation: Conversation, most: int) -> Log:
+async def collect_log(stream: EventStream, most: int) -> Log:
     """The same for a log, which ends without a record."""
     kept = _Kept(most)
-    while conversation.following.result is None:
-        await conversation.advance()
-        kept.take_all(conversation)
+    while stream.following.result is None:
+        await stream.advance()
+        kept.take_all(stream)
     return Log(bytes(kept.stdout), bytes(kept.stderr), kept.truncated)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from sandtop.core.client.session.conversation import Conversation
+from sandtop.core.client.session.stream import EventStream
 from sandtop.core.errors import InvalidRequest, StorageError
 
 from . import transfer
@@ -162,7 +162,7 @@ class Copyable:
     async def _copying(self, builtin: dict[str, object], user: str | None) -> Process:
         following = transfer.copy_request(self._info.uuid, builtin, user)
         process = Process(
-            Conversation(following), self._info.name, on_exit="kill", has_stdin=following.input_open
+            EventStream(following), self._info.name, on_exit="kill", has_stdin=following.input_open
         )
         await begun(process)
         return process

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sandtop.core.client.link.answers import as_object, as_objects
 from sandtop.core.client.link.asynchronous import call
-from sandtop.core.client.link.exchange import as_object, as_objects
 from sandtop.core.client.link.records import CoreStatus, ImageInfo
 from sandtop.core.client.link.values import image_source
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 
 import anyio
 
+from sandtop.core.client.link.answers import as_object
 from sandtop.core.client.link.asynchronous import call
-from sandtop.core.client.link.exchange import as_object
 from sandtop.core.client.link.plain import new_id
 from sandtop.core.client.link.values import signal_number
 from sandtop.core.client.session.ending import outcome
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from sandtop.core.client.link.records import ExitRecord
-    from sandtop.core.client.session.conversation import Conversation
     from sandtop.core.client.session.events import Event
+    from sandtop.core.client.session.stream import EventStream
 
 OnExit = Literal["kill", "detach"]
 Scope = Literal["leader", "group", "all"]
@@ -32,8 +32,8 @@ _KILL_SECONDS: Final = 20.0
 class Stdin:
     """A command's input."""
 
-    def __init__(self, conversation: Conversation) -> None:
-        self._conversation = conversation
+    def __init__(self, stream: EventStream) -> None:
+        self._stream = stream
 
     async def send(self, data: bytes) -> None:
         """Send all of ``data``; return when it is on its way, acknowledged or kept until it is.
@@ -42,7 +42,7 @@ class Stdin:
         ended, or somebody else holds the input. Output that comes meanwhile is kept for the iteration (8 MiB; beyond
         that this waits for it, or, when nobody iterates, the oldest becomes a `Gap`).
         """
-        conversation, following = self._conversation, self._conversation.following
+        stream, following = self._stream, self._stream.following
         view = memoryview(data)
         while view:
             self._check()
@@ -50,9 +50,9 @@ class Stdin:
             if room:
                 following.write(bytes(view[:room]))
                 view = view[room:]
-                await conversation.flush()
+                await stream.flush()
             else:
-                await conversation.advance()
+                await stream.advance()
         await self._settle()
 
     async def aclose(self) -> None:
@@ -60,19 +60,19 @@ class Stdin:
 
         Harmless when it is closed already.
         """
-        self._conversation.following.close_input()
-        await self._conversation.flush()
+        self._stream.following.close_input()
+        await self._stream.flush()
         await self._settle()
 
     async def _settle(self) -> None:
-        conversation = self._conversation
-        while conversation.record is None and not conversation.following.input_sent:
-            await conversation.advance()
-            await conversation.flush()
+        stream = self._stream
+        while stream.record is None and not stream.following.input_sent:
+            await stream.advance()
+            await stream.flush()
 
     def _check(self) -> None:
-        following = self._conversation.following
-        if self._conversation.record is not None:
+        following = self._stream.following
+        if self._stream.record is not None:
             raise WrongState(f"session {following.session} has ended and takes no input")
         if not following.input_open:
             raise WrongState(
@@ -84,24 +84,24 @@ class Stdin:
 class _Events:
     """One iteration. The process knows by a weak reference whether it still goes on."""
 
-    __slots__ = ("__weakref__", "_conversation")
+    __slots__ = ("__weakref__", "_stream")
 
-    def __init__(self, conversation: Conversation) -> None:
-        self._conversation = conversation
+    def __init__(self, stream: EventStream) -> None:
+        self._stream = stream
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Event:
-        conversation = self._conversation
+        stream = self._stream
         while True:
-            event = conversation.take()
+            event = stream.take()
             if event is not None and not isinstance(event, Redrawn):
                 return event
             if event is None:
-                if conversation.record is not None:
+                if stream.record is not None:
                     raise StopAsyncIteration
-                await conversation.advance()
+                await stream.advance()
 
 
 class Process:
@@ -111,21 +111,21 @@ class Process:
     ended by itself) or leaves it running (``on_exit="detach"``).
     """
 
-    def __init__(self, conversation: Conversation, sandbox: str, *, on_exit: OnExit, has_stdin: bool) -> None:
-        self._conversation = conversation
+    def __init__(self, stream: EventStream, sandbox: str, *, on_exit: OnExit, has_stdin: bool) -> None:
+        self._stream = stream
         self._sandbox = sandbox
         self._on_exit = on_exit
-        self._stdin = Stdin(conversation) if has_stdin else None
+        self._stdin = Stdin(stream) if has_stdin else None
 
     @property
     def session(self) -> str:
         """The session's id: `Sandbox.follow` comes back to it."""
-        return self._conversation.following.session or ""
+        return self._stream.following.session or ""
 
     @property
     def record(self) -> ExitRecord | None:
         """How it ended; None while it runs, or while its end was not read yet."""
-        return self._conversation.record
+        return self._stream.record
 
     @property
     def stdin(self) -> Stdin:
@@ -136,19 +136,19 @@ class Process:
 
     async def started(self) -> None:
         """Return when the program runs, or has run. Raises `SpawnError` when it could not be started."""
-        conversation = self._conversation
-        while conversation.following.session is None and conversation.record is None:
-            await conversation.advance()
-        while not conversation.events and conversation.record is None:
-            await conversation.advance()
-        result = conversation.following.result
-        if result is not None and conversation.record is not None and conversation.record.reason == "spawn":
+        stream = self._stream
+        while stream.following.session is None and stream.record is None:
+            await stream.advance()
+        while not stream.events and stream.record is None:
+            await stream.advance()
+        result = stream.following.result
+        if result is not None and stream.record is not None and stream.record.reason == "spawn":
             outcome(result, self._sandbox)
 
     def __aiter__(self) -> _Events:
-        events = _Events(self._conversation)
+        events = _Events(self._stream)
         alive = weakref.ref(events)
-        self._conversation.has_reader = lambda: alive() is not None
+        self._stream.has_reader = lambda: alive() is not None
         return events
 
     async def wait(self) -> ExitRecord:
@@ -156,9 +156,9 @@ class Process:
 
         Output that nobody takes is kept for a later iteration (8 MiB; beyond that the oldest becomes a `Gap`).
         """
-        while self._conversation.record is None:
-            await self._conversation.advance()
-        return self._conversation.record
+        while self._stream.record is None:
+            await self._stream.advance()
+        return self._stream.record
 
     async def signal(self, signal: int | str, *, scope: Scope = "leader") -> None:
         """Send ``signal`` (a number or a name such as ``"TERM"``) to the first process, its group, or all.
@@ -191,21 +191,21 @@ class Process:
         if self._on_exit == "kill" and self.record is None:
             with anyio.move_on_after(_KILL_SECONDS, shield=True):
                 await self.kill()
-                self._conversation.has_reader = lambda: False
+                self._stream.has_reader = lambda: False
                 await self.wait()
         elif self._on_exit == "kill" and self._left_something:
             with anyio.move_on_after(_KILL_SECONDS, shield=True):
                 await self.kill()
-        await self._conversation.aclose()
+        await self._stream.aclose()
 
     @property
     def _left_something(self) -> bool:
-        result = self._conversation.following.result or {}
+        result = self._stream.following.result or {}
         return bool(as_object(result.get("session") or {}).get("left"))
 
     async def abandon(self) -> None:
         """Close the connection and nothing else: what becomes of the command, ``on_exit`` told the core."""
-        await self._conversation.aclose()
+        await self._stream.aclose()
 
     async def __aenter__(self) -> Self:
         return self

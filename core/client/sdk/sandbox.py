@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Final, Self
 
 import anyio
 
+from sandtop.core.client.link.answers import as_object
 from sandtop.core.client.link.asynchronous import call, call_all, call_message
-from sandtop.core.client.link.exchange import as_object
 from sandtop.core.client.link.plain import new_id, request
 from sandtop.core.client.link.records import SandboxInfo, SessionInfo
 from sandtop.core.client.link.values import limits
-from sandtop.core.client.session.conversation import Conversation
 from sandtop.core.client.session.following import STDERR, STDOUT, Following, Reading
+from sandtop.core.client.session.stream import EventStream
 from sandtop.core.errors import NotFound, SandtopError
 
 from .attach import Attachable
@@ -223,11 +223,11 @@ class Sandbox(Attachable, Terminals, Copyable):
         return await self._collect({**fields, "script": script}, stdin, max_output)
 
     async def _collect(self, fields: Mapping[str, object], stdin: bytes | None, most: int) -> Output:
-        conversation = self._converse(fields, stdin, on_exit="kill")
+        stream = self._converse(fields, stdin, on_exit="kill")
         try:
-            return await collect(conversation, self.name, most)
+            return await collect(stream, self.name, most)
         finally:
-            await conversation.aclose()
+            await stream.aclose()
 
     async def exec_stream(
         self,
@@ -251,15 +251,15 @@ class Sandbox(Attachable, Terminals, Copyable):
         when this program dies; ``"detach"`` leaves it running. All else as in `exec`.
         """
         fields = _execution(cwd, env, user, timeout, rlimits, stdin, tty, labels)
-        conversation = self._converse({**fields, "argv": [program, *args]}, stdin, on_exit=on_exit)
+        stream = self._converse({**fields, "argv": [program, *args]}, stdin, on_exit=on_exit)
         piped = stdin is True or (bool(tty) and stdin is None)
-        process = Process(conversation, self.name, on_exit=on_exit, has_stdin=piped)
+        process = Process(stream, self.name, on_exit=on_exit, has_stdin=piped)
         await begun(process)
         return process
 
     def _converse(
         self, fields: Mapping[str, object], stdin: bool | bytes | None, *, on_exit: OnExit
-    ) -> Conversation:
+    ) -> EventStream:
         message = request(
             "session.exec",
             {
@@ -272,7 +272,7 @@ class Sandbox(Attachable, Terminals, Copyable):
         )
         takes_input = fields["stdin"] is True or fields["tty"] is not None
         source = stdin if isinstance(stdin, bytes) else None
-        return Conversation(Following(message, stdin=takes_input), source=source)
+        return EventStream(Following(message, stdin=takes_input), source=source)
 
     async def follow(
         self, session: str, *, stdin: bool = False, stdout_from: int = 0, stderr_from: int = 0
@@ -284,7 +284,7 @@ class Sandbox(Attachable, Terminals, Copyable):
         """
         message = request("session.follow", {"sandbox": self.uuid, "session": session, "input": stdin})
         following = Following(message, stdin=stdin, offsets={STDOUT: stdout_from, STDERR: stderr_from})
-        process = Process(Conversation(following), self.name, on_exit="detach", has_stdin=stdin)
+        process = Process(EventStream(following), self.name, on_exit="detach", has_stdin=stdin)
         await begun(process)
         return process
 
@@ -317,11 +317,11 @@ class Sandbox(Attachable, Terminals, Copyable):
         """
         fields = {"sandbox": self.uuid, "session": session, "since": since, "tail": tail}
         message = request("session.logs", {**fields, "streams": ["stdout", "stderr"], "follow": False})
-        conversation = Conversation(Reading(message, {STDOUT: 0, STDERR: 0}, session=session))
+        stream = EventStream(Reading(message, {STDOUT: 0, STDERR: 0}, session=session))
         try:
-            return await collect_log(conversation, max_output)
+            return await collect_log(stream, max_output)
         finally:
-            await conversation.aclose()
+            await stream.aclose()
 
 
 async def _undo(message: dict[str, object]) -> None:

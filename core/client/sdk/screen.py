@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import anyio
-
-from sandtop.core.client.link.asynchronous import open_link, replace_core
-from sandtop.core.client.link.exchange import HELLO_SECONDS, as_list, as_object
-from sandtop.core.client.link.plain import LinkLost
-from sandtop.core.client.link.recovery import Recovery
-from sandtop.core.client.session.conversation import Conversation
+from sandtop.core.client.link.answers import as_list, as_object
+from sandtop.core.client.link.asynchronous import AsyncConversation
 from sandtop.core.client.session.keys import depends_on_mode, key_bytes
 from sandtop.core.client.session.looking import Looking, Typing
-from sandtop.core.errors import CoreFailure, CoreOutdated, InvalidRequest
+from sandtop.core.errors import CoreFailure, InvalidRequest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,15 +99,7 @@ class Terminals:
         data += b"".join(encoded) + (b"\r" if enter else b"")
         if not data:
             raise InvalidRequest("there is nothing to type")
-        typing = Typing(self._info.uuid, session, data, take=take)
-        conversation = Conversation(typing)
-        try:
-            while not typing.step():
-                await conversation.flush()
-                with anyio.move_on_after(typing.seconds):
-                    await conversation.advance()
-        finally:
-            await conversation.aclose()
+        await AsyncConversation(Typing(self._info.uuid, session, data, take=take)).run()
 
     async def _look(
         self, session: str | None, scrollback: bool, ansi: bool, wait_for: str | None, seconds: float | None
@@ -121,20 +107,8 @@ class Terminals:
         looking = Looking(
             self._info.uuid, session, scrollback=scrollback, ansi=ansi, wait_for=wait_for, seconds=seconds
         )
-        recovery = Recovery()
-        while True:
-            link = await open_link(looking, recovery)
-            try:
-                while (answer := looking.answer) is None:
-                    patience = looking.patience if looking.greeted else HELLO_SECONDS
-                    looking.feed(await link.receive(patience))
-                return answer
-            except LinkLost:
-                await anyio.sleep(recovery.broke(time.monotonic()))
-            except CoreOutdated:
-                await replace_core(recovery)
-            finally:
-                await link.aclose()
+        await AsyncConversation(looking).run()
+        return looking.answer
 
 
 def _screen(seen: dict[str, object]) -> Screen:

@@ -7,7 +7,6 @@ from sandtop.core.client import lazily
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     from .attached import Past, returning, starting
-    from .conversation import Conversation
     from .detach import DETACH_KEYS, DetachKeys
     from .ending import outcome
     from .events import Event, Exited, Gap, Redrawn, Started, Stderr, Stdout, StreamName
@@ -18,20 +17,50 @@ if TYPE_CHECKING:
     from .nonblocking import SharedOutput
     from .permission import allowed_here
     from .refusals import KINDS, allowed
+    from .stream import EventStream
     from .tty import INPUT, OUTPUT, OwnTerminal
 
 __all__ = [
-    "DETACH_KEYS", "INPUT", "KINDS", "OUTPUT", "STDERR", "STDIN", "STDOUT", "Conversation", "DetachKeys", "Event",
-    "Exited", "Following", "Gap", "Leftovers", "Looking", "OwnTerminal", "Past", "Reading", "Redrawn",
-    "SharedOutput", "Started", "Stderr", "Stdout", "StreamName", "Typing", "allowed", "allowed_here",
-    "depends_on_mode", "key_bytes", "outcome", "returning", "screen_of", "starting",
+    "DETACH_KEYS",
+    "INPUT",
+    "KINDS",
+    "OUTPUT",
+    "STDERR",
+    "STDIN",
+    "STDOUT",
+    "DetachKeys",
+    "Event",
+    "EventStream",
+    "Exited",
+    "Following",
+    "Gap",
+    "Leftovers",
+    "Looking",
+    "OwnTerminal",
+    "Past",
+    "Reading",
+    "Redrawn",
+    "SharedOutput",
+    "Started",
+    "Stderr",
+    "Stdout",
+    "StreamName",
+    "Typing",
+    "allowed",
+    "allowed_here",
+    "depends_on_mode",
+    "key_bytes",
+    "outcome",
+    "returning",
+    "screen_of",
+    "starting",
 ]  # fmt: skip
 
 __getattr__ = lazily(
     __name__,
     {
         "attached": ("Past", "returning", "starting"),
-        "conversation": ("Conversation",),
+        "stream": ("EventStream",),
         "detach": ("DETACH_KEYS", "DetachKeys"),
         "ending": ("outcome",),
         "events": ("Event", "Exited", "Gap", "Redrawn", "Started", "Stderr", "Stdout", "StreamName"),

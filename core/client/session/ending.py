@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandtop.core.client.link.exchange import as_object
+from sandtop.core.client.link.answers import as_object
 from sandtop.core.errors import CoreFailure, MachineError, SpawnError
 
 TYPE_CHECKING = False  # see sandtop/__init__.py

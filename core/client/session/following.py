@@ -7,7 +7,8 @@ typed goes on from the agent's acknowledgement. So the program runs once and no 
 from __future__ import annotations
 
 from sandtop.agent.wire import Control, Credit, Data, Frame, Outbox, ProtocolError, SendStream
-from sandtop.core.client.link.exchange import Exchange, as_list
+from sandtop.core.client.link.answers import as_list
+from sandtop.core.client.link.operation import Operation
 from sandtop.core.client.link.plain import new_id
 from sandtop.core.errors import CoreFailure
 
@@ -27,7 +28,7 @@ INPUT_BYTES: Final = 256 * 1024
 """How much input a client holds that the agent has not acknowledged."""
 
 
-class Following:
+class Following(Operation):
     """A followed session: how far its output was read, and what of its input is not acknowledged.
 
     Attributes:
@@ -44,11 +45,9 @@ class Following:
     __slots__ = (
         "_coming",
         "_drawn",
-        "_exchange",
         "_held_input",
         "_opened",
         "_outbox",
-        "_request",
         "_size",
         "_stdin",
         "holder",
@@ -69,9 +68,8 @@ class Following:
         offsets: dict[int, int | None] | None = None,
         begun: bool = False,
     ) -> None:
-        self._request = message
+        super().__init__(message)
         self._opened = begun
-        self._exchange = Exchange(message)
         self._outbox = Outbox()
         self._stdin: SendStream | None = SendStream(STDIN) if stdin else None
         self._size: tuple[int, int] | None = None
@@ -88,24 +86,14 @@ class Following:
         self._coming: Control | None = None
         self._drawn = 0
 
-    @property
-    def result(self) -> dict[str, object] | None:
-        return self._exchange.result
-
-    @property
-    def greeted(self) -> bool:
-        return self._exchange.greeted
-
     def opening(self) -> bytes:
-        """What to send first on a new connection, the first or another."""
         if self._opened:
             self.reopened()
         else:
             self._request |= {name: at for name, at in self._reached().items() if at}
         self._opened = True
         self._outbox.restart()
-        self._exchange = Exchange(self._request)
-        opening = self._exchange.opening()
+        opening = super().opening()
         if self._size is not None:
             self.resize(*self._size)
         return opening
@@ -130,7 +118,7 @@ class Following:
         Raises the core's error, or `CoreFailure` when it breaks the protocol.
         """
         try:
-            return [new for frame in self._exchange.feed(data) if (new := self._take(frame)) is not None]
+            return [new for frame in super().feed(data) if (new := self._take(frame)) is not None]
         except ProtocolError as error:
             raise CoreFailure(f"the core broke its protocol: {error}", hint="see the core's log") from error
 
@@ -234,13 +222,15 @@ class Following:
             self.live_from = live_from
 
     @property
+    def _patience(self) -> float | None:
+        return None  # programs may be silent
+
+    @property
     def progress(self) -> int:
-        """How many bytes have come and gone for good. A connection that does not add to it was of no use."""
         acked = 0 if self._stdin is None else self._stdin.acked
         return acked + sum(reached or 0 for reached in self.offsets.values())
 
     def pull(self) -> bytes | None:
-        """The next bytes to send, or None when there is nothing, or no credit for it."""
         return self._outbox.batch() or None
 
     @property

@@ -6,9 +6,10 @@ import json
 import time
 
 from sandtop.agent.wire import Data
-from sandtop.core.client.link.exchange import Exchange, as_object
+from sandtop.core.client.link.answers import as_object
+from sandtop.core.client.link.operation import Operation
 from sandtop.core.client.link.plain import QUIET_SECONDS, new_id, request
-from sandtop.core.errors import ChannelError, CoreFailure, WrongState
+from sandtop.core.errors import ChannelError, CoreFailure, SandtopError, WrongState
 
 from .following import MOST_SCREEN, SCREEN, STDERR, STDOUT, Following
 from .tty import label
@@ -19,16 +20,17 @@ if TYPE_CHECKING:
 
     from sandtop.agent.wire import Frame
 
-_FOR_EVER: Final = 1e8
 TYPE_SECONDS: Final = 10.0
 """How long what is typed may take to arrive."""
 
 
-class Looking:
+class Looking(Operation):
     """The question what shows on a terminal, over as many connections as it takes.
 
     With ``wait_for``, a regular expression, it is answered once that shows; ``seconds`` bound that, from now on.
     """
+
+    __slots__ = ("_data", "_until")
 
     def __init__(
         self,
@@ -40,42 +42,34 @@ class Looking:
         wait_for: str | None,
         seconds: float | None,
     ) -> None:
-        self._fields: dict[str, object] = {
+        fields: dict[str, object] = {
             "sandbox": sandbox,
             "session": session,
             "scrollback": scrollback,
             "ansi": ansi,
             "wait_for": wait_for,
         }
+        super().__init__(request("session.screen", fields))
         self._until = None if seconds is None else time.monotonic() + seconds
-        self._exchange = Exchange(request("session.screen", self._fields))
         self._data = bytearray()
 
     @property
-    def greeted(self) -> bool:
-        return self._exchange.greeted
-
-    @property
-    def patience(self) -> float:
-        """Seconds that the core may say nothing."""
-        if self._fields["wait_for"] is None:
+    def _patience(self) -> float | None:
+        if self._request["wait_for"] is None:
             return QUIET_SECONDS
-        return _FOR_EVER if self._until is None else self._left + QUIET_SECONDS
+        return None if self._until is None else self._left + QUIET_SECONDS
 
     @property
     def _left(self) -> float:
         return 0.0 if self._until is None else max(0.0, self._until - time.monotonic())
 
     def opening(self) -> bytes:
-        """What to send first on a connection."""
-        left = None if self._until is None else self._left
-        self._exchange = Exchange(request("session.screen", {**self._fields, "timeout": left}))
+        self._request["timeout"] = None if self._until is None else self._left
         self._data.clear()
-        return self._exchange.opening()
+        return super().opening()
 
     def feed(self, data: bytes) -> list[Frame]:
-        """Take what came. Raises what the core reports."""
-        for frame in self._exchange.feed(data):
+        for frame in super().feed(data):
             if isinstance(frame, Data) and frame.stream == SCREEN:
                 self._data += frame.data
                 if len(self._data) > MOST_SCREEN:
@@ -83,16 +77,13 @@ class Looking:
         return []
 
     @property
-    def answer(self) -> dict[str, object] | None:
-        """What shows (`sandtop.core.screens.look`), with the ``session``; None as long as it has not come."""
-        result = self._exchange.result
-        if result is None:
-            return None
+    def answer(self) -> dict[str, object]:
+        """What shows (`sandtop.core.screens.look`), with the ``session``, once the operation is over."""
         try:
             seen = as_object(json.loads(self._data))
         except ValueError as error:
             raise CoreFailure(f"the core describes a screen that makes no sense: {error}") from error
-        return {**seen, "session": as_object(result.get("session"))}
+        return {**seen, "session": as_object((self.result or {}).get("session"))}
 
 
 class Typing(Following):
@@ -117,30 +108,39 @@ class Typing(Following):
         self._until = time.monotonic() + TYPE_SECONDS
 
     @property
-    def seconds(self) -> float:
-        """How long to wait for the core before the next `step`."""
+    def over(self) -> bool:
+        # a key may end the session, whose end then comes with the word that the key arrived
+        return not self._left and self._typed and self.input_arrived
+
+    @property
+    def _patience(self) -> float | None:
         return max(0.001, self._until - time.monotonic())
 
-    def step(self) -> bool:
-        """Write what there is room for. Whether all has arrived.
+    def silence(self, seconds: float) -> SandtopError:
+        return self._late() if self.greeted else super().silence(seconds)
 
-        Raises `WrongState` when it never will, `ChannelError` when it takes too long.
-        """
-        # a key may end the session, whose end then comes with the word that the key arrived
-        if not self._left and self._typed and self.input_arrived:
-            return True
-        if self.result is not None or self.input_lost:
+    def feed(self, data: bytes) -> list[Frame]:
+        """As `Following.feed`. Raises `WrongState` when not all will arrive, `ChannelError` when it takes too long."""
+        frames = super().feed(data)
+        if not self.over and (self.result is not None or self.input_lost):
             why = "it has ended" if self.result is not None else "another client took its input over"
             raise WrongState(f"not all was typed into session {self.session}: {why}", sandbox=self._sandbox)
+        if not self.over and time.monotonic() >= self._until:
+            raise self._late()
+        return frames
+
+    def pull(self) -> bytes | None:
+        """As `Following.pull`, behind as much of what is to be typed as there is room for."""
         if room := min(self.room, len(self._left)):
             self.write(self._left[:room])
             self._left = self._left[room:]
             self._typed = True
             self._until = time.monotonic() + TYPE_SECONDS
-        if time.monotonic() >= self._until:
-            raise ChannelError(
-                f"what was typed did not arrive within {TYPE_SECONDS:g} s",
-                sandbox=self._sandbox,
-                hint="is the sandbox paused, or does the program not read?",
-            )
-        return False
+        return super().pull()
+
+    def _late(self) -> ChannelError:
+        return ChannelError(
+            f"what was typed did not arrive within {TYPE_SECONDS:g} s",
+            sandbox=self._sandbox,
+            hint="is the sandbox paused, or does the program not read?",
+        )

@@ -320,7 +320,7 @@ def test_an_exec_asks_before_it_imports_what_takes_the_answer() -> None:
     )
     answer = {
         f"sandtop.core.client.{name}"
-        for name in ("link.exchange", "link.recovery", "session.ending", "session.following")
+        for name in ("link.operation", "link.recovery", "session.ending", "session.following")
     }
     assert not set(done.stdout.split()) & {*answer, "sandtop.core.cli._relay", "sandtop.agent.wire.streams"}
 

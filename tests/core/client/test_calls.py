@@ -13,7 +13,7 @@ import pytest
 import sandtop
 from sandtop import AlreadyExists, CoreUnavailable, NotFound, Sandbox, WrongState
 from sandtop.core.client.link import asynchronous, blocking, plain
-from sandtop.core.client.link.exchange import as_object, as_objects
+from sandtop.core.client.link.answers import as_object, as_objects
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -11,7 +11,7 @@ import anyio.lowlevel
 import pytest
 
 from sandtop import Exited, Gap, InvalidRequest, Sandbox, SpawnError, Started, Stderr, Stdout, WrongState
-from sandtop.core.client.session import conversation as conversation_module
+from sandtop.core.client.session import stream as stream_module
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -124,6 +124,7 @@ async def test_detach_leaves_it_and_follow_comes_back(core: Core) -> None:
     assert (record.exit_code, data) == (0, b"back\n")
 
 
+@pytest.mark.slow
 async def test_cancelling_ends_what_was_started(core: Core) -> None:
     sb = await Sandbox.get("demo")
     with anyio.move_on_after(1) as scope:
@@ -167,7 +168,7 @@ async def test_writing_and_reading_in_two_tasks(core: Core) -> None:
 
 
 async def test_what_nobody_takes_becomes_a_gap(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conversation_module, "QUEUE_BYTES", 200_000)
+    monkeypatch.setattr(stream_module, "QUEUE_BYTES", 200_000)
     sb = await Sandbox.get("demo")
     async with await sb.exec_stream("head", ["-c", "1000000", "/dev/zero"]) as proc:
         await proc.wait()
@@ -182,7 +183,7 @@ async def test_what_nobody_takes_becomes_a_gap(core: Core, monkeypatch: pytest.M
 async def test_a_slow_reader_loses_nothing_while_others_wait(
     fake: FakeCore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conversation_module, "QUEUE_BYTES", 200_000)
+    monkeypatch.setattr(stream_module, "QUEUE_BYTES", 200_000)
     sb = await Sandbox.get("demo")
     received = 0
     async with (
@@ -197,6 +198,7 @@ async def test_a_slow_reader_loses_nothing_while_others_wait(
     assert received == 1_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.chaos
 async def test_the_core_dies_again_and_again(core: Core, chaos_rounds: int) -> None:
     """Nothing runs twice, no byte is lost or doubled in either direction."""

@@ -5,19 +5,16 @@ There is no background task: whoever waits for something reads for everybody mea
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
 import anyio
 
 from sandtop.agent.wire import Control, Data
-from sandtop.core.client.link.asynchronous import AsyncLink, open_link, replace_core
-from sandtop.core.client.link.exchange import HELLO_SECONDS, as_object
-from sandtop.core.client.link.plain import LinkLost
+from sandtop.core.client.link.answers import as_object
+from sandtop.core.client.link.asynchronous import AsyncConversation
 from sandtop.core.client.link.records import ExitRecord
-from sandtop.core.client.link.recovery import Recovery
-from sandtop.core.errors import CoreFailure, CoreOutdated, SandtopError
+from sandtop.core.errors import CoreFailure
 
 from .events import Event, Exited, Gap, Redrawn, Started, Stderr, Stdout
 from .following import STDERR, STDOUT, screen_of
@@ -35,8 +32,8 @@ QUEUE_BYTES: Final = 8 << 20
 _NAMES: Final[dict[object, StreamName]] = {STDOUT: "stdout", STDERR: "stderr"}
 
 
-class Conversation:
-    """Moves one `Following` along.
+class EventStream:
+    """What comes of one `Following`, as events.
 
     Attributes:
         following: the protocol's side of it.
@@ -52,11 +49,9 @@ class Conversation:
         self.has_reader: Callable[[], bool] = lambda: False
         self._source = None if source is None else memoryview(source)
         self._queued = 0
-        self._link: AsyncLink | None = None
-        self._recovery = Recovery()
+        self._conversation = AsyncConversation(following)
         self._turn = anyio.Event()
         self._reading = False
-        self._sending = anyio.Lock()
         self._told_started = False
 
     # taking
@@ -123,26 +118,7 @@ class Conversation:
         self._turn = anyio.Event()
 
     async def _read(self) -> None:
-        try:
-            if self._link is None:
-                async with self._sending:  # opening starts the outbox anew
-                    self._link = await open_link(self.following, self._recovery)
-            greeted, before = self.following.greeted, self.following.progress
-            frames = self.following.feed(await self._link.receive(None if greeted else HELLO_SECONDS))
-        except LinkLost:
-            await self.aclose()
-            await anyio.sleep(self._recovery.broke(time.monotonic()))
-            return
-        except CoreOutdated:
-            await self.aclose()
-            await replace_core(self._recovery)
-            return
-        except SandtopError:
-            await self.aclose()
-            raise
-        if self.following.progress > before:
-            self._recovery.progressed()
-        for frame in frames:
+        for frame in await self._conversation.advance():
             self._take_frame(frame)
         if (result := self.following.result) is not None:
             self._finish(result)
@@ -152,16 +128,8 @@ class Conversation:
 
     async def flush(self) -> None:
         """Send what the core takes now."""
-        async with self._sending:
-            while (link := self._link) is not None:
-                self._feed_source()
-                frame = self.following.pull()
-                if frame is None:
-                    return
-                try:
-                    await link.send(frame)
-                except LinkLost:
-                    return  # whoever reads finds out too, and connects again
+        self._feed_source()
+        await self._conversation.send()
 
     def _feed_source(self) -> None:
         source = self._source
@@ -202,6 +170,4 @@ class Conversation:
 
     async def aclose(self) -> None:
         """Close the connection; `advance` makes another."""
-        link, self._link = self._link, None
-        if link is not None:
-            await link.aclose()
+        await self._conversation.aclose()
