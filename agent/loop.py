@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     Timer = tuple[float, int, Callable[[], None]]
-    """When (seconds of the loop's clock), a number that orders timers of the same moment, and the callback.
+    """When (seconds, by the clock of the loop), a number that orders timers of the same moment, and the callback.
 
     It is a tuple because tuples are compared by C code alone.
     """

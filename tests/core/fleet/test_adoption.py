@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import trio
 
 from sandtop.core.errors import StorageError, WrongState
-from sandtop.core.fleet import State, adoption
-from sandtop.core.fleet.supervision import supervise
+from sandtop.core.fleet import State
+from sandtop.core.fleet.specs import spec_of_running
 from sandtop.core.machine.memory import Fault
 from sandtop.core.store import SessionRow
 
@@ -18,10 +18,9 @@ from .invariants import check
 from .lab import quiet
 
 if TYPE_CHECKING:
-    from sandtop.core.fleet import Context, Sandbox
-    from sandtop.core.fleet.machine import RunningMachine
-    from sandtop.core.fleet.supervision import Opener
+    from sandtop.core.fleet import Context
     from sandtop.core.machine import MachineSpec
+    from sandtop.core.store import SandboxRow
 
     from .conftest import RunCase
     from .lab import Core, Lab
@@ -254,15 +253,13 @@ def test_a_sandbox_that_makes_no_sense_keeps_no_core_from_starting(
             await core.create("other")
             lab.kill(core)
 
-        async def broken(
-            sandbox: Sandbox, context: Context, spec: MachineSpec, opener: Opener, *, token: str
-        ) -> RunningMachine:
-            if sandbox.row.uuid == uuid:
+        async def broken(context: Context, row: SandboxRow, *rest: object) -> MachineSpec:
+            if row.uuid == uuid:
                 raise RuntimeError("a fault of ours")
-            return await supervise(sandbox, context, spec, opener, token=token)
+            return await cast("Any", spec_of_running)(context, row, *rest)
 
         with monkeypatch.context() as patch:
-            patch.setattr(adoption, "supervise", broken)
+            patch.setattr("sandtop.core.fleet.adoption.spec_of_running", broken)
             async with lab.core() as core:
                 await core.settle()
                 assert core.fleet.get("box").trouble == "its machine does not answer"
