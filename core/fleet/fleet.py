@@ -72,7 +72,7 @@ class Fleet:
         return self._context.screens
 
     @property
-    def standing_by(self) -> dict[str, int]:
+    def warm_machines(self) -> dict[str, int]:
         """How many machines are in the warm pool, by the digest of their image."""
         return self._pool.ready()
 

@@ -59,7 +59,7 @@ async def _template(core: Core) -> None:
 async def _warm(core: Core) -> None:
     """Have a machine in the warm pool."""
     await core.create("other", cold=False)
-    while not sum(core.fleet.standing_by.values()):
+    while not sum(core.fleet.warm_machines.values()):
         await core.settle()
 
 
