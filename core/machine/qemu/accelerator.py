@@ -50,9 +50,12 @@ class Accelerators:
         """The accelerator for machines: the one ``wanted``, which is not probed for, or the best that works.
 
         ``progress`` is told when KVM is tried, which may take seconds. With ``again`` a kept "no" is not believed.
-        Raises `MissingDependency`, and `StorageError` when the answer cannot be kept.
+        Raises `MachineError` when KVM is wanted and machines may not even open its device, `MissingDependency`, and
+        `StorageError` when the answer cannot be kept.
         """
         if wanted is not None:
+            if wanted is Accelerator.KVM and (why := refused()) is not None:
+                raise MachineError(f"KVM was asked for and cannot be used: {why}", hint=WITHOUT_KVM)
             return Choice(wanted, "asked for")
         async with self._lock:
             found = await self._find(qemu, trial, progress, again=again)
