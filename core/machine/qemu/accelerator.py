@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final, cast
 
 import trio
 
-from sandtop.core.errors import from_os_error
+from sandtop.core.errors import MachineError, from_os_error
 from sandtop.core.machine import procfs
 from sandtop.core.machine.driver import Choice
-from sandtop.core.machine.qemu.probe import Probe, probe
+from sandtop.core.machine.qemu.probe import Probe, probe, refused
 from sandtop.core.machine.qemu.users import KVM
-from sandtop.core.machine.spec import Accelerator
+from sandtop.core.machine.spec import WITHOUT_KVM, Accelerator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
