@@ -49,8 +49,9 @@ _LOOK_LINKED: Final = 5.0
 _STUCK: Final = 1.0
 """Seconds for the host to take the answer to a marker. After that the port is stuck, and its driver is restarted.
 
-When the host's side is closed the port's device may lose the buffer that it was writing, and its driver in this kernel
-waits for that buffer for ever. When all 128 buffers of the queue are lost, the port takes nothing more.
+When the host's side is closed the port's device (as hypervisors up to 2023 emulate it) loses the buffer that it was
+writing, and the driver waits for that buffer for ever. When all 128 buffers of the queue are lost, the port takes
+nothing more.
 """
 _REOPEN: Final = 0.05
 """Seconds between attempts to open the port after its driver was restarted."""
