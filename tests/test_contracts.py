@@ -80,6 +80,20 @@ def test_the_wire_loads_nothing_of_the_rest_of_the_agent() -> None:
     assert "sandtop.agent.wire.streams" in face
 
 
+def test_a_request_costs_no_more_than_its_classes() -> None:
+    """What a hot command imports of the contract: none of what `dataclasses` would take with it."""
+    modules = loaded(
+        "sandtop.core.contract.session", "-I", "-S", then="from sandtop.core.contract.session import *"
+    )
+    assert within(modules, "sandtop.core") == {
+        "sandtop.core",
+        "sandtop.core.contract",
+        "sandtop.core.contract.record",
+        "sandtop.core.contract.session",
+    }
+    assert within(modules, "dataclasses", "typing", "re", "enum", "inspect", "types") == set()
+
+
 DRIVERS_OWN = re.compile(r"qemu|qmp|virtserial", re.IGNORECASE)
 """The words of the one driver that runs sandboxes."""
 
