@@ -121,6 +121,7 @@ class WarmPool:
                     sandbox = shelf.ready.pop(0)  # another takes its place once this one is a sandbox: `used`
                     if sandbox.machine is not None:
                         return sandbox
+                    await _discard(sandbox)  # it died, and nobody has looked since
                 if shelf.filling <= shelf.waiting:
                     return None
                 shelf.waiting += 1
