@@ -131,6 +131,7 @@ class WarmPool:
                     sandbox = shelf.ready.pop(0)  # `used` has another made when this one is a sandbox
                     if sandbox.machine is not None:
                         return sandbox
+                    await _discard(sandbox)  # it died, and nobody has looked since
                 if shelf.filling <= shelf.waiting:
                     return None
                 shelf.waiting += 1
