@@ -22,7 +22,7 @@ import trio
 from sandtop.core.errors import SandtopError
 from sandtop.core.fleet.sandbox import Sandbox
 from sandtop.core.fleet.state import State
-from sandtop.core.machine import memory
+from sandtop.core.machine import host_memory
 from sandtop.core.store import SandboxConfig, SandboxRow
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ class WarmPool:
         """The shapes to make one more of, one entry for each machine."""
         if self._context.room is not None and not self._context.room.enough:
             return []
-        total, available = memory()
+        total, available = host_memory()
         due: list[_Shape] = []
         for shape, count in self._wanted().items():
             shelf = self._shelves[shape]
@@ -215,7 +215,7 @@ class WarmPool:
 
     def _thin_out(self, nursery: trio.Nursery) -> None:
         """End what is too many, was not used for long, has died, or takes memory that the host is short of."""
-        total, available = memory()
+        total, available = host_memory()
         wanted = {} if available < total // _EMPTY_BELOW else self._wanted()
         for shape, shelf in list(self._shelves.items()):
             dead = [sandbox for sandbox in shelf.ready if sandbox.machine is None]
