@@ -142,7 +142,7 @@ def test_an_operation_is_cut_off_at_every_await(
 ) -> None:
     operation, cut = OPERATIONS[name], _cancelled if how == "cancelled" else _killed
     settings = replace(SETTINGS, warm_machines=1 if operation.warm else 0)
-    monkeypatch.setattr("sandtop.core.fleet.warm_pool.memory", lambda: (1 << 20, 1 << 20))
+    monkeypatch.setattr("sandtop.core.fleet.warm_pool.host_memory", lambda: (1 << 20, 1 << 20))
     steps = Steps()
 
     async def main() -> None:
