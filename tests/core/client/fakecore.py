@@ -16,6 +16,7 @@ from contextlib import suppress
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
+from sandtop import __version__
 from sandtop.agent.wire import MAX_DATA, Control, Credit, Data, Decoder, Eof, Frame, encode
 from sandtop.core.errors import InvalidRequest, NotFound, SandtopError, WrongState
 
@@ -301,7 +302,7 @@ class FakeCore:
         assert isinstance(request, Control)
         message: Message = request.message
         self.requests.append(message)
-        conn.message("hello", version=1, package="0.1.0", pid=os.getpid())
+        conn.message("hello", version=1, package=__version__, pid=os.getpid())
         op = str(message["op"])
         if (script := self.scripts.get(op)) is not None:
             script(conn, message)
@@ -328,7 +329,7 @@ class FakeCore:
 
     def op_core_status(self, conn: Conn, message: Message) -> Message:
         return {
-            "pid": os.getpid(), "version": "0.1.0", "started_at": time.time(), "sandboxes": len(self.sandboxes),
+            "pid": os.getpid(), "version": __version__, "started_at": time.time(), "sandboxes": len(self.sandboxes),
             "running": 1, "socket": str(self.path), "home": str(self.home),
         }  # fmt: skip
 
