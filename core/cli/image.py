@@ -1,4 +1,4 @@
-"""``sandtop image``: what sandboxes start from."""
+"""``sandtop image``: the images that sandboxes start from."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _list(argv: Sequence[str]) -> int:
         write_json(images)
     else:
         rows = [_row(image) for image in images]
-        table(("name", "digest", "size", "templates", "standing by", "age"), rows)
+        table(("name", "digest", "size", "templates", "warm", "age"), rows)
     return 0
 
 
@@ -62,7 +62,7 @@ def _row(image: Mapping[str, object]) -> tuple[object, ...]:
 
 
 def _templates(image: Mapping[str, object]) -> str:
-    """How many shapes of sandboxes start at once from this image, and what that takes on the disk."""
+    """How many templates the image has, the disk space that they take, and how many of them are outdated."""
     count = image.get("templates")
     outdated = f", {image['templates_outdated']} outdated" if image.get("templates_outdated") else ""
     return f"{count} ({size(image.get('template_size'))}{outdated})" if count else "-"

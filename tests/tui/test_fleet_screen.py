@@ -260,7 +260,7 @@ async def test_describe_raw_help_and_palette() -> None:
     with fleet():
         async with running() as (app, pilot):
             for key, word in (
-                ("d", "QEMU's pid"),
+                ("d", "machine's pid"),
                 ("y", '"command": ['),
                 ("question_mark", "sandtop rm --force"),
             ):
