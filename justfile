@@ -103,7 +103,7 @@ release VERSION: check
     sed -i "s/^__version__ = .*/__version__ = \"$version\"/" src/sandtop/__init__.py
     towncrier build --yes --version "$version"
     rm -rf dist
-    python -m build --no-isolation --outdir dist
+    python -m build --no-isolation --outdir dist >/dev/null
     git add --all
     git commit --quiet --message "Release $version"
     git tag --annotate "v$version" --message "sandtop $version"
