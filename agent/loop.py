@@ -1,4 +1,4 @@
-"""One epoll loop: descriptors, timers, and what is to be done next. Single-threaded."""
+"""The event loop: epoll, timers, and callbacks for the next turn. Single-threaded."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from typing import Final
 
     Timer = tuple[float, int, Callable[[], None]]
-    """When (seconds of CLOCK_MONOTONIC) to call what; the number between tells two of one moment apart.
+    """When (seconds, by the clock of the loop), a number that orders timers of the same moment, and the callback.
 
-    A tuple: those are compared without a call of a method of ours.
+    It is a tuple because tuples are compared by C code alone.
     """
 
 READ: Final = select.EPOLLIN
@@ -27,19 +27,24 @@ _EVENTS_A_TURN: Final = 64
 
 
 class Loop:
-    """Calls back. An event may come once more for a descriptor number that was closed and is in use again within one
-    turn: callbacks do nonblocking I/O and take "nothing there" for an answer."""
+    """Calls back for events of descriptors and when time has passed.
 
-    def __init__(self) -> None:
+    A callback may be called without an event: when a descriptor is closed and its number used again within one turn, an
+    event of the old one is still reported. So callbacks do nonblocking I/O, and expect that there is nothing to do.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self.now = now
+        """The clock of the timers, in seconds."""
         self._epoll = select.epoll()
         self._watched: dict[int, Callable[[int], None]] = {}
-        # sorted; cancelled ones are taken out, so it stays as long as it must be
+        # sorted; cancelled ones are removed, so that the list stays short
         self._timers: list[Timer] = []
         self._order = 0
         self._soon: list[Callable[[], None]] = []
         self._running = False
         self.after_turn: Callable[[], None] | None = None
-        """Called when all that a turn brought has been seen to."""
+        """Called at the end of each turn."""
 
     def watch(self, fd: int, events: int, callback: Callable[[int], None]) -> None:
         """Call ``callback`` with the events that ``fd`` has, whenever it has any of ``events``, HUP or ERR."""
@@ -47,7 +52,7 @@ class Loop:
         self._watched[fd] = callback
 
     def change(self, fd: int, events: int) -> None:
-        """Watch for other events. With `EDGE` this reports what is there already once more."""
+        """Watch for other events. With `EDGE` events that are there already are reported once more."""
         self._epoll.modify(fd, events)
 
     def unwatch(self, fd: int) -> None:
@@ -58,12 +63,12 @@ class Loop:
     def call_in(self, seconds: float, callback: Callable[[], None]) -> Timer:
         """Call ``callback`` once, after ``seconds``."""
         self._order += 1
-        timer = time.monotonic() + seconds, self._order, callback
+        timer = self.now() + seconds, self._order, callback
         bisect.insort(self._timers, timer)
         return timer
 
     def cancel(self, timer: Timer | None) -> None:
-        """Without effect when it has run already, or is None."""
+        """Do not call ``timer``. Without effect when it was called already, or is None."""
         if timer is None:
             return
         index = bisect.bisect_left(self._timers, timer)
@@ -84,7 +89,7 @@ class Loop:
         self._running = False
 
     def turn(self) -> None:
-        """Wait for something and see to all of it."""
+        """Wait for events, then call all callbacks that are due."""
         for fd, events in self._epoll.poll(self._patience(), _EVENTS_A_TURN):
             callback = self._watched.get(fd)
             if callback is not None:
@@ -104,10 +109,10 @@ class Loop:
             return 0
         if not self._timers:
             return -1
-        return max(0.0, self._timers[0][0] - time.monotonic())
+        return max(0.0, self._timers[0][0] - self.now())
 
     def _run_timers(self) -> None:
-        now = time.monotonic()
+        now = self.now()
         while self._timers and self._timers[0][0] <= now:
             _when, _order, callback = self._timers.pop(0)
             callback()

@@ -249,6 +249,7 @@ async def test_save_and_copy(tmp_path: Path) -> None:
         await until(pilot, lambda: "File exists" in notice(app))
 
 
+@pytest.mark.slow
 async def test_panes_split_zoom_move_and_close() -> None:
     async with tailing(*NUMBERED, size=(120, 40)) as (app, pilot, _):
         first = pane(app)
