@@ -167,7 +167,7 @@ async def test_a_search_leaves_the_window_as_large_as_it_is_and_is_repeated_by_n
         await pilot.press("f12", "slash")
         line = pane(app).query_one(AskLine)
         assert app.focused is line.query_one(Input)
-        assert line.region.bottom == pane(app).region.bottom
+        await until(pilot, lambda: line.region.bottom == pane(app).region.bottom)
         await pilot.press("escape")
         assert not line.display
         assert pane(app).terminal.has_focus
