@@ -13,6 +13,7 @@ from tests.fakecore import NOW
 
 from sandtop.core.client.link import launching
 from sandtop.core.errors import CoreUnavailable
+from sandtop.tui import gateway
 from sandtop.tui.app import Console
 from sandtop.tui.store import ProcessUsage, Store
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from syrupy.location import PyTestLocation
     from textual.pilot import Pilot
+
+    from sandtop.core.client.link.records import SandboxInfo, SessionInfo
 
 SNAPSHOTS = Path(__file__).parents[2] / "snapshots"
 WAIT_SECONDS = 10.0
@@ -60,6 +63,19 @@ def _pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture
+def late_shell(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Set by the test, when the shell that it opened may start."""
+    begin, open_shell = asyncio.Event(), gateway.open_shell
+
+    async def slowly(info: SandboxInfo, rows: int, columns: int) -> SessionInfo:
+        await begin.wait()
+        return await open_shell(info, rows, columns)
+
+    monkeypatch.setattr(gateway, "open_shell", slowly)
+    return begin
 
 
 def make_console(*, clock: Callable[[], float] = lambda: NOW, proc: str = "/nowhere") -> Console:
