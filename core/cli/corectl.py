@@ -52,7 +52,7 @@ def _show(status: CoreStatus, *, as_json: bool) -> int:
         write(
             f"running since {age(status.started_at)} as process {status.pid}, version {status.version}, "
             f"{status.running} of {status.sandboxes} sandboxes running, "
-            f"{status.standing_by} machines standing by for the next\n"
+            f"{status.standing_by} machines in the warm pool\n"
             f"home {status.home}, socket {status.socket}\n"
         )
     return 0

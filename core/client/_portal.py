@@ -1,7 +1,7 @@
 """What the synchronous SDK runs on: the async one, in an event loop on a thread that is there only while it is needed.
 
 `sandtop.core.client.sync` is generated and calls this. Any number of threads may be in calls at once; they share the
-loop. The thread begins with the first call and ends with the last one, or with the last `Process` or `hold` that is open.
+loop. The thread begins with the first call and ends with the last, or with the last `Process` or `hold` that is open.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 import uuid as uuids
 from contextlib import suppress
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _RETIRE_EVERY: Final = 5.0
+_PREPARING: Final = "preparing-"
+"""How the folder of a shape that `Fleet.prepare` makes templates for begins, among those of sandboxes."""
 _HOLD_GRACE: Final = 20.0
 """Seconds that a sandbox of ``run`` is kept while no client holds it: its client reconnects after the core died."""
 
@@ -69,7 +72,7 @@ class Fleet:
         return self._context.screens
 
     @property
-    def standing_by(self) -> dict[str, int]:
+    def warm_machines(self) -> dict[str, int]:
         """How many machines are in the warm pool, by the digest of their image."""
         return self._pool.ready()
 
@@ -77,9 +80,9 @@ class Fleet:
         """Every sandbox that was not removed, oldest first."""
         return [sandbox for sandbox in self._sandboxes.values() if sandbox.row.removed_at is None]
 
-    def get(self, reference: object) -> Sandbox:
+    def get(self, reference: str) -> Sandbox:
         """The sandbox with this name or uuid. Raises `NotFound`."""
-        if not isinstance(reference, str) or not reference:
+        if not reference:
             raise InvalidRequest("which sandbox? Its name is missing", hint="sandtop ls lists them")
         for sandbox in self.all():
             if reference in (sandbox.name, sandbox.row.uuid):
@@ -88,7 +91,7 @@ class Fleet:
             f"no sandbox named {reference[:80]}", sandbox=reference[:80], hint="sandtop ls lists them"
         )
 
-    def history(self, reference: object) -> Sandbox:
+    def history(self, reference: str) -> Sandbox:
         """As `get`, and failing that the removed sandbox of that name, the latest, whose history was kept."""
         try:
             return self.get(reference)
@@ -144,6 +147,9 @@ class Fleet:
 
         Raises `ImageError` when there can be none, and what is wrong with the shape.
         """
+        driver = self._context.driver.info
+        if not driver.snapshots:
+            raise ImageError(f"{config.image} cannot be prepared: {driver.name} cannot save a machine")
         digest = await resolve_image(self._context, config.image, progress)
         row = SandboxRow(
             uuid=str(uuids.uuid4()), name="a template", config=config, state=State.CREATING.value, reason="",
@@ -154,7 +160,7 @@ class Fleet:
         def tell(line: str) -> None:
             (reasons.append if line.startswith("warning: ") else progress)(line)
 
-        with TemporaryDirectory(dir=self._context.paths.sandboxes, prefix="preparing-") as folder:
+        with TemporaryDirectory(dir=self._context.paths.sandboxes, prefix=_PREPARING) as folder:
             spec = await machine_spec(self._context, row, Path(folder) / "overlay.img", tell)
             for kind in Kind:
                 template = await template_for(self._context, row, spec, kind, tell)
@@ -239,7 +245,10 @@ class Fleet:
         await adopt_all(self.all(), self._context)
 
     def _end_orphans(self) -> None:
-        """Kill machines of this core's sandboxes that no sandbox owns: launched just before the core died."""
+        """Kill machines of this core's sandboxes that no sandbox owns: launched just before the core died.
+
+        And remove the folders of what an earlier core was preparing.
+        """
         owned = {
             sandbox.row.ownership.pid
             for sandbox in self.all()
@@ -249,6 +258,8 @@ class Fleet:
             lambda machine: machine.pid not in owned and machine.uuid in self._sandboxes
         ):
             log.warning("killed an orphaned machine, pid %d", ended.pid)
+        for folder in self._context.paths.sandboxes.glob(f"{_PREPARING}*"):
+            shutil.rmtree(folder, ignore_errors=True)
 
     # beside everything
 
@@ -293,7 +304,7 @@ class Fleet:
         await self._pool.close()
 
     async def _tend(self, sandbox: Sandbox, now: float) -> None:
-        sandbox.save()
+        sandbox.record.save()
         sandbox.sessions.kill_abandoned(now)
         await retire(sandbox.sessions, self._context.settings)
         preparing = sandbox.state in (State.CREATING, State.STARTING)

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _IDLE = 2.0
-"""Seconds between looks while there is nothing to be stopped, or nothing to be known."""
+"""Seconds between looks while no machine runs, or while the room cannot be known."""
 
 
 class Guard:
-    """``run`` it beside everything. ``sandboxes`` gives those that there are."""
+    """Run `run` for as long as there are sandboxes; ``sandboxes`` lists them."""
 
     def __init__(self, context: Context, sandboxes: Callable[[], Sequence[Sandbox]]) -> None:
         self._context = context
@@ -83,7 +83,7 @@ async def _hold(sandbox: Sandbox) -> None:
     if machine is None or machine.stall is not None:
         return
     log.warning("%s is stopped: it fills the host's disk, of which only the reserve is left", sandbox.name)
-    sandbox.remember(HELD)
+    sandbox.record.remember(HELD)
     try:
         await machine.hold()
     except SandtopError as error:
@@ -99,4 +99,4 @@ async def _go_on(sandbox: Sandbox) -> None:
     stall = await machine.go_on()
     if sandbox.machine is machine and sandbox.state is State.RUNNING and stall is None:
         log.info("%s goes on: there is room again", sandbox.name)
-        sandbox.remember("")
+        sandbox.record.remember("")

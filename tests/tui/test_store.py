@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.fakecore import NOW, FakeSession, Raw, described, ended, sandbox, session
 
 from sandtop.core.client.sdk import SandboxInfo, SessionInfo
 from sandtop.core.contract.codec import decode_result
 from sandtop.tui.store import FleetView, ProcessUsage, Store, parse_filter
-
-from .fakecore import NOW, FakeSession, Raw, described, ended, sandbox, session
 
 if TYPE_CHECKING:
     from pathlib import Path

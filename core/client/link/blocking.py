@@ -11,7 +11,7 @@ from sandtop.core.errors import CoreOutdated, CoreUnavailable
 
 from .operation import HELLO_SECONDS, Operation
 from .plain import LinkLost, begin, connect
-from .recovery import KEEPER_SECONDS, NotRunning, OnlyRunning, Recovery, not_running
+from .recovery import SUPERVISOR_SECONDS, NotRunning, OnlyRunning, Recovery, not_running
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def call_all(listing: Listing[P, T]) -> list[T]:
     return listing.items
 
 
-def call_running(request: Request[R], *, wait: float = KEEPER_SECONDS) -> R | None:
+def call_running(request: Request[R], *, wait: float = SUPERVISOR_SECONDS) -> R | None:
     """`call` of a core that runs already, or comes back within ``wait`` seconds; None when there is none."""
     try:
         return _answer(request, Conversation(Operation(request), recovery=OnlyRunning(wait)))

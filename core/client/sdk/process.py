@@ -104,7 +104,6 @@ class _Events:
                     raise StopAsyncIteration
                 await stream.advance()
 
-
     async def several(self) -> list[Event]:
         """The next events: at least one, and no more than have come; none after the end."""
         try:

@@ -149,7 +149,9 @@ def _body(owner: str, node: ast.AsyncFunctionDef | ast.FunctionDef, returns: str
 def _method(owner: str, node: ast.AsyncFunctionDef | ast.FunctionDef) -> str:
     arguments, returns = _signature(node)
     body = _body(owner, node, returns)
-    decorators = [ast.unparse(one) for one in node.decorator_list if ast.unparse(one) != "asynccontextmanager"]
+    decorators = [
+        ast.unparse(one) for one in node.decorator_list if ast.unparse(one) != "asynccontextmanager"
+    ]
     name = "close" if node.name == "aclose" else node.name
     if "chunks(chunks_)" in body:
         body = body.replace("chunks(chunks_)", "chunks(pieces)")
@@ -231,7 +233,11 @@ def _formatted(text: str) -> str:
     ruff = [sys.executable, "-m", "ruff"]
     name = ["--stdin-filename", str(TARGET)]
     checked = subprocess.run(
-        [*ruff, "check", "--fix-only", "--quiet", *name, "-"], input=text, capture_output=True, text=True, check=True
+        [*ruff, "check", "--fix-only", "--quiet", *name, "-"],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     return subprocess.run(
         [*ruff, "format", *name, "-"], input=checked, capture_output=True, text=True, check=True
