@@ -50,6 +50,11 @@ class Caller:
         while (news := self._news.get()) is not None:
             news()
 
+    def wait(self) -> None:
+        """Wait until the call has ended, whatever it tells."""
+        while self._news.get() is not None:
+            pass
+
 
 def run(call: Callable[[], Awaitable[T]]) -> T:
     """What ``call`` comes to, on the loop. Raises what it raises.
@@ -75,8 +80,7 @@ def run_telling(call: Callable[[Caller], Awaitable[T]]) -> T:
             caller.listen()
         except BaseException:
             future.cancel()
-            caller.over()  # should it not have begun
-            caller.listen()
+            caller.wait()
             raise
         return future.result()
 

@@ -14,7 +14,7 @@ from sandtop.core.contract.session_results import SessionInfo, SessionPage
 from sandtop.core.daemon.views import page
 
 if TYPE_CHECKING:
-    from .fakecore import FakeCore
+    from tests.fakecore import FakeCore
 
 
 def item(key: str, pad: int) -> SessionInfo:
