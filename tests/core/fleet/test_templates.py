@@ -222,14 +222,14 @@ def test_old_templates_go_and_outdated_ones_sooner(run: RunCase) -> None:
             await core.fleet.prepare(replace(CONFIG, cpus=2), quiet)
         now = time.time()
         for folder in folders(lab)[:1]:
-            os.utime(folder, (now - UNUSED - 60,) * 2)
+            os.utime(folder, times=(now, now - UNUSED - 60))
         async with lab.core() as core:
             await core.create(cold=False)
             await trio.sleep(10)
             assert len(kinds(core)) in (3, 4)  # that which was not used for long, unless it was just used
         lab.world.stamp = "2"  # another program
         for folder in folders(lab):
-            os.utime(folder, (now - OUTDATED - 60,) * 2)
+            os.utime(folder, times=(now, now - OUTDATED - 60))
         async with lab.core() as core:
             assert not any(template.outdated for template in core.fleet.templates.on_disk())  # not known yet
             assert restored(await core.create("new", cold=False))

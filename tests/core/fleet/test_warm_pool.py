@@ -140,8 +140,9 @@ def test_without_memory_or_room_to_spare_there_are_none(
             await core.create("first", cold=False)
             await trio.sleep(A_WHILE)
             assert ready(core) == 0
+            full = Space(0, 100 << 30, 512 * MIB)
             with monkeypatch.context() as patch:
-                patch.setattr("sandtop.core.fleet.context.space", lambda *_: Space(0, 100 << 30, 512 * MIB))
+                patch.setattr("sandtop.core.fleet.context.space", lambda _folder, _reserve: full)
                 await trio.sleep(A_WHILE)
                 memory.available = memory.total
                 await trio.sleep(A_WHILE)
