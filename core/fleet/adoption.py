@@ -30,7 +30,9 @@ log = logging.getLogger(__name__)
 _OF_A_TEMPLATE: Final = Memory(Path("/memfd:sandtop-template"), Path("/memfd:sandtop-template"))
 """The memory of a machine that another core started from a template; only that core had names for its files."""
 _PATIENCE: Final = 3.0
+"""Seconds that a core's start waits for all adoptions; those that take longer go on beside it."""
 _AGAIN: Final = 1.0
+"""Seconds between attempts to adopt a machine that does not answer."""
 
 
 async def adopt_all(sandboxes: Collection[Sandbox], context: Context) -> None:
