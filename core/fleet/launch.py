@@ -12,7 +12,7 @@ from sandtop.core.errors import MachineError, SandtopError, StorageError
 from sandtop.core.fleet.machine import new_token
 from sandtop.core.fleet.specs import blank_overlay, machine_spec, template_for
 from sandtop.core.fleet.supervision import supervise
-from sandtop.core.machine import Accelerator
+from sandtop.core.machine import WITHOUT_KVM, Accelerator
 from sandtop.core.templates import Kind
 from sandtop.core.templates.files import forget
 
@@ -78,7 +78,7 @@ class Launch:
                 await sandbox.machine.warm_up()
 
     async def _take_over(self, machine: RunningMachine) -> bool:
-        """Let a machine of the warm pool go on as this sandbox. False, with nothing of it left, when it does not."""
+        """Let a machine of the warm pool go on as this sandbox. When it does not, nothing of it is left: False."""
         try:
             await machine.vm.resume()
             self.times["resumed"] = trio.current_time()
@@ -158,5 +158,4 @@ def under_kvm(error: MachineError, name: str, *, wanted: bool) -> MachineError:
     """``error`` of a start that failed under KVM, with the way to go on without it."""
     known = "KVM was asked for" if wanted else "KVM worked when this host was probed"
     lead = f"{error.hint}; " if error.hint else ""
-    without = 'without it: --accelerator tcg, or accelerator = "tcg" in config.toml'
-    return MachineError(f"{error.message} (under KVM)", sandbox=name, hint=f"{lead}{known}; {without}")
+    return MachineError(f"{error.message} (under KVM)", sandbox=name, hint=f"{lead}{known}; {WITHOUT_KVM}")

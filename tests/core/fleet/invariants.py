@@ -27,7 +27,7 @@ def check(core: Core) -> None:
     assert rows == {sandbox.row.uuid: sandbox.row for sandbox in fleet.with_history()}
     machines = {guest.uuid for guest in lab.world.machines.values()}
     known = {sandbox.row.uuid for sandbox in fleet.all() if sandbox.state in ALIVE}
-    ready = sum(fleet.standing_by.values())
+    ready = sum(fleet.warm_machines.values())
     assert known <= machines
     assert len(machines) == len(lab.world.machines) == len(known) + ready, "somebody's machine is nobody's"
     somebodys = {sandbox.row.uuid for sandbox in fleet.all()} | machines

@@ -59,7 +59,7 @@ async def _template(core: Core) -> None:
 async def _warm(core: Core) -> None:
     """Have a machine in the warm pool."""
     await core.create("other", cold=False)
-    while not sum(core.fleet.standing_by.values()):
+    while not sum(core.fleet.warm_machines.values()):
         await core.settle()
 
 
@@ -144,7 +144,7 @@ def cut_off(
     home: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[Operation, Callable[[int], Cut]], None]:
     """Cuts an operation off at one moment after the other, each time on another host, until there is no other."""
-    monkeypatch.setattr("sandtop.core.fleet.warm_pool.memory", lambda: (1 << 20, 1 << 20))
+    monkeypatch.setattr("sandtop.core.fleet.warm_pool.host_memory", lambda: (1 << 20, 1 << 20))
     steps = Steps()
 
     async def once(operation: Operation, cut: Cut, folder: Path) -> bool:

@@ -45,7 +45,7 @@ class Memory:
 @pytest.fixture
 def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
     memory = Memory()
-    monkeypatch.setattr("sandtop.core.fleet.warm_pool.memory", memory.look)
+    monkeypatch.setattr("sandtop.core.fleet.warm_pool.host_memory", memory.look)
     return memory
 
 
