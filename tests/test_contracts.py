@@ -73,7 +73,14 @@ def test_a_room_does_not_load(room: str, forbidden: set[str]) -> None:
 
 
 def test_of_the_agent_the_host_side_loads_the_wire_alone() -> None:
-    modules = within(loaded("sandtop.core") | loaded("sandtop.tui"), "sandtop.agent")
+    rooms = (
+        "core.daemon",
+        "core.cli",
+        "core.client",
+        "core.screens",
+        "tui",
+    )  # not the driver in memory, of tests
+    modules = within(set[str]().union(*(loaded(f"sandtop.{room}") for room in rooms)), "sandtop.agent")
     assert modules - within(modules, "sandtop.agent.wire") == {"sandtop.agent"}
 
 
@@ -82,6 +89,20 @@ def test_the_wire_loads_nothing_of_the_rest_of_the_agent() -> None:
     face = within(loaded("sandtop.agent.wire", "-I", "-S", then=names), "sandtop")
     assert face - {"sandtop", "sandtop.agent"} == within(face, "sandtop.agent.wire")
     assert "sandtop.agent.wire.streams" in face
+
+
+def test_a_request_costs_no_more_than_its_classes() -> None:
+    """What a hot command imports of the contract: none of what `dataclasses` would take with it."""
+    modules = loaded(
+        "sandtop.core.contract.session", "-I", "-S", then="from sandtop.core.contract.session import *"
+    )
+    assert within(modules, "sandtop.core") == {
+        "sandtop.core",
+        "sandtop.core.contract",
+        "sandtop.core.contract.record",
+        "sandtop.core.contract.session",
+    }
+    assert within(modules, "dataclasses", "typing", "re", "enum", "inspect", "types") == set()
 
 
 DRIVERS_OWN = re.compile(r"qemu|qmp|virtserial", re.IGNORECASE)

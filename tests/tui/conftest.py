@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 from pytest_textual_snapshot import SVGImageExtension  # pyright: ignore[reportMissingTypeStubs]
+from tests.fakecore import NOW
 
 from sandtop.core.client.link import launching
 from sandtop.core.errors import CoreUnavailable
 from sandtop.tui.app import Console
 from sandtop.tui.store import ProcessUsage, Store
-
-from .fakecore import NOW
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.fakecore import NOW, FakeCore, sandbox, session
 from textual import events
 from textual.widgets import Input
 
@@ -15,7 +16,6 @@ from sandtop.tui.widgets.bars import KeyBar
 from sandtop.tui.widgets.pane_title import PaneTitle
 
 from .conftest import notice, running, until
-from .fakecore import NOW, FakeCore, sandbox, session
 from .test_terminal_pane import attached, footer, pane, screen
 
 if TYPE_CHECKING:

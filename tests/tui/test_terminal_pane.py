@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.fakecore import NOW, FakeCore, FakeSession, sandbox, session
 from textual import events
 from textual.geometry import Size
 from textual.widgets import Input
@@ -18,7 +19,6 @@ from sandtop.tui.widgets.bars import KeyBar
 from sandtop.tui.widgets.terminal_pane import TerminalPane
 
 from .conftest import notice, running, until
-from .fakecore import NOW, FakeCore, FakeSession, sandbox, session
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

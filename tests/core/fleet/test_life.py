@@ -238,7 +238,7 @@ def test_a_machine_that_ends_by_itself(run: RunCase) -> None:
             box.record.acknowledge()
             check(core)
             await core.start(box)
-            assert box.row.acknowledged_at is None
+            assert core.fleet.get("box").row.acknowledged_at is None
             world.of(box.row.uuid).end("the guest switched itself off", orderly=True)
             await core.settle()
             assert (core.state("box"), box.row.reason) == (State.STOPPED, "the guest switched itself off")

@@ -50,7 +50,7 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
 
 
 def ready(core: Core) -> int:
-    return sum(core.fleet.standing_by.values())
+    return sum(core.fleet.warm_machines.values())
 
 
 def warm(core: Core) -> list[Guest]:
@@ -253,10 +253,10 @@ def test_machines_of_a_forgotten_image_go(run: RunCase, memory: Memory) -> None:
         async with lab.core(maintained=True) as core:
             await core.create("first", mine, cold=False)
             await trio.sleep(A_WHILE)
-            assert core.fleet.standing_by == {digest: 1}
+            assert core.fleet.warm_machines == {digest: 1}
             await core.fleet.forget_images({digest})
             await trio.sleep(A_WHILE)
-            assert core.fleet.standing_by == {digest: 1}
+            assert core.fleet.warm_machines == {digest: 1}
             await core.fleet.forget_images(())
             await trio.sleep(A_WHILE)
             assert ready(core) == 0
