@@ -148,15 +148,16 @@ async def _found(state: State, reason: str, machine: RunningMachine) -> State:
 
 
 async def end_unreachable(row: SandboxRow, driver: Driver, *, force: bool) -> bool:
-    """End the machine of an earlier core that this one could not take up; False when it is gone already.
+    """End the machine of an earlier core that this one could not take up, with ``force``; whether it is gone by that.
 
-    Raises `WrongState` without ``force``.
+    False without ``force``, when it is gone already; raises `WrongState` when it is not.
     """
     if row.ownership is None:
         return False
     identity = _identity(row.uuid, row.ownership)
     if force:
-        return await driver.end(identity, row.name)
+        await driver.end(identity, row.name)  # or it was gone, and `_adopt` has not seen that yet
+        return True
     if driver.lives(identity):
         raise unreachable(row.name, "stop")
     return False  # `_adopt` is about to see that
