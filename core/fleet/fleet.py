@@ -147,6 +147,9 @@ class Fleet:
 
         Raises `ImageError` when there can be none, and what is wrong with the shape.
         """
+        driver = self._context.driver.info
+        if not driver.snapshots:
+            raise ImageError(f"{config.image} cannot be prepared: {driver.name} cannot save a machine")
         digest = await resolve_image(self._context, config.image, progress)
         row = SandboxRow(
             uuid=str(uuids.uuid4()), name="a template", config=config, state=State.CREATING.value, reason="",

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 from pytest_textual_snapshot import SVGImageExtension  # pyright: ignore[reportMissingTypeStubs]
+from tests.fakecore import NOW
 from textual._wait import wait_for_idle
 from textual.css.stylesheet import Stylesheet
 
 from sandtop.core.client.link import launching
 from sandtop.core.errors import CoreUnavailable
+from sandtop.tui import gateway
 from sandtop.tui.app import Console
 from sandtop.tui.store import ProcessUsage, Store
-
-from .fakecore import NOW
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from textual.css.model import RuleSet
     from textual.css.types import CSSLocation
     from textual.pilot import Pilot
+
+    from sandtop.core.client.link.records import SandboxInfo, SessionInfo
 
 SNAPSHOTS = Path(__file__).parents[2] / "snapshots"
 WAIT_SECONDS = 10.0
@@ -117,6 +119,19 @@ def _pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture
+def late_shell(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Set by the test, when the shell that it opened may start."""
+    begin, open_shell = asyncio.Event(), gateway.open_shell
+
+    async def slowly(info: SandboxInfo, rows: int, columns: int) -> SessionInfo:
+        await begin.wait()
+        return await open_shell(info, rows, columns)
+
+    monkeypatch.setattr(gateway, "open_shell", slowly)
+    return begin
 
 
 def make_console(*, clock: Callable[[], float] = lambda: NOW, proc: str = "/nowhere") -> Console:

@@ -19,8 +19,9 @@ from sandtop.core.contract import record
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from tests.fakecore import Conn, FakeCore, Message
+
     from ..conftest import Core
-    from .fakecore import Conn, FakeCore, Message
 
     Call = Callable[..., Awaitable[dict[str, object]]]
 
@@ -60,7 +61,7 @@ async def test_a_core_killed_between_two_requests(core: Core, call: Call) -> Non
 async def test_a_core_that_dies_before_it_answers_is_asked_again(fake: FakeCore, call: Call) -> None:
     def die_once(conn: Conn, request: Message) -> None:
         del fake.scripts["sandbox.create"]
-        fake.results[request["request_id"]] = fake.op_sandbox_create(conn, request)
+        fake.answer(conn, request)
         conn.cut()
 
     fake.scripts["sandbox.create"] = die_once
@@ -144,7 +145,7 @@ async def test_a_block_may_remove_its_sandbox_itself(fake: FakeCore) -> None:
 async def test_a_cancelled_create_leaves_nothing(fake: FakeCore) -> None:
     def slow(conn: Conn, request: Message) -> None:
         del fake.scripts["sandbox.create"]
-        fake.results[request["request_id"]] = fake.op_sandbox_create(conn, request)
+        fake.answer(conn, request)
         with pytest.raises(OSError, match="gone"):
             conn.receive()
 
