@@ -7,10 +7,11 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+
+from sandtop import __version__
 
 PROJECT = Path(__file__).parents[1]
 
@@ -75,7 +76,7 @@ def test_the_wheel_holds_all_of_a_room(wheel: Path, room: str) -> None:
 def test_the_wheel_holds_nothing_but_the_package_and_its_metadata(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    assert {name.split("/")[0] for name in names} == {"sandtop", f"sandtop-{version('sandtop')}.dist-info"}
+    assert {name.split("/")[0] for name in names} == {"sandtop", f"sandtop-{__version__}.dist-info"}
     assert {
         "sandtop/__init__.py",
         "sandtop/__main__.py",

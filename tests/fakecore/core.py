@@ -231,7 +231,9 @@ class FakeCore:
         key = cast("Change[Record]", request).request_id if isinstance(request, Change) else None
         if key is not None and key in self.results:
             return self.results[key]
-        handler: Callable[[FakeCore, Conn, Any], Record | None] = HANDLERS[kind]
+        handler: Callable[[FakeCore, Conn, Any], Record | None] | None = HANDLERS.get(kind)
+        if handler is None:
+            raise CoreFailure(f"the fake core does not do {kind.op}: see tests/fakecore/operations.py")
         result = handler(self, conn, request)
         if key is not None and result is not None:
             self.results[key] = result

@@ -78,7 +78,7 @@ def _create(core: FakeCore, conn: Conn, request: sandboxes.SandboxCreate) -> san
     )
     given = {name: value for name in names if (value := getattr(request, name)) is not None}
     now = core.clock()
-    raw = sandbox(request.name, **{"created_at": now, "started_at": now, **given})
+    raw = sandbox(request.name, created_at=now, started_at=now) | given
     core.change(lambda: core.sandboxes.update({request.name: raw}))
     return sandboxes.SandboxAnswer(sandbox=core.info(raw))
 

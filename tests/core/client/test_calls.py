@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -166,6 +167,8 @@ async def test_a_failed_create_removes_nobody_elses(fake: FakeCore) -> None:
     assert [sandbox.name for sandbox in await Sandbox.list()] == ["demo"]
 
 
-def test_the_version_is_the_packages() -> None:
+def test_the_version_is_in_one_place() -> None:
     pyproject = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())
-    assert pyproject["project"]["version"] == sandtop.__version__
+    assert pyproject["project"]["dynamic"] == ["version"]
+    assert pyproject["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "sandtop.__version__"}
+    assert re.fullmatch(r"\d+\.\d+\.\d+", sandtop.__version__)

@@ -191,9 +191,8 @@ def test_a_name_is_one_sandbox(run: RunCase) -> None:
             assert [type(each) for each in failures] == [AlreadyExists]
             with pytest.raises(NotFound, match="no sandbox named nobody"):
                 core.fleet.get("nobody")
-            for nothing in ("", None, 7):
-                with pytest.raises(InvalidRequest, match="Its name is missing"):
-                    core.fleet.get(nothing)
+            with pytest.raises(InvalidRequest, match="Its name is missing"):
+                core.fleet.get("")
             assert core.fleet.first_request("r9")
             assert not core.fleet.first_request("r9")
             check(core)
