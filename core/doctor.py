@@ -5,9 +5,10 @@ The one exception is the accelerator: that KVM works is known by booting under i
 
 from __future__ import annotations
 
-import getpass
+import grp
 import importlib.util
 import os
+import pwd
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -21,10 +22,10 @@ from sandtop import __version__
 from sandtop.core.client.blocking import call_running
 from sandtop.core.errors import CoreOutdated, SandtopError
 from sandtop.core.fleet.room import FIRST_WRITES, may_grow, space
-from sandtop.core.guest import GuestStore, foundation, kernel, runtime, tools
+from sandtop.core.guest import GuestStore, archive, foundation, kernel, runtime, tools
 from sandtop.core.machine import Accelerator, Accelerators, host
 from sandtop.core.machine.users import KVM
-from sandtop.core.settings import Settings
+from sandtop.core.settings import GUEST_RELEASE, Settings
 from sandtop.core.store import SandboxConfig
 from sandtop.core.templates import trial_of
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sandtop.core.guest import Kernel
+    from sandtop.core.guest.archive import Archive
     from sandtop.core.machine import Choice
     from sandtop.core.machine.host import Host, Qemu
     from sandtop.core.paths import Paths
@@ -76,11 +78,14 @@ def examine(paths: Paths) -> Iterator[Finding]:
     yield home
     qemu, finding = _qemu()
     yield finding
-    linux = kernel.find(paths.cache)
-    has_runtime, runtime_finding = _runtime(paths, linux)
-    store = GuestStore(paths)
+    release = release_of(paths)
+    store = GuestStore(paths, release=release)
+    debian = archive.at(paths.cache, release)
+    linux = kernel.find(debian, paths.cache)
+    has_runtime, runtime_finding = _runtime(debian, paths, linux)
     prepared = has_runtime and bool(store.images())
     yield from _build_tools(prepared)
+    yield Finding("guest", Verdict.OK, f"Debian {release}: kernel, runtime and the image base, on every host")
     yield _kernel(linux)
     yield runtime_finding
     yield _images(store)
@@ -93,10 +98,12 @@ def examine(paths: Paths) -> Iterator[Finding]:
     yield _core()
 
 
-def _apt(*packages: str) -> str:
-    return (
-        f"{'' if os.geteuid() == 0 else 'sudo '}apt-get install --no-install-recommends {' '.join(packages)}"
-    )
+def release_of(paths: Paths) -> str:
+    """The Debian release that guests are made of here."""
+    try:
+        return Settings.load(paths.settings).guest_release
+    except SandtopError:  # the core says so
+        return GUEST_RELEASE
 
 
 def _home(paths: Paths) -> Finding:
@@ -113,7 +120,7 @@ def _qemu() -> tuple[Qemu | None, Finding]:
     try:
         found = host.find_qemu()
     except SandtopError as error:
-        return None, Finding("qemu", Verdict.FAIL, error.message, _apt("qemu-system-x86"))
+        return None, Finding("qemu", Verdict.FAIL, error.message, tools.install("qemu-system-x86"))
     return found, Finding("qemu", Verdict.OK, f"{found.version}, {found.path}")
 
 
@@ -122,9 +129,12 @@ def _build_tools(prepared: bool) -> Iterator[Finding]:
     bad = Verdict.WARN if prepared else Verdict.FAIL
     path = tools.environment()["PATH"]
     missing = [name for name in _BUILD_TOOLS if shutil.which(name, path=path) is None]
+    packages = sorted({tools.PACKAGES[name] for name in missing})
+    if archive.keyring_here() is None:
+        missing.append("the keys of Debian's archive")
+        packages.append("debian-archive-keyring")
     if missing:
-        packages = sorted({tools.PACKAGES[name] for name in missing})
-        yield Finding("build-tools", bad, f"not installed: {', '.join(missing)}", _apt(*packages))
+        yield Finding("build-tools", bad, f"not installed: {', '.join(missing)}", tools.install(*packages))
     else:
         yield Finding("build-tools", Verdict.OK, ", ".join(_BUILD_TOOLS))
     if os.geteuid() != 0:
@@ -135,8 +145,8 @@ def _user_namespaces(bad: Verdict) -> Finding:
     """Without root mmdebstrap builds in a user namespace with a range of subordinate ids: so make one."""
     name = "user-namespaces"
     if shutil.which("newuidmap") is None:
-        return Finding(name, bad, "newuidmap is not installed", _apt("uidmap"))
-    user = getpass.getuser()
+        return Finding(name, bad, "newuidmap is not installed", tools.install("uidmap"))
+    user = _user()
     for file in ("/etc/subuid", "/etc/subgid"):
         try:
             given = f"\n{user}:" in "\n" + Path(file).read_text()
@@ -153,7 +163,7 @@ def _user_namespaces(bad: Verdict) -> Finding:
         said = error.stderr.decode(errors="replace").strip().replace("\n", " / ")
         return Finding(name, bad, f"cannot be made: {said}", "sudo sysctl kernel.unprivileged_userns_clone=1")
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Finding(name, bad, f"cannot be made: {error}", _apt("util-linux"))
+        return Finding(name, bad, f"cannot be made: {error}", tools.install("util-linux"))
     return Finding(name, Verdict.OK, f"work, with subordinate ids of {user}")
 
 
@@ -163,12 +173,12 @@ def _kernel(linux: Kernel | None) -> Finding:
     return Finding("kernel", Verdict.OK, linux.version)
 
 
-def _runtime(paths: Paths, linux: Kernel | None) -> tuple[bool, Finding]:
+def _runtime(debian: Archive, paths: Paths, linux: Kernel | None) -> tuple[bool, Finding]:
     """Whether the runtime of this very agent and kernel is there, and what to say about it."""
     name = "runtime"
     agent = importlib.util.find_spec("sandtop.agent")
     try:
-        stands_on = foundation.find(paths.cache)
+        stands_on = foundation.find(debian, paths.cache)
         if linux is None or stands_on is None or agent is None or agent.origin is None:
             found = None
         else:
@@ -229,7 +239,20 @@ def _open_kvm() -> str | None:
         return None
     if KVM.stat().st_gid == 0:
         return f"give it a group: sudo chgrp kvm {KVM} && sudo chmod 660 {KVM}"
-    return f"sudo usermod --append --groups {KVM.group()} {getpass.getuser()}, then log in anew"
+    gid = KVM.stat().st_gid
+    try:
+        group, first = grp.getgrgid(gid).gr_name, ""
+    except KeyError:  # in a container: the device is the host's, with the host's group
+        group, first = "sandtop-kvm", f"sudo groupadd --gid {gid} sandtop-kvm && "
+    return f"{first}sudo usermod --append --groups {group} {_user()}, then log in anew"
+
+
+def _user() -> str:
+    """The name of who asks, or the number where there is none."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
 
 
 def _channel(here: Host) -> Finding:

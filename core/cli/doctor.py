@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from sandtop.core import paths
 from sandtop.core.cli import say
-from sandtop.core.doctor import Verdict, examine
+from sandtop.core.doctor import Verdict, examine, release_of
 from sandtop.core.errors import EXIT_SANDTOP_FAILED
 
 from ._args import Parser
@@ -36,13 +36,15 @@ def doctor_main(argv: Sequence[str]) -> int:
     parser.json()
     as_json: bool = parser.parse_args(argv).json
     findings: list[Finding] = []
-    for finding in examine(paths.find()):
+    here = paths.find()
+    for finding in examine(here):
         findings.append(finding)
         if not as_json:
             write(_lines(finding))
     failed = [finding.name for finding in findings if finding.verdict is Verdict.FAIL]
     if as_json:
-        write_json({"ok": not failed, "findings": [dataclasses.asdict(finding) for finding in findings]})
+        rows = [dataclasses.asdict(finding) for finding in findings]
+        write_json({"ok": not failed, "release": release_of(here), "findings": rows})
     elif failed:
         say(f"no sandbox can start here before this is mended: {', '.join(failed)}")
     return EXIT_SANDTOP_FAILED if failed else 0

@@ -44,10 +44,10 @@ def _list(argv: Sequence[str]) -> int:
     options = parser.parse_args(list(argv))
     images = as_objects(call("image.list").get("images"))
     if options.json:
-        write_json(images)
+        write_json([{**image, "release": _release(image)} for image in images])
     else:
         rows = [_row(image) for image in images]
-        table(("name", "digest", "size", "templates", "standing by", "age"), rows)
+        table(("name", "digest", "size", "release", "templates", "standing by", "age"), rows)
     return 0
 
 
@@ -57,10 +57,17 @@ def _row(image: Mapping[str, object]) -> tuple[object, ...]:
         get("name"),
         str(get("digest"))[:19],
         size(get("size")),
+        _release(image) or "-",
         _templates(image),
         get("standing_by") or "-",
         age(get("created_at")),
     )
+
+
+def _release(image: Mapping[str, object]) -> str | None:
+    """The Debian release of ``base``, as its source names it; the source of other images is a path."""
+    source = str(image.get("source"))
+    return source.split()[1].rstrip(",") if source.startswith("Debian ") else None
 
 
 def _templates(image: Mapping[str, object]) -> str:

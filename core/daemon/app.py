@@ -85,7 +85,7 @@ async def _main(paths: Paths) -> None:
     settings = Settings.load(paths.settings)
     with Database(paths.database) as database:
         async with trio.open_nursery() as nursery:
-            guest = GuestStore(paths)
+            guest = GuestStore(paths, release=settings.guest_release)
             templates = Templates(paths, nursery, settings.boot_seconds)
             screens = Screens(nursery)
             fleet = Fleet(Context(paths, database, settings, nursery, guest, templates, screens))

@@ -1,5 +1,7 @@
 """What boots: the kernel, the guest runtime, the images and the overlay disks, built once and kept in the cache.
 
+Kernel, runtime and the image ``base`` come from one Debian release, the same on every host (`archive`).
+
 Synchronous, and some calls take half a minute: the daemon runs them in a thread or a child process.
 """
 
@@ -11,12 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from sandtop.core.errors import ImageError
-from sandtop.core.guest import base, foundation, kernel, overlay, runtime
+from sandtop.core.guest import archive, base, foundation, kernel, overlay, runtime
 from sandtop.core.guest.image import Image, ImageStore
 from sandtop.core.guest.kernel import KERNEL_ARGS, Kernel
 from sandtop.core.guest.runtime import Runtime
 from sandtop.core.guest.store import locked, temporary_folder
 from sandtop.core.guest.tools import Progress
+from sandtop.core.settings import GUEST_RELEASE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -41,16 +44,18 @@ class GuestStore:
 
     Attributes:
         paths: where the cache is.
+        release: the Debian release that guests are made of.
         agent: the folder of the package ``sandtop.agent``; None for the one that is installed.
     """
 
     paths: Paths
     agent: Path | None = None
+    release: str = GUEST_RELEASE
 
     def kernel(self, progress: Progress = _silent) -> Kernel:
         """The kernel, fetched when it is not there."""
-        return kernel.find(self._cache) or self._with_scratch(
-            lambda scratch: kernel.build(self._cache, scratch, progress), progress
+        return kernel.find(self._archive, self._cache) or self._with_scratch(
+            lambda scratch: kernel.build(self._archive, self._cache, scratch, progress), progress
         )
 
     def runtime(self, progress: Progress = _silent) -> Runtime:
@@ -105,21 +110,28 @@ class GuestStore:
         return self.paths.cache
 
     @property
+    def _archive(self) -> archive.Archive:
+        return archive.at(self._cache, self.release)
+
+    @property
     def _images(self) -> ImageStore:
         return ImageStore(self.paths.images)
 
     def _has_base(self) -> bool:
         image = self._images.find(base.NAME)
-        return image is not None and image.source == base.SOURCE
+        return image is not None and image.source == base.source(self.release)
 
     def _add_base(self, scratch: Path, progress: Progress) -> Image:
         return self._images.add(
-            base.NAME, base.SOURCE, lambda out: base.make(out, scratch, progress), progress
+            base.NAME,
+            base.source(self.release),
+            lambda out: base.make(self._archive, out, scratch, progress),
+            progress,
         )
 
     def _foundation(self, progress: Progress) -> foundation.Foundation:
-        return foundation.find(self._cache) or self._with_scratch(
-            lambda scratch: foundation.build(self._cache, scratch, progress), progress
+        return foundation.find(self._archive, self._cache) or self._with_scratch(
+            lambda scratch: foundation.build(self._archive, self._cache, scratch, progress), progress
         )
 
     def _agent(self) -> Path:

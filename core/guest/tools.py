@@ -150,12 +150,18 @@ def _started(
                     process.kill()
 
 
-def missing(program: str) -> MissingDependency:
-    """The error for a program that is not installed, with the command that installs it."""
-    name = Path(program).name
-    return MissingDependency(
-        f"{name} is not installed", hint=f"run: sudo apt-get install {PACKAGES.get(name, name)}"
-    )
+def missing(program: str) -> SandtopError:
+    """The error for a program that is not there: with the command that installs it, where a package brings it."""
+    package = PACKAGES.get(program)
+    if package is None:  # of something that we unpacked ourselves
+        return ImageError(f"{program} is not there")
+    return MissingDependency(f"{program} is not installed", hint=f"run: {install(package)}")
+
+
+def install(*packages: str) -> str:
+    """The command for a shell that installs Debian ``packages``, also where apt has no lists yet."""
+    sudo = "" if os.geteuid() == 0 else "sudo "
+    return f"{sudo}apt-get update && {sudo}apt-get install --no-install-recommends {' '.join(packages)}"
 
 
 def failure(doing: str, program: str, status: int, stderr: bytes) -> SandtopError:
@@ -170,6 +176,9 @@ def failure(doing: str, program: str, status: int, stderr: bytes) -> SandtopErro
     return ImageError(f"{doing}: {Path(program).name}: {complaint or f'exit status {status}'}")
 
 
+OTHER_MIRROR: Final = "check that the mirror in this machine's apt sources is a whole one of Debian for amd64"
+"""What to do about an archive that lacks what we need."""
+
 _SIGNS: Final[tuple[tuple[tuple[str, ...], type[SandtopError], str], ...]] = (
     (
         ("No space left on device", "Disk quota exceeded"),
@@ -177,14 +186,26 @@ _SIGNS: Final[tuple[tuple[tuple[str, ...], type[SandtopError], str], ...]] = (
         "free some space, or move SANDTOP_HOME to a larger disk",
     ),
     (
-        ("Temporary failure resolving", "Could not resolve", "Could not connect", "Connection failed"),
+        (
+            "Temporary failure resolving",
+            "Could not resolve",
+            "Could not connect",
+            "Unable to connect",  # apt 3
+            "Connection failed",
+            "Connection timed out",
+        ),
         ImageError,
         "check that this machine reaches its Debian archive",
     ),
     (
-        ("Unable to locate package", "has no installation candidate", "404  Not Found"),
+        (
+            "Unable to locate package",
+            "has no installation candidate",
+            "404  Not Found",
+            "does not have a Release file",
+        ),
         ImageError,
-        "run: sudo apt-get update",
+        OTHER_MIRROR,
     ),
 )
 """What a program prints when the fault is not its own, and what the user can do about it."""
