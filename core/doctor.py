@@ -218,9 +218,9 @@ def _accelerator(qemu: Qemu | None, store: GuestStore, paths: Paths, *, prepared
     if choice.accelerator is Accelerator.KVM:
         return Finding(name, Verdict.OK, f"kvm: {choice.reason}")
     if asked == "kvm":
-        mend = _open_kvm() or f'accelerator = "auto" in {paths.settings}'
+        mend = open_kvm() or f'accelerator = "auto" in {paths.settings}'
         return Finding(name, Verdict.FAIL, f"{paths.settings} asks for kvm. {choice.reason}", mend)
-    return Finding(name, Verdict.WARN, f"{tcg} {choice.reason}", _open_kvm())
+    return Finding(name, Verdict.WARN, f"{tcg} {choice.reason}", open_kvm())
 
 
 async def _choose(qemu: Qemu, store: GuestStore, paths: Paths) -> Choice:
@@ -233,7 +233,7 @@ def _nobody(_line: str) -> None:
     """Hears what is done."""
 
 
-def _open_kvm() -> str | None:
+def open_kvm() -> str | None:
     """How to be let at a /dev/kvm that a group may open; None where that is not what is missing."""
     if not KVM.exists() or os.access(KVM, os.R_OK | os.W_OK):
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from sandtop.core import doctor
 from sandtop.core.doctor import Finding, Verdict
-from sandtop.core.guest import GuestStore, Image, tools
+from sandtop.core.guest import GuestStore, Image, archive, tools
 from sandtop.core.machine import Accelerator, Choice
 from sandtop.core.paths import Paths
 
@@ -50,6 +51,7 @@ def test_a_bare_machine_fails_and_every_failure_says_what_mends_it(paths: Paths,
     failed = {name for name, finding in found.items() if finding.verdict is Verdict.FAIL}
     assert {"qemu", "build-tools"} <= failed
     assert all(found[name].mend for name in failed)
+    assert "apt-get update && " in str(found["qemu"].mend)  # install alone fails where there are no lists yet
     assert str(found["qemu"].mend).endswith("apt-get install --no-install-recommends qemu-system-x86")
     assert str(found["build-tools"].mend).endswith("apt dpkg e2fsprogs mmdebstrap squashfs-tools")
     assert not list(programs.iterdir())
@@ -180,6 +182,50 @@ def test_the_accelerator_that_the_settings_ask_for(
     assert found.mend if verdict is Verdict.FAIL else not found.mend
 
 
+@pytest.mark.parametrize(
+    ("gid", "mend"),
+    [
+        (0, "give it a group: sudo chgrp kvm "),
+        (1, "sudo usermod --append --groups daemon "),
+        # in a container the device may be of a group of the host's that has no name here
+        (54321, "sudo groupadd --gid 54321 sandtop-kvm && sudo usermod --append --groups sandtop-kvm "),
+    ],
+)
+def test_a_kvm_that_is_not_for_us(monkeypatch: pytest.MonkeyPatch, gid: int, mend: str) -> None:
+    class Device:
+        def exists(self) -> bool:
+            return True
+
+        def stat(self) -> os.stat_result:
+            return os.stat_result((0o20660, 0, 0, 1, 0, gid, 0, 0, 0, 0))
+
+        def __fspath__(self) -> str:
+            return "/nowhere/kvm"
+
+        __str__ = __fspath__
+
+    monkeypatch.setattr(doctor, "KVM", Device())
+    assert str(doctor.open_kvm()).startswith(mend)
+
+
+def test_the_release_of_the_guest(paths: Paths) -> None:
+    assert examine(paths)["guest"].detail.startswith("Debian bookworm")
+    paths.config.mkdir(exist_ok=True)
+    paths.settings.write_text('guest_release = "trixie"\n')
+    assert examine(paths)["guest"].detail.startswith("Debian trixie")
+    assert doctor.release_of(paths) == "trixie"
+    paths.settings.write_text('guest_release = "woody"\n')
+    assert doctor.release_of(paths) == "bookworm"
+
+
+def test_without_debians_keys(paths: Paths, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(archive, "KEYRINGS", (tmp_path / "none",))
+    found = examine(paths)["build-tools"]
+    assert found.verdict is Verdict.FAIL
+    assert found.detail == "not installed: the keys of Debian's archive"
+    assert str(found.mend).endswith(" debian-archive-keyring")
+
+
 def command(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """``sandtop doctor`` on a machine without any program."""
     environment = {
@@ -201,6 +247,7 @@ def test_the_command_for_programs(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (125, "")
     report = json.loads(done.stdout)
     assert report["ok"] is False
+    assert report["release"] == "bookworm"
     qemu = next(finding for finding in report["findings"] if finding["name"] == "qemu")
     assert qemu["verdict"] == "fail"
     assert qemu["detail"] == "qemu-system-x86_64 is not installed"
