@@ -2,21 +2,6 @@
 
 export PATH := justfile_directory() / ".venv/bin:" + env("PATH")
 
-# By hand and not through `sandtop image build`, which would leave a core running that nobody asked for.
-prepare := '''
-import os, sys
-from sandtop.core.errors import SandtopError
-from sandtop.core.guest import GuestStore
-from sandtop.core.paths import find
-os.umask(0o022)  # as the core has it: machines read what is built here
-try:
-    paths = find()
-    paths.ensure()
-    GuestStore(paths).prepare(lambda line: print("==>", line, flush=True))
-except SandtopError as error:
-    sys.exit(f"setup: {error}")
-'''
-
 [private]
 default:
     @just --list
@@ -25,9 +10,7 @@ default:
 setup:
     @# as pip does for a package that is not editable: without, each command compiles what it imports first, for 40 ms
     @python -m compileall -q agent core tui src/sandtop
-    @echo '==> Looking for the kernel, the guest runtime and the base image'
-    @python -c {{ quote(prepare) }}
-    @echo '==> All is set up: .venv/bin/sandtop'
+    @sandtop setup --yes
 
 # Print hello from Python in a virtual machine that lives for this one command
 demo: setup

@@ -8,6 +8,7 @@ from __future__ import annotations
 import grp
 import importlib.util
 import os
+import platform
 import pwd
 import shutil
 import subprocess
@@ -25,6 +26,7 @@ from sandtop.core.fleet.room import FIRST_WRITES, may_grow, space
 from sandtop.core.guest import GuestStore, archive, foundation, kernel, runtime, tools
 from sandtop.core.machine import Accelerator, Accelerators, host
 from sandtop.core.machine.users import KVM
+from sandtop.core.place import here
 from sandtop.core.settings import GUEST_RELEASE, Settings
 from sandtop.core.store import SandboxConfig
 from sandtop.core.templates import trial_of
@@ -38,9 +40,7 @@ if TYPE_CHECKING:
     from sandtop.core.machine.host import Host, Qemu
     from sandtop.core.paths import Paths
 
-_BUILD_TOOLS: Final = ("apt-get", "dpkg-deb", "mke2fs", "mksquashfs", "mmdebstrap")
-_PREPARE: Final = "sandtop run -- true"
-"""Builds whatever is missing on its way to a first sandbox."""
+_SETUP: Final = "sandtop setup"
 _BUILD_MIB: Final = 1024
 """What building kernel, runtime and base image from nothing takes at its height."""
 _RUN_MIB: Final = 64
@@ -74,6 +74,7 @@ class Finding:
 
 def examine(paths: Paths) -> Iterator[Finding]:
     """Each finding as soon as it is known. Raises nothing that is a fault of the machine's: that is a finding."""
+    yield _place()
     home = _home(paths)
     yield home
     qemu, finding = _qemu()
@@ -91,10 +92,10 @@ def examine(paths: Paths) -> Iterator[Finding]:
     yield _images(store)
     if home.verdict is not Verdict.FAIL:
         yield _accelerator(qemu, store, paths, prepared=prepared)
-    here = host.look()
-    yield _channel(here)
+    facts = host.look()
+    yield _channel(facts)
     yield from _disk(paths, prepared)
-    yield _memory(here)
+    yield _memory(facts)
     yield _core()
 
 
@@ -104,6 +105,15 @@ def release_of(paths: Paths) -> str:
         return Settings.load(paths.settings).guest_release
     except SandtopError:  # the core says so
         return GUEST_RELEASE
+
+
+def _place() -> Finding:
+    place = here()
+    if place.refusal is not None:
+        return Finding("host", Verdict.FAIL, place.refusal)
+    if place.untried is not None:
+        return Finding("host", Verdict.WARN, place.untried)
+    return Finding("host", Verdict.OK, f"{place.name}, {place.processor}, Python {platform.python_version()}")
 
 
 def _home(paths: Paths) -> Finding:
@@ -127,8 +137,7 @@ def _qemu() -> tuple[Qemu | None, Finding]:
 def _build_tools(prepared: bool) -> Iterator[Finding]:
     """Tools are needed to build; with all built, they are missed only when something changes."""
     bad = Verdict.WARN if prepared else Verdict.FAIL
-    path = tools.environment()["PATH"]
-    missing = [name for name in _BUILD_TOOLS if shutil.which(name, path=path) is None]
+    missing = tools.not_here()
     packages = sorted({tools.PACKAGES[name] for name in missing})
     if archive.keyring_here() is None:
         missing.append("the keys of Debian's archive")
@@ -136,7 +145,7 @@ def _build_tools(prepared: bool) -> Iterator[Finding]:
     if missing:
         yield Finding("build-tools", bad, f"not installed: {', '.join(missing)}", tools.install(*packages))
     else:
-        yield Finding("build-tools", Verdict.OK, ", ".join(_BUILD_TOOLS))
+        yield Finding("build-tools", Verdict.OK, ", ".join(tools.TO_BUILD))
     if os.geteuid() != 0:
         yield _user_namespaces(bad)
 
@@ -161,15 +170,25 @@ def _user_namespaces(bad: Verdict) -> Finding:
         )
     except subprocess.CalledProcessError as error:
         said = error.stderr.decode(errors="replace").strip().replace("\n", " / ")
-        return Finding(name, bad, f"cannot be made: {said}", "sudo sysctl kernel.unprivileged_userns_clone=1")
+        return Finding(name, bad, f"cannot be made: {said}", f"sudo sysctl {_forbidding()}")
     except (OSError, subprocess.TimeoutExpired) as error:
         return Finding(name, bad, f"cannot be made: {error}", tools.install("util-linux"))
     return Finding(name, Verdict.OK, f"work, with subordinate ids of {user}")
 
 
+def _forbidding() -> str:
+    """The kernel's setting that lets users make namespaces: of Ubuntu's, where it forbids them, or of Debian's."""
+    try:
+        if Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns").read_text().strip() == "1":
+            return "kernel.apparmor_restrict_unprivileged_userns=0"
+    except OSError:
+        pass  # not Ubuntu's kernel
+    return "kernel.unprivileged_userns_clone=1"
+
+
 def _kernel(linux: Kernel | None) -> Finding:
     if linux is None:
-        return Finding("kernel", Verdict.WARN, "not fetched yet; the first sandbox does it", _PREPARE)
+        return Finding("kernel", Verdict.WARN, "not fetched yet; the first sandbox does it", _SETUP)
     return Finding("kernel", Verdict.OK, linux.version)
 
 
@@ -186,7 +205,7 @@ def _runtime(debian: Archive, paths: Paths, linux: Kernel | None) -> tuple[bool,
     except SandtopError as error:
         return False, Finding(name, Verdict.FAIL, error.message, error.hint)
     if found is None:
-        return False, Finding(name, Verdict.WARN, "not built yet; the first sandbox does it", _PREPARE)
+        return False, Finding(name, Verdict.WARN, "not built yet; the first sandbox does it", _SETUP)
     size = found.initrd.stat().st_size / 1e6
     return True, Finding(
         name, Verdict.OK, f"{found.digest[:12]}, {size:.0f} MB, agent of sandtop {__version__}"
@@ -196,7 +215,7 @@ def _runtime(debian: Archive, paths: Paths, linux: Kernel | None) -> tuple[bool,
 def _images(store: GuestStore) -> Finding:
     images = store.images()
     if not images:
-        return Finding("images", Verdict.WARN, "none yet; the first sandbox builds base", _PREPARE)
+        return Finding("images", Verdict.WARN, "none yet; the first sandbox builds base", _SETUP)
     return Finding(
         "images", Verdict.OK, ", ".join(f"{image.name} ({image.size / 1e6:.0f} MB)" for image in images)
     )

@@ -46,7 +46,7 @@ def doctor_main(argv: Sequence[str]) -> int:
         rows = [dataclasses.asdict(finding) for finding in findings]
         write_json({"ok": not failed, "release": release_of(here), "findings": rows})
     elif failed:
-        say(f"no sandbox can start here before this is mended: {', '.join(failed)}")
+        say(f"no sandbox can start here before this is mended: {', '.join(failed)} (run: sandtop setup)")
     return EXIT_SANDTOP_FAILED if failed else 0
 
 

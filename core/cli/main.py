@@ -49,6 +49,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "image": Command("image", "image_main", "list, build and remove images"),
     "core": Command("corectl", "core_main", "start, stop and question the core"),
     "completion": Command("completion", "completion_main", "print a shell's completion script"),
+    "setup": Command("setup", "setup_main", "install and build what sandboxes need"),
     "doctor": Command("doctor", "doctor_main", "say what this machine lacks"),
 }
 _COMPLETE: Final = "__complete"

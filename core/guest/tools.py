@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -34,6 +35,9 @@ PACKAGES: Final[Mapping[str, str]] = {
 }
 """The Debian package that each program we run comes in."""
 
+TO_BUILD: Final = ("apt-get", "dpkg-deb", "mke2fs", "mksquashfs", "mmdebstrap")
+"""The programs without which nothing is built."""
+
 _GRACE: Final = 10.0
 """Seconds that a program gets to end by itself when it is told to."""
 
@@ -45,6 +49,12 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Our environment, with messages in English and /sbin on the PATH (mke2fs is there; users do not have it)."""
     path = f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"
     return {**os.environ, "LC_ALL": "C.UTF-8", "PATH": path, **(extra or {})}
+
+
+def not_here() -> list[str]:
+    """Those of the programs `TO_BUILD` that are not installed."""
+    path = environment()["PATH"]
+    return [name for name in TO_BUILD if shutil.which(name, path=path) is None]
 
 
 def run(

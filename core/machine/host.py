@@ -19,7 +19,7 @@ QEMU: Final = "qemu-system-x86_64"
 QEMU_OLDEST: Final = (7, 2)
 """Debian 12's; nothing older was tried."""
 
-INSTALL_QEMU: Final = "apt-get install --no-install-recommends qemu-system-x86"
+INSTALL_QEMU: Final = "run: sandtop setup"
 
 _VERSION_DEADLINE: Final = 20.0
 

@@ -75,7 +75,7 @@ def test_qemu(paths: Paths, programs: Path, says: str, verdict: Verdict, detail:
 def test_nothing_built_yet_is_no_failure(paths: Paths) -> None:
     found = examine(paths)
     assert {found[name].verdict for name in ("kernel", "images", "accelerator")} == {Verdict.WARN}
-    assert {found[name].mend for name in ("kernel", "images")} == {"sandtop run -- true"}
+    assert {found[name].mend for name in ("kernel", "images")} == {"sandtop setup"}
 
 
 def test_a_home_that_cannot_be_used(paths: Paths) -> None:
