@@ -67,6 +67,10 @@ snap *ARGS:
 snap-update *ARGS:
     pytest tests/tui --snapshot-update {{ ARGS }}
 
+# Write the tables of keys in docs/console.md anew, from tui/actions/table.py
+keys:
+    python -m tests.tui.keytables
+
 # Feed TARGET (a file of tests/fuzz/targets) hostile input for --minutes N (1); tests/fuzz/seeds keeps what goes wrong. --seed S repeats it
 fuzz TARGET *ARGS:
     python -m tests.fuzz.run {{ TARGET }} {{ ARGS }}

@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 _ADD_ENTROPY: Final = 0x40085203  # RNDADDENTROPY, linux/random.h
 _RESEED: Final = 0x5207  # RNDRESEEDCRNG
 _MAX_ENTROPY: Final = 512
-_NETWORK: Final = b"sandtop.network=user"
-_RESOLVER: Final = "nameserver 10.0.2.3\n"
-"""Where QEMU's user-mode network answers (qemu-system(1), -netdev user)."""
+_NETWORK: Final = b"sandtop.network="
+"""The kernel's argument with the network's addresses, which the host knows: ADDRESS,NETMASK,GATEWAY,RESOLVER."""
 _LINKS: Final = {
     "core": "/proc/kcore",
     "fd": "/proc/self/fd",
@@ -133,7 +132,15 @@ def furnish(dev: str = "/dev") -> None:
 def resolver() -> str | None:
     """The text of resolv.conf, when this machine has a network."""
     with open("/proc/cmdline", "rb") as file:
-        return _RESOLVER if _NETWORK in file.read().split() else None
+        return resolver_of(file.read())
+
+
+def resolver_of(arguments: bytes) -> str | None:
+    """The text of resolv.conf on a machine whose kernel has these ``arguments``; None without a network."""
+    for word in arguments.split():
+        if word.startswith(_NETWORK):
+            return f"nameserver {word.rpartition(b',')[2].decode('ascii')}\n"
+    return None
 
 
 _MARK: Final = "# this sandbox"

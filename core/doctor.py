@@ -5,27 +5,22 @@ The one exception is the accelerator: that KVM works is known by booting under i
 
 from __future__ import annotations
 
-import grp
 import importlib.util
 import os
 import platform
-import pwd
 import shutil
 import subprocess
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import trio
-
 from sandtop import __version__
-from sandtop.core.client.blocking import call_running
+from sandtop.core.client.link import call_running
 from sandtop.core.errors import CoreOutdated, SandtopError
+from sandtop.core.findings import Finding, Verdict, apt, whoami
 from sandtop.core.fleet.room import FIRST_WRITES, may_grow, space
 from sandtop.core.guest import GuestStore, archive, foundation, kernel, runtime, tools
-from sandtop.core.machine import Accelerator, Accelerators, host
-from sandtop.core.machine.users import KVM
+from sandtop.core.machine import memory
+from sandtop.core.machine.registry import driver_for
 from sandtop.core.place import here
 from sandtop.core.settings import GUEST_RELEASE, Settings
 from sandtop.core.store import SandboxConfig
@@ -36,8 +31,7 @@ if TYPE_CHECKING:
 
     from sandtop.core.guest import Kernel
     from sandtop.core.guest.archive import Archive
-    from sandtop.core.machine import Choice
-    from sandtop.core.machine.host import Host, Qemu
+    from sandtop.core.machine import Driver
     from sandtop.core.paths import Paths
 
 _SETUP: Final = "sandtop setup"
@@ -48,37 +42,13 @@ _RUN_MIB: Final = 64
 _COMFORT_MIB: Final = 4096
 
 
-class Verdict(StrEnum):
-    """``FAIL`` is for what keeps a sandbox from starting; ``WARN`` for what is worse than it could be."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at.
-
-    Attributes:
-        name: what; part of the stable surface of ``doctor --json``.
-        detail: how it is, in one line.
-        mend: the command, or what else to do, that makes it better; None when nothing is to be done.
-    """
-
-    name: str
-    verdict: Verdict
-    detail: str
-    mend: str | None = None
-
-
 def examine(paths: Paths) -> Iterator[Finding]:
     """Each finding as soon as it is known. Raises nothing that is a fault of the machine's: that is a finding."""
     yield _place()
     home = _home(paths)
     yield home
-    qemu, finding = _qemu()
-    yield finding
+    driver = driver_for(paths)
+    yield from driver.examine()
     release = release_of(paths)
     store = GuestStore(paths, release=release)
     debian = archive.at(paths.cache, release)
@@ -91,11 +61,10 @@ def examine(paths: Paths) -> Iterator[Finding]:
     yield runtime_finding
     yield _images(store)
     if home.verdict is not Verdict.FAIL:
-        yield _accelerator(qemu, store, paths, prepared=prepared)
-    facts = host.look()
-    yield _channel(facts)
+        yield _accelerator(driver, store, paths, prepared=prepared)
+    yield driver.examine_channel()
     yield from _disk(paths, prepared)
-    yield _memory(facts)
+    yield _memory()
     yield _core()
 
 
@@ -126,14 +95,6 @@ def _home(paths: Paths) -> Finding:
     )
 
 
-def _qemu() -> tuple[Qemu | None, Finding]:
-    try:
-        found = host.find_qemu()
-    except SandtopError as error:
-        return None, Finding("qemu", Verdict.FAIL, error.message, tools.install("qemu-system-x86"))
-    return found, Finding("qemu", Verdict.OK, f"{found.version}, {found.path}")
-
-
 def _build_tools(prepared: bool) -> Iterator[Finding]:
     """Tools are needed to build; with all built, they are missed only when something changes."""
     bad = Verdict.WARN if prepared else Verdict.FAIL
@@ -143,7 +104,7 @@ def _build_tools(prepared: bool) -> Iterator[Finding]:
         missing.append("the keys of Debian's archive")
         packages.append("debian-archive-keyring")
     if missing:
-        yield Finding("build-tools", bad, f"not installed: {', '.join(missing)}", tools.install(*packages))
+        yield Finding("build-tools", bad, f"not installed: {', '.join(missing)}", apt(*packages))
     else:
         yield Finding("build-tools", Verdict.OK, ", ".join(tools.TO_BUILD))
     if os.geteuid() != 0:
@@ -154,8 +115,8 @@ def _user_namespaces(bad: Verdict) -> Finding:
     """Without root mmdebstrap builds in a user namespace with a range of subordinate ids: so make one."""
     name = "user-namespaces"
     if shutil.which("newuidmap") is None:
-        return Finding(name, bad, "newuidmap is not installed", tools.install("uidmap"))
-    user = _user()
+        return Finding(name, bad, "newuidmap is not installed", apt("uidmap"))
+    user = whoami()
     for file in ("/etc/subuid", "/etc/subgid"):
         try:
             given = f"\n{user}:" in "\n" + Path(file).read_text()
@@ -172,12 +133,12 @@ def _user_namespaces(bad: Verdict) -> Finding:
         said = error.stderr.decode(errors="replace").strip().replace("\n", " / ")
         return Finding(name, bad, f"cannot be made: {said}", f"sudo sysctl {_forbidding()}")
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Finding(name, bad, f"cannot be made: {error}", tools.install("util-linux"))
+        return Finding(name, bad, f"cannot be made: {error}", apt("util-linux"))
     return Finding(name, Verdict.OK, f"work, with subordinate ids of {user}")
 
 
 def _forbidding() -> str:
-    """The kernel's setting that lets users make namespaces: of Ubuntu's, where it forbids them, or of Debian's."""
+    """The kernel's setting that lets users make namespaces: Ubuntu's where it forbids them, or Debian's."""
     try:
         if Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns").read_text().strip() == "1":
             return "kernel.apparmor_restrict_unprivileged_userns=0"
@@ -221,62 +182,15 @@ def _images(store: GuestStore) -> Finding:
     )
 
 
-def _accelerator(qemu: Qemu | None, store: GuestStore, paths: Paths, *, prepared: bool) -> Finding:
-    name = "accelerator"
-    if qemu is None or not prepared:
-        lacks = "QEMU is" if qemu is None else "kernel, runtime and an image are"
-        return Finding(name, Verdict.WARN, f"not known before {lacks} there")
-    tcg = "tcg, QEMU's emulation: slow, and no security boundary in QEMU's own words."
+def _accelerator(driver: Driver, store: GuestStore, paths: Paths, *, prepared: bool) -> Finding:
+    if not prepared:
+        return driver.examine_accelerator(None, "auto", paths.settings)
     try:
         asked = Settings.load(paths.settings).accelerator
-        if asked == "tcg":
-            return Finding(name, Verdict.WARN, f"{tcg} {paths.settings} asks for it")
-        choice = trio.run(_choose, qemu, store, paths)
+        trial = trial_of(store.boot_files(store.images()[0].digest), paths.runtime)
     except SandtopError as error:
-        return Finding(name, Verdict.FAIL, error.message, error.hint)
-    if choice.accelerator is Accelerator.KVM:
-        return Finding(name, Verdict.OK, f"kvm: {choice.reason}")
-    if asked == "kvm":
-        mend = open_kvm() or f'accelerator = "auto" in {paths.settings}'
-        return Finding(name, Verdict.FAIL, f"{paths.settings} asks for kvm. {choice.reason}", mend)
-    return Finding(name, Verdict.WARN, f"{tcg} {choice.reason}", open_kvm())
-
-
-async def _choose(qemu: Qemu, store: GuestStore, paths: Paths) -> Choice:
-    """The best accelerator that works, by a look that is as fresh as need be."""
-    trial = trial_of(store, store.images()[0].digest, paths.runtime, _nobody)
-    return await Accelerators(paths.cache).choose(qemu, trial, _nobody, again=True)
-
-
-def _nobody(_line: str) -> None:
-    """Hears what is done."""
-
-
-def open_kvm() -> str | None:
-    """How to be let at a /dev/kvm that a group may open; None where that is not what is missing."""
-    if not KVM.exists() or os.access(KVM, os.R_OK | os.W_OK):
-        return None
-    if KVM.stat().st_gid == 0:
-        return f"give it a group: sudo chgrp kvm {KVM} && sudo chmod 660 {KVM}"
-    gid = KVM.stat().st_gid
-    try:
-        group, first = grp.getgrgid(gid).gr_name, ""
-    except KeyError:  # in a container: the device is the host's, with the host's group
-        group, first = "sandtop-kvm", f"sudo groupadd --gid {gid} sandtop-kvm && "
-    return f"{first}sudo usermod --append --groups {group} {_user()}, then log in anew"
-
-
-def _user() -> str:
-    """The name of who asks, or the number where there is none."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())
-
-
-def _channel(here: Host) -> Finding:
-    vsock = f"no vsock: {here.vsock}" if here.vsock else "vsock is there and not used yet"
-    return Finding("channel", Verdict.OK, f"virtio-serial; {vsock}")
+        return Finding("accelerator", Verdict.FAIL, error.message, error.hint)
+    return driver.examine_accelerator(trial, asked, paths.settings)
 
 
 def _existing(path: Path) -> Path:
@@ -316,12 +230,13 @@ def _disk(paths: Paths, prepared: bool) -> Iterator[Finding]:
             yield Finding("disk", Verdict.OK if free >= _COMFORT_MIB else Verdict.WARN, detail)
 
 
-def _memory(here: Host) -> Finding:
+def _memory() -> Finding:
+    total, available = memory()
     default = SandboxConfig().memory
-    detail = f"{here.available_mib} of {here.memory_mib} MiB available, a sandbox has {default} unless told"
-    if here.memory_mib < default:
+    detail = f"{available} of {total} MiB available, a sandbox has {default} unless told"
+    if total < default:
         return Finding("memory", Verdict.FAIL, detail, "create sandboxes with a smaller --memory")
-    return Finding("memory", Verdict.OK if here.available_mib >= default else Verdict.WARN, detail)
+    return Finding("memory", Verdict.OK if available >= default else Verdict.WARN, detail)
 
 
 def _core() -> Finding:

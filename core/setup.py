@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING, Final
 
+from sandtop.core import findings
 from sandtop.core.errors import MissingDependency
 from sandtop.core.guest import archive, tools
 
@@ -48,7 +49,7 @@ def install(packages: Sequence[str]) -> None:
 
     Raises `MissingDependency` when it did not work, with the command to give to whoever is root.
     """
-    command = tools.install(*packages)
+    command = findings.apt(*packages)
     sudo: list[str] = []
     if os.geteuid() != 0:
         if shutil.which("sudo") is None:

@@ -13,10 +13,11 @@ from sandtop.agent.defaults import Defaults
 from sandtop.agent.machine import Identity
 from sandtop.agent.wire.limits import MAX_NAME, MAX_WINDOW_SIDE, PIPE_WINDOW, TTY_WINDOW
 from sandtop.agent.wire.values import InvalidMessage
-from sandtop.core.daemon import steering
+from sandtop.core.contract.codec import decode_request
+from sandtop.core.contract.limits import NAME
+from sandtop.core.contract.sandbox import SandboxCreate
+from sandtop.core.contract.session import SessionResize
 from sandtop.core.errors import InvalidRequest
-from sandtop.core.fleet import check_name
-from sandtop.core.fleet.config import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +28,10 @@ SIDE = (
     | st.integers()
     | st.sampled_from([None, True, 1.0, "24"])
 )
+
+
+def core_window(size: dict[str, object]) -> object:
+    return decode_request(SessionResize, size)
 
 
 def takes(check: Callable[[dict[str, object]], object], value: dict[str, object]) -> bool:
@@ -43,12 +48,12 @@ def takes(check: Callable[[dict[str, object]], object], value: dict[str, object]
 @example(24, 0)
 def test_a_terminals_window(rows: object, columns: object) -> None:
     size = {"rows": rows, "columns": columns}
-    assert takes(start.window_size, size) == takes(steering.window_size, size)
+    assert takes(start.window_size, size) == takes(core_window, size)
 
 
 def test_a_window_has_1_to_10000_rows_and_columns() -> None:
     for side, fits in ((0, False), (1, True), (10_000, True), (10_001, False)):
-        for check in (start.window_size, steering.window_size):
+        for check in (start.window_size, core_window):
             assert takes(check, {"rows": side, "columns": 80}) == fits
             assert takes(check, {"rows": 24, "columns": side}) == fits
 
@@ -56,7 +61,7 @@ def test_a_window_has_1_to_10000_rows_and_columns() -> None:
 @given(st.from_regex(NAME, fullmatch=True))
 @example("a" * MAX_NAME)
 def test_a_sandboxs_name_is_a_host_name(name: str) -> None:
-    assert check_name(name) == name
+    assert decode_request(SandboxCreate, {"name": name}).name == name
     identity = Identity({"hostname": name, "machine_id": None, "entropy": None, "clock_ns": None})
     assert identity.hostname == name
 
@@ -64,7 +69,7 @@ def test_a_sandboxs_name_is_a_host_name(name: str) -> None:
 def test_a_longer_name_is_neither() -> None:
     name = "a" * (MAX_NAME + 1)
     with pytest.raises(InvalidRequest):
-        check_name(name)
+        decode_request(SandboxCreate, {"name": name})
     with pytest.raises(InvalidMessage):
         Identity({"hostname": name, "machine_id": None, "entropy": None, "clock_ns": None})
 

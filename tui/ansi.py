@@ -1,4 +1,4 @@
-"""Output of programs as text to show: colours kept, everything else that a terminal would obey taken out."""
+"""Lines of programs' output as text to show: colours are kept, all other control sequences are taken out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.ansi import AnsiDecoder
 from rich.style import Style
 
 MOST: Final = 16 * 1024
-"""Bytes of a line that are looked at; the rest is counted and not shown."""
+"""Bytes of a line that are shown; of the rest only the number is."""
 _SGR: Final = re.compile(r"\x1b\[[0-9;:]*m")
 _SEQUENCE: Final = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI
@@ -28,7 +28,7 @@ _CALM: Final = Style(blink=False, blink2=False, conceal=False)
 
 
 def plain(line: bytes) -> str:
-    """What somebody would read: for filters and searches."""
+    """The text of ``line`` without its colours, as filters and searches see it."""
     if line.isascii() and b"\x1b" not in line:
         text = line.decode("ascii")
         return text if text.isprintable() else _harmless(text)
@@ -47,7 +47,7 @@ def _harmless(text: str) -> str:
 
 
 def _overwritten(text: str) -> str:
-    """A progress bar returns to the beginning of its line: what it wrote last is what one sees."""
+    """What is behind the last carriage return: a progress bar overwrites its line, and shows what it wrote last."""
     text = text.rstrip("\r")
     return text.rpartition("\r")[2] if "\r" in text else text
 
@@ -57,7 +57,7 @@ Piece = tuple[str, Style | None]
 
 
 def styled(line: bytes) -> list[Piece]:
-    """The line with its colours."""
+    """The text of ``line`` in pieces of one style each."""
     more = len(line) - MOST
     text = _overwritten(line[:MOST].decode(errors="replace"))
     pieces: list[Piece] = _coloured(text) if "\x1b" in text else [(_harmless(text), None)]
@@ -80,7 +80,7 @@ def _coloured(text: str) -> list[Piece]:
 
 @lru_cache(maxsize=4096)
 def _after(style: Style, sgr: str) -> Style:
-    """The style that ``sgr`` makes of ``style``. What would blink or hide stands still and shows."""
+    """``style`` after the sequence ``sgr``. Blinking and hidden text is shown as any other."""
     decoder = AnsiDecoder()
     decoder.style = style
     decoder.decode_line(sgr)

@@ -1,14 +1,14 @@
-"""What the console asks of the core, one function an operation. Beside ``stream`` nothing else knows the client."""
+"""What the console asks of the core, one function an operation. Only this module and ``stream`` import the client."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from sandtop.core.client.connection import call
-from sandtop.core.client.exchange import Listing, as_object, as_objects
-from sandtop.core.client.link import new_id
-from sandtop.core.client.records import SandboxInfo, SessionInfo
+from sandtop.core.client.link.answers import Listing, as_object, as_objects
+from sandtop.core.client.link.asynchronous import call
+from sandtop.core.client.link.plain import new_id
+from sandtop.core.client.link.records import SandboxInfo, SessionInfo
 from sandtop.core.errors import CoreUnavailable
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ async def _newest(op: str) -> list[Raw]:
 
 
 async def create(fields: Mapping[str, object], progress: Callable[[str], None]) -> SandboxInfo:
-    """Make a sandbox of what the form says; ``progress`` hears what it is at."""
+    """Make a sandbox of what the form says; ``progress`` is called with each step that the core reports."""
     return SandboxInfo.read(as_object((await call("sandbox.create", fields, progress)).get("sandbox")))
 
 

@@ -1,4 +1,4 @@
-"""What the console has the core do: how it goes, how it came out, and whether somebody still waits for it."""
+"""What the operator asked of the core: carried out, its progress and outcome said, and waited for or not."""
 
 from __future__ import annotations
 
@@ -11,32 +11,41 @@ from typing import TYPE_CHECKING, Final
 from sandtop.core.errors import SandtopError
 from sandtop.tui import gateway
 from sandtop.tui.screens.dialogs import Prompt
-from sandtop.tui.text import neutral, one_line, plural
+from sandtop.tui.text import neutral, one_line, plural, what_next
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from textual.events import Event
 
+    from sandtop.tui.app import Console
     from sandtop.tui.notices import Notice
+    from sandtop.tui.screens.changes import Change
     from sandtop.tui.store import SandboxView, SessionView
-
-    from .app import Console
 
 PANES_AT_ONCE: Final = 8
 """Panes that one key opens; more have no room to read in."""
 LATE_SECONDS: Final = 10.0
-"""After so long somebody looks elsewhere: what comes then takes neither the view nor the keyboard."""
+"""After so long the operator is taken to look elsewhere: what comes then changes neither the screen nor the focus."""
 _AT_ONCE: Final = 8
-"""Operations that are under way at the same time; more of them wait."""
+"""Operations that run at the same time; more of them wait for their turn."""
 _HISTORY: Final = 100
+"""Commands that are remembered."""
 _COMMAND: Final = 40
-"""Characters of a command that a line about it repeats."""
+"""Characters of a command that a notice about it shows."""
 
 
 @dataclass(eq=False)
 class Wait:
-    """Somebody waits for what they asked for, until they do something else, or escape, or it takes long."""
+    """An operation whose outcome the operator waits to see.
+
+    The wait ends when the operator does something else or presses escape, or when it takes long. The operation goes on.
+
+    Attributes:
+        notice: what says that it is under way.
+        left: the operator has done something else, or pressed escape.
+        begun: when the wait began, by `time.monotonic`.
+    """
 
     notice: Notice
     left: bool = False
@@ -44,16 +53,16 @@ class Wait:
 
     @property
     def over(self) -> bool:
-        """What comes now comes late."""
+        """Nobody waits any more: the outcome is said, and takes neither the screen nor the focus."""
         return self.left or time.monotonic() - self.begun > LATE_SECONDS
 
     def leave(self) -> None:
-        """Nobody waits any more: it goes on in the background."""
+        """The operator waits no more."""
         self.left, self.notice.hint = True, ""
 
 
 class Operations:
-    """All that is under way for ``console``."""
+    """Runs what was asked of the core, as workers of ``console``."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -72,7 +81,11 @@ class Operations:
         sandbox: SandboxView | None = None,
         notice: Notice | None = None,
     ) -> None:
-        """Carry out ``work``, say so meanwhile (in ``notice``), and say what it returns or how it failed."""
+        """Run ``work`` in the background.
+
+        Until it ends a notice says ``doing``; then another says what it returned (None: nothing), or how it failed.
+        ``sandbox`` is shown as busy meanwhile, with the first word of ``doing``. ``notice`` is the first notice.
+        """
         notice = notice or self._progress(doing)
         self._console.run_worker(
             self._perform(doing, work, sandbox, notice), group="operations", exit_on_error=False
@@ -104,7 +117,7 @@ class Operations:
             if sandbox is not None:
                 console.store.pending.pop(sandbox.uuid, None)
             console.refresh_view()
-            console.look_now()
+            console.polling.ask_now()
 
     def _progress(self, doing: str) -> Notice:
         return self._console.notices.progress(doing, self._console.clock())
@@ -112,7 +125,7 @@ class Operations:
     # waiting
 
     def await_result(self, doing: str, work: Callable[[Wait], Awaitable[str | None]]) -> None:
-        """Carry out ``work``, which shows what comes where somebody looks, unless its `Wait` is over by then."""
+        """Run ``work`` while the operator waits for it. It shows its outcome unless its `Wait` is over."""
         wait = Wait(self._progress(doing))
         wait.notice.hint = "esc: do not wait"
         self._waits.append(wait)
@@ -126,13 +139,13 @@ class Operations:
         self.perform(doing, waited, notice=wait.notice)
 
     def did_something_else(self, event: Event) -> None:
-        """A key other than escape, a paste or a click: whoever waited does not any more."""
+        """A key, a paste or a click came. Any but escape, which has a meaning of its own, ends all waits."""
         if getattr(event, "key", "") != "escape":
             for wait in self._waits:
                 wait.leave()
 
     def leave_wait(self) -> bool:
-        """Escape: wait no more; False when nobody did."""
+        """Escape: end all waits; False when there were none."""
         waiting = [wait for wait in self._waits if not wait.left]
         for wait in waiting:
             wait.leave()
@@ -140,20 +153,20 @@ class Operations:
 
     # sandboxes
 
-    def change(self, sandbox: SandboxView, verb: str, doing: str, done: str) -> None:
-        """Start, stop, pause, resume, restart or remove a sandbox."""
+    def change(self, sandbox: SandboxView, change: Change) -> None:
+        """Do ``change`` to a sandbox."""
 
         async def work() -> str:
-            if verb == "remove":
+            if change.verb == "remove":
                 await gateway.remove(sandbox.uuid)
             else:
-                await gateway.change(sandbox.uuid, verb)
-            return f"{sandbox.name} {done}"
+                await gateway.change(sandbox.uuid, change.verb)
+            return f"{sandbox.name} {change.done}"
 
-        self.perform(f"{doing} {sandbox.name}", work, sandbox=sandbox)
+        self.perform(f"{change.doing} {sandbox.name}", work, sandbox=sandbox)
 
     def create(self, fields: dict[str, object]) -> None:
-        """Make a sandbox, and put the cursor on it if nobody has done anything meanwhile."""
+        """Make a sandbox as the form says; put the cursor on it if the operator has done nothing meanwhile."""
         console, name = self._console, str(fields["name"])
 
         async def work(wait: Wait) -> str:
@@ -162,9 +175,9 @@ class Operations:
                 console.tick()
 
             made = await gateway.create(fields, progress)
-            console.look_now()
-            if not wait.left:  # it takes long, and whoever only looks on is glad to have the cursor there
-                console.fleet.wanted = made.uuid
+            console.polling.ask_now()
+            if not wait.left:  # also when it took long: the cursor disturbs nobody who only watches
+                console.nav.fleet.wanted = made.uuid
             return f"{name} is running: a opens a shell in it, x runs a command"
 
         self.await_result(f"creating {name}", work)
@@ -172,7 +185,7 @@ class Operations:
     def acknowledge(
         self, sandboxes: Sequence[SandboxView], sessions: Sequence[SessionView] | None = None
     ) -> None:
-        """Somebody has seen these failures; without ``sessions`` all that show in ``sandboxes``."""
+        """Acknowledge the failures of ``sessions``; without them all failures of ``sandboxes``, their machines' too."""
         found: list[tuple[SandboxView, list[str], bool]] = []
         for sandbox in sandboxes:
             seen = [s.id for s in (sandbox.sessions if sessions is None else sessions) if s.needs_someone]
@@ -202,10 +215,12 @@ class Operations:
     # commands
 
     def ask_command(self, sandboxes: Sequence[SandboxView]) -> None:
-        """Ask for a command, run it in each, and tail it."""
+        """Ask for a command; run it in each of ``sandboxes``, with its output in a pane."""
         idle = [sandbox for sandbox in sandboxes if sandbox.info.state != "running"]
         if idle:
-            self._console.say_error(f"{idle[0].name} is {idle[0].info.state}: {what_next(idle[0])}")
+            self._console.say_error(
+                f"{idle[0].name} is {idle[0].info.state}: {what_next(idle[0].info.state)}"
+            )
         sandboxes = [sandbox for sandbox in sandboxes if sandbox.info.state == "running"]
         if not sandboxes:
             return
@@ -228,19 +243,11 @@ class Operations:
         if not shown:
             return None
         console = self._console
-        console.panes.open_log(sandbox.uuid, sandbox.name, info, behind=wait.over)
+        console.nav.panes.open_log(sandbox.uuid, sandbox.name, info, behind=wait.over)
         if not wait.over:
-            console.show_panes()
+            console.nav.show_panes()
             return None
         command = one_line(neutral(script))
         if len(command) > _COMMAND:
             command = f"{command[: _COMMAND - 1]}…"
         return f"{sandbox.name} › {command} runs in a pane in the background: w goes to the panes"
-
-
-def what_next(sandbox: SandboxView) -> str:
-    """What to do with a sandbox in which nothing can run."""
-    state = sandbox.info.state
-    if state == "paused":
-        return "p lets it go on"
-    return "u starts it" if state in ("stopped", "failed", "lost") else "wait a moment"

@@ -1,4 +1,4 @@
-"""The command palette: every action that works here, and every sandbox by name."""
+"""The command palette: every action that works on the screen below it, and every sandbox by name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
-from sandtop.tui.actions import Action, shown_key, worth_naming
+from sandtop.tui.actions import Action, in_palette, shown_key
 from sandtop.tui.screens.base import ConsoleScreen
 from sandtop.tui.text import neutral
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class Commands(Provider):
-    """Asks the screen below what works there."""
+    """What Textual's palette offers."""
 
     def _actions(self) -> list[Action]:
         screen = self.screen
         found = screen.actions() if isinstance(screen, ConsoleScreen) else []
         unique: dict[str, Action] = {}
         for action in found:
-            if worth_naming(action):
+            if in_palette(action):
                 unique.setdefault(action.label, action)
         return list(unique.values())
 
@@ -48,7 +48,7 @@ class Commands(Provider):
             if (score := matcher.match(sandbox.name)) > 0:
                 name = neutral(sandbox.name)
                 shown = Content.assemble(("go to ", "$text-muted"), name)
-                yield Hit(score, shown, partial(console.show_sandbox, sandbox.uuid), f"go to {name}")
+                yield Hit(score, shown, partial(console.nav.show_sandbox, sandbox.uuid), f"go to {name}")
 
 
 def _line(action: Action) -> Content:

@@ -1,4 +1,4 @@
-"""How the console begins: what must be so before Textual is imported, and then the app."""
+"""Starts the console: sets what must be set before Textual is imported, then runs the app."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import sys
 from typing import Final
 
 _FRAMES_A_SECOND: Final = 200
-"""How soon Textual paints what changed. What pours in keeps to a slower beat of its own."""
+"""How often Textual may draw what has changed. Panes that take in output draw less often, at rates of their own."""
 _SWITCH_SECONDS: Final = 0.001
-"""How long the threads that read keys and write frames wait for the loop's thread, at most."""
+"""How soon Python gives the threads that read keys and write frames a turn, while the event loop is busy."""
 
 
 def main() -> int:
-    """Open the console on this terminal, until its user leaves; the exit status."""
+    """Run the console on this terminal until the operator quits. Returns the exit status."""
     os.environ.setdefault("TEXTUAL_FPS", str(_FRAMES_A_SECOND))
     sys.setswitchinterval(_SWITCH_SECONDS)
     from sandtop.tui.app import Console
-    from sandtop.tui.ending import Ending
     from sandtop.tui.store import ProcessUsage, Store
+    from sandtop.tui.tty.shutdown import Shutdown
 
-    ending = Ending()
-    ending.watch()
-    console = Console(Store(ProcessUsage()), ending=ending)
+    shutdown = Shutdown()
+    shutdown.watch()
+    console = Console(Store(ProcessUsage()), shutdown=shutdown)
     console.run()
     return console.return_code or 0

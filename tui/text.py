@@ -1,4 +1,4 @@
-"""Text for people: what guests say made harmless, and sizes, ages and rates in few characters."""
+"""Text to show: guests' text made harmless, and sizes, ages and rates in few characters."""
 
 from __future__ import annotations
 
@@ -9,12 +9,23 @@ from typing import Final
 from sandtop.core import phrases
 from sandtop.core.phrases import age
 
-__all__ = ["MAX_NAME", "age", "command_line", "neutral", "one_line", "plural", "rate", "size", "sparkline"]
+__all__ = [
+    "MAX_NAME",
+    "age",
+    "command_line",
+    "neutral",
+    "one_line",
+    "plural",
+    "rate",
+    "size",
+    "sparkline",
+    "what_next",
+]
 
 MAX_NAME: Final = 200
-"""Characters of a name, label or title that are looked at; no column is wider."""
+"""Characters of a name, label or title that are shown; no column is wider."""
 _MAX_MARKS: Final = 4
-"""Combining marks kept in a row: more would pile up over the lines above."""
+"""Combining marks that one character keeps: more would be drawn over the lines above."""
 _WORDS: Final = re.compile(r"\s+")
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 
@@ -83,3 +94,10 @@ def plural(count: int, noun: str) -> str:
 def one_line(text: str) -> str:
     """Any white space as single spaces."""
     return _WORDS.sub(" ", text).strip()
+
+
+def what_next(state: str) -> str:
+    """What to do with a sandbox in ``state``, in which nothing can run."""
+    if state == "paused":
+        return "p lets it go on"
+    return "u starts it" if state in ("stopped", "failed", "lost") else "wait a moment"

@@ -1,4 +1,4 @@
-"""The console's two themes: calm greys, one accent, and colour where somebody should look."""
+"""The console's two themes: greys, one accent, and colour only for what asks for attention."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ def _parts(colour: str | None) -> tuple[int, int, int]:
 
 
 def _ansi(theme: Theme, *colours: str) -> TerminalTheme:
-    """How the sixteen colours of programs look: black, red, green, yellow, blue, magenta, cyan, white; then bright.
+    """The sixteen colours of programs: black, red, green, yellow, blue, magenta, cyan, white; then the bright ones.
 
-    The operator's own sixteen would not do: they are made for that terminal's background, and this is the theme's.
-    All are apart from each other, also on a terminal of 256 colours, and readable on the theme's background. Their
-    hues are OKLCH's, with one contrast (WCAG 2.1, 1.4.3) for the six plain colours and one for the six bright.
+    Those of the operator's terminal would not do: they are chosen for its background, and the console has another.
+    All of these can be told apart, also on a terminal of 256 colours, and read on the theme's background. Their hues
+    are OKLCH's, with one contrast (WCAG 2.1, 1.4.3) for the six plain colours and one for the six bright.
     """
     triplets = [_parts(colour) for colour in colours]
     return TerminalTheme(_parts(theme.background), _parts(theme.foreground), triplets[:8], triplets[8:])

@@ -1,18 +1,20 @@
-"""How panes share a screen: a tree of splits, as plain values. The widgets themselves never move in the tree."""
+"""How panes share a screen: a tree of splits, as plain values. Widgets are named in it by key."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Way = Literal["left", "right", "up", "down"]
+Direction = Literal["left", "right", "up", "down"]
 _STEP = 0.05
+"""How much of a split one step of resizing moves."""
 _LEAST = 0.15
+"""The least share that resizing leaves to either side."""
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A place on the screen."""
+    """A rectangle of cells."""
 
     x: int
     y: int
@@ -94,7 +96,7 @@ def even(tree: Tree) -> Tree:
 
 
 def boxes(tree: Tree | None, room: Box) -> dict[str, Box]:
-    """Where each pane is."""
+    """The rectangle of each pane, when ``tree`` fills ``room``."""
     if tree is None:
         return {}
     if isinstance(tree, Leaf):
@@ -111,12 +113,12 @@ def boxes(tree: Tree | None, room: Box) -> dict[str, Box]:
 
 
 def _part(whole: int, share: float) -> int:
-    """A share of ``whole`` that leaves something for both, as long as there is anything to share."""
+    """``share`` of ``whole``, rounded so that both parts get at least one cell if there are two."""
     return max(min(1, whole), min(whole - 1, round(whole * share)))
 
 
-def neighbour(places: dict[str, Box], key: str, way: Way) -> str | None:
-    """The nearest pane in that direction."""
+def neighbour(places: dict[str, Box], key: str, way: Direction) -> str | None:
+    """The pane that is nearest to pane ``key`` in the direction ``way``, or None."""
     here = places[key]
     best: tuple[tuple[int, int], str] | None = None
     for other, box in places.items():

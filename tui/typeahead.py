@@ -1,7 +1,8 @@
-"""Keys take effect one after the other, however fast they come: what one of them opens gets the next.
+"""One key at a time: the next is handed on when the one before has taken effect and what it opened has the focus.
 
-Textual hands a key to what has the focus when the key comes, not when the keys before it have done what they do. Over a
-slow line several come at once, and the first letters of a search would be commands.
+Textual gives a key to whatever has the focus when the key arrives. Over a slow line several keys arrive at once: ``/``
+would open a filter, and the letters of the filter behind it would still be commands of the list. So keys wait in a
+queue until the key before them is done.
 """
 
 from __future__ import annotations
@@ -20,72 +21,77 @@ if TYPE_CHECKING:
     from textual.message_pump import MessagePump
 
 PATIENCE: Final = 1.0
-"""Seconds for which the next key waits for one that does not come to an end."""
+"""Seconds after which the next key is handed on even when the one before is not done."""
 _LOOK: Final = 0.005
+"""Seconds between two looks at whether what a key opened has the focus."""
 _ROUNDS: Final = 2
-"""What a key's action says goes up behind the first `Handled`, and before the second."""
+"""How many `KeyDelivered` follow a key. What a key's action posts goes up behind the first and before the second."""
 
 
-class Handled(Message):
-    """Goes the way that a key went, behind it; whoever sees it knows that the key was there before."""
+class KeyDelivered(Message):
+    """Posted behind a key to the widget that got the key, from which both go up to the app.
+
+    Messages keep their order, so when it arrives at the app every widget on the way has handled the key.
+    """
 
 
 class TypeAhead:
-    """Whose turn it is among the keys of ``app``; ``settled`` tells whether what was opened has the keyboard."""
+    """The queue of keys of ``app``. ``settled`` tells whether what was opened last has the focus."""
 
     def __init__(self, app: App[None], settled: Callable[[], bool]) -> None:
         self._app = app
         self._settled = settled
         self._waiting: deque[Key | Paste] = deque()
-        self._called: Key | Paste | None = None
+        self._next: Key | Paste | None = None  # posted to the app again, since its turn has come
         self._busy = False
         self._rounds = 0
         self._target: MessagePump | None = None
         self._until = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    def may_go(self, event: Key | Paste) -> bool:
-        """Whether ``event`` goes on now; else it comes again when it is its turn."""
-        if self._busy and event is not self._called:
+    def admit(self, event: Key | Paste) -> bool:
+        """Whether ``event`` is handed on now. If not it is kept, and posted to the app again when its turn comes."""
+        if self._busy and event is not self._next:
             self._waiting.append(event)
             return False
-        self._busy, self._called = True, None
+        self._busy, self._next = True, None
         self._target = self._app.focused or self._app.screen
         return True
 
-    def went(self) -> None:
-        """The event that had its turn was handed on."""
+    def handed_on(self) -> None:
+        """The admitted event was given to the widgets."""
         self._until = asyncio.get_running_loop().time() + PATIENCE
         self._rounds = _ROUNDS
-        self._later(PATIENCE)
-        self._follow()
+        self._look_in(PATIENCE)
+        self._send_behind()
 
-    def came_up(self) -> None:
-        """A `Handled` has arrived at the top."""
+    def delivered(self) -> None:
+        """A `KeyDelivered` has arrived at the app."""
         self._rounds -= 1
         if self._rounds > 0:
-            self._follow()
+            self._send_behind()
         elif self._rounds == 0:
             self._look()
 
-    def _follow(self) -> None:
-        if self._target is None or not self._target.post_message(Handled()):
-            self._look()  # it is going: nobody is there whom the key could reach
+    def _send_behind(self) -> None:
+        if self._target is None or not self._target.post_message(KeyDelivered()):
+            self._look()  # the widget is closing and takes no more messages
 
     def _look(self) -> None:
+        """Call the next key when the one before is done, or has taken too long."""
         late = asyncio.get_running_loop().time() >= self._until
         if not late and not self._settled():
-            self._later(_LOOK)
+            self._look_in(_LOOK)
             return
         if self._timer is not None:
             self._timer.cancel()
         self._target, self._rounds = None, 0
-        self._busy = bool(self._waiting)  # those that come meanwhile are behind them
+        self._busy = bool(self._waiting)  # keys that arrive meanwhile queue up behind those that wait
         if self._waiting:
-            self._called = self._waiting.popleft()
-            self._app.post_message(self._called)
+            self._next = self._waiting.popleft()
+            self._app.post_message(self._next)
 
-    def _later(self, seconds: float) -> None:
+    def _look_in(self, seconds: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(seconds, self._look)

@@ -29,8 +29,7 @@ from peers import IMAGE, Peers, prepare, wait_for
 from seat import Terminal
 
 from sandtop import Sandbox
-from sandtop.core.client.blocking import call
-from sandtop.core.client.exchange import as_objects
+from sandtop.core.client.link import as_objects, call
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self, cast
 
 from sandtop import build_image, images
-from sandtop.core.client.blocking import call
+from sandtop.core.client.link import call
 
 if TYPE_CHECKING:
     from collections.abc import Callable

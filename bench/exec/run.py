@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Final
 from peers import IMAGE, GuestAgent, Peers, prepare, run, wait_for
 
 from sandtop import Exited, Sandbox, Started, Stdout
-from sandtop.core.client.blocking import call
+from sandtop.core.client.link import call
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -29,8 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "exec"))
 from peers import IMAGE, Peers, prepare, run, wait_for
 
 from sandtop import Sandbox
-from sandtop.core.client.blocking import call
-from sandtop.core.client.exchange import as_object
+from sandtop.core.client.link import as_object, call
 
 _COLD_EVERY: Final = 6
 _IDLE_SECONDS: Final = 10.0

@@ -24,7 +24,7 @@ from sandtop.agent.wire import (
     marker,
 )
 from sandtop.agent.wire.limits import MAX_AGENT_MESSAGE, MAX_AGENT_VALUES, MAX_HELLO_VALUES, MAX_OP
-from sandtop.core.channel.turns import LITTLE, Idle, Turn
+from sandtop.core.channel.turns import LITTLE, Throttle, Turn
 from sandtop.core.errors import ChannelError
 from sandtop.core.groups import unwrapped
 
@@ -36,44 +36,46 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _CHUNK: Final = 256 * 1024
 _HELLO_DEADLINE: Final = 10.0
-"""Seconds for an agent to say hello once it has answered the marker."""
+"""Seconds for an agent to send its hello once it has answered the marker."""
 _MARKER_DEADLINES: Final = (2.0, 5.0, 10.0)
-"""Seconds for an agent that is up to answer the marker, by how many attempts were in vain. A marker may be lost with
-what was on its way when the host's side was closed; but on a host whose cores are all busy an answer takes a while."""
+"""Seconds for an agent that is up to answer the marker, by the number of failed attempts. The first ones are short,
+since a marker can be lost with what was on its way when the host's side was closed. The later ones are longer, since
+on a host whose processors are all busy an answer takes a while."""
 _RECONNECT_PAUSES: Final = (0.0, 0.05, 0.2, 0.5, 1.0)
-"""Seconds before the next attempt, by how many were in vain."""
+"""Seconds before the next attempt, by the number of failed attempts."""
 _STEADY: Final = 5.0
-"""Seconds that a link must stand to count as a success: an agent that breaks each one at once is not spun with."""
+"""Seconds that a link must stand to count as a success. With an agent that breaks every link at once the attempts
+are as far apart as after failures."""
 _PULSE: Final = 10.0
-"""Seconds between questions whether the agent is still there …"""
+"""Seconds between two pings …"""
 _SILENCE: Final = 5.0
-"""… and for an answer, until the agent counts as silent. Its link stays: a guest may be busy, or stopped."""
+"""… and without an answer to one before the agent counts as silent. Its link stays: a guest may be busy, or paused."""
 _USUALLY_LEFT: Final = 8 << 20
 _MOST_LEFT: Final = 64 << 20
-"""Bytes before the answer to a marker: of an earlier link a port and its sockets hold a few MiB, and an agent that has
-not read the marker yet may send some more."""
+"""Bytes of an earlier link that come before the answer to a marker, usually and at the most. Port and sockets hold a
+few MiB of them, and an agent that has not read the marker yet may send more."""
 _DROP_PAUSE: Final = 0.005
-"""Seconds before the next piece of what is beyond the usual."""
+"""Seconds between two reads of such bytes beyond the usual number, so that they do not keep the core busy."""
 _GATHERED: Final = 4
-"""Turns whose output is stored together: so many small writes are one."""
+"""Turns after which what came is stored, so that many small writes become one."""
 _OLDEST_AGENT: Final = AGENT_PROTOCOL - 1
 
 Message = dict[str, object]
 
 
 class Listener(Protocol):
-    """Who is told what the agent says. Methods must not block; a ProtocolError out of one closes the link.
+    """Takes what the agent says. Methods must not block. When one raises ProtocolError the link is closed.
 
-    ``message``, ``data`` and ``stdin_credit`` say whether that changed anything: an agent that goes on saying what
-    changes nothing is heard less often.
+    ``message``, ``data`` and ``stdin_credit`` return whether anything changed. An agent that keeps sending what changes
+    nothing is read less often.
     """
 
     def link_up(self, hello: Mapping[str, object]) -> None:
-        """A new link stands; ``hello`` is the agent's."""
+        """A new link stands; ``hello`` is the agent's first message on it."""
         ...
 
     def link_down(self, reason: str) -> None:
-        """The link broke; another will be tried."""
+        """The link broke; the next one is being tried."""
         ...
 
     def message(self, message: Mapping[str, object]) -> bool:
@@ -85,24 +87,24 @@ class Listener(Protocol):
         ...
 
     def stdin_credit(self, credit: Credit) -> bool:
-        """The agent's word on a stdin stream."""
+        """The agent's credit for a stdin stream, and what it has acknowledged of it."""
         ...
 
     def drained(self) -> bool:
-        """Work off one part of what was handed over, such as one session's; whether there is more to work off."""
+        """Store one part of what was taken, such as what came of one session; whether there is more to store."""
         ...
 
 
 class AgentLink:
     """The link to one machine's agent, for as long as the machine lives.
 
-    ``run`` connects, and connects again whenever the link breaks. What must survive a break is either sent again
-    (requests without an answer, see `request`) or reconciled by the listener in ``link_up``.
+    ``run`` connects, and connects again whenever the link breaks. Requests that have no answer yet are then sent again
+    (see `request`); everything else that a break lost is made good by the listener in ``link_up``.
 
     Attributes:
-        listener: who is told; whoever changes it knows what the agent may be saying at that moment.
+        listener: takes what the agent says. It is replaced only when the agent has nothing to say to the one before.
         connected: whether the agent has said hello on a link that stands.
-        fault: how the agent broke the protocol last, until a link has stood for `_STEADY`; None when it did not.
+        fault: how the agent broke the protocol, until a link has stood for `_STEADY` seconds since; else None.
     """
 
     def __init__(self, transport: Transport, token: str, listener: Listener) -> None:
@@ -117,7 +119,7 @@ class AgentLink:
         self._serving = trio.CancelScope()
         self._asked_at: float | None = None
         self._turn = Turn()
-        self._idle = Idle()
+        self._throttle = Throttle()
         self.connected = False
         self.fault: str | None = None
 
@@ -128,7 +130,7 @@ class AgentLink:
 
     @property
     def outbox(self) -> Outbox:
-        """For streams; call `flush` after changing it."""
+        """What is to be sent: streams, credit and control messages. Call `flush` after putting something into it."""
         return self._outbox
 
     def flush(self) -> None:
@@ -136,20 +138,20 @@ class AgentLink:
         self._wake.set()
 
     def send(self, message: Message) -> None:
-        """Queue a control message. Lost when the link breaks: the listener says it again in ``link_up``."""
+        """Queue a control message. A break loses it: what matters is sent again by the listener in ``link_up``."""
         if not self.connected:
             return
         try:
             self._outbox.control(message)
         except ProtocolError as error:
-            # it is the agent that does not read, and not our caller's fault
+            # the outbox is full, because the agent does not read: its link is closed, and our caller is not to blame
             self._broken = str(error)
             self._serving.cancel()
         self._wake.set()
 
     async def wait_up(self, deadline: float) -> None:
         """Return once the link stands. Raises `ChannelError` after ``deadline`` seconds."""
-        if self.connected:  # to wait for what has happened takes a turn of the loop
+        if self.connected:  # even an event that is set costs a turn of the event loop to wait for
             return
         with trio.move_on_after(deadline):
             await self._up.wait()
@@ -160,10 +162,10 @@ class AgentLink:
         )
 
     async def request(self, message: Message, deadline: float) -> Message:
-        """Send ``message`` with an ``op`` and return the agent's ``done``; sent again on a new link.
+        """Send ``message`` and return the agent's ``done``. On a new link the message is sent again.
 
-        The agent does a repeated ``op`` once: a caller that may ask again brings its own. Raises `ChannelError` after
-        ``deadline`` seconds.
+        The agent does what has the same ``op`` once. A caller that may repeat its request puts its own into
+        ``message``; else a new one is made. Raises `ChannelError` after ``deadline`` seconds.
         """
         op = message.get("op")
         if not isinstance(op, str) or not 0 < len(op) <= MAX_OP:
@@ -171,7 +173,7 @@ class AgentLink:
         return await self._ask(f"done {op}", {**message, "op": op}, deadline)
 
     async def ping(self, deadline: float = 5.0) -> float:
-        """The agent's round trip in seconds. Raises `ChannelError` after ``deadline``."""
+        """The seconds that the agent took to answer. Raises `ChannelError` after ``deadline`` seconds."""
         sequence = secrets.token_hex(8)
         begun = trio.current_time()
         await self._ask(f"pong {sequence}", {"type": "ping", "seq": sequence}, deadline)
@@ -194,7 +196,10 @@ class AgentLink:
                 del self._answers[key]
 
     async def run(self, boot_seconds: float | None) -> None:
-        """Keep the link up until cancelled. The first handshake may take ``boot_seconds``; None: its agent is up."""
+        """Keep the link up until cancelled.
+
+        ``boot_seconds`` is how long the first handshake may take with a machine that boots; None for one that is up.
+        """
         failures = 0
         while True:
             begun, reason, fault = trio.current_time(), "the machine closed the channel", None
@@ -210,7 +215,7 @@ class AgentLink:
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 pass
             except Exception:
-                # whatever a guest finds to say, it ends its own link and not the core
+                # a fault in our own code that a guest has found ends the guest's link, and not the core
                 log.exception("a fault of ours on a link")
                 reason = fault = "sandtop met a fault of its own, see the core's log"
             if self.connected and trio.current_time() - begun >= _STEADY:
@@ -233,7 +238,7 @@ class AgentLink:
 
     @asynccontextmanager
     async def _open(self, deadline: float) -> AsyncGenerator[tuple[trio.abc.Stream, bytes]]:
-        """A stream on which the agent has answered, and the first bytes behind its answer."""
+        """A stream on which the agent has answered the marker, and the bytes that came with the answer, behind it."""
         stream: trio.abc.Stream | None = None
         try:
             first: bytes | None = None
@@ -278,7 +283,7 @@ class AgentLink:
             raise ProtocolError(self._broken)
 
     async def _expect_hello(self) -> None:
-        """End a link whose agent shook hands and says no more; and believe in one that has stood for a while."""
+        """End a link on which the agent sends no hello. Clear `fault` when the link has stood for `_STEADY` seconds."""
         with trio.move_on_after(_HELLO_DEADLINE) as patience:
             await self._up.wait()
         if patience.cancelled_caught:
@@ -287,7 +292,7 @@ class AgentLink:
         self.fault = None
 
     async def _feel_pulse(self) -> None:
-        """Ask now and then whether the agent is there; never again before it has answered."""
+        """Ping the agent every `_PULSE` seconds; the next ping waits until the last one is answered."""
         await self._up.wait()
         try:
             while True:
@@ -299,7 +304,7 @@ class AgentLink:
             self._asked_at = None
 
     async def _read(self, stream: trio.abc.Stream, data: bytes) -> None:
-        decoder, turn, idle = Decoder(max_values=MAX_HELLO_VALUES), self._turn, self._idle
+        decoder, turn, throttle = Decoder(max_values=MAX_HELLO_VALUES), self._turn, self._throttle
         with turn:
             turns, greeted = 0, False
             while True:
@@ -311,30 +316,30 @@ class AgentLink:
                         decoder.max_control, decoder.max_values = MAX_AGENT_MESSAGE, MAX_AGENT_VALUES
                     now = time.perf_counter()
                     if not news:
-                        idle.spend(now - before)
+                        throttle.spend(now - before)
                     elif isinstance(frame, Data) and len(frame.data) < LITTLE:
-                        idle.spend_on_little(now - before)
+                        throttle.spend_on_little(now - before)
                     before = now
                     if now >= turn.until:
                         turns += 1
                         if turns % _GATHERED == 0:
-                            await self._work_off()
-                        before = await turn.pass_on(idle.wait)
-                await self._work_off()
+                            await self._store()
+                        before = await turn.pass_on(throttle.wait)
+                await self._store()
                 turn.end()
-                if wait := idle.wait:
+                if wait := throttle.wait:
                     await trio.sleep(wait)
                 data = bytes(await stream.receive_some(_CHUNK))
                 if not data:
                     return
 
-    async def _work_off(self) -> None:
+    async def _store(self) -> None:
         while self.listener.drained():
             if self._turn.over:
                 await self._turn.pass_on()
 
     def _take(self, frame: Frame) -> bool:
-        """Whether it changed anything."""
+        """Take one frame; whether it changed anything."""
         if isinstance(frame, Control):
             return self._take_control(frame.message)
         if not self.connected:
@@ -384,7 +389,7 @@ class AgentLink:
 
 
 class _Waiting:
-    """A request that waits for its answer."""
+    """A request that waits for its answer, on behalf of ``askers`` callers."""
 
     __slots__ = ("answer", "answered", "askers", "message")
 

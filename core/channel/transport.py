@@ -1,4 +1,4 @@
-"""How bytes reach the agent. A transport is one small object: it opens the byte stream, and can do so again."""
+"""Transports: how bytes reach the agent. A transport opens a byte stream to it, as often as it is asked to."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 
 class Transport(Protocol):
-    """What a channel needs of the way to its agent."""
+    """A way to one machine's agent."""
 
     async def open(self) -> trio.abc.Stream:
-        """A fresh stream to the agent. Raises `ChannelError` when there is none to be had."""
+        """Open a new stream to the agent. Raises `ChannelError` when it cannot be opened."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class VirtioSerial:
-    """A virtio-serial port behind a Unix socket on which QEMU listens; it takes one connection at a time."""
+class UnixSocket:
+    """A port of the machine behind a Unix socket on the host, which takes one connection at a time."""
 
-    socket: Path
+    path: Path
 
     async def open(self) -> trio.abc.Stream:
         try:
-            return await trio.open_unix_socket(self.socket)
+            return await trio.open_unix_socket(self.path)
         except (OSError, RuntimeError) as error:
-            raise ChannelError(f"the machine's channel {self.socket} cannot be opened: {error}") from error
+            raise ChannelError(f"the machine's channel {self.path} cannot be opened: {error}") from error

@@ -1,7 +1,8 @@
-"""Who is heard when several agents talk at once, and how much of what says nothing.
+"""Sharing the core's one thread between the links of all agents.
 
-The core hears all agents on one thread. So each is heard for a moment at a time, those that talk most one after the
-other with everybody else between them; and one whose frames say nothing waits before it is heard again.
+The core reads all agents on one thread. An agent that sends little is read at once. Those that send much queue for a
+turn: each is read for a fraction of a millisecond, then the rest of the core runs, then the next one is read. An agent
+whose frames change nothing, or carry next to nothing, is throttled: its link is not read for a while.
 """
 
 from __future__ import annotations
@@ -16,26 +17,27 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _SLICE: Final = 0.0003
-"""Seconds for which one is heard before all others get theirs: of all that must queue, one at a time."""
+"""Seconds of a turn: for so long is one of the links that queue read before the next one."""
 _SHARE: Final = 0.05
-"""Of the core's time, what an agent may take without queueing: a key, an answer, a few lines of output …"""
+"""The part of the core's time for which a link is read without queueing: enough for keys, answers, some lines of
+output. It builds up …"""
 _SAVED: Final = 0.002
-"""… of which it can save up so many seconds …"""
+"""… to so many seconds at the most …"""
 _LEAST: Final = 0.0002
-"""… and needs so many to go on without queueing."""
+"""… and a link that has less than this left queues."""
 _IDLE_FRAMES: Final = 1000.0
-"""Frames a second, of those that change nothing, that an agent may send: a late answer, a repeat after a break …"""
+"""Frames a second that change nothing (a late answer, a repeat after a break) that an agent may send …"""
 _IDLE_SECONDS: Final = 0.02
-"""… and of the core's time, a second, to read them: the largest takes some milliseconds."""
+"""… and seconds of the core's time, a second, that reading them may take: the largest frames take some milliseconds."""
 LITTLE: Final = 64
-"""Bytes of output: a frame with fewer costs more than it carries …"""
+"""A frame with fewer bytes of output than this costs more to read than it is worth …"""
 _LITTLE_SECONDS: Final = 0.2
-"""… and of the core's time, a second, an agent may take so much for them: some 30,000. Ours gathers what its programs
-write for milliseconds."""
+"""… so that reading such frames may take so many seconds of the core's time, a second: some 30,000 frames. Our own
+agent gathers what programs write for some milliseconds, and sends far fewer."""
 _IDLE_SAVED: Final = 2.0
-"""Seconds for which both can be saved up."""
+"""Seconds for which all these allowances build up: a burst of so much is free."""
 _LONGEST_WAIT: Final = 0.25
-"""Seconds; what is beyond is waited for the next time."""
+"""Seconds of one pause of a throttled link, so that its messages do not wait too long; more pauses follow."""
 
 _queue: trio.lowlevel.RunVar[trio.Lock] = trio.lowlevel.RunVar("turns of the links")
 
@@ -50,12 +52,13 @@ def _shared() -> trio.Lock:
 
 
 class Turn:
-    """One link's. A context: whoever leaves it lets the next one go on.
+    """When one link may be read. A context manager: a link that leaves it lets the next one have its turn.
 
-    `begin` when there is something to do, `end` before a wait for more; in between `pass_on` when it is `over`.
+    Call `begin` when bytes have come, `pass_on` while there is more to do and the turn is `over`, and `end` before
+    waiting for more bytes.
 
     Attributes:
-        until: when it is over, by the clock of time.perf_counter.
+        until: when the turn is over, by the clock of time.perf_counter.
     """
 
     __slots__ = ("_holds", "_since", "_spare", "_started", "until")
@@ -75,7 +78,7 @@ class Turn:
         self._release()
 
     async def begin(self) -> float:
-        """Return when it may be heard, at once when it has not talked much; the time."""
+        """Return when the link may be read, at once if it has sent little lately. Returns the time."""
         now = time.perf_counter()
         self._spare = min(_SAVED, self._spare + (now - self._since) * _SHARE)
         self._since = now
@@ -85,18 +88,21 @@ class Turn:
         return now
 
     def end(self) -> None:
-        """There is nothing more to do for now."""
+        """All that came was read."""
         if not self._holds:
             self._spare -= time.perf_counter() - self._started
         self._release()
 
     @property
     def over(self) -> bool:
-        """Whether it is time for others."""
+        """Whether others are to have their turn now."""
         return time.perf_counter() >= self.until
 
     async def pass_on(self, wait: float = 0.0) -> float:
-        """Let others go on, and return when it is this one's turn again, ``wait`` seconds later or more; the time."""
+        """Let others have their turn, and return when it is this link's again, after ``wait`` seconds at the earliest.
+
+        Returns the time.
+        """
         if not self._holds:
             self._spare = 0.0
         self._release()
@@ -117,26 +123,26 @@ class Turn:
             _shared().release()
 
 
-class Idle:
-    """Counts one link's frames that change nothing, or little. Beyond a burst they cost their sender time."""
+class Throttle:
+    """Throttles one link by its frames that change nothing, or little: a leaky bucket, whose burst is free."""
 
     __slots__ = ("_at", "_spent")
 
     def __init__(self) -> None:
-        self._spent = 0.0  # seconds of what it may send
+        self._spent = 0.0  # how much it has sent, in seconds of what it may send
         self._at = -math.inf
 
     def spend(self, seconds: float) -> None:
-        """There was one, and it took so long to read."""
+        """A frame came that changed nothing, and took ``seconds`` to read."""
         self._spent += max(1 / _IDLE_FRAMES, seconds / _IDLE_SECONDS)
 
     def spend_on_little(self, seconds: float) -> None:
-        """There was one that carried next to nothing."""
+        """A frame came that carried next to nothing, and took ``seconds`` to read."""
         self._spent += seconds / _LITTLE_SECONDS
 
     @property
     def wait(self) -> float:
-        """Seconds until more may be heard; 0 for an agent that talks sense."""
+        """Seconds for which the link must not be read; 0 for an agent that keeps within its allowances."""
         if self._spent <= _IDLE_SAVED:
             return 0.0
         now = trio.current_time()

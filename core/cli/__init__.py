@@ -34,9 +34,9 @@ def say(message: str) -> None:
     line = f"sandtop: {visible(message)}\n".encode("utf-8", "backslashreplace")
     try:
         if _hurried:
-            from sandtop.core.client.nonblocking import Output
+            from sandtop.core.client.session import SharedOutput
 
-            output = Output(2)
+            output = SharedOutput(2)
             output.write_within(line, _HURRY_SECONDS)
             output.close()
         else:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Final
 
-    from sandtop.core.client.nonblocking import Output
+    from sandtop.core.client.session import SharedOutput
     from sandtop.core.errors import SandtopError
 
 STDOUT: Final = 1
@@ -93,7 +93,7 @@ class Progress:
     __slots__ = ("_output", "_shown")
 
     def __init__(self) -> None:
-        self._output: Output | None = None
+        self._output: SharedOutput | None = None
         self._shown = False
 
     def __enter__(self) -> Progress:
@@ -106,9 +106,9 @@ class Progress:
             self._output = None
 
     def _put(self, text: str) -> None:
-        from sandtop.core.client.nonblocking import Output
+        from sandtop.core.client.session import SharedOutput
 
-        self._output = self._output or Output(2)
+        self._output = self._output or SharedOutput(2)
         try:
             self._output.write(text.encode("utf-8", "backslashreplace"))
         except OSError:

@@ -8,12 +8,9 @@ import time
 
 from sandtop.agent.wire import Control, Data
 from sandtop.core.cli import Interrupted
-from sandtop.core.client.blocking import call, open_link, progress_line, stop_core
-from sandtop.core.client.exchange import HELLO_SECONDS
-from sandtop.core.client.following import STDERR, STDOUT
-from sandtop.core.client.link import Link, LinkLost, new_id
-from sandtop.core.client.recovery import Recovery
-from sandtop.core.errors import CoreOutdated, CoreUnavailable, NotFound, SandtopError, WrongState
+from sandtop.core.client.link import Conversation, call, new_id, progress_line
+from sandtop.core.client.session import STDERR, STDOUT
+from sandtop.core.errors import NotFound, SandtopError, WrongState
 
 from ._signals import ENDING
 from ._sinks import Sink
@@ -25,8 +22,8 @@ if TYPE_CHECKING:
     from typing import Final, Protocol
 
     from sandtop.agent.wire import Frame
-    from sandtop.core.client.following import Following
-    from sandtop.core.client.leftovers import Leftovers
+    from sandtop.core.client.link import Link
+    from sandtop.core.client.session import Following, Leftovers
 
     from ._signals import Signals
     from ._sinks import Filter
@@ -55,14 +52,13 @@ def screen_for(tty: bool) -> Leftovers | None:
     """
     if not tty or not os.isatty(1):
         return None
-    from sandtop.core.client.leftovers import Leftovers
-    from sandtop.core.client.permission import allowed_here
+    from sandtop.core.client.session import Leftovers, allowed_here
 
     return Leftovers(allowed_here(), term=os.environ.get("TERM", ""), mute=True)
 
 
-class Relay:
-    """Carries one `Following`, over as many connections as it takes, until its end.
+class Relay(Conversation):
+    """Carries one `Following` to its end, on this process's standard files.
 
     ``signals`` are passed on to the session; without them this is a mere reader. ``screen`` is what the session's own
     terminal shows on this one; of all else a terminal is shown no control sequences, and of carriage returns what
@@ -90,16 +86,15 @@ class Relay:
         connected: Callable[[], None] | None = None,
         link: Link | None = None,
     ) -> None:
+        super().__init__(following, link=link)
         self._following = following
         self._sandbox = sandbox
         self._signals = signals
         self._owned = owned
-        self._recovery = Recovery()
         self._screen = screen
         self._returns = returns
         self._sinks = {STDOUT: Sink(1, self._filter(STDOUT)), STDERR: Sink(2, self._filter(STDERR))}
         self._look_at: float | None = None
-        self._link = link
         self._kill_at: float | None = None
         self._pipe_told = False
         self._connected_at = time.monotonic()
@@ -116,18 +111,18 @@ class Relay:
 
         return Neutraliser(returns=self._returns)
 
-    def run(self) -> dict[str, object]:
+    def relay(self) -> dict[str, object]:
         """Relay until the session's end; what the core said last. Raises what the core reports."""
         try:
             while (result := self._following.result) is None:
-                self._step()
+                self.advance()
             for sink in self._sinks.values():
                 sink.feed(b"", final=True)
             while self._pending:
                 self._drain()
             return result
         finally:
-            self._close()
+            self.close()
             self._leave_screen()
             for sink in self._sinks.values():
                 sink.close()
@@ -187,58 +182,34 @@ class Relay:
         left = [max(0.0, moment - time.monotonic()) for moment in moments if moment is not None]
         return min(left) * 1000 if left else None
 
-    def _close(self) -> None:
-        if self._link is not None:
-            self._link.close()
-            self._link = None
-
-    def _step(self) -> None:
-        try:
-            self._exchange(self._link or self._connect())
-        except LinkLost:
-            self._close()
-            self._pause(self._recovery.broke(time.monotonic()))
-        except CoreOutdated:
-            self._close()
-            self._recovery.outdated()
-            stop_core()
-
-    def _connect(self) -> Link:
-        self._link = open_link(self._following, self._recovery)
+    def connect(self) -> bool:
+        if not super().connect():
+            return False
         self._connected_at = time.monotonic()
         if self._connected is not None:
             self._connected()
-        return self._link
+        return True
 
-    def _pause(self, seconds: float) -> None:
-        """Wait before the next attempt to connect."""
-        time.sleep(seconds)
-
-    def _exchange(self, link: Link) -> None:
-        self._send_all(link)
-        ready = self._wait(link)
-        self._flush(ready)
-        if self._sinks[STDOUT].broken and not self._pipe_told:
-            self._reader_gone()
-        if ready.get(_STDIN, 0):
-            self._read_input()
-        if ready.get(link.fileno(), 0):
-            before = self._following.progress
-            for frame in self._following.feed(link.receive(HELLO_SECONDS)):
-                self._take(frame)
-            if self._following.progress > before:
-                self._recovery.progressed()
-        self._act()
-
-    def _send_all(self, link: Link) -> None:
-        while (outgoing := self._following.pull()) is not None:
-            link.send(outgoing)
+    def advance(self) -> None:
+        super().advance()
+        if self.link is not None:
+            self._act()
 
     def _watch_input(self, waiter: select.poll) -> None:
         if self._following.room:
             waiter.register(_STDIN, select.POLLIN)
 
-    def _wait(self, link: Link) -> dict[int, int]:
+    def wait(self, link: Link) -> bool:
+        """As `Conversation.wait`; and see to stdin, to what waits for stdout and stderr, and to signals."""
+        ready = self._poll(link)
+        self._flush(ready)
+        if self._sinks[STDOUT].broken and not self._pipe_told:
+            self._reader_gone()
+        if ready.get(_STDIN, 0):
+            self._read_input()
+        return bool(ready.get(link.fileno(), 0))
+
+    def _poll(self, link: Link) -> dict[int, int]:
         """Which descriptors are ready. Once the core has said hello there is no limit: programs may be silent."""
         waiter = select.poll()
         if self._pending < self.pending_bytes:
@@ -249,10 +220,11 @@ class Relay:
         for sink in self._sinks.values():
             if sink.pending:
                 waiter.register(sink.fd, select.POLLOUT)
-        hello = None if self._following.greeted else self._connected_at + HELLO_SECONDS
-        if hello is not None and time.monotonic() >= hello:
-            raise CoreUnavailable(f"the core has not answered for {HELLO_SECONDS:.0f} s", hint="see its log")
-        return dict(waiter.poll(self._until(hello, self._kill_at, self._look_at if self._pending else None)))
+        patience = self._following.patience
+        silent = None if patience is None else self._connected_at + patience
+        if patience is not None and silent is not None and time.monotonic() >= silent:
+            raise self._following.silence(patience)
+        return dict(waiter.poll(self._until(silent, self._kill_at, self._look_at if self._pending else None)))
 
     def _read_input(self) -> None:
         try:
@@ -267,7 +239,7 @@ class Relay:
         else:
             self._following.close_input()
 
-    def _take(self, frame: Frame) -> None:
+    def take(self, frame: Frame) -> None:
         if isinstance(frame, Data):
             self._sinks[frame.stream].feed(
                 frame.data if self._transform is None else self._transform.data(frame)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections import deque
     from typing import Final, Protocol
 
-    from sandtop.core.client.nonblocking import Output
+    from sandtop.core.client.session import SharedOutput
 
     class Filter(Protocol):
         """Changes what a terminal is shown."""
@@ -56,7 +56,7 @@ class Sink:
         self.pending = 0
         self.broken = False
         self._chunks: deque[memoryview] = deque()
-        self._output: Output | None = None
+        self._output: SharedOutput | None = None
         self._most = _ATOMIC
         self._dropping = self._moved = False
         self.fd = fd
@@ -69,9 +69,9 @@ class Sink:
         if stat.S_ISREG(mode):
             self._most = 1 << 20
         elif stat.S_ISFIFO(mode) or self.terminal:
-            from sandtop.core.client.nonblocking import Output
+            from sandtop.core.client.session import SharedOutput
 
-            output = Output(self.fd)
+            output = SharedOutput(self.fd)
             if output.own or self.terminal:  # of a pipe that is not our user's small pieces are safe
                 self._output, self.fd, self._most = output, output.fd, 1 << 20
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sandtop.core.cli import say
-from sandtop.core.client.exchange import as_object
-from sandtop.core.client.outcome import outcome
+from sandtop.core.client.link import as_object
+from sandtop.core.client.session import outcome
 
 
 def status_of(result: dict[str, object], sandbox: str) -> int:

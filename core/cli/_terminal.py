@@ -9,9 +9,7 @@ import time
 
 from sandtop.agent.wire import Control, Data
 from sandtop.core.cli import Interrupted
-from sandtop.core.client.attached import Past
-from sandtop.core.client.following import STDOUT, screen_of
-from sandtop.core.client.tty import INPUT
+from sandtop.core.client.session import INPUT, STDOUT, Past, screen_of
 
 from ._relay import Relay
 from ._text import visible
@@ -21,10 +19,8 @@ if TYPE_CHECKING:
     from typing import Final
 
     from sandtop.agent.wire import Frame
-    from sandtop.core.client.detach import DetachKeys
-    from sandtop.core.client.following import Following
     from sandtop.core.client.link import Link
-    from sandtop.core.client.tty import OwnTerminal
+    from sandtop.core.client.session import DetachKeys, Following, OwnTerminal
 
     from ._signals import Signals
     from ._sinks import Filter
@@ -72,20 +68,25 @@ class TerminalRelay(Relay):
             waiter.register(INPUT, select.POLLIN)
         waiter.register(self._terminal.fd, select.POLLIN)
 
-    def _connect(self) -> Link:
+    def connect(self) -> bool:
         if self._keys is None:
-            return super()._connect()
+            return super().connect()
         with self._leaving.breaking():
-            return super()._connect()
+            return super().connect()
 
-    def _send_all(self, link: Link) -> None:
+    def send(self, link: Link) -> None:
+        self._follow_size()
+        self._tell_drawn()
+        if room := min(self._following.room, len(self._typed)):
+            self._following.write(bytes(self._typed[:room]))
+            del self._typed[:room]
         if self._keys is None:
-            super()._send_all(link)
+            super().send(link)
             return
         with self._leaving.breaking():  # a core that was stopped takes nothing
-            super()._send_all(link)
+            super().send(link)
 
-    def _pause(self, seconds: float) -> None:
+    def pause(self, seconds: float) -> None:
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             waiter = select.poll()
@@ -100,14 +101,6 @@ class TerminalRelay(Relay):
         if self._keys is not None and (taken := self._leaving.take()):
             raise Interrupted(taken[0])
         super()._act()
-
-    def _exchange(self, link: Link) -> None:
-        self._follow_size()
-        self._tell_drawn()
-        if room := min(self._following.room, len(self._typed)):
-            self._following.write(bytes(self._typed[:room]))
-            del self._typed[:room]
-        super()._exchange(link)
 
     def _tell_drawn(self) -> None:
         """Say how far the terminal is: the program goes no faster."""
@@ -137,10 +130,8 @@ class TerminalRelay(Relay):
 
     def _leave(self) -> None:
         """Detach, with what was typed before on its way."""
-        room = min(self._following.room, len(self._typed))
-        if self._link is not None and room:
-            self._following.write(bytes(self._typed[:room]))
-            self._send_all(self._link)
+        if self.link is not None:
+            self.send(self.link)
         raise Detached
 
     # output
@@ -148,7 +139,7 @@ class TerminalRelay(Relay):
     def _filter(self, stream: int) -> Filter | None:
         return None if stream == STDOUT else super()._filter(stream)  # `_put` has seen to it
 
-    def _take(self, frame: Frame) -> None:
+    def take(self, frame: Frame) -> None:
         if isinstance(frame, Data) and frame.stream == STDOUT:
             self._put(self._past.show(frame.offset, frame.data))
         elif isinstance(frame, Control) and frame.message["type"] == "screen":
@@ -162,7 +153,7 @@ class TerminalRelay(Relay):
                 self._title = f"watching: {self._following.holder or 'nobody'} holds the input"
                 self._entitle()
         else:
-            super()._take(frame)
+            super().take(frame)
 
     def _entitle(self) -> None:
         """Say it in the window's title: a watcher's screen is the program's, and has no place for words of ours."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 
-from sandtop.core.client.blocking import call
+from sandtop.core.client.link import call
 from sandtop.core.errors import SandtopError
 
 from ._output import Progress

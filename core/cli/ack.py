@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from sandtop.core.client.blocking import call, call_all
-from sandtop.core.client.exchange import as_object, as_objects
+from sandtop.core.client.link import as_object, as_objects, call, call_all
 
 from ._args import Parser
 from ._output import write, write_json

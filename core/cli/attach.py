@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from sandtop.core.cli import say
-from sandtop.core.client.attached import returning, starting
-from sandtop.core.client.blocking import call
-from sandtop.core.client.detach import DETACH_KEYS, DetachKeys
-from sandtop.core.client.exchange import as_object
-from sandtop.core.client.permission import allowed_here
-from sandtop.core.client.refusals import KINDS, allowed
-from sandtop.core.client.tty import OwnTerminal
+from sandtop.core.client.link import as_object, call
+from sandtop.core.client.session import (
+    DETACH_KEYS,
+    KINDS,
+    DetachKeys,
+    OwnTerminal,
+    allowed,
+    allowed_here,
+    returning,
+    starting,
+)
 from sandtop.core.errors import InvalidRequest
 
 from ._args import Parser, split, variable
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Final
 
-    from sandtop.core.client.following import Following
+    from sandtop.core.client.session import Following
 
 _EXAMPLES: Final = """\
   sandtop attach demo                     # a new shell; ctrl-] leaves it, and it goes on
@@ -49,7 +53,7 @@ def attach_main(argv: Sequence[str]) -> int:
         with Signals() as signals:
             signals.forward()  # what would raise may raise between two steps of putting the terminal back
             with terminal:
-                result = TerminalRelay(following, options.name, signals, terminal, keys).run()
+                result = TerminalRelay(following, options.name, signals, terminal, keys).relay()
     except Detached:
         session = following.session
         write("\n")  # the program's last line is not ours to go on with

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import shtab
 
-from sandtop.core.client.blocking import call_running
-from sandtop.core.client.exchange import as_objects
+from sandtop.core.client.link import as_objects, call_running
 from sandtop.core.errors import SandtopError
 
 from ._args import Described, Parser

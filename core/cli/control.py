@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from sandtop.core.client.blocking import call
-from sandtop.core.client.link import new_id
-from sandtop.core.client.values import signal_number
+from sandtop.core.client.link import call, new_id, signal_number
 from sandtop.core.errors import EXIT_SANDTOP_FAILED, SandtopError
 
 from ._args import Parser

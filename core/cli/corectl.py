@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sandtop import __version__
 from sandtop.core.cli import say
-from sandtop.core.client.blocking import call, call_running, stop_core
+from sandtop.core.client.link import call, call_running, stop_core
 
 from ._args import Parser
 from ._output import age, write, write_json

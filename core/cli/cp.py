@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import anyio.to_thread
 
-from sandtop.core.client.copying import checked
-from sandtop.core.client.sandbox import Sandbox
+from sandtop.core.client.sdk import Sandbox, checked
 from sandtop.core.errors import InvalidRequest, SandtopError
 from sandtop.core.tar.reader import CHUNK
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from sandtop.core.client.blocking import call
-from sandtop.core.client.exchange import as_object
+from sandtop.core.client.link import as_object, call
 from sandtop.core.errors import EXIT_SANDTOP_FAILED, SandtopError
 
 from ._args import Parser, count, mebibytes, pair, variable

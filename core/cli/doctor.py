@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from sandtop.core import paths
 from sandtop.core.cli import say
-from sandtop.core.doctor import Verdict, examine, release_of
+from sandtop.core.doctor import examine, release_of
 from sandtop.core.errors import EXIT_SANDTOP_FAILED
+from sandtop.core.findings import Verdict
 
 from ._args import Parser
 from ._output import STDOUT, write, write_json
@@ -18,7 +19,7 @@ from ._text import visible
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sandtop.core.doctor import Finding
+    from sandtop.core.findings import Finding
 
 _COLOURS: Final = {Verdict.OK: "\033[32m", Verdict.WARN: "\033[33m", Verdict.FAIL: "\033[31m"}
 _PLAIN: Final = "\033[0m"

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Final
 
-    from sandtop.core.client.following import Following
     from sandtop.core.client.link import Link
+    from sandtop.core.client.session import Following
 
 _EXEC_EXAMPLES: Final = """\
   sandtop exec demo -- python3 -c "print('hello')"
@@ -101,7 +101,7 @@ def run_session(fields: dict[str, object], sandbox: str) -> int:
         try:
             link = None if on_terminal else ask(message)
             # the core is at work already while this is read, and all that it imports
-            from sandtop.core.client.following import Following
+            from sandtop.core.client.session import Following
 
             from ._status import status_of
 
@@ -127,23 +127,21 @@ def _relayed(
 ) -> dict[str, object]:
     from ._relay import Relay, screen_for
 
-    return Relay(following, sandbox, signals, screen=screen_for(tty), link=link).run()
+    return Relay(following, sandbox, signals, screen=screen_for(tty), link=link).relay()
 
 
 def _on_terminal(following: Following, sandbox: str, signals: Signals) -> dict[str, object]:
     """With ``-t -i`` on a terminal every key is the program's, as with docker; ctrl-c too."""
-    from sandtop.core.client.permission import allowed_here
-    from sandtop.core.client.tty import OwnTerminal
+    from sandtop.core.client.session import OwnTerminal, allowed_here
 
     from ._terminal import TerminalRelay
 
     with OwnTerminal(allowed_here()) as terminal:
-        return TerminalRelay(following, sandbox, signals, terminal, None).run()
+        return TerminalRelay(following, sandbox, signals, terminal, None).relay()
 
 
 def _detached(fields: dict[str, object]) -> int:
-    from sandtop.core.client.blocking import call
-    from sandtop.core.client.exchange import as_object
+    from sandtop.core.client.link import as_object, call
 
     from ._output import write
 

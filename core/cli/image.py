@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 
 from sandtop.core.cli import say
-from sandtop.core.client.blocking import call
-from sandtop.core.client.exchange import as_object, as_objects
-from sandtop.core.client.values import image_source
+from sandtop.core.client.link import as_object, as_objects, call, image_source
 from sandtop.core.errors import InvalidRequest
 
 from ._args import Parser

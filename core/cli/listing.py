@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from sandtop.core.client.blocking import call, call_all
-from sandtop.core.client.exchange import as_list
+from sandtop.core.client.link import as_list, call, call_all
 from sandtop.core.errors import InvalidRequest
 from sandtop.core.phrases import FILES_COPIED
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-from sandtop.core.client.blocking import call_all
-from sandtop.core.client.following import STDERR, STDOUT, Reading
-from sandtop.core.client.link import request
+from sandtop.core.client.link import call_all, request
+from sandtop.core.client.session import STDERR, STDOUT, Reading
 from sandtop.core.errors import NotFound
 
 from ._args import Parser, count, seconds
@@ -47,7 +46,7 @@ def logs_main(argv: Sequence[str]) -> int:
     )
     options = parser.parse_args(list(argv))
     transform = _Stamps() if options.timestamps else None
-    Relay(_reading(options), options.name, None, returns=options.keep_cr, transform=transform).run()
+    Relay(_reading(options), options.name, None, returns=options.keep_cr, transform=transform).relay()
     return 0
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from sandtop.core.cli import say
-from sandtop.core.client.blocking import call, hold
-from sandtop.core.client.following import Following
-from sandtop.core.client.link import Link, new_id, request
+from sandtop.core.client.link import Link, call, hold, new_id, request
+from sandtop.core.client.session import Following
 from sandtop.core.errors import InvalidRequest, NotFound, SandtopError
 
 from . import create
@@ -69,7 +68,7 @@ def _execute(
     terminal = fields["tty"] is not None
     following = Following(request("session.exec", fields), stdin=terminal or fields["stdin"] is True)
     relay = Relay(following, name, signals, screen=screen_for(terminal), owned=True, connected=held.renew)
-    return status_of(relay.run(), name)
+    return status_of(relay.relay(), name)
 
 
 class _Hold:

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import os
-import time
 
 from sandtop.core.cli import say
-from sandtop.core.client.blocking import open_link, stop_core
-from sandtop.core.client.exchange import HELLO_SECONDS, as_list
-from sandtop.core.client.keys import depends_on_mode, key_bytes
-from sandtop.core.client.link import LinkLost
-from sandtop.core.client.looking import Looking, Typing
-from sandtop.core.client.recovery import Recovery
-from sandtop.core.errors import CoreOutdated, CoreUnavailable, InvalidRequest
+from sandtop.core.client.link import Conversation, as_list
+from sandtop.core.client.session import Looking, Typing, depends_on_mode, key_bytes
+from sandtop.core.errors import InvalidRequest
 
 from ._args import Parser, seconds, split
 from ._output import STDOUT, write, write_json
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Final, TypeVar
-
-    from sandtop.core.client.blocking import Operation
-    from sandtop.core.client.link import Link
-
-    Answer = TypeVar("Answer")
+    from collections.abc import Sequence
+    from typing import Final
 
 _SCREEN_EXAMPLES: Final = """\
   sandtop screen demo                        # of the latest program on a terminal
@@ -96,28 +86,8 @@ def screen_main(argv: Sequence[str]) -> int:
 
 
 def _look(looking: Looking) -> dict[str, object]:
-    def until_answered(link: Link) -> dict[str, object]:
-        while (answer := looking.answer) is None:
-            looking.feed(link.receive(looking.patience if looking.greeted else HELLO_SECONDS))
-        return answer
-
-    return _over_links(looking, until_answered)
-
-
-def _over_links(operation: Operation, converse: Callable[[Link], Answer]) -> Answer:
-    """What ``converse`` returns, on as many connections as it takes."""
-    recovery = Recovery()
-    while True:
-        link = open_link(operation, recovery)
-        try:
-            return converse(link)
-        except LinkLost:
-            time.sleep(recovery.broke(time.monotonic()))
-        except CoreOutdated:
-            recovery.outdated()
-            stop_core()
-        finally:
-            link.close()
+    Conversation(looking).run()
+    return looking.answer
 
 
 def type_main(argv: Sequence[str]) -> int:
@@ -140,7 +110,8 @@ def type_main(argv: Sequence[str]) -> int:
         raise InvalidRequest("there is nothing to type", hint="see 'sandtop type --help'")
     data = os.fsencode(" ".join(words)).replace(b"\r\n", b"\r").replace(b"\n", b"\r")
     data += _keys(options.key or [], options.name, options.session)
-    _type(Typing(options.name, options.session, data + (b"\r" if options.enter else b""), take=options.take))
+    data += b"\r" if options.enter else b""
+    Conversation(Typing(options.name, options.session, data, take=options.take)).run()
     return 0
 
 
@@ -151,16 +122,3 @@ def _keys(names: list[str], sandbox: str, session: str) -> bytes:
     seen = _look(Looking(sandbox, session, scrollback=False, ansi=False, wait_for=None, seconds=None))
     application = seen["application_cursor"] is True
     return b"".join(key_bytes(name, application_cursor=application) for name in names)
-
-
-def _type(typing: Typing) -> None:
-    def until_arrived(link: Link) -> None:
-        while not typing.step():
-            while (outgoing := typing.pull()) is not None:
-                link.send(outgoing)
-            try:
-                typing.feed(link.receive(typing.seconds))
-            except CoreUnavailable:
-                continue  # it took too long: the next step says so
-
-    _over_links(typing, until_arrived)

@@ -9,18 +9,21 @@ import resource
 import signal
 import socket
 import sys
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import trio
 
 from sandtop import __version__
+from sandtop.core.daemon.dispatch import Core
 from sandtop.core.daemon.keeper import ALREADY_RUNNING, UMASK
 from sandtop.core.daemon.server import Server
 from sandtop.core.errors import EXIT_SANDTOP_FAILED, SandtopError, from_os_error
 from sandtop.core.fleet import Context, Fleet
 from sandtop.core.groups import unwrapped
 from sandtop.core.guest import GuestStore
+from sandtop.core.machine.registry import driver_for
 from sandtop.core.paths import find
 from sandtop.core.screens.screens import Screens
 from sandtop.core.settings import Settings
@@ -86,18 +89,20 @@ async def _main(paths: Paths) -> None:
     with Database(paths.database) as database:
         async with trio.open_nursery() as nursery:
             guest = GuestStore(paths, release=settings.guest_release)
-            templates = Templates(paths, nursery, settings.boot_seconds)
+            driver = driver_for(paths)
+            templates = Templates(paths, driver, nursery, settings.boot_seconds)
             screens = Screens(nursery)
-            fleet = Fleet(Context(paths, database, settings, nursery, guest, templates, screens))
+            fleet = Fleet(Context(paths, database, settings, nursery, driver, guest, templates, screens))
             nursery.start_soon(screens.run)
             await fleet.adopt_all()
             nursery.start_soon(fleet.maintain)
-            server = Server(paths, fleet, guest, nursery)
-            nursery.start_soon(_stop_on_signal, server)
+            core = Core(paths, fleet, guest, time.time(), trio.Event())
+            server = Server(core, nursery)
+            nursery.start_soon(_stop_on_signal, core)
             listener = _listen(paths)
             nursery.start_soon(trio.serve_listeners, server.serve, [listener])
             log.info("sandtop %s, pid %d, listens on %s", __version__, os.getpid(), paths.core_socket)
-            await server.stopping.wait()
+            await core.stopping.wait()
             await trio.sleep(0.05)  # the answer to `core stop` is on its way
             paths.core_socket.unlink(missing_ok=True)
             await fleet.close()
@@ -121,7 +126,7 @@ def _listen(paths: Paths) -> trio.SocketListener:
     return trio.SocketListener(raw)
 
 
-async def _stop_on_signal(server: Server) -> None:
+async def _stop_on_signal(core: Core) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for _ in signals:
-            server.stopping.set()
+            core.stopping.set()

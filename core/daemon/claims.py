@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sandtop.core.errors import InvalidRequest, WrongState
+from sandtop.core.errors import WrongState
 from sandtop.core.sessions import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from sandtop.core.contract.session import SessionExec, SessionFollow
     from sandtop.core.sessions import Session
 
-_MAX_CLIENT: Final = 64
 _MAX_LABEL: Final = 60
 
 
@@ -36,14 +34,17 @@ class Claim:
     resumed: bool
 
     def refusal(self, session: Session) -> str | None:
-        """Why the input is not this client's now; None when it is. Whoever resumes must have been the last to hold it:
-        what it typed and nobody acknowledged counts from there."""
-        holder = session.input_holder
+        """Why this client does not get the input now, in words; None when it does.
+
+        A client that resumes goes on from the last input that the agent acknowledged. Had another client typed since,
+        that place would be in the middle of the other's input; so a client resumes only if it was the last holder.
+        """
+        holder = session.input.holder
         if self.take:
             return None
         if holder is not None and holder.client != self.client:
             return f"{holder.label} holds the input"
-        if self.resumed and session.last_holder != self.client:
+        if self.resumed and session.input.last_holder != self.client:
             return "another client held the input meanwhile"
         return None
 
@@ -58,20 +59,12 @@ class Claim:
             )
 
 
-def claim_of(request: Mapping[str, object], peer: int, *, client: str, wanted: bool) -> Claim:
-    """The claim in ``request``; ``client`` and ``wanted`` where it does not say, ``peer`` the process that asks.
-
-    Raises `InvalidRequest`.
-    """
-    own = request.get("client")
-    if own is not None and (not isinstance(own, str) or not 0 < len(own) <= _MAX_CLIENT):
-        raise InvalidRequest(f"client is a text of 1 to {_MAX_CLIENT} characters")
-    label = request.get("label")
-    asked = request.get("input")
+def claim_of(request: SessionExec | SessionFollow, peer: int, *, client: str, wanted: bool) -> Claim:
+    """The claim in ``request``; ``client`` and ``wanted`` where it does not say, ``peer`` the process that asks."""
     return Claim(
-        wanted=wanted if asked is None else asked is True,
-        client=own or client,
-        label=printable(label)[:_MAX_LABEL] if isinstance(label, str) and label else f"pid {peer}",
-        take=request.get("take") is True,
-        resumed=request.get("resumed") is True,
+        wanted=wanted if request.input is None else request.input,
+        client=request.client or client,
+        label=printable(request.label)[:_MAX_LABEL] if request.label else f"pid {peer}",
+        take=request.take,
+        resumed=request.resumed,
     )

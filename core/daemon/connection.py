@@ -26,6 +26,8 @@ from sandtop.core.errors import InvalidRequest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sandtop.core.contract.record import Event
+
 PROTOCOL: Final = 1
 """Version of the messages between client and core."""
 _CHUNK: Final = 128 * 1024
@@ -111,6 +113,10 @@ class Connection:
             raise ClientGone from error
         finally:
             self._sending.release()
+
+    async def tell(self, event: Event) -> None:
+        """Send ``event``. Raises `ClientGone`."""
+        await self.send(Control(event.message()))
 
     async def message(self, kind: str, fields: Mapping[str, object]) -> None:
         """Send one control message. Raises `ClientGone`."""

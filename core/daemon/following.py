@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from sandtop.agent.wire import Control, Credit, Data, Eof, Frame, ProtocolError, encode, split
+from sandtop.core.contract.codec import decode_event
+from sandtop.core.contract.session_events import Drawn, Gap, Holder, InputLost, Resize, Signal, Started
+from sandtop.core.contract.session_results import SessionEnd
 from sandtop.core.daemon.connection import ClientGone
 from sandtop.core.daemon.steering import resize, send_signal
 from sandtop.core.daemon.viewing import FAR, begin
 from sandtop.core.daemon.views import session_view
-from sandtop.core.errors import SandtopError, from_os_error
+from sandtop.core.errors import InvalidRequest, SandtopError, from_os_error
 from sandtop.core.groups import unwrapped
 from sandtop.core.sessions import STDERR, STDIN, STDOUT
 
@@ -103,7 +106,7 @@ class Follower:
             if self._claim.wanted:
                 self._lost = self._claim.refusal(session)
                 if self._lost is None:
-                    session.hold_input(self)
+                    session.input.hold(self)
                     if self._view.size is not None:
                         session.resize(*self._view.size)
             with unwrapped():
@@ -115,15 +118,16 @@ class Follower:
                         nursery.start_soon(self._remind_of_credit)
                     await self._send()
                     if self._view.terminal:
-                        # a word of it that nobody has read would take the end of the session from it (unix(7),
-                        # ECONNRESET): it closes first
+                        # If the core closed the connection while something that the client sent lay unread in it, the
+                        # client would get ECONNRESET in place of the result (unix(7)). A terminal may be sending keys
+                        # at any moment, so the client closes first.
                         await trio.sleep(_LAST_WORD)
                     nursery.cancel_scope.cancel()
         except OSError as error:
             raise from_os_error(error, "cannot read the session's log", sandbox=self._sandbox.name) from error
         finally:
             session.attached -= 1
-            session.release_input(self)
+            session.input.release(self)
         if not session.ended:
             raise ClientGone
 
@@ -158,10 +162,8 @@ class Follower:
         )
 
     def _result(self) -> Control:
-        record = self._session.record
-        assert record is not None
         view = session_view(self._sandbox, self._session)
-        return Control({"type": "result", "record": record.to_json(), "session": view})
+        return Control({"type": "result", **SessionEnd(record=view.record, session=view).to_json()})
 
     async def _remind_of_credit(self) -> None:
         """Send a small credit that no output took along."""
@@ -187,20 +189,25 @@ class Follower:
         session = self._session
         if not self._told_started and (session.row.pid is not None or session.ended):
             self._told_started = True
-            fields = {"session": session.row.id, "pid": session.row.pid, "tty": session.row.tty}
-            behind = {"from": self._offsets[STDOUT], "live_from": self._live_from}
-            frames.append(Control({"type": "started", **fields, **behind}))
+            started = Started(
+                session=session.row.id,
+                pid=session.row.pid,
+                tty=session.row.tty,
+                from_=self._offsets[STDOUT],
+                live_from=self._live_from,
+            )
+            frames.append(Control(started.message()))
         if not self._told_started:
             return frames
-        holder = session.input_holder.label if session.input_holder is not None else None
+        holder = session.input.holder.label if session.input.holder is not None else None
         if holder != self._told_holder and not session.ended:
             self._told_holder = holder
-            frames.append(Control({"type": "holder", "label": holder, "you": session.input_holder is self}))
+            frames.append(Control(Holder(label=holder, you=session.input.holder is self).message()))
         if self._credit is not None:
             frames.append(self._credit)
             self._granted, self._credit = self._credit.limit, None
         if self._lost is not None and not session.ended:
-            frames.append(Control({"type": "lost-input", "reason": self._lost}))
+            frames.append(Control(InputLost(reason=self._lost).message()))
             self._lost = None
         frames += self._screen
         self._screen = []
@@ -227,7 +234,7 @@ class Follower:
         return frames
 
     def _gap(self, frames: list[Frame], stream: int, start: int, end: int) -> int:
-        frames.append(Control({"type": "gap", "stream": stream, "bytes": end - start}))
+        frames.append(Control(Gap(stream=stream, bytes=end - start).message()))
         return end
 
     # from the client
@@ -242,26 +249,26 @@ class Follower:
     async def _take(self, frame: Frame, orders: trio.MemorySendChannel[Control]) -> None:
         session, sessions = self._session, self._sandbox.sessions
         if isinstance(frame, Data) and frame.stream == STDIN:
-            if session.input_holder is self:
+            if session.input.holder is self:
                 sessions.write_stdin(session, frame.offset, frame.data)
         elif isinstance(frame, Eof) and frame.stream == STDIN:
-            if session.input_holder is self:
+            if session.input.holder is self:
                 sessions.close_stdin(session, frame.offset)
         elif isinstance(frame, Control) and frame.message["type"] in ("signal", "resize"):
             await orders.send(frame)
         elif isinstance(frame, Control) and frame.message["type"] == "drawn":
-            self._drawn(frame.message.get("offset"))
+            self._drawn(frame.message)
         else:
             raise ProtocolError("a frame that a follower does not send")
 
-    def _drawn(self, offset: object) -> None:
-        if (
-            not isinstance(offset, int)
-            or isinstance(offset, bool)
-            or not 0 <= offset <= self._offsets[STDOUT]
-        ):
+    def _drawn(self, message: dict[str, object]) -> None:
+        try:
+            offset = decode_event(Drawn, message).offset
+        except InvalidRequest as error:
+            raise ProtocolError(error.message) from None
+        if offset > self._offsets[STDOUT]:
             raise ProtocolError("a client that has drawn what it did not get")
-        if self._session.input_holder is self:  # watchers slow nobody down
+        if self._session.input.holder is self:  # watchers slow nobody down
             self._sandbox.sessions.reached(self._session, "holder", offset)
 
     async def _steer(self, todo: trio.MemoryReceiveChannel[Control]) -> None:
@@ -270,9 +277,9 @@ class Follower:
             message = order.message
             try:
                 if message["type"] == "signal":
-                    await send_signal(self._sandbox, self._session, message)
-                elif self._session.input_holder is self:  # a watcher's window is its own affair
-                    await resize(self._sandbox, self._session, message)
+                    await send_signal(self._sandbox, self._session, decode_event(Signal, message))
+                elif self._session.input.holder is self:  # a watcher's window is its own affair
+                    await resize(self._sandbox, self._session, decode_event(Resize, message))
             except SandtopError:
-                # the session or its machine has just ended: the record that says so is on its way
+                # it makes no sense, or the session or its machine has just ended: the record of that is on its way
                 continue

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import errno
-import math
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import trio
 
 from sandtop.agent.wire import MAX_DATA, Control, Data, encode
-from sandtop.core.errors import InvalidRequest, from_os_error
+from sandtop.core.contract.session_events import At, Gap
+from sandtop.core.errors import from_os_error
 from sandtop.core.sessions import STDERR, STDOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from sandtop.core.contract.session import SessionLogs
     from sandtop.core.daemon.connection import Connection
     from sandtop.core.sessions import Session
     from sandtop.core.sessions.log import Piece, SessionLog
@@ -26,23 +25,22 @@ _SEND: Final = 256 * 1024
 _NAMES: Final = {"stdout": STDOUT, "stderr": STDERR}
 
 
-async def send_logs(connection: Connection, session: Session, request: Mapping[str, object]) -> None:
-    """Send what ``request`` asks for of the session's log. Raises `InvalidRequest`, `StorageError`, `ClientGone`."""
-    streams = _streams(request.get("streams"))
-    since, tail = _number(request, "since"), _number(request, "tail")
-    follow = request.get("follow") is True
+async def send_logs(connection: Connection, session: Session, request: SessionLogs) -> None:
+    """Send what ``request`` asks for of the session's log. Raises `StorageError`, `ClientGone`."""
+    since, tail = request.since, request.tail
     begin: dict[int, int | None] = {}
-    for name, stream in _NAMES.items():
-        offset = _number(request, name)  # where a reader that lost its connection goes on
-        if stream in streams:
-            begin[stream] = int(offset or 0) if since is tail is None or offset is not None else None
-    reader = _Reader(connection, session, begin, stamped=request.get("timestamps") is True)
+    for name in _NAMES if request.streams is None else request.streams:
+        offset = (
+            request.stdout if name == "stdout" else request.stderr
+        )  # where one that lost its connection goes on
+        begin[_NAMES[name]] = offset or 0 if since is tail is None or offset is not None else None
+    reader = _Reader(connection, session, begin, stamped=request.timestamps)
     try:
         if tail is not None:
-            await reader.tail(int(tail), since)
+            await reader.tail(tail, since)
         else:
             await reader.forward(since)
-        while follow and not (session.ended and reader.all_sent):
+        while request.follow and not (session.ended and reader.all_sent):
             if reader.all_sent:
                 await session.wait_for_news()
             if not await reader.forward(None) and not reader.all_sent:
@@ -119,7 +117,7 @@ class _Reader:
         reached = self._reached[stream]
         offset = piece.start if reached is None else reached
         if offset < piece.end and self._stamped:
-            self._out += encode(Control({"type": "time", "at": piece.time}))
+            self._out += encode(Control(At(at=piece.time).message()))
         while offset < piece.end:
             first = max(self._log.first(stream), piece.start)
             if offset < first:  # it fell to the cap, some of it perhaps at this moment
@@ -137,33 +135,12 @@ class _Reader:
         self._reached[stream] = max(offset, reached or 0)
 
     def _put_gap(self, stream: int, size: int) -> None:
-        self._out += encode(Control({"type": "gap", "stream": stream, "bytes": size}))
+        self._out += encode(Control(Gap(stream=stream, bytes=size).message()))
 
     async def _flush(self) -> None:
         if self._out:
             data, self._out = bytes(self._out), bytearray()
             await self._connection.send_bytes(data)
-
-
-def _streams(value: object) -> set[int]:
-    if value is None:
-        return {STDOUT, STDERR}
-    names = cast("list[object]", value) if isinstance(value, list) else [value]
-    streams = {_NAMES[name] for name in names if isinstance(name, str) and name in _NAMES}
-    if len(streams) != len(names):
-        raise InvalidRequest(f"streams are stdout and stderr, not {value!r:.60}")
-    return streams
-
-
-def _number(request: Mapping[str, object], field: str) -> float | None:
-    value = request.get(field)
-    if value is None:
-        return None
-    number = value if isinstance(value, int | float) and not isinstance(value, bool) else -1
-    whole = isinstance(value, int) or field == "since"
-    if not (whole and 0 <= number < 1 << 63 and math.isfinite(number)):
-        raise InvalidRequest(f"{field} must be a number, 0 or more, not {value!r:.40}")
-    return number
 
 
 async def _last_lines(log: SessionLog, streams: set[int], count: int, since: float | None) -> list[Piece]:

@@ -1,8 +1,9 @@
-"""Operations that are done once however often they are asked for, and go on when their client goes away."""
+"""Changes that are made once however often they are asked for, and go on when their client goes away."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -12,15 +13,27 @@ from sandtop.core.errors import SandtopError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from sandtop.core.contract.record import Record
     from sandtop.core.daemon.connection import Connection
 
-    Operation = Callable[[Callable[[str], None], bool], Awaitable["Result"]]
-    """Is given where to report progress, and whether it was asked for before."""
+    Operation = Callable[["Work"], Awaitable[Record]]
 
-Result = dict[str, object]
 _REMEMBERED: Final = 256
 """Ended operations whose result a client that lost its connection may still ask for."""
 _MAX_LINES: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A change that is being made.
+
+    Attributes:
+        progress: tells its clients, in a line, what takes long. One that begins with ``warning: `` is for them to keep.
+        repeated: the same was asked of a core that died: what it asks for may be done already.
+    """
+
+    progress: Callable[[str], None]
+    repeated: bool
 
 
 class _Running:
@@ -28,7 +41,7 @@ class _Running:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self.result: Result | None = None
+        self.result: Record | None = None
         self.error: SandtopError | None = None
         self.news = trio.lowlevel.ParkingLot()
 
@@ -54,7 +67,7 @@ class Once:
         self._is_first = is_first
         self._operations: OrderedDict[str, _Running] = OrderedDict()
 
-    async def do(self, request_id: str, operation: Operation, connection: Connection) -> Result:
+    async def do(self, request_id: str, operation: Operation, connection: Connection) -> Record:
         """The result of ``operation``, with its progress sent to ``connection``. Raises what it raised."""
         running = self._operations.get(request_id) if request_id else None
         if running is None:
@@ -79,7 +92,7 @@ class Once:
 
     async def _run(self, operation: Operation, running: _Running, repeated: bool) -> None:
         try:
-            running.result = await operation(running.progress, repeated)
+            running.result = await operation(Work(running.progress, repeated))
         except SandtopError as error:
             running.error = error
         finally:

@@ -1,255 +1,176 @@
-"""The operations on sandboxes and images.
-
-``repeated`` says that the same request was made before, of a core that died: what it asks for may be done already.
-"""
+"""The operations on sandboxes."""
 
 from __future__ import annotations
 
-from functools import partial
-from pathlib import Path
+import dataclasses
 from typing import TYPE_CHECKING
 
 import trio
 
+from sandtop.core.contract.record import Nothing
+from sandtop.core.contract.sandbox import (
+    Held,
+    Inspection,
+    Pong,
+    SandboxAcknowledge,
+    SandboxAnswer,
+    SandboxCreate,
+    SandboxHold,
+    SandboxInspect,
+    SandboxList,
+    SandboxPage,
+    SandboxPause,
+    SandboxPing,
+    SandboxRemove,
+    SandboxRestart,
+    SandboxResume,
+    SandboxStart,
+    SandboxStop,
+)
 from sandtop.core.daemon.connection import ClientGone
+from sandtop.core.daemon.dispatch import answers, makes, serves
 from sandtop.core.daemon.views import page, sandbox_view
-from sandtop.core.errors import InvalidRequest, NotFound, WrongState
-from sandtop.core.fleet import State, accelerator_from_request, check_name, config_from_request
-from sandtop.core.machine import command_line
+from sandtop.core.errors import NotFound
+from sandtop.core.fleet import State
+from sandtop.core.store import SandboxConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
+    from sandtop.core.contract.image import ImageWarm
     from sandtop.core.daemon.connection import Connection
-    from sandtop.core.fleet import Fleet
-    from sandtop.core.guest import GuestStore, Image
-    from sandtop.core.templates import Warm
+    from sandtop.core.daemon.dispatch import Core
+    from sandtop.core.daemon.once import Work
 
-Result = dict[str, object]
-
-
-async def create(
-    fleet: Fleet, request: Mapping[str, object], progress: Callable[[str], None], *, repeated: bool
-) -> Result:
-    """``sandbox.create``."""
-    name = check_name(request.get("name"))
-    config = config_from_request(request)
-    request_id = request.get("request_id")
-    known = request_id if isinstance(request_id, str) else ""
-    sandbox = await fleet.create(name, config, known, progress, cold=request.get("cold") is True)
-    return {"sandbox": sandbox_view(sandbox)}
+DEFAULT = SandboxConfig()
+"""What a sandbox is made with where its request does not say."""
 
 
-async def start(
-    fleet: Fleet, request: Mapping[str, object], progress: Callable[[str], None], *, repeated: bool
-) -> Result:
-    """``sandbox.start``."""
-    sandbox = fleet.get(request.get("sandbox"))
-    if not (repeated and sandbox.state is State.RUNNING):
-        accelerator = accelerator_from_request(request)
-        await sandbox.start(progress, cold=request.get("cold") is True, accelerator=accelerator)
-    return {"sandbox": sandbox_view(sandbox)}
-
-
-async def stop(
-    fleet: Fleet, request: Mapping[str, object], progress: Callable[[str], None], *, repeated: bool
-) -> Result:
-    """``sandbox.stop``."""
-    sandbox = fleet.get(request.get("sandbox"))
-    if not (repeated and sandbox.state is State.STOPPED):
-        await sandbox.stop(force=request.get("force") is True)
-    return {"sandbox": sandbox_view(sandbox)}
-
-
-async def restart(
-    fleet: Fleet, request: Mapping[str, object], progress: Callable[[str], None], *, repeated: bool
-) -> Result:
-    """``sandbox.restart``."""
-    sandbox = fleet.get(request.get("sandbox"))
-    force, cold = request.get("force") is True, request.get("cold") is True
-    await sandbox.restart(progress, force=force, cold=cold, accelerator=accelerator_from_request(request))
-    return {"sandbox": sandbox_view(sandbox)}
-
-
-async def pause(
-    fleet: Fleet, request: Mapping[str, object], progress: Callable[[str], None], *, repeated: bool
-) -> Result:
-    """``sandbox.pause``."""
-    sandbox = fleet.get(request.get("sandbox"))
-    if not (repeated and sandbox.state is State.PAUSED):
-        await sandbox.pause()
-    return {"sandbox": sandbox_view(sandbox)}
-
-
-async def resume(
-    fleet: Fleet, request: Mapping[str, object], progress: Callable[[str], None], *, repeated: bool
-) -> Result:
-    """``sandbox.resume``."""
-    sandbox = fleet.get(request.get("sandbox"))
-    if not (repeated and sandbox.state is State.RUNNING and sandbox.stands_still is None):
-        await sandbox.resume()
-    return {"sandbox": sandbox_view(sandbox)}
-
-
-async def remove(
-    fleet: Fleet, request: Mapping[str, object], progress: Callable[[str], None], *, repeated: bool
-) -> Result:
-    """``sandbox.rm``."""
-    try:
-        sandbox = fleet.get(request.get("sandbox"))
-    except NotFound:
-        if repeated:
-            return {}
-        raise
-    await fleet.remove(
-        sandbox, force=request.get("force") is True, keep_history=request.get("keep_history") is True
+def shape_of(request: SandboxCreate | ImageWarm) -> SandboxConfig:
+    """What a request says that a template is made for."""
+    return SandboxConfig(
+        image=request.image or DEFAULT.image,
+        cpus=request.cpus or DEFAULT.cpus,
+        memory=request.memory or DEFAULT.memory,
+        disk=request.disk or DEFAULT.disk,
+        network=request.network or DEFAULT.network,
+        accelerator=request.accelerator or DEFAULT.accelerator,
     )
-    return {}
 
 
-def acknowledge(fleet: Fleet, request: Mapping[str, object]) -> Result:
-    """``sandbox.acknowledge``: somebody has seen that it failed."""
-    sandbox = fleet.get(request.get("sandbox"))
+@makes(SandboxCreate)
+async def create(core: Core, request: SandboxCreate, work: Work) -> SandboxAnswer:
+    config = dataclasses.replace(
+        shape_of(request),
+        env=request.env or {},
+        workdir=request.workdir or DEFAULT.workdir,
+        shell=request.shell or DEFAULT.shell,
+        user=request.user or DEFAULT.user,
+        labels=request.labels or {},
+        ephemeral=request.ephemeral,
+    )
+    request_id = request.request_id or ""
+    sandbox = await core.fleet.create(request.name, config, request_id, work.progress, cold=request.cold)
+    return SandboxAnswer(sandbox=sandbox_view(sandbox))
+
+
+@makes(SandboxStart)
+async def start(core: Core, request: SandboxStart, work: Work) -> SandboxAnswer:
+    sandbox = core.fleet.get(request.sandbox)
+    if not (work.repeated and sandbox.state is State.RUNNING):
+        await sandbox.start(work.progress, cold=request.cold, accelerator=request.accelerator or "")
+    return SandboxAnswer(sandbox=sandbox_view(sandbox))
+
+
+@makes(SandboxStop)
+async def stop(core: Core, request: SandboxStop, work: Work) -> SandboxAnswer:
+    sandbox = core.fleet.get(request.sandbox)
+    if not (work.repeated and sandbox.state is State.STOPPED):
+        await sandbox.stop(force=request.force)
+    return SandboxAnswer(sandbox=sandbox_view(sandbox))
+
+
+@makes(SandboxRestart)
+async def restart(core: Core, request: SandboxRestart, work: Work) -> SandboxAnswer:
+    sandbox = core.fleet.get(request.sandbox)
+    accelerator = request.accelerator or ""
+    await sandbox.restart(work.progress, force=request.force, cold=request.cold, accelerator=accelerator)
+    return SandboxAnswer(sandbox=sandbox_view(sandbox))
+
+
+@makes(SandboxPause)
+async def pause(core: Core, request: SandboxPause, work: Work) -> SandboxAnswer:
+    sandbox = core.fleet.get(request.sandbox)
+    if not (work.repeated and sandbox.state is State.PAUSED):
+        await sandbox.pause()
+    return SandboxAnswer(sandbox=sandbox_view(sandbox))
+
+
+@makes(SandboxResume)
+async def resume(core: Core, request: SandboxResume, work: Work) -> SandboxAnswer:
+    sandbox = core.fleet.get(request.sandbox)
+    if not (work.repeated and sandbox.state is State.RUNNING and sandbox.stands_still is None):
+        await sandbox.resume()
+    return SandboxAnswer(sandbox=sandbox_view(sandbox))
+
+
+@makes(SandboxRemove)
+async def remove(core: Core, request: SandboxRemove, work: Work) -> Nothing:
+    try:
+        sandbox = core.fleet.get(request.sandbox)
+    except NotFound:
+        if work.repeated:
+            return Nothing()
+        raise
+    await core.fleet.remove(sandbox, force=request.force, keep_history=request.keep_history)
+    return Nothing()
+
+
+@answers(SandboxAcknowledge)
+async def acknowledge(core: Core, request: SandboxAcknowledge) -> SandboxAnswer:
+    sandbox = core.fleet.get(request.sandbox)
     sandbox.acknowledge()
-    return {"sandbox": sandbox_view(sandbox)}
+    return SandboxAnswer(sandbox=sandbox_view(sandbox))
 
 
-def list_sandboxes(fleet: Fleet, request: Mapping[str, object]) -> Result:
-    """``sandbox.list``."""
-    found, more = page(fleet.all(), sandbox_view, "uuid", request.get("before"))
-    return {"sandboxes": found, "more": more}
+@answers(SandboxList)
+async def list_sandboxes(core: Core, request: SandboxList) -> SandboxPage:
+    found, more = page(core.fleet.all(), sandbox_view, "uuid", request.before)
+    return SandboxPage(sandboxes=found, more=more)
 
 
-def inspect(fleet: Fleet, request: Mapping[str, object]) -> Result:
-    """``sandbox.inspect``: the sandbox with the machine's command line as data."""
-    sandbox = fleet.get(request.get("sandbox"))
+@answers(SandboxInspect)
+async def inspect(core: Core, request: SandboxInspect) -> Inspection:
+    sandbox = core.fleet.get(request.sandbox)
     machine: dict[str, object] | None = None
     if sandbox.machine is not None:
-        spec = sandbox.machine.spec
-        machine = {"spec": spec.to_json(), **command_line(spec, sandbox.runtime).to_json()}
-        # what was computed numbers the descriptors as it likes
-        machine["argv"] = sandbox.machine.qemu.process.arguments or machine["argv"]
-    return {
-        "sandbox": sandbox_view(sandbox),
-        "machine": machine,
-        "timings": dict(sandbox.timings),
-        "console": sandbox.machine.qemu.console_tail() if sandbox.machine else None,
-        "image_digest": sandbox.row.image_digest,
-        "folder": str(sandbox.folder),
-    }
+        machine = sandbox.machine.vm.facts(sandbox.machine.spec)
+    return Inspection(
+        sandbox=sandbox_view(sandbox),
+        machine=machine,
+        timings=dict(sandbox.timings),
+        console=sandbox.machine.vm.console_tail() if sandbox.machine else None,
+        image_digest=sandbox.row.image_digest,
+        folder=str(sandbox.folder),
+    )
 
 
-async def ping(fleet: Fleet, request: Mapping[str, object]) -> Result:
-    """``sandbox.ping``: the agent's round trip in seconds."""
-    sandbox = fleet.get(request.get("sandbox"))
+@answers(SandboxPing)
+async def ping(core: Core, request: SandboxPing) -> Pong:
+    sandbox = core.fleet.get(request.sandbox)
     await sandbox.adopted()
-    return {"seconds": await sandbox.running_machine("ping").link.ping()}
+    return Pong(seconds=await sandbox.running_machine("ping").link.ping())
 
 
-async def hold(fleet: Fleet, connection: Connection, request: Mapping[str, object]) -> Result | None:
-    """``sandbox.hold``: the sandbox lives as long as this connection, if it was made ephemeral."""
-    sandbox = fleet.get(request.get("sandbox"))
-    fleet.hold(sandbox)
+@serves(SandboxHold)
+async def hold(core: Core, request: SandboxHold, connection: Connection) -> None:
+    """The sandbox lives as long as this connection, if it was made ephemeral."""
+    sandbox = core.fleet.get(request.sandbox)
+    core.fleet.hold(sandbox)
     try:
-        await connection.message("held", {"sandbox": sandbox_view(sandbox)})
+        await connection.tell(Held(sandbox=sandbox_view(sandbox)))
         while True:
             await connection.receive()
     except ClientGone:
-        return None
+        return
     finally:
         with trio.CancelScope(shield=True):
-            await fleet.let_go(sandbox)
-
-
-# images
-
-
-def _image_view(
-    image: Image, users: Mapping[str, str], templates: Sequence[Warm] = (), standing_by: int = 0
-) -> Result:
-    its = [template for template in templates if template.image_digest == image.digest]
-    return {
-        "name": image.name,
-        "digest": image.digest,
-        "size": image.size,
-        "created_at": image.created_at,
-        "source": image.source,
-        "used_by": users.get(image.digest),
-        "templates": len(its),
-        "template_size": sum(template.size for template in its),
-        "templates_outdated": sum(template.outdated for template in its),
-        "standing_by": standing_by,
-    }
-
-
-async def list_images(guest: GuestStore, fleet: Fleet, request: Mapping[str, object]) -> Result:
-    """``image.list``."""
-    images = await trio.to_thread.run_sync(guest.images)
-    templates = await trio.to_thread.run_sync(fleet.templates.warm)
-    users = fleet.images_in_use()
-    ready = fleet.standing_by
-    return {"images": [_image_view(image, users, templates, ready.get(image.digest, 0)) for image in images]}
-
-
-async def build_image(
-    guest: GuestStore,
-    fleet: Fleet,
-    request: Mapping[str, object],
-    progress: Callable[[str], None],
-    *,
-    repeated: bool,
-) -> Result:
-    """``image.build``."""
-    name, source = request.get("name"), request.get("source")
-    if not isinstance(name, str):
-        raise InvalidRequest("the image needs a name")
-
-    def tell(line: str) -> None:
-        trio.from_thread.run_sync(progress, line)
-
-    if source is None:
-        if name != "base":
-            raise InvalidRequest(
-                f"what should the image {name} be built from?", hint="give a folder or a tar: --from DIR|TAR"
-            )
-        image = await trio.to_thread.run_sync(partial(guest.build_base, tell))
-    else:
-        path = Path(str(source))
-        if not path.is_absolute():
-            raise InvalidRequest(f"{path} is not an absolute path")
-        image = await trio.to_thread.run_sync(partial(guest.build_image, name, path, tell))
-    await _prune(guest, fleet)
-    return {"image": _image_view(image, fleet.images_in_use())}
-
-
-async def warm_image(
-    fleet: Fleet, request: Mapping[str, object], progress: Callable[[str], None], *, repeated: bool
-) -> Result:
-    """``image.warm``: the fields of `create` that make a shape."""
-    await fleet.prepare(config_from_request(request), progress)
-    return {}
-
-
-async def remove_image(guest: GuestStore, fleet: Fleet, request: Mapping[str, object]) -> Result:
-    """``image.rm``. Raises `WrongState` while a sandbox is made of it."""
-    name = request.get("name")
-    if not isinstance(name, str):
-        raise InvalidRequest("which image? Its name is missing", hint="sandtop image ls lists them")
-    image = await trio.to_thread.run_sync(guest.image, name)
-    user = fleet.images_in_use().get(image.digest)
-    if user is not None:
-        raise WrongState(
-            f"the image {name} is used by the sandbox {user}",
-            sandbox=user,
-            hint=f"remove that first: sandtop rm {user}",
-        )
-    await trio.to_thread.run_sync(guest.remove_image, name)
-    await _prune(guest, fleet)
-    return {}
-
-
-async def _prune(guest: GuestStore, fleet: Fleet) -> None:
-    """Free what images that no name and no sandbox has any more, and their templates, take on the disk."""
-    await trio.to_thread.run_sync(guest.prune_images, list(fleet.images_in_use()))
-    named = {image.digest for image in await trio.to_thread.run_sync(guest.images)}
-    await fleet.forget_images(named | fleet.images_in_use().keys())
+            await core.fleet.let_go(sandbox)

@@ -8,45 +8,38 @@ from typing import TYPE_CHECKING
 import trio
 
 from sandtop.agent.wire import encode, split
+from sandtop.core.contract.session import SessionScreen
+from sandtop.core.contract.session_results import ScreenAnswer
+from sandtop.core.daemon.dispatch import serves
 from sandtop.core.daemon.session_ops import find_session
 from sandtop.core.daemon.viewing import SCREEN
 from sandtop.core.daemon.views import session_view
-from sandtop.core.errors import InvalidRequest, NotFound, TimedOut, WrongState
+from sandtop.core.errors import NotFound, TimedOut, WrongState
 from sandtop.core.groups import unwrapped
 from sandtop.core.sessions import STDOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from sandtop.core.daemon.connection import Connection
+    from sandtop.core.daemon.dispatch import Core
     from sandtop.core.fleet import Fleet, Sandbox
     from sandtop.core.sessions import Session
 
-Result = dict[str, object]
 
-
-async def screen(fleet: Fleet, connection: Connection, request: Mapping[str, object]) -> Result:
-    """``session.screen``."""
-    sandbox, session = _find(fleet, request)
-    name, key = sandbox.name, session.row.id
-    wait_for, seconds = request.get("wait_for"), request.get("timeout")
-    if wait_for is not None and not isinstance(wait_for, str):
-        raise InvalidRequest("wait_for is a regular expression")
-    if seconds is None:
-        seconds = math.inf
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds < 0:
-        raise InvalidRequest(f"timeout is a number of seconds, not {seconds!r:.40}")
+@serves(SessionScreen)
+async def screen(core: Core, request: SessionScreen, connection: Connection) -> ScreenAnswer:
+    sandbox, session = _find(core.fleet, request)
+    name, key, wait_for = sandbox.name, session.row.id, request.wait_for
     seen = b""
     try:
         with unwrapped():
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_until_gone, connection)
-                seen = await fleet.screens.look(
+                seen = await core.fleet.screens.look(
                     session,
-                    scrollback=request.get("scrollback") is True,
-                    ansi=request.get("ansi") is True,
+                    scrollback=request.scrollback,
+                    ansi=request.ansi,
                     wait_for=wait_for,
-                    seconds=seconds,
+                    seconds=math.inf if request.timeout is None else request.timeout,
                 )
                 nursery.cancel_scope.cancel()
     except TimeoutError:
@@ -57,13 +50,13 @@ async def screen(fleet: Fleet, connection: Connection, request: Mapping[str, obj
         ) from None
     for piece in split(SCREEN, 0, seen):
         await connection.send_bytes(encode(piece))
-    return {"session": session_view(sandbox, session), "bytes": len(seen)}
+    return ScreenAnswer(session=session_view(sandbox, session), bytes=len(seen))
 
 
-def _find(fleet: Fleet, request: Mapping[str, object]) -> tuple[Sandbox, Session]:
+def _find(fleet: Fleet, request: SessionScreen) -> tuple[Sandbox, Session]:
     """The session meant: without a name the sandbox's latest with a terminal, one that runs before any other."""
-    if request.get("session") is None and request.get("sandbox") is not None:
-        sandbox = fleet.history(request.get("sandbox"))
+    if request.session is None and request.sandbox is not None:
+        sandbox = fleet.history(request.sandbox)
         terminals = [session for session in sandbox.sessions.all() if session.row.tty]
         if not terminals:
             raise NotFound(
@@ -72,7 +65,7 @@ def _find(fleet: Fleet, request: Mapping[str, object]) -> tuple[Sandbox, Session
                 hint=f"sandtop attach {sandbox.name}, or sandtop exec -d -t {sandbox.name} -- COMMAND",
             )
         return sandbox, next((session for session in reversed(terminals) if not session.ended), terminals[-1])
-    sandbox, session = find_session(fleet, request)
+    sandbox, session = find_session(fleet, request.sandbox, request.session)
     name, key = sandbox.name, session.row.id
     if not session.row.tty:
         raise WrongState(

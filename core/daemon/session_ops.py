@@ -8,52 +8,61 @@ from typing import TYPE_CHECKING, Final, cast
 
 import trio
 
+from sandtop.core.contract.record import Nothing
+from sandtop.core.contract.session import (
+    SessionAcknowledge,
+    SessionExec,
+    SessionFollow,
+    SessionList,
+    SessionLogs,
+    SessionRemove,
+    SessionResize,
+    SessionSignal,
+)
+from sandtop.core.contract.session_results import SessionAnswer, SessionEnd, SessionPage, SessionsAnswer
 from sandtop.core.daemon.claims import claim_of
 from sandtop.core.daemon.connection import ClientGone
+from sandtop.core.daemon.dispatch import answers, makes, serves
 from sandtop.core.daemon.following import Follower
 from sandtop.core.daemon.logs import send_logs
-from sandtop.core.daemon.starting import SESSION_ID, start_message
+from sandtop.core.daemon.starting import start_message
 from sandtop.core.daemon.steering import end_left, resize, send_signal
-from sandtop.core.daemon.viewing import view_of
+from sandtop.core.daemon.viewing import view_of_follower, view_of_new
 from sandtop.core.daemon.views import page, session_view
 from sandtop.core.errors import InvalidRequest, NotFound, SpawnError, WrongState
-from sandtop.core.fleet import environment
 from sandtop.core.sessions import STDERR, STDOUT, spawn_message
 from sandtop.core.store import SessionRow
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from sandtop.core.daemon.connection import Connection
+    from sandtop.core.daemon.dispatch import Core
+    from sandtop.core.daemon.once import Work
     from sandtop.core.fleet import Fleet, Sandbox
     from sandtop.core.sessions import Session
 
 _LINK_PATIENCE: Final = 10.0
 """Seconds that a new session waits for a link that is just being made again."""
 _START_PATIENCE: Final = 60.0
-Result = dict[str, object]
 
 
-async def execute(fleet: Fleet, connection: Connection, request: Mapping[str, object]) -> Result | None:
-    """``session.exec``: start a session, unless its id says that it was, and follow it."""
-    key = request.get("id")
-    if not isinstance(key, str) or not SESSION_ID.match(key):
-        raise InvalidRequest("a session's id is 16 hexadecimal digits, made by the client")
-    offsets = _offsets(request)
-    sandbox = fleet.history(request.get("sandbox"))
+@serves(SessionExec)
+async def execute(core: Core, request: SessionExec, connection: Connection) -> SessionEnd | None:
+    """Start a session, unless its id says that it was, and follow it."""
+    fleet, key = core.fleet, request.id
+    sandbox = fleet.history(request.sandbox)
     session = _known(fleet, sandbox, key)
     if session is None:
-        sandbox = fleet.get(request.get("sandbox"))
-        session = await _start(fleet, sandbox, key, request)
-    if request.get("detach") is True:
+        sandbox = fleet.get(request.sandbox)
+        session = await _start(fleet, sandbox, request)
+    if request.detach:
         return await _detached(sandbox, session)
     claim = claim_of(request, connection.peer, client=key, wanted=_takes_input(session))
     try:
-        view = view_of(request, joins=False)
-        await Follower(connection, sandbox, session, offsets, claim, view, fleet.screens).run()
+        view = view_of_new(request)
+        await Follower(connection, sandbox, session, _offsets(request), claim, view, fleet.screens).run()
     except ClientGone:
         if session.row.on_hangup == "kill":
-            sandbox.sessions.hang_up(session)
+            sandbox.sessions.disconnected(session)
         raise
     return None
 
@@ -68,28 +77,24 @@ def _known(fleet: Fleet, sandbox: Sandbox, key: str) -> Session | None:
     return None
 
 
-async def _start(fleet: Fleet, sandbox: Sandbox, key: str, request: Mapping[str, object]) -> Session:
+async def _start(fleet: Fleet, sandbox: Sandbox, request: SessionExec) -> Session:
     start = start_message(sandbox, request)
-    labels = environment(request, "labels")
-    on_hangup = request.get("on_hangup") or "keep"
-    if on_hangup not in ("keep", "kill"):
-        raise InvalidRequest(f"on_hangup is keep or kill, not {on_hangup!r:.40}", sandbox=sandbox.name)
     await sandbox.adopted()
     await sandbox.running_machine("exec in").link.wait_up(_LINK_PATIENCE)
     # much may have happened meanwhile: the machine may be gone, and the same request come on another connection
     sandbox.running_machine("exec in")
-    session = _known(fleet, sandbox, key)
+    session = _known(fleet, sandbox, request.id)
     if session is not None:
         return session
     row = SessionRow(
-        id=key,
+        id=request.id,
         uuid=sandbox.row.uuid,
         number=sandbox.sessions.next_number(),
         start=start,
         state="starting",
         created_at=time.time(),
-        labels=labels,
-        on_hangup="keep" if request.get("detach") is True else str(on_hangup),
+        labels=request.labels or {},
+        on_hangup="keep" if request.detach else request.on_hangup,
     )
     return sandbox.sessions.start(row)
 
@@ -98,19 +103,11 @@ def _takes_input(session: Session) -> bool:
     return session.row.tty or session.row.start.get("stdin") is True
 
 
-def _offsets(request: Mapping[str, object]) -> dict[int, int]:
-    offsets: dict[int, int] = {}
-    for stream, name in ((STDOUT, "stdout"), (STDERR, "stderr")):
-        value = request.get(name)
-        if value is None:
-            value = 0
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise InvalidRequest(f"{name} must be an offset, not {value!r:.40}")
-        offsets[stream] = value
-    return offsets
+def _offsets(request: SessionExec | SessionFollow) -> dict[int, int]:
+    return {STDOUT: request.stdout or 0, STDERR: request.stderr or 0}
 
 
-async def _detached(sandbox: Sandbox, session: Session) -> Result:
+async def _detached(sandbox: Sandbox, session: Session) -> SessionEnd:
     """The session as soon as it runs. Raises `SpawnError` when it could not."""
     with trio.move_on_after(_START_PATIENCE):
         while session.row.pid is None and not session.ended:
@@ -124,18 +121,18 @@ async def _detached(sandbox: Sandbox, session: Session) -> Result:
             errno=record.errno or 0,
             sandbox=sandbox.name,
         )
-    return {"session": session_view(sandbox, session)}
+    return SessionEnd(session=session_view(sandbox, session))
 
 
-async def follow(fleet: Fleet, connection: Connection, request: Mapping[str, object]) -> Result | None:
-    """``session.follow``."""
-    sandbox, session = find_session(fleet, request)
+@serves(SessionFollow)
+async def follow(core: Core, request: SessionFollow, connection: Connection) -> SessionEnd | None:
+    sandbox, session = find_session(core.fleet, request.sandbox, request.session)
     claim = claim_of(request, connection.peer, client=secrets.token_hex(8), wanted=False)
-    if request.get("terminal") is True or request.get("output") is False:
-        _check_terminal(sandbox, session, returns=claim.resumed or request.get("stdout") is not None)
+    if request.terminal or not request.output:
+        _check_terminal(sandbox, session, returns=claim.resumed or request.stdout is not None)
     claim.check(session, sandbox.name)
-    view = view_of(request, joins=True)
-    await Follower(connection, sandbox, session, _offsets(request), claim, view, fleet.screens).run()
+    view, screens = view_of_follower(request), core.fleet.screens
+    await Follower(connection, sandbox, session, _offsets(request), claim, view, screens).run()
     return None
 
 
@@ -155,21 +152,21 @@ def _check_terminal(sandbox: Sandbox, session: Session, *, returns: bool) -> Non
         )
 
 
-async def logs(fleet: Fleet, connection: Connection, request: Mapping[str, object]) -> Result | None:
-    """``session.logs``."""
-    sandbox, session = find_session(fleet, request)
+@serves(SessionLogs)
+async def logs(core: Core, request: SessionLogs, connection: Connection) -> SessionAnswer:
+    sandbox, session = find_session(core.fleet, request.sandbox, request.session)
     await send_logs(connection, session, request)
-    return {"session": session_view(sandbox, session)}
+    return SessionAnswer(session=session_view(sandbox, session))
 
 
-def find_session(fleet: Fleet, request: Mapping[str, object]) -> tuple[Sandbox, Session]:
-    """The session that ``request`` names; without a name the sandbox's latest. Raises `NotFound`, `InvalidRequest`."""
-    reference = request.get("session")
-    if reference is not None and not isinstance(reference, str):
-        raise InvalidRequest("a session is named by its id")
-    if request.get("sandbox") is None:
+def find_session(fleet: Fleet, name: str | None, reference: str | None) -> tuple[Sandbox, Session]:
+    """The session ``reference`` of the sandbox ``name``, or of whichever has it; without a ``reference`` the latest.
+
+    Raises `NotFound`, `InvalidRequest`.
+    """
+    if name is None:
         return _anywhere(fleet, reference or "")
-    sandbox = fleet.history(request.get("sandbox"))
+    sandbox = fleet.history(name)
     if reference is not None:
         return sandbox, _of_this_sandbox(fleet, sandbox, reference)
     sessions = sandbox.sessions.all()
@@ -212,36 +209,33 @@ def _anywhere(fleet: Fleet, reference: str) -> tuple[Sandbox, Session]:
     return found[0]
 
 
-def list_sessions(fleet: Fleet, request: Mapping[str, object]) -> Result:
-    """``session.list``."""
-    reference = request.get("sandbox")
-    sandboxes = fleet.with_history() if reference is None else [fleet.history(reference)]
+@answers(SessionList)
+async def list_sessions(core: Core, request: SessionList) -> SessionPage:
+    fleet, name = core.fleet, request.sandbox
+    sandboxes = fleet.with_history() if name is None else [fleet.history(name)]
     everything = [(owner, each) for owner in sandboxes for each in owner.sessions.all()]
-    found, more = page(everything, lambda pair: session_view(*pair), "id", request.get("before"))
-    return {"sessions": found, "more": more}
+    found, more = page(everything, lambda pair: session_view(*pair), "id", request.before)
+    return SessionPage(sessions=found, more=more)
 
 
-async def signal_session(fleet: Fleet, request: Mapping[str, object]) -> Result:
-    """``session.signal``."""
-    sandbox, session = find_session(fleet, request)
+@answers(SessionSignal)
+async def signal_session(core: Core, request: SessionSignal) -> Nothing:
+    sandbox, session = find_session(core.fleet, request.sandbox, request.session)
     await send_signal(sandbox, session, request)
-    return {}
+    return Nothing()
 
 
-async def resize_session(fleet: Fleet, request: Mapping[str, object]) -> Result:
-    """``session.resize``."""
-    sandbox, session = find_session(fleet, request)
+@answers(SessionResize)
+async def resize_session(core: Core, request: SessionResize) -> Nothing:
+    sandbox, session = find_session(core.fleet, request.sandbox, request.session)
     await resize(sandbox, session, request)
-    return {}
+    return Nothing()
 
 
-def acknowledge_sessions(fleet: Fleet, request: Mapping[str, object]) -> Result:
-    """``session.acknowledge``: somebody has seen how these sessions ended, or that they wait at a prompt."""
-    sandbox = fleet.history(request.get("sandbox"))
-    keys = request.get("sessions")
-    if not isinstance(keys, list) or not all(isinstance(key, str) for key in cast("list[object]", keys)):
-        raise InvalidRequest("sessions are a list of ids", sandbox=sandbox.name)
-    sessions = [_of_this_sandbox(fleet, sandbox, key) for key in cast("list[str]", keys)]
+@answers(SessionAcknowledge)
+async def acknowledge_sessions(core: Core, request: SessionAcknowledge) -> SessionsAnswer:
+    sandbox = core.fleet.history(request.sandbox)
+    sessions = [_of_this_sandbox(core.fleet, sandbox, key) for key in request.sessions]
     for session in sessions:
         if not session.ended and not session.waiting:
             raise WrongState(
@@ -251,12 +245,18 @@ def acknowledge_sessions(fleet: Fleet, request: Mapping[str, object]) -> Result:
             )
     for session in sessions:
         sandbox.sessions.acknowledge(session)
-    return {"sessions": [session_view(sandbox, session) for session in sessions]}
+    return SessionsAnswer(sessions=[session_view(sandbox, session) for session in sessions])
 
 
-async def remove_session(fleet: Fleet, request: Mapping[str, object]) -> Result:
-    """``session.rm``: forget an ended session and its log, and end what it left running."""
-    sandbox, session = find_session(fleet, request)
+@makes(SessionRemove)
+async def remove_session(core: Core, request: SessionRemove, work: Work) -> Nothing:
+    """Forget an ended session and its log, and end what it left running."""
+    try:
+        sandbox, session = find_session(core.fleet, request.sandbox, request.session)
+    except NotFound:
+        if work.repeated:
+            return Nothing()
+        raise
     if not session.ended:
         raise WrongState(
             f"session {session.row.id} has not ended",
@@ -266,4 +266,4 @@ async def remove_session(fleet: Fleet, request: Mapping[str, object]) -> Result:
     await end_left(sandbox, session)
     if sandbox.sessions.find(session.row.id) is session:  # nobody else has removed it meanwhile
         sandbox.sessions.remove(session)
-    return {}
+    return Nothing()

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final, cast
 
 import trio
 
-from sandtop.agent.wire.limits import MAX_WINDOW_SIDE
 from sandtop.core.errors import InvalidRequest, WrongState
 from sandtop.core.fleet import State
 from sandtop.core.sessions import printable
@@ -15,28 +14,25 @@ from sandtop.core.sessions import printable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sandtop.core.contract.session import SessionResize, SessionSignal
+    from sandtop.core.contract.session_events import Resize, Signal
     from sandtop.core.fleet import Sandbox
     from sandtop.core.sessions import Session
 
 _DEADLINE: Final = 10.0
-_SCOPES: Final = ("leader", "group", "all")
 
 
-async def send_signal(sandbox: Sandbox, session: Session, request: Mapping[str, object]) -> None:
-    """Send ``request``'s signal; with the scope ``all`` also to what an ended session left running.
+async def send_signal(sandbox: Sandbox, session: Session, asked: SessionSignal | Signal) -> None:
+    """Send the signal that is ``asked`` for; with the scope ``all`` also to what an ended session left running.
 
     Raises `InvalidRequest`, `WrongState` for one that has ended, `ChannelError`.
     """
-    number, scope = request.get("signal"), request.get("scope", "group")
-    if not isinstance(number, int) or isinstance(number, bool) or not 0 < number < signal.NSIG:
+    number = asked.signal
+    if not 0 < number < signal.NSIG:
         raise InvalidRequest(f"there is no signal {number!r:.20}", sandbox=sandbox.name)
-    if scope not in _SCOPES:
-        raise InvalidRequest(
-            f"a signal goes to {', '.join(_SCOPES)}, not to {scope!r:.20}", sandbox=sandbox.name
-        )
     session.was_sent(number)
-    message = {"type": "signal", "signal": number, "scope": scope, **_operation(request)}
-    await _ask(sandbox, session, message, "signal", left=scope == "all")
+    message = {"type": "signal", "signal": number, "scope": asked.scope, **_operation(asked.op_id)}
+    await _ask(sandbox, session, message, "signal", left=asked.scope == "all")
     if number == signal.SIGKILL and session.ended:
         await _until_gone(session)
 
@@ -72,35 +68,19 @@ async def _has_left(sandbox: Sandbox, session: Session) -> bool:
     return session.left > 0
 
 
-async def resize(sandbox: Sandbox, session: Session, request: Mapping[str, object]) -> None:
+async def resize(sandbox: Sandbox, session: Session, asked: SessionResize | Resize) -> None:
     """Set the window size of a session's terminal. Raises as `send_signal`."""
-    size = window_size(request)
     if not session.row.tty:
         raise InvalidRequest(f"session {session.row.id} has no terminal", sandbox=sandbox.name)
     # before the agent is asked: what the program draws for it comes behind
-    session.resize(cast("int", size["rows"]), cast("int", size["columns"]))
-    await _ask(sandbox, session, {"type": "resize", **size, **_operation(request)}, "resize")
+    session.resize(asked.rows, asked.columns)
+    message = {"type": "resize", "rows": asked.rows, "columns": asked.columns, **_operation(asked.op_id)}
+    await _ask(sandbox, session, message, "resize")
 
 
-def window_size(value: Mapping[str, object]) -> dict[str, object]:
-    """``rows`` and ``columns`` of ``value``, checked. Raises `InvalidRequest`."""
-    size: dict[str, object] = {}
-    for name in ("rows", "columns"):
-        number = value.get(name)
-        if not isinstance(number, int) or isinstance(number, bool) or not 0 < number <= MAX_WINDOW_SIDE:
-            raise InvalidRequest(f"{name} must be 1 to {MAX_WINDOW_SIDE}, not {number!r:.20}")
-        size[name] = number
-    return size
-
-
-def _operation(request: Mapping[str, object]) -> dict[str, object]:
+def _operation(op_id: str | None) -> dict[str, object]:
     """The client's own id for what it asks, by which the agent knows a request that was sent again."""
-    op = request.get("op_id")
-    if op is None:
-        return {}
-    if not isinstance(op, str) or not 0 < len(op) <= 64 or not op.isascii():
-        raise InvalidRequest("op_id is 1 to 64 ASCII characters")
-    return {"op": f"client-{op}"}
+    return {} if op_id is None else {"op": f"client-{op_id}"}
 
 
 async def _ask(

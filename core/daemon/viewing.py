@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from sandtop.agent.wire import Control, Frame, split
-from sandtop.core.daemon.steering import window_size
+from sandtop.core.contract.session_events import ScreenBegins
 from sandtop.core.errors import CoreFailure
 from sandtop.core.screens.process import WorkerGone
 from sandtop.core.screens.stored import Checkpoint, load
 from sandtop.core.sessions import STDOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from sandtop.core.contract.session import SessionExec, SessionFollow
     from sandtop.core.screens.screens import Screens
     from sandtop.core.sessions import Session
 
@@ -47,16 +46,21 @@ class View:
     size: tuple[int, int] | None = None
 
 
-def view_of(request: Mapping[str, object], *, joins: bool) -> View:
-    """The view in ``request``; ``joins`` says that the session was there before. Raises `InvalidRequest`."""
-    terminal = request.get("terminal") is True
+def view_of_new(request: SessionExec) -> View:
+    """The view of the client that starts a session.
+
+    It has all the output from the first byte on, so it needs no screen: but for one whose core died when half a screen
+    had come, which asks for another by an offset of null.
+    """
+    return View(request.terminal, fresh=request.terminal and request.stdout is None)
+
+
+def view_of_follower(request: SessionFollow) -> View:
+    """The view of a client that comes to a session; a terminal without an offset has nothing yet."""
     size = None
-    if request.get("rows") is not None:
-        sides = window_size(request)
-        size = int(str(sides["rows"])), int(str(sides["columns"]))
-    # who started it says so only when half a screen was all that it had, when the core died
-    fresh = terminal and (joins or "stdout" in request) and request.get("stdout") is None
-    return View(terminal, fresh, request.get("output") is not False, size)
+    if request.rows is not None and request.columns is not None:
+        size = request.rows, request.columns
+    return View(request.terminal, request.terminal and request.stdout is None, request.output, size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +94,11 @@ def _frames(screen: Checkpoint, session: Session) -> list[Frame]:
     tty = session.tty
     assert tty is not None
     later = [size for size in tty.sizes if size.number > screen.number]
-    head = {
-        "offset": screen.offset,
-        "rows": screen.rows,
-        "columns": screen.columns,
-        "bytes": len(screen.dump),
-        "sizes": [[size.offset, size.rows, size.columns] for size in later],
-    }
-    return [Control({"type": "screen", **head}), *split(SCREEN, 0, screen.dump)]
+    head = ScreenBegins(
+        offset=screen.offset,
+        rows=screen.rows,
+        columns=screen.columns,
+        bytes=len(screen.dump),
+        sizes=[[size.offset, size.rows, size.columns] for size in later],
+    )
+    return [Control(head.message()), *split(SCREEN, 0, screen.dump)]

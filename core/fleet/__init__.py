@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from sandtop.core.fleet.config import accelerator_from_request, check_name, config_from_request, environment
 from sandtop.core.fleet.context import Context
 from sandtop.core.fleet.fleet import Fleet
 from sandtop.core.fleet.sandbox import Sandbox
@@ -13,9 +12,5 @@ __all__ = [
     "Fleet",
     "Sandbox",
     "State",
-    "accelerator_from_request",
-    "check_name",
-    "config_from_request",
-    "environment",
     "require",
 ]

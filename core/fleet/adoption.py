@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from sandtop.core.errors import MachineError, SandtopError, WrongState
+from sandtop.core.errors import SandtopError, WrongState
+from sandtop.core.fleet.specs import spec_of_running
 from sandtop.core.fleet.stall import HELD, Cause, Stall
 from sandtop.core.fleet.state import ALIVE, State
 from sandtop.core.machine import Accelerator, Identity
-from sandtop.core.machine.process import adopt as find_process
 from sandtop.core.machine.procfs import boot_id
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from sandtop.core.fleet.context import Context
     from sandtop.core.fleet.machine import RunningMachine
     from sandtop.core.fleet.sandbox import Sandbox
-    from sandtop.core.machine import MachineProcess
-    from sandtop.core.store import SandboxRow
+    from sandtop.core.machine import Driver
+    from sandtop.core.store import Ownership, SandboxRow
 
 log = logging.getLogger(__name__)
 _PATIENCE: Final = 3.0
@@ -71,8 +71,7 @@ async def _adopt_or_lose(sandbox: Sandbox, context: Context) -> str | None:
     why = await _try_to_adopt(sandbox, context, Accelerator(ownership.accelerator))
     if why is None or sandbox.state not in ALIVE:
         return None
-    if (process := _process_of(sandbox.row)) is not None:
-        process.close()
+    if context.driver.lives(_identity(sandbox.row.uuid, ownership)):
         return why
     if ownership.boot_id != boot_id():
         sandbox.lose(State.STOPPED, "host reboot")
@@ -86,9 +85,7 @@ async def _adopt_or_lose(sandbox: Sandbox, context: Context) -> str | None:
 async def _try_to_adopt(sandbox: Sandbox, context: Context, accelerator: Accelerator) -> str | None:
     """None when that worked, else why not."""
     try:
-        spec = await trio.to_thread.run_sync(
-            context.files, sandbox.row, sandbox.overlay, accelerator, log.info
-        )
+        spec = await spec_of_running(context, sandbox.row, sandbox.overlay, accelerator, log.info)
         await sandbox.adopt(spec)
     except SandtopError as error:
         return error.message
@@ -100,12 +97,12 @@ async def _try_to_adopt(sandbox: Sandbox, context: Context, accelerator: Acceler
 
 async def found(state: State, reason: str, machine: RunningMachine) -> State:
     """What an earlier core's machine does, whose sandbox was in ``state`` for ``reason``. Raises `MachineError`."""
-    if (error := await machine.qemu.disk_error()) is not None:
+    if (error := await machine.vm.disk_error()) is not None:
         if state is State.PAUSED:  # it will be told again when somebody resumes it
             return State.PAUSED
         machine.stopped_by(error)
         return State.RUNNING
-    if await machine.qemu.status() != "paused":
+    if not await machine.vm.paused():
         return State.RUNNING
     if state is State.RUNNING and reason == HELD:
         machine.stall = Stall(Cause.RESERVE)
@@ -113,19 +110,19 @@ async def found(state: State, reason: str, machine: RunningMachine) -> State:
     return State.PAUSED
 
 
-async def end_unreachable(row: SandboxRow, *, force: bool) -> bool:
+async def end_unreachable(row: SandboxRow, driver: Driver, *, force: bool) -> bool:
     """End the machine of an earlier core that this one could not take up; False when it is gone already.
 
     Raises `WrongState` without ``force``.
     """
-    process = _process_of(row)
-    if process is None:
-        return False  # `_adopt` is about to see that
-    with process:
-        if not force:
-            raise unreachable(row.name, "stop")
-        await process.kill()
-    return True
+    if row.ownership is None:
+        return False
+    identity = _identity(row.uuid, row.ownership)
+    if force:
+        return await driver.end(identity, row.name)
+    if driver.lives(identity):
+        raise unreachable(row.name, "stop")
+    return False  # `_adopt` is about to see that
 
 
 def unreachable(name: str, doing: str) -> WrongState:
@@ -137,13 +134,5 @@ def unreachable(name: str, doing: str) -> WrongState:
     )
 
 
-def _process_of(row: SandboxRow) -> MachineProcess | None:
-    """The process of an earlier core's machine, to be closed; None when it is gone."""
-    ownership = row.ownership
-    if ownership is None:
-        return None
-    identity = Identity(row.uuid, ownership.pid, ownership.start_time, ownership.boot_id)
-    try:
-        return find_process(identity, row.name)
-    except MachineError:
-        return None
+def _identity(uuid: str, ownership: Ownership) -> Identity:
+    return Identity(uuid, ownership.pid, ownership.start_time, ownership.boot_id)

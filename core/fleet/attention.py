@@ -143,7 +143,7 @@ def of_sandbox(sandbox: Sandbox, now: float) -> Attention | None:
     sessions, row = sandbox.sessions, sandbox.row
     heard = [row.started_at or 0.0]
     if SILENCE_LABEL in row.config.labels:
-        heard += [max(each.heard_at, each.row.started_at or 0.0) for each in sessions.all()]
+        heard += [max(each.output.heard_at, each.row.started_at or 0.0) for each in sessions.all()]
     facts = SandboxFacts(
         state=row.state,
         reason=row.reason,
@@ -165,7 +165,7 @@ def facts_of(session: Session) -> SessionFacts:
             argv=row.argv,
             seen=session.prompt_seen,
             waiting="" if session.ending else session.waiting,
-            held=session.input_holder is not None,
+            held=session.input.holder is not None,
         )
     return SessionFacts(
         id=row.id,

@@ -1,8 +1,8 @@
 """The wall clocks of guests: set to the host's whenever a machine may have stood still, or the host's was set.
 
 A guest counts its time by its processors, so while they stand still (paused, stopped by a full disk, a host that
-sleeps, a QEMU that is stopped) its wall clock does too. Between such events it is the guest's own: whoever sets it
-to another time on purpose keeps that until the machine stands still once more.
+sleeps, a machine's process that is stopped) its wall clock does too. Between such events it is the guest's own: whoever
+sets it to another time on purpose keeps that until the machine stands still once more.
 """
 
 from __future__ import annotations

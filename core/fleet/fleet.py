@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import time
 import uuid as uuids
 from contextlib import suppress
@@ -27,11 +25,11 @@ from sandtop.core.errors import (
 from sandtop.core.fleet.adoption import adopt_all
 from sandtop.core.fleet.clock import Clock, keep_clocks
 from sandtop.core.fleet.guard import Guard
-from sandtop.core.fleet.reserve import Reserve, end_leftovers
 from sandtop.core.fleet.room import MIB, check_new, may_grow
 from sandtop.core.fleet.sandbox import Sandbox
+from sandtop.core.fleet.specs import machine_spec, resolve_image, template_for
 from sandtop.core.fleet.state import ALIVE, State
-from sandtop.core.machine import machines
+from sandtop.core.fleet.warm_pool import WarmPool, end_leftovers
 from sandtop.core.sessions import retire
 from sandtop.core.store import SandboxConfig, SandboxRow
 from sandtop.core.templates import Kind
@@ -56,7 +54,7 @@ class Fleet:
         self._context = context
         self._sandboxes: dict[str, Sandbox] = {}
         self._unheld: dict[str, float] = {}
-        self._reserve = Reserve(context)
+        self._pool = WarmPool(context)
         for row in context.database.sandboxes():
             self._sandboxes[row.uuid] = Sandbox(row, context)
         for session in context.database.sessions():
@@ -72,8 +70,8 @@ class Fleet:
 
     @property
     def standing_by(self) -> dict[str, int]:
-        """How many machines stand by to become sandboxes, by the digest of their image."""
-        return self._reserve.ready()
+        """How many machines are in the warm pool, by the digest of their image."""
+        return self._pool.ready()
 
     def all(self) -> list[Sandbox]:
         """Every sandbox that was not removed, oldest first."""
@@ -121,8 +119,8 @@ class Fleet:
         if sandbox is None:
             self._check_free(name)
             await self._check_room(name, config, progress)
-            digest = await self._context.resolve_image(config.image, progress)
-            warm = None if cold else await self._reserve.take(config, digest)
+            digest = await resolve_image(self._context, config.image, progress)
+            warm = None if cold else await self._pool.take(config, digest)
             row = SandboxRow(
                 uuid=warm.row.uuid if warm else str(uuids.uuid4()), name=name, config=config,
                 state=State.CREATING.value, reason="", created_at=time.time(), request_id=request_id,
@@ -138,7 +136,7 @@ class Fleet:
             await self.remove(sandbox, force=True, keep_history=False)
             raise
         if sandbox.machine is not None and sandbox.machine.spec.restored:
-            self._reserve.used(sandbox.row)
+            self._pool.used(sandbox.row)
         return sandbox
 
     async def prepare(self, config: SandboxConfig, progress: Callable[[str], None]) -> None:
@@ -146,7 +144,7 @@ class Fleet:
 
         Raises `ImageError` when there can be none, and what is wrong with the shape.
         """
-        digest = await self._context.resolve_image(config.image, progress)
+        digest = await resolve_image(self._context, config.image, progress)
         row = SandboxRow(
             uuid=str(uuids.uuid4()), name="a template", config=config, state=State.CREATING.value, reason="",
             created_at=time.time(), image_digest=digest,
@@ -157,16 +155,16 @@ class Fleet:
             (reasons.append if line.startswith("warning: ") else progress)(line)
 
         with TemporaryDirectory(dir=self._context.paths.sandboxes, prefix="preparing-") as folder:
-            spec = await self._context.spec(row, Path(folder) / "overlay.img", tell)
+            spec = await machine_spec(self._context, row, Path(folder) / "overlay.img", tell)
             for kind in Kind:
-                lease = await self._context.template(row, spec, kind, tell)
-                if lease is None:
+                template = await template_for(self._context, row, spec, kind, tell)
+                if template is None:
                     why = reasons[-1].rpartition("instead: ")[2] if reasons else "it failed a moment ago"
                     raise ImageError(f"{config.image} cannot be prepared: {why}", hint="see the core's log")
-                lease.close()
+                template.close()
 
     async def _add(self, row: SandboxRow, warm: Sandbox | None) -> Sandbox:
-        """Store a new sandbox; the machine that stands by for it is ended when that cannot be."""
+        """Store a new sandbox; the warm machine for it is ended when that cannot be."""
         try:
             self._check_free(row.name)
             self._context.database.add_sandbox(row)
@@ -177,7 +175,7 @@ class Fleet:
         sandbox = self._sandboxes[row.uuid] = warm or Sandbox(row, self._context)
         if warm is not None:
             warm.become(row)
-            self._reserve.given_away(warm)
+            self._pool.given_away(warm)
         return sandbox
 
     def _of_request(self, name: str, request_id: str) -> Sandbox | None:
@@ -226,7 +224,7 @@ class Fleet:
 
     async def forget_images(self, keep: Collection[str]) -> None:
         """Free what was made ready from images other than those with the digests ``keep``. Raises `StorageError`."""
-        self._reserve.forget_images(keep)
+        self._pool.forget_images(keep)
         await self._context.templates.remove_images(keep)
 
     # after the core's start
@@ -234,7 +232,9 @@ class Fleet:
     async def adopt_all(self) -> None:
         """Find every machine again that an earlier core ran, and end those that nobody owns; see `adopt_all`."""
         await trio.to_thread.run_sync(self._end_orphans)
-        await trio.to_thread.run_sync(end_leftovers, self._context.paths, set(self._sandboxes))
+        await trio.to_thread.run_sync(
+            end_leftovers, self._context.paths, self._context.driver, set(self._sandboxes)
+        )
         await self._context.templates.recover()
         await adopt_all(self.all(), self._context)
 
@@ -245,11 +245,10 @@ class Fleet:
             for sandbox in self.all()
             if sandbox.row.ownership and sandbox.state in ALIVE
         }
-        for pid, uuid in machines():
-            if pid not in owned and uuid in self._sandboxes:
-                log.warning("killing an orphaned machine, pid %d", pid)
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+        for ended in self._context.driver.end_all(
+            lambda machine: machine.pid not in owned and machine.uuid in self._sandboxes
+        ):
+            log.warning("killed an orphaned machine, pid %d", ended.pid)
 
     # beside everything
 
@@ -265,8 +264,8 @@ class Fleet:
                 await self.remove(sandbox, force=True, keep_history=False)
 
     async def maintain(self) -> None:
-        """Keep retention and the reserve, store what a full disk refused, end what clients and an earlier core left."""
-        self._context.nursery.start_soon(self._reserve.run)
+        """Keep retention and the warm pool, store what a full disk refused, end what nobody holds any more."""
+        self._context.nursery.start_soon(self._pool.run)
         self._context.nursery.start_soon(Guard(self._context, self.all).run)
         self._context.nursery.start_soon(keep_clocks, self._clocks, self._context.nursery)
         said: dict[str, str] = {}  # a disk that stays broken is not written about for ever
@@ -291,11 +290,11 @@ class Fleet:
 
     async def close(self) -> None:
         """End the machines that nobody has a use for any more when this core is gone."""
-        await self._reserve.close()
+        await self._pool.close()
 
     async def _tend(self, sandbox: Sandbox, now: float) -> None:
         sandbox.save()
-        sandbox.sessions.end_abandoned(now)
+        sandbox.sessions.kill_abandoned(now)
         await retire(sandbox.sessions, self._context.settings)
         preparing = sandbox.state in (State.CREATING, State.STARTING)
         if not sandbox.row.config.ephemeral or sandbox.holders or preparing:

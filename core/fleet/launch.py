@@ -1,4 +1,4 @@
-"""How a sandbox gets its machine: one that stood by, one that goes on from a template, or one that boots."""
+"""How a sandbox gets its machine: one of the warm pool, one that goes on from a template, or one that boots."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import trio
 
 from sandtop.core.errors import MachineError, SandtopError, StorageError
 from sandtop.core.fleet.machine import new_token
-from sandtop.core.machine import Accelerator, start, under_kvm
+from sandtop.core.fleet.specs import blank_overlay, machine_spec, template_for
+from sandtop.core.machine import Accelerator
 from sandtop.core.templates import Kind
 from sandtop.core.templates.files import forget
 
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
     from sandtop.core.fleet.context import Context
     from sandtop.core.fleet.machine import RunningMachine
     from sandtop.core.machine import Machine, MachineSpec
-    from sandtop.core.sessions.hub import SandboxSessions
+    from sandtop.core.sessions.manager import SessionManager
     from sandtop.core.store import SandboxRow
-    from sandtop.core.templates import Lease
+    from sandtop.core.templates import Template
 
 log = logging.getLogger(__name__)
 _RESTORED_SECONDS: Final = 30.0
@@ -36,7 +37,7 @@ class Owner(Protocol):
 
     row: SandboxRow
     machine: RunningMachine | None
-    sessions: SandboxSessions
+    sessions: SessionManager
 
     @property
     def name(self) -> str: ...
@@ -81,35 +82,35 @@ class Launch:
     async def run(self, *, cold: bool) -> None:
         """Return when its agent is ready. It goes on from a template, or boots: with ``cold``, and without one."""
         machine = self._sandbox.machine
-        if machine is None or not await self._step_in(machine):
+        if machine is None or not await self._take_over(machine):
             await self._bring_up_anew(cold=cold)
         for warning in self._sandbox.sessions.warnings:
             self._progress(f"warning: {self._sandbox.name}: {warning}")
 
-    async def stand_by(self) -> None:
-        """Have a machine ready that is nobody's yet: gone on from a template, run in once, and paused."""
+    async def warm_up(self) -> None:
+        """Start a machine for the warm pool, which is nobody's yet: from a template; warmed up, and paused."""
         sandbox = self._sandbox
-        spec = await self._context.spec(sandbox.row, sandbox.overlay, self._progress)
-        lease = await self._context.template(sandbox.row, spec, Kind.FRESH, self._progress)
-        if lease is None:
+        spec = await machine_spec(self._context, sandbox.row, sandbox.overlay, self._progress)
+        template = await template_for(self._context, sandbox.row, spec, Kind.FRESH, self._progress)
+        if template is None:
             raise MachineError("there is no template to go on from")
-        with lease:
+        with template:
             async with self._context.starting:
-                why = await self._go_on(spec, lease)
+                why = await self._go_on(spec, template)
                 if why:
-                    await self._context.templates.failed(lease, why, self._progress)
+                    await self._context.templates.failed(template, why, self._progress)
                 if why or sandbox.machine is None:
                     raise MachineError("the template did not start")
-                await sandbox.machine.stand_by()
+                await sandbox.machine.warm_up()
 
-    async def _step_in(self, machine: RunningMachine) -> bool:
-        """Let a machine that stands by go on as this sandbox. False, with nothing of it left, when it does not."""
+    async def _take_over(self, machine: RunningMachine) -> bool:
+        """Let a machine of the warm pool go on as this sandbox. False, with nothing of it left, when it does not."""
         try:
-            await machine.qemu.resume()
+            await machine.vm.resume()
             self.times["resumed"] = trio.current_time()
             await machine.boot(_RESTORED_SECONDS, self.times)
         except (MachineError, StorageError) as error:
-            log.warning("%s: the machine that stood by is of no use: %s", self._sandbox.name, error)
+            log.warning("%s: the machine of the warm pool is of no use: %s", self._sandbox.name, error)
             await machine.end()
             await trio.to_thread.run_sync(forget, self._sandbox.overlay)
             return False
@@ -117,15 +118,17 @@ class Launch:
 
     async def _bring_up_anew(self, *, cold: bool) -> None:
         sandbox, context = self._sandbox, self._context
-        spec = await context.spec(sandbox.row, sandbox.overlay, self._progress, accelerator=self._accelerator)
+        spec = await machine_spec(
+            context, sandbox.row, sandbox.overlay, self._progress, accelerator=self._accelerator
+        )
         kind = Kind.LATER if sandbox.overlay.exists() else Kind.FRESH
-        lease = None if cold else await context.template(sandbox.row, spec, kind, self._progress)
+        template = None if cold else await template_for(context, sandbox.row, spec, kind, self._progress)
         self.times["prepared"] = trio.current_time()
-        with lease or nullcontext():
+        with template or nullcontext():
             async with context.starting:
                 self.times["turn"] = trio.current_time()
-                why = "" if lease is None else await self._go_on(spec, lease)
-                if lease is None or why:
+                why = "" if template is None else await self._go_on(spec, template)
+                if template is None or why:
                     try:
                         await self._boot(spec)
                     except MachineError as error:
@@ -133,23 +136,23 @@ class Launch:
                             raise
                         wanted = self._accelerator or sandbox.row.config.accelerator
                         raise under_kvm(error, sandbox.name, wanted=bool(wanted)) from error
-                if lease is not None and why:
+                if template is not None and why:
                     # only now: what does not boot either is not the template's fault, but its disk's or its image's
-                    await context.templates.failed(lease, why, self._progress)
+                    await context.templates.failed(template, why, self._progress)
 
-    async def _go_on(self, spec: MachineSpec, lease: Lease) -> str:
+    async def _go_on(self, spec: MachineSpec, template: Template) -> str:
         """Start from a template. Why that did not work, with nothing of it left, or the empty string."""
         overlay = self._sandbox.overlay
-        if lease.kind is Kind.FRESH:
-            await lease.fill_overlay(overlay)
+        if template.kind is Kind.FRESH:
+            await template.fill_overlay(overlay)
             self.times["disk"] = trio.current_time()
         seconds: float = self._context.settings.boot_seconds
-        if lease.kind is Kind.FRESH:  # else it mounts a disk first that may need repair
+        if template.kind is Kind.FRESH:  # else it mounts a disk first that may need repair
             seconds = min(_RESTORED_SECONDS, seconds)
         try:
-            await self._bring_up(lease.restored(spec), seconds)
+            await self._bring_up(template.restored(spec), seconds)
         except MachineError as error:
-            if lease.kind is Kind.FRESH:
+            if template.kind is Kind.FRESH:
                 await trio.to_thread.run_sync(forget, overlay)
             return error.message or "the machine did not start"
         return ""
@@ -157,19 +160,27 @@ class Launch:
     async def _boot(self, spec: MachineSpec) -> None:
         overlay = self._sandbox.overlay
         if not overlay.exists():
-            await self._context.blank_overlay(self._sandbox.row, overlay, self._progress)
+            await blank_overlay(self._context, self._sandbox.row, overlay, self._progress)
         await self._bring_up(spec, self._context.settings.boot_seconds)
 
     async def _bring_up(self, spec: MachineSpec, seconds: float) -> None:
         """Launch the machine and wait for its agent. Raises what went wrong; the machine is gone then."""
         sandbox = self._sandbox
-        qemu = (await self._context.find_qemu()).path
-        opener = start(spec, runtime=sandbox.runtime, console_log=sandbox.console, qemu=qemu)
+        driver = self._context.driver
+        opener = driver.start(spec, runtime=sandbox.runtime, console_log=sandbox.console)
         boot_seconds = None if spec.restored else self._context.settings.boot_seconds
         machine = await sandbox.accompany(spec, opener, new_token(), boot_seconds)
-        self.times["qemu"] = trio.current_time()
+        self.times[driver.info.name] = trio.current_time()
         try:
             await machine.boot(seconds, self.times)
         except SandtopError:
             await machine.end()
             raise
+
+
+def under_kvm(error: MachineError, name: str, *, wanted: bool) -> MachineError:
+    """``error`` of a start that failed under KVM, with the way to go on without it."""
+    known = "KVM was asked for" if wanted else "KVM worked when this host was probed"
+    lead = f"{error.hint}; " if error.hint else ""
+    without = 'without it: --accelerator tcg, or accelerator = "tcg" in config.toml'
+    return MachineError(f"{error.message} (under KVM)", sandbox=name, hint=f"{lead}{known}; {without}")

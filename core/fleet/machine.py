@@ -1,4 +1,4 @@
-"""One running machine as the core holds it: QEMU with its link and the tasks around both, until it is gone."""
+"""One running machine as the core holds it, with its link and the tasks around both, until it is gone."""
 
 from __future__ import annotations
 
@@ -14,19 +14,18 @@ from typing import TYPE_CHECKING, Final, cast
 import trio
 
 from sandtop.agent.wire.limits import PIPE_WINDOW, TTY_WINDOW
-from sandtop.core.channel import AgentLink, VirtioSerial
+from sandtop.core.channel import AgentLink
 from sandtop.core.errors import ChannelError, MachineError, StorageError
 from sandtop.core.fleet.clock import Clock
-from sandtop.core.fleet.rehearsal import rehearse
 from sandtop.core.fleet.stall import Cause, Patience, Stall
+from sandtop.core.fleet.warm_up import warm_up
 from sandtop.core.groups import unwrapped
-from sandtop.core.machine.diskerror import told
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from sandtop.core.machine import Death, DiskError, Machine, MachineSpec
-    from sandtop.core.sessions.hub import SandboxSessions
+    from sandtop.core.sessions.manager import SessionManager
     from sandtop.core.store import SandboxRow
 
 log = logging.getLogger(__name__)
@@ -37,16 +36,20 @@ _CONSOLE_LINES: Final = 6
 
 
 class RunningMachine:
-    """A machine with its link. ``run`` owns the tasks; everything else may be called beside it."""
+    """A machine with its link. ``run`` owns the tasks; everything else may be called beside it.
+
+    Attributes:
+        vm: the driver's.
+    """
 
     def __init__(
-        self, row: SandboxRow, spec: MachineSpec, qemu: Machine, token: str, sessions: SandboxSessions
+        self, row: SandboxRow, spec: MachineSpec, vm: Machine, token: str, sessions: SessionManager
     ) -> None:
         self._row = row
         self._sessions = sessions
         self.spec = spec
-        self.qemu = qemu
-        self.link = AgentLink(VirtioSerial(qemu.agent_socket), token, sessions)
+        self.vm = vm
+        self.link = AgentLink(vm.agent(), token, sessions.listener)
         self.clock = Clock(self.link, self._defaults)
         self.stall: Stall | None = None
         """Why it stands still without having been paused; None when it does not."""
@@ -69,7 +72,7 @@ class RunningMachine:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.link.run, boot_seconds)
                 nursery.start_soon(self._heed_disk)
-                self.death = await self.qemu.wait()
+                self.death = await self.vm.wait()
                 nursery.cancel_scope.cancel()
         except BaseException:
             self.settled.set()  # or `end` would wait for ever
@@ -87,24 +90,22 @@ class RunningMachine:
         await self._or_death(self.configure)
         timings["configured"] = trio.current_time()
 
-    def belong_to(self, row: SandboxRow, sessions: SandboxSessions) -> None:
+    def belong_to(self, row: SandboxRow, sessions: SessionManager) -> None:
         """A machine that was nobody's becomes that of the sandbox ``row``, which configures it anew."""
-        self._row, self._sessions, self.link.listener = row, sessions, sessions
+        self._row, self._sessions, self.link.listener = row, sessions, sessions.listener
         self.spec = replace(self.spec, name=row.name)
-        self.qemu.rename(row.name)
+        self.vm.rename(row.name)
         sessions.attach_link(self.link)
 
-    async def stand_by(self) -> None:
-        """Run a first program and stand still, until `qemu.resume`. Raises `MachineError`."""
-        await self._or_death(lambda: rehearse(self.link))
-        await self.qemu.pause()
+    async def warm_up(self) -> None:
+        """Run a first program and pause, until `vm.resume`. Raises `MachineError`."""
+        await self._or_death(lambda: warm_up(self.link))
+        await self.vm.pause()
 
     # a disk that has no room
 
     async def _heed_disk(self) -> None:
-        async for event in self.qemu.monitor.events:
-            if (error := told(event)) is None:
-                continue
+        async for error in self.vm.disk_errors:
             if error.stopped:
                 self.stopped_by(error)
             else:
@@ -121,7 +122,7 @@ class RunningMachine:
         """Stop it before the disk is full. Raises `MachineError`."""
         self.stall = Stall(Cause.RESERVE)
         self._stalled.set()
-        await self.qemu.pause()
+        await self.vm.pause()
 
     async def go_on(self) -> Stall | None:
         """Let its processors run after whatever stopped them, with the host's time on its clock.
@@ -131,7 +132,7 @@ class RunningMachine:
         """
         self.stall, self._stalled = None, trio.Event()
         self._patience.went_on(trio.current_time())
-        await self.qemu.resume()
+        await self.vm.resume()
         async with trio.open_nursery() as nursery:
 
             async def until_stalled() -> None:
@@ -160,7 +161,7 @@ class RunningMachine:
         if error is not None:
             said = cast("Mapping[str, object]", error).get("message") if isinstance(error, dict) else error
             raise MachineError(f"the agent refused its configuration: {str(said)[:300]}")
-        self._sessions.take_warnings(answer.get("warnings"))
+        self._sessions.listener.take_warnings(answer.get("warnings"))
 
     def _defaults(self) -> dict[str, object]:
         """The fields of a ``configure`` that say how sessions are started."""
@@ -204,7 +205,7 @@ class RunningMachine:
                 hint="free some space, or mend the disk, and start it again",
             )
         if failure:
-            lines = self.qemu.console_tail(_CONSOLE_LINES).splitlines()
+            lines = self.vm.console_tail(_CONSOLE_LINES).splitlines()
             console = (
                 f"; its console's last lines: {' | '.join(lines)}" if lines else "; its console is empty"
             )
@@ -215,7 +216,7 @@ class RunningMachine:
             )
 
     async def shut_down(self, grace: float) -> None:
-        """Have the agent end everything and switch off; quit QEMU if that takes too long."""
+        """Have the agent end everything and switch off; stop the machine if that takes too long."""
         with trio.move_on_after(grace + _SHUTDOWN_MARGIN):
             with suppress(ChannelError):  # it may have switched off before it could answer
                 await self.link.request(
@@ -239,7 +240,7 @@ class RunningMachine:
 
                 nursery.start_soon(until_settled)
                 if self.death is None:  # else its descriptors may be closed by now
-                    await self.qemu.quit()
+                    await self.vm.stop()
 
 
 def new_token() -> str:

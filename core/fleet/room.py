@@ -21,7 +21,7 @@ MIB: Final = 1 << 20
 RESERVE_PART: Final = 20
 """The reserve is no more than this part of the file system: a small disk is not all reserve."""
 FIRST_WRITES: Final = 32 * MIB
-"""What a new sandbox needs beyond the reserve: its own disk's beginning (4 MiB), its logs, and those standing by."""
+"""What a new sandbox needs beyond the reserve: its own disk's beginning (4 MiB), its logs, the warm pool's disks."""
 _FASTEST: Final = 1 << 30
 """Bytes a second that sandboxes are taken to write at most, together."""
 _SOONEST: Final = 0.05

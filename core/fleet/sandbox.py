@@ -17,8 +17,8 @@ from sandtop.core.fleet.adoption import end_unreachable, found, unreachable
 from sandtop.core.fleet.launch import Launch
 from sandtop.core.fleet.machine import RunningMachine
 from sandtop.core.fleet.state import ALIVE, State, check_transition, require
-from sandtop.core.machine import Identity, Memory, adopt, remove_runtime
-from sandtop.core.sessions.hub import SandboxSessions
+from sandtop.core.machine import Identity, Memory
+from sandtop.core.sessions.manager import SessionManager
 from sandtop.core.store import Ownership, SandboxRow
 
 if TYPE_CHECKING:
@@ -60,10 +60,10 @@ class Sandbox:
         self._unsaved = False
         self.sessions = self._new_sessions()
 
-    def _new_sessions(self) -> SandboxSessions:
+    def _new_sessions(self) -> SessionManager:
         context, row = self._context, self.row
         logs = context.paths.logs / row.uuid
-        return SandboxSessions(
+        return SessionManager(
             row.uuid, row.name, context.database, logs, context.settings, context.nursery, context.screens
         )  # fmt: skip
 
@@ -193,24 +193,24 @@ class Sandbox:
                     await self._abandon("interrupted while starting")
                 raise
 
-    # standing by
+    # in the warm pool
 
-    async def stand_by(self) -> None:
-        """Have a machine ready that is nobody's yet; see `Launch.stand_by`. Raises; call `discard` then, as at the end.
+    async def warm_up(self) -> None:
+        """Have a machine ready that is nobody's yet; see `Launch.warm_up`. Raises; call `discard` then, as at the end.
 
         The database does not know of it.
         """
-        await Launch(self, self._context, log.debug).stand_by()
+        await Launch(self, self._context, log.debug).warm_up()
 
     def become(self, row: SandboxRow) -> None:
-        """The machine that stands by is that of the sandbox ``row`` from now on, which has its uuid; `start` it."""
+        """The warm machine is that of the sandbox ``row`` from now on, which has its uuid; `start` it."""
         self.row = dataclasses.replace(row, ownership=self.row.ownership)
         self.sessions = self._new_sessions()
         if self.machine is not None:
             self.machine.belong_to(row, self.sessions)
 
     async def discard(self) -> None:
-        """End a machine that stands by, and remove all that is left of it."""
+        """End a machine of the warm pool, and remove all that is left of it."""
         if self.machine is not None:
             await self.machine.end()
         await trio.to_thread.run_sync(partial(shutil.rmtree, self.folder, ignore_errors=True))
@@ -237,9 +237,9 @@ class Sandbox:
         boot_seconds: float | None,
         task_status: trio.TaskStatus[RunningMachine],
     ) -> None:
-        async with opener as qemu:
-            machine = RunningMachine(self.row, spec, qemu, token, self.sessions)
-            identity = qemu.process.identity
+        async with opener as vm:
+            machine = RunningMachine(self.row, spec, vm, token, self.sessions)
+            identity = vm.identity
             ownership = Ownership(
                 identity.pid, identity.start_time, identity.boot_id, token, spec.accelerator.value
             )
@@ -255,13 +255,13 @@ class Sandbox:
         """The machine is dead: put the sandbox in order."""
         death = machine.death
         reason = death.reason if death else "the machine died"
-        lines = machine.qemu.console_tail(_LAST_WORDS).splitlines()
+        lines = machine.vm.console_tail(_LAST_WORDS).splitlines()
         said = next((line for line in lines if _FATAL in line), lines[-1] if lines else "")
         self.machine = None
         self.sessions.attach_link(None)
         self.sessions.machine_gone(reason)
         with trio.CancelScope(shield=True):
-            await trio.to_thread.run_sync(remove_runtime, self.runtime)
+            await trio.to_thread.run_sync(self._context.driver.remove_runtime, self.runtime)
         if self.state is State.STOPPING:
             self._to(State.STOPPED, "stopped", ownership=None)
         elif self.state in (State.RUNNING, State.PAUSED):
@@ -285,9 +285,11 @@ class Sandbox:
         if ownership is None:
             raise MachineError("it has no machine")
         identity = Identity(self.row.uuid, ownership.pid, ownership.start_time, ownership.boot_id)
-        opener = adopt(identity, self.name, runtime=self.runtime, console_log=self.console)
+        opener = self._context.driver.adopt(
+            identity, self.name, runtime=self.runtime, console_log=self.console
+        )
         machine = await self.accompany(spec, opener, ownership.token, None)
-        if "-incoming" in machine.qemu.process.arguments:  # an earlier core had it go on from a template
+        if machine.vm.restored:  # an earlier core had it go on from a template
             machine.spec = dataclasses.replace(spec, memory=_OF_A_TEMPLATE)
         if self.state is State.STARTING:
             # how far it had come is not known, and nobody waits for it: `start` makes a new one
@@ -340,7 +342,7 @@ class Sandbox:
         """Stop the machine's processors; its memory stays."""
         async with self.lifecycle:
             machine = self._machine_in(State.RUNNING, "pause")
-            await machine.qemu.pause()
+            await machine.vm.pause()
             machine.stall = None  # now it is somebody's wish that it stands still
             self._to(State.PAUSED)
 
@@ -383,9 +385,9 @@ class Sandbox:
     async def _stop(self, *, force: bool) -> None:
         machine = self.machine
         if machine is None:
-            if await end_unreachable(self.row, force=force):
+            if await end_unreachable(self.row, self._context.driver, force=force):
                 self.sessions.stopping()
-                await trio.to_thread.run_sync(remove_runtime, self.runtime)
+                await trio.to_thread.run_sync(self._context.driver.remove_runtime, self.runtime)
                 self.lose(State.STOPPED, "stopped")
             return
         stands = self.state is State.PAUSED or machine.stall is not None
@@ -414,7 +416,7 @@ class Sandbox:
                 await self._stop(force=True)
             require(self.name, self.state, _REMOVABLE, "remove")
             await trio.to_thread.run_sync(partial(shutil.rmtree, self.folder, ignore_errors=True))
-            await trio.to_thread.run_sync(remove_runtime, self.runtime)
+            await trio.to_thread.run_sync(self._context.driver.remove_runtime, self.runtime)
             if keep_history:
                 self.row = dataclasses.replace(self.row, removed_at=time.time(), reason="removed")
                 self._context.database.update_sandbox(self.row)

@@ -19,8 +19,8 @@ _WAITS: Final = (1.0, 2.0, 5.0, 15.0, 60.0)
 that its free space does not show (a quota)."""
 _AT_ONCE: Final = 10.0
 _IN_VAIN: Final = 3
-"""So often it stops again although there is room: QEMU (its block/file-posix.c) flushes nothing any more once a flush
-has failed, because the kernel forgot what was not written."""
+"""So often it stops again although there is room, before a restart is offered. The machine's program may flush nothing
+any more once a flush has failed, because the kernel forgot what was not written."""
 
 
 class Cause(Enum):

@@ -37,7 +37,7 @@ TRANSITIONS: Final[dict[State, frozenset[State]]] = {
     State.LOST: frozenset({State.STARTING}),
 }
 ALIVE: Final = frozenset({State.STARTING, State.RUNNING, State.PAUSED, State.STOPPING})
-"""States in which a QEMU process may exist."""
+"""States in which a machine may exist."""
 
 _HINTS: Final[dict[State, str]] = {
     State.CREATING: "it is being created: wait a moment",

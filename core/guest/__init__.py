@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from sandtop.core.errors import ImageError, MissingDependency
 from sandtop.core.guest import archive, base, foundation, kernel, overlay, runtime, tools
 from sandtop.core.guest.image import Image, ImageStore
-from sandtop.core.guest.kernel import KERNEL_ARGS, Kernel
+from sandtop.core.guest.kernel import KERNEL_ARGS, Kernel, network_argument
 from sandtop.core.guest.runtime import Runtime
 from sandtop.core.guest.store import locked, temporary_folder
 from sandtop.core.guest.tools import Progress
@@ -26,7 +26,17 @@ if TYPE_CHECKING:
 
     from sandtop.core.paths import Paths
 
-__all__ = ["COST", "KERNEL_ARGS", "GuestStore", "Image", "Kernel", "Progress", "Runtime"]
+__all__ = [
+    "COST",
+    "KERNEL_ARGS",
+    "BootFiles",
+    "GuestStore",
+    "Image",
+    "Kernel",
+    "Progress",
+    "Runtime",
+    "network_argument",
+]
 
 _T = TypeVar("_T")
 
@@ -36,6 +46,21 @@ COST: Final = "some 95 MB to fetch, 135 MB on the disk, about a minute"
 
 def _silent(line: str) -> None:
     """A `Progress` that nobody hears."""
+
+
+@dataclass(frozen=True, slots=True)
+class BootFiles:
+    """The files that one guest boots from.
+
+    Attributes:
+        kernel: see `Kernel.image`.
+        initramfs: see `Runtime.initrd`.
+        image: the root file system, read-only.
+    """
+
+    kernel: Path
+    initramfs: Path
+    image: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +88,19 @@ class GuestStore:
 
     def runtime(self, progress: Progress = _silent) -> Runtime:
         """The runtime for `kernel` and the agent as it is now, built when it is not there."""
-        linux, stands_on, agent = self.kernel(progress), self._foundation(progress), self._agent()
+        return self._runtime(self.kernel(progress), progress)
+
+    def boot_files(self, image_digest: str, progress: Progress = _silent) -> BootFiles:
+        """What a guest of the image with this digest boots from; kernel and runtime are built when they are not there.
+
+        Raises `ImageError` for the image, too.
+        """
+        linux = self.kernel(progress)
+        runtime_of_it = self._runtime(linux, progress)
+        return BootFiles(linux.image, runtime_of_it.initrd, self._images.check(image_digest))
+
+    def _runtime(self, linux: Kernel, progress: Progress) -> Runtime:
+        stands_on, agent = self._foundation(progress), self._agent()
         found = runtime.find(self._cache, linux, stands_on, agent)
         return found or runtime.build(self._cache, linux, stands_on, agent, progress)
 

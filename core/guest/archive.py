@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sandtop.core.errors import ImageError, MissingDependency
+from sandtop.core.findings import apt
 from sandtop.core.guest import tools
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def keyring() -> Path:
     if found is None:
         raise MissingDependency(
             "the keys of Debian's archive are not here, by which the guest's packages are checked",
-            hint=f"run: {tools.install('debian-archive-keyring')}",
+            hint=f"run: {apt('debian-archive-keyring')}",
         )
     return found
 

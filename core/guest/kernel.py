@@ -30,12 +30,18 @@ _SIGNATURE: Final = struct.Struct(">8xI")
 KERNEL_ARGS: Final[tuple[str, ...]] = (
     "console=ttyS0",
     "quiet",
-    "panic=-1",  # a panic reboots at once, and QEMU's -no-reboot makes that the end
+    "panic=-1",  # a panic reboots at once, which ends a machine
     "cryptomgr.notests",  # known-answer tests of ciphers that nobody here uses: 0.4 s of an emulated boot
     "nokaslr",  # clones of one template share their addresses anyway
     "random.trust_cpu=on",  # no waiting for entropy; virtio-rng and the host's own bytes come on top
 )
 """The command line that every guest boots with; the machine adds what an emulated processor wants."""
+
+
+def network_argument(address: str, netmask: str, gateway: str, resolver: str) -> str:
+    """What tells the guest its addresses (IPv4): init sets the first three, the agent writes ``resolv.conf``."""
+    return f"sandtop.network={address},{netmask},{gateway},{resolver}"
+
 
 MODULES: Final[Mapping[str, tuple[str, ...]]] = {
     "base": ("virtio_pci", "squashfs", "overlay"),
@@ -60,7 +66,7 @@ class Kernel:
 
     Attributes:
         version: as ``uname -r`` says it in the guest.
-        image: the file for QEMU's ``-kernel``.
+        image: a bzImage or an uncompressed vmlinux: what a machine boots.
         modules: a folder with the ``.ko`` files of `MODULES` and what these depend on, all in one level.
         digest: names the kernel's exact bytes: it is part of the key of a runtime and of a template.
     """

@@ -41,7 +41,7 @@ _RECIPE: Final = digest_of("3", *_APPLETS, _EARLY_MOUNTS, _SANDBOX_MOUNTS, *_FOL
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """A built runtime. ``initrd`` is the file for QEMU's ``-initrd``; ``digest`` names all that it was made of."""
+    """A built runtime. ``initrd`` is a machine's initramfs; ``digest`` names all that it was made of."""
 
     initrd: Path
     digest: str
@@ -75,7 +75,7 @@ def build(cache: Path, kernel: Kernel, foundation: Foundation, agent: Path, prog
         progress("guest runtime: packing")
         tree = folder / "agent"
         _compile_agent(foundation, agent, tree)
-        # not compressed: QEMU and the kernel copy these bytes faster than an emulated processor unpacks them
+        # not compressed: machine and kernel copy these bytes faster than an emulated processor unpacks them
         with (folder / "initrd").open("wb") as output:
             archive = CpioWriter(output)
             _write(archive, foundation, kernel, tree)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from sandtop.core.errors import ImageError, MissingDependency, SandtopError, StorageError
+from sandtop.core.findings import apt
 
 Progress = Callable[[str], None]
 """Receives one line of text, without a newline, for each step of a build."""
@@ -165,13 +166,7 @@ def missing(program: str) -> SandtopError:
     package = PACKAGES.get(program)
     if package is None:  # of something that we unpacked ourselves
         return ImageError(f"{program} is not there")
-    return MissingDependency(f"{program} is not installed", hint=f"run: {install(package)}")
-
-
-def install(*packages: str) -> str:
-    """The command for a shell that installs Debian ``packages``, also where apt has no lists yet."""
-    sudo = "" if os.geteuid() == 0 else "sudo "
-    return f"{sudo}apt-get update && {sudo}apt-get install --no-install-recommends {' '.join(packages)}"
+    return MissingDependency(f"{program} is not installed", hint=f"run: {apt(package)}")
 
 
 def failure(doing: str, program: str, status: int, stderr: bytes) -> SandtopError:

@@ -1,4 +1,4 @@
-"""What a virtual machine is made of: plain values, checked once, from which `commandline` derives all the rest."""
+"""What a virtual machine is made of: plain values, checked once, from which a driver derives all the rest."""
 
 from __future__ import annotations
 
@@ -12,15 +12,9 @@ from typing import Final
 from sandtop.core.errors import InvalidRequest
 
 MIN_MEMORY_MIB: Final = 8
-"""Less than this and QEMU's firmware has no room; a kernel wants far more and says so on its console."""
+"""Less than this and a machine's firmware has no room; a kernel wants far more and says so on its console."""
 
 MAX_CPUS: Final = 64
-
-DEFAULT_TB_SIZE_MIB: Final = 32
-"""TCG's cache of translated code. QEMU's own default is a quarter of the memory of old hosts, at most 1 GiB."""
-
-GUEST_CID_MIN: Final = 3
-"""0 to 2 name the hypervisor, the loopback and the host (vsock(7))."""
 
 
 class Accelerator(StrEnum):
@@ -31,27 +25,21 @@ class Accelerator(StrEnum):
 
 
 class Network(StrEnum):
-    """``NONE``: the guest has no network device. ``USER``: QEMU's user-mode network behind one virtio device."""
+    """``NONE``: the guest has no network device. ``USER``: one device, behind which a program of the user's own answers
+    and passes connections on to the host's network; the host needs no privilege for it."""
 
     NONE = "none"
     USER = "user"
 
 
-class Transport(StrEnum):
-    """What carries the agent's byte stream."""
-
-    VIRTIO_SERIAL = "virtio-serial"
-    VSOCK = "vsock"
-
-
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """A file behind a machine's memory, in place of memory of QEMU's own.
+    """A file behind a machine's memory, in place of anonymous memory.
 
     Attributes:
-        file: as large as the memory. QEMU 7.2 opens it for writing even where it only reads: give a sealed memory file
-            (memfd_create(2), F_SEAL_WRITE) to machines that are not to change it.
-        state: what `snapshot.save` wrote of the other devices: the machine goes on from there, and what it writes to
+        file: as large as the memory. A driver may open it for writing even where it only reads: give a sealed memory
+            file (memfd_create(2), F_SEAL_WRITE) to machines that are not to change it.
+        state: what `Machine.save` wrote of the other devices: the machine goes on from there, and what it writes to
             its memory stays private to it. None for the machine that a snapshot will be taken of, which writes to
             ``file``.
     """
@@ -65,18 +53,16 @@ class MachineSpec:
     """One machine. Raises `InvalidRequest` when made of values that no machine can have.
 
     Attributes:
-        uuid: the sandbox's uuid in its canonical form; it is on QEMU's command line and answers ``query-uuid``.
-        name: the sandbox's name, for messages only; it never reaches QEMU.
+        uuid: the sandbox's uuid in its canonical form; by it a driver finds the machine again.
+        name: the sandbox's name, for messages only; it never reaches the machine.
         kernel: a bzImage, or an uncompressed vmlinux with a PVH entry.
         initramfs: the guest runtime.
-        arguments: the kernel's arguments, to which the command line adds what the accelerator needs. The console is
+        arguments: the kernel's arguments, to which the driver adds what the accelerator needs. The console is
             ttyS0; a guest that panics should restart (``panic=-1``), which ends the machine.
         image: the root file system, read-only (squashfs).
         overlay: the sandbox's own disk, raw, read-write.
         memory_mib: guest memory, MiB.
         cpus: virtual processors.
-        cid: the guest's vsock address; given exactly when ``transport`` is vsock.
-        tb_size_mib: TCG's translation cache, MiB; without meaning under KVM.
         memory: the file behind its memory; None for a machine that boots, and of which no snapshot will be taken.
     """
 
@@ -91,9 +77,6 @@ class MachineSpec:
     cpus: int = 1
     network: Network = Network.NONE
     accelerator: Accelerator = Accelerator.TCG
-    transport: Transport = Transport.VIRTIO_SERIAL
-    cid: int | None = None
-    tb_size_mib: int = DEFAULT_TB_SIZE_MIB
     memory: Memory | None = None
 
     @property
@@ -127,13 +110,6 @@ def _problem(spec: MachineSpec) -> str | None:
         return f"memory must be at least {MIN_MEMORY_MIB} MiB, not {spec.memory_mib}"
     if not 1 <= spec.cpus <= MAX_CPUS:
         return f"cpus must be 1 to {MAX_CPUS}, not {spec.cpus}"
-    if spec.tb_size_mib < 1:
-        return f"the translation cache must be at least 1 MiB, not {spec.tb_size_mib}"
     if not spec.arguments.isprintable():
         return "kernel arguments must be one line of text"
-    if spec.transport is Transport.VSOCK:
-        if spec.cid is None or spec.cid < GUEST_CID_MIN:
-            return f"vsock needs a cid of {GUEST_CID_MIN} or more, not {spec.cid}"
-    elif spec.cid is not None:
-        return "a cid is for the vsock transport only"
     return None

@@ -1,4 +1,5 @@
-"""The screens of terminals: a process of its own keeps them, and the core asks it.
+"""The screens of terminals. A process of its own, the screen worker, draws them; the core tells it what to draw.
 
-`sandtop.core.screens.worker` and what it imports run in that process alone: it parses what hostile programs write.
+`sandtop.core.screens.worker` parses what hostile programs write, so it and what only it imports run in that process
+alone, never in the core.
 """

@@ -1,4 +1,4 @@
-"""``python -m sandtop.core.screens``: be the screen worker of the core behind descriptor 0."""
+"""``python -m sandtop.core.screens``: the screen worker, for the core at the other end of descriptor 0."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ends what takes too long, by a signal: the worker is one thread, and what it parses was written by programs."""
+"""A limit of processor time: the worker is one thread, and hostile programs write what it parses."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ if TYPE_CHECKING:
 
 
 class TooSlow(Exception):
-    """It was not done in time."""
+    """A block used more processor time than it may."""
 
 
 @contextmanager
 def processor_time(seconds: float) -> Generator[None]:
-    """Raises `TooSlow` in the block when it has used more of the processor: a busy host makes nothing too slow.
+    """Raises `TooSlow` in the block, by a signal, when it has used more than ``seconds`` of processor time.
 
-    What the block was at is torn. Only in the main thread; does not nest.
+    Time in which others used the processor does not count. What the block was changing is left half changed. Works
+    in the main thread only, and does not nest.
     """
 
     def expired(_number: int, _frame: object) -> None:

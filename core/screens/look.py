@@ -1,4 +1,4 @@
-"""What shows on a screen, as text that harms no terminal; and patterns that are looked for in it."""
+"""A screen as text that is safe to show on any terminal, and searching it for a pattern."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _MATCH_SECONDS: Final = 0.1
 
 
 class BadPattern(Exception):
-    """The text says what is wrong with a pattern, or that it takes too long."""
+    """A pattern is wrong, or takes too long to search for; the text says which."""
 
 
 def look(emulator: Emulator, *, scrollback: bool, ansi: bool) -> dict[str, object]:
-    """The rows of the screen, those of the scrollback before them, the cursor, the title and modes.
+    """The rows of the screen and, with ``scrollback``, those before them; the cursor, the title and some modes.
 
-    With ``ansi`` colours and attributes are in the rows, as SGR sequences made anew; each row ends plain.
+    With ``ansi`` the rows have colours and attributes, as SGR sequences that are made here; each row ends plain.
     """
     show = _coloured if ansi else _text
     back = emulator.scrollback_rows if scrollback else 0
@@ -69,7 +69,7 @@ def _coloured(cells: Sequence[Cell]) -> str:
 
 
 class Pattern:
-    """A regular expression to be found on a screen whose program may have made it to be slow there."""
+    """A regular expression to search screens for, in bounded time: a program may write what makes it slow."""
 
     __slots__ = ("_compiled",)
 
@@ -84,7 +84,7 @@ class Pattern:
             raise BadPattern(f"{text!r:.80} is no regular expression: {error}") from error
 
     def found(self, emulator: Emulator, *, scrollback: bool) -> bool:
-        """Whether it is there now. Raises `BadPattern` when that takes too long to say."""
+        """Whether the screen shows it now. Raises `BadPattern` when the search takes too long."""
         text = f"{emulator.scrollback_text()}\n{emulator.text()}" if scrollback else emulator.text()
         with _deadline():
             return self._compiled.search(text) is not None
@@ -92,7 +92,7 @@ class Pattern:
 
 @contextmanager
 def _deadline() -> Generator[None]:
-    """Raises `BadPattern` when the block takes longer; re looks for signals while it searches."""
+    """Raises `BadPattern` in the block after `_MATCH_SECONDS`, by a signal: re handles signals while it searches."""
 
     def expired(_number: int, _frame: object) -> None:
         raise BadPattern("this pattern takes too long on this screen")

@@ -1,4 +1,4 @@
-"""The screen worker as the core sees it: a process at the other end of a socket, and frames."""
+"""The process of the screen worker, and the frames that core and worker send each other over a socket."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from sandtop.agent.wire import Control, Data, Decoder, Frame, encode
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-    from sandtop.core.screens.desk import Desk
+    from sandtop.core.screens.breadcrumb import Breadcrumb
 
     Message = dict[str, object]
 
 _CHUNK: Final = 256 * 1024
 _MOST_QUEUED: Final = 10_000
-"""Messages for a worker that does not read them; one more and it is as good as dead."""
+"""Messages queued for a worker that does not read; with one more it counts as dead."""
 _GATHER: Final = 0.03
-"""Seconds in which news of one session's log is gathered: nobody waits for it."""
+"""Seconds for which the growth of logs is gathered before the worker is told."""
 
 
 class WorkerGone(Exception):
@@ -32,7 +32,7 @@ class WorkerGone(Exception):
 
 
 class WorkerLink:
-    """One worker's life. ``news`` is called before sending, to queue what was gathered."""
+    """The core's end of the socket to one worker. ``news`` is called before each write, to queue what was gathered."""
 
     def __init__(self, stream: trio.SocketStream, news: Callable[[], None]) -> None:
         self._stream = stream
@@ -42,7 +42,7 @@ class WorkerLink:
         self._hurry = trio.Event()
 
     def send(self, message: Message) -> None:
-        """Queue ``message``; at once on its way. Raises `WorkerGone` for a worker that reads nothing."""
+        """Queue ``message``, to be sent at once. Raises `WorkerGone` for a worker that does not read."""
         if len(self._queue) >= _MOST_QUEUED:
             raise WorkerGone("it does not read what it is sent")
         self._queue.append(encode(Control(message)))
@@ -50,11 +50,11 @@ class WorkerLink:
         self._hurry.set()
 
     def gather(self) -> None:
-        """There is news, which has a little time."""
+        """There is something for ``news`` to queue, which can wait for `_GATHER` seconds."""
         self._wake.set()
 
     async def write(self) -> None:
-        """Send what is queued, until cancelled. Raises what trio raises at the worker's end."""
+        """Send what is queued, until cancelled. Raises trio's errors of a broken stream when the worker has ended."""
         while True:
             await self._wake.wait()
             with trio.move_on_after(_GATHER):
@@ -66,7 +66,7 @@ class WorkerLink:
                 await self._stream.send_all(b"".join(pieces))
 
     async def read(self, take: Callable[[Frame], None]) -> None:
-        """Hand what comes to ``take`` until the worker's end."""
+        """Call ``take`` with each frame that comes, until the worker has ended."""
         decoder = Decoder()
         while data := bytes(await self._stream.receive_some(_CHUNK)):
             for frame in decoder.feed(data):
@@ -74,16 +74,16 @@ class WorkerLink:
 
 
 @asynccontextmanager
-async def start_worker(news: Callable[[], None], desk: Desk) -> AsyncGenerator[WorkerLink]:
-    """A fresh worker, which is killed at the end. Raises OSError when it cannot be started."""
-    desk.put(0, 0)
+async def start_worker(news: Callable[[], None], breadcrumb: Breadcrumb) -> AsyncGenerator[WorkerLink]:
+    """A new worker, which is killed at the end of the context. Raises OSError when it cannot be started."""
+    breadcrumb.leave(0, 0)
     ours, theirs = socket.socketpair()
     try:
         process = await trio.lowlevel.open_process(
-            [sys.executable, "-m", "sandtop.core.screens", str(desk.fd)],
+            [sys.executable, "-m", "sandtop.core.screens", str(breadcrumb.fd)],
             stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
-            pass_fds=(desk.fd,),
+            pass_fds=(breadcrumb.fd,),
         )
     except BaseException:
         ours.close()
@@ -100,7 +100,7 @@ async def start_worker(news: Callable[[], None], desk: Desk) -> AsyncGenerator[W
 
 
 class Blobs:
-    """What comes in pieces, by the request that it answers."""
+    """Answers that come in pieces, by the number of their request, each of at most ``most`` bytes."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -110,7 +110,7 @@ class Blobs:
         self._pieces[request] = bytearray()
 
     def take(self, frame: Data) -> None:
-        """A piece. Nobody waits for it any more: dropped. Raises `WorkerGone` for more than there can be."""
+        """Take a piece; one that nobody waits for any more is dropped. Raises `WorkerGone` for one that is wrong."""
         pieces = self._pieces.get(frame.stream)
         if pieces is None:
             return

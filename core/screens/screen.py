@@ -1,4 +1,4 @@
-"""One terminal's screen in the screen worker: from a checkpoint and the log to what shows now."""
+"""One session's screen in the screen worker: drawn from a checkpoint and the log that follows it."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ _T = TypeVar("_T")
 log = logging.getLogger(__name__)
 _SLICE: Final = 32 * 1024
 _SLICE_SECONDS: Final = 0.02
-"""Bytes fed at a time, and the most processor time for them: others wait no longer than that takes."""
+"""Bytes drawn at a time, and the processor time after which drawing pauses, so that other screens have their turn."""
 _MOST_SECONDS: Final = 2.0
-"""Processor time in which one step must be done. A screen whose step is not is set aside …"""
+"""Seconds of processor time for one step. A screen that needs more is set aside …"""
 _ASIDE: Final = (5.0, 600.0)
-"""… for so many seconds at first, twice as long each time, and at most so many."""
+"""… for so many seconds the first time, then twice as long each time, up to so many."""
 _NOTICE: Final = (
     "\x1b[7m sandtop left out output that took too long to draw \x1b[m\r\n"
     "What comes next is drawn from here on; ctrl-l or a new window size makes\r\n"
     "most programs draw their screen anew.\r\n"
 )
 _BETWEEN: Final = 1 << 20
-"""Bytes from one checkpoint to the next …"""
+"""Bytes of output from one checkpoint to the next …"""
 _COSTLY: Final = 10
-"""… or more, if making them would take more than a tenth of the time …"""
+"""… or more, so that checkpoints take no more than a tenth of the worker's time …"""
 _MOST_BETWEEN: Final = 16 << 20
-"""… but never more than this."""
+"""… but never more bytes than this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resized:
-    """From ``offset`` on the window has this size."""
+    """From ``offset`` on the window has this size, the ``number``-th (`sandtop.core.sessions.tty.Size`)."""
 
     offset: int
     number: int
@@ -51,32 +51,34 @@ class Resized:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """From ``offset`` on a client's terminal answers what the program asks, or (``on`` false) this one does."""
+class AnswererChanged:
+    """From ``offset`` on a client's terminal answers what the program asks; with ``client`` false, the worker does."""
 
     offset: int
-    on: bool
+    client: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """At ``offset`` somebody wants to know what shows."""
+    """``answer`` is to be called with the screen as it is at ``offset``."""
 
     offset: int
-    answer: Callable[[Screen], None]
+    answer: Callable[[SessionScreen], None]
 
 
-class Screen:
-    """The screen of the session whose log is in ``folder``.
+class SessionScreen:
+    """The screen of the session whose log is in ``folder``; ``size`` is its first size, rows and columns.
 
-    ``replied`` is called with an offset and what the program is to be answered that asked before it.
+    When the program asks its terminal something, and no client answers, ``replied`` is called with an offset and the
+    answer to what was asked before it. ``answered`` is the offset up to which all was answered before; None while a
+    client answers.
 
     Attributes:
-        offset: what was written before is on the screen.
-        end: up to where the log may be read.
-        missing: bytes that were asked for and that the log had no more.
+        offset: output before this offset is drawn.
+        end: the offset up to which the log may be read.
+        missing: bytes that were to be drawn and that the log no longer had.
         skipped: bytes that were left out because they took too long to draw.
-        loaded: whether it is in memory; `advance` and `emulator` see to it, `unload` ends it.
+        loaded: whether the emulator is in memory: `advance` and `emulator` load it, `unload` drops it.
     """
 
     def __init__(
@@ -97,11 +99,11 @@ class Screen:
         self._start = size
         self._log = StoredTerminal(folder)
         self._replied = replied
-        self._held = answered is None
+        self._client_answers = answered is None
         self._answered = answered or 0
         self._emulator: Emulator | None = None
         self._sizes: list[Resized] = []
-        self._events: deque[Resized | Held | Asked] = deque()
+        self._events: deque[Resized | AnswererChanged | Asked] = deque()
         self._saved_at = self._number = 0
         self._cost = 0.0
         self._save_after = 0.0
@@ -109,15 +111,15 @@ class Screen:
 
     # what the core says
 
-    def note(self, event: Resized | Held | Asked) -> None:
-        """Something that counts from an offset on; they take effect in the order in which they are noted."""
+    def note(self, event: Resized | AnswererChanged | Asked) -> None:
+        """Note something that takes effect at an offset. Events take effect in the order in which they are noted."""
         self._events.append(event)
         if isinstance(event, Resized):
             self._sizes.append(event)
 
     @property
     def asked(self) -> bool:
-        """Whether somebody waits for an answer."""
+        """Whether somebody waits to be told what shows."""
         return any(isinstance(event, Asked) for event in self._events)
 
     @property
@@ -131,14 +133,14 @@ class Screen:
 
     @property
     def emulator(self) -> Emulator:
-        """The terminal; from its checkpoint when it was not in memory."""
+        """The emulator, loaded from its checkpoint when it was not in memory."""
         emulator = self._begun()
         while self._rest:
             self._load_more(emulator)
         return emulator
 
     def _begun(self) -> Emulator:
-        """The terminal, with or without all of its checkpoint: `_rest` of that comes first."""
+        """The emulator, when part of its checkpoint, `_rest`, may still have to be fed to it."""
         if self._emulator is None:
             self._emulator = self._load()
         return self._emulator
@@ -158,7 +160,7 @@ class Screen:
             self._rest = checkpoint.dump
             self.offset, self._number = checkpoint.offset, checkpoint.number
         self._saved_at = self.offset
-        # sizes that a checkpoint of another life has not seen come again, in their places
+        # sizes that are newer than the checkpoint take effect again, each at its offset
         again = [size for size in self._sizes if size.number > self._number]
         rest = [event for event in self._events if not isinstance(event, Resized)]
         self._events = deque(sorted([*again, *rest], key=_offset)) if again else deque(rest)
@@ -167,9 +169,9 @@ class Screen:
     # moving along
 
     def advance(self) -> bool:
-        """Take what is due next: a slice of the checkpoint, an event, or a slice of the log.
+        """Do what is next: feed a slice of the checkpoint, or let an event take effect, or draw a slice of the log.
 
-        Whether the screen may have changed.
+        Returns whether the screen may have changed.
         """
         emulator = self._begun()
         if self._rest:
@@ -180,12 +182,14 @@ class Screen:
         if self._events and self._events[0].offset <= self.offset:
             return self._take(self._events.popleft())
         stop = min(self.end, self._events[0].offset) if self._events else self.end
-        if self.offset < self._answered:  # so that no slice is answered in part
+        if (
+            self.offset < self._answered
+        ):  # a slice ends there, so that it is answered as a whole or not at all
             stop = min(stop, self._answered)
         start, data = self._log.read(self.offset, min(stop, self.offset + _SLICE))
         if start > self.offset:
             self.missing += start - self.offset
-            emulator.feed(b"\x18")  # the end of what the missing bytes may have cut in two
+            emulator.feed(b"\x18")  # CAN ends a control sequence that the missing bytes may have cut in two
             self.offset = min(start, stop)
             data = data[: max(0, stop - start)]
         taken = self._guarded(lambda emulator: emulator.feed(data, _SLICE_SECONDS))
@@ -196,28 +200,28 @@ class Screen:
             self.save()
         return True
 
-    def _take(self, event: Resized | Held | Asked) -> bool:
+    def _take(self, event: Resized | AnswererChanged | Asked) -> bool:
         if isinstance(event, Resized):
             rows, columns = fitting(event.rows, event.columns)
             self._number = event.number
             self._guarded(lambda emulator: emulator.resize(columns, rows))
             return True
-        if isinstance(event, Held):
-            self._held = event.on
+        if isinstance(event, AnswererChanged):
+            self._client_answers = event.client
             self._answered = max(self._answered, event.offset)
         else:
             event.answer(self)
         return False
 
     def _answer(self, begin: int, replies: bytes) -> None:
-        if replies and not self._held and begin >= self._answered:
+        if replies and not self._client_answers and begin >= self._answered:
             self._answered = self.offset
             self._replied(self.offset, replies)
 
     # what takes too long
 
     def _guarded(self, work: Callable[[Emulator], _T]) -> _T | None:
-        """What ``work`` makes of the terminal. None when it was not to be had: then the screen is set aside."""
+        """What ``work`` returns. When it fails or takes too long the screen is set aside, and None returned."""
         emulator = self._begun()
         try:
             with processor_time(_MOST_SECONDS):
@@ -225,16 +229,16 @@ class Screen:
         except TooSlow as error:
             why = str(error)
         except Exception:
-            # one program's screen, whatever it found, and not those of all others
+            # a fault in our own code that a program has found costs its screen, and not those of all others
             log.exception("a fault of ours on the screen in %s", self.folder)
             why = "of a fault of ours"
         self.set_aside(why)
         return None
 
     def set_aside(self, why: str) -> None:
-        """Leave out what its program writes for a while, so that others have their turn; then it goes on.
+        """Skip what the program writes for some seconds, then draw on. The screen says that output was left out.
 
-        The checkpoint says so too: no other worker meets the same again.
+        A checkpoint is written behind what was skipped, so that the next worker does not draw it either.
         """
         now = time.monotonic()
         shortest, longest = _ASIDE
@@ -255,7 +259,7 @@ class Screen:
         self._write(Checkpoint(self.offset, self._number, rows, columns, self._emulator.dump()))
 
     def _skips(self) -> bool:
-        """Pass over what was written, while it is set aside; whether there was anything."""
+        """While the screen is set aside, skip all output that there is; whether there was any."""
         if self.offset >= self.end or time.monotonic() >= self._aside_until:
             return False
         self.skipped += self.end - self.offset
@@ -273,7 +277,7 @@ class Screen:
         return Checkpoint(self.offset, self._number, emulator.rows, emulator.columns, dump)
 
     def look(self, *, scrollback: bool, ansi: bool) -> dict[str, object]:
-        """What shows now, as `sandtop.core.screens.look.look` has it."""
+        """What shows now, as `sandtop.core.screens.look.look` returns it, with `offset`, `missing` and `skipped`."""
         seen = self._guarded(lambda emulator: look(emulator, scrollback=scrollback, ansi=ansi))
         if seen is None:
             seen = look(self._begun(), scrollback=scrollback, ansi=ansi)
@@ -286,7 +290,7 @@ class Screen:
         return since >= _BETWEEN and (since >= _MOST_BETWEEN or time.monotonic() >= self._save_after)
 
     def save(self) -> None:
-        """Leave a checkpoint. A full disk, or one that would be too large, keeps the one before."""
+        """Write a checkpoint. When the disk is full, or it would be too large, the one before stays."""
         begun = time.monotonic()
         self._write(self.checkpoint())
         now = time.monotonic()
@@ -302,11 +306,11 @@ class Screen:
             self._sizes = [size for size in self._sizes if size.number > self._number]
 
     def unload(self) -> None:
-        """Out of memory, into a checkpoint."""
+        """Write a checkpoint and drop the emulator from memory."""
         if self._emulator is not None and self.folder.exists():
             self.save()
         self._emulator, self._rest = None, b""
 
 
-def _offset(event: Resized | Held | Asked) -> int:
+def _offset(event: Resized | AnswererChanged | Asked) -> int:
     return event.offset

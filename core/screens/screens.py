@@ -1,4 +1,4 @@
-"""`Screens`: what the core has of the screen worker. It keeps one running, tells it all, and asks it."""
+"""The core's side of the screen worker: keeps one running, tells it of all terminals, and asks it what they show."""
 
 from __future__ import annotations
 
@@ -12,41 +12,52 @@ import trio
 from sandtop.agent.wire import Control, Data, Frame, ProtocolError
 from sandtop.core.errors import CoreFailure, InvalidRequest, WrongState
 from sandtop.core.groups import unwrapped
-from sandtop.core.screens.desk import Blame, Desk
+from sandtop.core.screens.breadcrumb import Breadcrumb, CrashLoop
 from sandtop.core.screens.process import Blobs, WorkerGone, WorkerLink, start_worker
 from sandtop.core.screens.stored import MOST_BYTES, Checkpoint
-from sandtop.core.sessions.session import STDOUT
-from sandtop.core.sessions.tty import HELD
+from sandtop.core.sessions.output import STDOUT
+from sandtop.core.sessions.tty import CLIENT_ANSWERS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
     from sandtop.core.sessions.session import Session
-    from sandtop.core.sessions.tty import Size, Steering
+    from sandtop.core.sessions.tty import SessionControl, Size
 
 log = logging.getLogger(__name__)
 _PAUSES: Final = (0.0, 0.1, 0.5, 2.0, 10.0)
-"""Seconds before the next worker, by how many have died young."""
+"""Seconds before the next worker is started, by the number of workers in a row that died young …"""
 _STEADY: Final = 10.0
+"""… which is, within so many seconds."""
 _ANSWER_SECONDS: Final = 5.0
-"""A worker that has not answered for this long, nor said anything else, is replaced."""
+"""Seconds for the worker to answer. If it has sent nothing else meanwhile it is replaced."""
 _MOST_ANSWER: Final = 64 << 20
+"""Bytes of one answer."""
 _RETURN_SECONDS: Final = 5.0
-"""How long a client whose core died has to come back before its program is answered for it."""
+"""Seconds for a client whose core died to connect again, before the worker answers its program."""
 _LATE_SECONDS: Final = 1.0
-"""An answer that had to wait this long for somebody who typed is not wanted any more."""
+"""Seconds for which an answer to a program waits while somebody types a line. An older one is dropped."""
 _MOST_LATE: Final = 100
+"""Answers of one session that wait so."""
 
 
 class _Open:
-    """A session that the worker follows."""
+    """A session that the worker draws.
 
-    __slots__ = ("end", "late", "number", "session", "steering", "users")
+    Attributes:
+        number: names it in messages between core and worker.
+        control: what can be done to it; None for one that has ended, and is drawn again because somebody looks at it.
+        end: the length of the log that the worker was told.
+        late: answers to its program that wait until nobody types: when each came, its offset, its bytes.
+        users: how many look at it now.
+    """
 
-    def __init__(self, number: int, session: Session, steering: Steering | None) -> None:
+    __slots__ = ("control", "end", "late", "number", "session", "users")
+
+    def __init__(self, number: int, session: Session, control: SessionControl | None) -> None:
         self.number = number
         self.session = session
-        self.steering = steering
+        self.control = control
         self.end = 0
         self.late: list[tuple[float, int, bytes]] = []
         self.users = 0
@@ -64,7 +75,10 @@ class _Request:
 
 
 class Screens:
-    """The screens of all terminals; a `ScreenKeeper`. ``nursery`` owns what waits."""
+    """The screens of all terminals. It is the `TerminalObserver` of every session manager.
+
+    ``nursery`` owns the tasks that wait for clients to come back.
+    """
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
@@ -79,24 +93,30 @@ class Screens:
         self._requests: dict[int, _Request] = {}
         self._blobs = Blobs(_MOST_ANSWER)
         self._last_word = 0.0
-        self._blame = Blame()
+        self._crash_loop = CrashLoop()
         self._aside: set[str] = set()
 
-    # what the sessions tell (ScreenKeeper)
+    # what the sessions tell (TerminalObserver)
 
-    def opened(self, session: Session, steering: Steering) -> None:
-        self._follow(session, steering)
-        if session.tty is not None and session.tty.answered == HELD:  # a client of an earlier core's
+    def opened(self, session: Session, control: SessionControl) -> None:
+        self._follow(session, control)
+        if (
+            session.tty is not None and session.tty.answered == CLIENT_ANSWERS
+        ):  # a client of an earlier core's
             self._nursery.start_soon(self._wait_for_return, session, session.log.end(STDOUT))
 
     async def _wait_for_return(self, session: Session, offset: int) -> None:
         await trio.sleep(_RETURN_SECONDS)
-        if session.tty is not None and session.tty.answered == HELD and session.input_holder is None:
-            session.unanswered_from(offset)
+        if (
+            session.tty is not None
+            and session.tty.answered == CLIENT_ANSWERS
+            and session.input.holder is None
+        ):
+            session.input.unanswered_from(offset)
 
-    def _follow(self, session: Session, steering: Steering | None) -> _Open:
+    def _follow(self, session: Session, control: SessionControl | None) -> _Open:
         self._numbers += 1
-        each = _Open(self._numbers, session, steering)
+        each = _Open(self._numbers, session, control)
         self._open[session.row.id] = self._by_number[each.number] = each
         self._wanted.set()
         if self._link is not None:
@@ -107,7 +127,7 @@ class Screens:
         each = self._open.get(key)
         if each is None:
             return
-        if each.late and each.session.input_holder is None:
+        if each.late and each.session.input.holder is None:
             self._type_late(each)
         if self._link is not None:
             self._news.add(each)
@@ -123,9 +143,9 @@ class Screens:
             }
             self._tell(each, {"type": "size", **fields})
 
-    def held(self, key: str, *, on: bool, at: int) -> None:
+    def answerer_changed(self, key: str, *, client: bool, offset: int) -> None:
         if (each := self._open.get(key)) is not None:
-            self._tell(each, {"type": "held", "on": on, "at": at})
+            self._tell(each, {"type": "answerer", "client": client, "offset": offset})
 
     def ended(self, key: str) -> None:
         each = self._open.pop(key, None)
@@ -137,7 +157,7 @@ class Screens:
     # to the worker
 
     def _tell(self, each: _Open, message: dict[str, object]) -> None:
-        """Say something about a session, behind what its log has now."""
+        """Send a message about a session, and before it how long the session's log is."""
         link = self._link
         if link is None:
             return
@@ -170,7 +190,7 @@ class Screens:
             "rows": first.rows,
             "columns": first.columns,
             "sizes": [[size.number, size.offset, size.rows, size.columns] for size in sizes],
-            "answered": None if answered == HELD else answered,
+            "answered": None if answered == CLIENT_ANSWERS else answered,
             "most_bytes": min(MOST_BYTES, max(each.session.log.cap // 4, 1)),
             "aside": each.session.row.id in self._aside,
         }
@@ -185,11 +205,11 @@ class Screens:
     # its life
 
     async def run(self) -> None:
-        """Keep a worker running from the first terminal on, until cancelled."""
-        with Desk.new() as desk:
-            await self._run(desk)
+        """Keep a worker running, from when the first session on a terminal is opened until cancelled."""
+        with Breadcrumb.new() as breadcrumb:
+            await self._run(breadcrumb)
 
-    async def _run(self, desk: Desk) -> None:
+    async def _run(self, breadcrumb: Breadcrumb) -> None:
         young = 0
         while True:
             await self._wanted.wait()
@@ -197,26 +217,26 @@ class Screens:
             why = "it ended"
             try:
                 with trio.CancelScope() as self._serving:
-                    async with start_worker(self._say_news, desk) as link:
+                    async with start_worker(self._say_news, breadcrumb) as link:
                         await self._serve(link)
             except (WorkerGone, ProtocolError, OSError, trio.BrokenResourceError) as error:
                 why = str(error) or why
             except Exception:
-                # screens are not worth the core
+                # a fault in our own code costs this worker, and not the core
                 log.exception("a fault of ours with the screen worker")
             finally:
                 self._down()
-            self._look_for_cause(desk)
+            self._look_for_cause(breadcrumb)
             young = young + 1 if trio.current_time() - begun < _STEADY else 0
             log.warning("the screen worker is gone: %s", why)
             await trio.sleep(_PAUSES[min(young, len(_PAUSES) - 1)])
 
-    def _look_for_cause(self, desk: Desk) -> None:
-        """A worker is gone: one that dies of the same again and again is not given it any more."""
-        number, offset = desk.look()
+    def _look_for_cause(self, breadcrumb: Breadcrumb) -> None:
+        """A worker died: if the last few died of the same session, the next one is to set its screen aside."""
+        number, offset = breadcrumb.read()
         each = self._by_number.get(number)
         key = each.session.row.id if each is not None else ""
-        if self._blame.died(key, offset):
+        if self._crash_loop.died(key, offset):
             self._aside.add(key)
             log.error("the screen of session %s is set aside: workers end while they draw it", key)
 
@@ -242,9 +262,9 @@ class Screens:
             request.failure = WorkerGone()
             request.done.set()
         for each in self._by_number.values():
-            if each.session.tty is not None and each.steering is not None:
-                each.session.tty.pace.gone("worker")
-                each.steering.grant(each.session)
+            if each.session.tty is not None and each.control is not None:
+                each.session.tty.flow.gone("worker")
+                each.control.give_credit(each.session)
 
     # what it says
 
@@ -266,31 +286,32 @@ class Screens:
                 request.done.set()
             return
         each = self._by_number.get(cast("int", message["n"]))
-        if each is None or each.steering is None:
+        if each is None or each.control is None:
             return
         offset = cast("int", message["offset"])
         if kind == "drew":
-            each.steering.reached(each.session, "worker", offset)
+            each.control.reached(each.session, "worker", offset)
         elif kind == "reply":
             self._reply(each, offset, base64.b64decode(cast("str", message["data"])))
 
     def _reply(self, each: _Open, offset: int, data: bytes) -> None:
-        holder = each.session.input_holder
+        holder = each.session.input.holder
         if holder is not None and holder.answers is None and len(each.late) < _MOST_LATE:
-            each.late.append((trio.current_time(), offset, data))  # somebody types a line: when that is done
-        elif each.steering is not None:
-            each.steering.answer(each.session, offset, data)
+            # somebody without a terminal sends a line: an answer in the middle of it would end up in that line
+            each.late.append((trio.current_time(), offset, data))
+        elif each.control is not None:
+            each.control.answer(each.session, offset, data)
 
     def _type_late(self, each: _Open) -> None:
         late, each.late = each.late, []
         for since, offset, data in late:
-            if trio.current_time() - since < _LATE_SECONDS and each.steering is not None:
-                each.steering.answer(each.session, offset, data)
+            if trio.current_time() - since < _LATE_SECONDS and each.control is not None:
+                each.control.answer(each.session, offset, data)
 
     # questions
 
     async def dump(self, session: Session) -> Checkpoint:
-        """The screen where the session's log ends at this moment. Raises `WorkerGone` when it is not to be had."""
+        """The screen at the present end of the session's log. Raises `WorkerGone` when no worker answers in time."""
         with trio.move_on_after(_ANSWER_SECONDS):
             async with self._followed(session) as each:
                 fields, dump = await self._ask(each, {"type": "dump"})
@@ -303,10 +324,11 @@ class Screens:
     async def look(
         self, session: Session, *, scrollback: bool, ansi: bool, wait_for: str | None, seconds: float
     ) -> bytes:
-        """What shows, as JSON (`sandtop.core.screens.look`); with ``wait_for``, once that shows.
+        """What shows, as JSON (`sandtop.core.screens.look`); with ``wait_for`` as soon as that pattern shows.
 
-        A worker that dies meanwhile is asked again. Raises `InvalidRequest` for a pattern that is none, `WrongState`
-        when the session ends without it, `TimeoutError` after ``seconds``, `CoreFailure` without a worker.
+        When the worker dies meanwhile the next one is asked. Raises `InvalidRequest` for a wrong pattern,
+        `WrongState` when the session ends and its last screen does not show the pattern, `TimeoutError` after
+        ``seconds``, and `CoreFailure` when no worker answers.
         """
         message: dict[str, object] = {
             "type": "look",
@@ -319,7 +341,7 @@ class Screens:
             while True:
                 try:
                     async with self._followed(session) as each:
-                        message["final"] = each.steering is None
+                        message["final"] = each.control is None
                         return (await self._ask(each, message, waits=wait_for is not None))[1]
                 except WorkerGone:
                     continue
@@ -329,7 +351,7 @@ class Screens:
 
     @asynccontextmanager
     async def _followed(self, session: Session) -> AsyncGenerator[_Open]:
-        """The session as the worker knows it: one that has ended for as long as somebody looks at it."""
+        """The session as the worker draws it; one that has ended is drawn while somebody is in this context."""
         each = self._open.get(session.row.id)
         if each is None:
             each = self._follow(session, None)
@@ -339,7 +361,7 @@ class Screens:
             yield each
         finally:
             each.users -= 1
-            if each.steering is None and not each.users:
+            if each.control is None and not each.users:
                 self.ended(session.row.id)
 
     async def _ask(

@@ -1,4 +1,7 @@
-"""What the screen worker reads, and what it leaves beside a session's log: checkpoints. No emulator here."""
+"""Files of a session's folder as the screen worker uses them: it reads the log, and writes checkpoints beside it.
+
+The core imports this module too, so it imports no emulator.
+"""
 
 from __future__ import annotations
 
@@ -13,24 +16,24 @@ if TYPE_CHECKING:
 
 _MAGIC: Final = b"sandtop screen 1\n"
 MOST_BYTES: Final = 8 << 20
-"""The largest dump that a checkpoint has: one that is larger is neither written nor read."""
+"""Bytes of the largest dump that a checkpoint may have. A larger one is neither written nor read."""
 MOST_FILE: Final = MOST_BYTES + 4096
-"""The most bytes of the file."""
+"""Bytes of the largest file with a checkpoint."""
 CHECKPOINT: Final = "screen"
 """The file's name, beside the terminal's log."""
 
 
 class TooLarge(Exception):
-    """A screen that is too large to be kept."""
+    """The dump of a screen is larger than a checkpoint may be."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A screen: ``dump`` makes it on a terminal of ``rows`` and ``columns``.
+    """The state of a screen: ``dump``, written to an empty terminal of ``rows`` and ``columns``, makes it.
 
     Attributes:
-        offset: all that the program wrote before it is in.
-        number: the last size of the window that is in (`sandtop.core.sessions.tty.Size`).
+        offset: all output before this offset is in it.
+        number: of the size that the window has in it (`sandtop.core.sessions.tty.Size`).
     """
 
     offset: int
@@ -41,7 +44,7 @@ class Checkpoint:
 
 
 def save(folder: Path, checkpoint: Checkpoint, most_bytes: int = MOST_BYTES) -> None:
-    """Leave ``checkpoint`` in ``folder``. Raises OSError and `TooLarge`, with the one before still there."""
+    """Write ``checkpoint`` into ``folder``. Raises OSError and `TooLarge`; the one before is still there then."""
     if len(checkpoint.dump) > most_bytes:
         raise TooLarge(f"the screen takes {len(checkpoint.dump)} bytes, and {most_bytes} are kept at most")
     head = {
@@ -92,11 +95,14 @@ class StoredTerminal:
         self._starts: list[int] = []
 
     def read(self, offset: int, end: int) -> tuple[int, bytes]:
-        """Bytes from ``offset`` on, none behind ``end``, and where they begin: later when the log's cap took some.
+        """Output from ``offset`` on, not beyond ``end``: the offset of its first byte, and the bytes.
 
-        Both are ``end`` and empty when nothing is left. Raises OSError.
+        The offset is larger than ``offset`` when the log's cap took what was there; ``end`` when nothing is left, and
+        then there are no bytes. Raises OSError.
         """
-        for _ in range(3):  # a segment may fall to the cap between a look at the folder and the reading
+        for _ in range(
+            3
+        ):  # the core may delete a segment after the folder was listed and before it is opened
             start = max((start for start in self._starts if start <= offset), default=None)
             if start is not None:
                 try:

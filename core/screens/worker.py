@@ -1,7 +1,7 @@
-"""The screen worker's life: what the core says on one socket, and one slice of work at a time in between.
+"""The screen worker: takes messages from the core on a socket, and in between draws one slice of one screen at a time.
 
-The only process beside clients that parses what programs write to their terminals. It holds nothing that is not in
-the sessions' folders: it may be killed at any moment, and the next one goes on from checkpoints and logs.
+It is the only process, beside clients, that parses what programs write to their terminals. All that it knows is in
+the sessions' folders, so it may be killed at any moment: the next worker goes on from checkpoints and logs.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sandtop.agent.wire import Control, Decoder, encode, split
-from sandtop.core.screens.desk import Desk
+from sandtop.core.screens.breadcrumb import Breadcrumb
 from sandtop.core.screens.look import BadPattern, Pattern
-from sandtop.core.screens.screen import Asked, Held, Resized, Screen
+from sandtop.core.screens.screen import AnswererChanged, Asked, Resized, SessionScreen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,23 +32,30 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _CHUNK: Final = 256 * 1024
 _SEND_SECONDS: Final = 30.0
-"""A core that does not read for this long is none to work for."""
+"""Seconds for the core to read what the worker sends. When it does not the worker ends."""
 _MOST_LOADED: Final = 64
-"""Screens in memory; beyond it those that nothing was written to for the longest go into their checkpoints."""
+"""Screens in memory. When there are more, those that were drawn longest ago are dropped into their checkpoints."""
 _MOST_ANSWER: Final = 48 << 20
+"""Bytes of one answer."""
 _TELL: Final = 64 * 1024
-"""Bytes of progress worth a word."""
+"""Bytes drawn of a session after which the core is told, for flow control."""
 _REST: Final = 0.02
-"""Seconds between two searches of a screen that goes on changing …"""
+"""Seconds between two searches of a screen that keeps changing …"""
 _SHARE: Final = 10
-"""… or so many times what a search takes."""
+"""… or this many times as long as a search takes, if that is longer."""
 _NICE: Final = 5
+"""The worker's niceness: what runs in a sandbox, and who types there, goes first."""
 
 Message = dict[str, Any]
 
 
 class _Waiter:
-    """A request that waits for a pattern to show."""
+    """A request that waits for a pattern to show.
+
+    Attributes:
+        ready: whether the screen has reached the offset of the request, so that it may be searched.
+        due: when to search next, by time.monotonic.
+    """
 
     __slots__ = ("due", "options", "pattern", "ready")
 
@@ -60,11 +67,17 @@ class _Waiter:
 
 
 class _Open:
-    """A session that the core has opened."""
+    """A session that the core has opened.
+
+    Attributes:
+        told: the offset up to which the core was told that its output is drawn.
+        changed: whether the screen has changed since it was searched.
+        waiters: by request.
+    """
 
     __slots__ = ("changed", "screen", "told", "waiters")
 
-    def __init__(self, screen: Screen) -> None:
+    def __init__(self, screen: SessionScreen) -> None:
         self.screen = screen
         self.told = 0
         self.changed = False
@@ -72,19 +85,19 @@ class _Open:
 
 
 class Worker:
-    """Serves the core at the other end of ``link``; ``desk`` is where it says what it is at, should it die."""
+    """Serves the core at the other end of ``link``; notes in ``breadcrumb`` what it draws, in case it dies of that."""
 
-    def __init__(self, link: socket.socket, desk: Desk) -> None:
+    def __init__(self, link: socket.socket, breadcrumb: Breadcrumb) -> None:
         self._link = link
-        self._desk = desk
+        self._breadcrumb = breadcrumb
         self._decoder = Decoder()
         self._sessions: OrderedDict[int, _Open] = OrderedDict()
-        """The one that was worked for longest ago is the first."""
+        """By number; the one that was drawn longest ago first."""
         self._handlers: dict[str, Callable[[Message], None]] = {
             "open": self._open_session,
             "end": self._end,
             "size": self._size,
-            "held": self._held,
+            "answerer": self._answerer,
             "close": self._close,
             "dump": self._dump,
             "look": self._look,
@@ -92,7 +105,7 @@ class Worker:
         }
 
     def run(self) -> None:
-        """Return when the core has gone."""
+        """Serve until the core is gone."""
         poll = select.poll()
         poll.register(self._link, select.POLLIN)
         while True:
@@ -115,7 +128,10 @@ class Worker:
     # work
 
     def _work(self) -> float | None:
-        """One slice for one session. How many milliseconds the next can wait; None for ever, until the core speaks."""
+        """Draw one slice of one screen, then search screens that are waited for.
+
+        Returns the milliseconds until there is more to do; None: not before the core sends something.
+        """
         busy = [number for number, each in self._sessions.items() if each.screen.behind]
         number = next((number for number in busy if self._sessions[number].screen.asked), None)
         if number is None and busy:
@@ -123,10 +139,10 @@ class Worker:
         if number is not None:
             each = self._sessions[number]
             self._sessions.move_to_end(number)
-            self._desk.put(number, each.screen.offset)
+            self._breadcrumb.leave(number, each.screen.offset)
             changed = each.screen.advance()  # who asks first there also says that it has changed
             each.changed = each.changed or changed
-            self._desk.put(0, 0)
+            self._breadcrumb.leave(0, 0)
             self._tell(number, each)
         due = [self._search(number, each) for number, each in self._sessions.items() if each.waiters]
         if number is not None:
@@ -150,7 +166,7 @@ class Worker:
 
     def _open_session(self, message: Message) -> None:
         number = int(message["n"])
-        screen = Screen(
+        screen = SessionScreen(
             Path(message["folder"]),
             (int(message["rows"]), int(message["columns"])),
             message["answered"],
@@ -174,21 +190,21 @@ class Worker:
         size = Resized(message["offset"], message["number"], message["rows"], message["columns"])
         self._sessions[message["n"]].screen.note(size)
 
-    def _held(self, message: Message) -> None:
-        self._sessions[message["n"]].screen.note(Held(message["at"], message["on"]))
+    def _answerer(self, message: Message) -> None:
+        self._sessions[message["n"]].screen.note(AnswererChanged(message["offset"], message["client"]))
 
     def _close(self, message: Message) -> None:
-        """The session has ended: all of it is drawn first."""
+        """The session has ended: it is closed when all of its output is drawn."""
         number = int(message["n"])
         screen = self._sessions[number].screen
         screen.note(Asked(screen.end, partial(self._closed, number)))
 
-    def _closed(self, number: int, screen: Screen) -> None:
+    def _closed(self, number: int, screen: SessionScreen) -> None:
         self._last_chance(self._sessions.pop(number))
         screen.unload()
 
     def _last_chance(self, each: _Open) -> None:
-        """This screen will not change any more."""
+        """This screen will not change any more: search it once more, and fail the requests whose pattern it lacks."""
         for request, waiter in each.waiters.items():
             if self._try(request, waiter, each):
                 self._fail(request, "ended", "the session has ended, and its last screen does not have it")
@@ -200,13 +216,13 @@ class Worker:
         screen = self._sessions[message["n"]].screen
         screen.note(Asked(screen.end, partial(self._dumped, message["req"])))
 
-    def _dumped(self, request: int, screen: Screen) -> None:
+    def _dumped(self, request: int, screen: SessionScreen) -> None:
         checkpoint = screen.checkpoint()
         size = {"rows": checkpoint.rows, "columns": checkpoint.columns}
         self._answer(request, checkpoint.dump, offset=screen.offset, number=checkpoint.number, **size)
 
     def _look(self, message: Message) -> None:
-        """Answer at once, or, with ``wait_for``, as soon as that shows."""
+        """Answer what shows at the present end of the log; with ``wait_for``, as soon as that pattern shows."""
         request, each = int(message["req"]), self._sessions[message["n"]]
         if message["wait_for"] is None:
             seen = partial(self._looked, request, message)
@@ -219,7 +235,7 @@ class Worker:
             seen = partial(self._first_look, request)
         each.screen.note(Asked(each.screen.end, seen))
 
-    def _first_look(self, request: int, screen: Screen) -> None:
+    def _first_look(self, request: int, screen: SessionScreen) -> None:
         for each in self._sessions.values():
             if each.screen is screen and (waiter := each.waiters.get(request)) is not None:
                 waiter.ready = each.changed = True
@@ -227,12 +243,12 @@ class Worker:
                     self._last_chance(each)
                 return
 
-    def _looked(self, request: int, options: Message, screen: Screen) -> None:
+    def _looked(self, request: int, options: Message, screen: SessionScreen) -> None:
         seen = screen.look(scrollback=options["scrollback"], ansi=options["ansi"])
         self._answer(request, json.dumps(seen).encode())
 
     def _search(self, number: int, each: _Open) -> float | None:
-        """Look for what is waited for, where the screen has changed; in how many milliseconds to look again."""
+        """Search a screen that has changed for the patterns that are waited for; milliseconds until the next search."""
         if not each.changed:
             return None
         now = time.monotonic()
@@ -247,7 +263,7 @@ class Worker:
         return max(1.0, (min(later) - now) * 1000)
 
     def _try(self, request: int, waiter: _Waiter, each: _Open) -> bool:
-        """Whether it is still waited for."""
+        """Search once; whether the request goes on waiting."""
         begun = time.monotonic()
         try:
             found = waiter.pattern.found(each.screen.emulator, scrollback=waiter.options["scrollback"])
@@ -277,12 +293,12 @@ class Worker:
 
 
 def main() -> int:
-    """Be the screen worker of the core behind descriptor 0, with its desk behind the one named; the exit status."""
+    """Serve the core at descriptor 0, with the breadcrumb page at the descriptor in argv; returns the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    os.nice(_NICE)  # what runs in a sandbox, and who types there, goes first
+    os.nice(_NICE)
     with socket.socket(fileno=os.dup(0)) as link:
         try:
-            Worker(link, Desk(int(sys.argv[1]))).run()
-        except OSError as error:  # the core has gone in the middle of something
+            Worker(link, Breadcrumb(int(sys.argv[1]))).run()
+        except OSError as error:  # the core died while something was sent to it
             log.info("the core is gone: %s", error)
     return 0

@@ -1,12 +1,12 @@
 """A log's index: when bytes came, and in which order the streams took turns.
 
-An entry is written when a stream's turn begins and says when, which stream, and where both streams ended then. So the
-bytes of a turn lie between its own entry and the next, and a reader needs no more than two neighbouring entries.
-Entries are written before the bytes that they speak of, many at once; where those did not come to be, `Index.mend`
-makes the entries say so before anything else is written.
+An entry is written when a stream starts to write, that is when the other one wrote before, or after a pause. It says
+when, which stream, and where both streams ended then. So a reader finds the bytes between any two neighbouring entries.
+Entries are written before the bytes that they are for, many at once. When those bytes could not be written,
+`Index.mend` corrects the entries before anything else is written.
 
-The index is two files, ``index`` and the older ``index.old``, each of at most `_MOST` entries: beyond that the oldest
-bytes have no known time and order any more.
+The index is two files, ``index`` and the older ``index.old``, each of at most `_MOST` entries. When both are full the
+older is deleted, and time and order of the bytes that it was for are lost.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ _ENTRY: Final = struct.Struct("!dBQQ")
 _MOST: Final = 1 << 17
 """Entries in one file: 3 MiB of disk."""
 _MENDED: Final = 1024
-"""Entries looked at together."""
+"""Entries that `Index.mend` reads at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """From ``time`` on (seconds since the epoch) ``stream`` was written to; streams 1 and 2 ended at ``ends`` then."""
+    """At ``time`` (seconds since the epoch) ``stream`` started to write; streams 1 and 2 had the lengths ``ends``."""
 
     time: float
     stream: int
     ends: tuple[int, int]
 
     def within(self, ends: tuple[int, int]) -> Entry:
-        """It, with no end beyond ``ends``."""
+        """This entry with its ends reduced to ``ends`` where they are beyond."""
         if self.ends[0] <= ends[0] and self.ends[1] <= ends[1]:
             return self
         return Entry(self.time, self.stream, (min(self.ends[0], ends[0]), min(self.ends[1], ends[1])))
 
 
 class Index:
-    """The index in ``folder``. Entries are numbered for as long as this object lives."""
+    """The index in ``folder``. An entry keeps its number while this object lives."""
 
     __slots__ = ("_count", "_dropped", "_fd", "_folder", "_most", "_old")
 
@@ -68,13 +68,13 @@ class Index:
             self._fd = None
 
     def clear(self) -> None:
-        """Its files are gone."""
+        """The files were deleted."""
         self.close()
         self._dropped += self._old + self._count
         self._old = self._count = 0
 
     def note(self, entries: Sequence[Entry]) -> None:
-        """Append ``entries``. Raises OSError; of those that were appended nevertheless `mend` takes care."""
+        """Append ``entries``. Raises OSError when not all could be; `mend` corrects those that were."""
         done = 0
         while done < len(entries):
             if self._count >= self._most:
@@ -91,9 +91,9 @@ class Index:
             done += len(some)
 
     def mend(self, ends: tuple[int, int]) -> None:
-        """The streams end at ``ends``: no entry speaks of more. Raises OSError.
+        """Correct all entries that say of a stream that it was longer than its end in ``ends``. Raises OSError.
 
-        Their numbers stay: readers count on them.
+        None is removed, because readers count on their numbers.
         """
         for name, count in (("index", self._count), ("index.old", self._old)):
             while count:
@@ -106,13 +106,13 @@ class Index:
                     return
                 _overwrite(self._folder / name, start * _ENTRY.size, b"".join(map(_packed, right)))
                 if right[0] is entries[0]:
-                    return  # those before it are right too: ends only grow
+                    return  # ends only grow, so all entries before this one are right too
                 count = start
 
     def _open(self) -> int:
         fd = os.open(self._folder / "index", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
-            # an entry that was being written when the core was killed
+            # cut off half an entry, which a core was writing when it was killed
             os.ftruncate(fd, self._count * _ENTRY.size)
         except OSError:
             os.close(fd)
@@ -164,7 +164,9 @@ def _read(path: Path, offset: int, size: int) -> bytes:
 
 
 def _overwrite(path: Path, offset: int, data: bytes) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)  # one that appends would append (pwrite(2), BUGS)
+    fd = os.open(
+        path, os.O_WRONLY | os.O_CLOEXEC
+    )  # on an O_APPEND descriptor pwrite(2) appends (see its BUGS)
     try:
         os.pwrite(fd, data, offset)
     finally:

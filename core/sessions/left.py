@@ -1,4 +1,4 @@
-"""How many processes ended sessions left running, as an agent says: checked, for a guest's root may be behind it."""
+"""How many processes ended sessions left running. The agent says so, and is checked: a guest's root can forge it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from sandtop.agent.wire import ProtocolError
 from sandtop.agent.wire.limits import MAX_PROCESSES, MAX_SESSIONS
-from sandtop.core.sessions.said import MOST
+from sandtop.core.sessions.reports import MOST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from sandtop.core.sessions.session import Session
 
 KEPT: Final = MAX_SESSIONS
-"""Ended sessions that are kept for what they left, whatever the settings say: an agent has no more."""
+"""Ended sessions that are kept, whatever the settings say, while they have processes running. No agent has more."""
 
 
 def processes(value: object) -> int:
-    """The number that a message gives; none is 0. Raises ProtocolError."""
+    """``value`` as a number of processes; None counts as 0. Raises ProtocolError."""
     if value is None:
         return 0
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_PROCESSES:
@@ -27,15 +27,18 @@ def processes(value: object) -> int:
 
 
 def tell(session: Session, count: int) -> None:
-    """``session`` has left so many; whoever waits for news of it is woken."""
+    """Set how many processes ``session`` left running, and wake its followers when that is news."""
     if session.left != count:
         session.left = count
         session.notify()
 
 
 def take_all(value: object, sessions: Mapping[str, Session]) -> list[str]:
-    """Tell ``sessions`` what a hello says that each left; the ids that are none of theirs. Raises ProtocolError."""
-    if value is None:  # an agent that lets nothing go on
+    """Set for all ``sessions`` what each left running, from the ``left`` of a hello. Raises ProtocolError.
+
+    Returns the ids in it that are none of ``sessions``.
+    """
+    if value is None:  # an older agent, which leaves nothing running
         value = {}
     if not isinstance(value, dict):
         raise ProtocolError("a hello whose left is no object")
@@ -48,7 +51,7 @@ def take_all(value: object, sessions: Mapping[str, Session]) -> list[str]:
 
 
 def removable(ended: Iterable[Session]) -> list[Session]:
-    """Those of ``ended``, oldest first, that may go: not the latest `KEPT` of those that left something running."""
+    """Those of ``ended``, oldest first, that may be removed: all but the latest `KEPT` that have processes running."""
     sessions = list(ended)
     kept = {session.row.id for session in [each for each in sessions if each.left][-KEPT:]}
     return [session for session in sessions if session.row.id not in kept]

@@ -1,8 +1,8 @@
 """A session's output on disk: byte-exact, segmented, capped, read by offset.
 
-One folder a session. Each stream is a row of segment files named ``<stream>.<offset>``, the offset of the segment's
-first byte; so a stream's length is the last segment's offset plus its size, and a core that was killed finds exactly
-what it had stored. Segments fall off the front when the session's cap is reached. Beside them lies an index
+Each session has a folder. Each stream is a sequence of segment files, named ``<stream>.<offset>`` after the offset of
+their first byte. A stream's length is the last segment's offset plus its size, so the next core knows exactly what a
+killed one had stored. When the session's cap is reached the oldest segments are deleted. Beside them lies an index
 (`sandtop.core.sessions._index`) of when bytes came and in which order.
 """
 
@@ -29,14 +29,14 @@ DEFAULT_CAP: Final = 256 << 20
 STREAMS: Final = (1, 2)
 """stdout (or the terminal) and stderr."""
 _LATEST: Final = 128 * 1024
-"""Bytes; what one append may leave in memory."""
+"""Bytes of one append, at the most, that are kept in memory for readers."""
 _INDEX_INTERVAL: Final = 0.02
-"""Seconds; the resolution of ``logs --timestamps``."""
+"""Seconds between two index entries of a stream that writes all the time: the resolution of ``logs --timestamps``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Bytes ``start`` to ``end`` of ``stream``, which came from ``time`` on (seconds since the epoch; 0: unknown)."""
+    """Bytes ``start`` to ``end`` of ``stream``. The first came at ``time``, seconds since the epoch; 0: unknown."""
 
     time: float
     stream: int
@@ -44,7 +44,7 @@ class Piece:
     end: int
 
     def between(self, start: int, end: int) -> Piece:
-        """The part of it from ``start`` to ``end``."""
+        """The part of this piece from ``start`` to ``end``."""
         return Piece(self.time, self.stream, start, end)
 
 
@@ -55,10 +55,10 @@ class _Segment:
 
 
 class _Stream:
-    """One stream's segments, and the descriptor that its last one is appended through.
+    """One stream's segments, and the descriptor of the last one, which is appended to.
 
     Attributes:
-        latest: the last bytes that were appended, for those who follow closely: a file is not opened for each key.
+        latest: the bytes of the last append, from which most readers are served without opening a file.
     """
 
     __slots__ = ("_fd", "_folder", "_number", "latest", "segments")
@@ -125,7 +125,9 @@ class SessionLog:
         found = _find_segments(folder)
         self._streams = {number: _Stream(folder, number, found[number]) for number in STREAMS}
         self._index = Index(folder)
-        self._torn = True  # as far as is known: a core may have died between its notes and its bytes
+        self._torn = (
+            True  # the index may speak of bytes that are not there: an earlier core may have died in between
+        )
         self._last: tuple[int, float] = (0, 0.0)
 
     def __enter__(self) -> Self:
@@ -176,7 +178,8 @@ class SessionLog:
     def extend(self, pieces: Sequence[tuple[int, bytes | bytearray]]) -> dict[int, int]:
         """Append pieces ``(stream, data)``, in order; how many bytes of each stream are stored.
 
-        However many they are, each stream is written once and the index once. Raises OSError when nothing could be.
+        However many pieces there are, each stream and the index are written once. Raises OSError when nothing could be
+        stored.
         """
         if self._torn:
             self._index.mend((self.end(1), self.end(2)))
@@ -216,7 +219,7 @@ class SessionLog:
         return stored
 
     def _note(self, pieces: Sequence[tuple[int, bytes | bytearray]]) -> None:
-        """Note each turn that begins with ``pieces``, before they are written."""
+        """Put into the index, before ``pieces`` are written, where in them a stream takes over or time has passed."""
         now = time.time()
         last, since = self._last
         ends = [self.end(1), self.end(2)]
@@ -230,12 +233,15 @@ class SessionLog:
             return
         if self._last[0] == 0:
             make_private(self.folder)
-        self._last = (self._last[0], 0.0)  # if it fails half-way, the next turn is noted whoever's it is
+        self._last = (
+            self._last[0],
+            0.0,
+        )  # should this fail half-way, the next piece gets an entry in any case
         self._index.note(entries)
         self._last = (last, since)
 
     def _trim(self) -> None:
-        """Drop whole segments, of the stream that holds more, until the cap is kept; never the one being written."""
+        """Delete whole segments, of the stream that has more bytes, until the cap is kept; never one being written."""
         if self.stored + MOST_FILE <= self.cap:
             return
         while self.kept > self.cap:
@@ -245,7 +251,7 @@ class SessionLog:
             max(candidates, key=lambda stream: stream.stored).drop_first()
 
     def trim_to(self, cap: int) -> None:
-        """Keep no more than about ``cap`` bytes of what is stored now."""
+        """Delete the oldest segments until about ``cap`` bytes are stored. The log's own cap stays as it is."""
         own, self.cap = self.cap, cap
         self._trim()
         self.cap = own
@@ -279,14 +285,14 @@ class SessionLog:
 
     @property
     def span(self) -> range:
-        """The numbers of the pieces that are known, oldest first. They stay the same while this object lives."""
+        """The numbers of the pieces in the index, oldest first. A piece keeps its number while this object lives."""
         return self._index.span
 
     def pieces(self, start: int, stop: int) -> list[Piece]:
-        """The pieces numbered ``start`` to ``stop``, in order, without what fell to the cap. Raises OSError.
+        """The pieces numbered ``start`` to ``stop``, in order, without what was deleted for the cap. Raises OSError.
 
-        The last piece that is known can still grow. What came before the first one has no known time or order: it
-        comes with that one, as pieces at time 0.
+        The last piece can still grow. Bytes that are older than the index have no known time or order: they are
+        returned before the first piece, as one piece a stream with the time 0.
         """
         span = self.span
         low, high = max(start, span.start), min(stop, span.stop)
@@ -309,7 +315,7 @@ class SessionLog:
 
 
 def _find_segments(folder: Path) -> dict[int, list[_Segment]]:
-    """The segments on disk, by stream. Where one is missing, what comes before it counts as fallen to the cap."""
+    """The segments on disk, by stream. Where one is missing, those before it are left out, as if the cap took them."""
     found: dict[int, list[_Segment]] = {number: [] for number in STREAMS}
     for name in sorted(os.listdir(folder)) if folder.exists() else ():
         number, dot, start = name.partition(".")

@@ -1,4 +1,4 @@
-"""Output that an exit record speaks of and that does not come: the session ends without it."""
+"""Ending a session without the output that its exit record counts, when the agent never sends that."""
 
 from __future__ import annotations
 
@@ -17,19 +17,24 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _ROUND: Final = 1.0
-"""Seconds between two looks. Only those count in which the agent answered and had credit for what it owes: a machine
-that is paused, or a log whose disk is full, is waited for."""
+"""Seconds of a round. Rounds in which the agent did not answer, or had no credit for what it owes, do not count: a
+machine that is paused, or a log whose disk is full, is waited for."""
 _SLOW: Final = 4096
-"""Bytes a round, fewer than that …"""
+"""A round is slow when fewer bytes than this came in it …"""
 _PATIENCE: Final = 10
-"""… in so many rounds, and no more is waited for."""
+"""… and after so many slow rounds the session ends without the rest."""
 _MOST: Final = 16 << 20
-"""Bytes that an agent can owe at the most: it has read what it speaks of, and reads no more than a window ahead."""
+"""Bytes that an honest agent can owe: it counts only what it has read, and reads no more than a window ahead."""
 _ANSWER: Final = 60.0
+"""Seconds for the agent to answer a ping."""
 
 
 class Overdue:
-    """Of one sandbox. ``nursery`` owns the waiting; ``link`` leads to the agent; ``settle`` ends what is complete."""
+    """Watches the sessions of one sandbox whose exit record has come before all their output.
+
+    ``link`` gives the link to the agent, None without a machine. ``settle`` ends a session that is complete.
+    ``nursery`` owns the task that watches.
+    """
 
     def __init__(
         self, nursery: trio.Nursery, link: Callable[[], AgentLink | None], settle: Callable[[Session], None]
@@ -37,10 +42,10 @@ class Overdue:
         self._nursery = nursery
         self._link = link
         self._settle = settle
-        self._slow: dict[Session, int] = {}  # how many rounds brought next to nothing
+        self._slow: dict[Session, int] = {}  # the number of slow rounds of each
 
     def watch(self, session: Session) -> None:
-        """Its exit record came, and not all of its output: see to it that it ends."""
+        """The exit record of ``session`` has come, but not all of its output: see to it that it ends."""
         if session in self._slow:
             return
         if not self._slow:

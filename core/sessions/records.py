@@ -1,4 +1,4 @@
-"""Exit records: how a session ended, as the agent or the core saw it, checked and bounded."""
+"""Exit records as the core checks and stores them: how a session ended."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ _MAX_TEXT: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
-class ExitRecord:
-    """How a session ended.
+class SessionExit:
+    """How a session ended: the exit record of docs/protocol.md.
 
     Attributes:
-        reason: ``exited``, ``signaled``, ``timeout``, ``oom``, ``spawn`` (the program never ran), ``vm-died``,
-            ``unknown`` (the agent's word on it makes no sense).
-        code: the exit code, of ``exited``.
+        reason: ``exited``, ``signaled``, ``timeout``, ``oom``, ``spawn`` (the program never ran), ``vm-died``, or
+            ``unknown`` (the agent's record makes no sense).
+        code: the exit code, for ``exited``.
         signal: the number of the signal that ended it, where one did.
-        stage, errno, message: what failed, of ``spawn``; ``message`` says why also for ``vm-died``, ``unknown``.
-        stdout, stderr: the streams' lengths in bytes: what the agent says at first, what came in the end.
-        missing: bytes of them that the agent spoke of and that never came.
+        stage, errno, message: what failed, for ``spawn``; ``message`` says why also for ``vm-died`` and ``unknown``.
+        stdout, stderr: the streams' lengths in bytes: at first as the agent says, once stored as they are in the log.
+        missing: bytes that the agent counted in them and that never came.
         duration_ms, cpu_us, memory_peak: milliseconds, microseconds, bytes; None where not known.
-        source: who says so, ``agent`` or ``core``.
+        source: whether the ``agent`` or the ``core`` made the record.
     """
 
     reason: str
@@ -56,14 +56,14 @@ class ExitRecord:
     source: str = "agent"
     missing: int = 0
 
-    def with_lengths(self, stdout: int, stderr: int) -> ExitRecord:
-        """The same end, of a session whose output had these lengths."""
+    def with_lengths(self, stdout: int, stderr: int) -> SessionExit:
+        """This record with the lengths that the output has in the log, and what is `missing` to the agent's."""
         missing = max(0, self.stdout - stdout) + max(0, self.stderr - stderr)
         return dataclasses.replace(self, stdout=stdout, stderr=stderr, missing=missing)
 
     @property
     def exit_status(self) -> int:
-        """The exit status that a command line gives for it (sysexits of env(1), timeout(1) and the shells)."""
+        """The exit status of a command line that ran the session: as the shells, env(1) and timeout(1) have it."""
         if self.missing:
             return EXIT_SANDTOP_FAILED
         if self.reason == "exited":
@@ -78,7 +78,7 @@ class ExitRecord:
 
     @property
     def state(self) -> str:
-        """The state that the session is in with this record."""
+        """The state of a session that ended so: ``exited``, ``failed`` or ``lost``."""
         return {"spawn": "failed", "vm-died": "lost", "unknown": "lost"}.get(self.reason, "exited")
 
     def to_json(self) -> dict[str, object]:
@@ -86,12 +86,12 @@ class ExitRecord:
 
     @classmethod
     def from_json(cls, data: Mapping[str, object]) -> Self:
-        """The inverse of `to_json`. Fields of a newer version are dropped."""
+        """The record that `to_json` gave. Fields that only a newer version knows are dropped."""
         return cls(**cast("dict[str, Any]", {name: data[name] for name in cls.__slots__ if name in data}))
 
     @classmethod
     def from_agent(cls, data: Mapping[str, object]) -> Self:
-        """What an agent says of an end. Raises ProtocolError for nonsense: a guest's root may be behind it."""
+        """The record in an agent's message. Raises ProtocolError for nonsense: a guest's root can forge it."""
         reason = data.get("reason")
         if not isinstance(reason, str) or reason not in _AGENT_REASONS:
             raise ProtocolError("an exit record with an unknown reason")
@@ -113,7 +113,7 @@ class ExitRecord:
         )
 
 
-def spawn_message(record: ExitRecord, argv: list[str], cwd: str | None) -> str:
+def spawn_message(record: SessionExit, argv: list[str], cwd: str | None) -> str:
     """One line on why the program of ``argv`` never ran: the agent's own where it gave one."""
     if record.message:
         return record.message
@@ -147,5 +147,5 @@ def _text(data: Mapping[str, object], name: str) -> str | None:
 
 
 def printable(text: str) -> str:
-    """``text``, which a guest made, fit for an operator's terminal: one line, bounded, no control sequences."""
+    """``text`` from a guest made fit for an operator's terminal: one line, bounded, without control characters."""
     return "".join(character if character.isprintable() else "?" for character in text[:_MAX_TEXT])

@@ -1,4 +1,4 @@
-"""How people name sessions: by the id, or by as much of its beginning as only it has."""
+"""Finding the session that somebody names by its id, or by a prefix of it that no other id has."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def by_reference(sessions: Mapping[str, Session], reference: str, sandbox: str) -> Session:
-    """The one of ``sessions``, by id, with this id, or the only one whose id begins with it.
+    """The one of ``sessions``, a mapping by id, whose id is or begins with ``reference``.
 
-    Raises `NotFound`, `InvalidRequest`, which name ``sandbox``.
+    Raises `NotFound` for none and `InvalidRequest` for several; both name ``sandbox``.
     """
     if (found := sessions.get(reference)) is not None:
         return found

@@ -1,4 +1,4 @@
-"""What is kept of sessions that have ended, and what falls away."""
+"""Which ended sessions, and whose logs, are removed to keep within the settings."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from sandtop.core.errors import StorageError
 from sandtop.core.sessions import left
 
 if TYPE_CHECKING:
-    from sandtop.core.sessions.hub import SandboxSessions
+    from sandtop.core.sessions.manager import SessionManager
     from sandtop.core.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
-async def retire(sessions: SandboxSessions, settings: Settings) -> None:
+async def retire(sessions: SessionManager, settings: Settings) -> None:
     """Remove what is beyond ``settings``: the oldest ended sessions, then the oldest logs of those that stay.
 
-    Sessions that a client follows stay, and those that left processes running. A full disk may keep it from removing a
-    session; the log says so, and the next call tries again.
+    Sessions that a client follows stay, and those that left processes running. When the database cannot be written a
+    warning is logged, and the next call tries again.
     """
     ended = [session for session in sessions.all() if session.ended and not session.attached]
     surplus = max(len(ended) - settings.sessions_kept, 0)
     gone = left.removable(ended)[:surplus]
     for session in gone:
         if session.attached or sessions.find(session.row.id) is None:
-            continue  # meanwhile
+            continue  # followed or removed meanwhile
         try:
             sessions.remove(session)
         except StorageError as error:

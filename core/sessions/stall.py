@@ -1,4 +1,4 @@
-"""What could not be stored, on a disk that is full, is tried again until it is."""
+"""Trying again and again to store what a full disk refused."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _RETRY: Final = 0.5
 _SELDOM: Final = 5.0
-"""Seconds between attempts to write to a disk that was full, or is broken: at first, and after some."""
+"""Seconds before the second attempt, and at the most between later ones."""
 
 
 class Stall:
-    """Of the sandbox ``name``. ``nursery`` owns the trying; ``store`` tries, and says whether all is stored.
+    """Whether the sandbox ``name`` has something that could not be stored.
+
+    ``store`` tries to store it, and says whether all is stored then. ``nursery`` owns the task that calls it.
 
     Attributes:
         why: why output or exit records wait to be stored; None when they do not.
@@ -30,7 +32,7 @@ class Stall:
         self.why: str | None = None
 
     def begin(self, why: str) -> None:
-        """Something could not be stored: go on trying, whether the machine lives or not."""
+        """Something could not be stored: try again until it is, whether the machine lives or not."""
         if self.why is None:
             log.warning("%s: %s", self._name, why)
             self._nursery.start_soon(self._keep_storing, name=f"disk of {self._name}")

@@ -1,4 +1,4 @@
-"""Asking the agent to run a session: in one message, or when that would be longer than a frame as data behind one."""
+"""Asking the agent to start a session: in one message or, when that would be longer than a frame, in a stream."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from sandtop.agent.wire import MAX_DATA, START_STREAM, SendStream
 from sandtop.core.errors import InvalidRequest, StorageError
-from sandtop.core.sessions.records import ExitRecord
+from sandtop.core.sessions.records import SessionExit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,29 +20,34 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 MAX_START: Final = 768 * 1024
-"""Bytes of a start, with its labels, that travels in one message: with its fields around it, it fits a frame wherever
-it is shown. It is also all that agents took before there was another way."""
+"""Bytes of the longest start, with its labels, that is sent in one message. That leaves room in a frame for what else
+a message holds that shows the session. Agents that do not know long starts take no more either."""
 _MOST_LABELS: Final = 512 * 1024
 _WORST: Final = 12
-"""Bytes of JSON that a character may take."""
+"""Bytes of JSON that one character may take: an escaped surrogate pair."""
 _KEPT: Final = 32 * 1024
-"""Characters of a longer one's command line that are there to be shown."""
+"""Characters that are kept of the command line of a longer start, to be shown."""
 
 
 class Starts:
-    """The starts of the sandbox ``name``."""
+    """Sends the starts of the sandbox ``name``.
+
+    Attributes:
+        takes_long: whether the agent takes a start that is longer than a frame.
+    """
 
     def __init__(self, name: str, database: Database) -> None:
         self._name = name
         self._database = database
-        self._long: dict[
-            str, Mapping[str, object]
-        ] = {}  # whole ones, by session, until the agent has answered
+        # the whole of each long start, by its session's id, until the agent has answered it
+        self._long: dict[str, Mapping[str, object]] = {}
         self.takes_long = False
-        """Whether the agent takes a start that is longer than a frame."""
 
     def check(self, row: SessionRow, *, connected: bool) -> None:
-        """Before it is stored. Raises `InvalidRequest` for one that is too large for the agent of this sandbox."""
+        """Raises `InvalidRequest` when ``row``, which is not stored yet, is too large for the agent of this sandbox.
+
+        ``connected`` says whether the agent has told what it takes.
+        """
         size = _long_size(row)
         if size is None:
             return
@@ -60,7 +65,7 @@ class Starts:
             )
 
     def loaded(self, row: SessionRow) -> SessionRow:
-        """``row``, new or of an earlier life of the core; of a long one what is to be shown of it."""
+        """``row`` as the core keeps it in memory: of a long start only what is to be shown."""
         if _long_size(row) is None:
             return row
         if row.pid is None and row.record is None:
@@ -68,7 +73,7 @@ class Starts:
         return _shortened(row)
 
     def send(self, link: AgentLink, session: Session) -> None:
-        """Ask the agent. The link stands."""
+        """Ask the agent at the other end of ``link``, which is connected, to start ``session``."""
         row = session.row
         start = self._long.get(row.id)
         if start is None:
@@ -82,15 +87,16 @@ class Starts:
             link.send({"type": "start", "id": row.id, "n": row.number, "bytes": len(text)})
         else:
             why = "its agent is of an older sandtop, which does not take so many arguments"
-            session.set_ending(ExitRecord("spawn", stage="agent", message=why, source="core"))
+            session.set_ending(SessionExit("spawn", stage="agent", message=why, source="core"))
 
     def begun(self, session: Session, link: AgentLink | None) -> None:
-        """The agent has answered, or never will: what it was asked is not needed again."""
+        """The agent has answered, or never will: the whole of a long start is not needed any more."""
         if self._long.pop(session.row.id, None) is None:
             return
         if link is not None:
             link.outbox.remove(session.base + START_STREAM)
-            for credit in session.credits(anew=True):  # that which came before its start was for nobody
+            # the agent dropped the credit that it read before the start, as it did not know the session
+            for credit in session.output.credits(anew=True):
                 link.outbox.credit(credit)
         try:
             self._database.shorten_session(session.row)
@@ -99,17 +105,17 @@ class Starts:
 
 
 def _long_size(row: SessionRow) -> int | None:
-    """Bytes of a start and its labels that do not travel in one message; None for one that does."""
+    """The length in bytes of a start with its labels that is too long for one message; None when it is not."""
     env = cast("Mapping[str, str]", row.start.get("env") or {})
     words = [*row.argv, *env, *env.values(), *row.labels, *row.labels.values()]
     if not row.start.get("builtin") and (sum(map(len, words)) + len(words)) * _WORST < MAX_START // 2:
-        return None  # so most are, and there is no need to look closer
+        return None  # most are this short, and need not be measured exactly
     size = len(json.dumps([dict(row.start), dict(row.labels)]))
     return size if size > MAX_START else None
 
 
 def _shortened(row: SessionRow) -> SessionRow:
-    """``row`` with the beginning of its command line, and without what is not shown."""
+    """``row`` with only the beginning of its command line, and without environment and script, which are not shown."""
     kept: list[str] = []
     left = _KEPT
     for word in row.argv:

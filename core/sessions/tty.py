@@ -1,4 +1,4 @@
-"""What a session has more when it runs on a terminal: its window's sizes, who answers its program, its pace."""
+"""The terminal of a session: its window's sizes, whose terminal answers its program, its flow control."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sandtop.core.paths import make_private, private
-from sandtop.core.sessions.pace import Pace
+from sandtop.core.sessions.flow import FlowControl
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,45 +21,51 @@ log = logging.getLogger(__name__)
 _SIZE: Final = struct.Struct("!IQHH")
 _MOST_SIZES: Final = 4096
 _OFFSET: Final = struct.Struct("!Q")
-HELD: Final = (1 << 64) - 1
-"""In place of an offset: a client holds the input now, and its terminal answers."""
+CLIENT_ANSWERS: Final = (1 << 64) - 1
+"""In place of the offset `Tty.answered`: a client holds the input, and its terminal answers."""
 
 
-class Steering(Protocol):
-    """What the keeper of screens may do to a session: `sandtop.core.sessions.hub.SandboxSessions` has these."""
+class SessionControl(Protocol):
+    """What a `TerminalObserver` may do to a session. `sandtop.core.sessions.manager.SessionManager` implements it."""
 
     def answer(self, session: Session, offset: int, data: bytes) -> bool: ...
     def reached(self, session: Session, who: str, offset: int) -> None: ...
-    def grant(self, session: Session) -> None: ...
+    def give_credit(self, session: Session) -> None: ...
 
 
-class ScreenKeeper(Protocol):
-    """Who keeps the screens of terminals. Nothing here blocks; ``key`` is a session's id."""
+class TerminalObserver(Protocol):
+    """Is told what happens to the terminals of sessions; `sandtop.core.screens.screens.Screens` implements it.
 
-    def opened(self, session: Session, steering: Steering) -> None:
-        """A session on a terminal, new or of an earlier core."""
+    No method blocks. ``key`` is a session's id.
+    """
+
+    def opened(self, session: Session, control: SessionControl) -> None:
+        """There is a session on a terminal, new or started by an earlier core. It can be controlled by ``control``."""
         ...
 
     def advanced(self, key: str) -> None:
-        """Its log has grown."""
+        """The session's log has grown."""
         ...
 
     def resized(self, key: str, size: Size) -> None:
-        """Its window has another size."""
+        """The terminal's window has another size."""
         ...
 
-    def held(self, key: str, *, on: bool, at: int) -> None:
-        """From the offset ``at`` on somebody's terminal answers its program, or nobody's does."""
+    def answerer_changed(self, key: str, *, client: bool, offset: int) -> None:
+        """What the program asks its terminal from ``offset`` on is answered by somebody else than before.
+
+        With ``client`` by the terminal of the client that holds the input, without by the screen worker.
+        """
         ...
 
     def ended(self, key: str) -> None:
-        """It ended, or is forgotten."""
+        """The session ended, or is forgotten."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """The ``number``-th size of a window: what was written from ``offset`` on, was written to that."""
+    """The ``number``-th size of a terminal's window. Output from ``offset`` on was written for this size."""
 
     number: int
     offset: int
@@ -68,32 +74,32 @@ class Size:
 
 
 class Tty:
-    """The terminal of a session whose log is in ``folder``; ``start`` is its first size.
+    """The terminal of a session whose log is in ``folder``; ``start`` has its first size as ``rows`` and ``columns``.
 
     Attributes:
-        pace: how far the agent may read.
+        flow: how far ahead the agent may read.
     """
 
-    __slots__ = ("_answered", "_folder", "_sizes", "_start", "pace")
+    __slots__ = ("_answered", "_folder", "_sizes", "_start", "flow")
 
     def __init__(self, folder: Path, start: Mapping[str, object]) -> None:
         self._folder = folder
         self._start = Size(0, 0, _side(start, "rows", 24), _side(start, "columns", 80))
         self._sizes: list[Size] | None = None
         self._answered: int | None = None
-        self.pace = Pace()
+        self.flow = FlowControl()
 
     # sizes
 
     @property
     def sizes(self) -> list[Size]:
-        """All that are known, oldest first; never empty."""
+        """All sizes that are known, oldest first; never empty."""
         if self._sizes is None:
             self._sizes = [self._start, *_read_sizes(self._folder / "sizes")]
         return self._sizes
 
     def resize(self, offset: int, rows: int, columns: int) -> Size | None:
-        """The window has this size for what is written from ``offset`` on. None when that is no change."""
+        """The window has this size for output from ``offset`` on. None when that is no change."""
         last = self.sizes[-1]
         if (last.rows, last.columns) == (rows, columns):
             return None
@@ -112,7 +118,7 @@ class Tty:
                 with open(path, "ab", opener=private) as file:
                     file.write(_packed(size))
         except OSError as error:
-            # it holds for as long as this core lives
+            # this core goes by what it has in memory
             log.warning("the sizes %s cannot be written: %s", path, error)
         return size
 
@@ -120,7 +126,8 @@ class Tty:
 
     @property
     def answered(self) -> int:
-        """What the program asked before this offset was answered, or never will be; `HELD` while a client answers."""
+        """What the program asked before this offset is settled: answered, or never to be. While a client's terminal
+        answers it is `CLIENT_ANSWERS`."""
         if self._answered is None:
             self._answered = _read_answered(self._folder / "answered")
         return self._answered
@@ -148,8 +155,8 @@ def _read_answered(path: Path) -> int:
         return 0
     except OSError as error:
         log.warning("%s cannot be read: %s", path, error)
-        return HELD  # better no answer than a second one
-    return int(_OFFSET.unpack(data)[0]) if len(data) == _OFFSET.size else HELD
+        return CLIENT_ANSWERS  # the worker does not answer then: better no answer than a second one
+    return int(_OFFSET.unpack(data)[0]) if len(data) == _OFFSET.size else CLIENT_ANSWERS
 
 
 def _packed(size: Size) -> bytes:
@@ -164,7 +171,7 @@ def _read_sizes(path: Path) -> list[Size]:
     except OSError as error:
         log.warning("the sizes %s cannot be read: %s", path, error)
         return []
-    whole = len(data) - len(data) % _SIZE.size  # the last may have been on its way when the core was killed
+    whole = len(data) - len(data) % _SIZE.size  # a core that was killed may have left half a size at the end
     if whole < len(data):
         os.truncate(path, whole)
     return [Size(*values) for values in _SIZE.iter_unpack(data[:whole])]

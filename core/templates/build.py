@@ -14,14 +14,14 @@ import trio
 from sandtop.core.errors import MachineError, from_os_error
 from sandtop.core.guest import overlay
 from sandtop.core.guest.store import write_json
-from sandtop.core.machine import Memory, remove_runtime, start
+from sandtop.core.machine import Memory
 from sandtop.core.templates.files import FACTS, MEMORY, OVERLAY, STATE, copy_holes, memory_file
 from sandtop.core.templates.key import Kind, Shape, origin_of, template_spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from sandtop.core.machine import MachineSpec
+    from sandtop.core.machine import Driver, MachineSpec, Version
     from sandtop.core.paths import Paths
 
 MIB: Final = 1 << 20
@@ -33,13 +33,16 @@ _CONSOLE: Final = "console"
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A template to be made."""
+    """A template to be made, by this version of the driver's program."""
 
     paths: Paths
     root: Path
+    driver: Driver
+    boot_seconds: float
+    key: str
+    version: Version
     shape: Shape
     spec: MachineSpec
-    boot_seconds: float
 
 
 def make(order: Order, progress: Callable[[str], None], folder: Path) -> None:
@@ -67,19 +70,21 @@ def make(order: Order, progress: Callable[[str], None], folder: Path) -> None:
     if order.shape.kind is Kind.LATER:
         disk.unlink()
     facts = {
-        "kind": order.shape.kind.value, "image": order.shape.image_digest, "origin": origin_of(order.shape, order.spec),
-    }  # fmt: skip
+        "kind": order.shape.kind.value,
+        "image": order.shape.image_digest,
+        "origin": origin_of(order.shape, order.spec, order.version),
+    }
     write_json(folder / FACTS, facts)
 
 
 async def _boot_and_save(order: Order, spec: MachineSpec, folder: Path) -> None:
     runtime = order.paths.machine_runtime(spec.uuid)
-    opener = start(spec, runtime=runtime, console_log=folder / _CONSOLE, qemu=order.shape.qemu.path)
+    opener = order.driver.start(spec, runtime=runtime, console_log=folder / _CONSOLE)
     try:
         async with opener as machine:
             try:
                 with trio.move_on_after(order.boot_seconds) as patience:
-                    await machine.agent_opens_port()
+                    await machine.ready()
                 if patience.cancelled_caught:
                     raise MachineError(
                         f"its agent was not ready within {order.boot_seconds:g} s; the console's last lines: "
@@ -88,10 +93,10 @@ async def _boot_and_save(order: Order, spec: MachineSpec, folder: Path) -> None:
                 await machine.save(folder / STATE)
             finally:
                 with trio.CancelScope(shield=True):
-                    await machine.quit()
+                    await machine.stop()
     finally:
         with trio.CancelScope(shield=True):
-            await trio.to_thread.run_sync(remove_runtime, runtime)
+            await trio.to_thread.run_sync(order.driver.remove_runtime, runtime)
 
 
 @contextmanager

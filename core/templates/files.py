@@ -1,7 +1,7 @@
 """A template's files: on disk, where they outlive the core, and sealed in memory, from where machines take them.
 
-In memory for two reasons. QEMU 7.2 opens a memory file for writing even for a private mapping, so a machine that a
-hostile guest has taken over could rewrite a file on disk, and with it every sandbox to come; a sealed memory file
+In memory for two reasons. A driver's program may open a memory file for writing even for a private mapping. One that a
+hostile guest has taken over could then rewrite a file on disk, and with it every sandbox to come; a sealed memory file
 (memfd_create(2), F_SEAL_WRITE) can be opened so, and mapped privately, and not be changed by anybody. And it is read
 from the disk once in the life of a core, so all of its bytes are compared with what was built.
 """

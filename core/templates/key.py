@@ -8,17 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sandtop.core.guest.store import digest_of
-from sandtop.core.machine import Accelerator, Memory, command_line
+from sandtop.core.machine import Memory
 
 if TYPE_CHECKING:
-    from sandtop.core.machine import MachineSpec, Qemu
+    from sandtop.core.machine import Driver, MachineSpec, Version
 
-_RECIPE: Final = "1"
+_RECIPE: Final = "2"
 """Changes with what this package does itself; all else is in the key by its own."""
 
 _NOWHERE: Final = Path("/nowhere")
-_NOBODY: Final = "00000000-0000-0000-0000-000000000000"
-_CPU_FACTS: Final = ("vendor_id", "cpu family", "model", "stepping", "microcode", "flags")
 
 
 class Kind(StrEnum):
@@ -42,14 +40,12 @@ class Shape:
         image_digest: the image's, to find the templates of an image.
         disk: bytes of the overlay disk.
         disk_recipe: how blank overlay disks are made.
-        qemu: the program, by path, version with its package's build, and time.
     """
 
     kind: Kind
     image_digest: str
     disk: int
     disk_recipe: str
-    qemu: Qemu
 
 
 def words_of(kind: Kind) -> str:
@@ -62,31 +58,23 @@ def template_spec(spec: MachineSpec, kind: Kind) -> MachineSpec:
     return replace(spec, arguments=f"{spec.arguments} {words_of(kind)}")
 
 
-def key_of(shape: Shape, spec: MachineSpec) -> str:
-    """The key. Reads the QEMU program's time; the kernel, runtime and image are named by paths with digests in them.
+def key_of(shape: Shape, spec: MachineSpec, driver: Driver, version: Version) -> str:
+    """The key. Kernel, runtime and image are named by paths with digests in them. Blocks.
 
     Resolved ones: homes whose caches are links to one cache share its templates.
     """
-    machine = replace(template_spec(spec, shape.kind), uuid=_NOBODY, name="template", memory=Memory(_NOWHERE))
-    command = command_line(machine, _NOWHERE, qemu=str(shape.qemu.path))
-    host = _host_cpu() if spec.accelerator is Accelerator.KVM else ""
     files = [str(path.resolve()) for path in (spec.kernel, spec.initramfs, spec.image)]
+    machine = replace(template_spec(spec, shape.kind), memory=Memory(_NOWHERE))
     return digest_of(
-        _RECIPE, shape.kind.value, shape.image_digest, str(shape.disk), shape.disk_recipe, shape.qemu.version,
-        str(shape.qemu.path.stat().st_mtime_ns), host, *files, *command.argv,
+        _RECIPE, shape.kind.value, shape.image_digest, str(shape.disk), shape.disk_recipe, version.stamp, *files,
+        *driver.fingerprint(machine),
     )[:32]  # fmt: skip
 
 
-def origin_of(shape: Shape, spec: MachineSpec) -> str:
-    """What all templates of one core have in common, kernel, runtime and QEMU: those of another are of no use to it."""
+def origin_of(shape: Shape, spec: MachineSpec, version: Version) -> str:
+    """What all templates of one core have in common: kernel, runtime, and the program that runs machines.
+
+    Templates of another origin are of no use to that core.
+    """
     files = [str(path.resolve()) for path in (spec.kernel, spec.initramfs)]
-    stamp = str(shape.qemu.path.stat().st_mtime_ns)
-    return digest_of(_RECIPE, shape.disk_recipe, str(shape.qemu.path), shape.qemu.version, stamp, *files)[:32]
-
-
-def _host_cpu() -> str:
-    """What a guest under KVM sees of the host's processor (``-cpu host``)."""
-    first = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
-    pairs = (line.partition(":") for line in first.splitlines())
-    facts = {name.strip(): value.strip() for name, _, value in pairs}
-    return repr([facts.get(name) for name in _CPU_FACTS])
+    return digest_of(_RECIPE, shape.disk_recipe, version.stamp, *files)[:32]

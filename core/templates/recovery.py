@@ -6,24 +6,22 @@ import fcntl
 import logging
 import os
 import shutil
-import signal
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sandtop.core.errors import SandtopError, from_os_error
 from sandtop.core.guest.store import remove_unfinished
-from sandtop.core.machine import machines
 from sandtop.core.templates.build import BUILDER
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sandtop.core.machine import Driver
     from sandtop.core.paths import Paths
 
 log = logging.getLogger(__name__)
 
 
-def recover(root: Path, paths: Paths) -> None:
+def recover(root: Path, paths: Paths, driver: Driver) -> None:
     """Clean ``root``, the folder of the templates; nothing is done while a process that lives builds there.
 
     Blocks. Raises `StorageError`.
@@ -36,7 +34,7 @@ def recover(root: Path, paths: Paths) -> None:
         raise from_os_error(error, f"cannot use {root}") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _end_builders(root, paths)
+        _end_builders(root, paths, driver)
         remove_unfinished(root)
     except BlockingIOError:
         return
@@ -46,13 +44,10 @@ def recover(root: Path, paths: Paths) -> None:
         os.close(descriptor)
 
 
-def _end_builders(root: Path, paths: Paths) -> None:
+def _end_builders(root: Path, paths: Paths, driver: Driver) -> None:
     marks = {mark.name.removeprefix(BUILDER): mark for mark in root.glob(f"{BUILDER}*")}
-    for pid, uuid in machines():
-        if uuid in marks:
-            log.warning("killing the machine of an unfinished template, pid %d", pid)
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+    for ended in driver.end_all(lambda machine: machine.uuid in marks):
+        log.warning("killed the machine of an unfinished template, pid %d", ended.pid)
     for uuid, mark in marks.items():
         shutil.rmtree(paths.machine_runtime(uuid), ignore_errors=True)
         mark.unlink(missing_ok=True)

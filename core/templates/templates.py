@@ -17,14 +17,14 @@ from sandtop.core.guest.store import Shelf, disk_use, read_json
 from sandtop.core.templates.build import Order, make
 from sandtop.core.templates.files import FACTS, Damaged, Loaded
 from sandtop.core.templates.key import key_of, origin_of
-from sandtop.core.templates.lease import Lease
 from sandtop.core.templates.recovery import recover
+from sandtop.core.templates.template import Template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from pathlib import Path
 
-    from sandtop.core.machine import MachineSpec
+    from sandtop.core.machine import Driver, MachineSpec
     from sandtop.core.paths import Paths
     from sandtop.core.templates.key import Shape
 
@@ -35,24 +35,25 @@ KEPT: Final = 8
 UNUSED: Final = 30 * 86_400.0
 """Seconds after its last use for which a template is kept."""
 OUTDATED: Final = 3600.0
-"""The same for one of another kernel, runtime or QEMU: another installation may share this cache."""
+"""The same for one of another kernel, runtime or program of the driver: another installation may share this cache."""
 IN_MEMORY: Final = 4
 """Templates in memory. A machine's own share of one stays for as long as it runs, whether or not it is counted here."""
 _REMEMBERED: Final = 64
 _PAUSE: Final = 300.0
 """Seconds in which a template that could not be built is not tried again: sandboxes boot meanwhile."""
-_FAILURES: Final = 2
-"""Templates of one key that did not start before none is tried again by this core: it is not the files."""
+_MOST_FAILURES: Final = 2
+"""Once so many templates of one key did not start, this core makes no other: what is wrong is not in their files."""
 
 
 @dataclass(frozen=True, slots=True)
-class Warm:
+class TemplateInfo:
     """A template on disk, for a list.
 
     Attributes:
         size: what it takes there, in bytes.
         used_at: when it was read last, seconds since the epoch.
-        outdated: it is of another kernel, runtime or QEMU than this core's, as far as the core has had to find out.
+        outdated: it is of another kernel, runtime or program of the driver than this core's, as far as the core has had
+            to find out.
     """
 
     key: str
@@ -77,8 +78,9 @@ class _Entry:
 class Templates:
     """See the package. ``nursery`` owns what is rebuilt in the background; ``boot_seconds`` bounds a boot."""
 
-    def __init__(self, paths: Paths, nursery: trio.Nursery, boot_seconds: float) -> None:
+    def __init__(self, paths: Paths, driver: Driver, nursery: trio.Nursery, boot_seconds: float) -> None:
         self._paths = paths
+        self._driver = driver
         self._nursery = nursery
         self._boot_seconds = boot_seconds
         self._shelf = Shelf(paths.cache / "templates", "template", keep=KEPT)
@@ -87,16 +89,22 @@ class Templates:
 
     async def recover(self) -> None:
         """End and remove what a core that was killed while it built a template left behind."""
-        await trio.to_thread.run_sync(recover, self._shelf.root, self._paths)
+        await trio.to_thread.run_sync(recover, self._shelf.root, self._paths, self._driver)
 
-    async def get(self, shape: Shape, spec: MachineSpec, progress: Callable[[str], None]) -> Lease | None:
+    async def get(self, shape: Shape, spec: MachineSpec, progress: Callable[[str], None]) -> Template | None:
         """The template for this shape, built when there is none; None when there can be none now, as is told.
 
-        Never raises for a template's own sake: a sandbox can always boot.
+        There is none where the driver makes no snapshots. Never raises for a template's own sake: a sandbox can always
+        boot. Raises `MissingDependency`.
         """
-        key = await trio.to_thread.run_sync(key_of, shape, spec)
+        if not self._driver.info.snapshots:
+            return None
+        version = await self._driver.find()
+        key = await trio.to_thread.run_sync(key_of, shape, spec, self._driver, version)
+        paths, root = self._paths, self._shelf.root
+        order = Order(paths, root, self._driver, self._boot_seconds, key, version, shape, spec)
         if not self._origin:
-            self._origin = await trio.to_thread.run_sync(origin_of, shape, spec)
+            self._origin = await trio.to_thread.run_sync(origin_of, shape, spec, version)
             self._nursery.start_soon(self._clear_out)
         entry = self._entry(key)
         if entry.rebuilding:
@@ -107,39 +115,39 @@ class Templates:
             if entry.loaded is None:
                 if trio.current_time() < entry.not_before:
                     return None
-                entry.loaded = await self._obtain(entry, key, shape, spec, progress)
+                entry.loaded = await self._obtain(entry, order, progress)
                 self._bound()
-            return Lease(key, shape.kind, entry.loaded) if entry.loaded is not None else None
+            return Template(key, shape.kind, entry.loaded) if entry.loaded is not None else None
 
     async def _clear_out(self) -> None:
         """Remove templates that were not used for long, sooner when nothing here can ever use them again."""
         try:
-            for warm in await trio.to_thread.run_sync(self.warm):
-                if time.time() - warm.used_at > (OUTDATED if warm.outdated else UNUSED):
-                    log.info("removing a template that is %s", "outdated" if warm.outdated else "not used")
-                    entry = self._entry(warm.key)
+            for found in await trio.to_thread.run_sync(self.on_disk):
+                if time.time() - found.used_at > (OUTDATED if found.outdated else UNUSED):
+                    log.info("removing a template that is %s", "outdated" if found.outdated else "not used")
+                    entry = self._entry(found.key)
                     async with entry.lock:
-                        await self._discard(entry, warm.key)
+                        await self._discard(entry, found.key)
         except SandtopError as error:
             log.warning("old templates stay: %s", error)
 
-    async def failed(self, lease: Lease, why: str, progress: Callable[[str], None]) -> None:
+    async def failed(self, template: Template, why: str, progress: Callable[[str], None]) -> None:
         """A machine did not start from this template: it is not used again."""
-        entry = self._entry(lease.key)
+        entry = self._entry(template.key)
         entry.failures += 1
-        if entry.failures >= _FAILURES:
+        if entry.failures >= _MOST_FAILURES:
             entry.not_before = float("inf")
         progress(f"warning: a template did not start and is thrown away, booting instead: {why}")
         async with entry.lock:
             try:
-                await self._discard(entry, lease.key)
+                await self._discard(entry, template.key)
             except SandtopError as error:  # it must not be used again; that it is still there fails no start
                 entry.not_before = float("inf")
                 log.warning("a template that did not start cannot be removed: %s", error)
 
-    def warm(self) -> list[Warm]:
+    def on_disk(self) -> list[TemplateInfo]:
         """All templates on disk. Blocks."""
-        found: list[Warm] = []
+        found: list[TemplateInfo] = []
         for folder in self._folders():
             facts = read_json(folder / FACTS)
             image, kind = str(facts.get("image", "")), str(facts.get("kind", ""))
@@ -148,16 +156,16 @@ class Templates:
                 used_at = folder.stat().st_mtime
             except FileNotFoundError:  # removed meanwhile
                 continue
-            found.append(Warm(folder.name, kind, image, disk_use(folder), used_at, outdated))
+            found.append(TemplateInfo(folder.name, kind, image, disk_use(folder), used_at, outdated))
         return found
 
     async def remove_images(self, keep: Collection[str]) -> None:
         """Remove the templates of all images but those with the digests ``keep``. Raises `StorageError`."""
-        for warm in await trio.to_thread.run_sync(self.warm):
-            if warm.image_digest not in keep:
-                entry = self._entry(warm.key)
+        for found in await trio.to_thread.run_sync(self.on_disk):
+            if found.image_digest not in keep:
+                entry = self._entry(found.key)
                 async with entry.lock:
-                    await self._discard(entry, warm.key)
+                    await self._discard(entry, found.key)
 
     # inside
 
@@ -179,22 +187,19 @@ class Templates:
             entry.loaded.close()
             entry.loaded = None
 
-    async def _obtain(
-        self, entry: _Entry, key: str, shape: Shape, spec: MachineSpec, progress: Callable[[str], None]
-    ) -> Loaded | None:
+    async def _obtain(self, entry: _Entry, order: Order, progress: Callable[[str], None]) -> Loaded | None:
         try:
-            loaded = await self._load(key)
+            loaded = await self._load(order.key)
             if loaded is not None:
                 return loaded
-            progress(
-                f"preparing a template for sandboxes of this shape ({shape.kind.value}); later ones start at once"
-            )
-            await self._build(key, shape, spec, progress)
-            return await self._load(key)
+            kind = order.shape.kind.value
+            progress(f"preparing a template for sandboxes of this shape ({kind}); later ones start at once")
+            await self._build(order, progress)
+            return await self._load(order.key)
         except Damaged as error:
             progress(f"warning: a template is damaged ({error}) and is made again, booting instead")
             entry.rebuilding = True
-            self._nursery.start_soon(self._rebuild, entry, key, shape, spec)
+            self._nursery.start_soon(self._rebuild, entry, order)
         except SandtopError as error:
             entry.not_before = trio.current_time() + _PAUSE
             progress(f"warning: no template can be made, booting instead: {error.message}")
@@ -214,21 +219,17 @@ class Templates:
         os.utime(folder)  # the ones used last stay
         return loaded
 
-    async def _build(
-        self, key: str, shape: Shape, spec: MachineSpec, progress: Callable[[str], None]
-    ) -> None:
-        order = Order(self._paths, self._shelf.root, shape, spec, self._boot_seconds)
-
+    async def _build(self, order: Order, progress: Callable[[str], None]) -> None:
         def tell(line: str) -> None:
             trio.from_thread.run_sync(progress, line)
 
-        await trio.to_thread.run_sync(self._shelf.build, key, partial(make, order, progress), tell)
+        await trio.to_thread.run_sync(self._shelf.build, order.key, partial(make, order, progress), tell)
 
-    async def _rebuild(self, entry: _Entry, key: str, shape: Shape, spec: MachineSpec) -> None:
+    async def _rebuild(self, entry: _Entry, order: Order) -> None:
         try:
             async with entry.lock:
-                await self._discard(entry, key)
-                await self._build(key, shape, spec, log.info)
+                await self._discard(entry, order.key)
+                await self._build(order, log.info)
         except SandtopError as error:
             entry.not_before = trio.current_time() + _PAUSE
             log.warning("a template cannot be made again: %s", error)

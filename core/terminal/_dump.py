@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sandtop.core.terminal._row import Row
-    from sandtop.core.terminal._screen import Saved, Screen
+    from sandtop.core.terminal._screen import EmulatedScreen, Saved
 
 _Known: TypeAlias = "dict[int, tuple[Style, str]]"
 """Styles by their id, with what begins them: to look a style up takes longer than to write it."""
@@ -34,7 +34,7 @@ _ZERO_WIDTH = "\u200b"
 _SHIFTS = ("\x0f", "\x0e", "\x1bn", "\x1bo")
 
 
-def dump(screen: Screen, printed: bool, most: int | None = None) -> bytes:
+def dump(screen: EmulatedScreen, printed: bool, most: int | None = None) -> bytes:
     """The sequences for ``screen``; ``printed`` when the last thing it read was a graphic character.
 
     With ``most`` bytes given, the oldest rows of the scrollback are left out as far as it needs, and where that is not
@@ -63,11 +63,11 @@ def _cut(rows: Sequence[Row], parts: Sequence[str], surplus: int, most: int) -> 
     return cut
 
 
-def _before(screen: Screen) -> str:
+def _before(screen: EmulatedScreen) -> str:
     return "\x1bc" + _saved_cursors(screen)
 
 
-def _after(screen: Screen, printed: bool, *, links: bool = True) -> str:
+def _after(screen: EmulatedScreen, printed: bool, *, links: bool = True) -> str:
     parts = [screen.keyboard.dump(False)]
     if screen.alternate:
         parts += ["\x1b[?1047h", screen.keyboard.dump(True), _HOME, _saved(screen.saved[1], screen)]
@@ -85,7 +85,7 @@ def _joined(rows: Sequence[str]) -> bytes:
     return (_HOME + "".join(rows).removesuffix("\r\n")).encode()
 
 
-def _rows(rows: Sequence[Row], screen: Screen, *, links: bool = True) -> list[str]:
+def _rows(rows: Sequence[Row], screen: EmulatedScreen, *, links: bool = True) -> list[str]:
     """``rows`` printed from the first row of a blank screen on; rows that wrapped wrap again."""
     columns = screen.columns
     blank = screen.pens.default.blank
@@ -164,7 +164,7 @@ def _pen(style: Style) -> str:
 # State.
 
 
-def _saved_cursors(screen: Screen) -> str:
+def _saved_cursors(screen: EmulatedScreen) -> str:
     """What DECSC kept, for both buffers; leaves the primary screen blank."""
     parts: list[str] = []
     keys = screen.keyboard.dump(True)
@@ -174,7 +174,7 @@ def _saved_cursors(screen: Screen) -> str:
     return "".join(parts)
 
 
-def _saved(saved: Saved | None, screen: Screen) -> str:
+def _saved(saved: Saved | None, screen: EmulatedScreen) -> str:
     if saved is None:
         return ""
     parts = [_place(saved.y, min(saved.x, screen.columns - 1))]
@@ -197,24 +197,24 @@ def _charsets_back(saved: Saved) -> str:
     return "".join(parts) + (_SHIFTS[0] if saved.charset else "")
 
 
-def _titles(screen: Screen) -> str:
+def _titles(screen: EmulatedScreen) -> str:
     parts = [f"\x1b]2;{title}\x1b\\\x1b[22;2t" for title in screen.titles]
     parts += [f"\x1b]1;{screen.icon_name}\x1b\\"] if screen.icon_name else []
     parts += [f"\x1b]2;{screen.title}\x1b\\"] if screen.title or screen.titles else []
     return "".join(parts)
 
 
-def _tab_stops(screen: Screen) -> str:
+def _tab_stops(screen: EmulatedScreen) -> str:
     if screen.tabstops == screen.usual_stops:
         return ""
     return "\x1b[3g" + "".join(_column(stop) + "\x1bH" for stop in screen.tabstops)
 
 
-def _margins(screen: Screen) -> str:
+def _margins(screen: EmulatedScreen) -> str:
     return f"\x1b[{screen.top + 1};{screen.bottom + 1}r" if screen.margins else ""
 
 
-def _modes(screen: Screen) -> str:
+def _modes(screen: EmulatedScreen) -> str:
     """All that differs from a fresh terminal, but insert mode: that comes after the last character is printed."""
     private = sorted(mode >> PRIVATE for mode in screen.mode if mode >> PRIVATE)
     parts = [f"\x1b[?{mode}h" for mode in private if mode << PRIVATE not in (AUTOWRAP, CURSOR_VISIBLE)]
@@ -228,7 +228,7 @@ def _place(y: int, x: int) -> str:
     return f"\x1b[{y + 1};{x + 1}H"
 
 
-def _cursor(screen: Screen, printed: bool) -> str:
+def _cursor(screen: EmulatedScreen, printed: bool) -> str:
     """The cursor with its pending wrap and pen, and that a character was the last thing printed."""
     cursor, columns = screen.cursor, screen.columns
     y = cursor.y - (screen.top if ORIGIN in screen.mode else 0)

@@ -11,7 +11,7 @@ from sandtop.core.errors import InvalidRequest
 from sandtop.core.terminal._dump import dump
 from sandtop.core.terminal._grid import AUTOWRAP, CURSOR_VISIBLE, INSERT, NEW_LINE, ORIGIN, PRIVATE
 from sandtop.core.terminal._reflow import resize
-from sandtop.core.terminal._screen import MOUSE, MOUSE_ENCODINGS, Saved, Screen
+from sandtop.core.terminal._screen import MOUSE, MOUSE_ENCODINGS, EmulatedScreen, Saved
 from sandtop.core.terminal._stream import Stream
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class Emulator:
         _check_size(columns, rows)
         if scrollback < 0:
             raise InvalidRequest(f"a scrollback of {scrollback} rows makes no sense")
-        self._screen = Screen(columns, rows, scrollback)
+        self._screen = EmulatedScreen(columns, rows, scrollback)
         self._stream = Stream(self._screen)
         self._piece = _FIRST_PIECE
 

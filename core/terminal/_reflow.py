@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, TypeAlias
 from sandtop.core.terminal._row import Row, SharedRow, is_padded, pad_before
 
 if TYPE_CHECKING:
-    from sandtop.core.terminal._screen import Screen
+    from sandtop.core.terminal._screen import EmulatedScreen
     from sandtop.core.terminal._style import Cell, Pen
 
 _Place: TypeAlias = tuple[int, int]
 
 
-def resize(screen: Screen, columns: int, lines: int) -> None:
+def resize(screen: EmulatedScreen, columns: int, lines: int) -> None:
     """Give ``screen`` a new size. Rows that no longer fit go to the scrollback, or come back from it."""
     old_columns = screen.columns
     if (columns, lines) == (old_columns, screen.lines):
@@ -47,7 +47,7 @@ def resize(screen: Screen, columns: int, lines: int) -> None:
 
 
 def _primary(
-    screen: Screen, buffer: list[Row], places: list[_Place], columns: int, lines: int
+    screen: EmulatedScreen, buffer: list[Row], places: list[_Place], columns: int, lines: int
 ) -> tuple[list[Row], list[_Place]]:
     """The rows of the primary screen in its new size, and where ``places`` are in it. Rebuilds the history.
 
@@ -71,7 +71,7 @@ def _primary(
     return rows, [(min(max(y - top, 0), lines - 1), min(x, columns)) for y, x in places]
 
 
-def _is_blank(row: Row, screen: Screen) -> bool:
+def _is_blank(row: Row, screen: EmulatedScreen) -> bool:
     blank = screen.pens.default.blank
     return all(cell is blank or cell == blank for cell in row.thaw(screen.columns))
 
@@ -158,7 +158,7 @@ def _rows(cells: list[Cell], pieces: list[tuple[int, int]], columns: int, pen: P
     return rows
 
 
-def _cut_rows(buffer: list[Row], screen: Screen, columns: int, lines: int) -> list[Row]:
+def _cut_rows(buffer: list[Row], screen: EmulatedScreen, columns: int, lines: int) -> list[Row]:
     """The alternate screen in its new size; rows go at its top only as far as the cursor needs it."""
     cursor = screen.cursor
     pen = screen.pens.default

@@ -49,7 +49,7 @@ class Saved:
     origin: bool = False
 
 
-class Screen(Editing):
+class EmulatedScreen(Editing):
     """The whole screen: every method named in the stream's tables, and the state behind them."""
 
     def __init__(self, columns: int, lines: int, scrollback: int) -> None:

@@ -22,7 +22,7 @@ from sandtop.core.terminal._grammar import (
 from sandtop.core.terminal._pyte import ByteStream
 
 if TYPE_CHECKING:
-    from sandtop.core.terminal._screen import Screen
+    from sandtop.core.terminal._screen import EmulatedScreen
 
 _MAX_CACHED: Final = 4096
 _MAX_NUMBER: Final = 9999
@@ -62,7 +62,7 @@ class Stream(ByteStream):
     }  # fmt: skip
     del csi["'"]  # pyte's misprint for the grave accent of HPA
 
-    def __init__(self, screen: Screen) -> None:
+    def __init__(self, screen: EmulatedScreen) -> None:
         super().__init__()
         self._screen = screen
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")

@@ -149,6 +149,8 @@ class _Shared:
     def __init__(self) -> None:
         self.stack = ExitStack()
         self.pair: tuple[HostedAgent, CoreSide] | None = None
+        self.at_rest: list[str] = []
+        """The agent's descriptors when it had nothing to do."""
 
     def get(self) -> tuple[HostedAgent, CoreSide]:
         if self.pair is None:
@@ -156,6 +158,7 @@ class _Shared:
             core.link()
             assert core.configure() is None
             self.pair = agent, core
+            self.at_rest = _descriptors_when_tidy(agent, core)
         return self.pair
 
     def drop(self) -> None:
@@ -179,10 +182,9 @@ def agent(_shared: _Shared) -> HostedAgent:
 def core(_shared: _Shared) -> Iterator[CoreSide]:
     """A core on a link to a configured agent. A test that leaves anything behind in the agent fails."""
     agent, core = _shared.get()
-    before = _descriptors_when_tidy(agent, core)
     yield core
     try:
-        assert _descriptors_when_tidy(agent, core) == before
+        assert _descriptors_when_tidy(agent, core) == _shared.at_rest
     except BaseException:
         _shared.drop()
         raise
@@ -195,6 +197,7 @@ def _descriptors_when_tidy(agent: HostedAgent, core: CoreSide) -> list[str]:
     deadline = since + 20
     while time.monotonic() < deadline:
         core.ping()
+        core.serve(TIDY_AFTER / 5)
         before = found
         with suppress(FileNotFoundError):  # it is tidying at this moment
             found = agent.descriptors

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sandtop.agent.wire import PORT_NAME
 from sandtop.core import paths
 from sandtop.core.guest import KERNEL_ARGS, GuestStore
-from sandtop.core.machine.commandline import TCG_ARGUMENTS, TCG_CPU, TCG_SINGLE
+from sandtop.core.machine.qemu.commandline import TCG_ARGUMENTS, TCG_CPU, TCG_SINGLE
 
 from .core_side import CoreSide
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from sandtop.core import paths
-from sandtop.core.client.blocking import call
+from sandtop.core.client.link import call
 from sandtop.core.guest import GuestStore
 
 from .cli.process import Done, command

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandtop.core import doctor
-from sandtop.core.doctor import Finding, Verdict
-from sandtop.core.guest import GuestStore, Image, archive, tools
+from sandtop.core.findings import Finding, Verdict
+from sandtop.core.guest import BootFiles, GuestStore, Image, archive, tools
 from sandtop.core.machine import Accelerator, Choice
+from sandtop.core.machine.qemu import doctor as qemu_doctor
+from sandtop.core.machine.qemu.driver import QemuDriver
 from sandtop.core.paths import Paths
 
 if TYPE_CHECKING:
@@ -114,7 +116,7 @@ def test_disks_that_may_take_more_than_there_is(paths: Paths) -> None:
 def accelerator(paths: Paths, programs: Path, monkeypatch: pytest.MonkeyPatch, works: Accelerator) -> Finding:
     """What is found where ``works`` is the best that does."""
 
-    async def choose(*_: object) -> Choice:
+    async def choose(*_: object, **_options: object) -> Choice:
         return Choice(works, "because it was tried")
 
     program(programs, "qemu-system-x86_64", "echo QEMU emulator version 7.2.22")
@@ -130,8 +132,12 @@ def accelerator(paths: Paths, programs: Path, monkeypatch: pytest.MonkeyPatch, w
     def images(_self: GuestStore) -> list[Image]:
         return [image]
 
+    def boot_files(_self: GuestStore, _digest: str) -> BootFiles:
+        return BootFiles(paths.cache, paths.cache, paths.cache)
+
     monkeypatch.setattr(GuestStore, "images", images)
-    monkeypatch.setattr(doctor, "_choose", choose)
+    monkeypatch.setattr(GuestStore, "boot_files", boot_files)
+    monkeypatch.setattr(QemuDriver, "choose_accelerator", choose)
     return examine(paths)["accelerator"]
 
 
@@ -204,8 +210,8 @@ def test_a_kvm_that_is_not_for_us(monkeypatch: pytest.MonkeyPatch, gid: int, men
 
         __str__ = __fspath__
 
-    monkeypatch.setattr(doctor, "KVM", Device())
-    assert str(doctor.open_kvm()).startswith(mend)
+    monkeypatch.setattr(qemu_doctor, "KVM", Device())
+    assert str(qemu_doctor.open_kvm()).startswith(mend)
 
 
 def test_the_release_of_the_guest(paths: Paths) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from sandtop.core import paths
 from sandtop.core.errors import StorageError
-from sandtop.core.sessions.lease import Lease
+from sandtop.core.sessions.last_holder import LastHolder
 from sandtop.core.sessions.log import SessionLog
 from sandtop.core.sessions.tty import Tty
 from sandtop.core.store import Database
@@ -61,7 +61,7 @@ def test_what_is_made_is_private_whatever_the_umask(home: Path, tmp_path: Path, 
             tty = Tty(log.folder, {"rows": 24, "columns": 80})
             tty.resize(0, 30, 90)
             tty.answered = 5
-            Lease(log.folder, "a").pass_to("b")
+            LastHolder(log.folder, "a").pass_to("b")
             assert {path.name for path in log.folder.iterdir()} >= {"sizes", "lease", "answered", "index"}
             assert {path.name for path in found.data.iterdir()} >= {"sandtop.db", "sandtop.db-wal"}
             assert open_to_others(tmp_path / "one", 0o077) == {}

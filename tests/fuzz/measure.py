@@ -113,16 +113,16 @@ def _measured(target: Target, data: bytes) -> tuple[Cost, str]:
     _, resident = _memory()
     before = signal.signal(signal.SIGPROF, mark)
     signal.setitimer(signal.ITIMER_PROF, target.budget.seconds(len(data)))
-    gc.collect()
     gc.freeze()  # what was there before is not looked through again and again at the input's cost
     started = time.process_time()
     try:
         target.run(data)
         used = time.process_time() - started
     finally:
-        gc.unfreeze()
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, before)
+        gc.collect()  # the input's own garbage, so that the next one does not pay for it
+        gc.unfreeze()
     peak, _ = _memory()
     return Cost(used, peak - resident), where
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from pytest_textual_snapshot import SVGImageExtension  # pyright: ignore[reportMissingTypeStubs]
 
-from sandtop.core.client import launch
+from sandtop.core.client.link import launching
 from sandtop.core.errors import CoreUnavailable
 from sandtop.tui.app import Console
 from sandtop.tui.store import ProcessUsage, Store
@@ -38,7 +38,7 @@ def _own_core(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def refuse() -> None:
         raise CoreUnavailable("no core runs, and this test starts none")
 
-    monkeypatch.setattr(launch, "launch", refuse)
+    monkeypatch.setattr(launching, "launch", refuse)
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +72,7 @@ async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
     """Wait until ``condition`` holds; fails after a while."""
     async with asyncio.timeout(WAIT_SECONDS):
         while not condition():
-            cast("Console", pilot.app).look_now()
+            cast("Console", pilot.app).polling.ask_now()
             await pilot.pause(0.01)
     await pilot.pause()
 

@@ -62,5 +62,5 @@ def pressing(*keys: str) -> Steps:
 
 
 async def open_api(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
-    console.show_sandbox(str(core.of("api-1")["uuid"]))
+    console.nav.show_sandbox(str(core.of("api-1")["uuid"]))
     await pilot.pause()

@@ -3,68 +3,51 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 
-from sandtop.tui.actions import ACTIONS, TITLES, Context, actions_of, shown_key
-from sandtop.tui.app import Console
-from sandtop.tui.screens.fleet import FleetScreen
-from sandtop.tui.screens.panes import PanesScreen
-from sandtop.tui.screens.sandbox import SandboxScreen
-from sandtop.tui.widgets.log_pane import LogPane
-from sandtop.tui.widgets.row_list import RowList
-from sandtop.tui.widgets.terminal import TerminalView
+from sandtop.tui.actions import ACTIONS, SCOPES, Action, ScopeName, actions_of, scopes_at
+
+from .keytables import DOCS, renewed, shown_keys
 
 README = Path(__file__).parents[2] / "README.md"
-DOCS = Path(__file__).parents[2] / "docs" / "console.md"
-OWNERS: dict[str, type[object]] = {
-    "app": Console, "list": RowList, "fleet": FleetScreen, "sandbox": SandboxScreen, "panes": PanesScreen,
-    "log": LogPane, "live": TerminalView, "nobody": TerminalView, "terminal": TerminalView,
-}  # fmt: skip
-CHAINS: list[tuple[Context, ...]] = [
-    ("list", "fleet", "app"), ("list", "sandbox", "app"), ("log", "panes", "app"), ("terminal", "panes", "app"),
-]  # fmt: skip
 
 
-@pytest.mark.parametrize("action", ACTIONS, ids=lambda action: f"{action.context}.{action.id}")
-def test_somebody_carries_it_out(action: object) -> None:
-    assert hasattr(action, "context")
-    found = next(one for one in ACTIONS if one is action)
-    assert hasattr(OWNERS[found.context], f"action_{found.id.partition('(')[0]}")
+@pytest.mark.parametrize("action", ACTIONS, ids=lambda action: f"{action.scope}.{action.name}")
+def test_somebody_carries_it_out(action: Action) -> None:
+    module, _, owner = SCOPES[action.scope].owner.partition(":")
+    found = getattr(import_module(f"sandtop.tui.{module}"), owner)
+    assert hasattr(found, f"action_{action.call.partition('(')[0]}")
 
 
-@pytest.mark.parametrize("chain", CHAINS, ids="-".join)
-def test_no_key_means_two_things(chain: tuple[Context, ...]) -> None:
-    """But for the same action by another word: a log's ``w`` and ``f`` are k9s's, and its arrows its own."""
+def test_no_two_have_one_name() -> None:
+    names = [(action.scope, action.name) for action in ACTIONS]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_no_key_means_two_things_at_one_place(scope: ScopeName) -> None:
     seen: dict[str, str] = {}
-    for action in actions_of(*chain):
+    for action in actions_of(*scopes_at(scope)):
         for key in action.keys:
-            assert key not in seen, f"{key}: {seen.get(key)} and {action.context}.{action.id}"
-            seen[key] = f"{action.context}.{action.id}"
+            assert key not in seen, f"{key}: {seen.get(key)} and {action.scope}.{action.name}"
+            seen[key] = f"{action.scope}.{action.name}"
 
 
 def test_the_docs_have_every_key() -> None:
     text = DOCS.read_text()
-    for context, title in TITLES.items():
-        section = text.partition(f"### {title}\n")[2].partition("\n### ")[0]
-        for action in actions_of(context):
-            keys = " ".join(f"`{shown_key(key)}`".replace("|", "\\|") for key in action.keys) or "–"
-            cli = f"`sandtop {action.cli}`" if action.cli else ""
-            assert f"| {keys} | {action.help} | {cli} |" in section
+    assert text == renewed(text), "the tables are not those of the actions: `just keys` writes them anew"
 
 
 def test_the_readme_has_the_keys_of_the_last_line_and_its_pictures_are_there() -> None:
     text = README.read_text()
     table = text.partition("| where | keys | what |\n|---|---|---|\n")[2].partition("\n\n")[0].splitlines()
-    shown = [action for context in TITLES for action in actions_of(context) if action.footer and action.keys]
-    found = [tuple(cell.strip() for cell in row.replace("\\|", "¦").split("|")[2:4]) for row in table]
-    assert [help for _, help in found] == [action.help for action in shown if action.context != "list"]
-    assert [keys for keys, _ in found] == [
-        " ".join(f"`{shown_key(key)}`" for key in action.keys).replace("|", "¦")
-        for action in shown if action.context != "list"
-    ]  # fmt: skip
+    found = [tuple(cell.strip() for cell in re.split(r"(?<!\\)\|", row)[2:4]) for row in table]
+    shown = [one for one in actions_of(*SCOPES) if one.footer and one.keys and one.scope != "list"]
+    assert found == [(shown_keys(action.keys), action.help) for action in shown]
     pictures = re.findall(r"\]\((snapshots/[^)]*)\)", text)
     assert pictures
     assert all((README.parent / unquote(picture)).is_file() for picture in pictures)

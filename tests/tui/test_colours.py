@@ -11,7 +11,7 @@ from textual.color import Color, rgb_to_lab
 
 from sandtop.tui.theme import DARK, LIGHT
 from sandtop.tui.widgets.log_pane import LogPane
-from sandtop.tui.widgets.pane import TerminalPane
+from sandtop.tui.widgets.terminal_pane import TerminalPane
 
 from .conftest import running, until
 from .fakecore import NOW, FakeCore, sandbox, session
@@ -85,8 +85,8 @@ async def test_all_sixteen_colours_are_apart_and_readable(theme: Theme, tty: boo
         async with running() as (app, pilot):
             app.theme = theme.name
             await pilot.press("l")
-            await until(pilot, lambda: app.open_panes == 1 and app.panes.takes_keys)
-            pane = app.panes.current
+            await until(pilot, lambda: app.nav.open_panes == 1 and app.nav.panes.takes_keys)
+            pane = app.nav.panes.current
             assert isinstance(pane, TerminalPane if tty else LogPane)
             view = pane.terminal if isinstance(pane, TerminalPane) else pane.view
             await until(pilot, lambda: "fore" in view.render_line(15).text)

@@ -28,7 +28,7 @@ async def stale(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
     await until(pilot, lambda: console.notices.current(NOW) is not None)
     core.silent = True
     console.clock = lambda: NOW + 75
-    console.fleet.tick()
+    console.nav.fleet.tick()
 
 
 async def removing(console: Console, pilot: Pilot[None], core: FakeCore) -> None:

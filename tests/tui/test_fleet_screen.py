@@ -9,8 +9,8 @@ from textual.widgets import Input
 
 from sandtop.tui.screens.create import CreateForm, free_name, read_form
 from sandtop.tui.screens.dialogs import Confirm, Prompt
+from sandtop.tui.screens.pages import Page
 from sandtop.tui.screens.panes import PanesScreen
-from sandtop.tui.screens.reading import Reading
 from sandtop.tui.screens.sandbox import SandboxScreen
 from sandtop.tui.widgets.row_list import RowList
 
@@ -37,7 +37,7 @@ def fleet(*, extra: int = 0) -> FakeCore:
 
 
 def rows(app: Console) -> RowList:
-    return app.fleet.query_one("#fleet", RowList)
+    return app.nav.fleet.query_one("#fleet", RowList)
 
 
 def names(app: Console) -> list[str]:
@@ -46,11 +46,11 @@ def names(app: Console) -> list[str]:
 
 
 def at(app: Console) -> str:
-    return app.fleet.cursor.name if app.fleet.cursor else ""
+    return app.nav.fleet.cursor.name if app.nav.fleet.cursor else ""
 
 
 def in_list(app: Console) -> bool:
-    return app.screen is app.fleet
+    return app.screen is app.nav.fleet
 
 
 async def test_those_that_need_somebody_come_first() -> None:
@@ -119,7 +119,7 @@ async def test_actions_apply_to_the_marked_that_they_fit() -> None:
 async def test_what_is_so_already_is_no_error(name: str, key: str, said: str) -> None:
     with fleet() as core:
         async with running() as (app, pilot):
-            app.fleet.select(str(core.of(name)["uuid"]))
+            app.nav.fleet.select(str(core.of(name)["uuid"]))
             await pilot.press(key)
             assert notice(app) == said
             assert in_list(app)
@@ -144,7 +144,7 @@ async def test_long_reasons_show_before_columns_that_matter_less() -> None:
 async def test_stop_asks_and_names_what_ends() -> None:
     with fleet() as core:
         async with running() as (app, pilot):
-            app.fleet.select(str(core.of("web")["uuid"]))
+            app.nav.fleet.select(str(core.of("web")["uuid"]))
             await pilot.press("h")
             assert isinstance(app.screen, Confirm)
             assert "tail -f log" in app.screen.text
@@ -160,7 +160,7 @@ async def test_stop_asks_and_names_what_ends() -> None:
 async def test_remove_and_restart_ask(key: str, verb: str) -> None:
     with fleet() as core:
         async with running() as (app, pilot):
-            app.fleet.select(str(core.of("web")["uuid"]))
+            app.nav.fleet.select(str(core.of("web")["uuid"]))
             await pilot.press(key, "n")
             await pilot.press(key, "y")
             await until(pilot, lambda: len(core.asked(f"sandbox.{verb}")) == 1)
@@ -169,10 +169,11 @@ async def test_remove_and_restart_ask(key: str, verb: str) -> None:
 async def test_pause_and_go_on() -> None:
     with fleet() as core:
         async with running() as (app, pilot):
-            app.fleet.select(str(core.of("web")["uuid"]))
+            app.nav.fleet.select(str(core.of("web")["uuid"]))
             await pilot.press("p")
             await until(
-                pilot, lambda: app.fleet.cursor is not None and app.fleet.cursor.info.state == "paused"
+                pilot,
+                lambda: app.nav.fleet.cursor is not None and app.nav.fleet.cursor.info.state == "paused",
             )
             await pilot.press("p")
             await until(pilot, lambda: bool(core.asked("sandbox.resume")))
@@ -181,7 +182,7 @@ async def test_pause_and_go_on() -> None:
 async def test_the_first_sandbox_in_two_keys() -> None:
     with FakeCore() as core:
         async with running() as (app, pilot):
-            assert app.fleet.has_class("-empty")
+            assert app.nav.fleet.has_class("-empty")
             await pilot.press("c", "enter")
             await until(pilot, lambda: names(app) == ["box"])
             assert core.asked("sandbox.create")[0]["name"] == "box"
@@ -217,7 +218,7 @@ async def test_an_error_stays_until_it_is_read() -> None:
             await pilot.press("u")
             await until(pilot, lambda: "no [bold]memory[/] (free some)" in notice(app))
             app.clock = lambda: NOW + 1000
-            app.fleet.tick()
+            app.nav.fleet.tick()
             assert "memory" in notice(app)
             await pilot.press("escape")
             assert notice(app) == ""
@@ -244,7 +245,7 @@ async def test_problems_from_anywhere_and_acknowledged_with_one_key() -> None:
 async def test_run_a_command_and_tail_it() -> None:
     with fleet() as core:
         async with running() as (app, pilot):
-            app.fleet.select(str(core.of("web")["uuid"]))
+            app.nav.fleet.select(str(core.of("web")["uuid"]))
             await pilot.press("x")
             assert isinstance(app.screen, Prompt)
             await pilot.press(*"ls -l", "enter")
@@ -263,8 +264,8 @@ async def test_describe_raw_help_and_palette() -> None:
                 ("question_mark", "sandtop rm --force"),
             ):
                 await pilot.press(key)
-                await until(pilot, lambda: isinstance(app.screen, Reading))
-                assert isinstance(app.screen, Reading)
+                await until(pilot, lambda: isinstance(app.screen, Page))
+                assert isinstance(app.screen, Page)
                 assert word in app.screen.text
                 await pilot.press("escape")
             await pilot.press("colon", *"api", "enter")
@@ -276,7 +277,7 @@ async def test_a_long_fact_goes_on_below_itself() -> None:
     with FakeCore(sandbox("db", "failed", reason=reason)):
         async with running() as (app, pilot):
             await pilot.press("d")
-            await until(pilot, lambda: isinstance(app.screen, Reading))
+            await until(pilot, lambda: isinstance(app.screen, Page))
             values = list(app.screen.query(".value"))
             long = next(value for value in values if str(value.render()).startswith("the guest"))
             assert long.region.height > 1
@@ -289,8 +290,8 @@ async def test_the_core_hangs_and_the_list_says_so() -> None:
             core.silent = True
             app.clock = lambda: NOW + 12
             await until(pilot, lambda: bool(core.asked("sandbox.list")))
-            app.fleet.tick()
-            assert "has not answered for 12s" in app.fleet.banner
+            app.nav.fleet.tick()
+            assert "has not answered for 12s" in app.nav.fleet.banner
             await pilot.press("j")
             assert at(app) == "api"
             core.silent = False
@@ -356,7 +357,7 @@ async def test_ctrl_c_ends_nothing_and_q_leaves() -> None:
 async def test_with_panes_open_q_must_come_twice() -> None:
     with fleet() as core:
         async with running() as (app, pilot):
-            app.fleet.select(str(core.of("web")["uuid"]))
+            app.nav.fleet.select(str(core.of("web")["uuid"]))
             await pilot.press("l")
             await until(pilot, lambda: isinstance(app.screen, PanesScreen) and app.screen.takes_keys)
             await pilot.press("q", "q")

@@ -12,7 +12,7 @@ from textual.widgets import Input
 from sandtop.tui import gateway
 from sandtop.tui.screens.panes import PanesScreen
 from sandtop.tui.widgets.bars import KeyBar
-from sandtop.tui.widgets.pane import PaneTitle
+from sandtop.tui.widgets.pane_title import PaneTitle
 
 from .conftest import notice, running, until
 from .fakecore import NOW, FakeCore, sandbox, session
@@ -21,7 +21,7 @@ from .test_terminal_pane import attached, footer, pane, screen
 if TYPE_CHECKING:
     from textual.pilot import Pilot
 
-    from sandtop.core.client.records import SandboxInfo, SessionInfo
+    from sandtop.core.client.link.records import SandboxInfo, SessionInfo
     from sandtop.tui.app import Console
 
 pytestmark = pytest.mark.anyio
@@ -43,13 +43,13 @@ ASKING = {"sandbox.list", "session.list", "session.follow", "session.logs"}
 
 async def type_in_vain(app: Console, pilot: Pilot[None], core: FakeCore) -> None:
     """All of `TEXT`, of which nothing may come."""
-    before, panes, here = len(core.requests), app.open_panes, app.panes.current
+    before, panes, here = len(core.requests), app.nav.open_panes, app.nav.panes.current
     await pilot.press(*TEXT)
     app.post_message(events.Paste("echo e\np\n"))
     await pilot.pause()
     assert app.is_running
     assert isinstance(app.screen, PanesScreen)
-    assert (app.open_panes, app.panes.current) == (panes, here)
+    assert (app.nav.open_panes, app.nav.panes.current) == (panes, here)
     assert {str(request["op"]) for request in core.requests[before:]} <= ASKING
     said = app.notices.current(app.clock())
     assert said is not None
@@ -60,7 +60,7 @@ async def test_what_is_typed_into_a_program_that_ended_is_no_command() -> None:
     async with attached() as (app, pilot, core, one):
         await pilot.press(*"exit", "enter")
         core.end("t", 0)
-        await until(pilot, lambda: not pane(app).terminal.hears)
+        await until(pilot, lambda: not pane(app).terminal.reads_keys)
         typed = bytes(one.typed)
         await type_in_vain(app, pilot, core)
         await pilot.press("T")  # there is no keyboard to take
@@ -109,10 +109,13 @@ async def test_who_steps_in_where_somebody_types_and_who_only_watches_types_for_
         async with running() as (app, pilot):
             await pilot.press("enter", "a")
             await until(pilot, lambda: "T takes over" in notice(app))
-            await until(pilot, lambda: screen(app)[0] == "$" and not pane(app).terminal.hears)
+            await until(pilot, lambda: screen(app)[0] == "$" and not pane(app).terminal.reads_keys)
             await type_in_vain(app, pilot, core)
             await pilot.press("escape", "x", "enter")
-            await until(pilot, lambda: app.open_panes == 1 and pane(app).ready and pane(app).has_focus_within)
+            await until(
+                pilot,
+                lambda: app.nav.open_panes == 1 and pane(app).ready and pane(app).has_focus_within,
+            )
             await until(pilot, lambda: core.asked("session.follow")[-1]["input"] is False)
             await type_in_vain(app, pilot, core)
             assert "other types in web › sh. esc: keys are commands again, T types here" in notice(app)
@@ -122,9 +125,9 @@ async def test_who_gives_the_keyboard_up_has_commands_already() -> None:
     async with attached() as (app, pilot, core, _):
         await pilot.press("f12", "W")
         await until(pilot, lambda: core.asked("session.follow")[-1]["input"] is False)
-        await until(pilot, lambda: not pane(app).terminal.may_type)
+        await until(pilot, lambda: not pane(app).terminal.holds_input)
         await pilot.press("x")
-        await until(pilot, lambda: app.panes.is_empty)
+        await until(pilot, lambda: app.nav.panes.is_empty)
 
 
 async def test_what_is_typed_after_its_sandbox_was_removed_is_no_command() -> None:
@@ -134,7 +137,7 @@ async def test_what_is_typed_after_its_sandbox_was_removed_is_no_command() -> No
             one.raw.update(state="lost", exit_code=255, reason="vm-died", record={"reason": "vm-died"})
 
         core.change(remove)
-        await until(pilot, lambda: not pane(app).terminal.hears)
+        await until(pilot, lambda: not pane(app).terminal.reads_keys)
         core.change(core.sessions.clear)
         core.change(core.sandboxes.clear)
         await until(pilot, lambda: not app.store.view.sandboxes)
@@ -163,10 +166,10 @@ async def test_escape_leaves_the_wait_for_a_shell_that_starts_late(monkeypatch: 
             await pilot.press("a", *"ls")
             await until(pilot, lambda: app.focused is pane(app).terminal)
             await pilot.press("escape", "escape")
-            assert app.screen is app.fleet
+            assert app.screen is app.nav.fleet
             begin.set()
-            await until(pilot, lambda: pane(app).terminal.may_type)
-            assert app.screen is app.fleet
+            await until(pilot, lambda: pane(app).terminal.holds_input)
+            assert app.screen is app.nav.fleet
             await until(pilot, lambda: bytes(core.session("").typed) == b"ls")
 
 
@@ -176,7 +179,7 @@ async def test_keys_that_come_before_a_terminal_has_the_focus_are_its_own() -> N
         await pilot.press(*"pe")
         await until(pilot, lambda: bytes(one.typed) == b"pe")
         core.end("t", 0)
-        await until(pilot, lambda: not pane(app).terminal.hears)
+        await until(pilot, lambda: not pane(app).terminal.reads_keys)
         app.screen.set_focus(None)
         await pilot.press(*"pe")
         assert isinstance(app.screen, PanesScreen)
@@ -196,14 +199,20 @@ async def test_what_was_said_of_a_terminal_that_one_left_goes_when_it_is_not_so_
         await pilot.press("ctrl+right_square_bracket")
         await until(pilot, lambda: "detached from web › sh" in notice(app))
         await pilot.press("A", "enter")
-        await until(pilot, lambda: app.open_panes == 1 and pane(app).ready and pane(app).terminal.may_type)
+        await until(
+            pilot,
+            lambda: app.nav.open_panes == 1 and pane(app).ready and pane(app).terminal.holds_input,
+        )
         await until(pilot, lambda: not notice(app))
         await pilot.press("ctrl+right_square_bracket")
         await until(pilot, lambda: "detached from web › sh" in notice(app))
         core.end("t", 0)
         await until(pilot, lambda: not notice(app))
         await pilot.press("enter")
-        await until(pilot, lambda: app.open_panes == 1 and pane(app).has_focus_within and pane(app).has_ended)
+        await until(
+            pilot,
+            lambda: app.nav.open_panes == 1 and pane(app).has_focus_within and pane(app).has_ended,
+        )
         await pilot.press("ctrl+right_square_bracket")
         await until(pilot, lambda: notice(app) == "closed web › sh")
 

@@ -38,7 +38,10 @@ async def tailing(
     with FakeCore(sandbox("web"), sessions=(one,)) as core:
         async with running(size=size) as (app, pilot):
             await pilot.press("l")
-            await until(pilot, lambda: isinstance(app.panes.current, LogPane) and app.panes.current.ready)
+            await until(
+                pilot,
+                lambda: isinstance(app.nav.panes.current, LogPane) and app.nav.panes.current.ready,
+            )
             await until(
                 pilot, lambda: pane(app).view.ring.total >= sum(data.count(b"\n") for _, data in lines)
             )
@@ -46,7 +49,7 @@ async def tailing(
 
 
 def pane(app: Console) -> LogPane:
-    found = app.panes.current
+    found = app.nav.panes.current
     assert isinstance(found, LogPane)
     return found
 
@@ -212,7 +215,8 @@ async def test_a_log_that_cannot_be_read_says_why() -> None:
         async with running() as (app, pilot):
             await pilot.press("l")
             await until(
-                pilot, lambda: isinstance(app.panes.current, LogPane) and "its log is [gone]" in title(app)
+                pilot,
+                lambda: isinstance(app.nav.panes.current, LogPane) and "its log is [gone]" in title(app),
             )
 
 
@@ -264,8 +268,8 @@ async def test_panes_split_zoom_move_and_close() -> None:
         await until(pilot, lambda: not third.is_attached)
         assert pane(app) is second
         await pilot.press("x", "x")
-        await until(pilot, lambda: app.panes.is_empty)
-        assert app.screen is app.fleet
+        await until(pilot, lambda: app.nav.panes.is_empty)
+        assert app.screen is app.nav.fleet
 
 
 async def test_panes_stay_while_one_is_elsewhere() -> None:

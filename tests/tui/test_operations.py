@@ -9,7 +9,7 @@ import pytest
 from sandtop.tui import operations
 from sandtop.tui.screens.panes import PanesScreen
 from sandtop.tui.widgets.log_pane import LogPane
-from sandtop.tui.widgets.pane import TerminalPane
+from sandtop.tui.widgets.terminal_pane import TerminalPane
 
 from .conftest import notice, running, until
 from .fakecore import NOW, FakeCore, ended, sandbox, session
@@ -42,7 +42,7 @@ async def asked_late(app: Console, pilot: Pilot[None], core: FakeCore) -> None:
 async def comes(app: Console, pilot: Pilot[None], core: FakeCore) -> None:
     """The session starts, and has its pane."""
     core.speak()
-    await until(pilot, lambda: bool(app.open_panes) and "w goes to the panes" in notice(app))
+    await until(pilot, lambda: bool(app.nav.open_panes) and "w goes to the panes" in notice(app))
 
 
 async def test_a_command_that_starts_at_once_is_looked_at() -> None:
@@ -59,10 +59,13 @@ async def test_a_command_that_starts_late_takes_neither_view_nor_keyboard() -> N
             await asked_late(app, pilot, core)
             await pilot.press("j")
             await comes(app, pilot, core)
-            assert app.screen is app.fleet
+            assert app.screen is app.nav.fleet
             assert notice(app) == "web › make all runs in a pane in the background: w goes to the panes"
             await pilot.press("w")
-            await until(pilot, lambda: isinstance(app.panes.current, LogPane) and app.screen is app.panes)
+            await until(
+                pilot,
+                lambda: isinstance(app.nav.panes.current, LogPane) and app.screen is app.nav.panes,
+            )
 
 
 async def test_it_is_late_after_a_while_also_for_who_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +74,7 @@ async def test_it_is_late_after_a_while_also_for_who_does_nothing(monkeypatch: p
         async with running() as (app, pilot):
             await asked_late(app, pilot, core)
             await comes(app, pilot, core)
-            assert app.screen is app.fleet
+            assert app.screen is app.nav.fleet
 
 
 async def test_who_types_in_a_terminal_goes_on_typing_there() -> None:
@@ -80,30 +83,30 @@ async def test_who_types_in_a_terminal_goes_on_typing_there() -> None:
     with FakeCore(sandbox("web"), sessions=(one,)) as core:
         async with running() as (app, pilot):
             await pilot.press("enter", "a")
-            await until(pilot, lambda: app.open_panes == 1 and app.panes.takes_keys)
-            terminal = app.panes.current
+            await until(pilot, lambda: app.nav.open_panes == 1 and app.nav.panes.takes_keys)
+            terminal = app.nav.panes.current
             assert isinstance(terminal, TerminalPane)
-            await until(pilot, lambda: terminal.terminal.may_type)
+            await until(pilot, lambda: terminal.terminal.holds_input)
             await pilot.press("f12", "q", "q")
             await asked_late(app, pilot, core)
             await pilot.press("w", "f12", *"sle")
             core.speak()
-            await until(pilot, lambda: app.open_panes == 2)
+            await until(pilot, lambda: app.nav.open_panes == 2)
             await pilot.press(*"ep 5")
             await until(pilot, lambda: bytes(one.typed) == b"sleep 5")
-            assert app.panes.current is terminal
+            assert app.nav.panes.current is terminal
 
 
 async def test_escape_leaves_a_wait_and_nothing_else() -> None:
     with FakeCore(sandbox("web")) as core:
         async with running() as (app, pilot):
             await pilot.press("space")
-            marked = set(app.fleet.query_one("RowList").marked)  # type: ignore[attr-defined]  # pyright: ignore
+            marked = set(app.nav.fleet.query_one("RowList").marked)  # type: ignore[attr-defined]  # pyright: ignore
             await asked_late(app, pilot, core)
             await pilot.press("escape")
-            assert app.fleet.query_one("RowList").marked == marked  # type: ignore[attr-defined]  # pyright: ignore
+            assert app.nav.fleet.query_one("RowList").marked == marked  # type: ignore[attr-defined]  # pyright: ignore
             await comes(app, pilot, core)
-            assert app.screen is app.fleet
+            assert app.screen is app.nav.fleet
 
 
 async def test_what_was_read_and_made_late_takes_neither_view_nor_cursor() -> None:
@@ -113,15 +116,15 @@ async def test_what_was_read_and_made_late_takes_neither_view_nor_cursor() -> No
             await pilot.press("y", "j")
             core.speak()
             await until(pilot, lambda: notice(app) == "web was read late: y shows it")
-            assert app.screen is app.fleet
+            assert app.screen is app.nav.fleet
             hold(core)
             await pilot.press("c", "enter")
             await until(pilot, lambda: bool(core.asked("sandbox.create")))
             await pilot.press("j")
             core.speak()
             await until(pilot, lambda: len(app.store.view.sandboxes) == 3)
-            assert app.fleet.cursor is not None
-            assert app.fleet.cursor.name == "zed"
+            assert app.nav.fleet.cursor is not None
+            assert app.nav.fleet.cursor.name == "zed"
 
 
 async def test_logs_of_all_that_are_marked_up_to_a_bound() -> None:
@@ -134,8 +137,11 @@ async def test_logs_of_all_that_are_marked_up_to_a_bound() -> None:
             for _ in boxes:
                 await pilot.press("space")
             await pilot.press("l")
-            await until(pilot, lambda: app.open_panes == operations.PANES_AT_ONCE and app.panes.takes_keys)
-            current = app.panes.current
+            await until(
+                pilot,
+                lambda: app.nav.open_panes == operations.PANES_AT_ONCE and app.nav.panes.takes_keys,
+            )
+            current = app.nav.panes.current
             assert current is not None
             assert current.sandbox == "box-00"
             assert notice(app) == "a pane for the first 8, none for 2 more; nothing has run in 1 of them yet"
@@ -149,7 +155,7 @@ async def test_a_command_in_many_has_panes_up_to_a_bound() -> None:
                 await pilot.press("space")
             await pilot.press("x", *"id", "enter")
             await until(pilot, lambda: len(core.asked("session.exec")) == 10)
-            await until(pilot, lambda: app.open_panes == operations.PANES_AT_ONCE)
+            await until(pilot, lambda: app.nav.open_panes == operations.PANES_AT_ONCE)
             assert "2 more run it without a pane" in notice(app)
 
 
@@ -170,8 +176,11 @@ async def test_a_log_that_ended_without_a_word_says_so() -> None:
     with FakeCore(sandbox("web"), sessions=(session("a", "web", "true"),)) as core:
         async with running() as (app, pilot):
             await pilot.press("l")
-            await until(pilot, lambda: isinstance(app.panes.current, LogPane) and app.panes.takes_keys)
-            pane = app.panes.current
+            await until(
+                pilot,
+                lambda: isinstance(app.nav.panes.current, LogPane) and app.nav.panes.takes_keys,
+            )
+            pane = app.nav.panes.current
             assert isinstance(pane, LogPane)
             assert pane.view.render_line(0).text.strip() == "no output yet"
             core.end("a")

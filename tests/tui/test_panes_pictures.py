@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandtop.tui.widgets.log_pane import LogPane
-from sandtop.tui.widgets.pane import TerminalPane
 from sandtop.tui.widgets.row_list import RowList
+from sandtop.tui.widgets.terminal_pane import TerminalPane
 
 from .conftest import until
 from .picture import open_api, picture, views
@@ -37,7 +37,7 @@ async def one_log(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
 
 
 def _log(console: Console) -> LogPane:
-    pane = console.panes.current
+    pane = console.nav.panes.current
     assert isinstance(pane, LogPane)
     return pane
 
@@ -63,25 +63,26 @@ async def split(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
 
 
 async def shell(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
-    console.show_sandbox(str(core.of("review-318")["uuid"]))
+    console.nav.show_sandbox(str(core.of("review-318")["uuid"]))
     await pilot.pause()
     console.screen.query_one(RowList).select(str(core.session("c3").raw["id"]))
     await pilot.press("a")
     await until(
-        pilot, lambda: isinstance(console.panes.current, TerminalPane) and console.panes.current.ready
+        pilot,
+        lambda: isinstance(console.nav.panes.current, TerminalPane) and console.nav.panes.current.ready,
     )
-    pane = console.panes.current
+    pane = console.nav.panes.current
     assert isinstance(pane, TerminalPane)
-    await until(pilot, lambda: "9 passed" in pane.terminal.emulator.text() and pane.terminal.may_type)
+    await until(pilot, lambda: "9 passed" in pane.terminal.emulator.text() and pane.terminal.holds_input)
     await until(pilot, lambda: "9 passed" in "".join(pane.terminal.render_line(y).text for y in range(8)))
 
 
 async def nobody(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
     await shell(console, pilot, core)
     core.end("c3")
-    pane = console.panes.current
+    pane = console.nav.panes.current
     assert isinstance(pane, TerminalPane)
-    await until(pilot, lambda: pane.has_ended and not pane.terminal.hears)
+    await until(pilot, lambda: pane.has_ended and not pane.terminal.reads_keys)
 
 
 async def unheard(console: Console, pilot: Pilot[None], core: FakeCore) -> None:

@@ -9,12 +9,12 @@ import pytest
 from textual.widgets import Static
 
 from sandtop.tui.screens.dialogs import Confirm
+from sandtop.tui.screens.pages import Page
 from sandtop.tui.screens.panes import PanesScreen
-from sandtop.tui.screens.reading import Reading
 from sandtop.tui.screens.sandbox import SandboxScreen, row
 from sandtop.tui.widgets.log_pane import LogPane
-from sandtop.tui.widgets.pane import TerminalPane
 from sandtop.tui.widgets.row_list import RowList
+from sandtop.tui.widgets.terminal_pane import TerminalPane
 
 from .conftest import notice, running, until
 from .fakecore import NOW, FakeCore, ended, sandbox, session
@@ -50,7 +50,7 @@ async def opened() -> AsyncGenerator[tuple[Console, Pilot[None], FakeCore]]:
 
 
 def pane_kind(app: Console) -> type[object]:
-    return type(app.panes.current)
+    return type(app.nav.panes.current)
 
 
 def commands(app: Console) -> list[str]:
@@ -80,7 +80,7 @@ async def test_filter_and_back() -> None:
         await pilot.press("escape")
         assert len(commands(app)) == 4
         await pilot.press("escape")
-        assert app.screen is app.fleet
+        assert app.screen is app.nav.fleet
 
 
 async def test_enter_tails_and_watches() -> None:
@@ -137,7 +137,7 @@ async def test_what_an_ended_session_left_is_counted_ended_and_named_before_it_i
         sent = core.asked("session.signal")[0]
         assert (sent["session"], sent["scope"]) == ("b" * 16, "all")
         await pilot.press("d")
-        assert isinstance(app.screen, Reading)
+        assert isinstance(app.screen, Page)
         assert "2 processes" in app.screen.text
         await pilot.press("q", "ctrl+d")
         await until(pilot, lambda: isinstance(app.screen, Confirm))
@@ -148,7 +148,7 @@ async def test_what_an_ended_session_left_is_counted_ended_and_named_before_it_i
 async def test_describe() -> None:
     async with opened() as (app, pilot, _):
         await pilot.press("d")
-        assert isinstance(app.screen, Reading)
+        assert isinstance(app.screen, Page)
         assert "exit 2" in app.screen.text
 
 
@@ -157,4 +157,4 @@ async def test_a_sandbox_that_goes_away_says_so() -> None:
         core.change(core.sandboxes.clear)
         await until(pilot, lambda: not app.store.view.sandboxes)
         await pilot.press("x", "a", "s", "d", "o", "q")
-        assert app.screen is app.fleet
+        assert app.screen is app.nav.fleet

@@ -15,7 +15,7 @@ from sandtop.tui import gateway
 from sandtop.tui.screens.panes import PanesScreen
 from sandtop.tui.widgets.ask_line import AskLine
 from sandtop.tui.widgets.bars import KeyBar
-from sandtop.tui.widgets.pane import TerminalPane
+from sandtop.tui.widgets.terminal_pane import TerminalPane
 
 from .conftest import notice, running, until
 from .fakecore import NOW, FakeCore, FakeSession, sandbox, session
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
     from textual.pilot import Pilot
 
-    from sandtop.core.client.records import SandboxInfo, SessionInfo
+    from sandtop.core.client.link.records import SandboxInfo, SessionInfo
     from sandtop.tui.app import Console
 
 pytestmark = pytest.mark.anyio
 
 
 def pane(app: Console) -> TerminalPane:
-    found = app.panes.current
+    found = app.nav.panes.current
     assert isinstance(found, TerminalPane)
     return found
 
@@ -57,9 +57,10 @@ async def attached(
         async with running(size=size) as (app, pilot):
             await pilot.press("enter", "a")
             await until(
-                pilot, lambda: isinstance(app.panes.current, TerminalPane) and app.panes.current.ready
+                pilot,
+                lambda: isinstance(app.nav.panes.current, TerminalPane) and app.nav.panes.current.ready,
             )
-            await until(pilot, lambda: pane(app).terminal.may_type and app.focused is pane(app).terminal)
+            await until(pilot, lambda: pane(app).terminal.holds_input and app.focused is pane(app).terminal)
             await until(pilot, lambda: bool(one.sizes))
             yield app, pilot, core, one
 
@@ -123,14 +124,17 @@ async def test_questions_are_answered_once_and_never_for_the_past() -> None:
 async def test_detach_leaves_it_running_and_one_comes_back() -> None:
     async with attached() as (app, pilot, core, one):
         await pilot.press("a", "ctrl+right_square_bracket")
-        await until(pilot, lambda: app.panes.is_empty)
+        await until(pilot, lambda: app.nav.panes.is_empty)
         assert "detached" in notice(app)
         assert not one.ended
         core.emit("t", b"while away")
         await pilot.press("A", "enter")
-        await until(pilot, lambda: isinstance(app.panes.current, TerminalPane) and app.panes.current.ready)
+        await until(
+            pilot,
+            lambda: isinstance(app.nav.panes.current, TerminalPane) and app.nav.panes.current.ready,
+        )
         await until(pilot, lambda: "while away" in screen(app)[0])
-        await until(pilot, lambda: pane(app).terminal.may_type)
+        await until(pilot, lambda: pane(app).terminal.holds_input)
         await pilot.press("b")
         await until(pilot, lambda: bytes(one.typed) == b"ab")
 
@@ -169,16 +173,16 @@ async def test_a_search_leaves_the_window_as_large_as_it_is_and_is_repeated_by_n
         assert not line.display
         assert pane(app).terminal.has_focus
         await pilot.press("slash", *"^1.9$", "enter")
-        await until(pilot, lambda: pane(app).terminal.past.cursor == (199, 0))
-        assert pane(app).terminal.past.back == 0  # it is on the screen: nothing scrolls for it
+        await until(pilot, lambda: pane(app).terminal.copy_mode.cursor == (199, 0))
+        assert pane(app).terminal.copy_mode.back == 0  # it is on the screen: nothing scrolls for it
         await pilot.press("slash", "enter")
-        await until(pilot, lambda: pane(app).terminal.past.cursor == (189, 0))
+        await until(pilot, lambda: pane(app).terminal.copy_mode.cursor == (189, 0))
         await pilot.press("n")
-        await until(pilot, lambda: pane(app).terminal.past.cursor == (179, 0))
+        await until(pilot, lambda: pane(app).terminal.copy_mode.cursor == (179, 0))
         assert "179" in screen(app)
         await pilot.press("escape")
         assert isinstance(app.screen, PanesScreen)
-        await until(pilot, lambda: pane(app).terminal.past.pattern is None)
+        await until(pilot, lambda: pane(app).terminal.copy_mode.pattern is None)
         assert len(one.sizes) == 1
 
 
@@ -186,7 +190,7 @@ async def test_shift_pageup_steps_out_by_itself() -> None:
     async with attached(b"x\r\n" * 100) as (app, pilot, _, one):
         await until(pilot, lambda: pane(app).terminal.emulator.scrollback_rows > 0)
         await pilot.press("shift+pageup")
-        assert pane(app).terminal.past.back > 0
+        assert pane(app).terminal.copy_mode.back > 0
         assert not one.typed
 
 
@@ -200,7 +204,8 @@ async def test_watching_takes_nothing_and_taking_over_does() -> None:
         await until(pilot, lambda: "still here" in screen(app)[0])
         await pilot.press("T")
         await until(
-            pilot, lambda: core.asked("session.follow")[-1]["input"] is True and pane(app).terminal.may_type
+            pilot,
+            lambda: core.asked("session.follow")[-1]["input"] is True and pane(app).terminal.holds_input,
         )
         await pilot.press("y")
         await until(pilot, lambda: bytes(one.typed) == b"y")
@@ -213,10 +218,10 @@ async def test_a_keyboard_that_somebody_else_has_is_watched_until_one_takes_it()
         async with running() as (app, pilot):
             await pilot.press("enter", "a")
             await until(pilot, lambda: "T takes over" in notice(app))
-            await until(pilot, lambda: screen(app)[0] == "$" and not pane(app).terminal.hears)
+            await until(pilot, lambda: screen(app)[0] == "$" and not pane(app).terminal.reads_keys)
             assert [request["input"] for request in core.asked("session.follow")] == [True, False]
             await pilot.press("T")
-            await until(pilot, lambda: pane(app).terminal.may_type)
+            await until(pilot, lambda: pane(app).terminal.holds_input)
             assert core.asked("session.follow")[-1]["take"] is True
             await pilot.press("y")
             await until(pilot, lambda: bytes(one.typed) == b"y")
@@ -238,10 +243,10 @@ async def test_what_is_typed_while_the_core_is_gone_arrives_once() -> None:
 async def test_the_end_gives_the_keys_back() -> None:
     async with attached() as (app, pilot, core, _):
         core.end("t", 0)
-        await until(pilot, lambda: not pane(app).terminal.may_type)
+        await until(pilot, lambda: not pane(app).terminal.holds_input)
         await until(pilot, lambda: "○ exit 0" in " ".join(text for text, _ in pane(app).badges()))
         await pilot.press("escape", "x")
-        await until(pilot, lambda: app.panes.is_empty)
+        await until(pilot, lambda: app.nav.panes.is_empty)
 
 
 async def test_a_new_shell_begins_with_the_right_size() -> None:
@@ -252,7 +257,7 @@ async def test_a_new_shell_begins_with_the_right_size() -> None:
             asked = core.asked("session.exec")[0]
             assert asked["tty"] == {"rows": 27, "columns": 89}
             assert asked["argv"] == ["/bin/sh"]
-            await until(pilot, lambda: pane(app).ready and pane(app).terminal.may_type)
+            await until(pilot, lambda: pane(app).ready and pane(app).terminal.holds_input)
             await pilot.press("h", "i")
             await until(pilot, lambda: screen(app)[0] == "hi")
 
@@ -271,7 +276,7 @@ async def test_what_is_typed_before_the_shell_is_there_reaches_it(monkeypatch: p
             await until(pilot, lambda: app.focused is pane(app).terminal)
             assert not core.asked("session.exec")
             begin.set()
-            await until(pilot, lambda: pane(app).terminal.may_type)
+            await until(pilot, lambda: pane(app).terminal.holds_input)
             await pilot.press("y", "o", "u")
             await until(pilot, lambda: screen(app)[0] == "hi you")
 
@@ -281,7 +286,7 @@ async def test_a_shell_that_cannot_start_says_why() -> None:
         core.refusals["session.exec"] = {"code": "spawn", "message": "no /bin/sh", "hint": None}
         async with running() as (app, pilot):
             await pilot.press("a")
-            await until(pilot, lambda: isinstance(app.panes.current, TerminalPane))
+            await until(pilot, lambda: isinstance(app.nav.panes.current, TerminalPane))
             await until(pilot, lambda: "no /bin/sh" in " ".join(text for text, _ in pane(app).badges()))
             await pilot.press("f12", "escape", "x", "G", "a")
             assert "off is stopped" in notice(app)
@@ -311,7 +316,7 @@ async def test_who_takes_the_keyboard_is_named_and_the_footer_offers_what_works(
         await until(pilot, lambda: "take over" in footer(app) and "step out" in footer(app))
         assert "keys are for nobody" in footer(app)
         await pilot.press("T")
-        await until(pilot, lambda: pane(app).terminal.may_type)
+        await until(pilot, lambda: pane(app).terminal.holds_input)
         await until(pilot, lambda: "has taken" not in notice(app))
 
 

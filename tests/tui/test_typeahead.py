@@ -11,7 +11,7 @@ from textual.widgets import Input
 from sandtop.tui.screens.panes import PanesScreen
 from sandtop.tui.screens.sandbox import SandboxScreen
 from sandtop.tui.widgets.log_pane import LogPane
-from sandtop.tui.widgets.pane import TerminalPane
+from sandtop.tui.widgets.terminal_pane import TerminalPane
 
 from .conftest import running, until
 from .fakecore import NOW, FakeCore, sandbox, session
@@ -40,7 +40,7 @@ async def test_a_search_has_its_first_letters() -> None:
         async with running() as (app, pilot):
             burst(app, "l")
             await until(pilot, lambda: isinstance(app.screen, PanesScreen) and app.screen.takes_keys)
-            pane = app.panes.current
+            pane = app.nav.panes.current
             assert isinstance(pane, LogPane)
             await until(pilot, lambda: pane.view.ring.total == 200)
             burst(app, "/line 1.x?5\r")  # x would close the pane, e and q go elsewhere
@@ -48,7 +48,7 @@ async def test_a_search_has_its_first_letters() -> None:
             assert pane.view.looking_for is not None
             assert pane.view.looking_for.pattern == "line 1.x?5"
             await until(pilot, lambda: pane.view.found == 195)
-            assert app.panes.current is pane
+            assert app.nav.panes.current is pane
 
 
 async def test_what_a_key_opens_gets_the_keys_behind_it() -> None:
@@ -68,15 +68,18 @@ async def test_two_filters_and_the_sandbox_behind_them() -> None:
             assert app.screen.sandbox is not None
             assert app.screen.sandbox.name == "xenon"
             burst(app, "q/web")
-            await until(pilot, lambda: app.fleet.query_one("#filter", Input).value == "web")
+            await until(pilot, lambda: app.nav.fleet.query_one("#filter", Input).value == "web")
 
 
 async def test_enter_behind_a_question_is_a_no() -> None:
     with core() as fake:
         async with running() as (app, pilot):
             burst(app, "\x04\rj")
-            await until(pilot, lambda: app.fleet.cursor is not None and app.fleet.cursor.name == "xenon")
-            assert app.screen is app.fleet
+            await until(
+                pilot,
+                lambda: app.nav.fleet.cursor is not None and app.nav.fleet.cursor.name == "xenon",
+            )
+            assert app.screen is app.nav.fleet
             assert not fake.asked("sandbox.rm")
             burst(app, "\x04y")
             await until(pilot, lambda: bool(fake.asked("sandbox.rm")))
@@ -87,7 +90,7 @@ async def test_a_shell_gets_no_keys_of_the_console() -> None:
         async with running() as (app, pilot):
             burst(app, "axq")
             await until(pilot, lambda: isinstance(app.screen, PanesScreen) and app.screen.takes_keys)
-            assert isinstance(app.panes.current, TerminalPane)
+            assert isinstance(app.nav.panes.current, TerminalPane)
 
 
 async def test_keys_keep_their_order() -> None:
@@ -98,6 +101,6 @@ async def test_keys_keep_their_order() -> None:
             for start in range(0, len(text), 7):
                 burst(app, text[start : start + 7])
                 await pilot.pause(0.001)
-            field = app.fleet.query_one("#filter", Input)
+            field = app.nav.fleet.query_one("#filter", Input)
             await until(pilot, lambda: len(field.value) == 300)
             assert field.value == text

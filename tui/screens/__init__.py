@@ -1,3 +1,3 @@
-"""Screens: each owns a workflow, asks the core for what its widgets say, and calls them with the answers."""
+"""Screens. Each has one piece of work: it takes its widgets' messages, asks the core, and shows the answers in them."""
 
 from __future__ import annotations

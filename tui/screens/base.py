@@ -1,4 +1,4 @@
-"""What all full screens have: the bars, and the console behind them."""
+"""What all full screens have: the lines at the edges, and which actions work on them."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.screen import Screen
 
-from sandtop.tui.actions import Action, Context, actions_of
+from sandtop.tui.actions import Action, ScopeName, actions_of, scopes_at
 from sandtop.tui.text import age
+from sandtop.tui.widgets.app_of import app_of
 from sandtop.tui.widgets.bars import Banner, Header, KeyBar, NoticeBar
-from sandtop.tui.widgets.host import host
+from sandtop.tui.widgets.row_list import RowList
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from textual.app import ComposeResult
+    from textual.dom import DOMNode
     from textual.events import Key, Paste
     from textual.widget import Widget
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from sandtop.tui.store import FleetView
 
 STALE_SECONDS = 3.0
-NOTHING_MATCHES = "nothing matches: esc takes the filter away"
+"""When the core has not answered for so long, the screen says so."""
 
 
 class ConsoleScreen(Screen[None]):
@@ -33,34 +35,36 @@ class ConsoleScreen(Screen[None]):
     ConsoleScreen { layers: base notices; }
     """
     AUTO_FOCUS: ClassVar[str | None] = "RowList"
-    CONTEXT: ClassVar[Context] = "app"
+    SCOPE: ClassVar[ScopeName]
+    """The scope of its own actions."""
     banner = ""
     """What is said across the screen."""
     _mounted = False
 
     @property
     def ready(self) -> bool:
-        """Whether its widgets are there: not before it was mounted, nor while they go one after the other."""
+        """Whether its widgets are there: not before it was mounted, nor while it is taken apart."""
         return self._mounted and not self._pruning and self.is_attached
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Keys that somebody types ahead come before its widgets are there, too."""
+        """No action runs before its widgets are there: keys that were typed ahead come that early."""
         return self.ready and super().check_action(action, parameters)
 
     @property
     def takes_keys(self) -> bool:
-        """Whether it is there and has the keyboard where it should be."""
+        """Whether its widgets are there and the one that should have the keyboard has it."""
         if not self.ready:
             return False
         return self.focused is not None or not any(one.focusable for one in self.query(self.AUTO_FOCUS))
 
     @property
     def console_app(self) -> Console:
-        """The app, as what it is."""
-        return cast("Console", host(self))
+        """The app that it is in."""
+        return cast("Console", app_of(self))
 
     @property
     def view(self) -> FleetView:
+        """What is known of the core now."""
         return self.console_app.store.view
 
     def body(self) -> Iterable[Widget]:
@@ -86,24 +90,30 @@ class ConsoleScreen(Screen[None]):
             self.tick()
             self.show_keys()
 
-    def contexts(self) -> tuple[Context, ...]:
-        """Whose actions work now, the nearest first."""
-        return (self.CONTEXT, "list", "app")
+    def scopes(self) -> tuple[ScopeName, ...]:
+        """The scopes whose actions work now, the nearest first."""
+        return scopes_at(self.SCOPE)
 
     def actions(self) -> list[Action]:
-        """What works now."""
-        return actions_of(*self.contexts())
+        """What can be done now."""
+        return actions_of(*self.scopes())
 
     def catches(self, event: Key | Paste) -> bool:
-        """Whether it has taken a key that would be a command here, and was meant for what it opens."""
+        """Take ``event`` if it was meant for what this screen is about to open; False when it was not."""
         return False
 
+    def owner_of(self, scope: ScopeName) -> DOMNode:
+        """Who carries out the actions of ``scope`` on this screen."""
+        if scope == "app":
+            return self.console_app
+        return self.query_one(RowList) if scope == "list" else self
+
     async def carry_out(self, action: Action) -> None:
-        """Do what the palette chose, where its key would have done it."""
-        await self.run_action(action.id if action.context != "app" else f"app.{action.id}")
+        """Do what the palette chose, as its key would have done it."""
+        await self.console_app.run_action(action.call, default_namespace=self.owner_of(action.scope))
 
     def show_keys(self) -> None:
-        """Put the keys that work now into the footer."""
+        """Put the keys that work now into the last line."""
         self.query_one(KeyBar).show(self.actions())
 
     def place(self) -> tuple[str, ...]:
@@ -115,7 +125,7 @@ class ConsoleScreen(Screen[None]):
         raise NotImplementedError
 
     def tick(self) -> None:
-        """Show how late it is, how fresh the view, and what is said."""
+        """Show the time, how old the view is, and the notice that is due."""
         console, view = self.console_app, self.view
         now = console.clock()
         late = now - (view.at or console.started_at)
@@ -135,7 +145,7 @@ class ConsoleScreen(Screen[None]):
         self.query_one(NoticeBar).show(console.notices.current(now))
 
     def cancelled(self) -> bool:
-        """Escape: take back the nearest thing there is to take back; False when there was none."""
+        """Escape: dismiss the error that shows, else stop waiting for what was asked; False when there was neither."""
         if self.console_app.notices.dismiss():
             self.tick()
             return True

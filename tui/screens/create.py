@@ -1,4 +1,4 @@
-"""The form for a new sandbox. Its defaults just work: enter makes one."""
+"""The form for a new sandbox. Its defaults work as they stand, so enter alone makes one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from textual.containers import Grid, Vertical
 from textual.content import Content
 from textual.widgets import Input, Label, Static
 
-from .question import Question
+from .modal import Modal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
 
 Fields = dict[str, object]
+"""What the core is asked for."""
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 _SIZE: Final = re.compile(r"(\d+)\s*([mMgG]?)\Z")
 _ROWS: Final = (
@@ -30,7 +31,7 @@ _ROWS: Final = (
 
 
 def free_name(taken: Iterable[str]) -> str:
-    """``box``, or ``box-2`` …"""
+    """The first of ``box``, ``box-2``, ``box-3`` … that is not in ``taken``."""
     names = set(taken)
     number = 1
     while (name := "box" if number == 1 else f"box-{number}") in names:
@@ -39,7 +40,7 @@ def free_name(taken: Iterable[str]) -> str:
 
 
 def read_form(values: dict[str, str]) -> Fields:
-    """What to ask the core for. Raises ValueError, whose text says which field is wrong and how."""
+    """The fields of the core's ``sandbox.create``. Raises ValueError, which says which field is wrong and how."""
     name = values["name"].strip()
     if not _NAME.match(name):
         raise ValueError("the name may have a-z, 0-9 and -, and begins with a letter or digit")
@@ -66,8 +67,8 @@ def read_form(values: dict[str, str]) -> Fields:
     return fields
 
 
-class CreateForm(Question[Fields | None]):
-    """Returns what to ask the core for, or None."""
+class CreateForm(Modal[Fields | None]):
+    """Returns the fields of the core's ``sandbox.create``, or None when it was cancelled."""
 
     CSS_PATH = "create.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -1,4 +1,4 @@
-"""Questions: yes or no, a line of text, one of several. Each is answered by keyboard alone."""
+"""Questions: yes or no, a line of text, one of several. Each can be answered with the keyboard alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from textual.widgets.option_list import Option
 
 from sandtop.tui.text import neutral
 
-from .question import Question
+from .modal import Modal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
 
 
-class Confirm(Question[bool]):
-    """A question about something that destroys. Only ``y`` or the named button says yes."""
+class Confirm(Modal[bool]):
+    """A question before something is destroyed. Only ``y`` and its button say yes; enter alone says no."""
 
     CSS_PATH = "dialogs.tcss"
     AUTO_FOCUS: ClassVar[str | None] = "#no"
@@ -52,7 +52,7 @@ class Confirm(Question[bool]):
 
     @property
     def text(self) -> str:
-        """All that it says."""
+        """The question and its consequences, line by line."""
         return "\n".join([self._question, *self._consequences])
 
     @on(Button.Pressed)
@@ -63,8 +63,8 @@ class Confirm(Question[bool]):
         self.answer(yes)
 
 
-class Prompt(Question[str | None]):
-    """A line of text; up and down go through ``history``, newest last."""
+class Prompt(Modal[str | None]):
+    """Asks for a line of text. Up and down go through ``history``, whose newest entry is the last."""
 
     CSS_PATH = "dialogs.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -103,8 +103,8 @@ class Prompt(Question[str | None]):
         field.cursor_position = len(field.value)
 
 
-class Pick(Question[str | None]):
-    """One of ``options``: (what is returned, what is shown)."""
+class Pick(Modal[str | None]):
+    """Asks for one of ``options``. Each is what is returned, and what is shown."""
 
     CSS_PATH = "dialogs.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -1,4 +1,4 @@
-"""The rows of the list of sandboxes, and the orders that they can have."""
+"""The rows of the list of sandboxes: what each column shows, and by what the list can be sorted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from sandtop.tui.store.model import Urgency
 from sandtop.tui.text import age, neutral, size, sparkline
 from sandtop.tui.widgets.cells import Column
-from sandtop.tui.widgets.row_list import Cell, Row
+from sandtop.tui.widgets.row_view import Cell, Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -50,7 +50,7 @@ _TONES: Final = {
 
 
 def row(sandbox: SandboxView, now: float) -> Row:
-    """How a sandbox stands in the list."""
+    """The row of ``sandbox`` at the time ``now``."""
     info = sandbox.info
     glyph, tone = GLYPHS.get(info.state, ("?", "muted"))
     alive = info.state in ("running", "paused", "starting", "stopping")
@@ -109,12 +109,12 @@ _LINES: Final = {"cpu_line": "cpu", "memory_line": "memory"}
 
 
 def sortable(column: str) -> str:
-    """The order that belongs to a column."""
+    """The order that a click on a column's title asks for."""
     return _LINES.get(column, column)
 
 
 def ordered(sandboxes: Iterable[SandboxView], by: str, *, descending: bool) -> list[SandboxView]:
-    """Sorted; what is equal goes by name."""
+    """``sandboxes`` sorted ``by`` one of the orders; equal ones by name."""
     key = _ORDERS[by]
     by_name = sorted(sandboxes, key=lambda sandbox: sandbox.info.name)
     return sorted(by_name, key=lambda sandbox: key(sandbox), reverse=descending)  # type: ignore[arg-type, return-value]  # pyright: ignore

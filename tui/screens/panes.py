@@ -1,4 +1,4 @@
-"""The panes: logs and terminals side by side. They go on while another screen shows."""
+"""The screen with the panes: logs and terminals side by side. They take in output while another screen is shown."""
 
 from __future__ import annotations
 
@@ -9,46 +9,48 @@ from textual import on
 from textual.events import Key
 
 from sandtop.tui import tiles
-from sandtop.tui.actions import Action, Context, bindings_of
+from sandtop.tui.actions import Action, ScopeName, bindings_of, scopes_at
 from sandtop.tui.stream.save import save
 from sandtop.tui.text import size
+from sandtop.tui.widgets.app_of import app_of
 from sandtop.tui.widgets.bars import KeyBar
-from sandtop.tui.widgets.host import host
 from sandtop.tui.widgets.log_pane import LogPane
-from sandtop.tui.widgets.pane import Pane, TerminalPane
+from sandtop.tui.widgets.pane import Pane
 from sandtop.tui.widgets.terminal import TerminalView
+from sandtop.tui.widgets.terminal_copy import TerminalCopy
+from sandtop.tui.widgets.terminal_pane import TerminalPane
 from sandtop.tui.widgets.tiling import Tiling
 
 from .base import ConsoleScreen
 from .dialogs import Prompt
+from .pane_layout import PaneLayout
 from .pane_streams import Streams
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from textual.binding import BindingType
+    from textual.dom import DOMNode
     from textual.events import Paste
     from textual.widget import Widget
 
-    from sandtop.core.client.records import SandboxInfo, SessionInfo
+    from sandtop.core.client.link.records import SandboxInfo, SessionInfo
     from sandtop.tui.store import FleetView
 
 
 class PanesScreen(ConsoleScreen):
-    """Owns the panes; `Streams` pours their sessions into them."""
+    """Opens and closes panes. `PaneLayout` knows where each is, and `Streams` gives each its session's output."""
 
     CSS_PATH = "panes.tcss"
     AUTO_FOCUS: ClassVar[str | None] = ""
-    CONTEXT: ClassVar[Context] = "panes"
+    SCOPE: ClassVar[ScopeName] = "panes"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of("panes")]
 
     def __init__(self) -> None:
         super().__init__()
         self._panes: dict[str, Pane] = {}
-        self._tree: tiles.Tree | None = None
-        self._zoomed: str | None = None
-        self._current: str | None = None
-        self._count = 0
+        self._layout = PaneLayout()
+        self._opened = 0
         self._streams = Streams(self)
 
     def body(self) -> Iterable[Widget]:
@@ -77,6 +79,7 @@ class PanesScreen(ConsoleScreen):
 
     @property
     def is_empty(self) -> bool:
+        """Whether there are no panes."""
         return not self._panes
 
     @property
@@ -86,23 +89,31 @@ class PanesScreen(ConsoleScreen):
 
     @property
     def current(self) -> Pane | None:
-        """The pane that has the keyboard, or had it last."""
-        return self._panes.get(self._current or "")
+        """The pane that has the focus, or had it last."""
+        return self._panes.get(self._layout.current or "")
 
-    def contexts(self) -> tuple[Context, ...]:
+    def scopes(self) -> tuple[ScopeName, ...]:
         pane = self.current
         if isinstance(pane, TerminalPane) and pane.ready and pane.terminal.live:
-            return ("live",) if pane.terminal.hears else ("nobody",)
-        return (*(pane.CONTEXTS if pane else ()), "panes", "app")
+            return ("live",) if pane.terminal.reads_keys else ("nobody",)
+        return scopes_at(pane.SCOPE if pane is not None else self.SCOPE)
+
+    def owner_of(self, scope: ScopeName) -> DOMNode:
+        pane = self.current
+        if scope == "log" and pane is not None:
+            return pane
+        if scope in ("live", "nobody", "terminal") and isinstance(pane, TerminalPane):
+            return pane.terminal
+        return super().owner_of(scope)
 
     def actions(self) -> list[Action]:
         pane = self.current
         idle = pane.idle_actions if isinstance(pane, TerminalPane) and pane.ready else frozenset[str]()
         named = ("terminal", "nobody")
-        return [one for one in super().actions() if one.context not in named or one.id not in idle]
+        return [one for one in super().actions() if one.scope not in named or one.name not in idle]
 
     def show_keys(self) -> None:
-        nobody = self.contexts() == ("nobody",)
+        nobody = self.scopes() == ("nobody",)
         self.query_one(KeyBar).show(self.actions(), " keys are for nobody: " if nobody else "")
 
     def catches(self, event: Key | Paste) -> bool:
@@ -110,7 +121,7 @@ class PanesScreen(ConsoleScreen):
         if not isinstance(pane, TerminalPane) or (pane.ready and pane.has_focus_within):
             return False
         if not pane.ready:
-            host(self).bell()
+            app_of(self).bell()
         elif not pane.terminal.live:
             return False
         elif isinstance(event, Key):
@@ -119,16 +130,8 @@ class PanesScreen(ConsoleScreen):
             pane.terminal.on_paste(event)
         return True
 
-    async def carry_out(self, action: Action) -> None:
-        pane = self.current
-        if action.context in ("log", "live", "nobody", "terminal") and pane is not None:
-            target = pane.terminal if isinstance(pane, TerminalPane) else pane
-            await target.run_action(action.id)
-        else:
-            await super().carry_out(action)
-
     def place(self) -> tuple[str, ...]:
-        zoomed = " (zoomed)" if self._zoomed else ""
+        zoomed = " (zoomed)" if self._layout.zoomed else ""
         return (f"panes{zoomed}",)
 
     def show(self, view: FleetView) -> None:
@@ -144,29 +147,29 @@ class PanesScreen(ConsoleScreen):
     # opening and closing
 
     def open_log(self, uuid: str, sandbox: str, info: SessionInfo, *, behind: bool = False) -> None:
-        """Tail a session; when a pane does that already, go there. ``behind`` the others: who types goes on typing."""
+        """Show a session's log in a pane, an open one if there is one; ``behind``: in a new one without the focus."""
         if behind or not self._go_to_session(info.id):
             self._add(LogPane(self._key(), uuid, sandbox, info, self.console_app.clock), behind=behind)
 
     def open_terminal(self, uuid: str, sandbox: str, info: SessionInfo, *, with_input: bool) -> None:
-        """Show a session's terminal, with the keyboard or watching."""
+        """Show a session's terminal in a pane, an open one if there is one; ``with_input`` it takes the keyboard."""
         pane = self._pane_of(info.id)
         if isinstance(pane, TerminalPane):
             self._go_to_session(info.id)
             if with_input and not pane.typing:
                 self._streams.attach_again(pane, typing=True)
-            elif with_input and pane.ready and pane.terminal.hears:
+            elif with_input and pane.ready and pane.terminal.reads_keys:
                 pane.terminal.action_step_in()
             return
         self._add(TerminalPane(self._key(), uuid, sandbox, info, typing=with_input))
 
     def open_shell(self, info: SandboxInfo) -> None:
-        """Start a shell once the pane has its size, so that it is right from the first prompt."""
+        """Open a pane and start a shell in it, as soon as the pane knows its size: the first prompt is right then."""
         self._add(TerminalPane(self._key(), info.uuid, info.name, None, typing=True), shell=info)
 
     def _key(self) -> str:
-        self._count += 1
-        return f"pane-{self._count}"
+        self._opened += 1
+        return f"pane-{self._opened}"
 
     def _pane_of(self, session: str) -> Pane | None:
         return next((p for p in self._panes.values() if p.info is not None and p.info.id == session), None)
@@ -175,11 +178,7 @@ class PanesScreen(ConsoleScreen):
         pane = self._pane_of(session)
         if pane is None:
             return False
-        self._current = pane.id
-        if self._zoomed is not None:
-            self._zoomed = pane.id
-            self._lay_out()
-        self._focus_current()
+        self._move_to(pane.id or "")
         return True
 
     def _add(
@@ -193,21 +192,18 @@ class PanesScreen(ConsoleScreen):
         assert pane.id is not None
         if stacked is None:
             stacked = self._stack_next()
-        self._tree = tiles.insert(self._tree, self._current or "", pane.id, stacked=stacked)
+        self._layout.insert(pane.id, stacked=stacked, behind=behind)
         self._panes[pane.id] = pane
-        if not behind or self._current is None:
-            self._current = pane.id
-            self._zoomed = None
         if shell is not None:
             self._streams.begin_with(pane, shell)
         if self.ready:
             self._begin(pane)
 
     def _stack_next(self) -> bool:
-        """Split the longer side of the current pane; a cell is about twice as high as wide."""
-        if not self.ready or self._current is None:
+        """Whether the next pane goes below the current one, whose longer side is split: a cell is 1 by 2."""
+        if not self.ready or self._layout.current is None:
             return False
-        box = self.query_one(Tiling).places.get(self._current)
+        box = self.query_one(Tiling).places.get(self._layout.current)
         return box is not None and box.width < box.height * 3.2
 
     def _begin(self, pane: Pane) -> None:
@@ -221,38 +217,32 @@ class PanesScreen(ConsoleScreen):
             self._focus_current()
 
     def _lay_out(self) -> None:
-        self.query_one(Tiling).lay_out(self._tree, self._zoomed)
+        self.query_one(Tiling).lay_out(self._layout.tree, self._layout.zoomed)
 
     def _focus_current(self) -> None:
         pane = self.current
         if pane is not None and pane.ready and not pane.has_focus_within:
-            pane.take_focus()  # else somebody types a search there already
+            pane.take_focus()  # not while its line for patterns has the focus
         self.show_keys()
 
     def on_descendant_focus(self) -> None:
         wanted = self.current
-        if wanted is None or wanted.ready:  # else the focus comes to it as soon as it is there
+        if wanted is None or wanted.ready:  # one that is not ready gets the focus when it is
             for key, pane in self._panes.items():
                 if pane.has_focus_within:
-                    self._current = key
+                    self._layout.current = key
         self.show_keys()
 
     def close(self, pane: Pane) -> None:
-        """Close a pane; its session goes on."""
+        """Close ``pane``; its session goes on."""
         assert pane.id is not None
-        order = tiles.leaves(self._tree)
-        at = order.index(pane.id)
-        self._tree = tiles.remove(self._tree, pane.id)
+        self._layout.remove(pane.id)
         del self._panes[pane.id]
         self._streams.forget(pane)
-        if self._zoomed == pane.id:
-            self._zoomed = None
-        left = tiles.leaves(self._tree)
-        self._current = left[min(at, len(left) - 1)] if left else None
         pane.remove()
         self._lay_out()
         self._focus_current()
-        if not left:
+        if self.is_empty:
             self.action_back()
 
     # what panes say
@@ -260,7 +250,7 @@ class PanesScreen(ConsoleScreen):
     @on(TerminalView.Typed)
     def _typed(self, event: TerminalView.Typed) -> None:
         if not self._streams.type(_pane_id(event.view), event.data):
-            host(self).bell()
+            app_of(self).bell()
 
     @on(TerminalView.Resized)
     def _resized(self, event: TerminalView.Resized) -> None:
@@ -274,8 +264,8 @@ class PanesScreen(ConsoleScreen):
     def _terminal_changed(self) -> None:
         self.show_keys()
 
-    @on(TerminalView.Asked)
-    def _terminal_asked(self, event: TerminalView.Asked) -> None:
+    @on(TerminalCopy.Asked)
+    def _terminal_asked(self, event: TerminalCopy.Asked) -> None:
         pane = self._panes.get(_pane_id(event.view))
         if not isinstance(pane, TerminalPane):
             return
@@ -287,15 +277,15 @@ class PanesScreen(ConsoleScreen):
         else:
             self._streams.attach_again(pane, typing=event.what == "take", taking=event.what == "take")
 
-    @on(TerminalView.Unheard)
-    def _unheard(self, event: TerminalView.Unheard) -> None:
+    @on(TerminalView.Unread)
+    def _refuse(self, event: TerminalView.Unread) -> None:
         pane = self._panes.get(_pane_id(event.view))
         if isinstance(pane, TerminalPane):
-            self._streams.tell(pane, pane.unheard)
+            self._streams.tell(pane, pane.why_unread)
 
-    @on(TerminalView.Said)
+    @on(TerminalCopy.Said)
     @on(LogPane.Said)
-    def _said(self, event: TerminalView.Said | LogPane.Said) -> None:
+    def _said(self, event: TerminalCopy.Said | LogPane.Said) -> None:
         self.console_app.say(event.text)
 
     @on(LogPane.Asked)
@@ -317,40 +307,37 @@ class PanesScreen(ConsoleScreen):
             path = Path(name).expanduser()
 
             async def work() -> str:
-                written = await save(pane.uuid, info.id, path, self.console_app.pace)
+                written = await save(pane.uuid, info.id, path, self.console_app.priority)
                 return f"{size(written)} saved to {path}"
 
             self.console_app.operations.perform(f"saving {path.name}", work)
 
         name = f"{pane.sandbox}-{info.id[:8]}.log"
-        host(self).push_screen(
+        app_of(self).push_screen(
             Prompt("Save all of its output to", "a file", value=name, verb="save"), answered
         )
 
     # what is done with panes
 
-    def _focus_in_order(self, step: int) -> None:
-        order = tiles.leaves(self._tree)
-        if self._current in order:
-            self._move_to(order[(order.index(self._current) + step) % len(order)])
-
-    def _move_to(self, key: str) -> None:
-        self._current = key
-        if self._zoomed is not None:
-            self._zoomed = key
+    def _move_to(self, key: str | None) -> None:
+        """Give the keyboard to pane ``key``, if there is one."""
+        if key is None:
+            return
+        self._layout.go_to(key)
+        if self._layout.zoomed is not None:
             self._lay_out()
         self._focus_current()
 
     def action_next(self) -> None:
-        self._focus_in_order(1)
+        self._move_to(self._layout.step(1))
 
     def action_previous(self) -> None:
-        self._focus_in_order(-1)
+        self._move_to(self._layout.step(-1))
 
-    def action_go(self, way: tiles.Way) -> None:
-        places = self.query_one(Tiling).places
-        if self._current in places and (other := tiles.neighbour(places, self._current, way)) is not None:
-            self._move_to(other)
+    def action_go(self, way: tiles.Direction) -> None:
+        places, current = self.query_one(Tiling).places, self._layout.current
+        if current in places:
+            self._move_to(tiles.neighbour(places, current, way))
 
     def action_split(self, way: str) -> None:
         pane = self.current
@@ -364,20 +351,18 @@ class PanesScreen(ConsoleScreen):
                 self._add(fresh, stacked=way == "down", shell=sandbox.info)
 
     def action_zoom(self) -> None:
-        self._zoomed = None if self._zoomed is not None else self._current
+        self._layout.toggle_zoom()
         self._lay_out()
         self.tick()
         self._focus_current()
 
     def action_resize(self, steps: int) -> None:
-        if self._tree is not None and self._current is not None:
-            self._tree = tiles.resized(self._tree, self._current, steps)
-            self._lay_out()
+        self._layout.resize(steps)
+        self._lay_out()
 
     def action_even(self) -> None:
-        if self._tree is not None:
-            self._tree = tiles.even(self._tree)
-            self._lay_out()
+        self._layout.even()
+        self._lay_out()
 
     def action_close(self) -> None:
         if (pane := self.current) is not None:
@@ -391,9 +376,9 @@ class PanesScreen(ConsoleScreen):
             self.action_back()
 
     def action_back(self) -> None:
-        if host(self).screen is self:
-            host(self).pop_screen()
+        if app_of(self).screen is self:
+            app_of(self).pop_screen()
 
 
-def _pane_id(view: TerminalView) -> str:
+def _pane_id(view: TerminalCopy) -> str:
     return next((pane.id or "" for pane in view.ancestors if isinstance(pane, TerminalPane)), "")

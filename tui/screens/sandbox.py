@@ -1,4 +1,4 @@
-"""A sandbox's sessions: what runs and ran in it."""
+"""The list of a sandbox's sessions: what runs and what ran in it."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import on
 from textual.content import Content
-from textual.widgets import Input, Static
+from textual.widgets import Static
 
 from sandtop.tui import gateway
-from sandtop.tui.actions import Context, bindings_of
+from sandtop.tui.actions import ScopeName, bindings_of
 from sandtop.tui.text import age, neutral, rate, size
+from sandtop.tui.widgets.app_of import app_of
 from sandtop.tui.widgets.cells import Column
-from sandtop.tui.widgets.host import host, open_field
-from sandtop.tui.widgets.row_list import Cell, Row, RowList
+from sandtop.tui.widgets.row_list import RowList
+from sandtop.tui.widgets.row_view import Cell, Row
 
-from .base import NOTHING_MATCHES, ConsoleScreen
 from .dialogs import Confirm, Pick
-from .reading import FactPage
+from .facts import session_facts
+from .listing import NOTHING_MATCHES, ListScreen
+from .pages import FactPage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,7 +49,7 @@ SIGNALS: Final = (
 
 
 def row(session: SessionView, now: float) -> Row:
-    """How a session stands in the list."""
+    """The row of ``session`` at the time ``now``."""
     info = session.info
     if not session.ended:
         glyph, tone = "●", "good"
@@ -73,15 +75,15 @@ def row(session: SessionView, now: float) -> Row:
 
 
 def ordered(sessions: Iterable[SessionView]) -> list[SessionView]:
-    """Those that ask for somebody, then the running, then the ended; the newest first."""
+    """Sorted: those that need somebody, then those that run, then those that have ended; the newest first of each."""
     return sorted(sessions, key=lambda s: (not s.needs_someone, s.ended, -(s.info.started_at or 0.0)))
 
 
-class SandboxScreen(ConsoleScreen):
+class SandboxScreen(ListScreen):
     """The list of one sandbox's sessions."""
 
     CSS_PATH = "sandbox.tcss"
-    CONTEXT: ClassVar[Context] = "sandbox"
+    SCOPE: ClassVar[ScopeName] = "sandbox"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of("sandbox")]
 
     def __init__(self, uuid: str) -> None:
@@ -97,11 +99,11 @@ class SandboxScreen(ConsoleScreen):
             id="nothing",
             markup=False,
         )
-        yield Input(placeholder="text  !text", id="filter", compact=True)
+        yield from super().body()
 
     @property
     def sandbox(self) -> SandboxView | None:
-        """The sandbox, or None when it is gone."""
+        """The sandbox, or None when it was removed."""
         return self.view.find(self._uuid)
 
     def place(self) -> tuple[str, ...]:
@@ -109,7 +111,7 @@ class SandboxScreen(ConsoleScreen):
 
     def show(self, view: FleetView) -> None:
         sandbox = view.find(self._uuid)
-        rows = self.query_one("#sessions", RowList)
+        rows = self.rows
         now = self.console_app.clock()
         if sandbox is None:
             rows.show([])
@@ -118,7 +120,7 @@ class SandboxScreen(ConsoleScreen):
             )
             return
         self._called = sandbox.name
-        words = self.query_one("#filter", Input).value.lower().split()
+        words = self.filter_field.value.lower().split()
         found = [s for s in ordered(sandbox.sessions) if _matches(s, words)]
         nothing = NOTHING_MATCHES if sandbox.sessions else ""
         rows.show([row(session, now) for session in found], nothing=nothing)
@@ -128,35 +130,35 @@ class SandboxScreen(ConsoleScreen):
     @property
     def cursor(self) -> SessionView | None:
         """The session that the cursor is on."""
-        return self._session(self.query_one("#sessions", RowList).cursor)
+        return self._session(self.rows.cursor)
 
     def _session(self, key: str | None) -> SessionView | None:
         found = self.view.session(key) if key is not None else None
         return found[1] if found is not None else None
 
     def targets(self) -> list[SessionView]:
-        """The marked sessions, else the one under the cursor."""
-        found = [self._session(key) for key in self.query_one("#sessions", RowList).chosen]
+        """The sessions that an action applies to: the marked ones, else the one under the cursor."""
+        found = [self._session(key) for key in self.rows.chosen]
         return [session for session in found if session is not None]
 
     @on(RowList.Opened, "#sessions")
     def _opened(self, event: RowList.Opened) -> None:
         session, sandbox = self._session(event.key), self.sandbox
         if session is not None and sandbox is not None:
-            self.console_app.open_session(sandbox, session)
+            self.console_app.nav.open_session(sandbox, session)
 
     def action_attach(self) -> None:
         session, sandbox = self.cursor, self.sandbox
         if sandbox is None:
             return
         if session is not None and session.info.tty and not session.ended:
-            self.console_app.attach(sandbox, session)
+            self.console_app.nav.attach(sandbox, session)
         else:
-            self.console_app.open_shell(sandbox)
+            self.console_app.nav.open_shell(sandbox)
 
     def action_shell(self) -> None:
         if (sandbox := self.sandbox) is not None:
-            self.console_app.open_shell(sandbox)
+            self.console_app.nav.open_shell(sandbox)
 
     def action_exec(self) -> None:
         if (sandbox := self.sandbox) is not None:
@@ -174,7 +176,7 @@ class SandboxScreen(ConsoleScreen):
                     self._send(session, int(number))
 
         what = running[0].command if len(running) == 1 else f"{len(running)} sessions"
-        host(self).push_screen(Pick(f"Send a signal to all of: {what}", SIGNALS), chosen)
+        app_of(self).push_screen(Pick(f"Send a signal to all of: {what}", SIGNALS), chosen)
 
     def _send(self, session: SessionView, number: int) -> None:
         async def work() -> str:
@@ -199,7 +201,7 @@ class SandboxScreen(ConsoleScreen):
             for session in ended
         ]
         title = "Forget this session?" if len(ended) == 1 else f"Forget {len(ended)} sessions?"
-        host(self).push_screen(Confirm(title, lines, "Forget"), answered)
+        app_of(self).push_screen(Confirm(title, lines, "Forget"), answered)
 
     def _forget(self, session: SessionView) -> None:
         async def work() -> str:
@@ -214,45 +216,13 @@ class SandboxScreen(ConsoleScreen):
 
     def action_describe(self) -> None:
         if (session := self.cursor) is not None:
-            info = session.info
-            facts = [
-                ("id", info.id), ("command", session.command), ("state", info.state), ("ended", session.badge),
-                ("pid", str(info.pid or "–")), ("terminal", "yes" if info.tty else "no"),
-                ("stdout", f"{info.stdout_bytes} bytes"), ("stderr", f"{info.stderr_bytes} bytes"),
-                ("stdin", f"{info.stdin_bytes} bytes"), ("followed by", str(info.attached)),
-                ("keyboard", info.input_holder or "nobody"),
-            ]  # fmt: skip
-            if info.left:
-                facts.append(("left running", f"{info.left} processes; forgetting it ends them"))
-            host(self).push_screen(FactPage(session.command, facts))
+            app_of(self).push_screen(FactPage(session.command, session_facts(session)))
 
-    def action_filter(self) -> None:
-        open_field(self.query_one("#filter", Input))
-
-    @on(Input.Changed, "#filter")
-    def _typed(self) -> None:
-        self.show(self.view)
-
-    @on(Input.Submitted, "#filter")
-    def _entered(self) -> None:
-        self.query_one("#sessions", RowList).focus()
-
-    def action_panes(self) -> None:
-        self.console_app.show_panes()
-
-    def action_cancel(self) -> None:
-        field, rows = self.query_one("#filter", Input), self.query_one("#sessions", RowList)
-        if self.cancelled():
-            return
-        if field.value or field.has_focus:
-            field.value = ""
-            self.set_focus(rows)
-            field.display = False
-        elif not rows.clear_marks():
-            self.action_back()
+    def nothing_to_cancel(self) -> None:
+        self.action_back()
 
     def action_back(self) -> None:
-        host(self).pop_screen()
+        app_of(self).pop_screen()
 
 
 def _written(session: SessionView) -> str:

@@ -1,4 +1,4 @@
-"""What the console knows: plain frozen values, made anew at each look at the core, never changed in place."""
+"""What the console knows of the core, as frozen values: made anew from each answer, never changed in place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How urgent what the core says of a sandbox is for the list."""
+"""Where a sandbox stands in the order of urgency, by its state and by what the core says that it needs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sandtop.tui.text import neutral
 from .model import Need, Urgency
 
 if TYPE_CHECKING:
-    from sandtop.core.client.records import SandboxInfo
+    from sandtop.core.client.link.records import SandboxInfo
 
 _BY_KIND: Final = {
     "failed": Urgency.FAILED,
@@ -30,7 +30,7 @@ _BY_STATE: Final = {
 
 
 def need_of(info: SandboxInfo) -> Need:
-    """What ``info`` needs. A kind of a newer core counts as trouble: it is something to look at."""
+    """What the sandbox ``info`` needs. A kind of attention that this console does not know counts as trouble."""
     if info.attention:
         return Need(_BY_KIND.get(info.attention_kind or "", Urgency.TROUBLE), neutral(info.attention))
     return Need(_BY_STATE.get(info.state, Urgency.RUNNING))

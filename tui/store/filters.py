@@ -1,7 +1,7 @@
-"""What is typed behind ``/`` in the list: words that must all hold, ``!`` in front inverts one.
+"""The filter of the list of sandboxes: words that must all match; ``!`` in front of a word inverts it.
 
-``state:failed``, ``label:team=a`` (or ``label:team``), ``image:base``, ``need:`` look at one thing; any other word
-looks at name, state, image, labels and why somebody is needed.
+``state:failed``, ``label:team=a`` (or ``label:team``), ``image:base``, ``name:web`` and ``need:`` look at one field.
+Any other word is looked for in the name, state, image, labels and what the sandbox needs.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ _FIELDS = ("state", "label", "image", "name", "need")
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One word: ``field`` empty for any, ``value`` in lower case."""
+    """One word of a filter. ``field``: where to look, empty for everywhere. ``value``: in lower case."""
 
     field: str
     value: str
     inverted: bool
 
     def matches(self, sandbox: SandboxView) -> bool:
+        """Whether ``sandbox`` passes this word."""
         return self._found(sandbox) != self.inverted
 
     def _found(self, sandbox: SandboxView) -> bool:
@@ -47,7 +48,7 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """All terms must hold."""
+    """Lets a sandbox through that matches all ``terms``."""
 
     terms: tuple[Term, ...] = ()
 
@@ -56,7 +57,7 @@ class Filter:
 
 
 def parse_filter(text: str) -> Filter:
-    """The filter that ``text`` means; everything means something, so typing never errs."""
+    """The filter in ``text``. Any text is one, so that each letter may be tried as it is typed."""
     terms: list[Term] = []
     for word in text.lower().split():
         inverted = word.startswith("!")

@@ -1,4 +1,4 @@
-"""Sandboxes and sessions as the console shows them."""
+"""Sandboxes and sessions, with what the console found out by watching them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from sandtop.core.phrases import ending
 from sandtop.tui.text import command_line
 
 if TYPE_CHECKING:
-    from sandtop.core.client.records import SandboxInfo, SessionInfo
+    from sandtop.core.client.link.records import SandboxInfo, SessionInfo
 
 
 class Urgency(IntEnum):
-    """How much a sandbox needs somebody, most urgent first: the default order of the list. What needs somebody is the
-    core's to say (``attention_kind``)."""
+    """How urgently a sandbox needs somebody, the most urgent first: the default order of the list.
+
+    Whether one needs somebody at all is judged by the core (``attention_kind``).
+    """
 
     FAILED = 0
     LOST = 1
@@ -32,23 +34,24 @@ class Urgency(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Why somebody should look, in a few words; empty when nobody needs to."""
+    """Why somebody should look at a sandbox. ``text`` is empty when nobody needs to."""
 
     urgency: Urgency
     text: str = ""
 
     @property
     def wants_someone(self) -> bool:
+        """Whether somebody should look."""
         return self.urgency <= Urgency.SILENT
 
 
 @dataclass(frozen=True, slots=True)
 class SessionView:
-    """A session with what the console found out by watching it.
+    """A session.
 
     Attributes:
-        last_output: when output was last seen to come, or None before any was.
-        rate: bytes a second, both streams.
+        last_output: when output last came, as far as the console saw; None before it saw any.
+        rate: bytes a second, of stdout and stderr together.
     """
 
     info: SessionInfo
@@ -69,7 +72,7 @@ class SessionView:
 
     @property
     def failed(self) -> bool:
-        """It ended, and not well."""
+        """Whether it ended with another exit code than 0."""
         return self.ended and self.info.exit_code != 0
 
     @property
@@ -87,12 +90,12 @@ class SessionView:
 
 @dataclass(frozen=True, slots=True)
 class SandboxView:
-    """A sandbox with its sessions, oldest first, and its use of the host.
+    """A sandbox with its sessions, the oldest first, and what its machine uses of the host.
 
     Attributes:
-        cpu: percent of one host core, newest last.
-        memory: bytes resident, newest last.
-        pending: what was asked of it and has not come back yet, such as ``stopping``.
+        cpu: percent of one host core, sample by sample, the newest last.
+        memory: resident bytes, the same way.
+        pending: the change that is under way, such as ``stopping``; empty when there is none.
     """
 
     info: SandboxInfo
@@ -112,7 +115,7 @@ class SandboxView:
 
     @property
     def has_failed(self) -> bool:
-        """Its machine could not start, or died, and nobody has said to have seen it."""
+        """Whether its machine could not start, or died, and nobody has acknowledged that."""
         return self.info.state in ("failed", "lost") and not self.info.acknowledged
 
     @property
@@ -128,12 +131,12 @@ class SandboxView:
 
 @dataclass(frozen=True, slots=True)
 class FleetView:
-    """Everything at one moment.
+    """All sandboxes at one moment.
 
     Attributes:
-        at: when the core last answered; 0 before it did.
-        version: counts the answers.
-        trouble: why the last look failed, or empty.
+        at: when the core last answered; 0 before its first answer.
+        version: goes up whenever a view is made.
+        trouble: why the core did not answer when last asked; empty if it did.
     """
 
     sandboxes: tuple[SandboxView, ...] = ()
@@ -142,9 +145,11 @@ class FleetView:
     trouble: str = ""
 
     def find(self, uuid: str) -> SandboxView | None:
+        """The sandbox with that uuid, or None."""
         return next((sandbox for sandbox in self.sandboxes if sandbox.info.uuid == uuid), None)
 
     def session(self, key: str) -> tuple[SandboxView, SessionView] | None:
+        """The session with the id ``key``, and its sandbox; or None."""
         for sandbox in self.sandboxes:
             for session in sandbox.sessions:
                 if session.info.id == key:
@@ -153,6 +158,6 @@ class FleetView:
 
     @property
     def troubled(self) -> tuple[SandboxView, ...]:
-        """Those that need somebody, most urgent first."""
+        """The sandboxes that need somebody, the most urgent first."""
         needing = [sandbox for sandbox in self.sandboxes if sandbox.need.wants_someone]
         return tuple(sorted(needing, key=lambda sandbox: (sandbox.need.urgency, sandbox.info.name)))

@@ -1,11 +1,11 @@
-"""Turns the core's answers into views: what changed since the last look, and who needs somebody."""
+"""Makes views of the core's answers; what one answer does not tell (rates, silence) comes from comparing two."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sandtop.core.client.records import SandboxInfo, SessionInfo
+from sandtop.core.client.link.records import SandboxInfo, SessionInfo
 
 from .attention import need_of
 from .model import FleetView, SandboxView, SessionView
@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 
 Raw = dict[str, object]
+"""A sandbox or session as the core's JSON has it."""
 
 
 @dataclass(slots=True)
 class _Heard:
-    """How much a session had written at the last look, and when that last grew."""
+    """What a session had written by ``looked_at``, and when that last grew."""
 
     written: int
     looked_at: float
@@ -29,19 +30,19 @@ class _Heard:
 
 
 class Store:
-    """Holds the latest `FleetView`."""
+    """Holds the newest `FleetView`, in ``view``."""
 
     def __init__(self, usage: ProcessUsage) -> None:
         self.view = FleetView()
         self.pending: dict[str, str] = {}
-        """What was asked of a sandbox, by uuid, until it comes back."""
+        """The changes that are under way, by the sandbox's uuid; see `again`."""
         self._usage = usage
         self._heard: dict[str, _Heard] = {}
         self._sandboxes: dict[str, tuple[Raw, SandboxInfo]] = {}
         self._sessions: dict[str, tuple[Raw, SessionInfo]] = {}
 
     def take(self, sandboxes: Sequence[Raw], sessions: Sequence[Raw], now: float) -> FleetView:
-        """A look at the core succeeded. Raises `CoreFailure` when an answer lacks a field."""
+        """The core has answered at ``now``. Raises `CoreFailure` when the answer lacks a field."""
         infos = self._read_sandboxes(sandboxes)
         by_name: dict[str, list[SessionView]] = {}
         for info in self._read_sessions(sessions):
@@ -52,18 +53,18 @@ class Store:
         return self.view
 
     def failed(self, why: str) -> FleetView:
-        """A look at the core failed: what is shown stays, and says so."""
+        """The core has not answered: the view stays, and says ``why``."""
         self.view = replace(self.view, trouble=why)
         return self.view
 
     def again(self) -> FleetView:
-        """The same data, looked at anew after what was asked of a sandbox changed."""
+        """The same answer as a new view, after ``pending`` has changed."""
         views = [replace(view, pending=self.pending.get(view.uuid, "")) for view in self.view.sandboxes]
         self.view = replace(self.view, sandboxes=tuple(views), version=self.view.version + 1)
         return self.view
 
     def _read_sandboxes(self, raws: Sequence[Raw]) -> list[SandboxInfo]:
-        """Typed values; one that did not change is the object it was, which costs a comparison."""
+        """The records in ``raws``. One that did not change is the same object again: comparing is cheap."""
         known = self._sandboxes
         self._sandboxes = {}
         for raw in raws:

@@ -1,4 +1,4 @@
-"""What a sandbox uses of the host: processor time and memory of its QEMU, read from /proc (proc(5))."""
+"""What a sandbox uses of the host: processor time and memory of its machine's process, read from /proc (proc(5))."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Percent of one core and bytes resident, newest last."""
+    """``cpu``: percent of one core; ``memory``: resident bytes. Sample by sample, the newest last."""
 
     cpu: tuple[float, ...] = ()
     memory: tuple[float, ...] = ()
 
 
 class ProcessUsage:
-    """Samples processes by pid; forgets those it is not asked for again."""
+    """Samples processes by pid, and keeps their last `HISTORY` samples. A pid that is left out once is forgotten."""
 
     def __init__(self, proc: str = "/proc") -> None:
         self._proc = proc
@@ -29,7 +29,7 @@ class ProcessUsage:
         self._known: dict[int, Usage] = {}
 
     def sample(self, pids: set[int], now: float) -> dict[int, Usage]:
-        """The use of each of ``pids`` that is alive, with the samples before."""
+        """Take a sample of each of ``pids`` that is alive; returns it with those before."""
         known: dict[int, Usage] = {}
         last: dict[int, tuple[float, int]] = {}
         for pid in pids:
@@ -48,7 +48,7 @@ class ProcessUsage:
         return known
 
     def _read(self, pid: int) -> tuple[int, int] | None:
-        """Ticks of processor time and bytes resident, or None when it is gone."""
+        """Ticks of processor time and resident bytes, or None when the process is gone."""
         try:
             with open(f"{self._proc}/{pid}/stat", "rb", buffering=0) as file:
                 # the name, field 2, is in parentheses and may hold anything; utime and stime are 14 and 15, rss 24

@@ -1,3 +1,3 @@
-"""Sessions as they come from the core: tails of logs, attached terminals, and the ring that output is kept in."""
+"""Sessions' output from the core: following a log, being attached to a terminal, and the ring that keeps lines."""
 
 from __future__ import annotations

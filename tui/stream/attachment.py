@@ -1,6 +1,6 @@
-"""One's end of a session's terminal: its output from an offset on, keys and sizes in, across any death of the core.
+"""Attached to a session's terminal: its output comes, keys and window sizes go. When the core goes away, it comes back.
 
-Where its output begins so that the screen can be made from it, and who may type, is the core's to say.
+The core decides from which offset on output comes, so that the screen can be made of it, and who holds the input.
 """
 
 from __future__ import annotations
@@ -9,75 +9,77 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
-from sandtop.core.client.attached import returning
-from sandtop.core.client.conversation import Conversation
-from sandtop.core.client.events import Gap, Redrawn, Stdout
-from sandtop.core.client.following import STDERR, STDOUT, Following
-from sandtop.core.client.link import request
+from sandtop.core.client.link.plain import request
+from sandtop.core.client.session.attached import returning
+from sandtop.core.client.session.events import Gap, Redrawn, Stdout
+from sandtop.core.client.session.following import STDERR, STDOUT, Following
+from sandtop.core.client.session.stream import EventStream
 from sandtop.core.errors import CoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sandtop.core.client.records import ExitRecord, SessionInfo
-    from sandtop.tui.pace import Pace
+    from sandtop.core.client.link.records import ExitRecord, SessionInfo
+    from sandtop.tui.input_priority import InputPriority
 
 REPLAY_BYTES: Final = 512 * 1024
-"""How much of an ended terminal's past is played again to get its last screen."""
+"""Bytes from the end of an ended terminal's log of which its last screen is made."""
 TYPED_BYTES: Final = 256 * 1024
-"""Input that waits for a program that does not read; what is typed beyond that is refused."""
+"""Bytes of input that wait while the program does not read; what is typed beyond that is refused."""
 _RETRY_SECONDS: Final = 1.0
 _LONGEST_REST: Final = 0.02
 
 
 class TerminalSink(Protocol):
-    """What a terminal's output goes to."""
+    """What an attachment gives a terminal's output to."""
 
     def output(self, data: bytes, *, replayed: bool) -> int:
-        """Bytes from the program; how many were taken in `sandtop.tui.pace.SLICE_SECONDS`.
+        """Output of the program. Returns how many bytes were taken in `sandtop.tui.input_priority.SLICE_SECONDS`.
 
-        ``replayed`` ones were there before, and what they ask was answered then.
+        ``replayed`` output is older than the attachment: what it asked the terminal was answered at its time.
         """
         ...
 
     def redrawn(self, data: bytes, size: tuple[int, int]) -> Iterator[None]:
-        """A whole screen, made on a terminal of ``size`` (rows, columns), in place of what was shown.
+        """A whole screen, in place of what was shown: the one that ``data`` makes on a terminal of ``size``.
 
-        It is drawn step by step, each in `sandtop.tui.pace.SLICE_SECONDS`, and shows after the last.
+        ``size`` is rows and columns. The screen is then fitted into the sink's own.
+
+        Each step of the iterator takes `sandtop.tui.input_priority.SLICE_SECONDS`; the screen is shown after the last.
         """
         ...
 
     def lost(self, count: int) -> None:
-        """So many bytes are missing here."""
+        """``count`` bytes are missing here: they are no longer in the log."""
 
     def trouble(self, why: str) -> None:
-        """The core is out of reach (empty: no more)."""
+        """The core cannot be reached, and ``why``; empty: it can be again."""
 
 
 class Attachment:
-    """Follows ``info``'s terminal; with ``with_input`` it holds the keyboard too."""
+    """Attached to the terminal of session ``info``. ``with_input``: it holds the input; ``take``: by taking it."""
 
     def __init__(self, uuid: str, info: SessionInfo, *, with_input: bool, take: bool = False) -> None:
         if info.state in ("starting", "running"):
             self._following = returning(uuid, info.id, read_only=not with_input, take=take)
-        else:  # nothing to attach to: its last screen, from the end of its log
+        else:  # it has ended: the last screen, from the end of the log
             message = request("session.follow", {"sandbox": uuid, "session": info.id, "input": False})
             begin = max(0, info.stdout_bytes - REPLAY_BYTES)
             offsets: dict[int, int | None] = {STDOUT: begin, STDERR: 0}
             self._following = Following(message, stdin=False, session=info.id, offsets=offsets)
-        self._conversation = Conversation(self._following)
+        self._conversation = EventStream(self._following)
         self._typed = bytearray()
         self._own_label: str | None = None
         self._wake = asyncio.Event()
 
     @property
     def input_lost(self) -> bool:
-        """Somebody else holds the keyboard now, or the program closed its input."""
+        """Whether somebody has taken the input, or the program has closed it."""
         return self._following.input_lost
 
     @property
     def taken_by(self) -> str | None:
-        """Who has taken the keyboard from this one, if anybody has."""
+        """Who has taken the input from this attachment, or None."""
         holder = self._following.holder
         return holder if self.input_lost and holder != self._own_label else None
 
@@ -94,8 +96,8 @@ class Attachment:
         self._following.resize(rows, columns)
         self._wake.set()
 
-    async def run(self, sink: TerminalSink, pace: Pace) -> ExitRecord:
-        """Pour output into ``sink`` until the session ends; how it did. Raises what the core reports."""
+    async def run(self, sink: TerminalSink, priority: InputPriority) -> ExitRecord:
+        """Give ``sink`` the output until the session ends; returns how it ended. Raises the core's errors."""
         sender = asyncio.create_task(self._send())
         try:
             while self._conversation.record is None:
@@ -109,20 +111,20 @@ class Attachment:
                     self._own_label = self._following.holder
                 sink.trouble("")
                 self._wake.set()  # credit may have come
-                await self._pour(sink, pace)
+                await self._pour(sink, priority)
             return self._conversation.record
         finally:
             sender.cancel()
             await asyncio.gather(sender, return_exceptions=True)
             await self._conversation.aclose()
 
-    async def _pour(self, sink: TerminalSink, pace: Pace) -> None:
+    async def _pour(self, sink: TerminalSink, priority: InputPriority) -> None:
         while (event := self._conversation.take()) is not None:
             if isinstance(event, Gap):
                 sink.lost(event.bytes)
             elif isinstance(event, Redrawn):
                 for _ in sink.redrawn(event.data, event.size):
-                    await pace.turn()
+                    await priority.give_way()
             elif isinstance(event, Stdout):
                 start = 0
                 while start < len(event.data):
@@ -131,16 +133,16 @@ class Attachment:
                     start += sink.output(event.data[start:], replayed=replayed)
                     took = time.thread_time() - began
                     self._tell_drawn(event.offset + start)
-                    # half of the time belongs to the keyboard and the screen, however much the program writes
+                    # however much the program writes, half of the time is left for keys and drawing
                     await asyncio.sleep(min(took, _LONGEST_REST))
-                    await pace.turn()
+                    await priority.give_way()
 
     def _tell_drawn(self, offset: int) -> None:
         if self._following.drawn(offset):
             self._wake.set()
 
     async def _send(self) -> None:
-        """Passes on what is typed, as far as the program's side takes it."""
+        """Send what is typed, as far as the agent gives credit for it."""
         while True:
             await self._wake.wait()
             self._wake.clear()

@@ -1,7 +1,7 @@
-"""Lines of a session's output, raw, bounded in memory.
+"""The newest lines of a session's output, as raw bytes, bounded in memory.
 
-Lines live in blocks of up to 64 KiB of one stream. Taking output costs a count of newlines; a block is cut into lines
-only when somebody looks at it. Lines have numbers that never change; the oldest blocks fall off at the front.
+Lines are kept in blocks of up to 64 KiB, each of one stream. To take output only its newlines are counted; a block is
+cut into lines when one of them is asked for. A line keeps its number; when there is too much, the oldest blocks go.
 """
 
 from __future__ import annotations
@@ -16,16 +16,23 @@ if TYPE_CHECKING:
 BLOCK_BYTES: Final = 64 * 1024
 RING_BYTES: Final = 32 << 20
 MAX_LINE: Final = 64 * 1024
-"""A longer line is cut in pieces."""
+"""Bytes; a longer line is cut into several."""
 _OVERHEAD: Final = 400
-"""Bytes that a block takes beside its text."""
+"""Bytes that a block takes in memory beside its text."""
 NOTE: Final = 0
-"""The stream of lines that are the console's own: gaps and such."""
+"""The stream of the console's own lines, which tell of gaps."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line without its newline. ``at``: when it came, seconds since the epoch. ``whole``: its newline came too."""
+    """A line without its newline.
+
+    Attributes:
+        number: counts the lines of both streams, from 0.
+        stream: 1 stdout, 2 stderr, or `NOTE`.
+        at: when it came, in seconds since the epoch, if that is known.
+        whole: its newline has come.
+    """
 
     number: int
     stream: int
@@ -44,7 +51,7 @@ class Block:
         self.first = first
         self.count = 0
         self.data = bytearray()
-        self.times: list[tuple[int, float | None]] = []  # from which line on which time holds
+        self.times: list[tuple[int, float | None]] = []  # (index, time): of that line and those behind it
         self.lines: list[bytes] | None = None
 
     @property
@@ -52,7 +59,7 @@ class Block:
         return self.first + self.count
 
     def append(self, data: bytes, at: float | None) -> int:
-        """Take whole lines; how many they were."""
+        """Append whole lines; returns how many."""
         if not self.times or self.times[-1][1] != at:
             self.times.append((self.count, at))
         self.data += data
@@ -62,7 +69,7 @@ class Block:
         return added
 
     def cut(self) -> list[bytes]:
-        """The lines; kept until the block grows or is let go of by the ring."""
+        """The lines. They are kept until the block grows, or the ring drops them (see `Ring._note_look`)."""
         if self.lines is None:
             self.lines = bytes(self.data).split(b"\n")[:-1]
         return self.lines
@@ -87,19 +94,19 @@ class Ring:
         self._partial: dict[int, tuple[bytes, float | None]] = {}
         self._looked_at: list[Block] = []
         self.total = 0
-        """How many whole lines ever came."""
+        """How many whole lines have come, those that are gone included."""
         self.bytes = 0
         self.first_offset: dict[int, int] = {}
-        """Of each stream, the offset of the first byte that was taken."""
+        """By stream: the offset in the log of the first byte that came."""
 
     @property
     def first(self) -> int:
-        """The number of the oldest line that is still here."""
+        """The number of the oldest line that is kept."""
         return self._blocks[0].first if self._blocks else self.total
 
     @property
     def end(self) -> int:
-        """The number behind the last line, unfinished ones included."""
+        """The number after the last line; lines without a newline yet count."""
         return self.total + len(self._partial)
 
     def take(self, stream: int, data: bytes, offset: int, at: float | None) -> None:
@@ -119,7 +126,7 @@ class Ring:
             self._partial[stream] = (rest, began)
 
     def note(self, text: str, at: float | None) -> None:
-        """Append a line of the console's own, behind what is unfinished."""
+        """Append a line of the console's own. Lines without a newline yet end before it."""
         for stream in list(self._partial):
             rest, began = self._partial.pop(stream)
             self._append(stream, rest + b"\n", began)
@@ -164,7 +171,7 @@ class Ring:
         return block
 
     def line(self, number: int) -> Line | None:
-        """Line ``number``, or None when there is none, or none any more."""
+        """Line ``number``, or None when it has not come yet or is no longer kept."""
         if number >= self.total:
             unfinished = sorted(self._partial)
             index = number - self.total
@@ -176,7 +183,7 @@ class Ring:
         return block.line(number) if block else None
 
     def backwards(self, number: int) -> Iterator[Line]:
-        """The lines before ``number``, newest first."""
+        """The lines before ``number``, the newest first."""
         current = min(number, self.end) - 1
         while current >= self.first and (line := self.line(current)) is not None:
             yield line
@@ -190,7 +197,7 @@ class Ring:
             current += 1
 
     def _note_look(self, block: Block) -> None:
-        """Cut lines are dropped again when other blocks are looked at, so that they do not pile up."""
+        """Keep the cut lines of the eight blocks that were last asked for, and drop those of the others."""
         if self._looked_at and self._looked_at[-1] is block:
             return
         if block in self._looked_at:

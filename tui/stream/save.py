@@ -1,4 +1,4 @@
-"""A session's whole log, written to a file as it stands."""
+"""Saves a session's whole log to a file."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .tail import tail
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sandtop.tui.pace import Pace
+    from sandtop.tui.input_priority import InputPriority
 
 
 class _File:
-    """Takes a log's bytes, both streams in the order in which they came."""
+    """Writes a log's bytes to ``file``, both streams in the order in which they came."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -35,9 +35,12 @@ class _File:
             raise CoreUnavailable(why)
 
 
-async def save(uuid: str, session: str, path: Path, pace: Pace) -> int:
-    """Write all that is kept of ``session``'s output to a new file; how many bytes. Raises OSError, `SandtopError`."""
+async def save(uuid: str, session: str, path: Path, priority: InputPriority) -> int:
+    """Write all that is kept of ``session``'s output to a new file ``path``; returns how many bytes.
+
+    Raises OSError (FileExistsError if there is such a file), and `SandtopError` for what the core reports.
+    """
     with await asyncio.to_thread(path.open, "xb") as file:
         sink = _File(file)
-        await tail(uuid, session, None, (0, 0), sink, pace, follow=False)
+        await tail(uuid, session, None, (0, 0), sink, priority, follow=False)
     return sink.written

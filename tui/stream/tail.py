@@ -1,4 +1,4 @@
-"""A session's log as it comes: from its last lines on, live, across any death of the core."""
+"""Follows a session's log from its last lines on. When the core goes away, it comes back and goes on."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from sandtop.core.client.conversation import Conversation
-from sandtop.core.client.events import Gap, Stderr, Stdout
-from sandtop.core.client.following import STDERR, STDOUT, Reading
-from sandtop.core.client.link import request
+from sandtop.core.client.link.plain import request
+from sandtop.core.client.session.events import Gap, Stderr, Stdout
+from sandtop.core.client.session.following import STDERR, STDOUT, Reading
+from sandtop.core.client.session.stream import EventStream
 from sandtop.core.errors import CoreUnavailable
-from sandtop.tui.pace import SLICE_SECONDS
+from sandtop.tui.input_priority import SLICE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sandtop.tui.pace import Pace
+    from sandtop.tui.input_priority import InputPriority
 
 RETRY_SECONDS: Final = 1.0
 
 
 class TailSink(Protocol):
-    """What a tail is poured into."""
+    """What `tail` gives a log to."""
 
     def take(self, stream: int, data: bytes, offset: int, at: float | None) -> None:
-        """Output of ``stream`` (1 or 2) that came ``at`` that time."""
+        """Output of ``stream`` (1 stdout, 2 stderr) at ``offset``, which came ``at`` that time, if it is known."""
 
     def gap(self, stream: int, count: int) -> None:
-        """So many bytes are missing here."""
+        """``count`` bytes of ``stream`` are missing here: they are no longer in the log."""
 
     def trouble(self, why: str) -> None:
-        """The core is out of reach (empty: no more)."""
+        """The core cannot be reached, and ``why``; empty: it can be again."""
 
 
 class _Stamped(Reading):
@@ -66,13 +66,14 @@ async def tail(
     lines: int | None,
     floors: Sequence[int],
     sink: TailSink,
-    pace: Pace,
+    priority: InputPriority,
     *,
     follow: bool = True,
 ) -> dict[str, object] | None:
-    """Pour the last ``lines`` lines (None: all) into ``sink``, with ``follow`` all that comes until the session ends.
+    """Give ``sink`` the last ``lines`` lines (None: all); with ``follow`` also what comes until the session ends.
 
-    ``floors``: how long stdout and stderr were. Returns the session as it ended. Raises what the core reports.
+    ``floors``: the lengths of stdout and stderr when it begins. Returns the session's record, if it has ended. Raises
+    the core's errors.
     """
     message = request(
         "session.logs",
@@ -86,19 +87,19 @@ async def tail(
         },
     )
     reading = _Stamped(message, {STDOUT: floors[0], STDERR: floors[1]}, session)
-    conversation = Conversation(reading)
+    conversation = EventStream(reading)
     try:
         while reading.result is None:
             await _advance(conversation, sink)
-            await _pour(conversation, reading.times, sink, pace)
-            await pace.turn()
+            await _pour(conversation, reading.times, sink, priority)
+            await priority.give_way()
     finally:
         await conversation.aclose()
     ended = reading.result.get("session")
     return ended if isinstance(ended, dict) else None  # pyright: ignore[reportUnknownVariableType]
 
 
-async def _advance(conversation: Conversation, sink: TailSink) -> None:
+async def _advance(conversation: EventStream, sink: TailSink) -> None:
     try:
         await conversation.advance()
     except CoreUnavailable as error:
@@ -109,7 +110,7 @@ async def _advance(conversation: Conversation, sink: TailSink) -> None:
 
 
 async def _pour(
-    conversation: Conversation, times: deque[tuple[int, int, float]], sink: TailSink, pace: Pace
+    conversation: EventStream, times: deque[tuple[int, int, float]], sink: TailSink, priority: InputPriority
 ) -> None:
     at: float | None = None
     began = time.thread_time()
@@ -122,5 +123,5 @@ async def _pour(
                 at = times.popleft()[2]
             sink.take(stream, event.data, event.offset, at)
         if time.thread_time() - began > SLICE_SECONDS:
-            await pace.turn()
+            await priority.give_way()
             began = time.thread_time()

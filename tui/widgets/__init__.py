@@ -1,3 +1,3 @@
-"""Widgets of the console. None of them knows the core: messages go up, calls come down."""
+"""Widgets of the console. None of them asks the core: they post messages to their screen, which calls their methods."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The line in which a pane asks for a pattern."""
+"""The line at the bottom of a pane in which a pattern is typed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from textual import on
 from textual.containers import Horizontal
 from textual.widgets import Input, Label
 
-from .host import open_field
+from .app_of import open_field
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class AskLine(Horizontal):
-    """Hidden until somebody is asked; begins with the key that asked."""
+    """Hidden until `ask`. In front of the field is the key that opened it."""
 
     DEFAULT_CSS = """
     AskLine { display: none; height: 1; background: $surface; }
@@ -36,7 +36,7 @@ class AskLine(Horizontal):
         yield Input(compact=True)
 
     def ask(self, key: str, placeholder: str, back: Widget, answered: Callable[[str], None]) -> None:
-        """Ask; ``answered`` gets the text, which may be empty, and ``back`` the keyboard."""
+        """Show the field behind ``key``. On enter ``answered`` gets the text, perhaps empty, and ``back`` the focus."""
         self._answered, self._back = answered, back
         self.query_one(Label).update(key)
         field = self.query_one(Input)
@@ -46,7 +46,7 @@ class AskLine(Horizontal):
         open_field(field)
 
     def close(self) -> bool:
-        """Ask no more; False when nobody was asked."""
+        """Hide the field; False when it was hidden already."""
         if not self.display:
             return False
         self.screen.set_focus(self._back)

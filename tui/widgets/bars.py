@@ -1,4 +1,4 @@
-"""The lines at the edges: where one is and how the core is, what is said, which keys work."""
+"""The lines at the edges of a screen: header, banner, notices, and the keys that work."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Header(Static):
-    """Where one is, how many need somebody, and how fresh all this is."""
+    """Which screen this is, how many sandboxes there are and need somebody, and whether the core answers."""
 
     DEFAULT_CSS = """
     Header { height: 1; background: $panel; color: $foreground; }
@@ -34,7 +34,7 @@ class Header(Static):
         self._clock = ""
 
     def show(self, place: Sequence[str], view: FleetView, clock: str, stale: bool) -> None:
-        """``place``: the names from the outside in."""
+        """``place``: which screen, from the outermost name to the innermost. ``stale``: the core does not answer."""
         running = sum(sandbox.info.state == "running" for sandbox in view.sandboxes)
         troubled = len(view.troubled)
         facts = [(f"{len(view.sandboxes)} sandbox{'es' if len(view.sandboxes) != 1 else ''}", "")]
@@ -75,7 +75,7 @@ def _joined(facts: Sequence[tuple[str, str]]) -> Content:
 
 
 class Banner(Static):
-    """Said across the screen while what it says is so; gone otherwise."""
+    """A warning across the screen, for as long as it holds."""
 
     DEFAULT_CSS = """
     Banner { height: auto; display: none; background: $warning 25%; color: $foreground; padding: 0 1; }
@@ -87,7 +87,7 @@ class Banner(Static):
         self._text = ""
 
     def show(self, text: str) -> None:
-        """Say ``text``, or nothing when it is empty."""
+        """Show ``text``; an empty one hides the banner."""
         if text != self._text:
             self._text = text
             self.set_class(bool(text), "-on")
@@ -95,7 +95,7 @@ class Banner(Static):
 
 
 class NoticeBar(Static):
-    """What goes on and how it came out, over the keys: nothing else moves for it. An error stays until escape."""
+    """The notice that is due, above the last line. It lies over the screen's body, so nothing moves when it comes."""
 
     DEFAULT_CSS = """
     NoticeBar { dock: bottom; layer: notices; height: auto; max-height: 3; display: none; padding: 0 1; }
@@ -109,7 +109,7 @@ class NoticeBar(Static):
         self._shown: tuple[str, str, str, int] | None = None
 
     def show(self, current: tuple[Notice, int] | None) -> None:
-        """Show one notice, and how many more wait."""
+        """``current``: the notice, and how many more of its kind wait; None hides the bar."""
         shown = (current[0].kind, current[0].text, current[0].hint, current[1]) if current else None
         if shown == self._shown:
             return
@@ -131,7 +131,7 @@ class NoticeBar(Static):
 
 
 class KeyBar(Static):
-    """The most useful keys here; ``?`` has them all."""
+    """The last line: the most useful keys here. The page behind ``?`` has them all."""
 
     DEFAULT_CSS = """
     KeyBar { height: 1; background: $panel; color: $text-muted; }
@@ -143,7 +143,10 @@ class KeyBar(Static):
         self._lead = ""
 
     def show(self, actions: Sequence[Action], lead: str = "") -> None:
-        """Show those of ``actions`` that have a rank, as far as there is room; behind a ``lead`` all of them."""
+        """Show those of ``actions`` that have a footer rank, as far as there is room.
+
+        With a ``lead`` it begins with that text, and shows all of ``actions``.
+        """
         ranked = [action for action in actions if action.footer]
         fresh = tuple(actions) if lead else tuple(sorted(ranked, key=lambda action: action.footer))
         if (fresh, lead) != (self._actions, self._lead):
@@ -155,7 +158,7 @@ class KeyBar(Static):
 
     def _draw(self) -> None:
         room = self.size.width - 1 - cell_len(self._lead)
-        always = [action for action in self._actions if action.id in ("help", "quit", "back")]
+        always = [action for action in self._actions if action.name in ("help", "quit", "back")]
         shown: list[Action] = []
         used = sum(_key_width(action) for action in always)
         for action in self._actions:

@@ -1,4 +1,4 @@
-"""Columns of text: how wide each is, and text made to fit."""
+"""Columns of text: which fit on a line and how wide each is; and text cut or padded to a width."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ Align = Literal["left", "right"]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """``width`` is the least it takes, ``most`` the most; of what does not fit the highest ``rank`` goes first."""
+    """A column of a list.
+
+    Attributes:
+        width: the cells that it takes at least.
+        most: the cells that it takes at most, if its texts are that long; 0: always ``width``.
+        rank: when not all columns fit, the one with the highest rank is left out first.
+    """
 
     key: str
     title: str
@@ -27,7 +33,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A column with the width that it has got."""
+    """A column that is shown, with its width there."""
 
     column: Column
     width: int
@@ -36,7 +42,7 @@ class Placed:
 def place(columns: Sequence[Column], room: int, longest: Mapping[str, int]) -> tuple[Placed, ...]:
     """Which of ``columns`` fit into ``room`` with a space between, and how wide each may be.
 
-    ``longest``: how wide the texts of a column are at most; one that may grow takes no more than that.
+    ``longest``: the width of each column's longest text; no column grows beyond that.
     """
     least = {column.key: _least(column, longest) for column in columns}
     shown = list(columns)

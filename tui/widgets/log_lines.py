@@ -1,4 +1,8 @@
-"""Which lines of a ring show: filters that stack, a choice of streams; looked at bit by bit, and remembered."""
+"""Which lines of a log are shown, by its filters and the choice of stream.
+
+Filtering a whole log would keep the screen waiting. So it is done block by block within a `Budget`, from where the view
+stands, and what was found is kept.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +19,13 @@ if TYPE_CHECKING:
     from sandtop.tui.stream.ring import Block, Line, Ring
 
 BUDGET: Final = 4000
-"""Lines tried against the filters before the screen gets its turn."""
+"""Lines that are tried against the filters in one go."""
 STREAMS: Final = ("all", "stderr", "stdout")
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """One filter: lines must match, or with ``inverted`` must not."""
+    """A filter: lines that match ``regex`` are shown, or with ``inverted`` hidden."""
 
     regex: re.Pattern[str]
     inverted: bool
@@ -32,7 +36,7 @@ class Pattern:
 
 
 def compile_pattern(text: str) -> re.Pattern[str]:
-    """A regular expression; small letters alone match capitals too. What is no expression is meant as it stands."""
+    """``text`` as a regular expression. All in lower case it ignores case. If it is none, it is taken literally."""
     flags = re.IGNORECASE if text == text.lower() else 0
     try:
         return re.compile(text, flags)
@@ -41,7 +45,7 @@ def compile_pattern(text: str) -> re.Pattern[str]:
 
 
 class Budget:
-    """How many more lines may be tried now."""
+    """How many more lines may be tried in this go."""
 
     def __init__(self, lines: int = BUDGET) -> None:
         self.left = lines
@@ -52,7 +56,12 @@ class Budget:
 
 
 class ShownLines:
-    """The lines of ``ring`` that pass."""
+    """The lines of ``ring`` that are shown.
+
+    Attributes:
+        patterns: the filters; a line must pass all of them.
+        streams: one of `STREAMS`.
+    """
 
     def __init__(self, ring: Ring) -> None:
         self.ring = ring
@@ -67,11 +76,11 @@ class ShownLines:
         return bool(self.patterns) or self.streams != "all"
 
     def reset(self) -> None:
-        """The filters changed."""
+        """The filters have changed: forget which lines pass."""
         self._passing.clear()
 
     def passes(self, line: Line) -> bool:
-        """Whether ``line`` shows."""
+        """Whether ``line`` is shown."""
         return self._stream_passes(line.stream) and (
             line.stream == NOTE or self._text_passes(plain(line.text))
         )
@@ -83,7 +92,7 @@ class ShownLines:
         return all((pattern.regex.search(text) is None) == pattern.inverted for pattern in self.patterns)
 
     def backwards(self, number: int, budget: Budget) -> Iterator[Line]:
-        """Lines that show before ``number``, newest first; ends early when ``budget`` is spent."""
+        """The lines before ``number`` that are shown, the newest first; ends early when ``budget`` is spent."""
         ring = self.ring
         if not self.filtering:
             yield from ring.backwards(number)
@@ -103,7 +112,7 @@ class ShownLines:
                 return
 
     def forwards(self, number: int, budget: Budget) -> Iterator[Line]:
-        """Lines that show from ``number`` on."""
+        """The lines from ``number`` on that are shown, the oldest first; ends early when ``budget`` is spent."""
         ring = self.ring
         if not self.filtering:
             yield from ring.forwards(number)
@@ -122,7 +131,7 @@ class ShownLines:
             current = line.number + 1
 
     def _in(self, block: Block, budget: Budget) -> list[int]:
-        """Numbers of the lines of ``block`` that show."""
+        """The numbers of those lines of ``block`` that are shown."""
         tried, found = self._passing.get(block.first, (0, []))
         if tried < block.count:
             budget.left -= block.count - tried
@@ -133,6 +142,6 @@ class ShownLines:
                 fresh = range(tried, block.count)
                 found = found + [block.first + i for i in fresh if self._text_passes(plain(lines[i]))]
             self._passing[block.first] = (block.count, found)
-            if len(self._passing) > 4096:  # more blocks than a ring holds: the oldest are gone from it
+            if len(self._passing) > 4096:  # more blocks than the ring holds: drop those that it has dropped
                 self._passing = {key: entry for key, entry in self._passing.items() if key >= self.ring.first}
         return found

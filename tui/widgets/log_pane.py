@@ -1,23 +1,23 @@
-"""A pane with a session's log: search, filters, and what its title tells."""
+"""A pane with a session's log: its keys, its filters, and what its title shows."""
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.message import Message
 
 from sandtop.tui.actions import bindings_of
-from sandtop.tui.ansi import plain
 from sandtop.tui.stream.ring import Ring
 from sandtop.tui.text import command_line, neutral, plural, rate, size
 
+from .app_of import app_of
 from .ask_line import AskLine
-from .host import host
-from .log_lines import STREAMS, Budget, Pattern, compile_pattern
+from .log_lines import STREAMS, Pattern, compile_pattern
+from .log_search import Arrival, search
 from .log_view import LogView
-from .pane import Badge, Pane, PaneTitle
+from .pane import Pane
+from .pane_title import Badge, PaneTitle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,32 +25,29 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.binding import BindingType
 
-    from sandtop.core.client.records import SessionInfo
+    from sandtop.core.client.link.records import SessionInfo
     from sandtop.tui.store import SessionView
 
 LAG_BYTES = 256 * 1024
-"""From how far behind on the title says so."""
-_STEP = 2000
-_ARRIVES_WITHIN = 5.0
-"""Seconds for which a search waits for what the pane has yet to open with."""
+"""When the pane is further behind what the session wrote, its title says so."""
 
 
 class LogPane(Pane):
-    """What it shows is poured in by `sandtop.tui.stream.tail.TailSink`'s methods."""
+    """Takes the output of a session, as a `sandtop.tui.stream.tail.TailSink`, and shows it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of("log")]
-    CONTEXTS = ("log",)
+    SCOPE = "log"
 
     @dataclass
     class Asked(Message):
-        """One wants to ``save``, or to read ``older`` output."""
+        """The operator wants to ``save`` the log, or to read ``older`` lines than the pane has."""
 
         pane: LogPane
         what: str
 
     @dataclass
     class Said(Message):
-        """Something came out."""
+        """Something to tell the operator in a line."""
 
         text: str
 
@@ -59,12 +56,9 @@ class LogPane(Pane):
     ) -> None:
         super().__init__(key, uuid, sandbox, info)
         self.view = LogView()
-        self.reached = {1: 0, 2: 0}
-        """Of each stream, how far it was read."""
+        self._arrival = Arrival()
         self._clock = clock
         self._whole = False
-        self._held: dict[int, int] | None = None
-        self._more = asyncio.Event()
 
     def compose(self) -> ComposeResult:
         yield PaneTitle()
@@ -74,36 +68,24 @@ class LogPane(Pane):
     # what comes in
 
     def opens(self, stdout: int, stderr: int) -> None:
-        """The log, which held so many bytes, begins to come."""
-        self._held = {1: stdout, 2: stderr}
-        self._more.set()
-
-    @property
-    def _arriving(self) -> bool:
-        """Not all has come yet that the log held when the pane opened it."""
-        if self._held is None:
-            return True
-        # its last lines may all be of one stream
-        return any(self._held.values()) and all(
-            not held or self.reached[stream] < held for stream, held in self._held.items()
-        )
+        """The log, which holds so many bytes of each stream, begins to come."""
+        self._arrival.expect(stdout, stderr)
 
     def take(self, stream: int, data: bytes, offset: int, at: float | None) -> None:
         self.view.ring.take(stream, data, offset, at if at is not None else self._clock())
-        self.reached[stream] = offset + len(data)
-        self._more.set()
+        self._arrival.advance(stream, offset + len(data))
         self.view.took()
 
     def gap(self, stream: int, count: int) -> None:
-        self.reached[stream] += count
+        self._arrival.advance(stream, self._arrival.reached[stream] + count)
         name = "stderr" if stream == 2 else "stdout"
         self.view.ring.note(f"{size(count)} of {name} missing: they fell to the log's cap", self._clock())
         self.view.took()
 
     def start_over(self, whole: bool) -> None:
-        """Read the log anew, with ``whole`` as much of it as is kept."""
+        """Forget all lines, since the log is read anew; with ``whole`` from its beginning."""
         self._whole = whole
-        self._held, self.reached = None, {1: 0, 2: 0}
+        self._arrival.restart()
         self.view.replace_ring(Ring())
         if not whole:
             self.view.follow()
@@ -116,12 +98,12 @@ class LogPane(Pane):
 
     @property
     def wants_all(self) -> bool:
-        """The whole log was asked for, as far as it is kept."""
+        """Whether the operator has asked for the whole log."""
         return self._whole
 
     @property
     def older(self) -> bool:
-        """There is output before what the ring holds that can be had."""
+        """Whether the log has lines before those that the pane has read."""
         return not self._whole and any(self.view.ring.first_offset.values())
 
     # the title
@@ -159,8 +141,8 @@ class LogPane(Pane):
     def _behind(self) -> int:
         if self.session is None:
             return 0
-        info = self.session.info
-        return max(0, info.stdout_bytes - self.reached[1]) + max(0, info.stderr_bytes - self.reached[2])
+        info, reached = self.session.info, self._arrival.reached
+        return max(0, info.stdout_bytes - reached[1]) + max(0, info.stderr_bytes - reached[2])
 
     def on_log_view_changed(self) -> None:
         self.show_title()
@@ -257,51 +239,9 @@ class LogPane(Pane):
             self.run_worker(self._search(step), group="search", exclusive=True)
 
     async def _search(self, step: int) -> None:
-        """Find the next line that matches, without keeping anybody waiting."""
-        view, pattern = self.view, self.view.looking_for
-        if pattern is None:
-            return
-        start = view.found
-        if start is None or not view.first_shown <= start <= view.last_shown:
-            while view.following and await self._more_came():
-                continue  # the newest match is in what comes last
-            # what follows has its newest lines before they are on the screen
-            after = view.ring.end if view.following else view.last_shown + 1
-            start = after if step < 0 else view.first_shown - 1
-        while True:
-            budget = Budget(_STEP)
-            looked = 0
-            source = (
-                view.lines.backwards(start, budget) if step < 0 else view.lines.forwards(start + 1, budget)
-            )
-            for line in source:
-                start = line.number
-                if pattern.search(plain(line.text)):
-                    view.reveal(start)
-                    return
-                looked += 1
-                if looked >= _STEP:
-                    break
-            if looked or budget.spent:
-                await asyncio.sleep(0)
-            elif await self._more_came():
-                start = view.ring.end if step < 0 else start
-            else:
-                host(self).bell()
-                self.post_message(self.Said("nothing found that way"))
-                return
-
-    async def _more_came(self) -> bool:
-        """Whether more of what the pane opens with has come; False once all has, or it does not come in time."""
-        if not self._arriving:
-            return False
-        self._more.clear()
-        try:
-            async with asyncio.timeout(_ARRIVES_WITHIN):
-                await self._more.wait()
-        except TimeoutError:
-            return False
-        return True
+        if not await search(self.view, step, self._arrival):
+            app_of(self).bell()
+            self.post_message(self.Said("nothing found that way"))
 
     # taking away
 
@@ -310,5 +250,5 @@ class LogPane(Pane):
 
     def action_copy(self) -> None:
         text = self.view.text_shown
-        host(self).copy_to_clipboard(text)
+        app_of(self).copy_to_clipboard(text)
         self.post_message(self.Said(f"copied {plural(text.count(chr(10)) + 1, 'line')}"))

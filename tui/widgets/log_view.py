@@ -1,61 +1,43 @@
-"""The lines of a log on the screen. Reads only as much of the ring as it shows, and draws once a frame."""
+"""Which lines of a log are on the screen. It reads only as much of the ring as it shows, and draws once a frame."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Final
 
-from rich.cells import cell_len
 from rich.segment import Segment
 from textual.message import Message
 from textual.strip import Strip
 
-from sandtop.tui.ansi import plain, styled
-from sandtop.tui.stream.ring import NOTE, Ring
+from sandtop.tui.ansi import plain
+from sandtop.tui.stream.ring import Ring
 
-from .host import host, pace
+from .app_of import app_of, priority_of
+from .log_line_view import LogLineView
 from .log_lines import Budget, ShownLines
-from .painted import Painted
-from .strips import restyle
 
 if TYPE_CHECKING:
-    import re
-
     from textual import events
     from textual.timer import Timer
 
-    from sandtop.tui.stream.ring import Line
 
 FRAME: Final = 1 / 12
 """Seconds between two looks at what came: nobody reads faster, and a flood costs half."""
-_SIDEWAYS: Final = 16
-_KEPT: Final = 600
-"""Lines whose strips are kept."""
 
 
-class LogView(Painted, can_focus=True):
-    """A window on a `Ring`: at its end (following), or standing still while more comes."""
+class LogView(LogLineView, can_focus=True):
+    """A view of a `Ring`: it follows the end, or stands still while more lines come.
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "log--stderr",
-        "log--note",
-        "log--time",
-        "log--match",
-        "log--found",
-    }
-    DEFAULT_CSS = """
-    LogView { height: 1fr; }
-    LogView > .log--stderr { color: $text-warning; text-style: bold; }
-    LogView > .log--note { color: $text-accent; text-style: italic; }
-    LogView > .log--time { color: $text-muted; }
-    LogView > .log--match { background: $warning 50%; }
-    LogView > .log--found { background: $accent 60%; text-style: bold; }
+    Attributes:
+        ring: the lines that there are.
+        lines: which of them are shown.
+        following: it shows the newest lines as they come.
+        ended: the session has ended, so no more will come.
     """
 
     @dataclass
     class Changed(Message):
-        """What the pane's title tells has changed."""
+        """Something has changed that the pane's title shows."""
 
         view: LogView
 
@@ -65,38 +47,28 @@ class LogView(Painted, can_focus=True):
         self.lines = ShownLines(self.ring)
         self.following = True
         self.ended = False
-        """No more will come."""
-        self.wrap = False
-        self.times = False
-        self.looking_for: re.Pattern[str] | None = None
-        self.found: int | None = None
-        """The line that the search stands on."""
-        self.more_above = False
-        """There is older output in the log than in the ring."""
         self._top = (0, 0)  # the line and the row in it that is at the top, when not following
         self._seen = 0
-        self._left = 0
         self._rows: list[tuple[int, Strip]] = []
-        self._strips: dict[int, list[Strip]] = {}
         self._frame: Timer | None = None
 
     # what comes in
 
     def took(self) -> None:
-        """The ring has more: draw with the next frame."""
+        """The ring has got more lines: draw them with the next frame."""
         if self._frame is None:
             self._frame = self.set_timer(FRAME, self._draw)
 
     def _draw(self) -> None:
-        if left := pace(self).left:
+        if left := priority_of(self).remaining:
             self._frame = self.set_timer(left, self._draw)
             return
         self._frame = None
-        if host(self).screen is self.screen and self.display:  # hidden panes take what comes and draw nothing
+        if app_of(self).screen is self.screen and self.display:  # a hidden pane draws nothing
             self._lay_out()
 
     def renew(self) -> None:
-        """Draw everything anew: how lines look, or which show, has changed."""
+        """Draw all lines anew: what they look like has changed, or which of them are shown."""
         self._strips.clear()
         self.took()
 
@@ -111,7 +83,7 @@ class LogView(Painted, can_focus=True):
 
     @property
     def unseen(self) -> int:
-        """How many lines came since it stands still."""
+        """How many lines have come since it stands still."""
         return 0 if self.following else max(0, self.ring.total - self._seen)
 
     # laying out
@@ -124,7 +96,7 @@ class LogView(Painted, can_focus=True):
             self._rows = rows
             self.refresh()
         if budget.spent:
-            self.took()  # the filters have not looked at everything yet
+            self.took()  # go on filtering with the next frame
         self.post_message(self.Changed(self))
 
     def _from_end(self, height: int, budget: Budget) -> list[tuple[int, Strip]]:
@@ -146,62 +118,6 @@ class LogView(Painted, can_focus=True):
             if len(rows) >= height:
                 break
         return rows[:height]
-
-    def _strips_of(self, line: Line) -> list[Strip]:
-        cached = self._strips.get(line.number)
-        if cached is not None:
-            return cached
-        strips = self._drawn(line)
-        if line.whole:
-            if len(self._strips) >= _KEPT:
-                self._strips.clear()
-            self._strips[line.number] = strips
-        return strips
-
-    def _drawn(self, line: Line) -> list[Strip]:
-        gutter = self._gutter(line)
-        width = max(1, self.size.width - sum(segment.cell_length for segment in gutter))
-        whole = self._whole_line(line)
-        if not self.wrap:
-            shown = whole.crop(self._left, self._left + width)
-            if whole.cell_length > self._left + width:
-                shown = Strip([*shown.crop(0, width - 1), Segment("›", self.component("log--time"))])
-            return [Strip([*gutter, *shown]).adjust_cell_length(self.size.width, self.base)]
-        strips: list[Strip] = []
-        for start in range(0, max(1, whole.cell_length), width):
-            lead = gutter if not start else [Segment(" " * (self.size.width - width), self.base)]
-            part = whole.crop(start, start + width)
-            strips.append(Strip([*lead, *part]).adjust_cell_length(self.size.width, self.base))
-        return strips
-
-    def _whole_line(self, line: Line) -> Strip:
-        pieces = styled(line.text)
-        if line.stream == NOTE:
-            pieces = [("── ", None), *pieces, (" ──", None)]
-            style = self.component("log--note")
-            strip = Strip([Segment(text, style) for text, _ in pieces])
-        else:
-            strip = Strip([Segment(text, self.over_base(style)) for text, style in pieces])
-        if self.looking_for is None:
-            return strip
-        text = strip.text
-        found = self.component("log--found" if line.number == self.found else "log--match")
-        for match in self.looking_for.finditer(text):
-            start = cell_len(text[: match.start()])
-            strip = restyle(strip, start, start + cell_len(match[0]), found)
-        return strip
-
-    def _gutter(self, line: Line) -> list[Segment]:
-        """Where the line comes from, and when it came."""
-        parts: list[Segment] = []
-        if self.times:
-            at = time.strftime("%H:%M:%S", time.localtime(line.at)) if line.at is not None else "        "
-            parts.append(Segment(f"{at} ", self.component("log--time")))
-        if line.stream == 2:
-            parts.append(Segment("▌", self.component("log--stderr")))
-        else:
-            parts.append(Segment(" ", self.base))
-        return parts
 
     def render_line(self, y: int) -> Strip:
         if y < len(self._rows):
@@ -242,7 +158,7 @@ class LogView(Painted, can_focus=True):
         self._lay_out()
 
     def scroll_rows(self, count: int) -> None:
-        """Up (negative) or down; down at the end follows again."""
+        """Move up (negative) or down by so many rows. Moving down beyond the end makes it follow again."""
         self.stand()
         budget = Budget()
         number, skip = self._top
@@ -262,7 +178,7 @@ class LogView(Painted, can_focus=True):
         self._lay_out()
 
     def _down(self, count: int, budget: Budget) -> bool:
-        """Move the top ``count`` rows down; False when the end would show then."""
+        """Move down by ``count`` rows; False, and no move, when that would reach the end."""
         number, skip = self._top
         rows: list[tuple[int, int]] = []
         for line in self.lines.forwards(number, budget):
@@ -281,8 +197,7 @@ class LogView(Painted, can_focus=True):
 
     def sideways(self, step: int) -> None:
         """Move lines that do not fit to the left or right."""
-        self._left = max(0, self._left + step * _SIDEWAYS)
-        self._strips.clear()
+        self._move_sideways(step)
         self._lay_out()
 
     def reveal(self, number: int) -> None:
@@ -290,26 +205,14 @@ class LogView(Painted, can_focus=True):
         self.stand()
         self.found = number
         self._strips.clear()
-        self._show_match(number)
+        if (line := self.ring.line(number)) is not None:
+            self._bring_match_into_view(line)
         if number not in {shown for shown, _ in self._rows}:
             self._top = (number, 0)
             self._lay_out()
             self.scroll_rows(-(self.size.height // 3))
         else:
             self._lay_out()
-
-    def _show_match(self, number: int) -> None:
-        """Move sideways when lines are cut and what was found in line ``number`` is beyond an edge."""
-        line = self.ring.line(number)
-        if self.wrap or line is None or self.looking_for is None:
-            return
-        text = self._whole_line(line).text
-        if (match := self.looking_for.search(text)) is None:
-            return
-        width = self.size.width - sum(segment.cell_length for segment in self._gutter(line)) - 1
-        start, end = cell_len(text[: match.start()]), cell_len(text[: match.end()])
-        if not self._left <= start or end > self._left + width:
-            self._left = 0 if end <= width else max(0, start - width // 3)
 
     @property
     def first_shown(self) -> int:

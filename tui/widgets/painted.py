@@ -1,4 +1,4 @@
-"""What draws itself line by line: its styles are worked out once, not for each line."""
+"""The base of widgets that draw themselves line by line: it works their styles out once, not for each line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Painted(Widget):
-    """A widget whose ``render_line`` asks often. Textual works a style out anew each time, from all ancestors."""
+    """Keeps the styles of a widget. Textual works a style out from all ancestors each time that it is asked."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -21,13 +21,13 @@ class Painted(Widget):
 
     @property
     def base(self) -> Style:
-        """As `rich_style`."""
+        """The widget's own style: `rich_style`, kept."""
         if self._base is None:
             self._base = self.rich_style
         return self._base
 
     def over_base(self, style: Style | None) -> Style:
-        """``style`` on the widget's own."""
+        """``style`` laid over the widget's own; None is the widget's own."""
         if style is None:
             return self.base
         found = self._laid_over.get(style)
@@ -45,7 +45,7 @@ class Painted(Widget):
         return found
 
     def forget_drawn(self) -> None:
-        """What was drawn is not how it looks now."""
+        """The styles have changed: a subclass throws away the lines that it keeps."""
 
     def notify_style_update(self) -> None:
         super().notify_style_update()

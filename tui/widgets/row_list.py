@@ -1,20 +1,15 @@
-"""A list of rows in columns, drawn line by line from cached strips; the cursor is on a thing, never on a row number."""
+"""A list of rows, with a cursor and marks that the keyboard and the mouse move and set."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar
 
-from rich.segment import Segment
-from rich.style import Style
-from textual.geometry import Region
 from textual.message import Message
-from textual.strip import Strip
 
 from sandtop.tui.actions import bindings_of
 
-from .cells import Column, Placed, fit, place
-from .painted import Painted
+from .row_view import GUTTER, RowView
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,51 +17,17 @@ if TYPE_CHECKING:
     from textual import events
     from textual.binding import BindingType
 
-TONES: Final = ("plain", "muted", "good", "warn", "bad", "accent")
-_GUTTER: Final = 2
+    from .cells import Column
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """What stands in one column; ``tone`` is one of `TONES`."""
-
-    text: str
-    tone: str = "plain"
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line; ``key`` names the thing that it shows."""
-
-    key: str
-    cells: dict[str, Cell]
-
-
-class RowList(Painted, can_focus=True):
-    """The first line has the titles. Space marks."""
+class RowList(RowView, can_focus=True):
+    """Says where the cursor is (`Moved`), what is opened (`Opened`), and which title was clicked (`TitleClicked`)."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of("list")]
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "rows--title",
-        "rows--cursor",
-        "rows--cursor-blurred",
-        *(f"rows--{tone}" for tone in TONES),
-    }
-    DEFAULT_CSS = """
-    RowList { height: 1fr; }
-    RowList > .rows--title { color: $text-muted; text-style: bold; }
-    RowList > .rows--cursor { background: $primary 35%; }
-    RowList > .rows--cursor-blurred { background: $primary 15%; }
-    RowList > .rows--muted { color: $text-muted; }
-    RowList > .rows--good { color: $text-success; }
-    RowList > .rows--warn { color: $text-warning; }
-    RowList > .rows--bad { color: $text-error; text-style: bold; }
-    RowList > .rows--accent { color: $text-accent; }
-    """
 
     @dataclass
     class Moved(Message):
-        """The cursor is on another thing."""
+        """The cursor is on another row."""
 
         rows: RowList
         key: str
@@ -98,63 +59,12 @@ class RowList(Painted, can_focus=True):
             return self.rows
 
     def __init__(self, columns: Sequence[Column], *, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self._columns = tuple(columns)
-        self._rows: list[Row] = []
-        self._index: dict[str, int] = {}
-        self._placed: tuple[Placed, ...] = ()
-        self._top = 0
-        self._strips: dict[str, tuple[Row, bool, bool, Strip]] = {}
-        self._anchor: str | None = None
-        self._sorted: tuple[str, bool] = ("", False)
-        self._nothing = ""
-        self.cursor: str | None = None
-        """The key that the cursor is on."""
-        self.marked: set[str] = set()
-
-    # what it shows
-
-    def show(
-        self, rows: Sequence[Row], *, sort: str = "", descending: bool = False, nothing: str = ""
-    ) -> None:
-        """Show ``rows``, or say ``nothing`` when there are none.
-
-        The cursor stays on its thing, and when that is gone, where it was.
-        """
-        if nothing != self._nothing:
-            self._nothing = nothing
-            self.refresh()
-        before = self._row_number()
-        old, self._rows = self._rows, list(rows)
-        self._index = {row.key: number for number, row in enumerate(self._rows)}
-        self._strips = {key: entry for key, entry in self._strips.items() if key in self._index}
-        self.marked &= self._index.keys()
-        if self.cursor not in self._index:
-            self._set_cursor(self._rows[min(before, len(self._rows) - 1)].key if self._rows else None)
-        placed_anew = self._place(self.size.width)
-        top = self._top
-        self._scroll_to_cursor()
-        if (
-            (sort, descending) != self._sorted
-            or placed_anew
-            or top != self._top
-            or len(old) != len(self._rows)
-        ):
-            self._sorted = (sort, descending)
-            self.refresh()
-            return
-        for number, (was, now) in enumerate(zip(old, self._rows, strict=True)):
-            if was != now:
-                self._refresh_row(number)
-
-    @property
-    def keys(self) -> list[str]:
-        """All keys, in the order shown."""
-        return [row.key for row in self._rows]
+        super().__init__(columns, id=id)
+        self._anchor: str | None = None  # the row marked last, where a range begins
 
     @property
     def chosen(self) -> list[str]:
-        """What an action applies to: the marked, else what the cursor is on."""
+        """The keys that an action applies to: those of the marked rows, else that of the row under the cursor."""
         if self.marked:
             return [row.key for row in self._rows if row.key in self.marked]
         return [self.cursor] if self.cursor is not None else []
@@ -178,115 +88,10 @@ class RowList(Painted, can_focus=True):
         return had
 
     def _set_cursor(self, key: str | None) -> None:
-        if key != self.cursor:
-            self.cursor = key
-            if key is not None:
-                self.post_message(self.Moved(self, key))
-
-    def _row_number(self) -> int:
-        return self._index.get(self.cursor or "", 0)
-
-    def _refresh_row(self, number: int) -> None:
-        line = number - self._top + 1
-        if 1 <= line < self.size.height:
-            self.refresh(Region(0, line, self.size.width, 1))
-
-    def _scroll_to_cursor(self) -> None:
-        height = max(1, self.size.height - 1)
-        number = self._row_number()
-        top = min(max(self._top, number - height + 1), number)
-        self._set_top(top)
-
-    def _set_top(self, top: int) -> None:
-        top = max(0, min(top, len(self._rows) - max(1, self.size.height - 1)))
-        if top != self._top:
-            self._top = top
-            self.refresh()
-
-    # drawing
-
-    def forget_drawn(self) -> None:
-        self._strips.clear()
-
-    def on_resize(self, event: events.Resize) -> None:
-        self._place(event.size.width)
-        self._strips.clear()
-        self.refresh()
-        self._scroll_to_cursor()
-        self._set_top(self._top)
-
-    def _place(self, width: int) -> bool:
-        """Share the width among the columns; whether that came out differently."""
-        if not width:
-            return False
-        growing = [column.key for column in self._columns if column.most]
-        cells = [(key, row.cells.get(key)) for row in self._rows for key in growing]
-        longest: dict[str, int] = {}
-        for key, cell in cells:
-            if cell is not None and len(cell.text) > longest.get(key, 0):
-                longest[key] = len(cell.text)
-        placed = place(self._columns, max(1, width - _GUTTER - 1), longest)
-        changed, self._placed = placed != self._placed, placed
-        if changed:
-            self._strips.clear()
-        return changed
-
-    def on_focus(self) -> None:
-        self._refresh_row(self._row_number())
-
-    def on_blur(self) -> None:
-        self._refresh_row(self._row_number())
-
-    def _style(self, name: str) -> Style:
-        return self.component(f"rows--{name}")
-
-    def render_line(self, y: int) -> Strip:
-        width = self.size.width
-        if y == 0:
-            return self._title_strip(width)
-        number = self._top + y - 1
-        if y == 1 and not self._rows:
-            return Strip([Segment("  " + self._nothing, self._style("muted"))]).adjust_cell_length(
-                width, self.base
-            )
-        if number >= len(self._rows):
-            return Strip.blank(width, self.base)
-        row = self._rows[number]
-        on_cursor, marked = row.key == self.cursor, row.key in self.marked
-        cached = self._strips.get(row.key)
-        if cached is not None and cached[1:3] == (on_cursor, marked) and cached[0] == row and not on_cursor:
-            return cached[3]
-        strip = self._row_strip(row, on_cursor, marked, width)
-        self._strips[row.key] = (row, on_cursor, marked, strip)
-        return strip
-
-    def _row_strip(self, row: Row, on_cursor: bool, marked: bool, width: int) -> Strip:
-        background = Style()
-        if on_cursor:
-            background = Style(bgcolor=self._style("cursor" if self.has_focus else "cursor-blurred").bgcolor)
-        plain = self.base + background
-        gutter = ("❯" if on_cursor else " ") + ("✓" if marked else " ")
-        segments = [Segment(gutter, self._style("accent") + background)]
-        for placed in self._placed:
-            cell = row.cells.get(placed.column.key)
-            if cell is None:
-                segments.append(Segment(" " * (placed.width + 1), plain))
-                continue
-            style = plain if cell.tone == "plain" else self._style(cell.tone) + background
-            segments.append(Segment(fit(cell.text, placed.width, placed.column.align), style))
-            segments.append(Segment(" ", plain))
-        return Strip(segments).adjust_cell_length(width, plain)
-
-    def _title_strip(self, width: int) -> Strip:
-        style = self._style("title")
-        by, descending = self._sorted
-        segments = [Segment(" " * _GUTTER, style)]
-        for placed in self._placed:
-            title = placed.column.title
-            if placed.column.key == by:
-                title = f"{title}{'▼' if descending else '▲'}"
-            segments.append(Segment(fit(title, placed.width, placed.column.align) + " ", style))
-        return Strip(segments).adjust_cell_length(width, style)
+        moved = key != self.cursor
+        super()._set_cursor(key)
+        if moved and key is not None:
+            self.post_message(self.Moved(self, key))
 
     # the keyboard and the mouse
 
@@ -334,7 +139,7 @@ class RowList(Painted, can_focus=True):
     def on_click(self, event: events.Click) -> None:
         event.stop()
         if event.y == 0:
-            left = _GUTTER
+            left = GUTTER
             for placed in self._placed:
                 if left <= event.x <= left + placed.width:
                     self.post_message(self.TitleClicked(self, placed.column.key))

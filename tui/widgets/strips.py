@@ -1,4 +1,4 @@
-"""What is done to strips: cells of a line with their styles."""
+"""Operations on strips. A strip is a drawn line: cells with their styles."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from textual.strip import Strip
 
 
 def restyle(strip: Strip, start: int, end: int, style: Style) -> Strip:
-    """``strip`` with ``style`` laid over some of its cells."""
+    """``strip`` with ``style`` laid over the cells from ``start`` to before ``end``."""
     length = strip.cell_length
     end = min(end, length)
     if start >= end:

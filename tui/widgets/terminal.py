@@ -1,92 +1,75 @@
-"""A terminal: what the keyboard, the mouse and pastes do in it, live and stepped out."""
+"""A terminal: keys, pastes and the mouse go to its program, or to copy mode."""
 
 from __future__ import annotations
 
-import asyncio
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual.message import Message
 
 from sandtop.tui.actions import actions_of, bindings_of
-from sandtop.tui.text import plural
 
-from .host import host
+from .app_of import app_of
 from .keys import MOVE, PRESS, RELEASE, encode_key, encode_mouse, encode_paste
-from .terminal_screen import TerminalScreen
+from .terminal_copy import TerminalCopy
 
 if TYPE_CHECKING:
-    import re
-
     from textual import events
     from textual.binding import BindingType
 
-_SEARCH_SECONDS: Final = 0.005
-"""How long a search goes on before others have their turn."""
 _EARLY_BYTES: Final = 16 * 1024
-"""What may be typed for a program that is still being started."""
-_KEPT_BACK: Final = {key: action.id for action in actions_of("live") for key in action.keys}
-"""The keys that the program does not get, and what they do."""
-_FOR_NOBODY: Final = {key: action.id for action in actions_of("nobody") for key in action.keys}
-"""The same where no program reads keys. All others are for nobody: they were meant for one, and are no commands."""
+"""Bytes that are kept of what is typed while the program is being started."""
+_KEPT_BACK: Final = {key: action.name for action in actions_of("live") for key in action.keys}
+"""The keys that never go to the program, and the action of each."""
+_FOR_NOBODY: Final = {key: action.name for action in actions_of("nobody") for key in action.keys}
+"""The same while no program reads keys. All other keys are dropped: they were meant for a program, not as commands."""
 
 
-class TerminalView(TerminalScreen, can_focus=True):
-    """Live, every key goes to the program, or to nobody. Stepped out (F12), keys move through what it showed."""
+class TerminalView(TerminalCopy, can_focus=True):
+    """Live, every key goes to the program, or is dropped if none reads it. F12 steps out, into copy mode.
+
+    Attributes:
+        awaiting: whether keys will reach a program is not known yet; until it is, they are kept.
+        may_take: the program runs, so its input can be taken.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of("terminal")]
 
     @dataclass
     class Typed(Message):
-        """Bytes for the program."""
+        """Input for the program."""
 
         view: TerminalView
         data: bytes
 
     @dataclass
-    class Said(Message):
-        """Something came out."""
-
-        text: str
-
-    @dataclass
     class Resized(Message):
-        """The program's window has another size."""
+        """The terminal has another size, and so has the program's window."""
 
         view: TerminalView
         rows: int
         columns: int
 
     @dataclass
-    class Asked(Message):
-        """One wants to ``detach``, ``watch``, ``take`` or ``search``, or has ``read`` that nobody hears the keys."""
-
-        view: TerminalView
-        what: str
-
-    @dataclass
-    class Unheard(Message):
-        """Something was typed that reaches nobody."""
+    class Unread(Message):
+        """Something was typed that no program reads."""
 
         view: TerminalView
 
     def __init__(self) -> None:
         super().__init__()
         self.awaiting = False
-        """Whether keys will reach a program is not known yet: they are kept."""
         self.may_take = True
-        """There is a keyboard to take."""
         self._early = bytearray()
         self._drag: tuple[int, int] | None = None
 
     def feed(self, data: bytes, *, replayed: bool) -> int:
-        """Take output, for `SLICE_SECONDS`; how many bytes that were.
+        """Take output for `SLICE_SECONDS`; returns how many bytes were taken.
 
-        The answers to what it asks go to the program, unless they went there before.
+        The terminal's replies go to the program, except to ``replayed`` output, which had its replies when it was new.
         """
         taken, replies = self.take(data)
-        if replies and not replayed and self.may_type:
+        if replies and not replayed and self.holds_input:
             self.post_message(self.Typed(self, replies))
         return taken
 
@@ -103,14 +86,14 @@ class TerminalView(TerminalScreen, can_focus=True):
 
     def _focus_changed(self, report: bytes) -> None:
         self.redraw_cursor()
-        if self.emulator.modes.focus_events and self.live and self.may_type:
+        if self.emulator.modes.focus_events and self.live and self.holds_input:
             self.post_message(self.Typed(self, report))
 
     # the keyboard and the mouse, when the program has them
 
     def on_key(self, event: events.Key) -> None:
         if not self.live:
-            return  # bindings
+            return  # in copy mode keys are bindings
         event.stop()
         event.prevent_default()
         self.press(event)
@@ -121,20 +104,20 @@ class TerminalView(TerminalScreen, can_focus=True):
             getattr(self, f"action_{kept}")()
         elif event.key in ("shift+pageup", "shift+up") and not self.emulator.modes.alternate_screen:
             self.action_step_out()
-            self._moved(self.past.scroll(self.size.height - 1 if event.key == "shift+pageup" else 1))
+            self._moved(self.copy_mode.scroll(self.size.height - 1 if event.key == "shift+pageup" else 1))
         else:
             self._type(encode_key(event.key, event.character, self.emulator.modes))
 
     @property
-    def hears(self) -> bool:
-        """Whether keys that are the program's reach it, or will."""
-        return self.may_type or self.awaiting
+    def reads_keys(self) -> bool:
+        """Whether a program reads what is typed here, or will once it is started."""
+        return self.holds_input or self.awaiting
 
     def _kept_back(self, key: str) -> str | None:
-        """The action of a key that no program gets as things are."""
+        """The action of ``key``, if it never goes to the program in the present state; else None."""
         if self.awaiting and key == "escape":
-            return "step_out"  # of a wait
-        if self.hears:
+            return "step_out"  # escape ends the wait for the program
+        if self.reads_keys:
             return _KEPT_BACK.get(key)
         action = _FOR_NOBODY.get(key)
         return action if action != "take" or self.may_take else None
@@ -150,26 +133,26 @@ class TerminalView(TerminalScreen, can_focus=True):
         if self.awaiting and len(self._early) + len(data) <= _EARLY_BYTES:
             self._early += data
             return
-        if not self.may_type:
-            self._unheard()
+        if not self.holds_input:
+            self._refuse()
             return
-        if self.past.leave():  # whoever types wants to see it
+        if self.copy_mode.leave():  # what is typed shows at the present
             self.redraw()
         self.post_message(self.Typed(self, data))
 
-    def _unheard(self) -> None:
-        host(self).bell()
-        self.post_message(self.Unheard(self))
+    def _refuse(self) -> None:
+        app_of(self).bell()
+        self.post_message(self.Unread(self))
 
     def settle(self) -> None:
-        """It is known whether keys reach the program: what was typed until now does, or is refused."""
+        """It is known now whether keys reach the program: send it what was kept, or refuse that."""
         self.awaiting = False
         early, self._early = bytes(self._early), bytearray()
         self._type(early)
 
     def _mouse(self, kind: str, event: events.MouseEvent, button: int) -> bool:
-        """Pass a mouse event on, when the program asked for it; shift keeps it here, as in xterm."""
-        if not (self.live and self.may_type and self.emulator.modes.mouse) or event.shift:
+        """Send a mouse event to the program if it asked for such; with shift it stays here, as in xterm."""
+        if not (self.live and self.holds_input and self.emulator.modes.mouse) or event.shift:
             return False
         modifiers = (8 if event.meta else 0) + (16 if event.ctrl else 0)
         data = encode_mouse(kind, button, event.x, event.y, modifiers, self.emulator.modes)
@@ -182,18 +165,18 @@ class TerminalView(TerminalScreen, can_focus=True):
             event.stop()
             return
         if event.button == 1:
-            self._drag = (self.past.top + event.y, event.x)
-            self.past.unselect()
+            self._drag = (self.copy_mode.top + event.y, event.x)
+            self.copy_mode.unselect()
             self.capture_mouse()
             self.redraw()
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
         if self._drag is not None:
             height = self.size.height
-            if not 0 <= event.y < height:  # beyond an edge: there is more that way
-                self.past.scroll(-event.y if event.y < 0 else height - 1 - event.y)
-            end = (self.past.top + max(0, min(event.y, height - 1)), max(0, event.x))
-            self.past.drag(self._drag, end)
+            if not 0 <= event.y < height:  # beyond an edge: scroll that way
+                self.copy_mode.scroll(-event.y if event.y < 0 else height - 1 - event.y)
+            end = (self.copy_mode.top + max(0, min(event.y, height - 1)), max(0, event.x))
+            self.copy_mode.drag(self._drag, end)
             self.redraw()
         else:
             self._mouse(MOVE, event, event.button)
@@ -204,7 +187,7 @@ class TerminalView(TerminalScreen, can_focus=True):
             return
         self._drag = None
         self.release_mouse()
-        if self.past.selecting:
+        if self.copy_mode.selecting:
             self._copy()
         self.redraw()
 
@@ -219,59 +202,31 @@ class TerminalView(TerminalScreen, can_focus=True):
     def _wheel(self, event: events.MouseEvent, button: int, key: str, rows: int) -> None:
         if self._mouse(PRESS, event, button):
             return
-        if self.emulator.modes.alternate_screen and self.live and self.may_type:
+        if self.emulator.modes.alternate_screen and self.live and self.holds_input:
             self._type(encode_key(key, None, self.emulator.modes) * 3)  # as xterm does in `less`
         else:
-            self._moved(self.past.scroll(rows))
+            self._moved(self.copy_mode.scroll(rows))
 
-    # stepped out
+    # between the program and copy mode
 
     def action_step_out(self) -> None:
-        """Take the keyboard from the program, or from nobody."""
-        if not self.hears:
+        """Make keys commands again, here and elsewhere."""
+        if not self.reads_keys:
             self.post_message(self.Asked(self, "read"))
         self.live = False
         self.redraw_cursor()
         self.post_message(self.Changed(self))
 
     def action_step_in(self) -> None:
-        if not self.may_type:
-            self._unheard()
+        if not self.holds_input:
+            self._refuse()
             return
         self.live = True
-        if self.past.leave():
+        if self.copy_mode.leave():
             self.redraw()
         else:
             self.redraw_cursor()
         self.post_message(self.Changed(self))
-
-    def _moved(self, moved: bool = True) -> None:
-        if moved:
-            self.redraw()
-
-    def action_move(self, rows: int, columns: int) -> None:
-        self.past.move(rows, columns)
-        self.redraw()
-
-    def action_page(self, pages: int) -> None:
-        self.past.page(pages)
-        self.redraw()
-
-    def action_line_start(self) -> None:
-        self.past.to_column(0)
-        self.redraw()
-
-    def action_line_end(self) -> None:
-        self.past.to_end_of_line()
-        self.redraw()
-
-    def action_top(self) -> None:
-        self.past.to_oldest()
-        self.redraw()
-
-    def action_bottom(self) -> None:
-        self.past.to_present()
-        self.redraw()
 
     def action_detach(self) -> None:
         self.post_message(self.Asked(self, "detach"))
@@ -281,54 +236,3 @@ class TerminalView(TerminalScreen, can_focus=True):
 
     def action_take(self) -> None:
         self.post_message(self.Asked(self, "take"))
-
-    def action_search(self) -> None:
-        self.post_message(self.Asked(self, "search"))
-
-    def search(self, pattern: re.Pattern[str]) -> None:
-        """Look for ``pattern`` upwards from where the cursor is."""
-        self.past.pattern = pattern
-        self.redraw()
-        self.action_search_next(-1)
-
-    def stop_searching(self) -> bool:
-        """Mark no more what was searched for; False when nothing was."""
-        if self.past.pattern is None:
-            return False
-        self.past.pattern = None
-        self.redraw()
-        return True
-
-    def action_search_next(self, step: int) -> None:
-        if self.past.pattern is not None:
-            self.run_worker(self._search(step), group="search", exclusive=True)
-
-    async def _search(self, step: int) -> None:
-        begun = time.monotonic()
-        for found in self.past.matches(step):
-            if found:
-                self.redraw()
-                return
-            if time.monotonic() - begun > _SEARCH_SECONDS:
-                await asyncio.sleep(0)
-                begun = time.monotonic()
-        host(self).bell()
-        self.post_message(self.Said("nothing found that way"))
-
-    def action_select(self) -> None:
-        self.past.select(whole_lines=False)
-        self.redraw()
-
-    def action_select_lines(self) -> None:
-        self.past.select(whole_lines=True)
-        self.redraw()
-
-    def action_copy(self) -> None:
-        self._copy()
-        self.past.unselect()
-        self.redraw()
-
-    def _copy(self) -> None:
-        text = self.past.text
-        host(self).copy_to_clipboard(text)
-        self.post_message(self.Said(f"copied {plural(text.count(chr(10)) + 1, 'line')}"))

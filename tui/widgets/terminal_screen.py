@@ -1,4 +1,4 @@
-"""A terminal's screen, or what is left of it, drawn: once a frame, and only what is not as it was."""
+"""Draws an emulator's screen, or its scrollback: once a frame, and only the rows that have changed."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from textual.message import Message
 from textual.strip import Strip
 
 from sandtop.core.terminal import Emulator
-from sandtop.tui.pace import SLICE_SECONDS
+from sandtop.tui.input_priority import SLICE_SECONDS
 
-from .host import host
+from .app_of import app_of
+from .copy_mode import CopyMode
 from .painted import Painted
-from .past import Past
 from .strips import restyle
 from .terminal_style import rich_style
 
@@ -28,20 +28,28 @@ if TYPE_CHECKING:
     from textual.timer import Timer
 
 _FIRST: Final = 0.004
-"""Seconds from the first output after a silence to its frame: what belongs together comes together."""
+"""Seconds from the first output after a silence to its frame, so that output written in pieces is drawn at once."""
 FRAME: Final = 1 / 30
+"""Seconds between frames."""
 _FLOOD_FRAME: Final = 1 / 10
-"""Seconds between frames while more comes than anybody reads."""
+"""Seconds between frames in a flood, which nobody could read."""
 _FLOOD_BYTES: Final = 64 * 1024
-"""Output in one frame from which on it is a flood."""
+"""Bytes in one frame that make it a flood."""
 _HOLD: Final = 0.15
-"""How long a program may keep the screen from being drawn while it makes a frame (mode 2026)."""
+"""How long a program may hold drawing back while it makes up a frame (mode 2026, synchronized output)."""
 SCROLLBACK: Final = 5000
+"""Rows of scrollback."""
 _KEPT_STRIPS: Final = 400
+"""Rows whose strips are kept."""
 
 
 class TerminalScreen(Painted):
-    """Shows an emulator, at the present or in its past."""
+    """Shows an emulator, where its ``copy_mode`` stands.
+
+    Attributes:
+        live: keys go to the program; otherwise the terminal is in copy mode, and keys are its commands.
+        holds_input: the keys that go to the program reach it: this terminal holds the session's input.
+    """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"terminal--selection", "terminal--found"}
     DEFAULT_CSS = """
@@ -52,18 +60,16 @@ class TerminalScreen(Painted):
 
     @dataclass
     class Changed(Message):
-        """Title, bell, or who has the keyboard."""
+        """The title, the number of bells, or who types has changed."""
 
         view: TerminalScreen
 
     def __init__(self) -> None:
         super().__init__()
         self.emulator = Emulator(80, 24, SCROLLBACK)
-        self.past = Past(self.emulator)
+        self.copy_mode = CopyMode(self.emulator)
         self.live = True
-        """Keys are the program's; else somebody stands in what it showed, and they are the console's."""
-        self.may_type = False
-        """Keys that are the program's reach it."""
+        self.holds_input = False
         self._cursor_row: int | None = None
         self._strips: dict[int, Strip] = {}
         self._past_strips: dict[int, Strip] = {}
@@ -77,7 +83,10 @@ class TerminalScreen(Painted):
     # what comes in
 
     def take(self, data: bytes) -> tuple[int, bytes]:
-        """Take output, for `SLICE_SECONDS`; how many bytes that were, and the answers to what they ask."""
+        """Feed output to the emulator for `SLICE_SECONDS`.
+
+        Returns how many bytes were taken, and the emulator's replies to what they asked the terminal.
+        """
         taken = self.emulator.feed(data, SLICE_SECONDS)
         self._fed += taken
         if self._timer is None:
@@ -88,8 +97,8 @@ class TerminalScreen(Painted):
     def _draw(self) -> None:
         self._timer = None
         emulator = self.emulator
-        if host(self).screen is not self.screen or not self.display:
-            return  # what is hidden is drawn when it shows again
+        if app_of(self).screen is not self.screen or not self.display:
+            return  # a hidden terminal is drawn when it is shown again
         if emulator.modes.synchronized and self._held < 5:
             self._held += 1
             self._timer = self.set_timer(_HOLD / 5, self._draw)
@@ -98,7 +107,7 @@ class TerminalScreen(Painted):
         self._drawn_at = time.monotonic()
         self._frame = _FLOOD_FRAME if self._fed > _FLOOD_BYTES else FRAME
         self._fed = 0
-        if self.past.back:
+        if self.copy_mode.back:
             self._strips.clear()
             self.refresh()
         else:
@@ -107,7 +116,7 @@ class TerminalScreen(Painted):
         self._tell()
 
     def _tell(self) -> None:
-        told = (self.emulator.title, self.emulator.bells, self.past.back)
+        told = (self.emulator.title, self.emulator.bells, self.copy_mode.back)
         if told != self._told:
             self._told = told
             self.post_message(self.Changed(self))
@@ -126,19 +135,19 @@ class TerminalScreen(Painted):
             self.refresh(*[Region(0, row, width, 1) for row in rows if row < self.size.height])
 
     def resize_to(self, rows: int, columns: int) -> None:
-        """Give the emulator another size."""
+        """Give the emulator so many rows and columns."""
         self.emulator.resize(columns, rows)
-        self.past.leave()  # every row has another number now
+        self.copy_mode.leave()  # lines wrap anew, so rows get other numbers
         self.redraw()
 
     def start_over(self) -> None:
-        """Forget all that was shown."""
+        """Show an empty screen."""
         self._put(Emulator(self.emulator.columns, self.emulator.rows, SCROLLBACK))
 
     def show(self, data: bytes, rows: int, columns: int) -> Iterator[None]:
-        """Show the screen that ``data`` makes on a terminal of so many rows and columns, in this one's size.
+        """Show the screen that ``data`` makes on a terminal of ``rows`` and ``columns``, brought to this one's size.
 
-        A step takes `SLICE_SECONDS`; it shows after the last.
+        Each step of the iterator takes `SLICE_SECONDS`; the screen is shown after the last.
         """
         emulator, done = Emulator(columns, rows, SCROLLBACK), 0
         while done < len(data):
@@ -150,7 +159,7 @@ class TerminalScreen(Painted):
 
     def _put(self, emulator: Emulator) -> None:
         self.emulator = emulator
-        self.past = Past(emulator)
+        self.copy_mode = CopyMode(emulator)
         self.redraw()
 
     def forget_drawn(self) -> None:
@@ -158,13 +167,13 @@ class TerminalScreen(Painted):
         self._past_strips.clear()
 
     def redraw_cursor(self) -> None:
-        """Draw the row of the program's cursor anew: it looks different with and without the keyboard."""
+        """Draw the row of the program's cursor anew: the cursor's shape tells whether the keys reach the program."""
         row = self.emulator.cursor.row
         self._strips.pop(row, None)
         self.refresh(Region(0, row, self.size.width, 1))
 
     def redraw(self) -> None:
-        """Draw all of it anew."""
+        """Draw all rows anew."""
         self.forget_drawn()
         self.emulator.dirty.clear()
         self.refresh()
@@ -173,11 +182,11 @@ class TerminalScreen(Painted):
     # drawing
 
     def render_line(self, y: int) -> Strip:
-        row = self.past.row_of(y)
+        row = self.copy_mode.row_of(y)
         emulator = self.emulator
         if row >= emulator.rows or -row > emulator.scrollback_rows:
             return Strip.blank(self.size.width, self.base)
-        strips, key = (self._strips, row) if row >= 0 else (self._past_strips, self.past.number_of(row))
+        strips, key = (self._strips, row) if row >= 0 else (self._past_strips, self.copy_mode.number_of(row))
         strip = strips.get(key)
         if strip is None:
             if len(strips) > _KEPT_STRIPS:
@@ -190,25 +199,25 @@ class TerminalScreen(Painted):
             Segment(text, self.over_base(rich_style(style))) for text, style in self.emulator.runs(row)
         ]
         strip = Strip(segments).adjust_cell_length(self.size.width, self.base)
-        past, number = self.past, self.past.number_of(row)
-        if past.pattern is not None:
+        copy_mode, number = self.copy_mode, self.copy_mode.number_of(row)
+        if copy_mode.pattern is not None:
             found = self.component("terminal--found", partial=True)
             text = strip.text.rstrip()
-            for match in past.pattern.finditer(text):
+            for match in copy_mode.pattern.finditer(text):
                 start = cell_len(text[: match.start()])
                 strip = restyle(strip, start, start + cell_len(match[0]), found)
-        if (span := past.selected_in(number)) is not None:
+        if (span := copy_mode.selected_in(number)) is not None:
             strip = restyle(strip, *span, self.component("terminal--selection", partial=True))
-        if past.cursor is not None and not self.live:
-            if past.cursor[0] == number:
-                strip = restyle(strip, past.cursor[1], past.cursor[1] + 1, Style(reverse=True))
+        if copy_mode.cursor is not None and not self.live:
+            if copy_mode.cursor[0] == number:
+                strip = restyle(strip, copy_mode.cursor[1], copy_mode.cursor[1] + 1, Style(reverse=True))
             return strip
         cursor = self.emulator.cursor
-        if row == cursor.row and cursor.visible and not past.back:
+        if row == cursor.row and cursor.visible and not copy_mode.back:
             strip = restyle(strip, cursor.column, cursor.column + 1, self._cursor_style(cursor.shape))
         return strip
 
     def _cursor_style(self, shape: str) -> Style:
-        if not (self.has_focus and self.live and self.may_type):
+        if not (self.has_focus and self.live and self.holds_input):
             return Style(underline=True)
         return Style(reverse=True) if shape == "block" else Style(underline2=True, bold=True)

@@ -1,4 +1,4 @@
-"""Cells of the emulator as Textual draws them."""
+"""The styles of the emulator's cells, as Rich has them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @lru_cache(maxsize=4096)
 def rich_style(style: CellStyle) -> Style:
-    """A cell's style as Rich has it. Links of the guest are underlined and lead nowhere."""
+    """``style`` as Rich has it. A guest's link is underlined, and cannot be followed."""
     return Style(
         color=None if style.foreground == "default" else Color.parse(style.foreground),
         bgcolor=None if style.background == "default" else Color.parse(style.background),

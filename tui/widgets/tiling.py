@@ -1,4 +1,4 @@
-"""The room that panes share, laid out by a tree of splits."""
+"""The container of the panes: places each by a tree of splits (`sandtop.tui.tiles`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class _TileLayout(Layout):
-    """Puts each child into its box; one that has none does not show."""
+    """Puts each child into the rectangle that the tree gives to its id; one that is not in the tree is not shown."""
 
     name = "tiles"
 
@@ -39,7 +39,7 @@ class _TileLayout(Layout):
 
 
 class Tiling(Widget):
-    """A container whose children are named by their ids in the tree."""
+    """A container. In the tree its children are named by their ids."""
 
     DEFAULT_CSS = """
     Tiling { height: 1fr; width: 1fr; }
@@ -57,12 +57,12 @@ class Tiling(Widget):
         return ""
 
     def lay_out(self, tree: Tree | None, zoomed: str | None) -> None:
-        """Show ``tree``, or ``zoomed`` alone."""
+        """Place the children by ``tree``, or give the child ``zoomed`` all the room."""
         self._tiles.tree, self._tiles.zoomed = tree, zoomed
         self._clear_arrangement_cache()
         self.refresh(layout=True)
 
     @property
     def places(self) -> dict[str, Box]:
-        """Where each pane is when none is zoomed."""
+        """The rectangle of each pane when none is zoomed."""
         return boxes(self._tiles.tree, Box(0, 0, self.size.width, self.size.height))

@@ -29,8 +29,8 @@ from sandtop.agent.wire import (
     answer,
     control,
 )
-from sandtop.core.channel import AgentLink, VirtioSerial
-from sandtop.core.sessions import SandboxSessions
+from sandtop.core.channel import AgentLink, UnixSocket
+from sandtop.core.sessions import SessionManager
 from sandtop.core.settings import Settings
 from sandtop.core.store import Database, SandboxConfig, SandboxRow, SessionRow
 
@@ -235,10 +235,10 @@ class Core:
 
     def __init__(self, folder: Path, database: Database, nursery: trio.Nursery, settings: Settings) -> None:
         self.database = database
-        self.sessions = SandboxSessions(UUID, "box", database, folder / "logs", settings, nursery)
+        self.sessions = SessionManager(UUID, "box", database, folder / "logs", settings, nursery)
         for row in database.sessions():
             self.sessions.load(row)
-        self.link = AgentLink(VirtioSerial(folder / "agent"), TOKEN, self.sessions)
+        self.link = AgentLink(UnixSocket(folder / "agent"), TOKEN, self.sessions.listener)
         self.sessions.attach_link(self.link)
 
     def start(self, key: str, *argv: str) -> None:

@@ -25,7 +25,7 @@ from .test_link import until
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sandtop.core.sessions import ExitRecord
+    from sandtop.core.sessions import SessionExit
 
     from .scripted import Core
 
@@ -78,7 +78,7 @@ def exited(record: object) -> Message:
     return {"type": "exited", "record": record}
 
 
-async def ending(core: Core, agent: Liar, tty: object = None) -> ExitRecord:
+async def ending(core: Core, agent: Liar, tty: object = None) -> SessionExit:
     await core.link.wait_up(10)
     start: Message = {"argv": ["x"], "tty": tty, "stdin": False}
     core.sessions.start(SessionRow(KEY, UUID, core.sessions.next_number(), start, "starting", 1.0))
@@ -89,8 +89,8 @@ async def ending(core: Core, agent: Liar, tty: object = None) -> ExitRecord:
     return record
 
 
-def end_of(tmp_path: Path, agent: Liar, tty: object = None, *, seconds: float = 60) -> ExitRecord:
-    found: list[ExitRecord] = []
+def end_of(tmp_path: Path, agent: Liar, tty: object = None, *, seconds: float = 60) -> SessionExit:
+    found: list[SessionExit] = []
 
     async def main() -> None:
         async with listening(tmp_path, agent.serve), running_core(tmp_path) as core:
@@ -207,7 +207,7 @@ def test_output_that_comes_slowly_is_waited_for(tmp_path: Path) -> None:
                 self.output += b"x" * 8192
 
     agent = Trickle(exited({**WHOLE, "stdout": 5 + 60 * 8192}))
-    found: list[ExitRecord] = []
+    found: list[SessionExit] = []
 
     async def main() -> None:
         async with (

@@ -10,7 +10,7 @@ import trio
 from tests.agent.conftest import hosted_agent
 
 from sandtop.agent.wire import ProtocolError
-from sandtop.core.sessions import left, said
+from sandtop.core.sessions import left, reports
 from sandtop.core.sessions.retention import retire
 from sandtop.core.settings import Settings
 
@@ -121,9 +121,9 @@ def test_a_count_that_makes_no_sense(value: object) -> None:
 def test_a_hello_speaks_of_no_more_sessions_than_an_agent_can_have() -> None:
     """Each that is not ours is answered: a long list of them would keep the core from everybody else."""
     with pytest.raises(ProtocolError, match="too many"):
-        left.take_all({str(number): 1 for number in range(said.MOST + 1)}, {})
+        left.take_all({str(number): 1 for number in range(reports.MOST + 1)}, {})
     with pytest.raises(ProtocolError, match="of 1025 sessions"):
-        said.entries_of([dict[str, object]()] * (said.MOST + 1))
+        reports.entries_of([dict[str, object]()] * (reports.MOST + 1))
 
 
 def test_an_agent_that_lets_nothing_go_on_says_nothing_of_it() -> None:

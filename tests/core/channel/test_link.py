@@ -61,7 +61,7 @@ class Typist:
 
     async def type(self) -> None:
         session = self._core.sessions.get(self._key)
-        session.hold_input(self)
+        session.input.hold(self)
         while not session.ended:
             if self.word is not None and self._sent < min(len(self._data), self.word.limit):
                 piece = self._data[self._sent : min(self._sent + 100, self.word.limit)]
@@ -70,7 +70,7 @@ class Typist:
             if self.word is not None and self._sent == len(self._data):
                 self._core.sessions.close_stdin(session, self._sent)
             await trio.sleep(0.01)
-        session.release_input(self)
+        session.input.release(self)
 
 
 @pytest.mark.parametrize("direction", ["to the core", "from the core"])
@@ -217,10 +217,10 @@ def test_a_new_holder_of_the_input_begins_where_the_last_one_ended(tmp_path: Pat
             core.start("a" * 16, "cat")
             session = core.sessions.get("a" * 16)
             first, second = Typist(core, "a" * 16, b""), Typist(core, "a" * 16, b"")
-            session.hold_input(first)
+            session.input.hold(first)
             await until(lambda: first.word)
             core.sessions.write_stdin(session, 0, b"one ")
-            session.hold_input(second)
+            session.input.hold(second)
             assert first.lost is not None
             assert second.word is None  # what the first sent is still on its way
             await until(lambda: second.word)
@@ -466,7 +466,7 @@ def test_whatever_an_agent_sends_the_core_goes_on(waves: list[tuple[bytes, list[
             assert core.output("c" * 16) == b"fine"
             assert core.sessions.get("c" * 16).record.code == 7  # type: ignore[union-attr]
             for session in core.sessions.all():  # no more than the credit that was given was ever taken
-                assert session.log.stored <= 4 * session.window
+                assert session.log.stored <= 4 * session.output.window
 
     with tempfile.TemporaryDirectory() as temporary:
         run(main)

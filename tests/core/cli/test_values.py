@@ -18,7 +18,7 @@ from sandtop.core.cli._exec_options import add_options
 from sandtop.core.cli._exec_request import Options, bare, request_fields
 from sandtop.core.cli.exec import parse
 from sandtop.core.cli.main import COMMANDS
-from sandtop.core.client.values import limits, signal_number
+from sandtop.core.client.link.values import limits, signal_number
 from sandtop.core.errors import InvalidRequest
 
 from .process import command
@@ -318,7 +318,10 @@ def test_an_exec_asks_before_it_imports_what_takes_the_answer() -> None:
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     )
-    answer = {f"sandtop.core.client.{name}" for name in ("exchange", "following", "outcome", "recovery")}
+    answer = {
+        f"sandtop.core.client.{name}"
+        for name in ("link.operation", "link.recovery", "session.ending", "session.following")
+    }
     assert not set(done.stdout.split()) & {*answer, "sandtop.core.cli._relay", "sandtop.agent.wire.streams"}
 
 

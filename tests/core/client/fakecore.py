@@ -76,6 +76,8 @@ class FakeSession:
         self.log: dict[int, bytearray] = {1: bytearray(), 2: bytearray()}
         self.missing: dict[int, int] = {1: 0, 2: 0}
         self.news = threading.Condition()
+        self.input = threading.Lock()
+        """Of a connection that was cut there may be frames left, while the next one sends them again."""
         self.accepted = 0
         self.stdin_open = bool(request.get("stdin"))
         self.record: Message | None = None
@@ -445,13 +447,15 @@ class FakeCore:
         try:
             while True:
                 frame = conn.receive()
-                session.accept(frame)  # and never waits for a client that does not read
+                with session.input:
+                    session.accept(frame)  # and never waits for a client that does not read
                 with session.news:
                     session.news.notify_all()
         except (OSError, ValueError):
             if kill and not conn.crashed and session.record is None:
                 assert session.process is not None
-                os.killpg(session.process.pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it ended at this moment
+                    os.killpg(session.process.pid, signal.SIGKILL)
 
 
 def _ended(session: FakeSession) -> bool:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandtop.core.client.archive import Unpacker, top_name
-from sandtop.core.client.packing import Packer
+from sandtop.core.client.sdk.archive import Unpacker, top_name
+from sandtop.core.client.sdk.packing import Packer
 from sandtop.core.errors import StorageError
 
 from ..tar.making import END, file, folder, hard_link, header, link, pax, sparse
@@ -173,7 +173,7 @@ def test_gnu_tar_reads_holes(tree: Path, tmp_path: Path) -> None:
 
 
 def test_more_pieces_than_a_map_may_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sandtop.core.client.packing.MAX_PIECES", 5)
+    monkeypatch.setattr("sandtop.core.client.sdk.packing.MAX_PIECES", 5)
     source = tmp_path / "source"
     with source.open("wb") as out:
         for at in range(20):

@@ -12,8 +12,8 @@ import pytest
 
 import sandtop
 from sandtop import AlreadyExists, CoreUnavailable, NotFound, Sandbox, WrongState
-from sandtop.core.client import blocking, connection, link
-from sandtop.core.client.exchange import as_object, as_objects
+from sandtop.core.client.link import asynchronous, blocking, plain
+from sandtop.core.client.link.answers import as_object, as_objects
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -34,7 +34,7 @@ def call(request: pytest.FixtureRequest) -> Call:
         return await anyio.to_thread.run_sync(blocking.call, op, fields)
 
     which: str = request.param
-    return in_thread if which == "blocking" else connection.call
+    return in_thread if which == "blocking" else asynchronous.call
 
 
 async def test_a_result_comes_back(core: Core, call: Call) -> None:
@@ -106,7 +106,7 @@ async def test_a_core_that_says_nothing_is_given_up(
             conn.receive()
 
     fake.scripts["sandbox.list"] = silent
-    monkeypatch.setattr(link, "QUIET_SECONDS", 0.2)
+    monkeypatch.setattr(plain, "QUIET_SECONDS", 0.2)
     with pytest.raises(CoreUnavailable, match="not answered"):
         await call("sandbox.list")
 
@@ -116,8 +116,8 @@ async def test_somebody_elses_socket_is_refused(
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     # the runtime directory's name has the uid in it: lead the client to the socket that it must not trust
-    monkeypatch.setattr(link, "runtime_directory", lambda: os.fspath(fake.path.parent))
-    monkeypatch.setattr(connection, "runtime_directory", lambda: os.fspath(fake.path.parent))
+    monkeypatch.setattr(plain, "runtime_directory", lambda: os.fspath(fake.path.parent))
+    monkeypatch.setattr(asynchronous, "runtime_directory", lambda: os.fspath(fake.path.parent))
     with pytest.raises(CoreUnavailable, match="belongs to user"):
         await call("sandbox.list")
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandtop.core.client.detach import DetachKeys
+from sandtop.core.client.session.detach import DetachKeys
 from sandtop.core.errors import InvalidRequest
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandtop.agent.wire import Control, Credit, Data, Decoder, Eof, encode
-from sandtop.core.client.following import STDERR, STDIN, STDOUT, Following, Reading
+from sandtop.core.client.session.following import STDERR, STDIN, STDOUT, Following, Reading
 from sandtop.core.errors import CoreFailure, NotFound
 
 HELLO = encode(Control({"type": "hello", "version": 1}))

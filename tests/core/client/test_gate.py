@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sandtop.core.client.gate import Gate
-from sandtop.core.client.refusals import KINDS, allowed
+from sandtop.core.client.session.gate import Gate
+from sandtop.core.client.session.refusals import KINDS, allowed
 from sandtop.core.errors import InvalidRequest
 
 DOCS = Path(__file__).parents[3] / "docs" / "cli.md"

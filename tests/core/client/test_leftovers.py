@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandtop.core.client import resets
-from sandtop.core.client.leftovers import Leftovers
+from sandtop.core.client.session import resets
+from sandtop.core.client.session.leftovers import Leftovers
 from sandtop.core.terminal import Emulator
 
 from ..terminal.oracles import Tmux

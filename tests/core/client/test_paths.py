@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sandtop.core.cli.cp import cp_main
-from sandtop.core.client.copying import checked
+from sandtop.core.client.sdk.copying import checked
 from sandtop.core.errors import InvalidRequest, SandtopError
 
 

@@ -11,7 +11,7 @@ import anyio.lowlevel
 import pytest
 
 from sandtop import Exited, Gap, InvalidRequest, Sandbox, SpawnError, Started, Stderr, Stdout, WrongState
-from sandtop.core.client import conversation as conversation_module
+from sandtop.core.client.session import stream as stream_module
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -167,7 +167,7 @@ async def test_writing_and_reading_in_two_tasks(core: Core) -> None:
 
 
 async def test_what_nobody_takes_becomes_a_gap(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conversation_module, "QUEUE_BYTES", 200_000)
+    monkeypatch.setattr(stream_module, "QUEUE_BYTES", 200_000)
     sb = await Sandbox.get("demo")
     async with await sb.exec_stream("head", ["-c", "1000000", "/dev/zero"]) as proc:
         await proc.wait()
@@ -182,7 +182,7 @@ async def test_what_nobody_takes_becomes_a_gap(core: Core, monkeypatch: pytest.M
 async def test_a_slow_reader_loses_nothing_while_others_wait(
     fake: FakeCore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conversation_module, "QUEUE_BYTES", 200_000)
+    monkeypatch.setattr(stream_module, "QUEUE_BYTES", 200_000)
     sb = await Sandbox.get("demo")
     received = 0
     async with (

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, cast
 import anyio
 import pytest
 
-from sandtop.core.client import transfer
-from sandtop.core.client.events import Gap, Stdout
+from sandtop.core.client.sdk import transfer
+from sandtop.core.client.session.events import Gap, Stdout
 from sandtop.core.errors import StorageError
 
 from ..tar.making import END, file, folder, pax
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
-    from sandtop.core.client.events import Event
-    from sandtop.core.client.process import Process
+    from sandtop.core.client.sdk.process import Process
+    from sandtop.core.client.session.events import Event
 
 pytestmark = pytest.mark.anyio
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from sandtop.core.client.recovery import DEADLINE_SECONDS, KEEPER_SECONDS, Recovery
-from sandtop.core.errors import CoreUnavailable
+from sandtop.core.client.link.recovery import DEADLINE_SECONDS, KEEPER_SECONDS, Recovery
+from sandtop.core.errors import CoreOutdated, CoreUnavailable
 
 
 def test_the_first_to_come_starts_the_core_at_once() -> None:
-    assert Recovery().refused(100.0, launch=True) is None
+    assert Recovery().refused(100.0, FileNotFoundError()) is None
 
 
 def test_a_core_that_died_is_left_to_its_keeper_first() -> None:
     recovery = Recovery()
     assert recovery.broke(100.0) > 0
-    assert recovery.refused(100.1, launch=True) is not None
-    assert recovery.refused(100.0 + KEEPER_SECONDS, launch=True) is None
+    assert recovery.refused(100.1, FileNotFoundError()) is not None
+    assert recovery.refused(100.0 + KEEPER_SECONDS, FileNotFoundError()) is None
 
 
 def test_delays_grow_and_stay_short() -> None:
@@ -43,6 +43,6 @@ def test_progress_begins_anew() -> None:
 
 def test_a_core_is_replaced_once() -> None:
     recovery = Recovery()
-    recovery.outdated()
+    recovery.outdated(CoreOutdated("old"))
     with pytest.raises(CoreUnavailable, match="older"):
-        recovery.outdated()
+        recovery.outdated(CoreOutdated("old"))

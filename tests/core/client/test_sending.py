@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from sandtop.core.client import transfer
-from sandtop.core.client.events import Stderr
+from sandtop.core.client.sdk import transfer
+from sandtop.core.client.session.events import Stderr
 from sandtop.core.errors import NotFound, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from sandtop.core.client.events import Event
-    from sandtop.core.client.process import Process
+    from sandtop.core.client.sdk.process import Process
+    from sandtop.core.client.session.events import Event
 
 pytestmark = pytest.mark.anyio
 

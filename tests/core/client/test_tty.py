@@ -14,8 +14,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sandtop.core.client.nonblocking import Output
-from sandtop.core.client.tty import unique_question
+from sandtop.core.client.session.nonblocking import SharedOutput
+from sandtop.core.client.session.tty import unique_question
 from sandtop.core.terminal import Emulator
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 PROGRAM = """
 import os, sys
-from sandtop.core.client.tty import OwnTerminal
+from sandtop.core.client.session.tty import OwnTerminal
 with OwnTerminal() as terminal:
     os.write(1, b"<" + terminal.passed(eval(sys.argv[1])) + b">")
     {during}
@@ -176,7 +176,7 @@ def test_a_terminal_that_is_anothers_meanwhile_is_not_touched() -> None:
 
 def test_a_write_never_waits() -> None:
     master, slave = os.openpty()
-    output = Output(slave)
+    output = SharedOutput(slave)
     assert output.own
     assert os.get_blocking(slave)
     written = 0
@@ -213,7 +213,7 @@ def test_a_write_where_no_description_of_our_own_is_to_be_had(monkeypatch: pytes
     master, slave = os.openpty()
     with monkeypatch.context() as patch:
         patch.setattr("os.open", refuse)
-        output = Output(slave)
+        output = SharedOutput(slave)
     assert not output.own
     while output.write(b"x" * 65536):
         assert os.get_blocking(slave)

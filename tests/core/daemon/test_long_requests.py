@@ -18,7 +18,7 @@ from sandtop.agent.wire import (
     ProtocolError,
     encode,
 )
-from sandtop.core.client.link import is_long, opening, request
+from sandtop.core.client.link.plain import is_long, opening, request
 from sandtop.core.daemon.connection import ClientGone, Connection
 from sandtop.core.errors import InvalidRequest, SpawnError
 from sandtop.core.groups import unwrapped

@@ -13,7 +13,7 @@ import trio
 from sandtop.agent.wire import ProtocolError
 from sandtop.core.fleet.attention import Attention, Why, facts_of, of_sandbox
 from sandtop.core.fleet.state import State
-from sandtop.core.sessions import SandboxSessions, Session
+from sandtop.core.sessions import Session, SessionManager
 from sandtop.core.settings import Settings
 from sandtop.core.store import Database, SandboxConfig, SandboxRow, SessionRow
 
@@ -30,7 +30,7 @@ class Box:
     """What of a sandbox its attention depends on; its sessions are real."""
 
     row: SandboxRow
-    sessions: SandboxSessions
+    sessions: SessionManager
     trouble: str | None = None
     made: list[Session] = field(default_factory=list[Session])
 
@@ -46,8 +46,8 @@ class Box:
 
     def says(self, session: Session, **message: object) -> None:
         """What the agent says of a session."""
-        self.sessions.message({"id": session.row.id, **message})
-        while self.sessions.drained():
+        self.sessions.listener.message({"id": session.row.id, **message})
+        while self.sessions.listener.drained():
             pass
 
     def ends(self, session: Session, code: int) -> None:
@@ -71,7 +71,7 @@ def box(tmp_path: Path) -> Callable[[Case], None]:
                 row = SandboxRow(UUID, "box", SandboxConfig(), "running", "", 1.0, started_at=500.0)
                 database.add_sandbox(row)
                 async with trio.open_nursery() as nursery:
-                    sessions = SandboxSessions(UUID, "box", database, tmp_path / "logs", Settings(), nursery)
+                    sessions = SessionManager(UUID, "box", database, tmp_path / "logs", Settings(), nursery)
                     case(Box(row, sessions))
 
         trio.run(main)
@@ -243,7 +243,7 @@ def test_silence_where_a_label_asked_for_output(tmp_path: Path) -> None:
             )
             database.add_sandbox(row)
             async with trio.open_nursery() as nursery:
-                sessions = SandboxSessions(UUID, "box", database, tmp_path / "logs", Settings(), nursery)
+                sessions = SessionManager(UUID, "box", database, tmp_path / "logs", Settings(), nursery)
                 found = Box(row, sessions).look()
         assert (found and found.text) == expected
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandtop.core.guest import KERNEL_ARGS, GuestStore
-from sandtop.core.machine.commandline import TCG_ARGUMENTS
+from sandtop.core.machine.qemu.commandline import TCG_ARGUMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandtop.core.screens.look import BadPattern, Pattern, look
-from sandtop.core.screens.screen import Held, Resized, Screen
+from sandtop.core.screens.screen import AnswererChanged, Resized, SessionScreen
 from sandtop.core.screens.stored import MOST_BYTES, Checkpoint, StoredTerminal, TooLarge, load, save
 from sandtop.core.sessions.log import SessionLog
-from sandtop.core.sessions.tty import HELD, Size, Tty
+from sandtop.core.sessions.tty import CLIENT_ANSWERS, Size, Tty
 from sandtop.core.terminal import SCROLLBACK, Emulator
 
 if TYPE_CHECKING:
@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 RECORDINGS = sorted((Path(__file__).parents[1] / "terminal" / "recordings").glob("*-80x24.raw"))
 
 
-def screen(folder: Path, replied: Callable[[int, bytes], None] = lambda _offset, _data: None) -> Screen:
-    return Screen(folder, (24, 80), 0, replied)
+def screen(
+    folder: Path, replied: Callable[[int, bytes], None] = lambda _offset, _data: None
+) -> SessionScreen:
+    return SessionScreen(folder, (24, 80), 0, replied)
 
 
-def drain(one: Screen) -> None:
+def drain(one: SessionScreen) -> None:
     while one.behind:
         one.advance()
 
@@ -84,15 +86,15 @@ def test_who_answers_goes_by_offset(tmp_path: Path) -> None:
         one = screen(log.folder, lambda offset, data: replies.append((offset, data)))
         log.append(1, ask)  # nobody is there
         one.end = log.end(1)
-        one.note(Held(log.end(1), on=True))
+        one.note(AnswererChanged(log.end(1), client=True))
         log.append(1, b"a" + ask)  # a client's
         one.end = log.end(1)
-        one.note(Held(log.end(1), on=False))
+        one.note(AnswererChanged(log.end(1), client=False))
         log.append(1, b"b" + ask)  # nobody again
         one.end = log.end(1)
         drain(one)
         assert replies == [(4, b"\x1b[1;1R"), (14, b"\x1b[1;3R")]
-        again = Screen(log.folder, (24, 80), 14, lambda offset, data: replies.append((offset, data)))
+        again = SessionScreen(log.folder, (24, 80), 14, lambda offset, data: replies.append((offset, data)))
         again.end = log.end(1)
         drain(again)
         assert len(replies) == 2
@@ -131,11 +133,11 @@ def test_sizes_and_answers_outlive_the_core(tmp_path: Path) -> None:
     assert tty.resize(7, 30, 90) == Size(1, 7, 30, 90)
     tty.resize(9, 24, 80)
     tty.answered = 12
-    tty.answered = HELD
+    tty.answered = CLIENT_ANSWERS
     with (tmp_path / "log" / "sizes").open("ab") as file:
         file.write(b"half")  # of one, when the core was killed
     again = Tty(tmp_path / "log", start)
-    assert again.answered == HELD
+    assert again.answered == CLIENT_ANSWERS
     assert again.resize(9, 25, 80) == Size(3, 9, 25, 80)
     assert Tty(tmp_path / "log", start).sizes == again.sizes
     assert [size.number for size in again.sizes] == [0, 1, 2, 3]
@@ -211,7 +213,7 @@ def test_a_large_screen_loses_the_oldest_of_its_scrollback_in_the_checkpoint(tmp
     with SessionLog(tmp_path / "log") as log:
         for number in range(3000):
             log.append(1, b"line %04d\r\n" % number)
-        one = Screen(log.folder, (24, 80), 0, lambda _offset, _data: None, most_bytes=5000)
+        one = SessionScreen(log.folder, (24, 80), 0, lambda _offset, _data: None, most_bytes=5000)
         one.end = log.end(1)
         drain(one)
         one.unload()

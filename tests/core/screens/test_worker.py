@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandtop.agent.wire import Control, Data, Decoder, encode
-from sandtop.core.screens.desk import Blame, Desk
+from sandtop.core.screens.breadcrumb import Breadcrumb, CrashLoop
 from sandtop.core.screens.stored import MOST_BYTES
 from sandtop.core.sessions.log import SessionLog
 
@@ -58,11 +58,11 @@ class Core:
 @pytest.fixture
 def core() -> Iterator[Core]:
     ours, theirs = socket.socketpair()
-    with ours, theirs, Desk.new() as desk:
+    with ours, theirs, Breadcrumb.new() as breadcrumb:
         worker = subprocess.Popen(
-            [sys.executable, "-m", "sandtop.core.screens", str(desk.fd)],
+            [sys.executable, "-m", "sandtop.core.screens", str(breadcrumb.fd)],
             stdin=theirs.fileno(),
-            pass_fds=(desk.fd,),
+            pass_fds=(breadcrumb.fd,),
         )
         try:
             yield Core(ours)
@@ -110,8 +110,8 @@ def test_a_screen_that_workers_died_of_is_set_aside(tmp_path: Path, core: Core) 
 
 
 def test_one_death_blames_nobody() -> None:
-    blame = Blame()
-    assert [blame.died("a", 0), blame.died("a", 5_000_000), blame.died("b", 0)] == [False] * 3
-    assert [blame.died("b", 1000), blame.died("", 0), blame.died("b", 0)] == [False] * 3
-    assert [blame.died("b", 2000), blame.died("b", 1000)] == [False, True]
-    assert not blame.died("b", 1000)
+    crash_loop = CrashLoop()
+    assert [crash_loop.died("a", 0), crash_loop.died("a", 5_000_000), crash_loop.died("b", 0)] == [False] * 3
+    assert [crash_loop.died("b", 1000), crash_loop.died("", 0), crash_loop.died("b", 0)] == [False] * 3
+    assert [crash_loop.died("b", 2000), crash_loop.died("b", 1000)] == [False, True]
+    assert not crash_loop.died("b", 1000)

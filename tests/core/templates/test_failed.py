@@ -11,8 +11,9 @@ import trio
 from sandtop.core import paths
 from sandtop.core.errors import StorageError
 from sandtop.core.guest.store import Shelf
-from sandtop.core.machine import MachineSpec, Qemu
-from sandtop.core.templates import Kind, Lease, Shape, Templates
+from sandtop.core.machine import MachineSpec
+from sandtop.core.machine.registry import driver_for
+from sandtop.core.templates import Kind, Shape, Template, Templates
 from sandtop.core.templates.files import Loaded
 
 if TYPE_CHECKING:
@@ -36,13 +37,12 @@ def test_one_that_cannot_be_removed_fails_no_start(
         raise StorageError("removing the template: Read-only file system")
 
     monkeypatch.setattr(Shelf, "remove", refuse)
-    program = tmp_path / "qemu"
+    program = tmp_path / "file"
     program.touch()
-    qemu = Qemu(program, "7.2")
     spec = MachineSpec(
         uuid=str(uuid.uuid4()), name="box", kernel=program, initramfs=program, image=program, overlay=program
     )
-    shape = Shape(Kind.FRESH, "digest", 1 << 20, "1", qemu)
+    shape = Shape(Kind.FRESH, "digest", 1 << 20, "1")
     said: list[str] = []
 
     def read(_self: Templates, _key: str) -> Loaded:
@@ -52,10 +52,10 @@ def test_one_that_cannot_be_removed_fails_no_start(
 
     async def fail() -> None:
         async with trio.open_nursery() as nursery:
-            templates = Templates(home, nursery, 1)
-            lease = await templates.get(shape, spec, said.append)
-            assert isinstance(lease, Lease)
-            await templates.failed(lease, "it did not answer", said.append)
+            templates = Templates(home, driver_for(home), nursery, 1)
+            template = await templates.get(shape, spec, said.append)
+            assert isinstance(template, Template)
+            await templates.failed(template, "it did not answer", said.append)
             assert await templates.get(shape, spec, said.append) is None
             nursery.cancel_scope.cancel()
 

@@ -19,7 +19,6 @@ import wcwidth
 from sandtop.core.terminal import Cell, Emulator, Style
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import TracebackType
 
 _ffi: Any = pyghostty.ffi
@@ -251,29 +250,41 @@ class Ghostty:
             if resized:
                 terminal.resize(*resized)
                 columns, rows = resized
-            cells = [list(self._row(terminal, y, columns)) for y in range(rows)]
+            known: dict[tuple[int, int], Cell] = {}
+            cells = [self._row(terminal, y, columns, known) for y in range(rows)]
             column, row = terminal.cursor
             return Screen(cells, (row, column))
 
-    def _row(self, terminal: Any, y: int, columns: int) -> Iterator[Cell]:
-        for x in range(columns):
-            yield self._cell(terminal, x, y)
+    def _row(self, terminal: Any, y: int, columns: int, known: dict[tuple[int, int], Cell]) -> list[Cell]:
+        """A row's cells. Those in ``known`` are not asked for again.
 
-    def _cell(self, terminal: Any, x: int, y: int) -> Cell:
-        ref = terminal.ref(x, y)
+        Ghostty keeps a cell as a number that means the same all over its page of memory, but for the further code
+        points of a cluster, which are elsewhere.
+        """
+        ref = terminal.ref(0, y)
+        page = int(_ffi.cast("uintptr_t", ref.node))
         found = _ffi.new("GhosttyCell*")
-        _lib.ghostty_grid_ref_cell(ref, found)
-        wide, tag = (
-            self._value(found[0], "WIDE", "GhosttyCellWide"),
-            self._value(found[0], "CONTENT_TAG", "GhosttyCellContentTag"),
-        )
-        style = self._style(terminal.style(x, y))
+        row: list[Cell] = []
+        for x in range(columns):
+            ref.x = x
+            _lib.ghostty_grid_ref_cell(ref, found)
+            key = (page, found[0])
+            cell = known.get(key)
+            if cell is None:
+                tag = self._value(found[0], "CONTENT_TAG", "GhosttyCellContentTag")
+                cell = self._cell(terminal, ref, found[0], tag, (x, y))
+                if tag != _lib.GHOSTTY_CELL_CONTENT_CODEPOINT_GRAPHEME:
+                    known[key] = cell
+            row.append(cell)
+        return row
+
+    def _cell(self, terminal: Any, ref: Any, found: Any, tag: Any, place: tuple[int, int]) -> Cell:
+        wide = self._value(found, "WIDE", "GhosttyCellWide")
+        style = self._style(terminal.style(*place))
         if tag == _lib.GHOSTTY_CELL_CONTENT_BG_COLOR_PALETTE:
-            return Cell(
-                " ", 1, Style(background=f"color({self._value(found[0], 'COLOR_PALETTE', 'uint8_t')})")
-            )
+            return Cell(" ", 1, Style(background=f"color({self._value(found, 'COLOR_PALETTE', 'uint8_t')})"))
         if tag == _lib.GHOSTTY_CELL_CONTENT_BG_COLOR_RGB:
-            rgb = self._value(found[0], "COLOR_RGB", "GhosttyColorRgb")
+            rgb = self._value(found, "COLOR_RGB", "GhosttyColorRgb")
             return Cell(" ", 1, Style(background=f"#{rgb.r:02x}{rgb.g:02x}{rgb.b:02x}"))
         if wide == _lib.GHOSTTY_CELL_WIDE_SPACER_TAIL:
             return Cell("", 0, style)

@@ -18,14 +18,16 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 import trio.testing
-from tests.core.daemon.requests import FIELDS, OPS, VALUES
+from tests.core.daemon.requests import FIELDS, OPS, VALUES, some_fields
 from tests.fuzz.loop import Turns
 from tests.fuzz.target import Budget
 
 from sandtop.agent.wire import MAX_PAYLOAD, Control, Credit, Data, Decoder, Eof, ProtocolError, encode
+from sandtop.core.daemon.dispatch import Core
 from sandtop.core.daemon.server import Server
 from sandtop.core.fleet import Context, Fleet
 from sandtop.core.guest import GuestStore
+from sandtop.core.machine.registry import driver_for
 from sandtop.core.paths import Paths
 from sandtop.core.screens.screens import Screens
 from sandtop.core.sessions import SessionLog
@@ -48,28 +50,28 @@ _HELLO: Final = encode(Control({"type": "hello", "version": 1, "package": "fuzz"
 _BOX, _GONE = "11111111-0000-0000-0000-000000000001", "11111111-0000-0000-0000-000000000002"
 _ENDED, _TTY, _RUNS, _RUNS_TTY = (letter * 16 for letter in "abcd")
 _SESSIONS: Final = (_ENDED, _TTY, _RUNS, _RUNS_TTY, "a", "")
+_LIKELY: Final[tuple[tuple[str, float, tuple[object, ...]], ...]] = (
+    ("sandbox", 0.8, ("box", "box", _BOX, "gone", None)),
+    ("name", 0.5, ("new", "base", "box")),
+    ("session", 0.8, _SESSIONS),
+    ("id", 0.8, ("e" * 16, _RUNS, _RUNS_TTY, _ENDED)),
+    ("argv", 0.3, (["x"], ["x"] * 5000, ["\0"], [""], [1], "x")),
+    ("terminal", 0.3, (True,)),
+    ("rows", 0.3, (5, 0, 1 << 40)),
+    ("columns", 0.6, (7,)),
+    ("wait_for", 0.2, ("(a*)*b", "[", "x" * 5000, "(?P<" * 50, "a{1,99999}")),
+    ("timeout", 0.5, (1,)),
+)
+"""Fields with what they may well say: how often, and one of what."""
 
 
 def _request(rng: random.Random) -> bytes:
-    message: dict[str, object] = {"type": "request", "op": rng.choice(OPS)}
-    for name in rng.sample(FIELDS, rng.choice((0, 1, 1, 2, 2, 5, len(FIELDS)))):
-        message[name] = rng.choice(VALUES)
-    if rng.random() < 0.8:
-        message["sandbox"] = rng.choice(("box", "box", _BOX, "gone", None))
-    if rng.random() < 0.5:
-        message["name"] = rng.choice(("new", "base", "box"))
-    if rng.random() < 0.8:
-        message["session"] = rng.choice(_SESSIONS)
-    if rng.random() < 0.3:
-        message["argv"] = rng.choice((["x"], ["x"] * 5000, ["\0"], [""], [1], "x"))
-    if rng.random() < 0.3:
-        message |= {"terminal": True, "rows": rng.choice((5, 0, 1 << 40)), "columns": 7}
-    if rng.random() < 0.2:
-        message |= {
-            "wait_for": rng.choice(("(a*)*b", "[", "x" * 5000, "(?P<" * 50, "a{1,99999}")),
-            "timeout": 1,
-        }
-    return encode(Control(message))
+    op = rng.choice(OPS)
+    fields = some_fields(rng, op)
+    for name, chance, values in _LIKELY:
+        if name in FIELDS.get(op, (name,)) and rng.random() < chance:
+            fields[name] = rng.choice(values)
+    return encode(Control({"type": "request", "op": op, **fields}))
 
 
 def _later(rng: random.Random) -> bytes:
@@ -191,10 +193,12 @@ async def _serve(folder: Path, connections: list[bytes], turns: Turns) -> None:
         _prepare(paths, database)
         settings = Settings()
         async with trio.open_nursery() as nursery:
-            guest = GuestStore(paths)
-            templates = Templates(paths, nursery, settings.boot_seconds)
-            fleet = Fleet(Context(paths, database, settings, nursery, guest, templates, Screens(nursery)))
-            server = Server(paths, fleet, guest, nursery)
+            guest, driver = GuestStore(paths), driver_for(paths)
+            templates = Templates(paths, driver, nursery, settings.boot_seconds)
+            fleet = Fleet(
+                Context(paths, database, settings, nursery, driver, guest, templates, Screens(nursery))
+            )
+            server = Server(Core(paths, fleet, guest, 0.0, trio.Event()), nursery)
             trio.lowlevel.add_instrument(turns)
             for data in connections:
                 await _converse(server, data)

@@ -263,7 +263,7 @@ def _check(core: Core) -> None:
         assert (record.stdout, record.stderr) == (session.log.end(1), session.log.end(2))
         assert 0 <= record.exit_status <= 255
         assert (record.message or "").isprintable()
-        assert session.log.stored <= 4 * session.window + 8 * 65536, "more came than was granted"
+        assert session.log.stored <= 4 * session.output.window + 8 * 65536, "more came than was granted"
         pieces = session.log.pieces(session.log.span.start, session.log.span.stop)
         assert sum(piece.end - piece.start for piece in pieces) == session.log.stored
     assert core.link.connected

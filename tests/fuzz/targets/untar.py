@@ -17,7 +17,7 @@ from tests.core.tar.making import END, file, folder, hard_link, link, pax, spars
 from tests.fuzz.target import Budget
 from tests.fuzz.tars import archive, summed
 
-from sandtop.core.client.archive import Unpacker
+from sandtop.core.client.sdk.archive import Unpacker
 from sandtop.core.errors import StorageError
 
 if TYPE_CHECKING:

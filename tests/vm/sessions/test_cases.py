@@ -10,11 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandtop.agent.wire import Data
-from sandtop.core.client.blocking import open_link
-from sandtop.core.client.exchange import Exchange
-from sandtop.core.client.link import request
-from sandtop.core.client.recovery import Recovery
+from sandtop.agent.wire import Data, Frame
+from sandtop.core.client.link import Conversation, Operation, request
 
 from .conftest import PATIENCE, eventually
 
@@ -160,13 +157,14 @@ def test_logs_in_order_by_stream_tail_and_time(home: Home, box: str) -> None:
 
 def in_order(box: str, key: str) -> bytes:
     """Both streams of a session's log as the core sends them."""
-    exchange = Exchange(request("session.logs", {"sandbox": box, "session": key}))
-    link, data = open_link(exchange, Recovery()), bytearray()
-    while exchange.result is None:
-        for frame in exchange.feed(link.receive(30)):
+    data = bytearray()
+
+    class Keeping(Conversation):
+        def take(self, frame: Frame) -> None:
             assert isinstance(frame, Data)
-            data += frame.data
-    link.close()
+            data.extend(frame.data)
+
+    Keeping(Operation(request("session.logs", {"sandbox": box, "session": key}))).run()
     return bytes(data)
 
 

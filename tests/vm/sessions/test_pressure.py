@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from sandtop.agent.cgroups import SPARE
-from sandtop.core.client.blocking import call
+from sandtop.core.client.link import call
 
 from .conftest import PATIENCE, Home, eventually, memory_kib, say
 

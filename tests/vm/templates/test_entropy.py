@@ -23,8 +23,10 @@ import trio
 from tests.agent.core_side import CoreSide
 
 from sandtop.core import paths
+from sandtop.core.channel import UnixSocket
 from sandtop.core.guest import KERNEL_ARGS, GuestStore
-from sandtop.core.machine import Accelerator, MachineSpec, Memory, find_qemu, remove_runtime, start
+from sandtop.core.machine import Accelerator, MachineSpec, Memory
+from sandtop.core.machine.registry import driver_for
 from sandtop.core.templates.files import copy_holes
 from sandtop.core.templates.key import Kind, template_spec
 
@@ -69,24 +71,26 @@ def make_spec(folder: Path) -> MachineSpec:
 @asynccontextmanager
 async def running(spec: MachineSpec, folder: Path) -> AsyncGenerator[Machine]:
     """The machine, which ends with the context."""
+    driver = driver_for(paths.find())
     runtime = Path(os.environ["XDG_RUNTIME_DIR"]) / f"e-{spec.uuid[:8]}"
     try:
-        opener = start(spec, runtime=runtime, console_log=folder / "console", qemu=find_qemu().path)
-        async with opener as machine:
+        async with driver.start(spec, runtime=runtime, console_log=folder / "console") as machine:
             try:
                 yield machine
             finally:
                 with trio.CancelScope(shield=True):
                     await machine.kill()
     finally:
-        remove_runtime(runtime)
+        driver.remove_runtime(runtime)
 
 
 @contextmanager
 def core_of(machine: Machine) -> Generator[CoreSide]:
     """A link to the machine's agent."""
+    way = machine.agent()
+    assert isinstance(way, UnixSocket)
     with socket.socket(socket.AF_UNIX) as sock:
-        sock.connect(str(machine.agent_socket))
+        sock.connect(str(way.path))
         core = CoreSide(sock)
         core.link(BOOT)
         yield core

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandtop.core.machine import machines
+from sandtop.core.machine.qemu.process import running
 
 from .conftest import Home
 from .test_templates import SMALL, core_pid, wait_for
@@ -25,7 +25,7 @@ SHARED = ("--memory", "288")
 
 def restoring(known: set[int]) -> bool:
     """Whether a machine that is not one of ``known`` waits for the state of a template, or takes it."""
-    for pid, _ in machines():
+    for pid in [found.pid for found in running()]:
         try:
             if pid not in known and b"defer" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 return True
@@ -38,14 +38,14 @@ def test_the_core_is_killed_while_it_restores(private: Home) -> None:
     """The client asks the next core again, and gets one machine that works."""
     private.do("run", *SMALL, "--", "true")  # there is a template from here on
     for name in ("k1", "k2", "k3"):
-        known = {pid for pid, _ in machines()}
+        known = {found.pid for found in running()}
         with private.popen("create", *SMALL, name) as client:
             wait_for(partial(restoring, known))
             os.kill(core_pid(private), signal.SIGKILL)
             _, complained = client.communicate(timeout=150)
         assert (client.returncode, complained) == (0, "")
         shown = json.loads(private.do("inspect", "--json", name))["sandbox"]
-        assert [pid for pid, uuid in machines() if uuid == shown["uuid"]] == [shown["pid"]]
+        assert [found.pid for found in running() if found.uuid == shown["uuid"]] == [shown["pid"]]
         assert private.do("exec", name, "--", "cat", "/etc/hostname") == f"{name}\n"
     private.do("rm", "--force", "k1", "k2", "k3")
     assert list(private.templates.glob("builder-*")) == []

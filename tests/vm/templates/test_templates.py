@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandtop.core.machine import machines
+from sandtop.core.machine.qemu.process import running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +69,7 @@ def outdated(home: Home) -> Path:
 
 
 def test_the_core_is_killed_while_it_builds(private: Home) -> None:
-    others = {uuid for _, uuid in machines()}
+    others = {found.uuid for found in running()}
     for folder in private.whole():
         shutil.rmtree(folder)
     old = outdated(private)
@@ -78,10 +78,10 @@ def test_the_core_is_killed_while_it_builds(private: Home) -> None:
         mark = next(private.templates.glob("builder-*"))
         uuid = mark.name.removeprefix("builder-")
         assert uuid not in others
-        wait_for(lambda: uuid in {each for _, each in machines()})
+        wait_for(lambda: uuid in {found.uuid for found in running()})
         os.kill(core_pid(private), signal.SIGKILL)
         client.communicate(timeout=150)
-    wait_for(lambda: uuid not in {each for _, each in machines()})
+    wait_for(lambda: uuid not in {found.uuid for found in running()})
     assert not mark.exists()
     private.do("rm", "--force", "killed")
     private.do("create", *SMALL, "x", "y")  # at once: one builds, the other waits for it

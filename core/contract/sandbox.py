@@ -1,0 +1,199 @@
+"""``sandbox.…``: machines, and what can be done with them."""
+
+from __future__ import annotations
+
+from .record import Change, Event, Nothing, Record, Request, Stream
+
+TYPE_CHECKING = False  # see sandtop/__init__.py
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from .limits import Disk, Environment, GuestPath, Memory, Name, Processors, Text, Time
+
+
+class SandboxInfo(Record):
+    """A sandbox as it was when the core was asked.
+
+    Attributes:
+        state: creating, starting, running, paused, stopping, stopped, failed or lost.
+        memory, disk: MiB.
+        pid: its machine's process, while it runs.
+        reason: why it is in that state, in words.
+        created_at, started_at: seconds since the epoch.
+        sessions: how many sessions run in it.
+        attention: why somebody should look at it, or None.
+        attention_kind: ``failed``, ``lost``, ``trouble`` (machine, agent or logs), ``session`` (one ended badly),
+            ``prompt`` (a program waits for somebody to type), ``silent`` (see docs/console.md); None without a reason.
+        attention_session: the id of the session that it is about, or None.
+        warnings: what of its identity (its name, hosts, machine-id …) could not be written at its start, and why.
+        acknowledged: somebody said to have seen that it is failed or lost.
+    """
+
+    name: str
+    uuid: str
+    state: str
+    image: str
+    cpus: int
+    memory: int
+    disk: int
+    network: str
+    accelerator: str | None = None
+    pid: int | None = None
+    reason: str | None = None
+    created_at: Time
+    started_at: Time | None = None
+    labels: dict[str, str]
+    env: dict[str, str]
+    workdir: str = "/"
+    shell: str = "/bin/sh"
+    user: str = "root"
+    sessions: int = 0
+    attention: str | None = None
+    attention_kind: str | None = None
+    attention_session: str | None = None
+    warnings: list[str]
+    acknowledged: bool = False
+
+
+class SandboxAnswer(Record):
+    """The sandbox as it is now."""
+
+    sandbox: SandboxInfo
+
+
+class SandboxPage(Record):
+    """Of a list, oldest first: the newest that one answer holds. With ``more`` there are older ones."""
+
+    sandboxes: list[SandboxInfo]
+    more: bool = False
+
+
+class Inspection(Record):
+    """All that the core knows of a sandbox.
+
+    Attributes:
+        machine: the machine's own description and command line, while it runs.
+        timings: seconds that its last start took, by stage.
+        console: the last lines of its serial console, while it runs.
+        image_digest: of the image that it was made of.
+        folder: where its disk and logs are, on the host.
+    """
+
+    sandbox: SandboxInfo
+    machine: dict[str, object] | None = None
+    timings: dict[str, float]
+    console: str | None = None
+    image_digest: str
+    folder: str
+
+
+class Pong(Record):
+    """``seconds``: the round trip to the agent."""
+
+    seconds: float
+
+
+class Held(Event, kind="held"):
+    """This connection keeps the sandbox."""
+
+    sandbox: SandboxInfo
+
+
+class SandboxCreate(Change[SandboxAnswer], op="sandbox.create", slow=True):
+    """Make a sandbox and start it. None is the core's default.
+
+    Attributes:
+        memory, disk: MiB.
+        ephemeral: it goes when no client holds it any more (`SandboxHold`).
+        accelerator: for all its starts; None for the best that works on the core's host.
+        cold: boot, without a template.
+    """
+
+    name: Name
+    image: Text | None = None
+    cpus: Processors | None = None
+    memory: Memory | None = None
+    disk: Disk | None = None
+    network: Literal["none", "user"] | None = None
+    env: Environment | None = None
+    workdir: GuestPath | None = None
+    shell: GuestPath | None = None
+    user: Text | None = None
+    labels: Environment | None = None
+    ephemeral: bool = False
+    accelerator: Literal["kvm", "tcg"] | None = None
+    cold: bool = False
+
+
+class SandboxList(Request[SandboxPage], op="sandbox.list"):
+    """Those that were not removed. ``before``: older ones than that with this uuid."""
+
+    before: str | None = None
+
+
+class SandboxInspect(Request[Inspection], op="sandbox.inspect"):
+    """All that the core knows of it."""
+
+    sandbox: str
+
+
+class SandboxStart(Change[SandboxAnswer], op="sandbox.start", slow=True, outdated=("force",)):
+    """Start one that does not run. ``accelerator`` is for this start."""
+
+    sandbox: str
+    cold: bool = False
+    accelerator: Literal["kvm", "tcg"] | None = None
+
+
+class SandboxStop(Change[SandboxAnswer], op="sandbox.stop", slow=True):
+    """End what runs in it and switch it off; with ``force`` at once."""
+
+    sandbox: str
+    force: bool = False
+
+
+class SandboxRestart(Change[SandboxAnswer], op="sandbox.restart", slow=True):
+    """Stop it, if it runs, and start it."""
+
+    sandbox: str
+    force: bool = False
+    cold: bool = False
+    accelerator: Literal["kvm", "tcg"] | None = None
+
+
+class SandboxPause(Change[SandboxAnswer], op="sandbox.pause", outdated=("force",)):
+    """Freeze it."""
+
+    sandbox: str
+
+
+class SandboxResume(Change[SandboxAnswer], op="sandbox.resume", outdated=("force",)):
+    """Let a paused one go on."""
+
+    sandbox: str
+
+
+class SandboxRemove(Change[Nothing], op="sandbox.rm", slow=True):
+    """Remove it with all that was written in it; its sessions' output and records stay with ``keep_history``."""
+
+    sandbox: str
+    force: bool = False
+    keep_history: bool = False
+
+
+class SandboxHold(Stream[Nothing], op="sandbox.hold"):
+    """Keep an ephemeral one for as long as this connection. `Held` is the answer, and then nothing comes."""
+
+    sandbox: str
+
+
+class SandboxAcknowledge(Request[SandboxAnswer], op="sandbox.acknowledge"):
+    """Somebody has seen that it failed or was lost."""
+
+    sandbox: str
+
+
+class SandboxPing(Request[Pong], op="sandbox.ping"):
+    """Ask its agent whether it is there."""
+
+    sandbox: str

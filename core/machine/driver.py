@@ -1,0 +1,356 @@
+"""The driver seam: what the core asks of whatever runs its machines, and the records that go through it.
+
+A driver starts virtual machines and finds them again; a `Machine` is one of them. `core.machine.qemu` has the driver
+that runs sandboxes, `core.machine.memory` one for tests, in which an agent runs without a machine. Nothing outside a
+driver's package knows a program, an argument, a descriptor or an event of the driver's own. What differs between
+drivers is said by `Info`, and whoever needs a capability asks for it there.
+
+    driver = driver_for(paths)                      # core.machine.registry: the one place that names a driver
+    version = await driver.find()
+    choice = await driver.choose_accelerator(trial, progress)
+    async with driver.start(spec, runtime=…, console_log=…) as machine:        # leaving leaves it running
+        keep(machine.identity)
+        link = AgentLink(machine.agent(), …)
+        …
+        death = await machine.stop()
+    driver.remove_runtime(…)
+    async with driver.adopt(identity, name, runtime=…, console_log=…) as machine:       # a later core
+        …
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
+
+    import trio
+
+    from sandtop.core.channel.transport import Transport
+    from sandtop.core.findings import Finding
+    from sandtop.core.machine.spec import Accelerator, MachineSpec, Network
+
+_NO_ROOM: Final = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
+
+
+# records
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Info:
+    """What a driver is and can do. The same for every machine, and known without a look at the host.
+
+    Attributes:
+        name: the driver's, one word: the row of its program in ``doctor``, and the stage of a start at which its
+            machine runs (``timings`` of ``inspect``).
+        accelerators: what may execute a guest's instructions, the best first.
+        transports: what may carry the agent's byte stream; the first is the one that `Machine.agent` gives.
+        networks: the kinds of network that a machine can have.
+        snapshots: whether `Machine.save` and a spec's ``memory`` work. Without them there are no templates and no
+            warm pool: every machine boots.
+        hot_plug: the kinds of device that a running machine can be given.
+    """
+
+    name: str
+    accelerators: tuple[Accelerator, ...]
+    transports: tuple[str, ...]
+    networks: frozenset[Network]
+    snapshots: bool
+    hot_plug: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """The program behind a driver, as it is on this host.
+
+    Attributes:
+        version: its own word, for people.
+        stamp: changes whenever the program does, also where its version stays. A snapshot that was made under one stamp
+            is of no use under another.
+    """
+
+    version: str
+    stamp: str
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The accelerator to use, and why."""
+
+    accelerator: Accelerator
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A machine that a driver may boot to learn what works on this host.
+
+    Attributes:
+        kernel, initramfs, image, arguments: as for `MachineSpec`; the guest's agent becomes ready, and waits.
+        runtime: an existing folder, in which a machine's sockets and its disk can be for as long as it runs.
+    """
+
+    kernel: Path
+    initramfs: Path
+    image: Path
+    arguments: str
+    runtime: Path
+
+
+@dataclass(frozen=True, slots=True)
+class GuestNetwork:
+    """The addresses that a guest's network device gets (IPv4, dotted); the guest is told them as it boots."""
+
+    address: str
+    netmask: str
+    gateway: str
+    resolver: str
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a later core needs to find a machine again, and to know that it is the same. It is kept in the database.
+
+    Attributes:
+        uuid: the sandbox's.
+        pid: of the process that runs the machine.
+        start_time: that process's, in clock ticks since the host booted (proc(5)): a pid alone may be another's later.
+        boot_id: the host boot in which the other two mean something.
+    """
+
+    uuid: str
+    pid: int
+    start_time: int
+    boot_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A machine that was found on this host: its sandbox's uuid, and the pid of its process."""
+
+    uuid: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """How a machine ended.
+
+    Attributes:
+        reason: one line for people; fit for a terminal.
+        orderly: the guest switched itself off, or the core had the machine stopped.
+    """
+
+    reason: str
+    orderly: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DiskError:
+    """A read or write of a machine's disk that the host refused.
+
+    A write that is refused stops the machine, whatever the reason, and is tried again when the machine goes on. A read
+    that is refused is the guest's to see.
+
+    Attributes:
+        reason: the host's words for it (strerror(3)); fit for a terminal.
+        stopped: the machine stands still because of it; else the guest was told.
+    """
+
+    reason: str
+    stopped: bool
+
+    @property
+    def no_room(self) -> bool:
+        """Whether it was for want of space: there may be some later."""
+        return self.reason in _NO_ROOM
+
+
+# what a driver offers
+
+
+class Machine(Protocol):
+    """A machine that runs, made by `Driver.start` or `Driver.adopt`. Methods that ask it raise `MachineError`."""
+
+    @property
+    def identity(self) -> Identity:
+        """What to keep, so that a later core finds it again."""
+        ...
+
+    @property
+    def restored(self) -> bool:
+        """Whether it went on from a snapshot, rather than booted; known of an adopted one, too."""
+        ...
+
+    @property
+    def disk_errors(self) -> trio.MemoryReceiveChannel[DiskError]:
+        """What the host refuses from now on, oldest first; ends with the machine. A bounded queue: some may be lost."""
+        ...
+
+    def agent(self) -> Transport:
+        """The way to its agent."""
+        ...
+
+    def rename(self, name: str) -> None:
+        """From now on it is the machine of the sandbox ``name``, in errors."""
+        ...
+
+    async def ready(self) -> None:
+        """Return when its guest's agent is ready to be spoken to, although nobody has opened the way to it yet.
+
+        For a machine that this core started and that is to be saved. Raises `MachineError` if it ends before,
+        `StorageError` as soon as the host refuses what it writes.
+        """
+        ...
+
+    async def pause(self) -> None:
+        """Stop its processors. Returns when what the guest has written is on the host's disk."""
+        ...
+
+    async def resume(self) -> None:
+        """Let its processors run: the first time, after `pause`, or after a write that the host refused."""
+        ...
+
+    async def paused(self) -> bool:
+        """Whether its processors stand still by `pause`, not by a disk."""
+        ...
+
+    async def disk_error(self) -> DiskError | None:
+        """The refusal that it stands still by; None when there is none."""
+        ...
+
+    async def save(self, state: Path) -> None:
+        """Stop its processors for good, and save what it is now; for one that was started with a memory file.
+
+        Its memory is in that file afterwards, the rest in the new file ``state``; its disks are whole on the host.
+        Raises `StorageError`, too.
+        """
+        ...
+
+    async def wait(self) -> Death:
+        """Wait, as long as it takes, for its end; the console log is complete then. Many may wait."""
+        ...
+
+    async def stop(self) -> Death:
+        """End it now, in order: what the guest has written reaches the host's files. The guest is not asked.
+
+        It is killed when that takes more than a few seconds.
+        """
+        ...
+
+    async def kill(self) -> Death:
+        """End it at once, and see that it is gone."""
+        ...
+
+    def console_tail(self, lines: int = 20) -> str:
+        """The last lines that its guest printed, fit for a terminal; empty when there are none."""
+        ...
+
+    def facts(self, spec: MachineSpec) -> dict[str, object]:
+        """What ``inspect`` shows of it, as JSON types: its ``spec``, and how the driver runs it."""
+        ...
+
+
+class Driver(Protocol):
+    """Runs machines. One for each core, made by `core.machine.registry`; it holds no machine itself."""
+
+    @property
+    def info(self) -> Info:
+        """What it can do."""
+        ...
+
+    async def find(self) -> Version:
+        """The program that it needs, looked at again only when it has changed. Raises `MissingDependency`."""
+        ...
+
+    async def choose_accelerator(
+        self,
+        trial: Trial,
+        progress: Callable[[str], None],
+        *,
+        wanted: Accelerator | None = None,
+        again: bool = False,
+    ) -> Choice:
+        """The accelerator for machines: the one ``wanted``, as it is, or the best that works on this host.
+
+        What works may be tried by booting ``trial``, which takes seconds and of which ``progress`` is told; the answer
+        is kept. With ``again`` a kept "no" is not believed. Raises `MissingDependency`, `StorageError`.
+        """
+        ...
+
+    def start(
+        self, spec: MachineSpec, *, runtime: Path, console_log: Path
+    ) -> AbstractAsyncContextManager[Machine]:
+        """The machine of ``spec``, launched, or going on from the state that the spec names; its processors run.
+
+        It goes on when the context ends, unless it was stopped. ``runtime`` becomes the folder of its sockets:
+        `remove_runtime` it when the machine has ended. ``console_log`` begins anew. Entering raises `MachineError`,
+        `MissingDependency` or `StorageError` when it does not come up, saying why; nothing of it is left then.
+        """
+        ...
+
+    def adopt(
+        self, identity: Identity, name: str, *, runtime: Path, console_log: Path
+    ) -> AbstractAsyncContextManager[Machine]:
+        """The machine that an earlier core started, in whatever state it is. It goes on when the context ends.
+
+        ``name`` is the sandbox's, for errors. Entering raises `MachineError` when it is gone, is another by now, or
+        does not answer; it is not touched then.
+        """
+        ...
+
+    def lives(self, identity: Identity) -> bool:
+        """Whether the machine of an earlier core runs, whether or not it answers."""
+        ...
+
+    async def end(self, identity: Identity, name: str) -> bool:
+        """Kill the machine of an earlier core, also one that does not answer. False when it was gone already.
+
+        Raises `MachineError` when it does not end.
+        """
+        ...
+
+    def end_all(self, which: Callable[[Running], bool]) -> list[Running]:
+        """Kill those of this driver's machines on this host that ``which`` picks; they are returned. Blocks."""
+        ...
+
+    def remove_runtime(self, runtime: Path) -> None:
+        """Remove what a machine that has ended left in the folder of its sockets, and the folder. Blocks.
+
+        Raises `StorageError`.
+        """
+        ...
+
+    def fingerprint(self, spec: MachineSpec) -> tuple[str, ...]:
+        """What a snapshot of ``spec`` depends on beside `Version.stamp` and the spec's files: devices, processors …
+
+        The same for all sandboxes of one shape: neither uuid and name nor the paths of disks are in it. Blocks.
+        """
+        ...
+
+    def guest_network(self, network: Network) -> GuestNetwork | None:
+        """The addresses that a guest with this kind of network has; None where it has none."""
+        ...
+
+    # doctor
+
+    def examine(self) -> Iterator[Finding]:
+        """What it needs of this host, and whether it is there. Blocks."""
+        ...
+
+    def examine_accelerator(self, trial: Trial | None, asked: str, settings: Path) -> Finding:
+        """What would execute guests here. Blocks, for as long as trying it out takes.
+
+        ``trial`` is None where it is not built yet. ``asked`` is what the file ``settings`` asks for, or ``auto``.
+        """
+        ...
+
+    def examine_channel(self) -> Finding:
+        """What carries the agent's bytes here. Blocks."""
+        ...

@@ -1,0 +1,89 @@
+"""What `doctor` says of QEMU, of its accelerators, and of what carries the agent's bytes on this host."""
+
+from __future__ import annotations
+
+import grp
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from sandtop.core.errors import SandtopError
+from sandtop.core.findings import Finding, Verdict, apt, whoami
+from sandtop.core.machine.qemu.commandline import TRANSPORT
+from sandtop.core.machine.qemu.program import PACKAGE, find_qemu
+from sandtop.core.machine.qemu.users import KVM
+from sandtop.core.machine.spec import Accelerator
+
+if TYPE_CHECKING:
+    from sandtop.core.machine.driver import Choice, Driver, Trial
+
+_VSOCK: Final = Path("/dev/vhost-vsock")
+_ACCELERATOR: Final = "accelerator"
+
+
+def program() -> Finding:
+    """QEMU, with its version."""
+    try:
+        found = find_qemu()
+    except SandtopError as error:
+        return Finding("qemu", Verdict.FAIL, error.message, apt(PACKAGE))
+    return Finding("qemu", Verdict.OK, f"{found.version}, {found.path}")
+
+
+def accelerator(driver: Driver, trial: Trial | None, asked: str, settings: Path) -> Finding:
+    """Whether KVM runs a guest here, by a look that is as fresh as need be: a kept "no" is not believed."""
+    tcg = "tcg, QEMU's emulation: slow, and no security boundary in QEMU's own words."
+    missing = program().verdict is Verdict.FAIL
+    if missing or trial is None:
+        lacks = "QEMU is" if missing else "kernel, runtime and an image are"
+        return Finding(_ACCELERATOR, Verdict.WARN, f"not known before {lacks} there")
+    if asked == "tcg":
+        return Finding(_ACCELERATOR, Verdict.WARN, f"{tcg} {settings} asks for it")
+    try:
+        choice = trio.run(_choose, driver, trial)
+    except SandtopError as error:
+        return Finding(_ACCELERATOR, Verdict.FAIL, error.message, error.hint)
+    if choice.accelerator is Accelerator.KVM:
+        return Finding(_ACCELERATOR, Verdict.OK, f"kvm: {choice.reason}")
+    if asked == "kvm":
+        mend = open_kvm() or f'accelerator = "auto" in {settings}'
+        return Finding(_ACCELERATOR, Verdict.FAIL, f"{settings} asks for kvm. {choice.reason}", mend)
+    return Finding(_ACCELERATOR, Verdict.WARN, f"{tcg} {choice.reason}", open_kvm())
+
+
+async def _choose(driver: Driver, trial: Trial) -> Choice:
+    return await driver.choose_accelerator(trial, lambda _line: None, again=True)
+
+
+def open_kvm() -> str | None:
+    """How to be let at a /dev/kvm that a group may open; None where that is not what is missing."""
+    if not KVM.exists() or os.access(KVM, os.R_OK | os.W_OK):
+        return None
+    if KVM.stat().st_gid == 0:
+        return f"give it a group: sudo chgrp kvm {KVM} && sudo chmod 660 {KVM}"
+    gid = KVM.stat().st_gid
+    try:
+        group, first = grp.getgrgid(gid).gr_name, ""
+    except KeyError:  # in a container: the device is the host's, with the host's group
+        group, first = "sandtop-kvm", f"sudo groupadd --gid {gid} sandtop-kvm && "
+    return f"{first}sudo usermod --append --groups {group} {whoami()}, then log in anew"
+
+
+def channel() -> Finding:
+    """virtio-serial, and whether the host has what another transport would take."""
+    missing = _vsock_problem()
+    vsock = f"no vsock: {missing}" if missing else "vsock is there and not used yet"
+    return Finding("channel", Verdict.OK, f"{TRANSPORT}; {vsock}")
+
+
+def _vsock_problem() -> str | None:
+    try:
+        descriptor = os.open(_VSOCK, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return f"{_VSOCK} is not there: modprobe vhost_vsock, where the kernel has it"
+    except OSError as error:
+        return f"{_VSOCK}: {error.strerror}"
+    os.close(descriptor)
+    return None

@@ -1,0 +1,160 @@
+"""QEMU as a driver of machines: everything that the rest of the core asks of it, in one place."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from sandtop.core.errors import MachineError
+from sandtop.core.machine.driver import GuestNetwork, Info, Version
+from sandtop.core.machine.qemu import descriptors, doctor, machine, process
+from sandtop.core.machine.qemu.accelerator import Accelerators
+from sandtop.core.machine.qemu.commandline import TRANSPORT, command_line
+from sandtop.core.machine.qemu.program import QEMU, Qemu, find_qemu
+from sandtop.core.machine.spec import Accelerator, Memory, Network
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Iterator
+
+    from sandtop.core.findings import Finding
+    from sandtop.core.machine.driver import Choice, Identity, Machine, Running, Trial
+    from sandtop.core.machine.spec import MachineSpec
+
+INFO: Final = Info(
+    name="qemu",
+    accelerators=(Accelerator.KVM, Accelerator.TCG),
+    transports=(TRANSPORT,),
+    networks=frozenset(Network),
+    snapshots=True,
+)
+
+USER_NETWORK: Final = GuestNetwork("10.0.2.15", "255.255.255.0", "10.0.2.2", "10.0.2.3")
+"""Where QEMU's user-mode network answers (qemu-system(1), -netdev user)."""
+
+_NOWHERE: Final = Path("/nowhere")
+_NOBODY: Final = "00000000-0000-0000-0000-000000000000"
+_CPU_FACTS: Final = ("vendor_id", "cpu family", "model", "stepping", "microcode", "flags")
+
+
+class QemuDriver:
+    """A `Driver`. What a trial of KVM answered is kept in the folder ``cache``."""
+
+    def __init__(self, cache: Path) -> None:
+        self._accelerators = Accelerators(cache)
+        self._found: Qemu | None = None
+        self._stamp: tuple[str, int] | None = None
+
+    @property
+    def info(self) -> Info:
+        """What QEMU can do, as it is used here."""
+        return INFO
+
+    async def find(self) -> Version:
+        """QEMU, asked for its version again only when the program has changed. Raises `MissingDependency`."""
+        found = await self._program()
+        modified = self._stamp[1] if self._stamp is not None else 0
+        return Version(found.version, f"{found.path} {found.version} {modified}")
+
+    async def _program(self) -> Qemu:
+        path = shutil.which(QEMU)
+        stamp = (path, os.stat(path).st_mtime_ns) if path else None
+        if self._found is None or stamp != self._stamp:
+            self._found, self._stamp = await trio.to_thread.run_sync(find_qemu), stamp
+        return self._found
+
+    async def choose_accelerator(
+        self,
+        trial: Trial,
+        progress: Callable[[str], None],
+        *,
+        wanted: Accelerator | None = None,
+        again: bool = False,
+    ) -> Choice:
+        """See `Accelerators.choose`."""
+        return await self._accelerators.choose(
+            await self._program(), trial, progress, wanted=wanted, again=again
+        )
+
+    @asynccontextmanager
+    async def start(self, spec: MachineSpec, *, runtime: Path, console_log: Path) -> AsyncGenerator[Machine]:
+        """See `machine.start`."""
+        program = await self._program()
+        async with machine.start(
+            spec, runtime=runtime, console_log=console_log, qemu=program.path
+        ) as started:
+            yield started
+
+    @asynccontextmanager
+    async def adopt(
+        self, identity: Identity, name: str, *, runtime: Path, console_log: Path
+    ) -> AsyncGenerator[Machine]:
+        """See `machine.adopt`."""
+        async with machine.adopt(identity, name, runtime=runtime, console_log=console_log) as adopted:
+            yield adopted
+
+    def lives(self, identity: Identity) -> bool:
+        """Whether that QEMU runs."""
+        try:
+            process.adopt(identity, "").close()
+        except MachineError:
+            return False
+        return True
+
+    async def end(self, identity: Identity, name: str) -> bool:
+        """SIGKILL to that QEMU; False when it was gone. Raises `MachineError` when it does not end."""
+        try:
+            found = process.adopt(identity, name)
+        except MachineError:
+            return False
+        with found:
+            await found.kill()
+        return True
+
+    def end_all(self, which: Callable[[Running], bool]) -> list[Running]:
+        """SIGKILL to each QEMU with a sandbox's uuid on its command line that ``which`` picks."""
+        picked = [found for found in process.running() if which(found)]
+        for found in picked:
+            with suppress(ProcessLookupError):
+                os.kill(found.pid, signal.SIGKILL)
+        return picked
+
+    def remove_runtime(self, runtime: Path) -> None:
+        """See `descriptors.remove_runtime`."""
+        descriptors.remove_runtime(runtime)
+
+    def fingerprint(self, spec: MachineSpec) -> tuple[str, ...]:
+        """QEMU's arguments, and under KVM the host's processor, which the guest sees as it is (``-cpu host``)."""
+        memory = None if spec.memory is None else Memory(_NOWHERE, spec.memory.state)
+        nobodys = replace(spec, uuid=_NOBODY, name="template", memory=memory)
+        host = _host_cpu() if spec.accelerator is Accelerator.KVM else ""
+        return (host, *command_line(nobodys, _NOWHERE).argv)
+
+    def guest_network(self, network: Network) -> GuestNetwork | None:
+        """The fixed addresses of QEMU's user-mode network."""
+        return USER_NETWORK if network is Network.USER else None
+
+    def examine(self) -> Iterator[Finding]:
+        """QEMU itself."""
+        yield doctor.program()
+
+    def examine_accelerator(self, trial: Trial | None, asked: str, settings: Path) -> Finding:
+        """KVM, tried out; see `doctor.accelerator`."""
+        return doctor.accelerator(self, trial, asked, settings)
+
+    def examine_channel(self) -> Finding:
+        """virtio-serial, which is there with QEMU."""
+        return doctor.channel()
+
+
+def _host_cpu() -> str:
+    first = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
+    pairs = (line.partition(":") for line in first.splitlines())
+    facts = {name.strip(): value.strip() for name, _, value in pairs}
+    return repr([facts.get(name) for name in _CPU_FACTS])

@@ -1,0 +1,12 @@
+"""What an operator can do in the console: one table, and what is read out of it."""
+
+from __future__ import annotations
+
+from .lookup import actions_of, bindings_of, in_palette, scopes_at, shown_key
+from .model import Action, Scope, ScopeName
+from .table import ACTIONS, SCOPES
+
+__all__ = [
+    "ACTIONS", "SCOPES", "Action", "Scope", "ScopeName", "actions_of", "bindings_of", "in_palette", "scopes_at",
+    "shown_key",
+]  # fmt: skip

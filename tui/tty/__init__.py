@@ -1,0 +1,3 @@
+"""The operator's own terminal: it is read, written and put in order again without ever holding the console up."""
+
+from __future__ import annotations
