@@ -68,6 +68,8 @@ _E2FSCK: Final = "sbin/e2fsck"
 _BUSYBOX: Final = "bin/busybox"
 _LIBRARIES: Final = "lib/x86_64-linux-gnu"
 _LINKER: Final = "lib64/ld-linux-x86-64.so.2"
+"""Where programs look for it. In the package that is an absolute link, which here leads to the host's own."""
+_LINKER_FILE: Final = f"{_LIBRARIES}/ld-linux-x86-64.so.2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,9 @@ def _python_name(tree: Path) -> str:
 def _linker(tree: Path) -> list[str]:
     """The start of a command that runs a program of ``tree`` with the C library of ``tree``."""
     searched = f"{tree / _LIBRARIES}:{tree / 'usr' / _LIBRARIES}"
-    return [str(debs.below_usr(tree, _LINKER)), "--library-path", searched]
+    whole = debs.below_usr(tree, _LINKER_FILE)
+    linker = whole if whole.exists() else tree / _LINKER  # which a trimmed tree has as a file
+    return [str(linker), "--library-path", searched]
 
 
 def _python(tree: Path, python: str) -> list[str]:
@@ -159,7 +163,8 @@ def _trim(full: Path, tree: Path, python: str) -> None:
     )
     library = full / "usr" / "lib" / python
     # where they are in the packages, and where the guest finds them
-    placed = {debs.below_usr(full, name): tree / name for name in (_E2FSCK, _BUSYBOX, _LINKER)}
+    placed = {debs.below_usr(full, name): tree / name for name in (_E2FSCK, _BUSYBOX)}
+    placed[debs.below_usr(full, _LINKER_FILE)] = tree / _LINKER
     programs = [full / "usr" / "bin" / python, debs.below_usr(full, _E2FSCK)]
     jobs: list[tuple[Path, Path, str]] = []
     for name in cast("list[str]", json.loads(listed)):

@@ -124,6 +124,18 @@ def test_an_agent_that_does_not_compile_is_named(standin_store: GuestStore, tmp_
         GuestStore(standin_store.paths, agent=tmp_path).runtime()
 
 
+def test_a_python_runs_by_the_linker_of_its_own_package_and_not_by_the_hosts(tmp_path: Path) -> None:
+    """The package has it in ``/lib64`` as an absolute link, which leads out of the tree to another C library."""
+    own = tmp_path / "tree" / "lib" / "x86_64-linux-gnu" / "ld-linux-x86-64.so.2"
+    own.parent.mkdir(parents=True)
+    own.write_text(f"#!/bin/sh\necho own >>{tmp_path}/ran\n")
+    own.chmod(0o755)
+    (tmp_path / "tree" / "lib64").mkdir()
+    (tmp_path / "tree" / "lib64" / own.name).symlink_to("/lib64/ld-linux-x86-64.so.2")
+    foundation.Foundation(tmp_path / "tree", "python3.11", "digest").compile([], optimize=0)
+    assert (tmp_path / "ran").read_text() == "own\n"
+
+
 def test_the_trimmed_python_has_all_that_the_agent_imports(guest_store: GuestStore, tmp_path: Path) -> None:
     cache = guest_store.paths.cache
     built = foundation.find(archive.at(cache, guest_store.release), cache)
