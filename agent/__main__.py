@@ -1,4 +1,4 @@
-"""Process 1 of a sandbox's machine: ``python3 -m sandtop.agent --root /sandbox``, from the runtime's init."""
+"""Process 1 of a sandbox's machine: the runtime's init execs ``python3 -m sandtop.agent --root /sandbox``."""
 
 from __future__ import annotations
 
@@ -29,15 +29,17 @@ if TYPE_CHECKING:
     from typing import Final
 
 DESCRIPTORS: Final = (8192, 524_288)
-"""Open files: enough for as many sessions as there may be; and the hard limit that programs get, as systemd has it."""
+"""Limits of open files, soft and hard. The soft one is enough for `MAX_SESSIONS` sessions; the hard one is passed on to
+programs, and is systemd's."""
 _IMPORTED = time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def run(root: str, *, hold: bool) -> None:
-    """Be the agent of the sandbox mounted on ``root``. Returns only by an exception.
+    """Be the agent of the sandbox that is mounted on ``root``. Returns only by an exception.
 
-    The port is opened last: that tells the host that this machine can become a template. With ``hold`` it is opened
-    first, and when a core has come to it the sandbox's disk is mounted, the disk of that very machine.
+    The port is opened last, which tells the host that the agent is ready and this machine can be saved as a template.
+    With ``hold`` the sandbox's disk is not mounted yet: the port is opened first, and the disk mounted when a core has
+    opened the port's other end. So a template that was saved in between can be used with any disk.
     """
     os.setsid()
     runtime = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
@@ -54,13 +56,13 @@ def run(root: str, *, hold: bool) -> None:
     os.chdir("/")
     os.umask(0o022)
     resource.setrlimit(resource.RLIMIT_NOFILE, DESCRIPTORS)
-    # A program that runs is not interrupted for each thing that wakes the agent, and it takes what has come meanwhile
-    # in one turn: two switches of address spaces fewer an exec.
+    # A program that runs is then not interrupted by each event that wakes the agent, and the agent handles all events
+    # together when its turn comes: two context switches fewer an exec.
     os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     loop = Loop()
     host = Host(loop, Outbox(), Reaper(loop), Cgroups(loop), null, runtime, root)
     gc.collect()
-    gc.freeze()  # what is there now stays; a collection need not look at it again
+    gc.freeze()  # all objects that exist now stay, and later collections need not visit them
     if not hold:
         port = device.open()
     serve(host, port, machine, lambda: power_off(runtime), device)
@@ -86,7 +88,7 @@ def mount_root() -> None:
 
 
 def timings() -> dict[str, int]:
-    """Milliseconds since the kernel started, by stage: those of init, which it passes on, and the agent's own."""
+    """Milliseconds from the kernel's start to each stage of the boot: init's, from the environment, and the agent's."""
     stages: dict[str, int] = {}
     for stage in os.environ.get("SANDTOP_BOOT", "").split():
         name, _, seconds = stage.partition("=")
@@ -100,15 +102,15 @@ def timings() -> dict[str, int]:
 
 
 def log(line: str) -> None:
-    """Say ``line`` on the console, which is this process's stderr."""
+    """Write ``line`` to the console, which is this process's stderr."""
     try:
         os.write(2, f"sandtop-agent: {line}\n".encode("utf-8", "replace"))
     except OSError:
-        return  # nobody is left to tell
+        return  # there is nowhere else to write it
 
 
 def fatal(error: BaseException) -> None:
-    """Say what went wrong, in one line and then in a few, and turn the machine off: process 1 must not end."""
+    """Write ``error`` and its traceback to the console and turn the machine off, since process 1 must not end."""
     log(f"fatal: {type(error).__name__}: {error}")
     trace: TracebackType | None = error.__traceback__
     lines: list[str] = []
@@ -123,7 +125,7 @@ def fatal(error: BaseException) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run; an exit status for a call that makes no sense, or from a process that is not the first."""
+    """Run the agent. Returns, with an exit status, only for wrong arguments or in a process that is not process 1."""
     if len(arguments) not in (2, 3) or arguments[0] != "--root" or arguments[2:] not in ([], ["--hold"]):
         log("usage: python3 -m sandtop.agent --root FOLDER [--hold]")
         return 2

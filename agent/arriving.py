@@ -1,4 +1,4 @@
-"""Starts that are longer than a frame: their text comes as data, one after another, and then they are as any other."""
+"""Starts that are longer than a frame: each comes as data of a stream, and is carried out when it is complete."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ class _Arriving:
 
 
 class Arrivals:
-    """What is on its way on this link. Only the first has credit, so that no more than one is held.
+    """The long starts that are on their way on this link.
 
-    ``begin`` is called with a start that is whole, ``operate`` with what was asked of it meanwhile.
+    Only the first of them has credit, so that no more than one is in memory. ``begin`` is called with each start that
+    is complete, then ``operate`` with each operation on its session that came meanwhile.
     """
 
     def __init__(
@@ -46,11 +47,11 @@ class Arrivals:
         return len(self._coming)
 
     def clear(self) -> None:
-        """The link ended: on the next one the core says it all again."""
+        """Forget them: the link ended, and on the next one the core sends them again."""
         self._coming.clear()
 
     def expect(self, message: Message) -> None:
-        """A start says how long its text is. Raises InvalidMessage."""
+        """Take the message that announces a start and its length. Raises InvalidMessage."""
         arriving = _Arriving(message)
         self._coming[arriving.number] = arriving
         if len(self._coming) == 1:
@@ -62,7 +63,7 @@ class Arrivals:
             return
 
     def postpone(self, message: Message) -> bool:
-        """Whether ``message`` is about a start that is still coming: then it is done right behind it."""
+        """Keep ``message`` until the start of its session is complete; False when no such start is on its way."""
         key = message.get("id")
         for arriving in self._coming.values():
             if arriving.id == key:
@@ -71,7 +72,7 @@ class Arrivals:
         return False
 
     def take(self, frame: Data) -> None:
-        """A piece. Raises ProtocolError, InvalidMessage."""
+        """Take a piece of a start. Raises ProtocolError, InvalidMessage."""
         arriving = self._coming.get(frame.stream // STREAMS_PER_SESSION)
         if arriving is None:
             return

@@ -1,7 +1,7 @@
 """The agent's own programs, run in a forked child in place of a program of the image: ``tar-create``, ``tar-extract``.
 
-The child needs modules that the agent does not load: it goes back to the root outside, imports them there, and
-enters the sandbox again.
+The child needs modules that the agent does not import, and the sandbox may not have them. So it leaves the sandbox's
+root, imports them from the guest runtime, and enters the sandbox again.
 """
 
 from __future__ import annotations
@@ -49,9 +49,7 @@ def spawn(plan: Plan, fields: Mapping[str, object], cgroup: Cgroup, runtime: int
         _keep_only(folder, runtime)
         try:
             status = _run(plan, root, task)
-        except (
-            Exception
-        ) as error:  # the boundary: this process ends here, and its stderr is all that is heard of it
+        except Exception as error:  # the boundary: this process ends here, and only its stderr can tell why
             os.write(2, f"{fields.get('name')}: {type(error).__name__}: {error}\n".encode("utf-8", "replace"))
             status = 1
         os._exit(status)
@@ -60,8 +58,8 @@ def spawn(plan: Plan, fields: Mapping[str, object], cgroup: Cgroup, runtime: int
 
 
 def _keep_only(folder: int, runtime: int) -> None:
-    """Close every descriptor but these (and 0 to 2): an open end of another session's pipe would keep that waiting."""
-    # through numbers above both: neither may be overwritten before it was moved
+    """Close every descriptor but these and 0 to 2: an end of another session's pipe would keep that from ending."""
+    # move them by way of numbers above both, so that neither is overwritten before it was moved
     spare = [os.dup2(fd, max(folder, runtime) + 1 + n) for n, fd in enumerate((runtime, folder))]
     for fd, target in zip(spare, (_RUNTIME, _FOLDER), strict=True):
         os.dup2(fd, target)
@@ -90,7 +88,7 @@ def _run(plan: Plan, root: str, task: _Task) -> int:
     take_on(plan.user)
     if isinstance(task, list):
         return tar_create.create(task)
-    # what an archive claims may be anything: this bounds what is held of it
+    # bounds the memory that a hostile archive can make this process use
     resource.setrlimit(resource.RLIMIT_AS, (_EXTRACT_BYTES, _EXTRACT_BYTES))
     path, rename, names = task
     return tar_extract.extract(path, rename=rename, names=names)

@@ -1,4 +1,4 @@
-"""A cgroup (v2) for each session: to kill all of it, bound it, and know what it used."""
+"""A cgroup (v2) for each session: to kill all its processes, to limit them, and to measure what they used."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ if TYPE_CHECKING:
 ROOT: Final = "/sys/fs/cgroup"
 _CONTROLLERS: Final = ("cpu", "memory", "pids")
 _GIVE_UP_AFTER: Final = 5.0
-"""Seconds after which a killed process that does not die (it hangs in the kernel) no longer holds its session up."""
+"""Seconds after which a session no longer waits for a killed process that does not end, as it hangs in the kernel."""
 TIDY_AFTER: Final = 0.05
-"""Seconds after the last start or end of a session: whoever runs one small program after another comes sooner."""
+"""Seconds without a start or an end of a session after which cgroups are made and removed: not between two small
+programs that a user runs one after the other."""
 SPARE: Final = 8
 """Cgroups that are made ahead."""
 _MOST_EMPTY: Final = 32
-"""Empty cgroups from which on they are removed whatever goes on."""
+"""Empty cgroups from which on some are removed at once, however busy the agent is."""
 _AGENT_WEIGHT: Final = "1000"
 """cpu.weight of the agent, ten times a session's: it must answer while a fork bomb goes off."""
 _RESERVE: Final = 16 << 20
-"""Bytes of memory that sessions cannot take. Without it a machine that runs out first throws away the very pages that
-the agent and the kernel run on, and reads them again, for half a minute and more, before anything is killed."""
+"""Bytes of memory that sessions cannot take. Without it a machine that runs out of memory keeps evicting the pages of
+code that the agent and the kernel run, and reading them again, for half a minute and more before anything is killed."""
 _MAX_PROCESSES: Final = 1 << 16
 
 
@@ -43,10 +44,10 @@ class Usage:
 
 
 class Cgroups:
-    """The agent's own cgroup, and the one that holds those of all sessions. Raises OSError when it cannot be made.
+    """The agent's own cgroup, and the parent of all sessions' cgroups. Raises OSError when they cannot be made.
 
-    To make and to remove a cgroup takes a fifth of the time of a small program. So some are made ahead, and empty ones
-    are removed, when no session begins or ends; one a turn, so that nobody waits for more than that.
+    To make and remove a cgroup takes a fifth of the time that a small program takes. So some are made ahead, and empty
+    ones removed later, while no session begins or ends; one a turn of the loop, to keep turns short.
     """
 
     def __init__(self, loop: Loop, root: str = ROOT) -> None:
@@ -62,13 +63,13 @@ class Cgroups:
             _write(f"{own}/cpu.weight", _AGENT_WEIGHT)
         if "memory" in self._enabled:
             _write(f"{self.sessions}/memory.max", str(_memory_for_sessions()))
-        # kept open: it is written to once for every program that is started
+        # kept open because each start of a program writes to it
         self._home = os.open(f"{own}/cgroup.procs", os.O_WRONLY)
         self.leave()
         self._count = 0
         self._spare = [self._make()]
         self._empty: list[Cgroup] = []
-        self._busy: list[Cgroup] = []  # a killed process may hold one for a while
+        self._busy: list[Cgroup] = []  # cannot be removed yet, because a killed process has not ended
         self._timer: Timer | None = None
         self._tidy_in(TIDY_AFTER)
 
@@ -91,7 +92,7 @@ class Cgroups:
         return cgroup
 
     def retire(self, cgroup: Cgroup) -> None:
-        """Remove an empty cgroup before long."""
+        """Remove an empty cgroup when there is time."""
         self._empty += [*self._busy, cgroup]
         self._busy.clear()
         self._tidy_in(TIDY_AFTER if len(self._empty) < _MOST_EMPTY else 0)
@@ -101,7 +102,7 @@ class Cgroups:
         self._timer = self.loop.call_in(seconds, self._tidy)
 
     def _tidy(self) -> None:
-        """One step, as long as there is something to do."""
+        """Make or remove one cgroup, and come back if there is more to do."""
         self._timer = None
         if self._empty:
             cgroup = self._empty.pop(0)
@@ -111,7 +112,7 @@ class Cgroups:
             try:
                 self._spare.append(self._make())
             except OSError:
-                return  # then the next session says what is wrong
+                return  # the next session meets the same error, and reports it
         else:
             return
         self._tidy_in(0)
@@ -144,7 +145,7 @@ class Cgroup:
         os.mkdir(path)
         self.path = path
         self._family = family
-        # opened ahead too: to open a file of the kernel's takes several times as long as to read it
+        # opened ahead too: to open one of the kernel's files takes several times as long as to read it
         self._procs = os.open(f"{path}/cgroup.procs", os.O_WRONLY)
         self._events = os.open(f"{path}/cgroup.events", os.O_RDONLY)
         self._cpu = _open(f"{path}/cpu.stat")
@@ -156,24 +157,24 @@ class Cgroup:
         self._tasks = ("", 0)
 
     def enter(self) -> None:
-        """Move this process in, so that the program it starts next is born here. Raises OSError."""
+        """Move the agent itself here, so that the program that it starts next begins here. Raises OSError."""
         os.write(self._procs, b"0")
 
     def kill(self) -> None:
-        """Kill all that is in it, in cgroups below it too."""
+        """Kill every process in it and in cgroups below it."""
         _write(f"{self.path}/cgroup.kill", "1")
 
     def signal(self, number: int) -> None:
-        """Send a signal to every process in it. A kill is one of all at once, so that nothing forks away from it."""
+        """Send a signal to every process in it. SIGKILL reaches all at once, so that none escapes by forking."""
         if number == signal.SIGKILL:
             self.kill()
         else:
             signal_tree(self.path, number)
 
     def finish(self, done: Callable[[Usage], None], *, kill: bool) -> bool:
-        """Nothing more is started here: call ``done`` with what was used once nothing is left.
+        """Call ``done`` with what was used as soon as no process is left in it; with ``kill`` kill those that are.
 
-        False, and nothing is done, when there is something that is not to be killed; see `leave`.
+        Without ``kill``, while there are processes, nothing is done and False returned; see `leave`.
         """
         empty = self._is_empty()
         if not empty and not kill:
@@ -189,7 +190,7 @@ class Cgroup:
         return True
 
     def leave(self, over: Callable[[], None]) -> None:
-        """Call ``over`` when what goes on in it has ended, and remove it then."""
+        """Let its processes run on; call ``over`` and remove it when they have ended."""
         self._over = over
         self._watch()
 
@@ -204,12 +205,14 @@ class Cgroup:
     def processes(self) -> int:
         """How many processes are in it, and in cgroups below it."""
         tasks = _read(f"{self.path}/pids.current")
-        if not tasks or tasks != self._tasks[0]:  # for as many tasks as before they are not counted again
+        if (
+            not tasks or tasks != self._tasks[0]
+        ):  # with as many tasks as last time, the last count is used again
             self._tasks = tasks, sum(1 for _ in processes_of(self.path))
         return self._tasks[1]
 
     def oom_kills(self) -> int:
-        """How many of its processes were killed for memory; known until ``done`` of `finish` has returned."""
+        """How many of its processes were killed for want of memory. To be asked before ``done`` of `finish` returns."""
         return _number(_read(f"{self.path}/memory.events"), "oom_kill")
 
     def _changed(self, _events: int) -> None:
@@ -218,7 +221,7 @@ class Cgroup:
             self._emptied()
 
     def _is_empty(self) -> bool:
-        # reading it is what lets the next change be told
+        # reading it also arms the notification of the next change
         return "populated 1" not in _read_open(self._events)
 
     def _emptied(self) -> None:
@@ -258,14 +261,14 @@ class Cgroup:
         try:
             os.rmdir(self.path)
         except FileNotFoundError:
-            return True  # root in the sandbox may have done it
+            return True  # root in the sandbox may have removed it
         except OSError:
             return _remove_tree(self.path)
         return True
 
 
 def signal_tree(path: str, number: int) -> None:
-    """Send a signal to every process in the cgroup ``path`` and below. What ends meanwhile is passed over."""
+    """Send a signal to every process in the cgroup ``path`` and below, except those that have ended meanwhile."""
     for pid in processes_of(path):
         try:
             os.kill(pid, number)
@@ -294,7 +297,7 @@ def _folders(path: str) -> list[str]:
 
 def _remove_tree(path: str) -> bool:
     folders = [path]
-    for folder in folders:  # grows: parents before children
+    for folder in folders:  # the list grows while it is read: parents come before children
         folders += _folders(folder)
     try:
         for folder in reversed(folders):
@@ -305,7 +308,7 @@ def _remove_tree(path: str) -> bool:
 
 
 def _open(path: str) -> int:
-    """A descriptor of a file of the kernel's; -1 when there is none."""
+    """A descriptor of a file in sysfs or cgroupfs; -1 when there is none."""
     try:
         return os.open(path, os.O_RDONLY)
     except OSError:
@@ -313,7 +316,7 @@ def _open(path: str) -> int:
 
 
 def _read_open(fd: int) -> str:
-    """What the file of the kernel's behind ``fd`` says now; empty when there is none any more."""
+    """The present content of the cgroup file behind ``fd``; empty when the cgroup is gone."""
     try:
         return os.pread(fd, 65536, 0).decode("ascii", "replace")
     except OSError:
@@ -333,7 +336,7 @@ def _number(table: str, key: str) -> int:
 
 
 def _memory_for_sessions() -> int:
-    """Bytes: all that is free now but the reserve."""
+    """Bytes of memory that all sessions together may use: what is free now, less the reserve."""
     for line in _read("/proc/meminfo").split("\n"):
         if line.startswith("MemAvailable:"):
             return max(_RESERVE, int(line.split()[1]) * 1024 - _RESERVE)
@@ -341,13 +344,13 @@ def _memory_for_sessions() -> int:
 
 
 def _quarter_of_threads() -> int:
-    """How many processes and threads one session may have: a fork bomb leaves others room."""
+    """How many processes and threads one session may have, so that a fork bomb leaves room for others."""
     threads = _read("/proc/sys/kernel/threads-max").strip()
     return max(256, int(threads) // 4) if threads.isdecimal() else 1024
 
 
 def _read(path: str) -> str:
-    """What a file of the kernel's says; empty when there is none."""
+    """The content of a file in procfs or cgroupfs; empty when there is none."""
     fd = _open(path)
     if fd < 0:
         return ""

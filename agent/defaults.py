@@ -1,4 +1,4 @@
-"""What ``configure`` says of every session that follows."""
+"""A sandbox's settings for all its sessions, from the core's ``configure``."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ _TERM: Final = "xterm-256color"
 
 
 class Defaults:
-    """A sandbox's own settings.
+    """The settings of one sandbox.
 
     Attributes:
         workdir: an absolute path.
-        window: bytes of output that may be unacknowledged, for each stream of pipes; ``tty_window`` of a terminal.
+        window: bytes of output that may be unacknowledged, for each stream of a session on pipes.
+        tty_window: the same, for a session on a terminal.
     """
 
     __slots__ = ("env", "hostname", "tty_window", "user", "window", "workdir")
@@ -38,7 +39,7 @@ class Defaults:
         self.tty_window = _window(message, "tty_window", TTY_WINDOW)
 
     def environment(self, user: User, own: Mapping[str, str], *, terminal: bool) -> dict[str, str]:
-        """The whole environment of a program that ``user`` runs, with ``own`` on top."""
+        """The environment of a program that ``user`` runs. Variables in ``own`` replace those of the same name."""
         base = {"PATH": PATH, "HOME": user.home, "USER": user.name, "LOGNAME": user.name}
         if self.hostname is not None:
             base["HOSTNAME"] = self.hostname

@@ -1,4 +1,4 @@
-"""The virtio-serial port as a device of this machine: where it is, and how its driver begins anew."""
+"""The virtio-serial port as a device of this machine: finding it, opening it, and restarting its driver."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ _OPEN: Final = os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Device:
-    """The agent's port, whatever happens to the sandbox's own /dev and /sys. Raises OSError when there is none.
+    """The agent's port. Raises OSError when there is none.
 
-    ``root`` is a descriptor of the root that is outside the sandbox, and at the time of this call the process's own.
+    ``root`` is a descriptor of the root outside the sandbox, which is still the process's own when this is called. The
+    port is opened by way of it later, so nothing that is done to the sandbox's /dev and /sys matters.
     """
 
     def __init__(self, root: int) -> None:
@@ -27,13 +28,13 @@ class Device:
         self._virtio = os.path.basename(os.path.realpath(f"{_CLASS}/{self._file}/device"))
 
     def open(self) -> int:
-        """A nonblocking descriptor of it. Raises OSError when it is not there, or somebody has it open."""
+        """A nonblocking descriptor of the port. Raises OSError when it is not there, or open already."""
         return os.open(f"dev/{self._file}", _OPEN, dir_fd=self._root)
 
     def restart(self) -> None:
-        """Have the driver begin anew, with empty queues, while nobody has the port open. Raises OSError.
+        """Unbind the driver and bind it again, which empties its queues. Nobody may have the port open. Raises OSError.
 
-        The port is gone then, and back before long.
+        The port's device file vanishes and appears again some time later.
         """
         for step in ("unbind", "bind"):
             fd = os.open(f"{_DRIVER}/{step}", os.O_WRONLY | os.O_CLOEXEC, dir_fd=self._root)

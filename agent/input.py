@@ -1,4 +1,4 @@
-"""From the core's stream into a program's stdin or terminal."""
+"""Writing what the core sends to a program's stdin or terminal."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from .wire import Credit, ReceiveWindow
 
 BUFFER: Final = 256 * 1024
-"""Bytes accepted for a program that does not read them yet. What was accepted is acknowledged."""
+"""Bytes that are accepted, and acknowledged, before the program reads them."""
 
 
 class InputPump:
-    """Writes what ``window`` takes to ``fd``, its own, and gives credit for more as room comes free.
+    """Writes to ``fd``, which it owns, what comes through ``window``, and gives credit as the program reads.
 
-    A program that closed its stdin, or ended, discards: the sender is not to wait for ever.
+    When the program has closed its stdin, or ended, all that comes is dropped, so that the sender does not wait for
+    ever.
     """
 
     __slots__ = ("_blocked", "_buffer", "_fd", "_grant", "_loop", "_terminal", "_window")
@@ -40,7 +41,7 @@ class InputPump:
         self.give_credit()
 
     def take(self, offset: int, data: bytes) -> None:
-        """Data from the core. Raises ProtocolError."""
+        """Take data from the core. Raises ProtocolError."""
         fresh = self._window.take(offset, data)
         if self._fd >= 0:
             self._buffer += fresh
@@ -56,11 +57,11 @@ class InputPump:
         self.give_credit()
 
     def give_credit(self) -> None:
-        """Acknowledge what was accepted, and let the core send as much as there is room for."""
+        """Acknowledge what was accepted, and give credit for as much as there is room."""
         self._grant(self._window.grant(self._window.received + BUFFER - len(self._buffer)))
 
     def discard(self) -> None:
-        """Nobody will read any more."""
+        """Nobody will read any more: drop what is there, and what comes."""
         self._buffer.clear()
         self._close()
         self.give_credit()
@@ -101,7 +102,7 @@ class InputPump:
             if attributes[3] & termios.ICANON:
                 os.write(self._fd, attributes[6][termios.VEOF])
         except (OSError, termios.error):
-            return  # hung up, or its buffer is full of lines that nobody reads
+            return  # the terminal was hung up, or its buffer is full of lines that nobody reads
 
     def _close(self) -> None:
         if self._fd < 0:

@@ -1,4 +1,4 @@
-"""What sessions left running: the processes of one whose leader ended by itself go on, in its cgroup."""
+"""Processes that sessions left running: when a session's leader ends by itself, the others run on in its cgroup."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from .loop import Loop, Timer
 
 LOOK: Final = 2.0
-"""Seconds between two looks at how many processes there are; that the last has ended is known at once."""
+"""Seconds between two counts of the processes. The end of the last one is known at once."""
 _DROPPED: Final = 64 * 1024
 _REST: Final = 0.05
-"""Seconds between two reads of what nobody will see: a flood of it costs the agent next to nothing."""
+"""Seconds between two reads by a `Drain`, so that a flood costs the agent next to nothing."""
 
 
 class Drain:
-    """Reads ``fd``, its own, to nowhere: who writes there is neither held up nor ended by a signal."""
+    """Reads ``fd``, which it owns, and drops what it reads, so that a writer neither blocks nor gets SIGPIPE."""
 
     __slots__ = ("_fd", "_loop", "_timer")
 
@@ -48,7 +48,7 @@ class Drain:
             self._timer = self._loop.call_in(_REST, self._watch)
 
     def close(self) -> None:
-        """Read no more. Whoever still writes is told by SIGPIPE."""
+        """Read no more. A process that still writes gets SIGPIPE."""
         if self._fd >= 0:
             self._loop.cancel(self._timer)
             self._loop.unwatch(self._fd)
@@ -57,10 +57,10 @@ class Drain:
 
 
 class Leftover:
-    """What one session left, until the last of it has ended; ``over`` is called then, once.
+    """The processes that one session left running. ``over`` is called once, when the last of them has ended.
 
     Attributes:
-        processes: how many there were at the last look.
+        processes: how many there were at the last count.
     """
 
     __slots__ = ("_cgroup", "_drains", "_loop", "_over", "processes")
@@ -75,9 +75,9 @@ class Leftover:
         self.look()
 
     def look(self) -> bool:
-        """Count them again; whether that is news."""
+        """Count them again; whether the number has changed."""
         before = self.processes
-        # one that is in the middle of a fork or of its end is one all the same
+        # at least one, because a process that is just being forked, or ending, is in no list
         self.processes = max(1, self._cgroup.processes()) if self._drains is not None else 0
         return self.processes != before
 
@@ -101,17 +101,17 @@ class Leftover:
 
 
 class Leftovers:
-    """Those of all sessions, by the session's id, also after the core has released that."""
+    """What all sessions left running, by the session's id, also after the core has released the session."""
 
     def __init__(self, loop: Loop) -> None:
         self.changed: Callable[[str, int], None] | None = None
-        """Called with an id and how many processes there are now; 0: that is the last of it."""
+        """Called with a session's id and the number of its processes when that has changed; 0 when all have ended."""
         self._loop = loop
         self._held: dict[str, Leftover] = {}
         self._timer: Timer | None = None
 
     def take(self, key: str, cgroup: Cgroup) -> Leftover:
-        """Keep ``cgroup``, in which the session ``key`` has left something."""
+        """Watch ``cgroup``, in which the session ``key`` has left processes running."""
         left = self._held[key] = Leftover(self._loop, cgroup, lambda: self._over(key))
         if self._timer is None:
             self._timer = self._loop.call_in(LOOK, self._look)
@@ -121,12 +121,12 @@ class Leftovers:
         return self._held.get(key)
 
     def processes(self, key: str) -> int:
-        """How many the session ``key`` has left."""
+        """How many processes of the session ``key`` still run."""
         left = self._held.get(key)
         return left.processes if left is not None else 0
 
     def all(self) -> dict[str, int]:
-        """How many each session has left, of those that have."""
+        """The number of processes of each session that has left any."""
         return {key: left.processes for key, left in self._held.items()}
 
     def _over(self, key: str) -> None:

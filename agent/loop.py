@@ -1,4 +1,4 @@
-"""One epoll loop: descriptors, timers, and what is to be done next. Single-threaded."""
+"""The event loop: epoll, timers, and callbacks for the next turn. Single-threaded."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from typing import Final
 
     Timer = tuple[float, int, Callable[[], None]]
-    """When (seconds of CLOCK_MONOTONIC) to call what; the number between tells two of one moment apart.
+    """When (seconds of CLOCK_MONOTONIC), a number that orders timers of the same moment, and the callback.
 
-    A tuple: those are compared without a call of a method of ours.
+    It is a tuple because tuples are compared by C code alone.
     """
 
 READ: Final = select.EPOLLIN
@@ -27,19 +27,22 @@ _EVENTS_A_TURN: Final = 64
 
 
 class Loop:
-    """Calls back. An event may come once more for a descriptor number that was closed and is in use again within one
-    turn: callbacks do nonblocking I/O and take "nothing there" for an answer."""
+    """Calls back for events of descriptors and when time has passed.
+
+    A callback may be called without an event: when a descriptor is closed and its number used again within one turn, an
+    event of the old one is still reported. So callbacks do nonblocking I/O, and expect that there is nothing to do.
+    """
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._watched: dict[int, Callable[[int], None]] = {}
-        # sorted; cancelled ones are taken out, so it stays as long as it must be
+        # sorted; cancelled ones are removed, so that the list stays short
         self._timers: list[Timer] = []
         self._order = 0
         self._soon: list[Callable[[], None]] = []
         self._running = False
         self.after_turn: Callable[[], None] | None = None
-        """Called when all that a turn brought has been seen to."""
+        """Called at the end of each turn."""
 
     def watch(self, fd: int, events: int, callback: Callable[[int], None]) -> None:
         """Call ``callback`` with the events that ``fd`` has, whenever it has any of ``events``, HUP or ERR."""
@@ -47,7 +50,7 @@ class Loop:
         self._watched[fd] = callback
 
     def change(self, fd: int, events: int) -> None:
-        """Watch for other events. With `EDGE` this reports what is there already once more."""
+        """Watch for other events. With `EDGE` events that are there already are reported once more."""
         self._epoll.modify(fd, events)
 
     def unwatch(self, fd: int) -> None:
@@ -63,7 +66,7 @@ class Loop:
         return timer
 
     def cancel(self, timer: Timer | None) -> None:
-        """Without effect when it has run already, or is None."""
+        """Do not call ``timer``. Without effect when it was called already, or is None."""
         if timer is None:
             return
         index = bisect.bisect_left(self._timers, timer)
@@ -84,7 +87,7 @@ class Loop:
         self._running = False
 
     def turn(self) -> None:
-        """Wait for something and see to all of it."""
+        """Wait for events, then call all callbacks that are due."""
         for fd, events in self._epoll.poll(self._patience(), _EVENTS_A_TURN):
             callback = self._watched.get(fd)
             if callback is not None:

@@ -1,4 +1,4 @@
-"""What the agent does to the machine as a whole: give it its identity, and turn it off."""
+"""The identity of the machine: name, hosts, machine-id, random seed and clock; and what /dev and /etc need."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _LINKS: Final = {
 
 
 class Identity:
-    """The part of a ``configure`` that makes this machine unlike any other. Fields that are null change nothing."""
+    """The part of a ``configure`` that tells this machine from others. Fields that are null change nothing."""
 
     __slots__ = ("clock_ns", "entropy", "hostname", "machine_id")
 
@@ -65,10 +65,11 @@ class Machine:
         self._resolver = resolver
 
     def identify(self, identity: Identity) -> list[str]:
-        """Take on ``identity``: randomness and time first, which a copy of this machine shares. Raises OSError.
+        """Take on ``identity``. Raises OSError.
 
-        Returns what of it could not be written, in words: a full disk, or an image that has something else there, is no
-        reason not to start.
+        Random seed and time come first: all machines that go on from one template begin with the same. What could not
+        be written is returned, a sentence for each: a full disk, or something else in the place of a file, does not
+        keep the machine from starting.
         """
         if identity.entropy:
             self._stir(identity.entropy)
@@ -94,14 +95,14 @@ class Machine:
                     _write(path, content)
                 elif without is not None:
                     raise without
-                elif read_small_file(path) != content:  # a full disk takes nothing, and need not
+                elif read_small_file(path) != content:  # what is right already needs no room on a full disk
                     replace(path, content)
             except OSError as error:
                 warnings.append(f"{path} could not be written: {error.strerror}")
         return warnings
 
     def _make_etc(self) -> OSError | None:
-        """Make /etc where there is nothing; why that cannot be, or None."""
+        """Make /etc where there is none; the error when that fails, else None."""
         try:
             if not os.path.lexists(self._etc):
                 os.mkdir(self._etc, 0o755)
@@ -111,7 +112,7 @@ class Machine:
             if not os.path.lexists(f"{self._etc}/mtab"):
                 os.symlink("/proc/mounts", f"{self._etc}/mtab")
         except OSError:
-            return None  # few miss it, and the files that matter say it too
+            return None  # few programs miss it, and the files in it that matter are reported one by one
         return None
 
     def _stir(self, entropy: bytes) -> None:
@@ -155,7 +156,10 @@ def name_host(hosts: str, name: str) -> str:
 
 
 def replace(path: str, content: str) -> None:
-    """Put a file of the image in place, whatever lies there now: a FIFO must not hold the agent up. Raises OSError."""
+    """Write ``path`` in the sandbox by renaming a new file over it. Raises OSError.
+
+    What is there is never opened: a FIFO would block the agent.
+    """
     fresh = f"{path}.sandtop"
     if os.path.lexists(fresh):
         os.unlink(fresh)

@@ -1,4 +1,4 @@
-"""From a program's pipe or terminal into the stream that carries it to the core."""
+"""Reading a program's output from its pipe or terminal into the stream that carries it to the core."""
 
 from __future__ import annotations
 
@@ -19,26 +19,27 @@ if TYPE_CHECKING:
     from .wire import Outbox, SendStream
 
 _READ: Final = 256 * 1024
-"""Bytes of one read at most: each costs a turn of the loop, whatever it brings."""
+"""Bytes of one read at the most. Each read costs a turn of the loop, however little it returns."""
 _FLOOD: Final = 32 * 1024
-"""A read of this many bytes is of a program that floods."""
+"""A program counts as flooding once a read returned this many bytes."""
 _CAPACITY: Final = 1 << 20
-"""Bytes that a program that floods may write before it waits for the agent: as much as it writes while the agent sends.
-The kernel takes memory, the session's, only for what is in the pipe (pipe(7))."""
+"""Capacity of the pipe of a program that floods, in bytes: as much as it writes while the agent sends, so that it need
+not wait. The kernel takes memory, which counts as the session's, only for what is in the pipe (pipe(7))."""
 _SMALL: Final = 16 * 1024
 _BUSY: Final = 0.010
 _GATHER: Final = 0.002
-"""Seconds. A program whose last few bytes came less than `_BUSY` ago is left alone for `_GATHER`, and what it writes
-meanwhile is read in one piece: to wake the agent for each few kilobytes costs more than to read them."""
+"""Seconds. A program that wrote fewer than `_SMALL` bytes, less than `_BUSY` after it wrote before, is not read for
+`_GATHER`, so that what it writes meanwhile is read at once: waking the agent for each few kilobytes costs more than
+reading them."""
 _TERMINAL_READ: Final = 4096
 _TERMINAL_HOLDS: Final = 128 * 1024
-"""More than a terminal can hold at any moment (tty_buffer.c, n_tty.c: 64 KiB and 4 KiB)."""
+"""Bytes; more than a terminal can hold (64 KiB in tty_buffer.c and 4 KiB in n_tty.c)."""
 
 
 class OutputPump:
-    """Reads ``fd``, its own, into ``stream`` while less than ``window`` bytes of that are unacknowledged.
+    """Reads ``fd``, which it owns, into ``stream``, as long as fewer than ``window`` bytes of it are unacknowledged.
 
-    ``ended`` is called once, when all was read that there will be.
+    ``ended`` is called once, when all output was read.
     """
 
     __slots__ = (
@@ -66,7 +67,9 @@ class OutputPump:
         self._terminal = terminal
         self._left: int | None = None  # bytes still to be read, once the program has ended
         self._watched = False
-        self._wide = terminal  # whether the pipe holds as much as it may; a terminal has no such thing
+        self._wide = (
+            terminal  # whether the pipe was given its largest capacity; a terminal's cannot be changed
+        )
         self._last_read = 0.0
         self._gathering: Timer | None = None
         self._heir: Callable[[int], None] | None = None
@@ -84,13 +87,13 @@ class OutputPump:
         if self._left is not None:
             self._drain(self._left)
         elif self.stream.retained <= self._window // 2:
-            # not for each few bytes of room: reading in large pieces costs far less
+            # only once there is room for a large read, which costs far less than many small ones
             self._resume()
 
     def finish(self, heir: Callable[[int], None] | None = None) -> None:
-        """The program has ended: read what is there at this moment, whatever others may go on writing.
+        """The program has ended: read what the pipe holds now, and not what other processes write to it later.
 
-        ``heir`` gets the descriptor then, if it has not come to its end; else it is closed.
+        After that ``heir`` is given the descriptor if others still have the pipe open; else the descriptor is closed.
         """
         if not self.closed:
             self._heir = heir
@@ -124,13 +127,13 @@ class OutputPump:
                 break
             total += len(data)
             if not self._terminal or len(data) < _TERMINAL_READ // 2:
-                break  # a terminal gives no more than this at a time; a pipe has given all that it holds
+                break  # a pipe is empty now; a terminal gives no more than this at a time
         if not self.closed:
             self._adapt(total)
         self._outbox.wake(self.stream.number)
 
     def _adapt(self, total: int) -> None:
-        """Fewer and larger reads from a program that writes little at a time, or more than its pipe holds."""
+        """Read less often and more at a time from a program that writes little at a time, or floods."""
         if 0 < total < _SMALL:
             self._gather()
         elif total >= _FLOOD and not self._wide:
@@ -141,10 +144,10 @@ class OutputPump:
         try:
             fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, _CAPACITY)
         except OSError:
-            return  # closed meanwhile, or no memory: it stays as it is
+            return  # the pipe was closed meanwhile, or memory is short: it keeps its capacity
 
     def _gather(self) -> None:
-        """Let a busy program write more before the next read."""
+        """Do not read for a moment, in which a busy program writes more."""
         now = time.monotonic()
         if now - self._last_read < _BUSY:
             self._pause()
@@ -156,8 +159,8 @@ class OutputPump:
         self._resume()
 
     def _drain(self, left: int) -> None:
-        """Read ``left`` bytes, or all that there are, as far as there is room; `credited` goes on from there."""
-        # without waiting for the descriptor: it need not become readable once more
+        """Read ``left`` bytes, or fewer if the output ends, as far as there is room; then `credited` reads on."""
+        # without waiting for an event, since the descriptor need not become readable again
         while left and (room := self._room) > 0:
             data = self._read(min(room, left))
             if data:
@@ -176,7 +179,7 @@ class OutputPump:
         return min(_READ, self._window - self.stream.retained)
 
     def _read(self, size: int) -> bytes | None:
-        """Read a piece into the stream. None when nothing is there now, empty when nothing ever will be."""
+        """Read once, into the stream. Returns None when there is nothing to read now, and nothing at the end."""
         try:
             data = os.read(self._fd, size)
         except BlockingIOError:

@@ -6,9 +6,9 @@ import os
 
 
 class Pipes:
-    """stdout and stderr, and stdin when ``stdin``. Raises OSError when there are none to be had.
+    """Pipes for stdout and stderr and, with ``stdin``, for stdin. Raises OSError when they cannot be made.
 
-    They belong to the user ``owner``, who may then open them by name, as /dev/stdout.
+    They belong to the user id ``owner``, so that its programs may open them by name, as /dev/stdout.
 
     Attributes:
         ours: the agent's ends by stream number, nonblocking.
@@ -33,11 +33,11 @@ class Pipes:
             raise
 
     def close_theirs(self) -> None:
-        """The program has them, or will never run."""
+        """Close the program's ends, which it has inherited, or never will."""
         for fd in self.theirs.values():
             os.close(fd)
 
     def close_ours(self) -> None:
-        """Nobody needs them: the program did not run."""
+        """Close the agent's ends: the program did not run."""
         for fd in self.ours.values():
             os.close(fd)

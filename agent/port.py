@@ -1,8 +1,8 @@
-"""The virtio-serial port: bytes to frames and back, and beginning anew when a core comes or comes back.
+"""The virtio-serial port: turns bytes into frames and back, and begins a new link whenever a core connects.
 
-A port's host side is one process at a time and may be none: read(2) then returns nothing, write(2) EAGAIN, and poll(2)
-POLLHUP for as long as that lasts. So it is watched edge-triggered: the driver wakes the port's queue whenever the host
-opens or closes it, sends, or takes what was sent (virtio_console.c).
+On the host one process at a time has the port open, or none. While none has, read(2) returns nothing, write(2) fails
+with EAGAIN, and poll(2) reports POLLHUP all the time. So the port is watched edge-triggered: the driver wakes those who
+wait for it whenever the host opens or closes the port, sends, or takes what was sent (virtio_console.c).
 """
 
 from __future__ import annotations
@@ -22,50 +22,55 @@ if TYPE_CHECKING:
     from .wire import Frame, Outbox
 
     class Peer(Protocol):
-        """Who is told what the port brings."""
+        """Takes what comes over the port."""
 
         def link_began(self) -> None:
-            """A core found this agent: forget the link before."""
+            """A core began a new link: forget the one before."""
 
         def link_ended(self, reason: str) -> None:
-            """The core is gone, or broke the protocol (then ``reason`` says how)."""
+            """The core is gone (``reason`` is empty), or broke the protocol (``reason`` says how)."""
 
         def frame(self, frame: Frame) -> None:
-            """A frame of the link. Raises ProtocolError for one that ends it."""
+            """Take a frame. Raises ProtocolError for one that breaks the protocol, which ends the link."""
 
 
 _CHUNK: Final = 64 * 1024
 _READS_A_TURN: Final = 16
 _WRITES_A_TURN: Final = 8
-"""Of 32 KiB, which is what virtio_console takes at a time: as many as one read of a flooding program takes to send."""
-_COMPANY: Final = 0.005
-"""Seconds for which what was postponed waits for company, such as the news of a start for the first output or the end:
-each message on its own costs a small program's run a twentieth more."""
+"""Writes in one turn of the loop, each of 32 KiB, which virtio_console takes at a time. So many send what one read of
+a program that floods brings."""
+_POSTPONE: Final = 0.005
+"""Seconds after which a postponed message is sent alone, if nothing else was sent that it could go with. The news of a
+start, say, goes with the first output or the end: sent alone, it makes the run of a small program take 5 % longer."""
 _LOOK_AGAIN: Final = 2.0
-"""Seconds between looks at a port without a link, lest a wake-up was missed …"""
+"""Seconds after which a port without a link is read in any case, because a wake-up can be lost …"""
 _LOOK_LINKED: Final = 5.0
-"""… and with one: none may stand still for ever."""
+"""… and one with a link."""
 _STUCK: Final = 1.0
-"""Seconds for the answer to a marker to be taken, which is the first thing that a host has room for.
+"""Seconds for the host to take the answer to a marker. After that the port is stuck, and its driver is restarted.
 
-QEMU (7.2, virtio-serial-bus.c) forgets the buffer that it was busy with when the host's side is closed, and the driver
-waits for that for ever. Once it was each of the queue's 128, the port takes nothing until its driver begins anew.
+When the host's side is closed the port's device (as hypervisors up to 2023 emulate it) loses the buffer that it was
+writing, and the driver waits for that buffer for ever. When all 128 buffers of the queue are lost, the port takes
+nothing more.
 """
 _REOPEN: Final = 0.05
-"""Seconds between attempts to open the port that comes back then."""
+"""Seconds between attempts to open the port after its driver was restarted."""
 
 
 def wait_for_host(fd: int) -> None:
-    """Return when somebody on the host has opened the other end of the port ``fd``."""
+    """Return when a process on the host has opened the other end of the port ``fd``."""
     with select.epoll() as poll:
         poll.register(fd, READ | EDGE)
         while all(events & HANGUP for _, events in poll.poll(_LOOK_AGAIN)):
-            # what is there already is reported once more, lest a wake-up was missed
+            # this reports the present state once more, in case a wake-up was lost
             poll.modify(fd, READ | EDGE)
 
 
 class Port:
-    """Speaks on ``fd``, a nonblocking descriptor of ``device``, for ``outbox`` and with ``peer``."""
+    """The agent's end of the link: sends what is in ``outbox``, and hands what comes to ``peer``.
+
+    ``fd`` is a nonblocking descriptor of ``device``.
+    """
 
     def __init__(self, loop: Loop, fd: int, outbox: Outbox, peer: Peer, device: Device | None = None) -> None:
         self._loop = loop
@@ -76,29 +81,29 @@ class Port:
         self._handshake = AgentHandshake()
         self._decoder = Decoder()
         self._linked = False
-        self._open = False  # whether the port was seen open since the link began
+        self._open = False  # whether the host was seen to have the port open since the link began
         self._pending: bytes | memoryview = b""
         self._blocked = False
         self._hurrying: Timer | None = None
-        self._answering: Timer | None = None  # while nothing was sent since a marker came
+        self._answering: Timer | None = None  # runs from a marker's arrival until something was sent
         loop.watch(fd, READ | EDGE, self._ready)
         loop.soon(self._look)
 
     def flush(self) -> None:
-        """Send what there is to send, as far as the port takes it and for a while."""
+        """Send what waits to be sent, until the port takes no more, or it is other descriptors' turn."""
         if self._blocked:
             return
         for _ in range(_WRITES_A_TURN):
             if not self._pending:
                 self._pending = self._outbox.batch() if self._linked else b""
                 if not self._pending:
-                    self._wait_for_company()
+                    self._time_postponed()
                     return
             try:
                 count = os.write(self._fd, self._pending)
             except BlockingIOError:
                 count = 0
-            if count == 0:  # the driver's way to say that its queue is full, when it found out late
+            if count == 0:  # so the driver says, in some cases, that its queue is full
                 self._blocked = True
                 self._loop.change(self._fd, READ | WRITE | EDGE)
                 return
@@ -108,12 +113,13 @@ class Port:
             self._pending = b"" if count == len(self._pending) else memoryview(self._pending)[count:]
         self._loop.soon(self.flush)
 
-    def _wait_for_company(self) -> None:
+    def _time_postponed(self) -> None:
+        """Let a timer send what is postponed, if nothing else takes it along before."""
         if not self._outbox.postponed:
             self._loop.cancel(self._hurrying)
             self._hurrying = None
         elif self._hurrying is None:
-            self._hurrying = self._loop.call_in(_COMPANY, self._hurry)
+            self._hurrying = self._loop.call_in(_POSTPONE, self._hurry)
 
     def _hurry(self) -> None:
         self._hurrying = None
@@ -127,7 +133,7 @@ class Port:
         self.flush()
 
     def _read(self) -> None:
-        # the driver gives 4 KiB at a time: gathered first, for to look into each costs more than to copy it
+        # the driver gives 4 KiB at a time, and to decode each alone costs more than to copy them together
         chunks: list[bytes] = []
         gone = drained = False
         try:
@@ -165,20 +171,20 @@ class Port:
                 self.drop(str(error))
 
     def drop(self, reason: str) -> None:
-        """End the link: neither listen nor speak until a core begins another."""
+        """End the link: neither read frames nor send any until a core begins another."""
         if self._linked:
             self._linked = False
             self._pending = b""
             self._peer.link_ended(reason)
 
     def _host_gone(self) -> None:
-        if self._open:  # a marker can be here before the driver has heard that the host opened the port
+        if self._open:  # else a marker has come before the driver learned that the host opened the port
             self.drop("")
 
     def _look(self) -> None:
         self._loop.call_in(_LOOK_LINKED if self._linked else _LOOK_AGAIN, self._look)
         if self._fd >= 0:
-            self._blocked = False  # to be found out anew
+            self._blocked = False  # the next write tells whether it still is
             self._read()
 
     def _not_answered(self) -> None:

@@ -1,4 +1,4 @@
-"""The one place that waits for children: programs that were started, and orphans that process 1 inherits."""
+"""Waiting for children, in one place: programs that the agent started, and orphans that process 1 inherits."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from .loop import Loop
 
 _AT_ONCE: Final = 256
-"""Children taken in one turn: the end of a fork bomb must not keep the loop from its other work."""
+"""Children reaped in one turn of the loop, so that the end of a fork bomb does not keep it from other work."""
 
 
 class Reaper:
-    """Tells who asked when a child of theirs ended. Whoever starts a child asks before the loop turns again."""
+    """Reaps children. Whoever starts one calls `expect` before the loop's next turn, to be told when it ends."""
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
         self._waiting: dict[int, Callable[[int], None]] = {}
         self._wakeup, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        # Python alone would take it for a reason to end; to process 1 it comes by mistake
+        # Python would end at a SIGINT, which nobody sends to process 1 on purpose
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        # without a handler of Python's own nothing is written to the pipe
+        # Python writes to the wake-up pipe only for signals that have a Python handler
         signal.signal(signal.SIGCHLD, _nothing)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         loop.watch(self._wakeup, READ, self._woken)
@@ -58,4 +58,4 @@ class Reaper:
 
 
 def _nothing(_signal: int, _frame: object) -> None:
-    """What a signal does that only has to wake the loop."""
+    """The handler of a signal that only has to wake the loop."""

@@ -1,4 +1,4 @@
-"""What the agent answers: every message of ``docs/protocol.md`` that a core sends."""
+"""The agent's side of the messages in ``docs/protocol.md``: takes what a core sends, and answers."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
     Message = dict[str, object]
 
 AGENT: Final = "1"
-"""What the agent calls itself in its hello: for people, not for decisions."""
+"""The agent's version in its hello. People may read it; the core decides by `AGENT_PROTOCOL`."""
 _REMEMBERED: Final = 1024
-"""How many operations and forgotten sessions are known again when the core asks once more."""
+"""Answers to operations, and ids of released sessions, that are remembered in case the core repeats a request."""
 
 
 class OperationFailed(Exception):
-    """An operation's ``done`` says so."""
+    """An operation failed; its ``done`` says so to the core."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -50,7 +50,7 @@ class OperationFailed(Exception):
 
 
 class Service:
-    """The port's peer. ``timings`` goes into its hello."""
+    """Takes what comes over the port (a `Peer`), runs sessions, and answers. ``timings`` goes into its hello."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Service:
     ) -> None:
         self.sessions: dict[int, Session] = {}
         self.drop: Callable[[str], None] = self.link_ended
-        """Ends the link with a reason; the port's own, once there is one."""
+        """Ends the link, with a reason: `Port.drop`, once there is a port."""
         self._host = host
         self._machine = machine
         self._shutdown = shutdown
@@ -93,13 +93,13 @@ class Service:
     # the port's peer
 
     def link_began(self) -> None:
-        """A core found this agent; it will say hello."""
+        """A core began a link, and will send its hello."""
         self._greeted = False
         self._arrivals.clear()
         self._host.outbox.restart()
 
     def link_ended(self, reason: str) -> None:
-        """Nothing is sent until the next link; what streams hold stays."""
+        """Nothing is sent until the next link. Streams keep what they hold."""
         self._greeted = False
         self._arrivals.clear()
         self._host.outbox.restart()
@@ -129,7 +129,7 @@ class Service:
             return
         session = self.sessions.get(frame.stream // STREAMS_PER_SESSION)
         if session is None or session.input is None or frame.stream % STREAMS_PER_SESSION:
-            return  # for a session that never ran, or is forgotten
+            return  # for a session that never ran, or was released
         if isinstance(frame, Data):
             session.input.take(frame.offset, frame.data)
             if session.waiting is not None:
@@ -149,7 +149,7 @@ class Service:
                 self._messages[kind](message)
             except InvalidMessage as error:
                 raise ProtocolError(f"'{kind}': {error}") from error
-        # a message of a newer core is passed over: it can tell from this agent's version that it is
+        # a message that only newer agents know is ignored: the core sees this agent's version in its hello
 
     def _send(self, message: Message) -> None:
         self._put(self._host.outbox.control, message)
@@ -241,7 +241,7 @@ class Service:
             raise OperationFailed("invalid", f"there are {MAX_SESSIONS} sessions already{which}")
 
     def _session_ended(self, session: Session) -> None:
-        # one that never ran is told of where it was started, behind nothing
+        # the end of one that never ran is told by the code that started it
         if session.pid is not None:
             self._say_exited(session)
 
@@ -265,7 +265,7 @@ class Service:
         if len(self._forgotten) > _REMEMBERED:
             self._forgotten.popitem(last=False)
 
-    # operations: done once, answered as often as asked
+    # operations: each is carried out once, and answered as often as it is asked for
 
     def _operate(self, message: Message) -> None:
         try:
@@ -286,7 +286,7 @@ class Service:
         warnings = self._machine.identify(identity)
         if identity.hostname is not None:
             self._warnings = warnings
-        elif self._defaults is not None:  # it stays who it is
+        elif self._defaults is not None:  # without an identity the machine keeps the one that it has
             defaults.hostname = self._defaults.hostname
         self._defaults = defaults
         return {"warnings": self._warnings}
@@ -321,7 +321,7 @@ class Service:
 
 
 def _outcome(operation: Callable[[Message], Message | None], message: Message) -> Message:
-    """Carry ``operation`` out; what its ``done`` says."""
+    """Carry ``operation`` out; the fields of its ``done``."""
     try:
         return {"error": None, **(operation(message) or {})}
     except InvalidMessage as error:

@@ -33,10 +33,11 @@ if TYPE_CHECKING:
 
     Record = dict[str, object]
     State = Literal["starting", "running", "ending", "ended"]
-    """A session's life; ended follows starting when nothing ran. ending: its leader was reaped, what it wrote is being
-    read, and the rest of its cgroup killed unless it goes on.
+    """The state of a session. It is ``ending`` when its leader has ended, and its output is still being read or other
+    processes of its cgroup are still being killed. A session whose program could not be started goes from ``starting``
+    to ``ended``.
 
-    Words, for the members of an enum.Enum are looked up and hashed by Python code.
+    These are strings because the members of an enum.Enum are looked up and hashed by Python code, which is slower.
     """
 
 _OUT_OF_MEMORY_STATUS: Final = 128 + signal.SIGKILL
@@ -51,13 +52,14 @@ _NEXT: Final[dict[State, tuple[State, ...]]] = {
 
 
 class Host:
-    """What sessions share: the parts of the agent that they need.
+    """The parts of the agent that all sessions share.
 
     Attributes:
         null: a descriptor of /dev/null.
-        runtime: a descriptor of the root that the agent's own Python is in; ``root`` is the sandbox's path there.
+        runtime: a descriptor of the guest runtime's root, which has the agent's Python.
+        root: the path of the sandbox's root in the guest runtime.
         left: what sessions left running.
-        waits: called with a session's id and who in it waits for somebody to type, when that is news.
+        waits: called with a session's id and which of its processes waits for somebody to type, when that changes.
     """
 
     __slots__ = ("cgroups", "left", "loop", "null", "outbox", "reaper", "root", "runtime", "waits")
@@ -77,13 +79,13 @@ class Host:
 
 
 class Session:
-    """One ``start``. ``run`` starts it; ``ended`` is called once with the session when its record is complete.
+    """One session. ``run`` starts its program; ``ended`` is called once, with the session, when `record` is there.
 
     Attributes:
-        pid: of the leader; None when no program ran.
-        record: the exit record, once it ended.
-        input: None when it takes none.
-        waiting: who waits for somebody to type; None without a terminal.
+        pid: of the leader, the process that was started; None when none could be.
+        record: the exit record; None until it ended.
+        input: writes to the program's stdin or terminal; None for a session that takes no input.
+        waiting: watches whether a process waits for somebody to type; None without a terminal.
     """
 
     def __init__(
@@ -112,7 +114,7 @@ class Session:
 
     @property
     def running(self) -> bool:
-        """Whether its leader lives."""
+        """Whether its leader runs."""
         return self._state == "running"
 
     def run(self) -> None:
@@ -148,12 +150,12 @@ class Session:
             pump.credited()
         if (
             self.waiting is not None and credit.acked > self._acked
-        ):  # not what a new link or a window says again
+        ):  # a new link or another window repeats what was acknowledged: that is no sign of life
             self._acked = credit.acked
             self.waiting.touched()
 
     def forget(self) -> None:
-        """The core has all of it: drop what is kept."""
+        """The core has stored its output and exit record: drop what is kept for it."""
         for number in self.outputs:
             self._host.outbox.remove(number)
 
@@ -215,7 +217,7 @@ class Session:
         start, host = self._start, self._host
         env = self._defaults.environment(user, start.env, terminal=terminal is not None)
         cwd = self._defaults.workdir
-        if start.cwd is not None:  # a relative one is a folder of the sandbox's
+        if start.cwd is not None:  # a relative path is below the sandbox's workdir
             cwd = os.path.join(cwd, start.cwd)
         plan = Plan(start.argv, env, cwd, user, stdio, terminal, start.rlimits)
         if start.builtin is not None:
@@ -261,7 +263,7 @@ class Session:
             self.input.discard()
         assert self._cgroup is not None
         code = os.waitstatus_to_exitcode(status)
-        # a shell gives its child's end as its own status
+        # a shell whose child was killed exits with 128 and the signal's number
         self._out_of_memory = (
             code in (-signal.SIGKILL, _OUT_OF_MEMORY_STATUS) and self._cgroup.oom_kills() > 0
         )
@@ -269,7 +271,7 @@ class Session:
         heir: Callable[[int], None] | None = None
         if not self._cgroup.finish(self._used, kill=self._timed_out or killed or self._out_of_memory):
             left = self._host.left.take(self.id, self._cgroup)
-            if self.terminal is None:  # a terminal hangs up
+            if self.terminal is None:  # a terminal is hung up instead
                 heir = left.take_output
             self._used(self._cgroup.usage())
         for pump in self.outputs.values():
@@ -280,7 +282,7 @@ class Session:
         self._check()
 
     def _check(self) -> None:
-        """End the session once its cgroup is empty, or left to itself, and its output was read."""
+        """End the session once its output was read and its cgroup is empty or left running."""
         if self._state == "ending" and self._usage and all(pump.closed for pump in self.outputs.values()):
             self._conclude(
                 {

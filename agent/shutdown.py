@@ -1,4 +1,4 @@
-"""Turning the machine off so that its disk is whole."""
+"""Turning the machine off, with a disk whose file system is clean."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SYSRQ: Final = "/proc/sysrq-trigger"
 
 
 class Shutdown:
-    """TERM to all, KILL after the grace, then ``power_off``."""
+    """Sends SIGTERM to all processes, SIGKILL after the grace period, then calls ``power_off``."""
 
     def __init__(self, loop: Loop, cgroups: Cgroups, power_off: Callable[[], None]) -> None:
         self.begun = False
@@ -34,7 +34,7 @@ class Shutdown:
         self._killed = False
 
     def begin(self, grace_ms: int, told: Callable[[], bool]) -> None:
-        """End everything. ``told`` says whether the core knows all that it has to about the sessions."""
+        """Begin. ``told`` says whether the core has stored the output and the exit record of every session."""
         if self.begun:
             return
         self.begun = True
@@ -63,24 +63,24 @@ class Shutdown:
 
 
 def power_off(runtime: int) -> NoReturn:
-    """Make the sandbox's disk clean and turn the machine off. ``runtime`` is the descriptor of the root outside."""
+    """Leave the sandbox's disk clean and turn the machine off. ``runtime`` is a descriptor of the runtime's root."""
     os.sync()
     os.fchdir(runtime)
     os.chroot(".")
-    # all that wrote to it is dead: what the kernel keeps in memory goes to the disk, and it is marked clean
+    # no process writes any more: what the kernel still has in memory is written, and the file system marked clean
     _run("mount", "-o", "remount,ro", "/overlay")
     _run("poweroff", "-f")
     force_off()
 
 
 def force_off() -> NoReturn:
-    """Turn the machine off by the kernel's own keys: sync, read-only, off. The last resort of an agent that failed."""
+    """Turn the machine off by magic SysRq (sync, remount read-only, power off): for an agent that has failed."""
     for key in (b"s", b"u", b"o"):
         with open(_SYSRQ, "wb", buffering=0) as file:
             file.write(key)
-        time.sleep(0.2)  # the kernel does each in the background and has no way to say when it is done
+        time.sleep(0.2)  # the kernel does each in the background, and does not tell when it is done
     time.sleep(_TOOL_DEADLINE)
-    os._exit(1)  # which panics the kernel, if it still runs
+    os._exit(1)  # the kernel panics when process 1 ends, if it still runs
 
 
 def _run(*arguments: str) -> None:

@@ -1,8 +1,8 @@
 """Starting a program without forking the agent: posix_spawn, which glibc does with CLONE_VM and CLONE_VFORK.
 
-posix_spawn cannot change user, directory or cgroup for its child alone. But the agent has one thread, so it changes
-its own for the moment of the call, and changes back. Resource limits would hit the agent itself: they take
-a fork, and so do descriptors with high numbers.
+posix_spawn cannot set user, directory or cgroup of the child. But the child inherits the agent's, and the agent has one
+thread: so the agent sets its own, calls posix_spawn, and sets them back. Resource limits cannot be set so, as the agent
+could not exceed them itself: a start with limits, or with high descriptor numbers, forks.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from .users import User
 
 _IGNORED_BY_PYTHON: Final = (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ)
-"""exec(2) keeps what is ignored; the handlers of all other signals it resets by itself."""
+"""Signals that the program must get with their default action. exec(2) resets handlers, but not ignored signals."""
 _EXEC_DEADLINE_MS: Final = 30_000
 _MAX_REPORT: Final = 4096
 _ORDINARY: Final = os.sched_param(0)
-"""Of a program, which would inherit the agent's SCHED_BATCH (sched(7))."""
+"""The scheduling parameters of programs, which would otherwise inherit the agent's SCHED_BATCH (sched(7))."""
 
 
 _SOFT_DESCRIPTORS: Final = 1024
-"""Soft limit of a program's open files: select(2) takes no descriptor beyond. The hard one is the agent's own."""
+"""Soft limit of a program's open files, since select(2) takes no higher descriptor. The hard one is the agent's."""
 
 
 class SpawnFailed(Exception):
@@ -82,9 +82,10 @@ class Plan:
 def spawn(plan: Plan, cgroup: Cgroup, cgroups: Cgroups) -> int:
     """Run ``plan`` in ``cgroup``; the new process's pid. It leads a session and a process group of its own.
 
-    Raises SpawnFailed. Any other exception means that the agent could not change back, and cannot go on.
+    Raises SpawnFailed. Any other exception means that the agent could not set its own user, directory or cgroup back,
+    and cannot go on.
     """
-    # glibc refuses to hand a descriptor on that is beyond the limit of this moment (posix_spawn_file_actions_adddup2)
+    # posix_spawn_file_actions_adddup2 of glibc refuses descriptors beyond the soft limit that is set at this moment
     if plan.rlimits or max(plan.stdio) >= _SOFT_DESCRIPTORS:
         return run_forked(lambda _started: _exec(plan), cgroup)
     try:
@@ -106,14 +107,14 @@ def spawn(plan: Plan, cgroup: Cgroup, cgroups: Cgroups) -> int:
 
 
 def _limit_descriptors() -> tuple[int, int]:
-    """Set the limit that programs start with; the agent's own. What is open already stays open."""
+    """Set the limit of open files that programs inherit; returns the agent's, to set back. Open files stay open."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(_SOFT_DESCRIPTORS, limits[1]), limits[1]))
     return limits
 
 
 def _become(user: User) -> None:
-    """Take on ``user``, with root left as the saved user to come back by; exec(2) overwrites that one in the child."""
+    """Become ``user``, and keep root as the saved user id, to become root again; in the child exec(2) overwrites it."""
     if user.uid or user.gid or user.groups:
         os.setgroups(user.groups)
         os.setresgid(user.gid, user.gid, user.gid)
@@ -121,7 +122,7 @@ def _become(user: User) -> None:
 
 
 def _become_root() -> None:
-    # the effective uid first: with it the capabilities come back that the rest needs
+    # the effective user id first: it brings back the capabilities that the rest needs
     if os.geteuid() or os.getegid() or os.getgroups():
         os.setresuid(0, 0, 0)
         os.setresgid(0, 0, 0)
@@ -139,7 +140,7 @@ def _enter_folder(path: str) -> None:
 def _posix_spawn(plan: Plan) -> int:
     actions: list[tuple[int, int, str, int, int] | tuple[int, int, int]]
     if plan.terminal is not None:
-        # a session leader without a terminal gets the first that it opens
+        # the first terminal that a session leader opens becomes its controlling terminal
         actions = [
             (os.POSIX_SPAWN_OPEN, 0, plan.terminal, os.O_RDWR, 0),
             (os.POSIX_SPAWN_DUP2, 0, 1),
@@ -163,9 +164,9 @@ def _posix_spawn(plan: Plan) -> int:
 
 
 def first_that_runs(plan: Plan, attempt: Callable[[str], int]) -> int:
-    """What ``attempt`` returns for the first path of the program that can be executed, as execvp(3) looks for it.
+    """Call ``attempt`` with each path that execvp(3) would try, until one can be executed; what that call returned.
 
-    Raises SpawnFailed with stage exec.
+    Raises SpawnFailed with stage exec when there is none.
     """
     name = plan.argv[0]
     denied = missing = None
@@ -188,7 +189,7 @@ def _candidates(name: str, path: str) -> Iterator[str]:
         return
     for folder in path.split(":") if name else ():
         candidate = f"{folder or '.'}/{name}"
-        # most folders do not have it: to be told so by an exception takes three times as long
+        # most folders do not have the program, and an exception for each takes three times as long as this test
         if os.access(candidate, os.F_OK) and not os.path.isdir(candidate):
             yield candidate
 
@@ -206,7 +207,7 @@ def _exec_failed(name: str, error: OSError) -> SpawnFailed:
 
 
 def _too_much(plan: Plan, error: OSError) -> SpawnFailed | None:
-    """Which limit made execve(2) refuse ``plan``, where it was one."""
+    """The failure that names the limit of execve(2) that ``plan`` exceeds; None when it exceeds none."""
     why = None
     if error.errno == errno.E2BIG:
         why = excess(plan.argv, plan.env, resource.getrlimit(resource.RLIMIT_STACK)[0])
@@ -218,7 +219,7 @@ def _too_much(plan: Plan, error: OSError) -> SpawnFailed | None:
 
 
 def _named(plan: Plan) -> str:
-    """The limits of ``plan``, as the command line has them."""
+    """The resource limits of ``plan``, as the user writes them on the command line."""
     return ", ".join(_limit(*each) for each in plan.rlimits)
 
 
@@ -229,9 +230,9 @@ def _limit(number: int, soft: int, hard: int) -> str:
 
 
 def run_forked(child: Callable[[Callable[[], None]], None], cgroup: Cgroup) -> int:
-    """Fork, and let ``child`` run there in ``cgroup``, in a session of its own; the pid. Raises SpawnFailed.
+    """Fork a process that runs ``child`` in ``cgroup``, in a session of its own; its pid. Raises SpawnFailed.
 
-    ``child`` raises SpawnFailed, or says that it is under way by an exec or by calling what it is given.
+    ``child`` either raises SpawnFailed, or reports its start: by exec, or by calling the function that it is given.
     """
     reader, writer = os.pipe2(os.O_CLOEXEC)
     try:
@@ -265,7 +266,7 @@ def _await_exec(pid: int, reader: int) -> None:
 
 def _run_child(child: Callable[[Callable[[], None]], None], cgroup: Cgroup, writer: int) -> NoReturn:
     try:
-        signal.set_wakeup_fd(-1)  # the pipe behind it is the agent's
+        signal.set_wakeup_fd(-1)  # a signal here must not write to the agent's wake-up pipe
         for number in (*_IGNORED_BY_PYTHON, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
         os.setsid()
@@ -285,7 +286,7 @@ def _run_child(child: Callable[[Callable[[], None]], None], cgroup: Cgroup, writ
 
 
 def take_on(user: User) -> None:
-    """Become ``user`` for good, in a child. Raises SpawnFailed."""
+    """Become ``user`` for good, in a forked child. Raises SpawnFailed."""
     try:
         os.setgroups(user.groups)
         os.setresgid(user.gid, user.gid, user.gid)
@@ -298,7 +299,7 @@ def connect(plan: Plan) -> None:
     """Give the child its descriptors 0, 1 and 2. Raises SpawnFailed."""
     stdio: Sequence[int] = plan.stdio
     if plan.terminal is not None:
-        os.close(0)  # so that there is a number for it, however many are in use
+        os.close(0)  # so that there is a descriptor for the terminal, however low the limit is
         try:
             stdio = [os.open(plan.terminal, os.O_RDWR)] * 3
         except OSError as error:
@@ -307,13 +308,13 @@ def connect(plan: Plan) -> None:
             ) from None
     for target, fd in enumerate(stdio):
         os.dup2(fd, target)
-        os.set_inheritable(target, True)  # dup2 to itself leaves it as it was
+        os.set_inheritable(target, True)  # dup2 of a descriptor to itself does not make it inheritable
 
 
 def _exec(plan: Plan) -> None:
     connect(plan)
-    named = _named(plan)  # while there is memory for it
-    # limits while still root, who may raise them; the last thing before the program, for they bind this process too
+    named = _named(plan)  # before limits that could leave no memory for it
+    # while still root, who may raise limits; but as late as possible, since they bind this process too
     for limit in plan.rlimits:
         _set_limit(*limit)
     try:
@@ -328,7 +329,7 @@ def _exec(plan: Plan) -> None:
 def _set_limit(number: int, soft: int, hard: int) -> None:
     try:
         resource.setrlimit(number, (soft, hard))
-    except (OSError, ValueError) as error:  # ValueError is what Python makes of EINVAL and EPERM
+    except (OSError, ValueError) as error:  # Python turns EINVAL and EPERM into ValueError
         why, code = str(error), error.errno if isinstance(error, OSError) else errno.EPERM
         if number == resource.RLIMIT_NOFILE:
             most = read_small_file("/proc/sys/fs/nr_open", 32).strip()

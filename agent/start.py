@@ -1,4 +1,4 @@
-"""A ``start`` message, checked: what a session is to run."""
+"""Checking a ``start`` message: what a session is to run."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ RLIMITS: Final[dict[str, int]] = {
 
 
 class Start:
-    """What a ``start`` asks for; ``docs/protocol.md`` says what the fields mean.
+    """The fields of a ``start``, checked; ``docs/protocol.md`` says what they mean.
 
     Attributes:
-        size: rows and columns of the terminal; None for pipes.
+        size: rows and columns of the terminal; None for a session on pipes.
         rlimits: (limit's number, soft, hard).
         builtin: the fields of the agent's own program that runs in place of ``argv``.
     """
@@ -62,7 +62,7 @@ class Start:
 
 
 def id_and_number(message: Mapping[str, object]) -> tuple[str, int]:
-    """Those of the session that a ``start`` is for. Raises `InvalidMessage`."""
+    """Id and number of the session that a ``start`` begins. Raises `InvalidMessage`."""
     key = values.text(message, "id")
     if not 0 < len(key) <= MAX_SESSION_ID:
         raise InvalidMessage(f"id must have 1 to {MAX_SESSION_ID} characters")

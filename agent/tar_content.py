@@ -1,4 +1,4 @@
-"""What a regular file holds, as the data of a tar member: how long it is, where its holes are, and the bytes."""
+"""The content of a regular file as the data of a tar member: its length, its holes, and its bytes."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ if TYPE_CHECKING:
     from typing import Final
 
     Extents = list[tuple[int, int]]
-    """(offset, length) of what is no hole, ascending."""
+    """(offset, length) of each part that is not a hole, ascending."""
 
 _BLOCK: Final = 512
 _CHUNK: Final = 1 << 20
 _MOST_EXTENTS: Final = (1 << 16) - 1
-"""A file with more has its last holes filled."""
+"""Parts of one file. In a file with more the last holes are sent as zeros."""
 MOST_UNSIZED: Final = 64 << 20
-"""Bytes that are read of a file whose size nobody knows before its end: they are held in memory."""
+"""Bytes that are read of a file whose size is known only once it was read: they are held in memory."""
 
 
 class Content:
-    """The content of the regular file behind ``fd``. Its length is settled here, whatever happens to the file later.
+    """The content of the regular file behind ``fd``. Its length is fixed here, whatever happens to the file later.
 
     Attributes:
-        length: the file's own, in bytes.
-        extents: what travels of it; None when all of it does.
-        cut: whether a file that does not know its size went on behind what was read of it.
+        length: the file's length in bytes.
+        extents: the parts of it that are sent; None when all of it is.
+        cut: whether a file that does not tell its size is longer than `MOST_UNSIZED`, so that the rest is left out.
     """
 
     __slots__ = ("_fd", "_read", "cut", "extents", "length")
@@ -40,7 +40,7 @@ class Content:
         self.cut = False
         status = os.fstat(fd)
         self.length = status.st_size
-        # what /proc and /sys say of a size has nothing to do with what is read there; such file systems have no blocks
+        # the size that files in /proc and /sys have says nothing about their content; their file systems have no blocks
         if self.length == 0 or os.fstatvfs(fd).f_blocks == 0:
             self._read_all(sized=status.st_blocks > 0)
         elif status.st_blocks * _BLOCK < self.length:
@@ -69,7 +69,7 @@ class Content:
         return text.encode() + bytes(-len(text) % _BLOCK)
 
     def pieces(self, complain: Callable[[OSError], None]) -> Iterator[bytes]:
-        """Exactly what was announced, and what pads it: bytes that are not there any more come as zeros."""
+        """The data, exactly as long as announced, and its padding. Bytes that have vanished meanwhile come as zeros."""
         yield from self._read or ()
         total = 0
         for start, length in [(0, self.length)] if self.extents is None else self.extents:
@@ -112,6 +112,6 @@ def _extents(fd: int, size: int) -> Extents | None:
             start = extents[-1][0]
             extents[-1] = start, size - start
     except OSError as error:
-        if error.errno != errno.ENXIO:  # which says: nothing but a hole from here on
+        if error.errno != errno.ENXIO:  # ENXIO: from here on there is only a hole
             return None
     return None if extents == [(0, size)] else extents

@@ -1,4 +1,4 @@
-"""Writing a tar stream of files of the sandbox: POSIX.1-2001 (pax), so that names and times are exact."""
+"""Writing files of the sandbox as a tar stream, in the pax format (POSIX.1-2001), which keeps names and times exact."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BLOCK: Final = tarfile.BLOCKSIZE
 _CHUNK: Final = 1 << 20
 _MOST_OCTAL: Final = 8**11 - 1
 _MAX_LINKS: Final = 1 << 16
-"""Files with several names that are remembered; beyond that a second name becomes a second file."""
+"""Files with several names that are remembered. Further ones are written once for each name, as separate files."""
 _TYPES: Final = {
     stat.S_IFREG: tarfile.REGTYPE,
     stat.S_IFDIR: tarfile.DIRTYPE,
@@ -29,9 +29,9 @@ _TYPES: Final = {
 
 
 def create(paths: list[str]) -> int:
-    """Write ``paths``, each under its last name, to stdout; the exit status. What cannot be read is said on stderr.
+    """Write ``paths``, each under its last name, to stdout; the exit status. What cannot be read is named on stderr.
 
-    A path that ends in ``/.`` stands for what is in the folder: its names begin with ``./``.
+    A path that ends in ``/.`` stands for what is in the folder, whose names begin with ``./`` then.
     """
     writer = _Writer()
     try:
@@ -69,7 +69,9 @@ class _Writer:
         trimmed = path.rstrip("/") or "/"
         name = os.path.basename(trimmed) or "."
         if path.endswith("/") and name != ".":
-            trimmed += "/."  # as elsewhere, a slash says: the folder behind the link
+            trimmed += (
+                "/."  # as with other tools, a slash behind a link stands for the folder that it leads to
+            )
         pending = [(trimmed, name)]
         while pending:
             source, arcname = pending.pop()
@@ -114,7 +116,7 @@ class _Writer:
             return
         name = info.name
         try:
-            # a FIFO may have taken its place: that must not hold us up
+            # a FIFO may have taken the file's place since, and must not block
             fd = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError as error:
             self.complain(source, error)
@@ -153,7 +155,7 @@ class _Writer:
             "GNU.sparse.name": info.name,
             "GNU.sparse.realsize": str(content.length),
         }
-        # what a reader that knows nothing of holes calls it; short and plain, for else a pax record would overrule
+        # the name for readers that do not know sparse files; short and in ASCII, so that it needs no pax record
         base = os.path.basename(info.name).encode("ascii", "replace").decode().replace("?", "_")
         info.name = f"GNUSparseFile.0/{base[:80]}"
         before = content.map
@@ -170,9 +172,10 @@ def _header(info: tarfile.TarInfo) -> bytes:
 
 
 def _with_size(info: tarfile.TarInfo, size: int) -> bytes:
-    """The header, with ``size`` in its own field also where that takes base 256 instead of octal digits.
+    """The header with ``size`` in its size field, in base 256 where octal digits do not suffice.
 
-    A pax record would be one beside ``GNU.sparse.realsize``, and Python's tarfile takes the last of both for each.
+    A pax record of the size would be the other way. But beside ``GNU.sparse.realsize`` Python's tarfile mixes the two
+    up: it takes the one that comes last for both.
     """
     if size <= _MOST_OCTAL:
         info.size = size

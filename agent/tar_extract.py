@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _CHUNK: Final = 256 * 1024
 _HOLE: Final = 4096
 _KEPT_MODE: Final = 0o1777
-"""Not set-user-ID and set-group-ID: the files belong to whoever unpacks them."""
+"""Mode bits that are kept. Set-user-ID and set-group-ID are not, as the files belong to whoever unpacks them."""
 _FATAL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
@@ -26,11 +26,11 @@ class _Refused(Exception):
 
 
 def extract(path: str, *, rename: bool, names: Collection[str] | None = None) -> int:
-    """Unpack stdin; the exit status. What goes wrong is said on stderr.
+    """Unpack stdin; the exit status. Errors are written to stderr.
 
-    Into ``path`` when that is a folder. Otherwise, with ``rename``, the one top name of the archive is called ``path``.
-    With ``names`` the archive is somebody else's: only these may be its top names (``.`` for what is in a folder), and
-    none of them may be a link.
+    When ``path`` is a folder the members go into it. Otherwise, with ``rename``, the archive's one top name becomes
+    ``path``. ``names`` is for an archive that is not trusted: only these may be its top names (``.`` for what is in a
+    folder), and none of them may be a link.
     """
     try:
         target = _Target(path, rename=rename, names=names)
@@ -46,9 +46,9 @@ def extract(path: str, *, rename: bool, names: Collection[str] | None = None) ->
                 assert isinstance(info, Member)
                 info.check()
                 target.unpack(archive, info)
-                archive.__dict__["members"] = []  # or it would remember every member
+                archive.__dict__["members"] = []  # else tarfile keeps every member in memory
         target.finish()
-        while os.read(0, _CHUNK):  # what comes behind the end mark, so that the sender is not cut off
+        while os.read(0, _CHUNK):  # read what follows the end mark, so that the sender gets no SIGPIPE
             pass
     except OSError as error:
         return _complain(error.filename or path, error.strerror or str(error))
@@ -70,7 +70,7 @@ def _complain(what: object, why: str) -> int:
 
 
 class _Target:
-    """Where members go. Folders are opened one by one and never through a symbolic link, so nothing leads out."""
+    """The folder that members go into. Folders are opened one by one, never through a symbolic link: none leads out."""
 
     def __init__(self, path: str, *, rename: bool, names: Collection[str] | None) -> None:
         self.status = 0
@@ -92,7 +92,7 @@ class _Target:
         self._folders: list[tuple[tuple[str, ...], int, int]] = []
 
     def unpack(self, archive: tarfile.TarFile, info: Member) -> None:
-        """One member. Raises OSError when no other could be unpacked either."""
+        """Unpack one member. Raises OSError for an error that any other member would meet, too."""
         try:
             parts = self._parts(info.name, folder=info.isdir())
             if self._names is not None and info.issym() and len(parts) <= 1:
@@ -119,7 +119,7 @@ class _Target:
                 self.status = _complain("/".join(parts) or self._path, str(error))
 
     def _parts(self, name: str, *, folder: bool) -> tuple[str, ...]:
-        """The way from the base to a member. Raises `_Refused`."""
+        """The folders from the target to the member, and its name. Raises `_Refused`."""
         raw = [part for part in name.split("/") if part]
         parts = [part for part in raw if part != "."]
         if ".." in parts:
@@ -203,7 +203,7 @@ def _open_folder(name: str, parent: int, *, create: bool) -> int:
 
 
 def _make_room(name: str, parent: int) -> None:
-    """Remove what has the member's name: writing into it could write through a link. Raises OSError for a folder."""
+    """Remove a file that has the member's name, since it may be a link to another. Raises OSError for a folder."""
     try:
         os.unlink(name, dir_fd=parent)
     except FileNotFoundError:
@@ -214,7 +214,7 @@ def _write_file(name: str, parent: int, info: Member, archive: tarfile.TarFile) 
     fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=parent)
     try:
         for offset, data in _content(info, archive):
-            # a hole takes no space
+            # whole blocks of zeros become a hole, which takes no space
             if len(data) % _HOLE == 0 and data.count(0) == len(data):
                 continue
             view = memoryview(data)
@@ -229,7 +229,7 @@ def _write_file(name: str, parent: int, info: Member, archive: tarfile.TarFile) 
 
 
 def _content(info: Member, archive: tarfile.TarFile) -> Iterator[tuple[int, bytes]]:
-    """What travels of a file, with its offsets. Raises ReadError when the archive ends before it."""
+    """Offset and bytes of each part of a file that the archive has. Raises ReadError when the archive ends early."""
     assert archive.fileobj is not None
     archive.fileobj.seek(info.offset_data)
     for start, length in [(0, info.size)] if info.extents is None else info.extents:

@@ -1,4 +1,4 @@
-"""What is believed of an archive's headers: tarfile reads them whole, however much they claim, and takes any number."""
+"""Limits on an archive's headers, since tarfile reads headers of any length and accepts any number in them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ _EXTENSIONS: Final = (
 )  # fmt: skip
 _BROKEN: Final = ("InvalidHeaderError", "TruncatedHeaderError")
 _MOST_EXTENSION: Final = 1 << 20
-"""Bytes of a header that goes before a member: names are at most 4 KiB, a map of holes in it some 30 bytes a hole."""
+"""Bytes of an extension header, which goes before a member's own: a name has at most 4 KiB, a map of holes some 30
+bytes a hole."""
 _MOST_EXTENTS: Final = 1 << 20
 _MOST_DIGITS: Final = 20
 _MOST_SIZE: Final = (1 << 63) - 1
@@ -34,7 +35,7 @@ class Member(TarInfo):
 
     @classmethod
     def fromtarfile(cls, tarfile: TarFile) -> Self:
-        """As in tarfile, for which an archive merely ends where a header makes no sense, or half of it is there."""
+        """As in tarfile, but raises for a wrong or truncated header, at which tarfile just ends the archive."""
         try:
             return super().fromtarfile(tarfile)
         except HeaderError as error:
@@ -74,11 +75,11 @@ class Member(TarInfo):
 
     @property
     def extents(self) -> list[tuple[int, int]] | None:
-        """(offset, length) of what travels of a file with holes; None for one without."""
+        """(offset, length) of each part of a sparse file that the archive has; None for a file without holes."""
         return cast("list[tuple[int, int]] | None", self.sparse)  # bytes in typeshed, a list in tarfile
 
     def check(self) -> None:
-        """Raises ReadError for what no file has."""
+        """Raises ReadError for a size or time that no file can have."""
         if not 0 <= self.size <= _MOST_SIZE:
             raise ReadError("a file of an impossible size")
         at = 0
@@ -91,7 +92,7 @@ class Member(TarInfo):
 
     @property
     def mtime_ns(self) -> int:
-        """Nanoseconds; exact when the archive has them (a pax header), which tarfile rounds to a float."""
+        """Nanoseconds. Taken from the text of the pax header where there is one, as tarfile rounds that to a float."""
         text = str(self.pax_headers.get("mtime", ""))
         seconds, _, fraction = text.removeprefix("-").partition(".")
         if seconds.isdecimal() and len(seconds) < _MOST_DIGITS and (not fraction or fraction.isdecimal()):

@@ -19,10 +19,10 @@ _TTY_GROUP: Final = 5
 
 
 class Terminal:
-    """A terminal's master side. Raises OSError when there is none to be had.
+    """The master side of a new pseudo-terminal. Raises OSError when none can be made.
 
-    The agent holds the slave side open too: otherwise the master would report a hang-up for ever as soon as the
-    program has closed it, though ``/dev/tty`` may open it again.
+    The agent keeps the slave side open too. Otherwise, as soon as the program has closed it, the master would report a
+    hang-up all the time, though the program may open it again as ``/dev/tty``.
     """
 
     __slots__ = ("_slave", "device", "master", "path")
@@ -44,7 +44,7 @@ class Terminal:
             raise
 
     def resize(self, size: tuple[int, int]) -> None:
-        """Set rows and columns; the kernel tells the foreground processes."""
+        """Set rows and columns; the kernel sends SIGWINCH to the foreground processes."""
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
 
     def foreground(self) -> int:

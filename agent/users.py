@@ -1,6 +1,6 @@
-"""Users and groups of the image, read from its own files.
+"""Users and groups, read from the image's /etc/passwd and /etc/group.
 
-Never through pwd and grp: glibc would load name service libraries of the image into the agent.
+Not by way of Python's pwd and grp: for those glibc would load libraries of the image into the agent.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class UnknownUser(Exception):
 
 
 class User:
-    """Whom a program runs as.
+    """The user that a program runs as.
 
     Attributes:
-        groups: supplementary groups, ``gid`` not repeated.
+        groups: supplementary groups, without ``gid``.
     """
 
     __slots__ = ("gid", "groups", "home", "name", "uid")
@@ -45,10 +45,10 @@ _MAX_KNOWN: Final = 16
 
 
 def find_user(wanted: str, etc: str = "/etc") -> User:
-    """The user ``name``, ``uid``, ``uid:gid`` or ``name:group``. Raises `UnknownUser`.
+    """The user that ``wanted`` names, as ``name``, ``uid``, ``uid:gid`` or ``name:group``. Raises `UnknownUser`.
 
-    A uid that has no entry runs with the group of the same number and / for a home; root needs none at all, and has
-    /root. With an explicit group there are no supplementary ones.
+    A uid without an entry has the group of the same number, and the home /; root without an entry has the home /root.
+    With an explicit group there are no supplementary groups.
     """
     signature = (*_signature(f"{etc}/passwd"), *_signature(f"{etc}/group"))
     known = _known.get((wanted, etc))
@@ -62,7 +62,7 @@ def find_user(wanted: str, etc: str = "/etc") -> User:
 
 
 def _signature(path: str) -> _Signature:
-    """What is different once the file was changed or replaced."""
+    """A value that changes when the file is changed or replaced."""
     try:
         status = os.stat(path)
     except OSError:
@@ -93,7 +93,7 @@ def _number(value: str) -> int | None:
 
 
 def _user_entry(who: str, etc: str) -> User | None:
-    """The entry by name or, failing that, by number."""
+    """The entry with this name or, when there is none, with this number."""
     wanted, by_number = _number(who), None
     for name, _password, uid_text, gid_text, _gecos, home, *_ in _entries(f"{etc}/passwd", 6):
         uid, gid = _number(uid_text), _number(gid_text)
@@ -137,7 +137,7 @@ def _entries(path: str, fields: int) -> Iterator[list[str]]:
 def read_small_file(path: str, limit: int = _MAX_FILE) -> str:
     """The first ``limit`` bytes of a regular file of the image; empty when there is none.
 
-    Anything may lie at ``path``: a FIFO or a device must not hold the agent up.
+    Whatever the image has at ``path``, the agent does not block: not at a FIFO or a device either.
     """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)

@@ -1,4 +1,4 @@
-"""Whether the program on a terminal waits for somebody to type, as the kernel tells (proc(5), /proc/PID/syscall)."""
+"""Whether a program on a terminal waits for somebody to type, found in /proc/PID/syscall (proc(5))."""
 
 from __future__ import annotations
 
@@ -16,30 +16,31 @@ if TYPE_CHECKING:
     from .terminal import Terminal
 
     Who = Literal["", "leader", "other"]
-    """Who waits: nobody, the session's first process, or another in the foreground."""
+    """Which process waits: none, the session's first, or another in the foreground."""
 
 QUIET: Final = 1.0
-"""Seconds without output or input before it is looked."""
+"""Seconds without output or input after which the first look is taken."""
 _LATER: Final = 60.0
-"""Seconds between two looks at most, at a program that is silent and does not wait."""
+"""Seconds between two looks, at the most, at a program that is silent and does not wait."""
 _TELL: Final = 0.05
-"""Seconds after which it is told that nobody waits any more: a key's echo goes first."""
+"""Seconds after which the core is told that none waits any more, so that the echo of the key goes first."""
 _PROCESSES: Final = 64
-"""Of a session, looked at: what a fork bomb makes is not worth more."""
+"""Processes of a session that are looked at, so that a fork bomb does not cost the agent more."""
 
 _CONSOLE: Final = os.makedev(5, 0)  # /dev/tty (devices.txt)
 _READ: Final = (0, 19)  # read, readv (syscall_64.tbl)
 _TIMEOUTS: Final = {7: 2, 232: 3, 281: 3}
-"""poll, epoll_wait, epoll_pwait: which argument is the milliseconds; negative is for ever."""
+"""poll, epoll_wait, epoll_pwait: the argument that holds the timeout in milliseconds; negative: none."""
 _TIMES: Final = {23: 4, 270: 4, 271: 2}
-"""select, pselect6, ppoll: which argument points to the time; null is for ever."""
+"""select, pselect6, ppoll: the argument that points to the timeout; null: none."""
 
 
 class Waiting:
-    """Looks when ``touched`` was not called for a while; ``changed`` is called with who waits, when that is news.
+    """Looks once there was no output or input for a while; calls ``changed`` with which process waits, on a change.
 
-    A program waits when it is in the terminal's foreground and in a read of the terminal, or, where that is not in line
-    mode (readline, an editor), in a poll without an end. A server that waits for its network does neither.
+    A process waits when it is in the terminal's foreground and in a read of the terminal. When the terminal is not in
+    line mode (readline, an editor), a poll without a timeout counts, too. A server that waits for its network does
+    neither.
     """
 
     __slots__ = (
@@ -78,7 +79,7 @@ class Waiting:
             self._timer = self._loop.call_in(QUIET, self._look)
 
     def end(self) -> None:
-        """There is nothing to look at any more."""
+        """Look no more: the session is ending."""
         self._loop.cancel(self._timer)
         self._timer = None
 
@@ -114,7 +115,7 @@ class Waiting:
 
 
 def waits(pid: int, group: int, device: int, *, by_line: bool) -> bool:
-    """Whether ``pid``, of the foreground's ``group``, waits for the terminal that is the ``device``."""
+    """Whether the process ``pid`` is in the foreground process ``group`` and waits for the terminal ``device``."""
     try:
         if os.getpgid(pid) != group:
             return False

@@ -1,6 +1,6 @@
 """Where sandtop keeps things: the XDG directories, or all of it below ``SANDTOP_HOME``.
 
-Sockets live in a short runtime directory, never below a deep home: QEMU and the kernel refuse socket paths of 108
+Sockets live in a short runtime directory, never below a deep home: the kernel refuses socket paths of 108
 bytes and more (unix(7)).
 """
 
@@ -69,7 +69,7 @@ class Paths:
         return self.data / "core.log"
 
     def machine_runtime(self, uuid: str) -> Path:
-        """The folder for one machine's sockets (QMP, channel). The name is short on purpose."""
+        """The folder for one machine's sockets. The name is short on purpose."""
         return self.runtime / uuid.replace("-", "")[:12]
 
     def ensure(self) -> None:

@@ -31,7 +31,7 @@ hypothesis.settings.register_profile("sandtop", deadline=None)
 hypothesis.settings.load_profile("sandtop")
 
 _ROOT = pytest.StashKey[Path]()
-_seconds = {"quick tests": 0.0, "tests on virtual machines": 0.0}
+_seconds = {"quick tests": 0.0, "slow tests": 0.0, "tests on virtual machines": 0.0}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -62,13 +62,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    _seconds["tests on virtual machines" if "vm" in report.keywords else "quick tests"] += report.duration
+    group = (
+        "tests on virtual machines"
+        if "vm" in report.keywords
+        else "slow tests"
+        if "slow" in report.keywords
+        else "quick tests"
+    )
+    _seconds[group] += report.duration
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("time")
-    for kind, seconds in _seconds.items():
-        terminalreporter.line(f"{kind}: {seconds:.0f} s")
+    for group, seconds in _seconds.items():
+        if seconds:
+            terminalreporter.line(f"{group}: {seconds:.0f} s")
 
 
 @pytest.fixture

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parents[1] / "src"
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src"
 
 LOAD_ALL = """
 import pkgutil
@@ -76,3 +78,21 @@ def test_the_wire_loads_nothing_of_the_rest_of_the_agent() -> None:
     face = within(loaded("sandtop.agent.wire", "-I", "-S", then=names), "sandtop")
     assert face - {"sandtop", "sandtop.agent"} == within(face, "sandtop.agent.wire")
     assert "sandtop.agent.wire.streams" in face
+
+
+DRIVERS_OWN = re.compile(r"qemu|qmp|virtserial", re.IGNORECASE)
+"""The words of the one driver that runs sandboxes."""
+
+
+def test_only_its_own_package_knows_the_driver() -> None:
+    """The registry, which names the drivers there are, is the one exception."""
+    package = ROOT / "core" / "machine" / "qemu"
+    found = {
+        str(source.relative_to(ROOT)): line.strip()
+        for room in ("agent", "core", "tui")
+        for source in (ROOT / room).rglob("*.py")
+        if package not in source.parents
+        for line in source.read_text().splitlines()
+        if DRIVERS_OWN.search(line)
+    }
+    assert found.keys() == {"core/machine/registry.py"}, found

@@ -1,6 +1,6 @@
-"""The wire: the protocol of both links, sans I/O, shared by the agent, the core and its clients.
+"""The wire: the protocol of both links, without I/O, shared by the agent, the core and its clients.
 
-``docs/protocol.md`` describes it. Of the agent the host side imports this, and `limits` below it, alone.
+``docs/protocol.md`` describes it. This package is all of the agent that the host side imports.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ PORT_NAME: Final = "sandtop.agent"
 STREAMS_PER_SESSION: Final = 4
 """On the link to the agent, session n owns streams 4n (stdin), 4n+1 (stdout, or the terminal) and 4n+2 (stderr)."""
 START_STREAM: Final = 3
-"""To the agent: session n's start, when it is longer than a frame, comes on stream 4n + 3."""
+"""A start of session n that is longer than a frame is sent to the agent on stream 4n + 3."""
 LONG: Final = "long"
 """A client's operation whose request is longer than a frame and follows as data."""
 LONG_STREAM: Final = 4
-"""The stream on which it follows."""
+"""The stream on which that request follows."""
 
 __all__ = [
     "AGENT_PROTOCOL", "LONG", "LONG_STREAM", "MAX_CONTROL_QUEUE", "MAX_DATA", "MAX_PAYLOAD", "MAX_STRING",
@@ -55,7 +55,7 @@ _LATER: Final = {
     "handshake": ("TOKEN_LENGTH", "AgentHandshake", "HostHandshake", "answer", "marker"),
     "streams": ("Outbox", "ReceiveWindow", "SendStream"),
 }
-"""What a command does not need that asks the core for something, and waits: imported when it is first used."""
+"""What a command that asks the core for one thing does not need. It is imported when it is first used."""
 
 
 def __getattr__(name: str) -> object:

@@ -1,4 +1,4 @@
-"""How much a program may be given to start with, by execve(2)."""
+"""How many bytes of arguments and environment execve(2) accepts."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ if TYPE_CHECKING:
     from typing import Final
 
 _STACK: Final = 8 << 20
-"""Bytes of stack that a program has unless its limits say otherwise."""
+"""Bytes of stack that a program may have when no limit is set."""
 _POINTER: Final = 8
 
 
 def room(stack: int | None) -> int:
-    """Bytes of arguments and environment that a program with this soft limit of its stack can have; -1: no limit."""
+    """Bytes of arguments and environment that a program can have whose stack has the soft limit ``stack``; -1: none."""
     quarter = MOST_ARGUMENTS if stack == -1 else (_STACK if stack is None else stack) // 4
     return max(LEAST_ARGUMENTS, min(MOST_ARGUMENTS, quarter))
 
 
 def excess(argv: Sequence[str], env: Mapping[str, str], stack: int | None = None) -> str | None:
-    """Which limit of execve(2) is exceeded and by what, in a line; None when none is. ``stack`` as for `room`.
+    """A sentence on which limit of execve(2) is exceeded, and by what; None when none is. ``stack`` is that of `room`.
 
-    Raises ValueError for what is no text that a program can be given.
+    Raises ValueError for an argument or variable that cannot be encoded.
     """
     variables = [f"{name}={value}" for name, value in env.items()]
     total = _POINTER * (len(argv) + len(variables))

@@ -6,16 +6,15 @@ contains none (see `sandtop.agent.wire.handshake`); it also shows a receiver tha
 
 ``docs/protocol.md`` describes what travels in them.
 
-A control frame's payload is JSON as the standard library's `json` has it, which is not imported as long as all goes
-well: `json` compiles regular expressions, and with `re` come a dozen modules: 8 ms for each command of a person or a
-script, and more in an emulated guest. Its scanner and its encoder are C, in `_json`, and do all that a well-formed
-message needs. Whatever they refuse goes to `json`, so that it means, or raises, what it always did. It is in this
-module because each module that a command has to find and read is waited for.
+A control frame's payload is JSON. It is read and written by `_json`, the C part of the standard library's `json`, which
+does all that a well-formed message needs. `json` itself is imported only for what `_json` refuses, to handle or to
+report it. It imports `re` and a dozen modules more, which takes 8 ms for each command, and more in an emulated guest.
+This is not a module of its own because each module that a command imports takes time, too.
 """
 
 from __future__ import annotations
 
-from _struct import Struct  # struct itself is one more file to find and read
+from _struct import Struct  # the module struct would be one more file to find and read
 
 from .limits import MAX_DATA, MAX_OFFSET, MAX_PAYLOAD
 
@@ -34,11 +33,11 @@ _COLON: Final = ":"
 
 
 class ProtocolError(Exception):
-    """The peer sent what this protocol does not allow. The link cannot go on; nothing else ever comes out."""
+    """The peer sent what this protocol does not allow, so the link must be closed. Decoding raises no other error."""
 
 
 class _Record:
-    """Equality, hash and representation by the values of the slots. Frames are not changed once made."""
+    """Gives frames equality, a hash and a representation, by the values of their slots. Frames are immutable."""
 
     __slots__ = ()
     __match_args__: tuple[str, ...] = ()
@@ -79,7 +78,7 @@ class Data(_Record):
 
 
 class Credit(_Record):
-    """The receiver of ``stream`` holds all before ``acked`` for good and takes bytes up to ``limit``."""
+    """The receiver of ``stream`` has stored all bytes before ``acked``, and takes bytes up to the offset ``limit``."""
 
     __slots__ = ("acked", "limit", "stream")
     __match_args__ = ("stream", "acked", "limit")
@@ -91,7 +90,7 @@ class Credit(_Record):
 
 
 class Eof(_Record):
-    """``stream`` ends at ``offset``: that many bytes it ever carried."""
+    """``stream`` ends at ``offset``, which is the number of bytes that it carried."""
 
     __slots__ = ("offset", "stream")
     __match_args__ = ("stream", "offset")
@@ -117,7 +116,7 @@ def _json_decode(text: str) -> object:
 
 
 class _Settings:
-    """Those of `json.JSONDecoder` when nothing is asked for."""
+    """The settings of a `json.JSONDecoder` that is made without arguments, for the scanner in `_json`."""
 
     strict = True
     object_hook = None
@@ -135,7 +134,7 @@ def _accelerated() -> tuple[Callable[[object], str], Callable[[str], object]]:
     """``to_json`` and ``from_json``. Raises when this Python's `_json` is not there, or is made in another way."""
     from _json import encode_basestring_ascii, make_encoder, make_scanner
 
-    # without a dict of what it is inside of, it holds no state and can be kept; a circle is `json`'s to find
+    # without the dict that finds circular references the encoder has no state, and is made once; `json` finds circles
     chunks = make_encoder(None, _refuse, encode_basestring_ascii, None, _COLON, _COMMA, False, False, True)
     settings: Any = _Settings
     scan = make_scanner(settings)
@@ -161,16 +160,16 @@ try:
     to_json, from_json = _accelerated()
 except (ImportError, AttributeError, TypeError):
     to_json, from_json = _json_encode, _json_decode
-"""``to_json(value)`` is the text without spaces and in ASCII, ``from_json(text)`` the value."""
+"""``to_json(value)`` is the value's JSON text, without spaces and in ASCII; ``from_json(text)`` the text's value."""
 
 
 def data_header(stream: int, offset: int, length: int) -> bytes:
-    """What goes before ``length`` data bytes; `TRAILER` goes after them. For senders that avoid a copy."""
+    """The bytes of a data frame before its ``length`` data bytes; `TRAILER` follows them. Saves copying the data."""
     return _HEADER.pack(length + 8, _DATA, stream) + _OFFSET.pack(offset)
 
 
 def split(stream: int, offset: int, data: bytes) -> list[Data]:
-    """The frames that carry ``data``, however long it is, which begins at ``offset``."""
+    """The frames that carry ``data``, of any length, which begins at ``offset``."""
     starts = range(0, len(data), MAX_DATA)
     return [Data(stream, offset + start, data[start : start + MAX_DATA]) for start in starts]
 
@@ -201,8 +200,8 @@ def _is_object(value: object) -> TypeGuard[dict[str, object]]:
 
 
 def control(payload: bytes, max_values: int | None = None) -> Control:
-    """The message whose JSON text is ``payload``. Raises ProtocolError when it is none."""
-    # each of them stands before a value; those within a text are counted too
+    """The message whose JSON text is ``payload``. Raises ProtocolError when it is not a JSON object."""
+    # each of these characters stands before a value; those inside of strings are counted, too
     if max_values is not None and sum(map(payload.count, (b",", b"[", b"{"))) > max_values:
         raise ProtocolError(f"a control message of more than {max_values} values")
     try:
@@ -239,11 +238,12 @@ def _decode(kind: int, stream: int, payload: memoryview, max_values: int | None)
 
 
 class Decoder:
-    """Turns bytes, split anywhere, into frames. Holds at most one frame's bytes beyond what it was just given.
+    """Turns bytes, split anywhere, into frames. Between calls it keeps at most the bytes of one incomplete frame.
 
     Attributes:
         max_control: bytes that a control message may have.
-        max_values: how many JSON values, about; None: as many as fit. To read one of a MiB takes up to 60 ms.
+        max_values: about how many JSON values it may have; None: as many as fit into those bytes, which for a MiB take
+            up to 60 ms to decode.
     """
 
     __slots__ = ("_buffer", "max_control", "max_values")
@@ -263,7 +263,7 @@ class Decoder:
         return list(self.frames(data))
 
     def frames(self, data: bytes) -> Generator[Frame, None, None]:
-        """As `feed`, one after the other: each is read when it is asked for. To be used up before the next call."""
+        """As `feed`, but each frame is decoded only when it is asked for. To be exhausted before the next call."""
         buffer = self._buffer
         buffer += data
         position, available, header = 0, len(buffer), _HEADER.size

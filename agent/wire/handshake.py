@@ -1,13 +1,13 @@
-"""The handshake that begins a link, and begins it again, on a channel that has no connections.
+"""The handshake that begins a link on a channel that has no connections.
 
-After the host closes a virtio-serial port and opens it again, the rest of a half-read frame still comes out of it, in
-both directions, and bytes that were in flight are gone. So the host sends a marker (a fixed word, the machine's token
-and a fresh nonce); the agent finds it wherever it stands, forgets everything before it, and answers with the nonce;
-the host drops everything before that answer. From there on both sides speak frames.
+After the host has closed a virtio-serial port and opened it again, the rest of a half-read frame still comes out of it,
+in both directions, and bytes that were in flight are lost. So the host begins by sending a marker: a fixed word, the
+machine's token and a fresh nonce. The agent finds it among any other bytes, forgets everything before it, and answers
+with the nonce. The host drops everything before that answer. What follows, in both directions, is frames.
 
-The token is a secret between this host and this agent, so no data that merely passes through can contain the marker;
-an agent that has none yet takes the one of the first marker it sees. A marker contains no zero byte and every frame
-ends with one, so bytes that may be the beginning of a marker can be held back without ever holding back a frame.
+The token is a secret of this host and this agent, so that no data that a program sends can contain the marker. An agent
+that has no token yet takes that of the first marker. A marker contains no zero byte, and every frame ends with one. So
+the agent can hold back bytes that may begin a marker, and never holds back a complete frame.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _checked(value: str) -> bytes:
 
 
 class HostHandshake:
-    """The host's side: drops what it is fed until the answer with its nonce has come."""
+    """The host's side: drops all bytes until the answer with its nonce has come."""
 
     __slots__ = ("_expected", "_tail", "dropped")
 
@@ -72,7 +72,7 @@ class AgentHandshake:
     """The agent's side: watches all that arrives for a marker.
 
     Attributes:
-        token: the token that a marker must carry, or None while any will do.
+        token: the token that a marker must have; None before the first one, whose token is taken.
     """
 
     __slots__ = ("_held", "token")
@@ -116,7 +116,7 @@ class AgentHandshake:
         prefix = self._prefix()
         while (start := data.find(_SYNC[:1], start)) >= 0:
             candidate = data[start:]
-            # a zero byte, which ends every frame, is in no marker; but another may begin behind it
+            # no marker has a zero byte in it, which ends every frame; but one may begin behind such a byte
             if (candidate.startswith(prefix) or prefix.startswith(candidate)) and b"\0" not in candidate:
                 return len(candidate)
             start += 1

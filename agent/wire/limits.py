@@ -1,6 +1,6 @@
-"""Every limit that both ends of a link must agree on, once: numbers alone, for whatever starts imports them.
+"""The limits that both ends of a link must agree on. Numbers only, because everything imports this when it starts.
 
-``docs/protocol.md`` says what each side answers to what is beyond them.
+``docs/protocol.md`` says what each side answers to what exceeds them.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ if TYPE_CHECKING:
 MAX_PAYLOAD: Final = 1 << 20
 """The largest payload of a frame in bytes."""
 MAX_DATA: Final = 128 * 1024
-"""The most data bytes a sender puts into one frame, and so the most that a control frame waits behind."""
+"""Data bytes that a sender puts into one frame at the most, and so the most that a control frame has to wait for."""
 MAX_OFFSET: Final = (1 << 63) - 1
 """The last offset of a stream."""
 MAX_CONTROL_QUEUE: Final = 4096
-"""Control messages that may wait for a peer that does not read; one more is a ProtocolError."""
+"""Control messages that may be queued for a peer that does not read; one more is a ProtocolError."""
 
 MAX_HELLO_VALUES: Final = 20_000
-"""JSON values in an agent's hello, which may be as long as a frame: it lists up to `MAX_SESSIONS`."""
+"""JSON values in an agent's hello, which lists up to `MAX_SESSIONS` sessions and may be as long as a frame."""
 MAX_AGENT_MESSAGE: Final = 64 * 1024
 MAX_AGENT_VALUES: Final = 4096
-"""Bytes, and JSON values, of any other message of an agent's: the largest is an exit record with its text."""
+"""Bytes, and JSON values, of any other message from an agent. The largest is an exit record with its message."""
 
 MAX_NAME: Final = 63
 """Characters of a sandbox's name, which is its host name (RFC 1123: a label)."""
 MAX_SESSIONS: Final = 512
-"""Sessions of one agent that run, have ended and whose record the core has not stored, or left something running."""
+"""Sessions of one agent that run, or whose exit record the core has not stored, or that left processes running."""
 MAX_SESSION_ID: Final = 64
 """Characters."""
 MAX_SESSION_NUMBER: Final = (1 << 30) - 1
-"""A session has four streams, and a stream's number has 32 bits."""
+"""Follows from the four streams that a session has, and the 32 bits of a stream's number."""
 MAX_OP: Final = 128
 """Characters of an operation's ``op``."""
 MAX_WINDOW_SIDE: Final = 10_000
@@ -40,24 +40,24 @@ MAX_TIMEOUT_MS: Final = 10 * 365 * 86_400_000
 MAX_GRACE_MS: Final = 600_000
 """Milliseconds that programs may take to end at a shutdown."""
 MAX_RLIMIT: Final = (1 << 63) - 1
-"""A resource limit that is one; -1 is none."""
+"""The largest resource limit; -1 stands for none."""
 MAX_PROCESSES: Final = 1 << 22
 """Processes that a kernel can have, and so the highest pid (PID_MAX_LIMIT)."""
 
 PIPE_WINDOW: Final = 512 * 1024
-"""Bytes of output that the agent may be ahead of the log, for each stream of a session without a tty …"""
+"""Bytes of output that the agent may be ahead of the log, for each stream of a session on pipes …"""
 TTY_WINDOW: Final = 256 * 1024
-"""… and of one with a tty: what a ``configure`` gives when nothing else is wanted."""
+"""… and of a session on a terminal; unless ``configure`` sets others."""
 LEAST_WINDOW: Final = 4 << 10
 MOST_WINDOW: Final = 64 << 20
-"""What a ``configure`` may give."""
+"""Least and largest window that ``configure`` may set."""
 
 # How much a program can be given: Linux's own numbers (fs/exec.c: MAX_ARG_STRLEN, ARG_MAX and bprm_stack_limits).
 MAX_STRING: Final = 131_071
 """Bytes of one argument, or of one variable with its name and ``=``; the kernel counts the NUL behind it, too."""
 LEAST_ARGUMENTS: Final = 128 << 10
 MOST_ARGUMENTS: Final = 6 << 20
-"""Bytes of all arguments and variables, whatever the stack's limit is."""
+"""Bytes of all arguments and variables that a program can have at least and at the most, by the limit of its stack."""
 MOST_LONG: Final = 6 * MOST_ARGUMENTS + (2 << 20)
-"""Bytes of a message that is longer than a frame: JSON takes up to six for a byte of an argument, and there are its
-other fields."""
+"""Bytes of a message that is longer than a frame. In JSON a byte of an argument takes up to six; the rest is for the
+message's other fields."""

@@ -1,8 +1,9 @@
-"""Streams: numbered bytes with credit, and the queue that puts them on a link. Bytes in, frames out; no I/O.
+"""Streams with credit-based flow control, and the queue that puts them on a link. Bytes in, frames out; no I/O.
 
-Offsets count from the first byte a stream ever carried and outlive any link. The receiver grants an absolute limit
-(vsock's own scheme, virtio 1.2 section 5.10.6.3, with offsets for counters) and acknowledges what it holds for good;
-the sender keeps everything beyond the acknowledgement and, on a new link, goes on from there.
+Offsets count from the first byte that a stream ever carried, across all links. The receiver sets a limit, an absolute
+offset up to which the sender may send (the scheme of vsock, virtio 1.2 section 5.10.6.3, with offsets for counters),
+and acknowledges what it has stored. The sender keeps everything that is not acknowledged and, on a new link, goes on
+from there.
 """
 
 from __future__ import annotations
@@ -19,18 +20,18 @@ else:
     from _collections import deque  # collections itself makes more than that, and imports four modules for it
 
 _PIECE: Final = MAX_DATA - 18
-"""Bytes of data in a frame, so that with its header and trailer it fills buffers of virtio_console's, of 32 KiB each,
-to the last byte."""
+"""Bytes of data in a frame, so that with header and trailer it exactly fills buffers of virtio_console, which have
+32 KiB each."""
 _SMALL: Final = 1024
-"""Bytes. A piece no larger than this is joined with the next, however small that is."""
+"""A piece of at most so many bytes is joined with the next one."""
 
 
 class SendStream:
-    """The sender's side of one stream: what is not acknowledged, and how far the peer's credit reaches.
+    """The sender's side of one stream: the bytes that are not acknowledged, and the peer's credit.
 
     Attributes:
         number: the stream's number on the link.
-        acked: the peer holds everything before this offset for good.
+        acked: the peer has stored everything before this offset.
         limit: the peer takes bytes up to this offset.
         sent: the next offset to put on the link.
         end: the offset behind the last byte that was written.
@@ -65,7 +66,7 @@ class SendStream:
 
     @property
     def retained(self) -> int:
-        """Bytes held because they are not acknowledged."""
+        """Bytes that are kept because they are not acknowledged."""
         return self.end - self.acked
 
     @property
@@ -88,7 +89,7 @@ class SendStream:
             return
         self.end += len(data)
         if self._chunks and len(self._chunks[-1]) + len(data) <= MAX_DATA:
-            # small pieces are joined, so that a window full of single bytes takes the memory of a window
+            # small pieces are joined: a window full of single bytes would take many times the memory of its bytes
             last = self._chunks[-1]
             if len(last) <= max(_SMALL, 8 * len(data)):
                 self._join(last, data)
@@ -96,7 +97,9 @@ class SendStream:
         self._chunks.append(data)
 
     def _join(self, last: bytes, piece: bytes) -> None:
-        if self._next == len(self._chunks):  # all of it was sent: `sent` now points into its new part
+        if self._next == len(
+            self._chunks
+        ):  # the last piece was sent: `sent` points to where the new part begins in it
             self._next -= 1
             self._next_start -= len(last)
         self._chunks[-1] = last + piece
@@ -107,7 +110,7 @@ class SendStream:
             self.final = self.end
 
     def rewind(self) -> None:
-        """A new link began: nothing may be sent before the peer says where it stands."""
+        """A new link began: nothing may be sent before the peer has said what it has received."""
         self.sent = self.limit = self.acked
         self.eof_sent = self._granted = False
         self._next = 0
@@ -115,10 +118,10 @@ class SendStream:
         self._skip_to(self.acked)
 
     def credit(self, acked: int, limit: int) -> None:
-        """Take the peer's word. Raises ProtocolError when it acknowledges what was never written."""
+        """Take the peer's credit. Raises ProtocolError when it acknowledges what was never written."""
         if acked > self.end:
             raise ProtocolError(f"stream {self.number}: acknowledged {acked} of {self.end} bytes")
-        if acked > self.sent:  # on a new link the peer may stand beyond where the old one left us
+        if acked > self.sent:  # the peer may have received more than it could acknowledge on the link before
             self._skip_to(acked)
         self._granted = True
         self.acked = max(self.acked, acked)
@@ -135,7 +138,7 @@ class SendStream:
             self._next += 1
 
     def take(self) -> tuple[int, bytes | memoryview] | None:
-        """``(offset, bytes)`` to send now, at most a frame of them; None when there is nothing or no credit."""
+        """``(offset, bytes)`` to send now, for one frame; None when there is nothing to send, or no credit."""
         room = min(self.limit - self.sent, _PIECE)
         if self.sent >= self.end or room <= 0:
             return None
@@ -148,11 +151,11 @@ class SendStream:
 
 
 class ReceiveWindow:
-    """The receiver's side of one stream: what was taken, and how much the peer may send.
+    """The receiver's side of one stream: how much was received, and how much the peer may send.
 
     Attributes:
-        received: the next offset expected.
-        limit: the offset up to which the peer was granted credit.
+        received: the offset of the next byte.
+        limit: the offset up to which the peer has credit.
         final: where the stream ends, once the peer said so.
     """
 
@@ -188,19 +191,21 @@ class ReceiveWindow:
         return self.final == self.received
 
     def grant(self, limit: int) -> Credit:
-        """The frame that acknowledges all received so far and lets the peer send up to ``limit``."""
+        """The frame that acknowledges all that was received and gives the peer credit up to the offset ``limit``."""
         self.limit = max(self.limit, limit)
         return Credit(self.number, self.received, self.limit)
 
 
 class Outbox:
-    """What waits to go onto one link: control messages first, then credits, then each stream in turn."""
+    """What waits to be sent on one link: control messages go first, then credits, then the streams in turn."""
 
     __slots__ = ("_control", "_credits", "_patient", "_ready", "_streams")
 
     def __init__(self) -> None:
         self._control: deque[bytes] = deque()
-        self._patient: list[dict[str, object]] = []  # control messages that need not go alone
+        self._patient: list[
+            dict[str, object]
+        ] = []  # control messages that wait for something to be sent with
         self._credits: dict[int, Credit] = {}
         self._streams: dict[int, SendStream] = {}
         self._ready: deque[int] = deque()  # numbers of streams that may have something, each at most once
@@ -212,7 +217,7 @@ class Outbox:
         self._control.append(encode(Control(message)))
 
     def postpone(self, message: dict[str, object]) -> None:
-        """Queue a control message that goes with what is sent next, before it; `hurry` lets it go alone.
+        """Queue a control message that is sent with, and before, whatever is sent next. `hurry` sends it alone.
 
         Raises as `control`.
         """
@@ -225,11 +230,11 @@ class Outbox:
 
     @property
     def postponed(self) -> bool:
-        """Whether something waits for company."""
+        """Whether messages wait for something to be sent with."""
         return bool(self._patient)
 
     def hurry(self) -> None:
-        """Send what was postponed."""
+        """Send postponed messages without waiting for anything else."""
         self._control.extend(encode(Control(message)) for message in self._patient)
         self._patient.clear()
 
@@ -238,7 +243,7 @@ class Outbox:
         self._credits[credit.stream] = credit
 
     def add(self, stream: SendStream) -> None:
-        """Let ``stream`` send on this link, once it has credit."""
+        """Send what is in ``stream`` on this link, as soon as the stream has credit."""
         self._streams[stream.number] = stream
         self.wake(stream.number)
 
@@ -246,13 +251,13 @@ class Outbox:
         self._streams.pop(number, None)
 
     def wake(self, number: int) -> None:
-        """Say that stream ``number`` was written to, closed, or given credit."""
+        """To be called after stream ``number`` was written to, closed, or given credit."""
         stream = self._streams.get(number)
         if stream is not None and stream.ready and number not in self._ready:
             self._ready.append(number)
 
     def take_credit(self, credit: Credit) -> SendStream | None:
-        """Apply the peer's credit; the stream that it was for, or None when it is gone."""
+        """Apply the peer's credit; the stream that it is for, or None when that was removed."""
         stream = self._streams.get(credit.stream)
         if stream is not None:
             stream.credit(credit.acked, credit.limit)
@@ -273,9 +278,9 @@ class Outbox:
         return not (self._control or self._patient or self._credits or self._ready)
 
     def batch(self) -> bytes:
-        """All small frames that wait, and one of data; empty when nothing may be sent.
+        """The bytes of all small frames that wait, and of one data frame; empty when nothing may be sent.
 
-        To the guest and from it each write is an exit or an interrupt of the virtual machine.
+        They are sent by one write, because each write to or from the guest costs a VM exit or an interrupt.
         """
         pieces: list[bytes | memoryview] = []
         while (frame := self.pull()) is not None:

@@ -1,4 +1,4 @@
-"""Checks for the fields of messages: the core may be newer than this agent, or broken, and is never trusted blindly."""
+"""Checks of the fields of messages. The agent checks the core's messages too: the core may be newer, or faulty."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MAX_INTEGER: Final = (1 << 53) - 1
 
 
 class InvalidMessage(Exception):
-    """A field of a message is missing or makes no sense. ``str()`` says which."""
+    """A field of a message is missing or has a wrong value. ``str()`` says which."""
 
 
 def is_object(value: object) -> TypeGuard[dict[str, object]]:
@@ -33,7 +33,7 @@ def text(message: Mapping[str, object], field: str) -> str:
 
 
 def _is_encodable(value: str) -> bool:
-    """Whether it becomes bytes for the kernel: half a surrogate pair does not, but for those that stand for bytes."""
+    """Whether it can be encoded for the kernel: lone surrogates cannot, except those that stand for bytes (PEP 383)."""
     try:
         value.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -73,7 +73,7 @@ def texts(message: Mapping[str, object], field: str) -> list[str]:
 
 
 def _are_texts(items: list[object]) -> TypeGuard[list[str]]:
-    """Also for 100,000 of them, in an emulated guest: no Python code is run for each."""
+    """Runs no Python code for each item, as there may be 100,000 of them, in an emulated guest."""
     if set(map(type, items)) != {str}:
         return False
     text = "".join(map(str, items))

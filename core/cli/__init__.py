@@ -1,4 +1,4 @@
-"""The command line: thin over the blocking client; stdout is data, stderr narration, the exit status an answer."""
+"""The command line: thin over the blocking client. Data goes to stdout, messages go to stderr."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Interrupted(BaseException):
-    """This process was told to end by the signal ``number``."""
+    """The signal ``number`` told this process to end."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"signal {number}")
@@ -18,17 +18,18 @@ class Interrupted(BaseException):
 
 
 _HURRY_SECONDS: Final = 0.3
+"""How long a message waits for a stderr that takes nothing, once this process was told to end."""
 _hurried = False
 
 
 def hurry() -> None:
-    """This process was told to end: from now on nothing that it says waits for long."""
+    """This process was told to end: from now on `say` waits `_HURRY_SECONDS` at most."""
     global _hurried
     _hurried = True
 
 
 def say(message: str) -> None:
-    """Narrate on stderr, in one line. A stderr that cannot be written to is nobody's problem."""
+    """Print ``message`` on stderr, as one line. An error in writing it is ignored."""
     from ._text import visible  # most commands have nothing to say
 
     line = f"sandtop: {visible(message)}\n".encode("utf-8", "backslashreplace")

@@ -1,4 +1,4 @@
-"""Command lines: argparse with our manner of failing, and the values that several commands take."""
+"""Parsing command lines: argparse with one-line errors, and the kinds of values that several commands take."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _TIME_UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:
-    # without a width it would ask shutil, and argparse makes one for every argument that is added
+    # a fixed width: to find out the terminal's, shutil is imported, and argparse does that for every argument added
     return argparse.RawDescriptionHelpFormatter(prog, width=_WIDTH)
 
 
 class Described(Exception):
-    """Instead of help: the parser that would have printed it."""
+    """Raised in place of printing help, while `Parser.describing`; carries the parser."""
 
     def __init__(self, parser: Parser) -> None:
         super().__init__(parser.prog)
@@ -31,10 +31,10 @@ class Described(Exception):
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints are one line, like every other error's.
+    """An argument parser that raises `InvalidRequest`, so that its errors are one line like all others.
 
     Attributes:
-        describing: whether to raise `Described` where help is asked for; completion scripts are made of that.
+        describing: ``--help`` raises `Described` in place of printing help. The completion scripts are made that way.
     """
 
     describing = False
@@ -66,7 +66,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def split(argv: Sequence[str]) -> tuple[list[str], list[str] | None]:
-    """``argv`` before and behind the first ``--``; None behind when there is none."""
+    """What stands before the first ``--`` in ``argv``, and what behind it; None if there is no ``--``."""
     items = list(argv)
     if "--" not in items:
         return items, None
@@ -83,7 +83,7 @@ def pair(text: str) -> tuple[str, str]:
 
 
 def variable(text: str) -> tuple[str, str]:
-    """``KEY=VALUE``, or ``KEY`` for the value that it has here."""
+    """``KEY=VALUE``; or ``KEY`` alone, with its value in this process's environment."""
     if "=" in text:
         return pair(text)
     if text not in os.environ:

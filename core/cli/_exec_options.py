@@ -1,4 +1,4 @@
-"""The parser's side of the options of ``exec``, ``shell`` and ``run``. Their defaults are `_exec_request.Options`'s."""
+"""The options of ``exec``, ``shell`` and ``run``, for argparse. Their defaults are in `_exec_request.Options`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ._args import Parser, pair, rlimit, seconds, variable
 
 
 def add_shared_options(parser: Parser) -> None:
-    """What ``run`` has too."""
+    """Add the options that all three have."""
     add = parser.add_argument
     add("-i", "--stdin", action="store_true", help="pass this stdin on, and its end")
     add("-t", "--tty", action="store_true", help="run it on a terminal of its own (as large as this one)")
@@ -26,7 +26,7 @@ def add_shared_options(parser: Parser) -> None:
 
 
 def add_options(parser: Parser) -> None:
-    """What applies to one execution and never changes the sandbox's defaults."""
+    """Add the options of ``exec`` and ``shell``: they hold for one session, and change nothing of the sandbox."""
     add_shared_options(parser)
     add = parser.add_argument
     add("-d", "--detach", action="store_true", help="print the session's id and leave it running")

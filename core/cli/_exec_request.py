@@ -1,4 +1,7 @@
-"""What the options of ``exec``, ``shell`` and ``run`` say, and the request they make. `_exec_options` parses them."""
+"""The options of ``exec``, ``shell`` and ``run`` as values, and the request that is made of them.
+
+`_exec_options` has them for argparse, which is too slow to import for the plainest command line; see `bare`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Options:
-    """The options of one execution. What is not given is as here: the parser fills one of these."""
+    """The options of one session, with their defaults; the parser fills in what is given."""
 
     name: str
     command: list[str] | None = None
@@ -32,9 +35,10 @@ class Options:
 
 
 def bare(argv: Sequence[str]) -> Options | None:
-    """What ``NAME -- CMD [ARG…]`` says, which loops of scripts run; None for any other command line.
+    """The options of a command line of the form ``NAME -- CMD [ARG…]``; None for any other.
 
-    There is nothing to parse in it, and argparse takes longer than all else that sandtop does for a command.
+    Scripts run it in loops, and there is nothing to parse in it. So it does without argparse, whose import takes longer
+    than all else that sandtop does for a command.
     """
     if len(argv) < 3 or argv[0].startswith("-") or argv[1] != "--":
         return None
@@ -68,7 +72,7 @@ def request_fields(options: Options) -> dict[str, object]:
         "user": options.user,
         "labels": dict(options.label or ()),
         "detach": options.detach,
-        # a client that is killed leaves the command running, as its signals are passed on, not its death
+        # signals of this process are passed on to the session; when it is killed, the session goes on
         "on_hangup": "keep",
     }
 

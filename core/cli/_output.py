@@ -1,4 +1,4 @@
-"""What commands print: data on stdout, narration on stderr, JSON, and plain tables."""
+"""What commands print: text, JSON and tables on stdout, progress and errors on stderr."""
 
 from __future__ import annotations
 
@@ -23,25 +23,26 @@ _PLAIN: Final = "\033[0m"
 
 
 def write(data: bytes | str) -> None:
-    """Write all of ``data`` to stdout. Raises OSError: nothing is buffered, so none goes unnoticed."""
+    """Write all of ``data`` to stdout, unbuffered, so that no error goes unnoticed. Raises OSError."""
     view = memoryview(data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data)
     while view:
         view = view[os.write(STDOUT, view) :]
 
 
 def complain(error: SandtopError) -> None:
+    """Print ``error`` on stderr."""
     say(str(error))
 
 
 def write_json(value: object) -> None:
-    """``value`` as indented JSON on stdout."""
+    """Print ``value`` as indented JSON."""
     import json
 
     write(json.dumps(value, indent=2) + "\n")
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """An aligned table on stdout; its heading is bold on a terminal. The last column is not padded."""
+    """Print an aligned table; its heading is bold on a terminal. The last column is not padded."""
     texts = [[visible(value) for value in row] for row in rows]
     heading = [column.upper() for column in columns]
     widths = [max(len(row[i]) for row in [heading, *texts]) for i in range(len(columns))]
@@ -64,7 +65,7 @@ def age(since: object) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``seconds`` in one or two letters' precision: ``5s``, ``12m``, ``3h``, ``9d``."""
+    """``seconds`` in the largest unit that fits: ``5s``, ``12m``, ``3h``, ``9d``."""
     for limit, size, unit in ((100, 1, "s"), (100 * 60, 60, "m"), (48 * 3600, 3600, "h")):
         if seconds < limit:
             return f"{max(0, int(seconds / size))}{unit}"
@@ -84,10 +85,10 @@ def size(count: object) -> str:
 
 
 class Progress:
-    """Shows what takes long: one line that changes on a terminal, else nothing. Used as a context.
+    """Shows the progress of something that takes long, as one line of a terminal that changes. Used as a context.
 
-    A line that begins with ``warning:`` is said for good, wherever stderr goes. A terminal that takes nothing goes
-    without the others.
+    Where stderr is no terminal, nothing is shown; lines that a terminal does not take at once are left out. A line that
+    begins with ``warning:`` is printed to stay, wherever stderr goes.
     """
 
     __slots__ = ("_output", "_shown")
@@ -112,10 +113,10 @@ class Progress:
         try:
             self._output.write(text.encode("utf-8", "backslashreplace"))
         except OSError:
-            return  # nobody is there to see it
+            return  # the terminal is gone
 
     def clear(self) -> None:
-        """Take the line away."""
+        """Clear the line."""
         if self._shown:
             self._put("\r\033[K")
             self._shown = False

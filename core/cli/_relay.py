@@ -1,4 +1,4 @@
-"""A session on this process's own stdin, stdout and stderr: what ``exec``, ``shell``, ``run`` and ``logs`` share."""
+"""Joins a session to this process's stdin, stdout and stderr: what ``exec``, ``shell``, ``run`` and ``logs`` share."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ._sinks import Filter
 
     class Transform(Protocol):
-        """Changes what is written."""
+        """Changes output before it is written."""
 
         def control(self, frame: Control) -> None: ...
         def data(self, frame: Data) -> bytes: ...
@@ -38,17 +38,19 @@ else:
 
 
 _PIPE_GRACE: Final = 2.0
-"""Seconds that a program whose reader is gone has to end by SIGPIPE before it is killed."""
+"""Seconds between SIGPIPE, sent to a program whose output nobody reads any more, and SIGKILL."""
 _TERM_GRACE: Final = 10.0
+"""Seconds between SIGTERM, passed on to a session of ours alone, and SIGKILL."""
 _STALL_GRACE: Final = 1.0
-"""Seconds that a reader has after SIGTERM or SIGHUP to take what waits for it."""
+"""After SIGTERM or SIGHUP, a reader that takes nothing for so many seconds is not waited for."""
 _STDIN: Final = 0
 
 
 def screen_for(tty: bool) -> Leftovers | None:
-    """What shows the output of a session with a terminal of its own, ``tty``, on one of ours; None where neither is.
+    """The filter for a session with a terminal of its own (``tty``) whose output goes to ours; else None.
 
-    Nobody passes our terminal's answers on: they would be typed into the shell that runs this.
+    It takes out what our terminal would answer to. Nobody reads the answers here, so they would be typed into the shell
+    that runs this command.
     """
     if not tty or not os.isatty(1):
         return None
@@ -58,20 +60,25 @@ def screen_for(tty: bool) -> Leftovers | None:
 
 
 class Relay(Conversation):
-    """Carries one `Following` to its end, on this process's standard files.
+    """Follows one session to its end, on this process's standard files.
 
-    ``signals`` are passed on to the session; without them this is a mere reader. ``screen`` is what the session's own
-    terminal shows on this one; of all else a terminal is shown no control sequences, and of carriage returns what
-    ``returns`` says. ``owned`` says that the session is nobody else's: it is killed when it outlives SIGTERM for ten
-    seconds. ``transform`` changes what is written; ``connected`` is called on every connection. ``link`` is the first,
-    when the caller has opened it.
+    Arguments:
+        following: the session, as the protocol without I/O.
+        sandbox: its sandbox's name.
+        signals: passed on to the session; None for a reader, which has nothing to do with its signals.
+        screen: filters the session's terminal for ours. Without it a terminal is shown no control sequences.
+        returns: whether a terminal is then shown carriage returns within lines.
+        owned: the session is of no use to anybody else: it is killed ten seconds after SIGTERM.
+        transform: changes output before it is written.
+        connected: called after each connection.
+        link: the first connection, if the caller has opened it.
 
-    No write waits, so that signals are noticed whatever state the terminal is in: one that takes nothing for a second
-    after SIGTERM or SIGHUP goes without.
+    No write waits, so signals are noticed whatever state the terminal is in. After SIGTERM or SIGHUP a terminal that
+    takes nothing for a second is not waited for.
     """
 
     pending_bytes = 1 << 20
-    """Output that waits for a slow reader of ours; beyond it the core waits."""
+    """Bytes that may wait for a slow reader of our output; while more wait, nothing is read from the core."""
 
     def __init__(
         self,
@@ -102,7 +109,7 @@ class Relay(Conversation):
         self._connected = connected
 
     def _filter(self, stream: int) -> Filter | None:
-        """What changes ``stream`` for a terminal; None when that is none."""
+        """The filter for ``stream``, if it goes to a terminal; else None."""
         if self._screen is not None and stream == STDOUT:
             return self._screen
         if not os.isatty(stream):
@@ -112,7 +119,7 @@ class Relay(Conversation):
         return Neutraliser(returns=self._returns)
 
     def relay(self) -> dict[str, object]:
-        """Relay until the session's end; what the core said last. Raises what the core reports."""
+        """Relay until the session ends; returns the core's last message. Raises the errors that the core reports."""
         try:
             while (result := self._following.result) is None:
                 self.advance()
@@ -128,21 +135,21 @@ class Relay(Conversation):
                 sink.close()
 
     def _leave_screen(self) -> None:
-        """Make the terminal as usual again that showed a program's sequences."""
+        """Put the terminal back into its usual state, if a program's sequences were shown on it."""
         if self._screen is not None and self._sinks[STDOUT].terminal:
             try:
                 columns = os.get_terminal_size(STDOUT).columns
             except OSError:
-                return  # it is gone
+                return  # the terminal is gone
             self._sinks[STDOUT].last(self._screen.undo(columns))
 
     @property
     def _pending(self) -> int:
-        """Bytes that were not written yet."""
+        """Bytes that are not yet written."""
         return sum(sink.pending for sink in self._sinks.values())
 
     def _drain(self) -> None:
-        """Write on what is left after the session's end, until a signal says that there was enough of waiting."""
+        """After the session's end: go on writing what is left; a signal ends the wait for readers that take nothing."""
         waiter = select.poll()
         for sink in self._sinks.values():
             if sink.pending:
@@ -161,14 +168,14 @@ class Relay(Conversation):
                 sink.flush()
 
     def _hurry(self) -> None:
-        """From now on nobody is waited for who takes nothing."""
+        """From now on drop what waits for a reader that takes nothing."""
         if self._look_at is None:
             self._look_at = time.monotonic() + _STALL_GRACE
             for sink in self._sinks.values():
                 sink.stalled()
 
     def _drop_stalled(self) -> None:
-        """Drop what waits for a reader that has taken nothing since the last look; after the session's end, for any."""
+        """After `_hurry`, once a second: drop what waits for readers that took nothing; at the end, for all."""
         if self._look_at is None or time.monotonic() < self._look_at:
             return
         self._look_at = time.monotonic() + _STALL_GRACE
@@ -200,7 +207,7 @@ class Relay(Conversation):
             waiter.register(_STDIN, select.POLLIN)
 
     def wait(self, link: Link) -> bool:
-        """As `Conversation.wait`; and see to stdin, to what waits for stdout and stderr, and to signals."""
+        """As `Conversation.wait`; meanwhile read stdin, write to stdout and stderr, and take signals."""
         ready = self._poll(link)
         self._flush(ready)
         if self._sinks[STDOUT].broken and not self._pipe_told:
@@ -210,7 +217,10 @@ class Relay(Conversation):
         return bool(ready.get(link.fileno(), 0))
 
     def _poll(self, link: Link) -> dict[int, int]:
-        """Which descriptors are ready. Once the core has said hello there is no limit: programs may be silent."""
+        """Wait for descriptors to be ready, and return which are.
+
+        The core's first message has a deadline. After it there is none, since a program may be silent for ever.
+        """
         waiter = select.poll()
         if self._pending < self.pending_bytes:
             waiter.register(link.fileno(), select.POLLIN)
@@ -230,7 +240,7 @@ class Relay(Conversation):
         try:
             data = os.read(_STDIN, min(65536, self._following.room))
         except BlockingIOError:
-            return  # whoever shares this description made it non-blocking
+            return  # another process that shares the open file has made it non-blocking
         except OSError as error:
             self._narrate(f"stdin cannot be read: {error.strerror or error}")
             data = b""
@@ -255,13 +265,13 @@ class Relay(Conversation):
                 self._transform.control(frame)
 
     def _narrate(self, line: str) -> None:
-        """`say`, behind what waits already for a slow reader."""
+        """As `say`, but behind what already waits for stderr."""
         from ._text import visible
 
         self._sinks[STDERR].feed(f"sandtop: {visible(line)}\n".encode("utf-8", "backslashreplace"))
 
     def _act(self) -> None:
-        """Pass collected signals on, or end by them when nothing runs yet, and keep what was promised."""
+        """Pass collected signals on, or end by them when the session has not begun; kill it when its time is up."""
         self._drop_stalled()
         if self._following.result is not None:
             return
@@ -271,7 +281,7 @@ class Relay(Conversation):
                 raise Interrupted(taken[0])
             return
         for number in taken:
-            # as a terminal does for the keys, and docker for all others
+            # a key's signal goes to the foreground group, as a terminal sends it; others to the leader, as docker does
             keys = number not in ENDING
             self._send_signal(number, "group" if keys else "leader")
             if not keys:
@@ -283,9 +293,12 @@ class Relay(Conversation):
             self._send_signal(signal.SIGKILL, "all")
 
     def _reader_gone(self) -> None:
-        """What a local program would meet: SIGPIPE. One that ignores it would write into the log for ever."""
+        """The reader of our stdout is gone: send SIGPIPE, which a local program would get.
+
+        A program that ignores it is killed, since it would write into its log for ever.
+        """
         self._pipe_told = True
-        if self._signals is None:  # a mere reader has nothing more to do
+        if self._signals is None:  # a reader has nothing more to do
             raise BrokenPipeError
         self._send_signal(signal.SIGPIPE, "group")
         self._kill_at = time.monotonic() + _PIPE_GRACE

@@ -1,4 +1,4 @@
-"""Signals while a session runs: caught to be passed on, and a way out when passing them on does not help."""
+"""Signals to this process while it follows a session: they are passed on, until the operator insists on ending it."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ else:
 
 _CAUGHT: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
-"""Signals that mean this process, where the others are keys that mean the program."""
-_ENOUGH: Final = 3
-"""The so-manieth signal ends sandtop itself, whichever it is."""
-_ENOUGH_ENDING: Final = 2
-"""And the so-manieth of `ENDING`."""
+"""Signals that are sent to this process on purpose. The others come from keys, and are meant for the program."""
+_SIGNALS_TO_END: Final = 3
+"""How many signals, of whichever kind, end this process itself and not only the program."""
+_ENDINGS_TO_END: Final = 2
+"""How many SIGTERM and SIGHUP do."""
 
 
 class Signals:
-    """Catches the signals that would end this process. Used as a context; ignored ones stay ignored.
+    """Catches the signals that would end this process. Used as a context; a signal that was ignored stays ignored.
 
-    Until `forward` is called each raises `Interrupted` at once. Afterwards they are collected for `take`; only the
-    second SIGTERM or SIGHUP raises, and the third of any kind. What has raised then is the last that is noticed, as
-    what follows must come to its end.
+    Before `forward` each signal raises `Interrupted` at once. After it they are collected, and `take` returns them.
+    Only the second SIGTERM or SIGHUP, or the third signal of any kind, raises then; later ones are ignored, so that
+    the clean-up that follows is not cut short.
 
     Attributes:
         fd: readable when a signal has come.
@@ -50,7 +50,7 @@ class Signals:
         os.set_blocking(self.fd, False)
         signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         for number in _CAUGHT:
-            if signal.getsignal(number) != signal.SIG_IGN:  # nohup, or a shell's background job
+            if signal.getsignal(number) != signal.SIG_IGN:  # ignored under nohup, and in background jobs
                 self._before[number] = signal.signal(number, self._handle)
         return self
 
@@ -69,31 +69,31 @@ class Signals:
         self._ending += number in ENDING
         if not self._forwarding:
             raise Interrupted(number)
-        if self._count >= _ENOUGH or self._ending >= _ENOUGH_ENDING:
+        if self._count >= _SIGNALS_TO_END or self._ending >= _ENDINGS_TO_END:
             self._quiet = True
             raise Interrupted(number)
         self._collected.append(number)
 
     def forward(self) -> None:
-        """From now on collect them."""
+        """From now on collect signals for `take`."""
         self._forwarding = True
 
     def breaking(self) -> Breaking:
-        """A context in which each signal raises `Interrupted` at once, those that came before too: for what waits."""
+        """A context for calls that wait: each signal in it, or collected before, raises `Interrupted` at once."""
         return Breaking(self)
 
     def break_now(self, breaking: bool) -> None:
-        """For `breaking`."""
+        """Enter or leave `breaking`."""
         self._forwarding = not breaking
         if breaking and self._collected:
             raise Interrupted(self._collected[0])
 
     def hold(self) -> None:
-        """From now on take no notice: what runs now must finish."""
+        """From now on ignore signals: what is done now must finish."""
         self._quiet = True
 
     def take(self) -> list[int]:
-        """Those that came since the last call."""
+        """The signals that have come since the last call."""
         try:  # noqa: SIM105 - contextlib is not needed otherwise
             os.read(self.fd, 4096)
         except BlockingIOError:

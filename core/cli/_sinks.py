@@ -1,4 +1,4 @@
-"""This process's stdout and stderr, each written at its reader's own pace."""
+"""This process's stdout and stderr, written without waiting: what a reader does not take yet is kept."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ if TYPE_CHECKING:
     from sandtop.core.client.session import SharedOutput
 
     class Filter(Protocol):
-        """Changes what a terminal is shown."""
+        """Changes output on its way to a terminal."""
 
         def feed(self, data: bytes, *, final: bool = False) -> bytes: ...
 else:
     from _collections import deque  # see sandtop/agent/wire/streams.py
 
 _ATOMIC: Final = 4096
-"""What poll calls writable takes this much (PIPE_BUF, and a socket's buffer) without waiting."""
-
+"""A descriptor that poll calls writable takes so many bytes without waiting (PIPE_BUF, and a socket's buffer)."""
 _LAST_SECONDS: Final = 0.25
+"""How long `Sink.last` waits for a terminal, twice at most."""
 
 
 class Sink:
-    """Where one stream of a session goes. `poll` says when `flush` may be called, which never waits.
+    """Writes one stream of a session to the descriptor ``fd``. It never waits: `flush` is called when poll says so.
 
-    ``filter`` changes what is fed, when that goes to a terminal.
+    ``filter`` changes the output, if it goes to a terminal.
 
     Attributes:
-        fd: the descriptor to poll and write to.
-        pending: bytes not yet written.
-        broken: its reader is gone: what is fed is dropped.
-        terminal: whether that reader is a terminal.
+        fd: the descriptor to poll: another one than given, where it had to be opened anew.
+        pending: bytes that are not yet written.
+        broken: the reader is gone, and all output is dropped.
+        terminal: whether ``fd`` is a terminal.
     """
 
     __slots__ = (
@@ -72,11 +72,11 @@ class Sink:
             from sandtop.core.client.session import SharedOutput
 
             output = SharedOutput(self.fd)
-            if output.own or self.terminal:  # of a pipe that is not our user's small pieces are safe
+            if output.own or self.terminal:  # to another user's pipe only small pieces are written
                 self._output, self.fd, self._most = output, output.fd, 1 << 20
 
     def feed(self, data: bytes, *, final: bool = False) -> None:
-        """Take ``data``, the next of the stream."""
+        """Take ``data``, the next output of the stream."""
         if self._filter is not None:
             data = self._filter.feed(data, final=final)
         if self._dropping and self.pending + len(data) > _ATOMIC:
@@ -86,7 +86,7 @@ class Sink:
             self.pending += len(data)
 
     def flush(self) -> None:
-        """Write what can be written now; poll said that something can. Raises `StorageError` for a full disk."""
+        """Write what can be written without waiting. Raises `StorageError` when writing fails, as on a full disk."""
         try:
             while self._chunks:
                 chunk = self._chunks[0]
@@ -114,7 +114,7 @@ class Sink:
         self.drop()
 
     def drop(self) -> None:
-        """Drop what waits, and all but a little of what comes until the reader takes something again."""
+        """Drop what waits; and, until the reader takes something again, all but a little of what comes."""
         self._dropping = True
         self._chunks.clear()
         self.pending = 0
@@ -125,7 +125,7 @@ class Sink:
         return not moved
 
     def last(self, data: bytes) -> None:
-        """Write ``data``, as it is, in place of all that waits; a terminal that takes nothing goes without."""
+        """Write ``data`` unchanged, in place of what waits. It is lost if the terminal takes nothing in time."""
         if self._output is None:
             return
         try:
@@ -133,7 +133,7 @@ class Sink:
                 self._output.discard()
                 self._output.write_within(data, _LAST_SECONDS)
         except OSError:
-            return  # it is gone
+            return  # the terminal is gone
 
     def close(self) -> None:
         if self._output is not None:

@@ -1,4 +1,4 @@
-"""The exit status of a command that followed a session."""
+"""The exit status of commands that follow a session to its end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sandtop.core.client.session import outcome
 
 
 def status_of(result: dict[str, object], sandbox: str) -> int:
-    """The exit status of a session that ended with ``result``; says on stderr what the number alone does not."""
+    """The exit status of a session that ended with ``result``. What it does not tell goes to stderr."""
     status = outcome(result, sandbox)
     reason = as_object(result.get("record")).get("reason")
     if reason in ("oom", "timeout"):

@@ -1,4 +1,4 @@
-"""A session on this process's own terminal: what ``attach`` and ``exec -t -i`` share."""
+"""Joins a session to this process's own terminal: what ``attach`` and ``exec -t -i`` share."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
     from ._sinks import Filter
 
 _TYPED_BYTES: Final = 64 * 1024
-"""Keys and pastes that wait for a program that does not read, or for a core that is gone."""
+"""Bytes of keys and pastes that are kept while the program does not read, or the core is away."""
 
 
 class Detached(Exception):
-    """The detach keys were typed."""
+    """The operator has typed the detach keys."""
 
 
 class TerminalRelay(Relay):
-    """A `Relay` on ``terminal``, which is raw: keys go to the program as they are, and so does the window's size.
+    """A `Relay` on ``terminal``, which is in raw mode: every key goes to the program, and so does the window's size.
 
-    ``keys`` leave it, by raising `Detached`, and ``signals`` by `Interrupted`; without keys those are passed on. Both
-    are noticed also while the core is gone, so that they always do.
+    Typing ``keys`` raises `Detached`, and a signal raises `Interrupted`. Both work also while the core is away. Without
+    ``keys`` there is no detaching, and signals are passed on.
     """
 
     pending_bytes = 64 * 1024
@@ -83,7 +83,7 @@ class TerminalRelay(Relay):
         if self._keys is None:
             super().send(link)
             return
-        with self._leaving.breaking():  # a core that was stopped takes nothing
+        with self._leaving.breaking():  # a core that is stopped (SIGSTOP) reads nothing, and sending waits
             super().send(link)
 
     def pause(self, seconds: float) -> None:
@@ -103,10 +103,10 @@ class TerminalRelay(Relay):
         super()._act()
 
     def _tell_drawn(self) -> None:
-        """Say how far the terminal is: the program goes no faster."""
+        """Tell the core how much our terminal has shown: the program is let go on no faster."""
         if self._following.offsets[STDOUT] is None or not self._past.over:
             return
-        # what waits is the last of it; words of ours among it only make it seem a little more
+        # what still waits is the end of the output; messages of ours among it make it seem a little longer
         self._following.drawn(max(0, (self._following.offsets[STDOUT] or 0) - self._sinks[STDOUT].pending))
 
     def _follow_size(self) -> None:
@@ -120,7 +120,7 @@ class TerminalRelay(Relay):
             return  # whoever shares this description made it non-blocking
         except OSError:
             data = b""
-        if not data:  # a raw terminal has no end but its own
+        if not data:  # in raw mode there is no end of file but the terminal's own end
             raise Interrupted(signal.SIGHUP)
         data, leave = (data, False) if self._keys is None else self._keys.feed(data)
         if self._following.input_open:
@@ -129,7 +129,7 @@ class TerminalRelay(Relay):
             self._leave()
 
     def _leave(self) -> None:
-        """Detach, with what was typed before on its way."""
+        """Send what was typed before the detach keys, then detach."""
         if self.link is not None:
             self.send(self.link)
         raise Detached
@@ -137,7 +137,7 @@ class TerminalRelay(Relay):
     # output
 
     def _filter(self, stream: int) -> Filter | None:
-        return None if stream == STDOUT else super()._filter(stream)  # `_put` has seen to it
+        return None if stream == STDOUT else super()._filter(stream)  # `_put` filters stdout
 
     def take(self, frame: Frame) -> None:
         if isinstance(frame, Data) and frame.stream == STDOUT:
@@ -156,7 +156,7 @@ class TerminalRelay(Relay):
             super().take(frame)
 
     def _entitle(self) -> None:
-        """Say it in the window's title: a watcher's screen is the program's, and has no place for words of ours."""
+        """Show who holds the input, in the window's title: the whole screen of a watcher is the program's."""
         if self._title and self._past.over and not self._terminal.midway:
             self._sinks[STDOUT].feed(self._terminal.entitle(visible(self._title)))
             self._title = ""

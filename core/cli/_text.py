@@ -11,17 +11,17 @@ if TYPE_CHECKING:
 _KEPT: Final = "\n\t"
 _CARET: Final = {
     code: f"^{chr(code ^ 0x40)}" for code in (*range(0x20), 0x7F) if chr(code) not in _KEPT
-}  # as cat -v and every terminal's own echo write them
+}  # as cat -v and a terminal's echo write them
 _C1: Final = {code: f"\\x{code:02x}" for code in range(0x80, 0xA0)}
 FORMAT: Final = (
     0xAD, (0x600, 0x605), 0x61C, 0x6DD, 0x70F, (0x890, 0x891), 0x8E2, 0x180E, (0x200B, 0x200F), (0x2028, 0x202E),
     (0x2060, 0x206F), 0xFEFF, (0xFFF9, 0xFFFB), 0x110BD, 0x110CD, (0x13430, 0x1343F), (0x1BCA0, 0x1BCA3),
     (0x1D173, 0x1D17A), (0xE0000, 0xE007F),
 )  # fmt: skip
-"""What shows as nothing and changes how its neighbours show: bidirectional overrides, zero-width characters, tags
-(Unicode 16, category Cf with the reserved among them) and the separators of lines and paragraphs (Zl, Zp)."""
+"""Characters that are invisible and change how others look: bidirectional overrides, zero-width characters, tags
+(Unicode 16, category Cf with the reserved among them), and the separators of lines and paragraphs (Zl, Zp)."""
 _JOINERS: Final = "\u200c\u200d"
-"""They make one emoji of several, and letters of Persian and Indic scripts what they are; none has a use in ASCII."""
+"""They join emoji, and shape letters of Persian and Indic scripts; between ASCII letters they do nothing."""
 
 
 def _shown() -> dict[int, str]:
@@ -38,9 +38,9 @@ _WITH_RETURNS: Final[dict[int, str]] = {code: text for code, text in _CONTROLS.i
 class Neutraliser:
     """Turns a stream of bytes into text without control sequences: newlines, tabs and UTF-8 stay.
 
-    A control character shows as in ``cat -v`` (``^[`` for escape), a byte that is not UTF-8 as ``\\xNN``, a character
-    that would only change how others show as ``\\uNNNN``. Carriage returns stay before a newline, as programs on
-    terminals end their lines; elsewhere, where what follows would cover what was there, only with ``returns``.
+    A control character is written as in ``cat -v`` (``^[`` for escape), a byte that is not UTF-8 as ``\\xNN``, and a
+    character of `FORMAT` as ``\\uNNNN``. A carriage return stays before a newline, as programs on terminals write it.
+    Elsewhere what follows would cover what was there, so it stays only with ``returns``.
     """
 
     __slots__ = ("_decoder", "_held", "_last", "_table")
@@ -52,7 +52,7 @@ class Neutraliser:
         self._last = ""
 
     def feed(self, data: bytes, *, final: bool = False) -> bytes:
-        """What to write for ``data``. What depends on the next character is held back until ``final``."""
+        """The text for ``data``. A character whose form depends on the next is kept for the next call, or ``final``."""
         text = self._held + self._decoder.decode(data, final)
         kept = text if final else text.rstrip("\r" + _JOINERS)
         self._held = text[len(kept) :]
@@ -70,20 +70,21 @@ class Neutraliser:
 
 
 _MOST_HELD: Final = 16
+"""Characters that are kept for the next call at most."""
 _PRIVATE: Final = dict(zip(_JOINERS, "\udffe\udfff", strict=True))
-"""Stand-ins, which no decoder makes, for joiners that stay."""
+"""Stand-ins for joiners that stay: surrogates, which a decoder never makes."""
 _BACK: Final = {ord(stand_in): joiner for joiner, stand_in in _PRIVATE.items()}
 
 
 def shown(text: str) -> str:
-    """``text``, which has no controls but those of its colours, with what is invisible made visible."""
+    """``text``, whose only control sequences are colours, with its invisible characters made visible."""
     if text.isascii():
         return text
     return _joined("", text).translate(_INVISIBLE).translate(_BACK)
 
 
 def _joined(before: str, text: str) -> str:
-    """``text``, which comes behind ``before``, with stand-ins for the joiners between two characters beyond ASCII."""
+    """``text``, which follows ``before``, with stand-ins for the joiners between two characters beyond ASCII."""
     out: list[str] = []
     previous = before
     for char, following in zip(text, [*text[1:], ""], strict=True):

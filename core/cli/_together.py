@@ -1,4 +1,4 @@
-"""The same request for several names at once: the core decides how many it works on at a time."""
+"""Makes one request for each of several names, all at once. The core decides how many it works on at a time."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ if TYPE_CHECKING:
     from typing import Final
 
 Outcome = dict[str, object] | SandtopError
+"""The core's answer to a request, or its error."""
 AT_ONCE: Final = 64
-"""Requests under way; the core serves many clients, and this is one."""
+"""Requests that are under way at a time: one client must not take all of the core's connections."""
 
 
 def together(op: str, requests: Sequence[Mapping[str, object]], done: Callable[[int, Outcome], None]) -> None:
-    """Make all ``requests``; ``done`` is called with the place and the outcome of each as it comes.
+    """Make all ``requests``. As each ends, ``done`` is called with its place among them and its outcome.
 
-    Progress is shown with how many are done. What the core warns of is said once, however many it is about.
+    Meanwhile the progress of the latest is shown, with how many have ended. The same warning is said once only.
     """
     todo, news = iter(enumerate(requests)), queue.SimpleQueue[tuple[int, "str | Outcome"]]()
     lock = threading.Lock()
@@ -45,7 +46,7 @@ def together(op: str, requests: Sequence[Mapping[str, object]], done: Callable[[
                 news.put((place, error))
 
     for _ in range(min(AT_ONCE, len(requests))):
-        # daemons: what a client that is interrupted asked for is the core's to finish
+        # daemon threads: after ctrl-c this process ends without them, and the core finishes what was asked
         threading.Thread(target=work, daemon=True).start()
     ended, warned = 0, set[str]()
     with Progress() as progress:

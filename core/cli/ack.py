@@ -1,4 +1,4 @@
-"""``sandtop ack``: say that failures were seen. They stay in the history and ask for nobody any more."""
+"""``sandtop ack``: acknowledge failures and prompts. They stay in the history, and need no attention any more."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def ack_main(argv: Sequence[str]) -> int:
-    """Acknowledge the failures of a sandbox, or those of some of its sessions."""
+    """Acknowledge all of a sandbox, or of the sessions that are named; print what was acknowledged."""
     parser = Parser(
         "ack",
         "[OPTIONS] NAME [SESSION…]",
@@ -50,5 +50,5 @@ def ack_main(argv: Sequence[str]) -> int:
 
 
 def _asks(session: Mapping[str, object]) -> bool:
-    """Whether it ended badly or waits at a prompt, and nobody has said to have seen it."""
+    """Whether the session needs attention: it ended badly or waits at a prompt, and nobody has acknowledged that."""
     return session.get("attention") is not None

@@ -1,4 +1,4 @@
-"""``sandtop attach``: a terminal in a sandbox, to leave and to come back to."""
+"""``sandtop attach``: this terminal on a program in a sandbox, which one can leave and come back to."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _BACK_ONLY: Final = ("read_only", "take")
 
 
 def attach_main(argv: Sequence[str]) -> int:
-    """Attach; the program's exit status comes back, or 0 when it was left."""
+    """Attach. Returns the program's exit status, or 0 after detaching."""
     head, command = split(argv)
     options = _parser().parse_args(head)
     keys = DetachKeys(options.detach_keys)
@@ -51,12 +51,12 @@ def attach_main(argv: Sequence[str]) -> int:
     following = _back(options, terminal) if options.session is not None else _new(options, command, terminal)
     try:
         with Signals() as signals:
-            signals.forward()  # what would raise may raise between two steps of putting the terminal back
+            signals.forward()  # a signal that raises could do so while the terminal is being put back
             with terminal:
                 result = TerminalRelay(following, options.name, signals, terminal, keys).relay()
     except Detached:
         session = following.session
-        write("\n")  # the program's last line is not ours to go on with
+        write("\n")  # the message below begins on a line of its own
         if session is None:
             say("left before the program started")
         else:
@@ -95,7 +95,7 @@ def _parser() -> Parser:
 
 
 def _check(options: argparse.Namespace, command: list[str] | None) -> None:
-    """Raises `InvalidRequest` for what does not go together."""
+    """Raises `InvalidRequest` for options that exclude each other."""
     if command is not None and not command:
         raise InvalidRequest("no command was given", hint=f"such as: sandtop attach {options.name} -- bash")
     if command is not None and options.session is not None:

@@ -1,4 +1,4 @@
-"""``sandtop completion``: a shell's completion script, and the names that it asks for while one types."""
+"""``sandtop completion``: a shell's completion script, and the names that the script asks for."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _sandtop_names() {
 }"""
 _NAMES: Final = {"bash": "_sandtop_names", "zsh": "_sandtop_names", "fish": "(sandtop __complete sandboxes)"}
 _NEW: Final = ("create", "image")
-"""Commands whose NAME is not a sandbox that is there."""
+"""Commands whose NAME is not that of an existing sandbox."""
 
 
 def completion_main(argv: Sequence[str]) -> int:
@@ -48,7 +48,7 @@ def completion_main(argv: Sequence[str]) -> int:
 
 
 def _everything() -> argparse.ArgumentParser:
-    """One parser of all commands, which no run of one needs."""
+    """One parser with all commands, made for the completion script only."""
     root = argparse.ArgumentParser(prog="sandtop")
     commands = root.add_subparsers()
     Parser.describing = True
@@ -73,7 +73,7 @@ def _complete_names(command: str, parser: argparse.ArgumentParser) -> None:
 
 
 def names_main(argv: Sequence[str]) -> int:
-    """Print the names of a kind, one a line; nothing rather than an error, and no core is started for it."""
+    """Print the names of a kind, one a line. It prints no error, and starts no core."""
     try:
         result = call_running("sandbox.list", wait=0) if list(argv) == ["sandboxes"] else None
     except SandtopError:

@@ -1,4 +1,4 @@
-"""What changes the state of sandboxes and sessions: stop, start, pause, resume, restart, rm, signal."""
+"""The commands that change sandboxes and sessions: stop, start, pause, resume, restart, rm, signal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FORCE: Final = {
 
 
 def _each(verb: str, summary: str, argv: Sequence[str], example: str) -> int:
-    """Do ``verb`` to every sandbox named. One that fails does not keep the others waiting."""
+    """Do ``verb`` to every sandbox that is named. When one fails, the others are done all the same."""
     parser = Parser(verb, "[OPTIONS] NAME…", summary, example)
     parser.add_argument("names", metavar="NAME", nargs="+", help="the sandbox")
     if verb in _FORCE:

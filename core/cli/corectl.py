@@ -1,4 +1,4 @@
-"""``sandtop core``: the daemon that all commands talk to, which starts by itself when one needs it."""
+"""``sandtop core``: the daemon that all commands talk to. It is started by the first command that needs it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _EXAMPLES: Final = """\
   sandtop core stop          # sandboxes go on running; the next command starts a core again
   sandtop core stop --all    # stops them too"""
 NOT_RUNNING: Final = 1
-"""Exit status of ``core status`` when none runs."""
+"""The exit status of ``core status`` when no core runs."""
 
 
 def core_main(argv: Sequence[str]) -> int:
-    """Start, stop or question the core."""
+    """Start or stop the core, or show its status."""
     parser = Parser("core", "start|stop|status [OPTIONS]", "Start, stop and question the core.", _EXAMPLES)
     parser.add_argument("action", choices=("start", "stop", "status"), metavar="start|stop|status")
     parser.add_argument("--all", action="store_true", help="with stop: stop every sandbox first")

@@ -1,4 +1,4 @@
-"""``sandtop cp``: files into a sandbox and out of it. Not a command that has to start fast: it uses the SDK."""
+"""``sandtop cp``: copies files into and out of sandboxes. It uses the SDK, since it need not start fast."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def cp_main(argv: Sequence[str]) -> int:
 
 
 def _place(text: str) -> _Place:
-    """A path with ``/`` before its first colon is this host's, as for docker and scp."""
+    """``NAME:PATH`` is in a sandbox. With ``/`` before its first colon it is on this host, as for docker and scp."""
     if not text:
         raise InvalidRequest(
             "a path to copy is empty", hint="is a variable not set? '.' is the folder itself"
@@ -72,7 +72,7 @@ def _place(text: str) -> _Place:
 
 
 def _check(sources: Sequence[_Place], target: _Place) -> None:
-    """Raises `InvalidRequest` for what cannot be meant, before anything is copied."""
+    """Raises `InvalidRequest` for combinations that make no sense, before anything is copied."""
     here = [path for name, path in sources if name is None]
     if here and target[0] is None:
         raise InvalidRequest(
@@ -91,7 +91,7 @@ def _check(sources: Sequence[_Place], target: _Place) -> None:
 async def _copy(
     sources: Sequence[_Place], target: _Place, user: str | None, tell: Callable[[int], None] | None
 ) -> int:
-    """Copy what is of one place at once, and then of the next; one that fails does not keep the others waiting."""
+    """Copy the sources of each place together, place after place. When one fails, the others are still copied."""
     places: dict[str | None, list[str]] = {}
     for name, path in sources:
         places.setdefault(name, []).append(path)

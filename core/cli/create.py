@@ -1,4 +1,4 @@
-"""``sandtop create``: sandboxes that stay."""
+"""``sandtop create``: makes sandboxes and starts them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _EXAMPLES: Final = """\
 
 
 def add_options(parser: Parser) -> None:
-    """What a new sandbox can be given; the core has the defaults."""
+    """Add the options of a new sandbox. Their defaults are the core's."""
     add_shape(parser)
     add = parser.add_argument
     add(
@@ -41,7 +41,7 @@ def add_options(parser: Parser) -> None:
 
 
 def add_shape(parser: Parser) -> None:
-    """What a template is made for."""
+    """Add those options of a new sandbox that its template depends on."""
     add = parser.add_argument
     add("--cpus", type=count, metavar="N", help="virtual processors")
     add("--memory", type=mebibytes, metavar="SIZE", help="such as 512M or 2G, at least 128M")
@@ -51,12 +51,12 @@ def add_shape(parser: Parser) -> None:
 
 
 def shape(options: argparse.Namespace) -> dict[str, object]:
-    """The fields that `add_shape` fills; None where the core's default is meant."""
+    """The fields for the options of `add_shape`; None where the core's default is meant."""
     return {name: getattr(options, name) for name in ("cpus", "memory", "disk", "network", "accelerator")}
 
 
 def fields(options: argparse.Namespace) -> dict[str, object]:
-    """The fields of ``sandbox.create`` that `add_options` fills; None where the core's default is meant."""
+    """The fields of ``sandbox.create`` for the options of `add_options`; None where the core's default is meant."""
     return {
         **shape(options),
         "env": dict(options.env or ()),
@@ -69,7 +69,7 @@ def fields(options: argparse.Namespace) -> dict[str, object]:
 
 
 def create_main(argv: Sequence[str]) -> int:
-    """Make sandboxes, start them, and print their names as they are ready."""
+    """Make sandboxes, start them, and print the name of each as soon as it runs."""
     parser = Parser("create", "[OPTIONS] NAME…", "Make sandboxes and start them.", _EXAMPLES)
     parser.add_argument("names", metavar="NAME", nargs="+", help="1 to 63 of a-z, 0-9 and -")
     parser.add_argument("--image", metavar="NAME", help="the image that they start from (base)")
@@ -89,7 +89,7 @@ def create_main(argv: Sequence[str]) -> int:
 
 
 def _several(options: argparse.Namespace) -> int:
-    """At once. One that fails does not keep the others from being made."""
+    """Make several sandboxes at once. When one fails, the others are made all the same."""
     from ._together import together
 
     status, made = 0, dict[int, object]()

@@ -1,4 +1,4 @@
-"""``sandtop doctor``: what this machine lacks, and the command that mends it."""
+"""``sandtop doctor``: what this machine lacks, and the command that provides it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _WIDTH: Final = len("user-namespaces")
 
 
 def doctor_main(argv: Sequence[str]) -> int:
-    """The exit status: 0 when a sandbox can start here."""
+    """Print the findings. Returns 0 when a sandbox can start here."""
     parser = Parser(
         "doctor",
         "[--json]",

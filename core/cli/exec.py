@@ -1,4 +1,4 @@
-"""``sandtop exec`` and ``sandtop shell``: a command in a sandbox that runs."""
+"""``sandtop exec`` and ``sandtop shell``: run a command or a script in a running sandbox."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SHELL_EXAMPLES: Final = """\
 
 
 def exec_main(argv: Sequence[str]) -> int:
-    """Run a command; its exit status comes back."""
+    """Run a command. Returns its exit status."""
     options = bare(argv) or parse(argv)
     if not options.command:
         raise InvalidRequest("no command was given", hint=f"such as: sandtop exec {options.name} -- true")
@@ -40,7 +40,7 @@ def exec_main(argv: Sequence[str]) -> int:
 
 
 def parse(argv: Sequence[str]) -> Options:
-    """What ``argv`` says, with argparse. `bare` means the same where it means anything."""
+    """The options in ``argv``, by argparse. Where `bare` returns any, they are the same."""
     from ._args import Parser, split
     from ._exec_options import add_options
 
@@ -57,7 +57,7 @@ def parse(argv: Sequence[str]) -> Options:
 
 
 def shell_main(argv: Sequence[str]) -> int:
-    """Run a script by the sandbox's shell; its exit status comes back."""
+    """Run a script by the sandbox's shell. Returns its exit status."""
     from ._args import Parser
     from ._exec_options import add_options
 
@@ -77,7 +77,7 @@ def _read_script(name: str, *, taken: bool) -> str:
         raise InvalidRequest(
             "no script was given", hint=f"such as: sandtop shell {name} 'ls -la && echo done'"
         )
-    data = sys.stdin.buffer.read(MAX_STRING + 1)  # a shell takes it as one argument
+    data = sys.stdin.buffer.read(MAX_STRING + 1)  # the shell gets it as one argument
     if len(data) > MAX_STRING:
         raise InvalidRequest(
             f"the script is longer than {MAX_STRING:,} bytes, which is all that Linux takes in one argument",
@@ -87,9 +87,9 @@ def _read_script(name: str, *, taken: bool) -> str:
 
 
 def run_session(fields: dict[str, object], sandbox: str) -> int:
-    """Start the session that ``fields`` describe, and relay it to its end unless it is detached.
+    """Start the session that ``fields`` describe and, unless it is detached, relay it to its end.
 
-    Returns its exit status. Raises what the core reports and what `outcome` makes of the end.
+    Returns its exit status. Raises the errors that the core reports, and those of `outcome` for how it ended.
     """
     if fields["detach"]:
         return _detached(fields)
@@ -100,7 +100,7 @@ def run_session(fields: dict[str, object], sandbox: str) -> int:
         signals.forward()
         try:
             link = None if on_terminal else ask(message)
-            # the core is at work already while this is read, and all that it imports
+            # imported only now, so that the core works on the request meanwhile
             from sandtop.core.client.session import Following
 
             from ._status import status_of
@@ -131,7 +131,7 @@ def _relayed(
 
 
 def _on_terminal(following: Following, sandbox: str, signals: Signals) -> dict[str, object]:
-    """With ``-t -i`` on a terminal every key is the program's, as with docker; ctrl-c too."""
+    """``-t -i`` on a terminal: every key goes to the program, ctrl-c too, as with docker."""
     from sandtop.core.client.session import OwnTerminal, allowed_here
 
     from ._terminal import TerminalRelay

@@ -1,4 +1,4 @@
-"""``sandtop image``: what sandboxes start from."""
+"""``sandtop image``: the images that sandboxes start from."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _release(image: Mapping[str, object]) -> str | None:
 
 
 def _templates(image: Mapping[str, object]) -> str:
-    """How many shapes of sandboxes start at once from this image, and what that takes on the disk."""
+    """How many templates the image has, the disk space that they take, and how many of them are outdated."""
     count = image.get("templates")
     outdated = f", {image['templates_outdated']} outdated" if image.get("templates_outdated") else ""
     return f"{count} ({size(image.get('template_size'))}{outdated})" if count else "-"

@@ -1,4 +1,4 @@
-"""``sandtop ls``, ``sessions`` and ``inspect``: what is there."""
+"""``sandtop ls``, ``sessions`` and ``inspect``: lists, and all about one sandbox."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Final
 
 _ARGV_SHOWN: Final = 60
+"""Characters of a command that the table shows."""
 
 
 def ls_main(argv: Sequence[str]) -> int:

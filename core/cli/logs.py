@@ -1,4 +1,4 @@
-"""``sandtop logs``: what a session has written, also after its end and its sandbox's."""
+"""``sandtop logs``: what a session has written, also when it and its sandbox have ended."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def logs_main(argv: Sequence[str]) -> int:
 
 def _reading(options: argparse.Namespace) -> Reading:
     session, floors = options.session, {STDOUT: 0, STDERR: 0}
-    if options.follow:  # a follower that has to connect again must find the very same session
+    if options.follow:  # by its whole id the same session is found again after a reconnect
         session, floors = _resolve(options.name, options.session)
     streams = ["stdout"] if options.stdout else ["stderr"] if options.stderr else ["stdout", "stderr"]
     fields: dict[str, object] = {
@@ -68,7 +68,10 @@ def _reading(options: argparse.Namespace) -> Reading:
 
 
 def _resolve(name: str, prefix: str | None) -> tuple[str | None, dict[int, int]]:
-    """The id of the session meant, and the lengths of its streams; the core reports a name that means none."""
+    """The whole id of the session that ``prefix`` means, and the lengths of its stdout and stderr.
+
+    If it means none or several, ``prefix`` comes back, and the core reports that.
+    """
     sessions = call_all("session.list", {"sandbox": name})
     if prefix is None and not sessions:
         raise NotFound(f"nothing has run in {name} yet", sandbox=name, hint=f"sandtop exec {name} -- COMMAND")
@@ -83,7 +86,7 @@ def _resolve(name: str, prefix: str | None) -> tuple[str | None, dict[int, int]]
 
 
 def since(text: str) -> float:
-    """``10m`` ago or an ISO 8601 time, as seconds since the epoch. For argparse."""
+    """An ISO 8601 time, or a duration such as ``10m`` for so long ago, as seconds since the epoch. For argparse."""
     try:
         return datetime.fromisoformat(text).timestamp()
     except ValueError:
@@ -91,14 +94,14 @@ def since(text: str) -> float:
 
 
 class _Stamps:
-    """Puts the time before each line. A line that comes in pieces gets the time of its first."""
+    """Puts the time before each line. A line that comes in pieces has the time of the first."""
 
     def __init__(self) -> None:
         self._stamp = b""
         self._inside = {STDOUT: False, STDERR: False}
 
     def control(self, frame: Control) -> None:
-        """Take the time that the next pieces came at."""
+        """Take the time at which the output behind ``frame`` came."""
         at = frame.message.get("at")
         if frame.message["type"] == "time" and isinstance(at, (int, float)):
             text = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")

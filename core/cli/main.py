@@ -1,4 +1,4 @@
-"""Which command it is, and what happens to its errors. Only the command at hand is imported."""
+"""Finds the command and runs it, and turns errors into a line on stderr. Only that command's module is imported."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Command:
-    """Where a command is, and what it does in a few words."""
+    """A command: its module in this package, its function there, and what it does in a few words."""
 
     __slots__ = ("function", "module", "summary")
 
@@ -53,13 +53,13 @@ COMMANDS: Final[dict[str, Command]] = {
     "doctor": Command("doctor", "doctor_main", "say what this machine lacks"),
 }
 _COMPLETE: Final = "__complete"
-"""What the completion scripts call for names; no person's command."""
+"""A command for the completion scripts alone: they call it for names."""
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the command line ``argv``, without the program's name; what comes back is the exit status.
+    """Run the command line ``argv``, which is without the program's name; returns the exit status.
 
-    Every error ends here, in one line on stderr.
+    No error leaves it: each is one line on stderr.
     """
     _open_standard_files()
     try:
@@ -68,12 +68,12 @@ def main(argv: Sequence[str]) -> int:
         except SystemExit as ended:  # argparse, after --help
             return ended.code if isinstance(ended.code, int) else EXIT_SANDTOP_FAILED
         finally:
-            if sys.stdout is not None:  # it was closed before we began
+            if sys.stdout is not None:  # None if it was closed when this process began
                 sys.stdout.flush()
     except SandtopError as error:
         say(str(error))
         return error.exit_status
-    except BrokenPipeError:  # nobody reads our stdout any more: end as SIGPIPE would have it, without a word
+    except BrokenPipeError:  # the reader of stdout is gone: end silently, as by SIGPIPE
         return 128 + 13
     except KeyboardInterrupt:
         return 128 + 2
@@ -140,9 +140,9 @@ def _help() -> None:
 
 
 def _open_standard_files() -> None:
-    """Put something behind 0, 1 and 2 when they are closed, or the core's socket would become our stdout.
+    """Open /dev/null as 0, 1 and 2 where those are closed: else the socket to the core could become stdout.
 
-    Read-only for 1 and 2, so that a write there still fails with EBADF as it should.
+    It is opened for reading only, so that writing to 1 or 2 still fails with EBADF.
     """
     for fd in range(3):
         try:

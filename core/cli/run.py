@@ -1,4 +1,4 @@
-"""``sandtop run``: one command in a sandbox of its own, which is gone afterwards."""
+"""``sandtop run``: one command in a sandbox of its own, which is removed afterwards."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _EXAMPLES: Final = """\
 
 
 def run_main(argv: Sequence[str]) -> int:
-    """Run a command in a throw-away sandbox; its exit status comes back."""
+    """Run a command in a throw-away sandbox. Returns the command's exit status."""
     head, command = split(argv)
     parser = Parser(
         "run", "[OPTIONS] [IMAGE] -- CMD [ARG…]", "Run one command in a throw-away sandbox.", _EXAMPLES
@@ -63,7 +63,7 @@ def _execute(
     options: argparse.Namespace, command: list[str], name: str, signals: Signals, held: _Hold
 ) -> int:
     fields = shared_fields(options, name)
-    # directory, user and environment are the sandbox's own: nothing else runs in it
+    # directory, user and environment were given to the sandbox, and hold for all that runs in it
     fields |= {"argv": command, "detach": False, "on_hangup": "kill"}
     terminal = fields["tty"] is not None
     following = Following(request("session.exec", fields), stdin=terminal or fields["stdin"] is True)
@@ -72,7 +72,10 @@ def _execute(
 
 
 class _Hold:
-    """Makes the core remove the sandbox when this process is gone, even by SIGKILL. Used as a context."""
+    """A connection to the core, by whose end the core removes the sandbox. Used as a context.
+
+    So the sandbox is removed also when this process is killed.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -86,7 +89,7 @@ class _Hold:
             self._link.close()
 
     def renew(self) -> None:
-        """Hold it at the core that runs now; one that died forgot."""
+        """Hold the sandbox at the core that runs now: one that was restarted knows nothing of earlier connections."""
         link = hold(self._name)
         if self._link is not None:
             self._link.close()
@@ -97,6 +100,6 @@ def _remove(name: str) -> None:
     try:
         call("sandbox.rm", {"sandbox": name, "force": True})
     except NotFound:
-        pass  # it was never made, or the core was faster
+        pass  # it was never made, or the core has removed it already
     except SandtopError as error:
         say(f"the throw-away sandbox could not be removed: {error}")

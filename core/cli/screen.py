@@ -1,4 +1,4 @@
-"""``sandtop screen`` and ``sandtop type``: what shows on a session's terminal, and typing there."""
+"""``sandtop screen`` and ``sandtop type``: show a session's screen, and type into its terminal."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _TYPE_EXAMPLES: Final = """\
 
 
 def screen_main(argv: Sequence[str]) -> int:
-    """Show what is on a session's screen, as text that harms no terminal."""
+    """Print what is on a session's screen, without control sequences other than colours."""
     parser = Parser(
         "screen", "[OPTIONS] NAME [SESSION]", "Show what is on a session's screen.", _SCREEN_EXAMPLES
     )
@@ -91,7 +91,7 @@ def _look(looking: Looking) -> dict[str, object]:
 
 
 def type_main(argv: Sequence[str]) -> int:
-    """Type into a session's terminal; return when it has arrived."""
+    """Type into a session's terminal. Returns when the agent has taken all of it."""
     usage = "[OPTIONS] NAME SESSION [--enter] TEXT… | --key KEY…"
     parser = Parser("type", usage, "Type into a session's terminal.", _TYPE_EXAMPLES)
     add = parser.add_argument

@@ -1,7 +1,7 @@
 """The serial console: what the guest's kernel and agent print, kept for the day that something fails.
 
-QEMU's end is a listening socket rather than a file, so that a guest cannot fill the host's disk: with nobody
-connected QEMU drops the bytes, and whoever is connected (the core) keeps a bounded amount of them.
+The machine's end is a listening socket rather than a file, so that a guest cannot fill the host's disk: with nobody
+connected its bytes are dropped, and whoever is connected (the core) keeps a bounded amount of them.
 """
 
 from __future__ import annotations
@@ -106,8 +106,8 @@ def tail(path: Path, lines: int = 20) -> str:
 async def recorded(path: Path, log: Path, name: str, *, deadline: float = 5.0) -> AsyncGenerator[trio.Event]:
     """Copy the console socket at ``path`` into the log file ``log`` while the context lasts.
 
-    Yields an event that is set when the console has ended, with QEMU, and all of it is in the log. ``name`` is the
-    sandbox's, for errors. Raises `MachineError` when nothing listens there, `StorageError` for the log.
+    Yields an event that is set when the console has ended, with its machine, and all of it is in the log. ``name`` is
+    the sandbox's, for errors. Raises `MachineError` when nothing listens there, `StorageError` for the log.
     """
     ended = trio.Event()
     with trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream, ConsoleLog(log) as target:

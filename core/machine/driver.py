@@ -1,9 +1,8 @@
 """The driver seam: what the core asks of whatever runs its machines, and the records that go through it.
 
-A driver starts virtual machines and finds them again; a `Machine` is one of them. `core.machine.qemu` has the driver
-that runs sandboxes, `core.machine.memory` one for tests, in which an agent runs without a machine. Nothing outside a
-driver's package knows a program, an argument, a descriptor or an event of the driver's own. What differs between
-drivers is said by `Info`, and whoever needs a capability asks for it there.
+A driver starts virtual machines and finds them again; a `Machine` is one of them. Each driver is a package beside this
+module, and nothing outside that package knows a program, an argument, a descriptor or an event of the driver's own.
+What differs between drivers is said by `Info`, and whoever needs a capability asks for it there.
 
     driver = driver_for(paths)                      # core.machine.registry: the one place that names a driver
     version = await driver.find()

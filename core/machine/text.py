@@ -6,8 +6,8 @@ from __future__ import annotations
 def last_lines(raw: bytes, lines: int) -> str:
     """The last ``lines`` non-blank lines of ``raw``, oldest first, with control characters neutralised.
 
-    The bytes come from a guest or from a QEMU that it may have taken over: an escape sequence among them must not
-    reach a terminal, nor a line be endless (200 characters are kept of each).
+    The bytes come from a guest, or from the program that runs it, which it may have taken over. So an escape sequence
+    among them must not reach a terminal, nor a line be endless (200 characters are kept of each).
     """
     kept = [line for piece in raw.decode(errors="replace").splitlines() if (line := neutral(piece).rstrip())]
     return "\n".join(kept[-lines:] if lines > 0 else [])

@@ -63,10 +63,10 @@ class Asked:
     """``answer`` is to be called with the screen as it is at ``offset``."""
 
     offset: int
-    answer: Callable[[SessionScreen], None]
+    answer: Callable[[DrawnScreen], None]
 
 
-class SessionScreen:
+class DrawnScreen:
     """The screen of the session whose log is in ``folder``; ``size`` is its first size, rows and columns.
 
     When the program asks its terminal something, and no client answers, ``replied`` is called with an offset and the

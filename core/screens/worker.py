@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sandtop.agent.wire import Control, Decoder, encode, split
 from sandtop.core.screens.breadcrumb import Breadcrumb
 from sandtop.core.screens.look import BadPattern, Pattern
-from sandtop.core.screens.screen import AnswererChanged, Asked, Resized, SessionScreen
+from sandtop.core.screens.screen import AnswererChanged, Asked, DrawnScreen, Resized
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +77,7 @@ class _Open:
 
     __slots__ = ("changed", "screen", "told", "waiters")
 
-    def __init__(self, screen: SessionScreen) -> None:
+    def __init__(self, screen: DrawnScreen) -> None:
         self.screen = screen
         self.told = 0
         self.changed = False
@@ -166,7 +166,7 @@ class Worker:
 
     def _open_session(self, message: Message) -> None:
         number = int(message["n"])
-        screen = SessionScreen(
+        screen = DrawnScreen(
             Path(message["folder"]),
             (int(message["rows"]), int(message["columns"])),
             message["answered"],
@@ -199,7 +199,7 @@ class Worker:
         screen = self._sessions[number].screen
         screen.note(Asked(screen.end, partial(self._closed, number)))
 
-    def _closed(self, number: int, screen: SessionScreen) -> None:
+    def _closed(self, number: int, screen: DrawnScreen) -> None:
         self._last_chance(self._sessions.pop(number))
         screen.unload()
 
@@ -216,7 +216,7 @@ class Worker:
         screen = self._sessions[message["n"]].screen
         screen.note(Asked(screen.end, partial(self._dumped, message["req"])))
 
-    def _dumped(self, request: int, screen: SessionScreen) -> None:
+    def _dumped(self, request: int, screen: DrawnScreen) -> None:
         checkpoint = screen.checkpoint()
         size = {"rows": checkpoint.rows, "columns": checkpoint.columns}
         self._answer(request, checkpoint.dump, offset=screen.offset, number=checkpoint.number, **size)
@@ -235,7 +235,7 @@ class Worker:
             seen = partial(self._first_look, request)
         each.screen.note(Asked(each.screen.end, seen))
 
-    def _first_look(self, request: int, screen: SessionScreen) -> None:
+    def _first_look(self, request: int, screen: DrawnScreen) -> None:
         for each in self._sessions.values():
             if each.screen is screen and (waiter := each.waiters.get(request)) is not None:
                 waiter.ready = each.changed = True
@@ -243,7 +243,7 @@ class Worker:
                     self._last_chance(each)
                 return
 
-    def _looked(self, request: int, options: Message, screen: SessionScreen) -> None:
+    def _looked(self, request: int, options: Message, screen: DrawnScreen) -> None:
         seen = screen.look(scrollback=options["scrollback"], ansi=options["ansi"])
         self._answer(request, json.dumps(seen).encode())
 

@@ -14,7 +14,7 @@ from sandtop.core.errors import StorageError
 from sandtop.core.sessions.credit import OutputCredit
 from sandtop.core.sessions.input import STDIN
 from sandtop.core.sessions.overdue import Overdue
-from sandtop.core.sessions.stall import Stall
+from sandtop.core.sessions.storage_retry import StorageRetry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,13 +61,13 @@ class Recorder:
         self._touched: set[Session] = set()
         self._begun: set[Session] = set()
         self._overdue = Overdue(nursery, link, self.settle)
-        self._stall = Stall(name, nursery, self._store_again)
+        self._retry = StorageRetry(name, nursery, self._store_again)
         self.credit = OutputCredit(nursery, link)
 
     @property
     def stalled(self) -> str | None:
         """Why output or exit records wait to be stored; None when they do not."""
-        return self._stall.why
+        return self._retry.why
 
     def touched(self, session: Session) -> None:
         """Something came of ``session``, which `store_next` is to store."""
@@ -106,7 +106,7 @@ class Recorder:
             self._store_start(session)
         if session.output.stalled:
             refusal = session.output.refusal
-            self._stall.begin(
+            self._retry.begin(
                 f"the logs cannot be written: {refusal.strerror if refusal else 'unknown reason'}"
             )
         elif (record := session.complete()) is not None:
@@ -135,7 +135,7 @@ class Recorder:
         try:
             self._database.update_session(session.row)
         except StorageError as error:
-            # not worth a stall: a core that does not know the pid asks the agent
+            # not tried again: a core that does not know the pid asks the agent
             log.warning("%s: the start of %s was not stored: %s", self._name, session.row.id, error)
 
     def _finish(self, session: Session, record: SessionExit) -> None:
@@ -150,7 +150,7 @@ class Recorder:
         try:
             self._database.update_session(row)
         except StorageError as error:
-            self._stall.begin(error.message)
+            self._retry.begin(error.message)
             return
         session.end(row, record)
         self._registry.ended(session)

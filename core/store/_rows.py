@@ -50,7 +50,7 @@ class Ownership:
     """How a running machine is found again after the core died.
 
     Attributes:
-        pid, start_time: QEMU's; the start time (in clock ticks since boot, proc(5)) tells a reused pid.
+        pid, start_time: of its process; the start time (in clock ticks since boot, proc(5)) tells a reused pid.
         boot_id: the host's boot; another one means that the machine is gone.
         token: the machine's secret for the channel's handshake.
         accelerator: ``tcg`` or ``kvm``.

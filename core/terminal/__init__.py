@@ -1,4 +1,4 @@
-"""The terminal emulator that the screen worker, the CLI and the console share: pyte, made right and made fast."""
+"""The terminal emulator that the screen worker, the CLI and the console share: built on pyte, but exact and fast."""
 
 from sandtop.core.terminal._emulator import SCROLLBACK, Cursor, Emulator, Line, Modes, State, fitting
 from sandtop.core.terminal._style import Cell, Style, sgr

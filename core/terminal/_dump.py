@@ -1,8 +1,8 @@
-"""A screen as the escape sequences that make it again, on a fresh emulator of the same size or in a real xterm.
+"""Writing a screen as the escape sequences that make it again, in a new emulator of the same size or a real xterm.
 
-The order matters. Saved cursors come first, on the blank screen, because to save a pending wrap one must print. Then
-the text, in default modes; then what would have disturbed it; last the cursor, and the start of an unfinished
-sequence.
+The order matters. Saved cursors come first, while the screen is blank, because a pending wrap can only be saved by
+printing a row. Then comes the text, in default modes; then all modes that would have disturbed it; last the cursor, and
+the beginning of a sequence that was not complete.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from sandtop.core.terminal._screen import EmulatedScreen, Saved
 
 _Known: TypeAlias = "dict[int, tuple[Style, str]]"
-"""Styles by their id, with what begins them: to look a style up takes longer than to write it."""
+"""By the id of each style: the style, and the sequence that begins it. A look-up by the style itself would take longer
+than making the sequence."""
 _style_of = attrgetter("style")
 _HOME = "\x1b[H"
 _PLAIN = "\x1b[m"
@@ -35,10 +36,10 @@ _SHIFTS = ("\x0f", "\x0e", "\x1bn", "\x1bo")
 
 
 def dump(screen: EmulatedScreen, printed: bool, most: int | None = None) -> bytes:
-    """The sequences for ``screen``; ``printed`` when the last thing it read was a graphic character.
+    """The sequences for ``screen``; ``printed`` says whether the last thing that it read was a graphic character.
 
-    With ``most`` bytes given, the oldest rows of the scrollback are left out as far as it needs, and where that is not
-    enough, links; it is larger only when the screen itself is without them.
+    When they would have more than ``most`` bytes, the oldest rows of the scrollback are left out, as many as needed. If
+    that is not enough all links are left out, too. What is left, the screen itself, may still be larger.
     """
     primary = screen.other if screen.alternate else screen.buffer
     rows = [*screen.history, *primary]
@@ -55,7 +56,7 @@ def dump(screen: EmulatedScreen, printed: bool, most: int | None = None) -> byte
 
 
 def _cut(rows: Sequence[Row], parts: Sequence[str], surplus: int, most: int) -> int:
-    """How many of the first ``most`` rows are to go so that ``surplus`` bytes do: whole lines, as far as there are."""
+    """How many of the first ``most`` rows to leave out to save ``surplus`` bytes: whole lines, where they end there."""
     cut = 0
     while cut < most and (surplus > 0 or rows[cut - 1].wrapped):
         surplus -= len(parts[cut].encode())
@@ -118,7 +119,7 @@ def _unlinked(cell: Cell) -> Cell:
 
 
 def _first_of_continued(cell: Cell, columns: int) -> str:
-    """The character that makes the wrap happen; its background must not run to the end of the new row."""
+    """The first character of a continued row, which makes the wrap happen without colouring the rest of the new row."""
     text = _styled(cell.style, cell.text)
     if cell.style.background != "default" and cell.width < columns:
         text += _PLAIN + "\x1b[K"
@@ -154,7 +155,7 @@ def _styled(style: Style, text: str) -> str:
 
 
 def _pen(style: Style) -> str:
-    """Makes ``style`` that of what follows, when no link is open."""
+    """The sequence after which text has ``style``, when no link is open."""
     if not style.link:
         return sgr(style)
     parameters = f"id={style.link_id}" if style.link_id else ""
@@ -215,7 +216,7 @@ def _margins(screen: EmulatedScreen) -> str:
 
 
 def _modes(screen: EmulatedScreen) -> str:
-    """All that differs from a fresh terminal, but insert mode: that comes after the last character is printed."""
+    """All modes that differ from a new terminal's, except insert mode: that is set after the last character."""
     private = sorted(mode >> PRIVATE for mode in screen.mode if mode >> PRIVATE)
     parts = [f"\x1b[?{mode}h" for mode in private if mode << PRIVATE not in (AUTOWRAP, CURSOR_VISIBLE)]
     parts += [f"\x1b[?{mode >> PRIVATE}l" for mode in (AUTOWRAP, CURSOR_VISIBLE) if mode not in screen.mode]
@@ -229,11 +230,11 @@ def _place(y: int, x: int) -> str:
 
 
 def _cursor(screen: EmulatedScreen, printed: bool) -> str:
-    """The cursor with its pending wrap and pen, and that a character was the last thing printed."""
+    """The cursor with its pending wrap and pen; and where a character was printed last, so that REP can repeat it."""
     cursor, columns = screen.cursor, screen.columns
     y = cursor.y - (screen.top if ORIGIN in screen.mode else 0)
     pen = _pen(cursor.attrs.style)
-    # What changes how a character prints comes after the last one that is printed again.
+    # What changes how a character prints comes after the last character.
     late = _charsets(screen.charsets, screen.charset) + ("\x1b[4h" if INSERT in screen.mode else "")
     cells = screen.buffer[cursor.y].thaw(columns)
     left = cursor.x - 1

@@ -1,4 +1,4 @@
-"""The emulator's face: bytes in, and what a person or a program would see on the screen out."""
+"""The emulator's public class: takes what a program writes, and tells what the screen shows."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ if TYPE_CHECKING:
 MAX_SIDE: Final = 2000
 """The most columns or rows …"""
 MAX_CELLS: Final = 500_000
-"""… and the most cells; a screen is never allowed to take all memory."""
+"""… and the most cells, which bounds the memory of a screen."""
 SCROLLBACK: Final = 2000
-"""Rows that the screen worker, and who takes a screen over from it, keep after they left the screen."""
+"""Rows of scrollback in the screen worker, and in clients that take a screen over from it."""
 
 _FIRST_PIECE: Final = 4096
-"""Bytes between two looks at the clock, until it shows how long they take: a byte costs at most 10 µs or so."""
+"""Bytes that are read before the first look at the clock, which tells how many to read before the next. A byte takes
+10 µs or so at the most."""
 _LEAST_PIECE: Final = 256
 _MOST_PIECE: Final = 64 * 1024
 _PIECES: Final = 4
-"""So many looks in the time that there is."""
+"""Looks at the clock within the time that `Emulator.feed` is given."""
 
 _MOUSE_NAMES: Final = ("press", "click", "drag", "motion")
 _ENCODING_NAMES: Final = ("utf8", "sgr", "urxvt")
@@ -90,9 +91,9 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """All that decides how an emulator looks and how it goes on. Two with equal states behave alike.
+    """Everything that decides what an emulator shows, now and later: two with equal states behave alike.
 
-    ``hidden`` is the primary screen while the alternate one shows. ``private`` is what has no other name here.
+    ``hidden`` is the primary screen while the alternate one shows. ``private`` is all that no other field has.
     """
 
     columns: int
@@ -117,10 +118,10 @@ class State:
 
 
 class Emulator:
-    """A terminal without a window.
+    """A terminal emulator without a window.
 
-    Feed it what a program writes to its terminal; read the screen from it. Sizes are in cells, rows and columns count
-    from 0. Reading never changes what it shows. Not thread-safe.
+    It is fed what a program writes to its terminal, and asked what the screen shows, which changes nothing. Sizes are
+    in cells; rows and columns count from 0. Not thread-safe.
     """
 
     def __init__(self, columns: int = 80, rows: int = 24, scrollback: int = 1000) -> None:
@@ -144,10 +145,10 @@ class Emulator:
         return self._screen.lines
 
     def feed(self, data: bytes, seconds: float | None = None) -> int:
-        """Take what the program wrote; how many bytes of it. Never raises, whatever they are and wherever they are cut.
+        """Read what the program wrote; how many bytes were read. Never raises, whatever they are.
 
-        All of it, unless ``seconds`` (of this thread's processor time) are over before; at least some. Where it stops
-        makes no difference: fed with the rest, it comes to the same screen.
+        All are read, unless ``seconds`` of this thread's processor time are over before; but never none. Sequences may
+        be cut anywhere: fed with the rest later, the emulator comes to the same screen.
         """
         if seconds is None:
             self._stream.feed(data)
@@ -221,7 +222,7 @@ class Emulator:
 
     @property
     def scrolled(self) -> int:
-        """How many rows ever went into the scrollback: by its growth a viewer keeps its place. A resize starts anew."""
+        """How many rows ever went into the scrollback, so that a viewer can keep its place. A resize sets it back."""
         return self._screen.pushed
 
     @property
@@ -278,16 +279,16 @@ class Emulator:
     # What goes out.
 
     def take_replies(self) -> bytes:
-        """What the program asked the terminal to answer, once: write it to the program's input. Bounded."""
+        """The answers to what the program asked its terminal, for its input. They are returned once, and bounded."""
         replies = bytes(self._screen.replies)
         self._screen.replies.clear()
         return replies
 
     def dump(self, most: int | None = None) -> bytes:
-        """Sequences that put screen, scrollback, modes and cursor on a fresh emulator or a real xterm of this size.
+        """Sequences that make screen, scrollback, modes and cursor in a new emulator or a real xterm of this size.
 
-        With ``most`` bytes given, the oldest rows of the scrollback are left out as far as it needs, and where that is
-        not enough, links; it is larger only when the screen itself is without them.
+        When they would have more than ``most`` bytes, the oldest rows of the scrollback are left out, as many as
+        needed. If that is not enough all links are left out, too. What is left, the screen itself, may still be larger.
         """
         unfinished = self._stream.unfinished
         room = None if most is None else most - len(unfinished)

@@ -1,7 +1,7 @@
-"""Whole lines that a program pours onto the bottom of the screen, taken many at a time and kept raw.
+"""A fast path for floods: whole lines that are printed on the bottom row are taken many at a time, and kept raw.
 
-Nobody sees most of them: each becomes a `Row` of text that waits to be looked at, and those that even the scrollback
-cannot hold are not made at all.
+Nobody sees most of them. So each becomes a `Row` of raw text, whose cells are made only when somebody looks at it; and
+of lines that the scrollback drops before anybody can look, not even a row is made.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def flood(screen: Grid, text: str, at: int, before: int) -> int:
     lines = span.split(_ENDS_LINE)
     skipped = max(0, len(lines) - screen.lines - (screen.history.maxlen or 0))
     if skipped:
-        # What even the scrollback cannot hold only leaves its colours behind.
+        # Lines that not even the scrollback can hold only change the pen.
         pen = _fold(cursor.attrs, _ENDS_LINE.join(lines[:skipped]) if "\x1b" in span else "")
         taken, rows, pen = _rows(screen, lines[skipped:], pen)
         if taken == len(lines) - skipped:
@@ -85,7 +85,9 @@ def _rows(screen: Grid, lines: list[str], pen: Pen) -> tuple[int, list[Row], Pen
             rows.append(Row(pen, line))
             continue
         printed = _UNPRINTED.sub("", line) if "\x1b" in line else line
-        if len(line) > 4 * len(printed) + columns:  # all but nothing to see: not worth to be kept as it came
+        if (
+            len(line) > 4 * len(printed) + columns
+        ):  # mostly control sequences: as raw text it would take more memory
             return taken, rows, pen
         if "\t" in printed:
             plain_tabs = printed.isascii() and screen.tabstops == screen.usual_stops

@@ -1,7 +1,7 @@
 """What a control sequence looks like (ECMA-48 §5.4, ECMA-35; the parser states of the VT500).
 
-A sequence is complete, or cut off by the end of what has come so far and kept until the rest is there, or broken off
-by CAN, SUB, another ESC or a character that has no place in it. `TOKENS` never fails to match: nothing can jam it.
+A sequence is complete; or it is cut off where the input ends, and kept until the rest comes; or it is aborted by CAN,
+SUB, another ESC or a character that does not belong into it. `TOKENS` matches at every position of every input.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ _ENDLESS_ESC: Final = "\x1b !!!"
 
 
 def is_endless(sequence: str) -> bool:
-    """Whether ``sequence`` is longer than allowed, or was before `shorten` had it: it has no effect at all."""
+    """Whether ``sequence`` is longer than allowed, or was before `shorten` cut it, so that it must have no effect."""
     return len(sequence) > MAX_SEQUENCE or sequence.startswith((_ENDLESS["["], _ENDLESS["]"], _ENDLESS_ESC))
 
 
 def shorten(tail: str) -> str:
-    """A cut-off sequence, bounded: one that is too long becomes one that has no effect however it goes on.
+    """A cut-off sequence, bounded: one that is too long becomes a short one that has no effect, however it goes on.
 
     What it becomes does not depend on where it was cut.
     """

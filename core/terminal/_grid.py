@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_HISTORY_BYTES: Final = 16 << 20
-"""What styles and cells that are made for the scrollback may take."""
+"""Bytes of the styles and cells of the scrollback, about."""
 _PARTS: Final = 16
-"""Into which a history is cut that was wrapped anew."""
+"""Parts of a history after it was wrapped anew, each of which counts for the same share of its bytes."""
 MAX_HISTORY_CELLS: Final = 1_000_000
-"""In rows that are wide, so many fewer are kept."""
+"""Cells of the scrollback: when rows are wide, fewer are kept."""
 MAX_CELL_BYTES: Final = 512
-"""The most that one cell takes: a style of its own, in three true colours, and a grapheme of 16 code points."""
+"""Bytes of the largest cell: it has a style of its own, in three true colours, and a grapheme of 16 code points."""
 PRIVATE: Final = 5
 """pyte keeps private modes shifted left by this."""
 INSERT: Final = 4
@@ -89,7 +89,7 @@ class Grid(PyteScreen):
         return self._dirty.add
 
     def mark_rows(self, first: int, end: int) -> None:
-        """Notes that rows ``first`` to ``end`` changed, or of two such spans all that is between them."""
+        """Notes that rows ``first`` to ``end`` changed. What lies between two such spans counts as changed, too."""
         if first < end:
             start, stop = self._span
             self._span = (min(first, start), max(end, stop)) if start < stop else (first, end)
@@ -123,7 +123,7 @@ class Grid(PyteScreen):
         return row
 
     def _end(self, y: int) -> None:
-        """The text of row ``y`` does not go on in the next row any more."""
+        """The text of row ``y`` does not continue in the next row any more."""
         if self.buffer[y].wrapped:
             self.own(y).wrapped = False
 
@@ -144,7 +144,7 @@ class Grid(PyteScreen):
         self.mark_all()
 
     def update_plain(self) -> None:
-        """Note whether printing needs neither translation nor insertion nor a look at links; after changes to these."""
+        """Note whether printing can do without translation, insertion and links. To be called when these change."""
         self.translation = TRANSLATIONS.get(self.charsets[self.charset])
         linked = bool(self.cursor.attrs.style.link)
         self.plain = self.translation is None and INSERT not in self.mode and not linked
@@ -199,7 +199,7 @@ class Grid(PyteScreen):
             self.update_plain()
 
     def _cut(self, text: str, width: int) -> str:
-        """Without autowrap: what shows of ``text``, whose end overprints the last column."""
+        """Without autowrap: the part of ``text`` that shows. What does not fit overwrites the last column."""
         cursor = self.cursor
         if cursor.x == self.columns and width == 1:
             cursor.x -= 1
@@ -228,8 +228,8 @@ class Grid(PyteScreen):
             self.mark(cursor.y)
 
     def _move_on(self, character: str) -> None:
-        """The grapheme in the last column needs two columns with ``character``: it goes to the next row, as it would
-        have gone had it been wide from the start. Without autowrap the character is dropped."""
+        """With ``character`` the grapheme in the last column needs two columns. Move it to the next row, where it would
+        be had it been wide from the start; without autowrap drop the character."""
         row = self.own(self.cursor.y)
         cell = row.cells[-1]
         if AUTOWRAP not in self.mode or self.columns == 1:
@@ -271,7 +271,7 @@ class Grid(PyteScreen):
             self._account(len(rows))
 
     def _account(self, count: int) -> None:
-        """Styles and cells were made since rows left the screen last: they count as what the ``count`` newest take."""
+        """Count styles and cells that were made since rows last left the screen as those of the ``count`` newest."""
         cost = min(self.pens.made - self._counted, count * self.columns * MAX_CELL_BYTES)
         self._counted = self.pens.made
         self._costs.append((self.pushed, cost))
@@ -284,7 +284,7 @@ class Grid(PyteScreen):
                 history.popleft()
 
     def refill(self, rows: list[Row], columns: int) -> None:
-        """``rows`` of ``columns`` columns are the history now; whatever it takes, each takes as much."""
+        """Make ``rows`` of ``columns`` columns the history; what it takes is counted as equally much for each."""
         self.history = deque(rows, _scrollback(self.scrollback, columns))
         first, part = self.pushed - len(self.history), -(-self._cost // _PARTS)
         self._costs = deque((first + len(self.history) * n // _PARTS, part) for n in range(1, _PARTS + 1))
@@ -349,7 +349,7 @@ class Grid(PyteScreen):
         self.mark_all()
 
     def _part(self, first: int, last: int) -> None:
-        """Rows ``first`` to ``last`` are about to move: no row runs on across those edges any more."""
+        """Rows ``first`` to ``last`` are about to move: no text continues across those edges any more."""
         if first:
             self._end(first - 1)
         self._end(last)

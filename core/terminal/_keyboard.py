@@ -1,4 +1,4 @@
-"""How the program has asked for its keys: kept so that it comes back with the screen. Keys are not encoded here.
+"""How the program wants its keys encoded. This is kept to be in dumps of the screen; keys are not encoded here.
 
 Sources: kitty's keyboard protocol ("Progressive enhancement"), xterm's ctlseqs (XTMODKEYS).
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 MAX_STACK: Final = 8
-"""Flags that a screen keeps, as kitty does; what is pushed beyond drops the oldest."""
+"""Depth of the stack of flags of each screen, as in kitty. A push beyond it drops the oldest."""
 _MAX_FLAGS: Final = 31
 _RESOURCES: Final = frozenset(range(8))
 _MAX_VALUE: Final = 9
@@ -35,14 +35,14 @@ class Keyboard:
         del stack[max(0, len(stack) - max(1, count)) :]
 
     def change(self, alternate: bool, flags: int, how: int) -> None:
-        """Set, add or remove flags of those on top."""
+        """Set, add or remove flags in the entry on top of the stack."""
         stack = self.stacks[alternate]
         before = stack.pop() if stack else 0
         flags &= _MAX_FLAGS
         stack.append(before | flags if how == _ADD else before & ~flags if how == _REMOVE else flags)
 
     def modify(self, resource: int, value: int | None) -> None:
-        """XTMODKEYS; without a value as it is usually, and all of them for resource 0."""
+        """XTMODKEYS. Without a value the resource gets its default, and resource 0 stands for all."""
         if value is None and resource == 0:
             self.resources.clear()
         elif value is None or (resource == _MODIFY_OTHER and value == 0):
@@ -51,7 +51,7 @@ class Keyboard:
             self.resources[resource] = value
 
     def dump(self, alternate: bool) -> str:
-        """What makes the stack of one screen, while that shows."""
+        """The sequences that make the stack of one screen, while that screen shows."""
         return "".join(f"\x1b[>{flags}u" for flags in self.stacks[alternate])
 
     def dump_resources(self) -> str:

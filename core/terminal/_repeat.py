@@ -1,4 +1,4 @@
-"""REP (ECMA-48 §8.3.103): rows full of one grapheme are one row in many places; no count costs more than the screen."""
+"""REP (ECMA-48 §8.3.103). Rows full of one grapheme are one `SharedRow`, so no count costs more than the screen."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Repeating(Grid):
         self.mark_all()
 
     def _scroll_in(self, row: Row, count: int) -> None:
-        """Move the scroll region up by ``count`` rows; ``row`` comes in each time, and the text runs on through all."""
+        """Move the scroll region up ``count`` times; ``row`` comes in each time, and the text continues through all."""
         top, bottom = self.top, self.bottom
         moving = [*self.buffer[top : bottom + 1], *[row] * count]
         if top == 0 and not self.alternate:

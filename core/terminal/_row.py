@@ -1,10 +1,10 @@
-"""One row of cells, kept as raw text until somebody looks.
+"""One row of cells, which is kept as raw text until its cells are needed.
 
-A flood writes whole lines to the bottom of the screen and pushes them out again unseen. Such a line is kept as the
-text that came (printable characters, SGR, tabs, erase-to-the-right), with the pen that it began with; `Row.thaw`
-makes the cells. A blank row is the same thing with no text.
+A program that floods writes whole lines to the bottom of the screen, and they scroll off before anybody sees them. Such
+a row is kept as the text that came (printable characters, SGR, tabs, erase-to-the-right) and the pen at its beginning;
+`Row.thaw` makes the cells. A blank row is a raw row without text.
 
-Many equal rows (of a cleared screen, of a repeated character) are one `SharedRow` until somebody writes to one.
+Many equal rows (of a cleared screen, of a repeated character) are one `SharedRow` until one of them is written to.
 """
 
 from __future__ import annotations
@@ -20,17 +20,20 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MAX_LINKS: Final = 4096
-"""Characters of different links, with their ids, in one row; one more is printed as plain text."""
+"""Characters that all different links in one row may have, with their ids. Beyond it text is printed without a link."""
 _style_of: Final = attrgetter("style")
 RAW_TOKENS: Final = re.compile(r"([^\x1b\t]+)|\x1b\[([0-9;:]*m)|(\x1b\[0?K)|\t")
 
 
 class Row:
-    """``cells`` is empty while the row is raw. ``wrapped`` says that the text went on in the next row by itself.
+    """One row.
 
-    ``padded`` says that it did so a column early, for a wide character: see `is_padded`.
-    ``wide`` is False only when no cell of the row is part of a wide character.
-    ``links`` is the most that the links in the row take, and the pen that wrote the last of them; see `afford`.
+    Attributes:
+        cells: the cells; empty while the row is raw.
+        wrapped: whether the text wrapped into the next row.
+        padded: whether it wrapped a column early, because a wide character did not fit; see `is_padded`.
+        wide: False only when no cell of the row is part of a wide character.
+        links: the characters that the links in the row have at the most, and the pen of the last; see `afford`.
     """
 
     __slots__ = ("cells", "links", "padded", "pen", "raw", "wide", "wrapped")
@@ -60,7 +63,7 @@ class Row:
 
     @property
     def is_unwritten(self) -> bool:
-        """Whether it is blank for certain: nothing was ever written to it."""
+        """Whether nothing was ever written to it, so that it is blank for certain."""
         return not self.cells and not self.raw
 
     def afford(self, pen: Pen) -> bool:
@@ -191,7 +194,7 @@ class Row:
         self.padded = True
 
     def mend(self, start: int, end: int) -> None:
-        """Before columns ``start`` to ``end`` are overwritten: blank the halves of wide characters left outside."""
+        """Blank the halves of wide characters that will be left when columns ``start`` to ``end`` are overwritten."""
         cells = self.cells
         if start < len(cells) and not cells[start].width and start:
             cells[start - 1] = _half(cells[start - 1])
@@ -209,9 +212,9 @@ class Row:
 
 
 class SharedRow(Row):
-    """A row that stands in many places; whoever writes takes a copy (`own`). Its ``cells`` stay empty.
+    """A row that is in many places at once. To write to one of them, a copy is made (`own`).
 
-    ``template`` is what it shows; nothing for a blank row.
+    ``template`` has the cells that it shows, empty for a blank row; its own ``cells`` stay empty.
     """
 
     __slots__ = ("_template",)
@@ -239,7 +242,7 @@ def _link_size(style: Style) -> int:
 
 
 def _half(cell: Cell) -> Cell:
-    """What is left of a wide character when its other half goes."""
+    """The blank cell that replaces one half of a wide character when the other half is overwritten."""
     return blank(cell.style.background)
 
 
@@ -249,7 +252,7 @@ def pad_before(style: Style) -> Cell:
 
 
 def is_padded(row: Row, following: Row | None, columns: int) -> bool:
-    """Whether the last column of ``row`` is no part of the text: a wide character did not fit, and still follows."""
+    """Whether the last column of ``row`` is padding, not text: the wide character that did not fit follows it."""
     if following is None or not (row.padded and row.wrapped):
         return False
     first = following.thaw(columns)[0]

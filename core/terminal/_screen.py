@@ -1,7 +1,7 @@
 """Modes, the alternate screen, saved cursors, charsets and titles, and what the terminal answers.
 
 Sources: xterm ctlseqs ("Functions using CSI", "Operating System Commands"), the VT510 manual for DECSTR and DECRQM,
-the synchronized output proposal for mode 2026. What is not here is swallowed without effect.
+the synchronized output proposal for mode 2026. Everything else is read and has no effect.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ MAX_LINK: Final = 2048
 MAX_LINK_ID: Final = 256
 MAX_TITLES: Final = 10
 MAX_REPLIES: Final = 1 << 16
-"""Bytes of answers kept for a program that never reads them; what comes after is dropped."""
+"""Bytes of answers that are kept for a program that does not read them. Further answers are dropped."""
 
 MOUSE: Final = (9, 1000, 1002, 1003)
 MOUSE_ENCODINGS: Final = (1005, 1006, 1015)
 _ALTERNATE: Final = (47, 1047, 1049)
 _PLAIN_MODES: Final = (1, 5, 12, 40, 66, 1004, 1007, 2004, 2026)
 _REMEMBERED: Final = (1016, 2031, 2048, 5522, 9001)
-"""Modes of mouse and keys, and reports, that come back with the screen, and that nothing here acts on: a program
-that asks is told that they are not known."""
+"""Modes of mouse, keys and reports that are kept for dumps of the screen and otherwise have no effect. A program that
+asks is told that they are not known."""
 _KNOWN_PRIVATE: Final = frozenset((6, 7, 25, *_PLAIN_MODES, *MOUSE, *MOUSE_ENCODINGS, *_ALTERNATE))
 _ASCII: Final = "".join(map(chr, range(0x21, 0x7F)))
 _FOREGROUND: Final = "rgb:d0d0/d0d0/d0d0"
@@ -50,7 +50,7 @@ class Saved:
 
 
 class EmulatedScreen(Editing):
-    """The whole screen: every method named in the stream's tables, and the state behind them."""
+    """The whole screen. It has every method that the tables of `Stream` name, and all state."""
 
     def __init__(self, columns: int, lines: int, scrollback: int) -> None:
         self.replies = bytearray()
@@ -120,7 +120,7 @@ class EmulatedScreen(Editing):
             self._put_mode(mode << PRIVATE, on)
 
     def _switch_columns(self) -> None:
-        """DECCOLM, where mode 40 allows it: a blank screen and no margins. The width is the operator's to choose."""
+        """DECCOLM, where mode 40 allows it: clears screen and margins. The width stays, as the operator chose it."""
         if 40 << PRIVATE in self.mode:
             self.margins = None
             self.erase_in_display(2)
@@ -307,8 +307,8 @@ class EmulatedScreen(Editing):
     def operating_system_command(self, command: str, end: str) -> None:
         """OSC, without introducer and terminator; answers end as the question did.
 
-        Understood: 0, 1, 2 (titles), 8 (links), 10, 11, 12 with ``?``. All else is swallowed; so is 52, which would
-        hand the operator's clipboard to the program.
+        Known are 0, 1, 2 (titles), 8 (links), and 10, 11, 12 with ``?``. All others have no effect; 52 because it would
+        give the operator's clipboard to the program.
         """
         number, _, value = command.partition(";")
         if number in ("0", "1"):

@@ -1,4 +1,4 @@
-"""From bytes to calls on the screen: pyte's stream and its tables, over a parser of regular expressions."""
+"""Parsing bytes into calls of the screen's methods: pyte's tables, with a parser made of regular expressions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MAX_NUMBER: Final = 9999
 _MAX_NUMBERS: Final = 32
 _MAX_STEP: Final = 64
 _REACH: Final = (1 << 12, 1 << 20)
-"""Characters that the flood is shown at first, and at most: what it looks at in vain costs little."""
+"""Characters that `flood` is given at first, and at most, so that little time is lost when it finds no lines there."""
 
 _Action: TypeAlias = Callable[[], object]
 
@@ -77,7 +77,7 @@ class Stream(ByteStream):
 
     @property
     def unfinished(self) -> bytes:
-        """What was read of a sequence or character that is not complete; fed to another stream, it goes on there."""
+        """The bytes of a sequence or character that is not complete yet; fed to another stream, it continues there."""
         return self._tail.encode() + self._decoder.getstate()[0]
 
     @property
@@ -86,7 +86,7 @@ class Stream(ByteStream):
         return self._printed
 
     def feed(self, data: bytes) -> None:
-        """Read ``data``. Never raises, wherever it is cut."""
+        """Read ``data``. Never raises; sequences may be cut anywhere."""
         text = self._decoder.decode(data)
         if not text.isascii() and C1_PRESENT.search(text):
             text = text.translate(C1)
@@ -96,7 +96,7 @@ class Stream(ByteStream):
         self._run(text[:cut] if cut < len(text) else text)
 
     def _run(self, text: str) -> None:
-        """Read whole sequences: lines at the bottom of the screen by the flood, all else by tokens."""
+        """Read whole sequences: lines at the bottom of the screen by `flood`, everything else token by token."""
         screen, at, step = self._screen, 0, 1
         while at < len(text):
             after = flood(screen, text, at, at + self._reach)
@@ -105,7 +105,7 @@ class Stream(ByteStream):
                 self._reach = min(2 * self._reach, _REACH[1])
                 self._printed = False
                 continue
-            # Where the flood finds nothing, it is asked less and less often.
+            # When `flood` finds no lines it is tried less and less often.
             self._reach = _REACH[0]
             end = at
             for _ in range(step):
@@ -172,7 +172,7 @@ class Stream(ByteStream):
             self._screen.repeat(max(1, *_numbers(csi[:-1])[:1]))
 
     def _resolve(self, csi: str) -> _Action:
-        """What ``CSI csi`` does; remembered, for programs repeat themselves."""
+        """What ``CSI csi`` does. It is cached, because programs use few different sequences."""
         parts = CSI_PARTS.match("\x1b[" + csi)
         action: _Action = _nothing
         if parts and ":" not in parts[2]:

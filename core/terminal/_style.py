@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 _MAX_PARAMETERS: Final = 64
 _MAX_CACHED: Final = 4096
 _MAX_KEPT: Final = 32768
-"""Cells, and ways from pen to pen, that all pens of a screen keep together."""
+"""Cached cells, and cached results of SGR sequences, that all pens of a screen have together."""
 _STYLE_BYTES: Final = 512
 _CELL_BYTES: Final = 128
-"""About what a style in use and a cell take, without long texts."""
+"""Bytes of a style in use and of a cell, about, without long texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,17 +138,17 @@ class Pen:
         self.style = style
         self.case = case
         self.get: Callable[[str], Cell] = _Cells(style, case).__getitem__
-        """The cell of a grapheme in this style; that of no text is the right half of a wide one."""
+        """The cell of a grapheme in this style. The cell of the empty string is the right half of a wide character."""
         self.after = _After(style, case)
         # Erasing keeps the background colour and nothing else (xterm's back colour erase).
         self.blank = blank(style.background)
 
 
 class PenCase:
-    """The pens of one screen, and what they keep, which has a bound for all of them together.
+    """The pens of one screen, with one bound for all that they cache.
 
     Attributes:
-        made: about how many bytes of styles and cells were ever made: what they are in goes by its growth.
+        made: about how many bytes of styles and cells were ever made. The scrollback's bytes are counted by its growth.
     """
 
     def __init__(self) -> None:
@@ -168,19 +168,19 @@ class PenCase:
         return pen
 
     def keep(self, cache: _Cells | _After) -> None:
-        """``cache`` is about to keep one more."""
+        """``cache`` is about to get one more entry."""
         if self._kept >= _MAX_KEPT:
             self._forget()
         self._kept += 1
         self._filled[id(cache)] = cache
 
     def joined(self, text: str) -> None:
-        """A cell was made for a grapheme of several characters, which nobody keeps."""
+        """A cell was made for a grapheme of several characters, which is not cached."""
         self.made += _CELL_BYTES + 4 * len(text)
 
     def _forget(self) -> None:
-        # A flood of truecolor: pens still in use live on, their successors are made anew. What leads from one to the
-        # next is forgotten too, or the first that is still in use would keep them all.
+        # The program uses very many styles. Pens that are in use stay, the others are made again when needed. Cached
+        # results of SGR sequences go, too: they refer to pens, and would keep all of them from being freed.
         for cache in self._filled.values():
             cache.clear()
         self._filled.clear()
@@ -265,7 +265,7 @@ def _colour(target: str, kind: str, values: list[str]) -> dict[str, object]:
 
 
 def sgr(style: Style) -> str:
-    """The sequence that gives ``style`` (without its link) whatever was before."""
+    """The sequence that sets ``style``, without its link, whatever the style was before."""
     return _sgr(replace(style, link="", link_id="") if style.link else style)  # a cache must not keep links
 
 

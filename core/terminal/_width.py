@@ -1,7 +1,7 @@
-"""How many columns text takes, and which characters join the one before: both by the wcwidth library.
+"""How many columns text takes, and which characters join the one before them, according to the wcwidth library.
 
-Most text needs no question: `RUNS` cuts a string into runs of characters that are all one column wide, or all two,
-and that never join a neighbour on their own account. Only what is left is looked at character by character.
+Most text need not be looked at character by character: `RUNS` cuts a string into runs of characters that are all one
+column wide, or all two, and never join each other. Only the other characters are looked at one by one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ALL_NARROW: Final = re.compile(f"[{NARROW}]*+")
 
 
 class _UpperWidths(dict[str, int]):
-    """Character to the most columns that it can add to a line; never less than what drawing it takes."""
+    """By character, the most columns that it can add to a line: never fewer than it takes when it is drawn."""
 
     __slots__ = ()
 
@@ -65,7 +65,7 @@ def joins(before: str, character: str) -> bool:
 
 @lru_cache(maxsize=_MAX_CACHED)
 def _joins_any(character: str) -> bool:
-    """Whether it joins a plain letter, and so whatever is no control (rules GB9 and GB9a): a mark."""
+    """Whether ``character`` is a mark, which joins any character but a control (rules GB9 and GB9a)."""
     return _joins("a", character)
 
 

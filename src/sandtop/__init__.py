@@ -8,7 +8,7 @@ from __future__ import annotations
 
 __version__ = "0.1.0"
 
-TYPE_CHECKING = False  # spelt out: typing itself would be most of what this module costs
+TYPE_CHECKING = False  # not imported: typing would take most of the time that importing this module takes
 if TYPE_CHECKING:
     from sandtop.core.client.sdk import (
         CoreStatus,
@@ -72,7 +72,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import what ``name`` lives in (PEP 562)."""
+    """Import the module that has ``name`` (PEP 562)."""
     import importlib
 
     for module, names in _HOME.items():

@@ -7,7 +7,7 @@ import sys
 
 
 def main() -> int:
-    """Run one command of this process's command line, or without one the console; returns the exit status."""
+    """Run the command that was given; without one, on a terminal, the console. Returns the exit status."""
     if len(sys.argv) == 1 and sys.stdin.isatty() and sys.stdout.isatty():
         from sandtop.tui.start import main as console
 
@@ -16,7 +16,7 @@ def main() -> int:
         from sandtop.core.cli.main import main as run
 
         status = run(sys.argv[1:])
-    # a command owns nothing that outlives it; to have the interpreter take itself apart would cost it 1.4 ms
+    # without the interpreter's own clean-up, which takes 1.4 ms and has nothing left to do
     os._exit(status)
 
 

@@ -110,6 +110,7 @@ def test_what_writes_on_is_neither_ended_nor_held_up(
     core.end_left(run)
 
 
+@pytest.mark.slow
 def test_a_flood_that_goes_on_costs_the_agent_little(core: CoreSide, agent: HostedAgent) -> None:
     run = core.shell("yes & exit 0")
     before = agent.busy()
@@ -129,6 +130,7 @@ def test_it_waits_for_credit_and_not_for_what_was_left(core: CoreSide) -> None:
     core.end_left(run)
 
 
+@pytest.mark.slow
 def test_a_later_core_is_told_and_so_is_a_count_that_changes(core: CoreSide, tmp_path: Path) -> None:
     go = tmp_path / "go"
     run = core.shell(
@@ -144,6 +146,7 @@ def test_a_later_core_is_told_and_so_is_a_count_that_changes(core: CoreSide, tmp
     assert core.link()["left"] == {}
 
 
+@pytest.mark.slow
 def test_a_shells_terminal_hangs_up(core: CoreSide, agent: HostedAgent, tmp_path: Path) -> None:
     """As under ssh: SIGHUP for what is in the foreground's group, an end of file for who reads; nohup lives on."""
     pid, read = tmp_path / "pid", tmp_path / "read"
@@ -161,6 +164,7 @@ def test_a_shells_terminal_hangs_up(core: CoreSide, agent: HostedAgent, tmp_path
     assert agent.processes == []
 
 
+@pytest.mark.slow
 def test_what_was_left_counts_as_sessions() -> None:
     with hosted_agent() as (_agent, core):
         core.link()

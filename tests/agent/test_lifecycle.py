@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import pytest
+
 from sandtop.agent.wire.limits import MAX_SESSIONS
 
 from .conftest import hosted_agent
@@ -29,6 +31,7 @@ def memory(agent: HostedAgent) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
 
 
+@pytest.mark.slow
 def test_sessions_leave_nothing_behind(core: CoreSide, agent: HostedAgent) -> None:
     """The fixture looks for cgroups and descriptors; processes and memory are looked at here."""
 
@@ -63,6 +66,7 @@ def test_sessions_leave_nothing_behind(core: CoreSide, agent: HostedAgent) -> No
     assert min(after - before, later - after) < 800
 
 
+@pytest.mark.slow
 def test_idle_costs_nothing(core: CoreSide, agent: HostedAgent) -> None:
     quiet = core.start("sleep", "100", stdin=True)
     terminal = core.start("sleep", "100", tty={"rows": 2, "columns": 3})

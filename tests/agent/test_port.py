@@ -155,6 +155,7 @@ def stuck(descriptor: int, driver: Driver, monkeypatch: pytest.MonkeyPatch) -> t
     return loop, device, peer
 
 
+@pytest.mark.slow
 def test_a_port_that_takes_nothing_begins_anew(
     descriptor: int, driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

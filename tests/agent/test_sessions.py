@@ -290,6 +290,7 @@ def test_a_program_that_closed_its_stdin_takes_the_rest_to_nowhere(core: CoreSid
     core.finish(run)
 
 
+@pytest.mark.slow
 def test_a_reader_that_does_not_read_stops_the_writer_and_loses_nothing(
     core: CoreSide, agent: HostedAgent
 ) -> None:

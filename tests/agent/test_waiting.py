@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SIZE = {"rows": 24, "columns": 80}
 
 
+@pytest.mark.slow
 def test_a_question_waits_until_it_is_answered(core: CoreSide) -> None:
     run = core.start("/bin/sh", "-c", "printf 'go on? '; read line; echo going; sleep 1000", tty=SIZE)
     core.wait(lambda: run.waiting == ["leader"])
@@ -31,6 +32,7 @@ def test_a_question_waits_until_it_is_answered(core: CoreSide) -> None:
     core.finish(run)
 
 
+@pytest.mark.slow
 def test_a_program_in_the_foreground_of_a_shell(core: CoreSide) -> None:
     run = core.start("/bin/sh", "-mc", "sh -c 'read line; exit 3'; read line; exit 4", tty=SIZE)
     core.wait(lambda: run.waiting == ["other"])
@@ -42,6 +44,7 @@ def test_a_program_in_the_foreground_of_a_shell(core: CoreSide) -> None:
     assert run.record["code"] == 4
 
 
+@pytest.mark.slow
 def test_one_who_computes_or_sleeps_does_not_wait(core: CoreSide) -> None:
     run = core.start("/bin/sh", "-c", "sleep 2; echo asks; read line", tty=SIZE)
     core.wait(lambda: run.stdout == b"asks\r\n")
@@ -51,6 +54,7 @@ def test_one_who_computes_or_sleeps_does_not_wait(core: CoreSide) -> None:
     core.finish(run)
 
 
+@pytest.mark.slow
 def test_a_new_core_is_told(core: CoreSide) -> None:
     run = core.start("/bin/sh", "-c", "read line", tty=SIZE)
     core.wait(lambda: run.waiting == ["leader"])

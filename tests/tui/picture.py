@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from textual.widgets import Input
 
 from sandtop.tui.app import Console
@@ -17,6 +18,7 @@ from .fakecore import NOW, FakeCore
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
+    from _pytest.mark.structures import ParameterSet
     from textual.pilot import Pilot
 
     Compare = Callable[..., bool]
@@ -32,9 +34,13 @@ MAIN = {"busy", "empty", "sessions", "split"}
 """States that are seen most; of the others two views show enough."""
 
 
-def views(states: Iterable[str]) -> list[tuple[str, str, str]]:
-    """Each state with the sizes and themes that it is seen in."""
-    return [(state, size, theme) for state in states for size, theme in (ALL if state in MAIN else BOTH)]
+def views(states: Iterable[str]) -> list[ParameterSet]:
+    """Each state with the sizes and themes that it is seen in. The quick tests look at the first of them."""
+    return [
+        pytest.param(state, size, theme, marks=[] if (size, theme) == ALL[0] else pytest.mark.slow)
+        for state in states
+        for size, theme in (ALL if state in MAIN else BOTH)
+    ]
 
 
 def picture(compare: Compare, size: str, theme: str, steps: Steps, core: FakeCore | None = None) -> bool:

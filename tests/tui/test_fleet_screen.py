@@ -255,11 +255,12 @@ async def test_run_a_command_and_tail_it() -> None:
             assert app.screen.query_one(Input).value == "ls -l"
 
 
+@pytest.mark.slow
 async def test_describe_raw_help_and_palette() -> None:
     with fleet():
         async with running() as (app, pilot):
             for key, word in (
-                ("d", "QEMU's pid"),
+                ("d", "machine's pid"),
                 ("y", '"command": ['),
                 ("question_mark", "sandtop rm --force"),
             ):
@@ -308,6 +309,7 @@ async def test_the_core_dies_and_comes_back() -> None:
             assert app.store.view.trouble == ""
 
 
+@pytest.mark.slow
 async def test_names_and_labels_cannot_break_out() -> None:
     evil = {"[red]x[/]": "\x1b[2J\u202eabc", "t": "[bold"}
     with FakeCore(

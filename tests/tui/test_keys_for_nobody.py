@@ -56,6 +56,7 @@ async def type_in_vain(app: Console, pilot: Pilot[None], core: FakeCore) -> None
     assert "nobody read that" in said[0].text or said[0].kind == "error"  # which stays until it is read
 
 
+@pytest.mark.slow
 async def test_what_is_typed_into_a_program_that_ended_is_no_command() -> None:
     async with attached() as (app, pilot, core, one):
         await pilot.press(*"exit", "enter")
@@ -76,6 +77,7 @@ async def test_what_is_typed_into_a_program_that_ended_is_no_command() -> None:
         assert bytes(one.typed) == typed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["escape", "f12"])
 async def test_what_is_typed_when_the_keyboard_was_taken_is_no_command(key: str) -> None:
     async with attached() as (app, pilot, core, one):
@@ -102,6 +104,7 @@ async def test_it_is_taken_back_and_what_follows_reaches_the_program() -> None:
         assert core.asked("session.follow")[-1]["take"] is True
 
 
+@pytest.mark.slow
 async def test_who_steps_in_where_somebody_types_and_who_only_watches_types_for_nobody() -> None:
     one = session("t", "web", "sh", tty=True, input_holder="other")
     one.pieces = [(NOW, 1, b"$ ")]
@@ -130,6 +133,7 @@ async def test_who_gives_the_keyboard_up_has_commands_already() -> None:
         await until(pilot, lambda: app.nav.panes.is_empty)
 
 
+@pytest.mark.slow
 async def test_what_is_typed_after_its_sandbox_was_removed_is_no_command() -> None:
     async with attached() as (app, pilot, core, one):
 
@@ -144,6 +148,7 @@ async def test_what_is_typed_after_its_sandbox_was_removed_is_no_command() -> No
         await type_in_vain(app, pilot, core)
 
 
+@pytest.mark.slow
 async def test_what_is_typed_ahead_for_a_shell_that_does_not_start_is_no_command() -> None:
     with FakeCore(sandbox("web")) as core:
         core.refusals["session.exec"] = {"code": "spawn", "message": "no /bin/sh", "hint": None}
@@ -194,6 +199,7 @@ async def test_coming_back_to_a_terminal_is_stepping_in() -> None:
         await until(pilot, lambda: bytes(one.typed) == b"e")
 
 
+@pytest.mark.slow
 async def test_what_was_said_of_a_terminal_that_one_left_goes_when_it_is_not_so_any_more() -> None:
     async with attached() as (app, pilot, core, _):
         await pilot.press("ctrl+right_square_bracket")

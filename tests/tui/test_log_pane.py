@@ -239,6 +239,7 @@ async def test_save_and_copy(tmp_path: Path) -> None:
             app.screen.query_one(Input).value = str(path)  # hundreds of keys, each waited for, prove no more
             await pilot.press("enter")
 
+        await until(pilot, lambda: pane(app).view.text_shown == "one\ntwo")
         await pilot.press("c")
         assert app.clipboard == "one\ntwo"
         await save_to(tmp_path / "out.log")
@@ -248,6 +249,7 @@ async def test_save_and_copy(tmp_path: Path) -> None:
         await until(pilot, lambda: "File exists" in notice(app))
 
 
+@pytest.mark.slow
 async def test_panes_split_zoom_move_and_close() -> None:
     async with tailing(*NUMBERED, size=(120, 40)) as (app, pilot, _):
         first = pane(app)

@@ -77,6 +77,7 @@ async def test_it_is_late_after_a_while_also_for_who_does_nothing(monkeypatch: p
             assert app.screen is app.nav.fleet
 
 
+@pytest.mark.slow
 async def test_who_types_in_a_terminal_goes_on_typing_there() -> None:
     one = session("t", "web", "sh", tty=True)
     one.pieces = [(NOW, 1, b"$ ")]
@@ -127,6 +128,7 @@ async def test_what_was_read_and_made_late_takes_neither_view_nor_cursor() -> No
             assert app.nav.fleet.cursor.name == "zed"
 
 
+@pytest.mark.slow
 async def test_logs_of_all_that_are_marked_up_to_a_bound() -> None:
     names = [f"box-{number:02}" for number in range(10)]
     sessions = tuple(session(f"{number}a", name, "serve", name) for number, name in enumerate(names))
@@ -148,6 +150,7 @@ async def test_logs_of_all_that_are_marked_up_to_a_bound() -> None:
             assert not core.asked("session.exec")
 
 
+@pytest.mark.slow
 async def test_a_command_in_many_has_panes_up_to_a_bound() -> None:
     with FakeCore(*[sandbox(f"box-{number:02}") for number in range(10)]) as core:
         async with running(size=(200, 50)) as (app, pilot):

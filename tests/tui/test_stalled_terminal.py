@@ -23,6 +23,8 @@ from .fakecore import NOW, FakeCore, FakeSession, sandbox, session
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+pytestmark = pytest.mark.slow  # real terminals, and each has to be filled first
+
 ROWS, COLUMNS = 40, 120
 PATIENCE = 30.0
 PROMISED = 2.0

@@ -121,6 +121,7 @@ async def test_questions_are_answered_once_and_never_for_the_past() -> None:
         await until(pilot, lambda: bytes(one.typed) == b"\x1b[0n")
 
 
+@pytest.mark.slow
 async def test_detach_leaves_it_running_and_one_comes_back() -> None:
     async with attached() as (app, pilot, core, one):
         await pilot.press("a", "ctrl+right_square_bracket")

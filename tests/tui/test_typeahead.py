@@ -93,6 +93,7 @@ async def test_a_shell_gets_no_keys_of_the_console() -> None:
             assert isinstance(app.nav.panes.current, TerminalPane)
 
 
+@pytest.mark.slow
 async def test_keys_keep_their_order() -> None:
     with core():
         async with running() as (app, pilot):

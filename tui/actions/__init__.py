@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from .lookup import actions_of, bindings_of, in_palette, scopes_at, shown_key
-from .model import Action, Scope, ScopeName
-from .table import ACTIONS, SCOPES
+from .model import Action, Scope
+from .table import ACTIONS, SCOPES, ScopeName
 
 __all__ = [
     "ACTIONS", "SCOPES", "Action", "Scope", "ScopeName", "actions_of", "bindings_of", "in_palette", "scopes_at",

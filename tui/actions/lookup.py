@@ -9,7 +9,8 @@ from textual.binding import Binding
 from .table import ACTIONS, SCOPES
 
 if TYPE_CHECKING:
-    from .model import Action, ScopeName
+    from .model import Action
+    from .table import ScopeName
 
 
 def scopes_at(scope: ScopeName) -> tuple[ScopeName, ...]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING
 
-ScopeName = Literal["app", "list", "fleet", "sandbox", "panes", "log", "live", "nobody", "terminal"]
+if TYPE_CHECKING:
+    from .table import ScopeName
 
 
 @dataclass(frozen=True, slots=True)

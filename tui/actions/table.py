@@ -6,9 +6,11 @@ are made from it.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
-from .model import Action, Scope, ScopeName
+from .model import Action, Scope
+
+ScopeName = Literal["app", "list", "fleet", "sandbox", "panes", "log", "live", "nobody", "terminal"]
 
 # fmt: off
 SCOPES: Final[dict[ScopeName, Scope]] = {

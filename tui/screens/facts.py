@@ -27,7 +27,7 @@ def sandbox_facts(sandbox: SandboxView, now: float) -> list[Fact]:
         ("disk", f"{info.disk} MiB"),
         ("network", info.network),
         ("accelerator", info.accelerator or "–"),
-        ("QEMU's pid", str(info.pid or "–")),
+        ("machine's pid", str(info.pid or "–")),
         ("created", f"{age(now - info.created_at)} ago"),
         ("started", f"{age(now - info.started_at)} ago" if info.started_at else "–"),
         ("workdir", info.workdir),

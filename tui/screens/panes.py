@@ -200,7 +200,7 @@ class PanesScreen(ConsoleScreen):
             self._begin(pane)
 
     def _stack_next(self) -> bool:
-        """Whether the next pane goes below the current one, whose longer side is split: a cell is 1 by 2."""
+        """Whether the next pane goes below the current one. The longer side is split; a cell is 1 by 2."""
         if not self.ready or self._layout.current is None:
             return False
         box = self.query_one(Tiling).places.get(self._layout.current)

@@ -35,7 +35,7 @@ class SandboxInfo(_FromCore):
     Attributes:
         state: creating, starting, running, paused, stopping, stopped, failed or lost.
         memory, disk: MiB.
-        pid: QEMU's, while it runs.
+        pid: of its machine's process, while it runs.
         reason: why it is in that state, in words.
         created_at, started_at: seconds since the epoch.
         sessions: how many sessions run in it.

@@ -73,6 +73,7 @@ class Typist:
         session.input.release(self)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("direction", ["to the core", "from the core"])
 def test_a_link_cut_at_every_byte_carries_each_byte_once(tmp_path: Path, direction: str) -> None:
     def cut(link: int) -> tuple[int, int]:
@@ -433,6 +434,7 @@ hellos = st.just(hello()) | st.builds(greeting, st.lists(entries, max_size=4))
 attacks = st.tuples(hellos, st.lists(st.builds(encode, frames) | st.binary(max_size=40), max_size=8))
 
 
+@pytest.mark.slow
 @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(attacks, min_size=1, max_size=3))
 def test_whatever_an_agent_sends_the_core_goes_on(waves: list[tuple[bytes, list[bytes]]]) -> None:

@@ -152,6 +152,7 @@ def test_a_closed_stdout_is_no_accident(core: Core, run: Run) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_the_core_dies_while_a_command_runs(core: Core) -> None:
     script = "for i in 1 2 3 4 5 6 7 8 9 10; do echo $i; sleep 0.2; done"
     with _started("exec", "demo", "--", "sh", "-c", script) as process:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from ..client.fakecore import FakeCore
 
+pytestmark = pytest.mark.slow  # real terminals, and each has to be filled first
+
 KEPT = 8192
 """Bytes that the kernel keeps of a terminal's output at least, whatever else it is doing."""
 FLOOD = "while :; do echo a line that is long enough to fill what the kernel keeps; done"

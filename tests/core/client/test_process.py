@@ -124,6 +124,7 @@ async def test_detach_leaves_it_and_follow_comes_back(core: Core) -> None:
     assert (record.exit_code, data) == (0, b"back\n")
 
 
+@pytest.mark.slow
 async def test_cancelling_ends_what_was_started(core: Core) -> None:
     sb = await Sandbox.get("demo")
     with anyio.move_on_after(1) as scope:
@@ -197,6 +198,7 @@ async def test_a_slow_reader_loses_nothing_while_others_wait(
     assert received == 1_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.chaos
 async def test_the_core_dies_again_and_again(core: Core, chaos_rounds: int) -> None:
     """Nothing runs twice, no byte is lost or doubled in either direction."""

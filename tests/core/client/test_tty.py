@@ -14,14 +14,14 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import pytest
+
 from sandtop.core.client.session.nonblocking import SharedOutput
 from sandtop.core.client.session.tty import unique_question
 from sandtop.core.terminal import Emulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
-
-    import pytest
 
 PROGRAM = """
 import os, sys
@@ -138,6 +138,7 @@ def test_where_nothing_was_asked_no_question_is_put_and_what_was_typed_stays() -
 FLOOD = "os.set_blocking(1, False)\n    try:\n        while True: os.write(1, b'x' * 4096)\n    except OSError: pass"
 
 
+@pytest.mark.slow
 def test_a_terminal_that_takes_nothing_does_not_keep_us_and_is_put_back_when_it_does() -> None:
     with line(*program(ASKS, FLOOD)) as terminal:
         terminal.process.wait(30)

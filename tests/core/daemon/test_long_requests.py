@@ -78,6 +78,7 @@ def test_other_operations_have_no_need_for_it() -> None:
         opening(request("sandbox.create", {"name": "x" * MAX_PAYLOAD}))
 
 
+@pytest.mark.slow
 def test_what_no_program_can_be_given_is_not_even_sent() -> None:
     with pytest.raises(
         SpawnError, match=r"argument 2 .* 50,000,000 bytes, and Linux takes 131,071"

@@ -182,6 +182,7 @@ def test_a_client_that_goes_in_the_middle_is_forgotten(path: Path, count: int) -
     client.close()
 
 
+@pytest.mark.slow
 def test_a_client_that_dawdles_is_dropped(path: Path) -> None:
     clients = [Client(path) for _ in range(3)]
     begun = time.monotonic()
@@ -257,6 +258,7 @@ def test_a_repeated_request_gets_the_same_answer(path: Path) -> None:
     assert first["code"] == "not-found"
 
 
+@pytest.mark.slow
 def test_the_keeper_starts_a_killed_core_again_and_again(home: Path) -> None:
     path = paths.find().core_socket
     keeper = _parent(_pid(path))

@@ -27,11 +27,13 @@ def apt_settings(folder: Path, *lines: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_without_a_network_the_archive_is_named(
     empty_paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nobody = '"http://127.0.0.1:9"'  # the discard port: refused at once
-    settings = apt_settings(tmp_path, f"Acquire::http::Proxy {nobody}", f"Acquire::https::Proxy {nobody}")
+    proxies = (f"Acquire::http::Proxy {nobody}", f"Acquire::https::Proxy {nobody}")
+    settings = apt_settings(tmp_path, *proxies, "Acquire::Retries 0")  # apt would wait between them
     monkeypatch.setenv("APT_CONFIG", str(settings))
     for name in ("http_proxy", "https_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)

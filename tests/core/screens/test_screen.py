@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandtop.core.screens.look import BadPattern, Pattern, look
-from sandtop.core.screens.screen import AnswererChanged, Resized, SessionScreen
+from sandtop.core.screens.screen import AnswererChanged, DrawnScreen, Resized
 from sandtop.core.screens.stored import MOST_BYTES, Checkpoint, StoredTerminal, TooLarge, load, save
 from sandtop.core.sessions.log import SessionLog
 from sandtop.core.sessions.tty import CLIENT_ANSWERS, Size, Tty
@@ -22,13 +22,11 @@ if TYPE_CHECKING:
 RECORDINGS = sorted((Path(__file__).parents[1] / "terminal" / "recordings").glob("*-80x24.raw"))
 
 
-def screen(
-    folder: Path, replied: Callable[[int, bytes], None] = lambda _offset, _data: None
-) -> SessionScreen:
-    return SessionScreen(folder, (24, 80), 0, replied)
+def screen(folder: Path, replied: Callable[[int, bytes], None] = lambda _offset, _data: None) -> DrawnScreen:
+    return DrawnScreen(folder, (24, 80), 0, replied)
 
 
-def drain(one: SessionScreen) -> None:
+def drain(one: DrawnScreen) -> None:
     while one.behind:
         one.advance()
 
@@ -94,7 +92,7 @@ def test_who_answers_goes_by_offset(tmp_path: Path) -> None:
         one.end = log.end(1)
         drain(one)
         assert replies == [(4, b"\x1b[1;1R"), (14, b"\x1b[1;3R")]
-        again = SessionScreen(log.folder, (24, 80), 14, lambda offset, data: replies.append((offset, data)))
+        again = DrawnScreen(log.folder, (24, 80), 14, lambda offset, data: replies.append((offset, data)))
         again.end = log.end(1)
         drain(again)
         assert len(replies) == 2
@@ -213,7 +211,7 @@ def test_a_large_screen_loses_the_oldest_of_its_scrollback_in_the_checkpoint(tmp
     with SessionLog(tmp_path / "log") as log:
         for number in range(3000):
             log.append(1, b"line %04d\r\n" % number)
-        one = SessionScreen(log.folder, (24, 80), 0, lambda _offset, _data: None, most_bytes=5000)
+        one = DrawnScreen(log.folder, (24, 80), 0, lambda _offset, _data: None, most_bytes=5000)
         one.end = log.end(1)
         drain(one)
         one.unload()

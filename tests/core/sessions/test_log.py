@@ -258,6 +258,7 @@ def test_many_pieces_at_once_keep_their_order_also_when_the_disk_is_full_in_betw
             assert replay(log, log.pieces(log.span.start, log.span.stop)) == runs(done)
 
 
+@pytest.mark.slow
 @given(batches, st.integers(0, 60), st.integers(0, 60), batches)
 def test_a_core_that_dies_between_its_notes_and_its_bytes_loses_no_order_and_doubles_nothing(
     before: list[list[tuple[int, bytes]]], lost_1: int, lost_2: int, after: list[list[tuple[int, bytes]]]

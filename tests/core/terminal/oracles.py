@@ -126,22 +126,22 @@ class Tmux:
                   sys.executable, "-IS", str(self._folder / "pane.py"), str(given), str(taken),
                   str(rows), str(columns))  # fmt: skip
         taken.read_bytes()
-        captured = self._capture(name, rows)
-        place = self._run("display-message", "-p", "-t", name, "#{cursor_y} #{cursor_x}").split()
-        self.told = self._run("display-message", "-p", "-t", name, ask).decode() if ask else ""
+        capture = ("capture-pane", "-p", "-e", "-N", "-t", name)
+        say = ("display-message", "-p", "-t", name)
+        told = self._run(*capture, ";", *say, "#{cursor_y} #{cursor_x}", *((";", *say, ask) if ask else ()))
+        captured = told.decode().split("\n")
+        place = captured[rows].split()
+        self.told = "\n".join(captured[rows + 1 :]) if ask else ""
         taken.write_bytes(b"")
         taken.read_bytes()
-        marked = self._capture(name, rows)
-        if self._number > 1:
-            self._run("kill-session", "-t", name)
+        # the first one stays, and keeps the server alive
+        gone = (";", "kill-session", "-t", name) if self._number > 1 else ()
+        marked = self._run(*capture, *gone).decode().split("\n")
         cells = [
             [*row, *full[len(row) : columns - 1], *[UNKNOWN] * (columns - max(len(row), columns - 1))]
-            for row, full in zip(_cells(captured), _cells(marked), strict=True)
+            for row, full in zip(_cells(captured[:rows]), _cells(marked[:rows]), strict=True)
         ]
         return Screen(cells, (int(place[0]), min(int(place[1]), columns - 1)))
-
-    def _capture(self, name: str, rows: int) -> list[str]:
-        return self._run("capture-pane", "-p", "-e", "-N", "-t", name).decode().split("\n")[:rows]
 
 
 _ESCAPES = re.compile(r"\x1b\[([0-9;:]*)m|([\x0e\x0f])|(.)", re.DOTALL)

@@ -10,6 +10,7 @@ from tests.core.terminal.test_fuzz import BYTES, SIZES, STREAMS, differing
 from sandtop.core.terminal import Emulator, fitting
 
 
+@pytest.mark.slow
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(
     before=STREAMS,

@@ -134,6 +134,7 @@ def test_prefixes_of_recordings_as_ghostty_shows_them(path: Path) -> None:
             assert differences(ours(data[:cut], *size), Ghostty().show(data[:cut], *size)) == []
 
 
+@pytest.mark.slow
 def test_generated_streams_as_ghostty_shows_them() -> None:
     differing = {
         seed
@@ -145,6 +146,7 @@ def test_generated_streams_as_ghostty_shows_them() -> None:
     assert differing == set(ALLOWED_GHOSTTY)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_generated_streams_as_tmux_shows_them(tmux: Tmux) -> None:
     differing = {
@@ -189,12 +191,14 @@ def vttest_differing(show: Callable[[bytes, int, int], Screen]) -> set[str]:
     }
 
 
+@pytest.mark.slow
 def test_vttest_as_ghostty_shows_it() -> None:
     """32 of 33 screens are the same, cell by cell."""
     assert len(vttest_screens()) == 33
     assert vttest_differing(Ghostty().show) == set(VTTEST_GHOSTTY)
 
 
+@pytest.mark.slow
 def test_vttest_as_tmux_shows_it(tmux: Tmux) -> None:
     """30 of 33 screens are the same, cell by cell."""
     assert vttest_differing(tmux.show) == set(VTTEST_TMUX)

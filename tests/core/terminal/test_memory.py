@@ -82,6 +82,7 @@ def _resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", HOSTILE)
 def test_a_screen_has_a_budget(what: str) -> None:
     script = f"from tests.core.terminal.test_memory import measure; measure({what!r})"
@@ -120,6 +121,7 @@ def test_a_link_that_is_not_ascii_is_encoded() -> None:
     assert emulator.cell(0, 0).style.link == "http://x/%C3%BC%20a%20b"
 
 
+@pytest.mark.slow
 def test_a_colour_a_cell_takes_from_the_scrollback_alone() -> None:
     """The newest rows stay, as they were written."""
     emulator = Emulator(80, 24, SCROLLBACK)

@@ -6,6 +6,7 @@ import re
 import sys
 import unicodedata
 
+import pytest
 from wcwidth import wcwidth
 from wcwidth.grapheme import iter_graphemes
 
@@ -16,6 +17,7 @@ def matching(pattern: str) -> list[str]:
     return re.findall(f"[{pattern}]", "".join(map(chr, range(sys.maxunicode + 1))))
 
 
+@pytest.mark.slow
 def test_the_narrow_and_wide_classes_are_what_they_say() -> None:
     for pattern, width in ((_width.NARROW, 1), (_width.WIDE, 2)):
         characters = matching(pattern)
@@ -36,6 +38,7 @@ def test_what_joins_a_letter_joins_every_grapheme() -> None:
         assert sum(1 for _ in iter_graphemes(text)) == 2 * len(marks) - 1, repr(before)
 
 
+@pytest.mark.slow
 def test_the_upper_width_is_never_too_small() -> None:
     for character in map(chr, range(0xA0, sys.maxunicode + 1)):
         assert _width.UPPER[character] >= max(1, wcwidth(character))

@@ -16,7 +16,7 @@ _SELDOM: Final = 5.0
 """Seconds before the second attempt, and at the most between later ones."""
 
 
-class Stall:
+class StorageRetry:
     """Whether the sandbox ``name`` has something that could not be stored.
 
     ``store`` tries to store it, and says whether all is stored then. ``nursery`` owns the task that calls it.
