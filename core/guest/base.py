@@ -40,6 +40,8 @@ rm -f etc/apt/apt.conf.d/99mmdebstrap
 find usr/lib/python3* -name __pycache__ -prune -exec rm -rf {} +
 chroot . python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /usr/lib/python3 /usr/lib/python3.*
 """
+_STEPS: Final = tuple(f"I: {verb} " for verb in ("downloading", "extracting", "installing", "creating"))
+"""Of all that mmdebstrap says, what it is doing."""
 _HOOK: Final = "/usr/share/mmdebstrap/hooks/merged-usr"
 
 
@@ -56,7 +58,7 @@ def make(archive: Archive, out: Path, scratch: Path, progress: Progress) -> None
     archive.refresh(lambda line: progress(f"image {NAME}: {line}"))
 
     def narrate(line: str) -> None:
-        if line.startswith("I: ") and "hook" not in line:
+        if line.startswith(_STEPS):
             progress(f"image {NAME}: {line[3:]}")
 
     as_root = os.geteuid() == 0
