@@ -112,6 +112,7 @@ def test_where_all_is_there_it_says_so_and_asks_nothing(host: Host) -> None:
     assert host.setup() == (0, "sandtop: all is set up: sandtop run -- python3 -c \"print('hello')\"\n")
 
 
+@pytest.mark.slow
 def test_it_asks_before_it_installs(host: Host, installs: Callable[..., None]) -> None:
     host.lacks("qemu-system-x86_64", "mksquashfs")
     installs("qemu-system-x86_64", "mksquashfs")

@@ -106,6 +106,7 @@ def test_the_mirror_is_the_hosts_where_it_has_one_of_debian(
     assert archive.mirrors(tmp_path) == found
 
 
+@pytest.mark.slow
 def test_how_the_archive_is_reached_comes_from_the_host_and_nothing_else(host: Host, tmp_path: Path) -> None:
     host.set(
         'Acquire::http::Proxy "http://127.0.0.1:9"',  # the discard port: refused at once
