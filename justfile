@@ -51,6 +51,10 @@ fmt:
     ruff check --fix
     ruff format
 
+# Write the man page and the completion scripts in share/ anew, from the commands' own help
+generate:
+    python -m sandtop.core.cli.manual share
+
 # Measure: NAME is a folder of bench/
 bench NAME *ARGS: setup
     python bench/{{ NAME }}/run.py {{ ARGS }}
