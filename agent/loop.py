@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     Timer = tuple[float, int, Callable[[], None]]
-    """When (seconds of CLOCK_MONOTONIC), a number that orders timers of the same moment, and the callback.
+    """When (seconds, by the clock of the loop), a number that orders timers of the same moment, and the callback.
 
     It is a tuple because tuples are compared by C code alone.
     """
@@ -33,7 +33,9 @@ class Loop:
     event of the old one is still reported. So callbacks do nonblocking I/O, and expect that there is nothing to do.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self.now = now
+        """The clock of the timers, in seconds."""
         self._epoll = select.epoll()
         self._watched: dict[int, Callable[[int], None]] = {}
         # sorted; cancelled ones are removed, so that the list stays short
@@ -61,7 +63,7 @@ class Loop:
     def call_in(self, seconds: float, callback: Callable[[], None]) -> Timer:
         """Call ``callback`` once, after ``seconds``."""
         self._order += 1
-        timer = time.monotonic() + seconds, self._order, callback
+        timer = self.now() + seconds, self._order, callback
         bisect.insort(self._timers, timer)
         return timer
 
@@ -107,10 +109,10 @@ class Loop:
             return 0
         if not self._timers:
             return -1
-        return max(0.0, self._timers[0][0] - time.monotonic())
+        return max(0.0, self._timers[0][0] - self.now())
 
     def _run_timers(self) -> None:
-        now = time.monotonic()
+        now = self.now()
         while self._timers and self._timers[0][0] <= now:
             _when, _order, callback = self._timers.pop(0)
             callback()

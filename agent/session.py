@@ -59,10 +59,11 @@ class Host:
         runtime: a descriptor of the guest runtime's root, which has the agent's Python.
         root: the path of the sandbox's root in the guest runtime.
         left: what sessions left running.
+        spawn: starts a program: that of `sandtop.agent.spawn`, where the agent is process 1 of a machine.
         waits: called with a session's id and which of its processes waits for somebody to type, when that changes.
     """
 
-    __slots__ = ("cgroups", "left", "loop", "null", "outbox", "reaper", "root", "runtime", "waits")
+    __slots__ = ("cgroups", "left", "loop", "null", "outbox", "reaper", "root", "runtime", "spawn", "waits")
 
     def __init__(
         self, loop: Loop, outbox: Outbox, reaper: Reaper, cgroups: Cgroups, null: int, runtime: int, root: str
@@ -75,6 +76,7 @@ class Host:
         self.runtime = runtime
         self.root = root
         self.left = Leftovers(loop)
+        self.spawn: Callable[[Plan, Cgroup, Cgroups], int] = spawn
         self.waits: Callable[[str, Who], None] = lambda _id, _who: None
 
 
@@ -223,7 +225,7 @@ class Session:
         if start.builtin is not None:
             self.pid = builtin.spawn(plan, start.builtin, self._cgroup, host.runtime, host.root)
         else:
-            self.pid = spawn(plan, self._cgroup, host.cgroups)
+            self.pid = host.spawn(plan, self._cgroup, host.cgroups)
         host.reaper.expect(self.pid, self._leader_ended)
 
     def _pump_output(self, stream: int, fd: int, window: int) -> None:

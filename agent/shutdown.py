@@ -39,12 +39,12 @@ class Shutdown:
             return
         self.begun = True
         self._told = told
-        self._deadline = time.monotonic() + grace_ms / 1000
+        self._deadline = self._loop.now() + grace_ms / 1000
         self._cgroups.signal_all(signal.SIGTERM)
         self._loop.soon(self._look)
 
     def _look(self) -> None:
-        late = time.monotonic() >= self._deadline
+        late = self._loop.now() >= self._deadline
         if self._cgroups.populated():
             if late and self._killed:
                 self._power_off()
@@ -58,7 +58,7 @@ class Shutdown:
 
     def _kill(self) -> None:
         self._killed = True
-        self._deadline = time.monotonic() + _AFTER_KILL
+        self._deadline = self._loop.now() + _AFTER_KILL
         self._cgroups.kill_all()
 
 

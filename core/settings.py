@@ -32,7 +32,7 @@ class Settings:
         boot_seconds: how long a machine may take until its agent answers.
         stop_seconds: how long the sessions of a sandbox may take to end after SIGTERM when it stops.
         attach_allow: what a program may do to the operator's terminal outside of its screen; read by clients.
-        warm_machines: how many machines at most stand by to become sandboxes; 0 for none.
+        warm_machines: how many machines the warm pool has at most; 0 for none.
         accelerator: ``kvm`` or ``tcg`` for all sandboxes that do not ask for one; ``auto`` for the best that works.
         guest_release: the Debian release of the guests' kernel and runtime, and of ``base`` when it is built.
         disk_reserve_bytes: free space on the disk of the sandboxes below which those that fill it are stopped, but no

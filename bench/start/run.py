@@ -3,7 +3,7 @@
     python bench/start/run.py [--rounds N] [--fleet N]
 
 Everything alternates, so that a machine that is busy for a moment is busy for all; figures are medians (p50) and 95th
-percentiles. "In a row" is the same cycle with nothing in between: then machines that stand by are taken faster than
+percentiles. "In a row" is the same cycle with nothing in between: then machines of the warm pool are taken faster than
 others take their place, and a cycle waits for one. The ssh exec goes to a guest that runs already (dropbear, over user
 networking). With ``--fleet`` also so many sandboxes at once: time, memory and idle processor time of each. Needs
 Debian's openssh-client.

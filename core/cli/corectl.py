@@ -52,7 +52,7 @@ def _show(status: dict[str, object], *, as_json: bool) -> int:
         write(
             f"running since {age(shown.get('started_at'))} as process {shown.get('pid')}, version "
             f"{shown.get('version')}, {shown.get('running')} of {shown.get('sandboxes')} sandboxes running, "
-            f"{shown.get('standing_by', 0)} machines standing by for the next\n"
+            f"{shown.get('standing_by', 0)} machines in the warm pool\n"
             f"home {shown.get('home')}, socket {shown.get('socket')}\n"
         )
     return 0

@@ -45,7 +45,7 @@ def _list(argv: Sequence[str]) -> int:
         write_json([{**image, "release": _release(image)} for image in images])
     else:
         rows = [_row(image) for image in images]
-        table(("name", "digest", "size", "release", "templates", "standing by", "age"), rows)
+        table(("name", "digest", "size", "release", "templates", "warm", "age"), rows)
     return 0
 
 

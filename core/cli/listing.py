@@ -93,7 +93,7 @@ def _remove(name: str | None, sessions: Sequence[str]) -> int:
         raise InvalidRequest(
             "--remove needs the sandbox", hint="such as: sandtop sessions demo --remove 3fa9"
         )
-    for session in sessions:
+    for session in dict.fromkeys(sessions):  # one that is named twice is removed once
         call("session.rm", {"sandbox": name, "session": session})
     return 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from sandtop.core.daemon.keeper import ensure_core
+from sandtop.core.daemon.supervisor import ensure_core
 
 
 def main() -> int:

@@ -17,8 +17,8 @@ import trio
 
 from sandtop import __version__
 from sandtop.core.daemon.dispatch import Core
-from sandtop.core.daemon.keeper import ALREADY_RUNNING, UMASK
 from sandtop.core.daemon.server import Server
+from sandtop.core.daemon.supervisor import ALREADY_RUNNING, UMASK
 from sandtop.core.errors import EXIT_SANDTOP_FAILED, SandtopError, from_os_error
 from sandtop.core.fleet import Context, Fleet
 from sandtop.core.groups import unwrapped

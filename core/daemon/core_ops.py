@@ -28,7 +28,7 @@ async def status(core: Core, request: Status) -> CoreStatus:
         started_at=core.started_at,
         sandboxes=len(sandboxes),
         running=sum(sandbox.state is State.RUNNING for sandbox in sandboxes),
-        standing_by=sum(core.fleet.standing_by.values()),
+        standing_by=sum(core.fleet.warm_machines.values()),
         socket=str(core.paths.core_socket),
         home=str(core.paths.data),
     )

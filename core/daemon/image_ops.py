@@ -53,7 +53,7 @@ def _image_view(
 async def list_images(core: Core, request: ImageList) -> Images:
     images = await trio.to_thread.run_sync(core.guest.images)
     templates = await trio.to_thread.run_sync(core.fleet.templates.on_disk)
-    users, ready = core.fleet.images_in_use(), core.fleet.standing_by
+    users, ready = core.fleet.images_in_use(), core.fleet.warm_machines
     return Images(
         images=[_image_view(image, users, templates, ready.get(image.digest, 0)) for image in images]
     )

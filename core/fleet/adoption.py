@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import trio
 
-from sandtop.core.errors import SandtopError, WrongState
+from sandtop.core.errors import MachineError, SandtopError, WrongState
 from sandtop.core.fleet.specs import spec_of_running
 from sandtop.core.fleet.stall import HELD, Cause, Stall
 from sandtop.core.fleet.state import ALIVE, State
-from sandtop.core.machine import Accelerator, Identity
+from sandtop.core.fleet.supervision import supervise
+from sandtop.core.machine import Accelerator, Identity, Memory
 from sandtop.core.machine.procfs import boot_id
 
 if TYPE_CHECKING:
@@ -20,10 +23,12 @@ if TYPE_CHECKING:
     from sandtop.core.fleet.context import Context
     from sandtop.core.fleet.machine import RunningMachine
     from sandtop.core.fleet.sandbox import Sandbox
-    from sandtop.core.machine import Driver
+    from sandtop.core.machine import Driver, MachineSpec
     from sandtop.core.store import Ownership, SandboxRow
 
 log = logging.getLogger(__name__)
+_OF_A_TEMPLATE: Final = Memory(Path("/memfd:sandtop-template"), Path("/memfd:sandtop-template"))
+"""The memory of a machine that another core started from a template; only that core had names for its files."""
 _PATIENCE: Final = 3.0
 _AGAIN: Final = 1.0
 
@@ -68,7 +73,7 @@ async def _adopt_or_lose(sandbox: Sandbox, context: Context) -> str | None:
     if ownership is None:
         sandbox.lose(State.FAILED, "the core died while it was starting")
         return None
-    why = await _try_to_adopt(sandbox, context, Accelerator(ownership.accelerator))
+    why = await _try_to_adopt(sandbox, context, ownership)
     if why is None or sandbox.state not in ALIVE:
         return None
     if context.driver.lives(_identity(sandbox.row.uuid, ownership)):
@@ -82,11 +87,12 @@ async def _adopt_or_lose(sandbox: Sandbox, context: Context) -> str | None:
     return None
 
 
-async def _try_to_adopt(sandbox: Sandbox, context: Context, accelerator: Accelerator) -> str | None:
+async def _try_to_adopt(sandbox: Sandbox, context: Context, ownership: Ownership) -> str | None:
     """None when that worked, else why not."""
+    accelerator = Accelerator(ownership.accelerator)
     try:
         spec = await spec_of_running(context, sandbox.row, sandbox.overlay, accelerator, log.info)
-        await sandbox.adopt(spec)
+        await _adopt_running(sandbox, context, spec, ownership)
     except SandtopError as error:
         return error.message
     except Exception as error:  # one sandbox that makes no sense must not keep the core from starting
@@ -95,7 +101,36 @@ async def _try_to_adopt(sandbox: Sandbox, context: Context, accelerator: Acceler
     return None
 
 
-async def found(state: State, reason: str, machine: RunningMachine) -> State:
+async def _adopt_running(sandbox: Sandbox, context: Context, spec: MachineSpec, ownership: Ownership) -> None:
+    """Take up the machine of an earlier core. Raises `MachineError` when it is gone or not this sandbox's."""
+    opener = context.driver.adopt(
+        _identity(sandbox.row.uuid, ownership),
+        sandbox.name,
+        runtime=sandbox.runtime,
+        console_log=sandbox.console,
+    )
+    machine = await supervise(sandbox, context, spec, opener, token=ownership.token)
+    if machine.vm.restored:  # an earlier core had it go on from a template
+        machine.spec = replace(spec, memory=_OF_A_TEMPLATE)
+    record = sandbox.record
+    if record.state is State.STARTING:
+        # how far it had come is not known, and nobody waits for it: `start` makes a new one
+        record.to(State.FAILED, "the core died while it was starting", ownership=None)
+        await machine.end()
+        return
+    actual: State = record.state
+    try:
+        actual = await _found(actual, sandbox.row.reason, machine)
+    except MachineError as error:  # it is being watched: should it die, that will be seen
+        log.warning("%s: %s", sandbox.name, error)
+    machine.clock.due = True  # it may have stood still while nobody watched
+    if record.state is State.STOPPING:
+        await machine.end()
+    elif actual is not record.state:
+        record.to(actual)
+
+
+async def _found(state: State, reason: str, machine: RunningMachine) -> State:
     """What an earlier core's machine does, whose sandbox was in ``state`` for ``reason``. Raises `MachineError`."""
     if (error := await machine.vm.disk_error()) is not None:
         if state is State.PAUSED:  # it will be told again when somebody resumes it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 import uuid as uuids
 from contextlib import suppress
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _RETIRE_EVERY: Final = 5.0
+_PREPARING: Final = "preparing-"
+"""How the folder of a shape that `Fleet.prepare` makes templates for begins, among those of sandboxes."""
 _HOLD_GRACE: Final = 20.0
 """Seconds that a sandbox of ``run`` is kept while no client holds it: its client reconnects after the core died."""
 
@@ -69,7 +72,7 @@ class Fleet:
         return self._context.screens
 
     @property
-    def standing_by(self) -> dict[str, int]:
+    def warm_machines(self) -> dict[str, int]:
         """How many machines are in the warm pool, by the digest of their image."""
         return self._pool.ready()
 
@@ -154,7 +157,7 @@ class Fleet:
         def tell(line: str) -> None:
             (reasons.append if line.startswith("warning: ") else progress)(line)
 
-        with TemporaryDirectory(dir=self._context.paths.sandboxes, prefix="preparing-") as folder:
+        with TemporaryDirectory(dir=self._context.paths.sandboxes, prefix=_PREPARING) as folder:
             spec = await machine_spec(self._context, row, Path(folder) / "overlay.img", tell)
             for kind in Kind:
                 template = await template_for(self._context, row, spec, kind, tell)
@@ -239,7 +242,10 @@ class Fleet:
         await adopt_all(self.all(), self._context)
 
     def _end_orphans(self) -> None:
-        """Kill machines of this core's sandboxes that no sandbox owns: launched just before the core died."""
+        """Kill machines of this core's sandboxes that no sandbox owns: launched just before the core died.
+
+        And remove the folders of what an earlier core was preparing.
+        """
         owned = {
             sandbox.row.ownership.pid
             for sandbox in self.all()
@@ -249,6 +255,8 @@ class Fleet:
             lambda machine: machine.pid not in owned and machine.uuid in self._sandboxes
         ):
             log.warning("killed an orphaned machine, pid %d", ended.pid)
+        for folder in self._context.paths.sandboxes.glob(f"{_PREPARING}*"):
+            shutil.rmtree(folder, ignore_errors=True)
 
     # beside everything
 
@@ -293,7 +301,7 @@ class Fleet:
         await self._pool.close()
 
     async def _tend(self, sandbox: Sandbox, now: float) -> None:
-        sandbox.save()
+        sandbox.record.save()
         sandbox.sessions.kill_abandoned(now)
         await retire(sandbox.sessions, self._context.settings)
         preparing = sandbox.state in (State.CREATING, State.STARTING)

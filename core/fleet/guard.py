@@ -83,7 +83,7 @@ async def _hold(sandbox: Sandbox) -> None:
     if machine is None or machine.stall is not None:
         return
     log.warning("%s is stopped: it fills the host's disk, of which only the reserve is left", sandbox.name)
-    sandbox.remember(HELD)
+    sandbox.record.remember(HELD)
     try:
         await machine.hold()
     except SandtopError as error:
@@ -99,4 +99,4 @@ async def _go_on(sandbox: Sandbox) -> None:
     stall = await machine.go_on()
     if sandbox.machine is machine and sandbox.state is State.RUNNING and stall is None:
         log.info("%s goes on: there is room again", sandbox.name)
-        sandbox.remember("")
+        sandbox.record.remember("")

@@ -4,56 +4,30 @@ from __future__ import annotations
 
 import logging
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import trio
 
 from sandtop.core.errors import MachineError, SandtopError, StorageError
 from sandtop.core.fleet.machine import new_token
 from sandtop.core.fleet.specs import blank_overlay, machine_spec, template_for
-from sandtop.core.machine import Accelerator
+from sandtop.core.fleet.supervision import supervise
+from sandtop.core.machine import WITHOUT_KVM, Accelerator
 from sandtop.core.templates import Kind
 from sandtop.core.templates.files import forget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractAsyncContextManager
-    from pathlib import Path
 
     from sandtop.core.fleet.context import Context
     from sandtop.core.fleet.machine import RunningMachine
-    from sandtop.core.machine import Machine, MachineSpec
-    from sandtop.core.sessions.manager import SessionManager
-    from sandtop.core.store import SandboxRow
+    from sandtop.core.fleet.sandbox import Sandbox
+    from sandtop.core.machine import MachineSpec
     from sandtop.core.templates import Template
 
 log = logging.getLogger(__name__)
 _RESTORED_SECONDS: Final = 30.0
 """How long a machine that goes on from a template may take until its agent answers: 0.1 s on a host with time."""
-
-
-class Owner(Protocol):
-    """What a launch needs of the sandbox that it is for."""
-
-    row: SandboxRow
-    machine: RunningMachine | None
-    sessions: SessionManager
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def overlay(self) -> Path: ...
-    @property
-    def console(self) -> Path: ...
-    @property
-    def runtime(self) -> Path: ...
-    async def accompany(
-        self,
-        spec: MachineSpec,
-        opener: AbstractAsyncContextManager[Machine],
-        token: str,
-        boot_seconds: float | None,
-    ) -> RunningMachine: ...
 
 
 class Launch:
@@ -64,7 +38,7 @@ class Launch:
     """
 
     def __init__(
-        self, sandbox: Owner, context: Context, progress: Callable[[str], None], *, accelerator: str = ""
+        self, sandbox: Sandbox, context: Context, progress: Callable[[str], None], *, accelerator: str = ""
     ) -> None:
         """``accelerator``: the one for this start, before what the sandbox wants."""
         self._sandbox = sandbox
@@ -169,7 +143,9 @@ class Launch:
         driver = self._context.driver
         opener = driver.start(spec, runtime=sandbox.runtime, console_log=sandbox.console)
         boot_seconds = None if spec.restored else self._context.settings.boot_seconds
-        machine = await sandbox.accompany(spec, opener, new_token(), boot_seconds)
+        machine = await supervise(
+            sandbox, self._context, spec, opener, token=new_token(), boot_seconds=boot_seconds
+        )
         self.times[driver.info.name] = trio.current_time()
         try:
             await machine.boot(seconds, self.times)
@@ -182,5 +158,4 @@ def under_kvm(error: MachineError, name: str, *, wanted: bool) -> MachineError:
     """``error`` of a start that failed under KVM, with the way to go on without it."""
     known = "KVM was asked for" if wanted else "KVM worked when this host was probed"
     lead = f"{error.hint}; " if error.hint else ""
-    without = 'without it: --accelerator tcg, or accelerator = "tcg" in config.toml'
-    return MachineError(f"{error.message} (under KVM)", sandbox=name, hint=f"{lead}{known}; {without}")
+    return MachineError(f"{error.message} (under KVM)", sandbox=name, hint=f"{lead}{known}; {WITHOUT_KVM}")

@@ -130,9 +130,21 @@ class RunningMachine:
         Returns when the guest has that, or soon in any case; what stopped it again at once, or None. Raises
         `MachineError`.
         """
-        self.stall, self._stalled = None, trio.Event()
+        await self.let_run()
+        return await self.stalls_again()
+
+    async def let_run(self) -> None:
+        """Let its processors run after whatever stopped them. Raises `MachineError`; it stands still as before then."""
+        before, self.stall, self._stalled = self.stall, None, trio.Event()
         self._patience.went_on(trio.current_time())
-        await self.vm.resume()
+        try:
+            await self.vm.resume()
+        except BaseException:
+            self.stall = self.stall or before
+            raise
+
+    async def stalls_again(self) -> Stall | None:
+        """Set the clock of a machine that goes on, while nothing stops it: what did, or None."""
         async with trio.open_nursery() as nursery:
 
             async def until_stalled() -> None:

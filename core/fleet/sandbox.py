@@ -7,36 +7,29 @@ import logging
 import shutil
 import time
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import trio
 
-from sandtop.core.errors import MachineError, SandtopError, StorageError, WrongState
-from sandtop.core.fleet.adoption import end_unreachable, found, unreachable
+from sandtop.core.errors import SandtopError, WrongState
+from sandtop.core.fleet.adoption import end_unreachable, unreachable
 from sandtop.core.fleet.launch import Launch
-from sandtop.core.fleet.machine import RunningMachine
-from sandtop.core.fleet.state import ALIVE, State, check_transition, require
-from sandtop.core.machine import Identity, Memory
+from sandtop.core.fleet.record import Record
+from sandtop.core.fleet.state import ALIVE, State, require
 from sandtop.core.sessions.manager import SessionManager
-from sandtop.core.store import Ownership, SandboxRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
 
     from sandtop.core.fleet.context import Context
-    from sandtop.core.machine import Machine, MachineSpec
+    from sandtop.core.fleet.machine import RunningMachine
+    from sandtop.core.store import SandboxRow
 
 log = logging.getLogger(__name__)
 _STARTABLE: Final = frozenset({State.STOPPED, State.FAILED, State.LOST})
-_FAILED: Final = frozenset({State.FAILED, State.LOST})
-_LAST_WORDS: Final = 30
-"""Lines of the console in which an agent's last word is looked for; a traceback follows it."""
-_FATAL: Final = "sandtop-agent: fatal:"
-_OF_A_TEMPLATE: Final = Memory(Path("/memfd:sandtop-template"), Path("/memfd:sandtop-template"))
-"""The memory of a machine that another core started; only that one had names for it."""
 _REMOVABLE: Final = _STARTABLE
+_INTERRUPTED: Final = "interrupted while starting"
 _ADOPT_SECONDS: Final = 60.0
 """How long a request waits for a machine's monitor to answer a core that came back, on a host that is very busy."""
 
@@ -45,7 +38,7 @@ class Sandbox:
     """A sandbox of this core. Life-cycle steps exclude each other; everything else goes on beside them."""
 
     def __init__(self, row: SandboxRow, context: Context) -> None:
-        self.row = row
+        self.record = Record(row, context.database)
         self._context = context
         self.lifecycle = trio.Lock()
         """Held by whatever starts, stops, removes or adopts it."""
@@ -57,7 +50,6 @@ class Sandbox:
         """That machine lives but does not answer."""
         self.timings: dict[str, float] = {}
         self.holders = 0
-        self._unsaved = False
         self.sessions = self._new_sessions()
 
     def _new_sessions(self) -> SessionManager:
@@ -68,12 +60,16 @@ class Sandbox:
         )  # fmt: skip
 
     @property
+    def row(self) -> SandboxRow:
+        return self.record.row
+
+    @property
     def name(self) -> str:
         return self.row.name
 
     @property
     def state(self) -> State:
-        return State(self.row.state)
+        return self.record.state
 
     @property
     def folder(self) -> Path:
@@ -122,43 +118,6 @@ class Sandbox:
             return None
         return self.machine.stall.words(self.name, self._context.room)
 
-    def _to(self, state: State, reason: str = "", **changes: object) -> None:
-        check_transition(self.state, state)
-        before = self.row
-        self.row = dataclasses.replace(
-            before,
-            state=state.value,
-            reason=reason,
-            acknowledged_at=None,
-            **changes,  # type: ignore[arg-type]
-        )
-        try:
-            self._store()
-        except StorageError as error:
-            if state is State.STARTING:  # nothing has happened yet
-                self.row, self._unsaved = before, False
-                raise
-            log.warning("%s is %s, which could not be stored: %s", self.name, state, error)
-
-    def _store(self) -> None:
-        self._unsaved = True
-        self._context.database.update_sandbox(self.row)
-        self._unsaved = False
-
-    def acknowledge(self) -> None:
-        """Somebody has seen that it failed: it asks for attention no more. Raises `WrongState` when it has not."""
-        if self.state not in _FAILED:
-            raise WrongState(f"{self.name} has not failed: it is {self.state}", sandbox=self.name)
-        if self.row.acknowledged_at is None:
-            row = dataclasses.replace(self.row, acknowledged_at=time.time())
-            self._context.database.update_sandbox(row)
-            self.row = row
-
-    def save(self) -> None:
-        """Store what a full disk refused when it happened. Raises `StorageError` when it still does."""
-        if self._unsaved:
-            self._store()
-
     # starting
 
     async def start(
@@ -173,25 +132,36 @@ class Sandbox:
 
         ``accelerator``: the one for this start, before what the sandbox was created with.
         """
-        async with self.lifecycle:
-            if not created:
-                require(self.name, self.state, _STARTABLE, "start")
-            self._to(State.STARTING)
-            self.timings = {}
-            try:
-                launch = Launch(self, self._context, progress, accelerator=accelerator)
-                await launch.run(cold=cold)
-                self.timings = launch.timings
-                self._to(State.RUNNING, started_at=time.time())
-            except SandtopError as error:
-                if self.state is State.STARTING:
-                    self._to(State.FAILED, error.message, ownership=None)
-                error.sandbox = error.sandbox or self.name
-                raise
-            except BaseException:
+        try:
+            async with self.lifecycle:
+                await self._start(progress, created=created, cold=cold, accelerator=accelerator)
+        except BaseException:
+            if created and self.state is State.CREATING:  # it was cut off before it began
                 with trio.CancelScope(shield=True):
-                    await self._abandon("interrupted while starting")
-                raise
+                    await self._abandon(_INTERRUPTED)
+            raise
+
+    async def _start(
+        self, progress: Callable[[str], None], *, created: bool = False, cold: bool, accelerator: str
+    ) -> None:
+        if not created:
+            require(self.name, self.state, _STARTABLE, "start")
+        self.record.to(State.STARTING)
+        self.timings = {}
+        try:
+            launch = Launch(self, self._context, progress, accelerator=accelerator)
+            await launch.run(cold=cold)
+            self.timings = launch.timings
+            self.record.to(State.RUNNING, started_at=time.time())
+        except SandtopError as error:
+            if self.state is State.STARTING:
+                self.record.to(State.FAILED, error.message, ownership=None)
+            error.sandbox = error.sandbox or self.name
+            raise
+        except BaseException:
+            with trio.CancelScope(shield=True):
+                await self._abandon(_INTERRUPTED)
+            raise
 
     # in the warm pool
 
@@ -204,7 +174,7 @@ class Sandbox:
 
     def become(self, row: SandboxRow) -> None:
         """The warm machine is that of the sandbox ``row`` from now on, which has its uuid; `start` it."""
-        self.row = dataclasses.replace(row, ownership=self.row.ownership)
+        self.record = Record(dataclasses.replace(row, ownership=self.row.ownership), self._context.database)
         self.sessions = self._new_sessions()
         if self.machine is not None:
             self.machine.belong_to(row, self.sessions)
@@ -215,97 +185,11 @@ class Sandbox:
             await self.machine.end()
         await trio.to_thread.run_sync(partial(shutil.rmtree, self.folder, ignore_errors=True))
 
-    # its machine
-
-    async def accompany(
-        self,
-        spec: MachineSpec,
-        opener: AbstractAsyncContextManager[Machine],
-        token: str,
-        boot_seconds: float | None,
-    ) -> RunningMachine:
-        """Open its machine in a task of its own, which stays until the machine is dead."""
-        task = partial(self._live, spec, opener, token, boot_seconds)
-        machine: RunningMachine = await self._context.nursery.start(task, name=f"machine of {self.name}")
-        return machine
-
-    async def _live(
-        self,
-        spec: MachineSpec,
-        opener: AbstractAsyncContextManager[Machine],
-        token: str,
-        boot_seconds: float | None,
-        task_status: trio.TaskStatus[RunningMachine],
-    ) -> None:
-        async with opener as vm:
-            machine = RunningMachine(self.row, spec, vm, token, self.sessions)
-            identity = vm.identity
-            ownership = Ownership(
-                identity.pid, identity.start_time, identity.boot_id, token, spec.accelerator.value
-            )
-            if ownership != self.row.ownership:  # an adopted one is known already, also when the disk is full
-                self.row = dataclasses.replace(self.row, ownership=ownership)
-                self._context.database.update_sandbox(self.row)
-            self.machine = machine
-            task_status.started(machine)
-            await machine.run(boot_seconds)
-        await self._settle(machine)
-
-    async def _settle(self, machine: RunningMachine) -> None:
-        """The machine is dead: put the sandbox in order."""
-        death = machine.death
-        reason = death.reason if death else "the machine died"
-        lines = machine.vm.console_tail(_LAST_WORDS).splitlines()
-        said = next((line for line in lines if _FATAL in line), lines[-1] if lines else "")
-        self.machine = None
-        self.sessions.attach_link(None)
-        self.sessions.machine_gone(reason)
-        with trio.CancelScope(shield=True):
-            await trio.to_thread.run_sync(self._context.driver.remove_runtime, self.runtime)
-        if self.state is State.STOPPING:
-            self._to(State.STOPPED, "stopped", ownership=None)
-        elif self.state in (State.RUNNING, State.PAUSED):
-            if death and death.orderly and _FATAL not in said:  # an agent that fails switches its machine off
-                self._to(State.STOPPED, reason, ownership=None)
-            else:
-                self._to(State.FAILED, f"{reason}; console: {said}" if said else reason, ownership=None)
-        machine.settled.set()
-
     async def _abandon(self, why: str) -> None:
-        if self.state is State.STARTING:
-            self._to(State.FAILED, why, ownership=None)
+        if self.state in (State.CREATING, State.STARTING):
+            self.record.to(State.FAILED, why, ownership=None)
         if self.machine is not None:
             await self.machine.end()
-
-    # adopting
-
-    async def adopt(self, spec: MachineSpec) -> None:
-        """Take up the machine of an earlier core. Raises `MachineError` when it is gone or not this sandbox's."""
-        ownership = self.row.ownership
-        if ownership is None:
-            raise MachineError("it has no machine")
-        identity = Identity(self.row.uuid, ownership.pid, ownership.start_time, ownership.boot_id)
-        opener = self._context.driver.adopt(
-            identity, self.name, runtime=self.runtime, console_log=self.console
-        )
-        machine = await self.accompany(spec, opener, ownership.token, None)
-        if machine.vm.restored:  # an earlier core had it go on from a template
-            machine.spec = dataclasses.replace(spec, memory=_OF_A_TEMPLATE)
-        if self.state is State.STARTING:
-            # how far it had come is not known, and nobody waits for it: `start` makes a new one
-            self._to(State.FAILED, "the core died while it was starting", ownership=None)
-            await machine.end()
-            return
-        actual: State = self.state
-        try:
-            actual = await found(self.state, self.row.reason, machine)
-        except MachineError as error:  # it is being watched: should it die, that will be seen
-            log.warning("%s: %s", self.name, error)
-        machine.clock.due = True  # it may have stood still while nobody watched
-        if self.state is State.STOPPING:
-            await machine.end()
-        elif actual is not self.state:
-            self._to(actual)
 
     async def adopted(self) -> None:
         """After the core's start: return once it is known whether the machine of the earlier core lives."""
@@ -317,7 +201,7 @@ class Sandbox:
         """The machine of an earlier core is gone."""
         self.unreachable = False
         self.sessions.machine_gone(reason)
-        self._to(state, reason, ownership=None)
+        self.record.to(state, reason, ownership=None)
 
     # steering
 
@@ -344,7 +228,7 @@ class Sandbox:
             machine = self._machine_in(State.RUNNING, "pause")
             await machine.vm.pause()
             machine.stall = None  # now it is somebody's wish that it stands still
-            self._to(State.PAUSED)
+            self.record.to(State.PAUSED)
 
     async def resume(self) -> None:
         """Let a paused machine go on, or one that a full or broken disk stopped.
@@ -358,23 +242,13 @@ class Sandbox:
                 machine.stall.check(self.name, room)
             else:
                 machine = self._machine_in(State.PAUSED, "resume")
-            stall = await machine.go_on()
+            await machine.let_run()
             if self.state is State.PAUSED:
-                self._to(State.RUNNING)
+                self.record.to(State.RUNNING)
             else:
-                self.remember("")
-            if stall is not None:
+                self.record.remember("")
+            if (stall := await machine.stalls_again()) is not None:
                 raise stall.error(self.name)
-
-    def remember(self, reason: str) -> None:
-        """Keep ``reason`` for a later core. A disk that takes nothing is asked again by `save`."""
-        if self.row.reason == reason:
-            return
-        self.row = dataclasses.replace(self.row, reason=reason)
-        try:
-            self._store()
-        except StorageError as error:
-            log.warning("%s: %s", self.name, error)
 
     async def stop(self, *, force: bool) -> None:
         """End what runs in it and switch it off; with ``force``, at once."""
@@ -392,22 +266,27 @@ class Sandbox:
             return
         stands = self.state is State.PAUSED or machine.stall is not None
         if self.state is not State.STOPPING:
-            self._to(State.STOPPING)
+            self.record.to(State.STOPPING)
         self.sessions.stopping()
         if force:
             await machine.end()
             return
         if stands:  # one that its disk does not let go on is ended in the end
-            await machine.go_on()
+            try:
+                await machine.go_on()
+            except BaseException:  # it would stand still for ever, and be about to stop
+                await machine.end()
+                raise
         await machine.shut_down(self._context.settings.stop_seconds)
 
     async def restart(
         self, progress: Callable[[str], None], *, force: bool, cold: bool = False, accelerator: str = ""
     ) -> None:
         """Stop it, if it runs, and start it."""
-        if self.state in (State.RUNNING, State.PAUSED):
-            await self.stop(force=force)
-        await self.start(progress, cold=cold, accelerator=accelerator)
+        async with self.lifecycle:
+            if self.state in (State.RUNNING, State.PAUSED):
+                await self._stop(force=force)
+            await self._start(progress, cold=cold, accelerator=accelerator)
 
     async def remove(self, *, force: bool, keep_history: bool) -> None:
         """Delete the sandbox and all it wrote. Its sessions' logs and records stay with ``keep_history``."""
@@ -417,10 +296,7 @@ class Sandbox:
             require(self.name, self.state, _REMOVABLE, "remove")
             await trio.to_thread.run_sync(partial(shutil.rmtree, self.folder, ignore_errors=True))
             await trio.to_thread.run_sync(self._context.driver.remove_runtime, self.runtime)
-            if keep_history:
-                self.row = dataclasses.replace(self.row, removed_at=time.time(), reason="removed")
-                self._context.database.update_sandbox(self.row)
-                return
-            logs = self._context.paths.logs / self.row.uuid
-            await trio.to_thread.run_sync(partial(shutil.rmtree, logs, ignore_errors=True))
-            self._context.database.remove_sandbox(self.row.uuid)
+            if not keep_history:
+                logs = self._context.paths.logs / self.row.uuid
+                await trio.to_thread.run_sync(partial(shutil.rmtree, logs, ignore_errors=True))
+            self.record.remove(keep_history=keep_history)

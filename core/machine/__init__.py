@@ -19,9 +19,10 @@ from sandtop.core.machine.driver import (
     Version,
 )
 from sandtop.core.machine.host import check_memory, memory
-from sandtop.core.machine.spec import Accelerator, MachineSpec, Memory, Network
+from sandtop.core.machine.spec import WITHOUT_KVM, Accelerator, MachineSpec, Memory, Network
 
 __all__ = [
+    "WITHOUT_KVM",
     "Accelerator",
     "Choice",
     "Death",

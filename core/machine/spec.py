@@ -24,6 +24,10 @@ class Accelerator(StrEnum):
     TCG = "tcg"
 
 
+WITHOUT_KVM: Final = 'without it: --accelerator tcg, or accelerator = "tcg" in config.toml'
+"""How to go on where KVM does not work: part of a hint."""
+
+
 class Network(StrEnum):
     """``NONE``: the guest has no network device. ``USER``: one device, behind which a program of the user's own answers
     and passes connections on to the host's network; the host needs no privilege for it."""

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio.abc import SocketAttribute, SocketStream
 
+from sandtop.core.contract.record import QUIET_SECONDS
 from sandtop.core.errors import CoreOutdated, CoreUnavailable, SandtopError
 from sandtop.core.location import CORE_SOCKET, runtime_directory
 
 from . import blocking
 from .answers import Listing
 from .operation import Operation
-from .plain import CREDENTIALS, QUIET_SECONDS, READ_BYTES, LinkLost, check_owner, is_long, request
+from .plain import CREDENTIALS, READ_BYTES, LinkLost, check_owner, is_long, request
 from .recovery import Recovery
 
 if TYPE_CHECKING:

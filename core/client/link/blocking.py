@@ -12,7 +12,7 @@ from sandtop.core.errors import CoreOutdated, CoreUnavailable
 from .answers import Listing
 from .operation import HELLO_SECONDS, Operation
 from .plain import LinkLost, begin, connect, request
-from .recovery import KEEPER_SECONDS, NotRunning, OnlyRunning, Recovery, not_running
+from .recovery import SUPERVISOR_SECONDS, NotRunning, OnlyRunning, Recovery, not_running
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def call_all(op: str, fields: Mapping[str, object] | None = None) -> list[dict[s
 
 
 def call_running(
-    op: str, fields: Mapping[str, object] | None = None, *, wait: float = KEEPER_SECONDS
+    op: str, fields: Mapping[str, object] | None = None, *, wait: float = SUPERVISOR_SECONDS
 ) -> dict[str, object] | None:
     """The same of a core that runs already, or comes back within ``wait`` seconds; None when there is none."""
     try:

@@ -10,13 +10,13 @@ from typing import Final
 from sandtop.core.errors import CoreUnavailable
 
 LAUNCH_SECONDS: Final = 60.0
-"""How long the keeper may take until its core listens; it adopts running machines first."""
+"""How long the supervisor may take until its core listens; it adopts running machines first."""
 
 
 def launch() -> None:
-    """Start the keeper, which starts the core, and wait until the core listens. Harmless when one runs already.
+    """Start the supervisor, which starts the core, and wait until the core listens. Harmless when one runs already.
 
-    Raises `CoreUnavailable` with what the keeper said, or when it took too long.
+    Raises `CoreUnavailable` with what the supervisor said, or when it took too long.
     """
     command = [sys.executable, "-P", "-m", "sandtop.core.daemon"]
     # a file and not a pipe: what the core inherits must not keep this process waiting
@@ -41,5 +41,5 @@ def launch() -> None:
         said.seek(max(0, said.tell() - 65536))
         lines = said.read().decode(errors="replace").strip().splitlines()
     message = lines[-1].removeprefix("sandtop: ") if lines else f"it exited with {status}"
-    message = message.removeprefix("the core did not start: ")  # as its keeper says, too
+    message = message.removeprefix("the core did not start: ")  # as its supervisor says, too
     raise CoreUnavailable(f"the core could not start: {message}")

@@ -10,6 +10,8 @@ from _struct import Struct  # see sandtop/agent/wire/frames.py
 
 from sandtop import __version__
 from sandtop.agent.wire import MAX_PAYLOAD, Control, ProtocolError, encode
+from sandtop.core.contract import find
+from sandtop.core.contract.record import QUIET_SECONDS
 from sandtop.core.errors import CoreUnavailable
 from sandtop.core.location import CORE_SOCKET, runtime_directory
 
@@ -22,20 +24,8 @@ PROTOCOL_VERSION: Final = 1
 """Version of the messages between client and core."""
 READ_BYTES: Final = 256 * 1024
 """How much one read from the core takes at most."""
-QUIET_SECONDS: Final = 60.0
-"""How long the core may say nothing before a plain request is given up."""
-SLOW_SECONDS: Final = 900.0
-"""The same for what builds images or boots a machine."""
-
 REPEATABLE: Final = "request_id"
 """Field that makes a request safe to send again: the core gives a repeat the result of the first."""
-_SLOW: Final = frozenset(
-    {
-        "core.stop", "image.build", "sandbox.create", "sandbox.restart", "sandbox.rm", "sandbox.start",
-        "sandbox.stop",
-    }
-)  # fmt: skip
-_CHANGING: Final = _SLOW | {"image.rm", "sandbox.pause", "sandbox.resume", "session.rm"}
 
 _CONNECT_SECONDS: Final = 10.0
 CREDENTIALS: Final = Struct("3i")  # struct ucred of SO_PEERCRED, unix(7): pid, uid, gid
@@ -53,14 +43,16 @@ def new_id() -> str:
 def request(op: str, fields: Mapping[str, object]) -> dict[str, object]:
     """The request for ``op``. One that changes something carries an id, so that it can be sent again."""
     message: dict[str, object] = {"type": "request", "op": op, **fields}
-    if op in _CHANGING:
+    kind = find(op)
+    if kind is not None and REPEATABLE in kind.fields:
         message.setdefault(REPEATABLE, new_id())
     return message
 
 
 def patience(op: str) -> float:
     """Seconds that the core may say nothing while it works on ``op``."""
-    return SLOW_SECONDS if op in _SLOW else QUIET_SECONDS
+    kind = find(op)
+    return QUIET_SECONDS if kind is None else kind.patience()
 
 
 def opening(message: dict[str, object]) -> bytes:

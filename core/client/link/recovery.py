@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 DEADLINE_SECONDS: Final = 30.0
 """How long a client keeps trying to get back to a core that died, as long as nothing new comes."""
-KEEPER_SECONDS: Final = 2.0
-"""The keeper starts a dead core again in less than this; only then does a client start one itself."""
+SUPERVISOR_SECONDS: Final = 2.0
+"""The supervisor starts a dead core again in less than this; only then does a client start one itself."""
 _FIRST_DELAY: Final = 0.02
 _LONGEST_DELAY: Final = 0.5
 
@@ -33,7 +33,7 @@ class Recovery:
         Raises `CoreUnavailable` after the deadline, and for an error that no core can be blamed for.
         """
         if not_running(error) and (
-            self._broke_at is None or now - self._broke_at >= KEEPER_SECONDS * (self._launches + 1)
+            self._broke_at is None or now - self._broke_at >= SUPERVISOR_SECONDS * (self._launches + 1)
         ):
             self._launches += 1
             self._broke_at = now if self._broke_at is None else self._broke_at
@@ -85,7 +85,7 @@ class OnlyRunning(Recovery):
         self._wait = wait
 
     def refused(self, now: float, error: OSError) -> float:
-        # without a socket nobody stopped in the middle: no keeper is about to start a core again
+        # without a socket nobody stopped in the middle: no supervisor is about to start a core again
         if not_running(error) and isinstance(error, FileNotFoundError):
             raise NotRunning
         return self.broke(now)

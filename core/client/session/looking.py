@@ -8,7 +8,8 @@ import time
 from sandtop.agent.wire import Data
 from sandtop.core.client.link.answers import as_object
 from sandtop.core.client.link.operation import Operation
-from sandtop.core.client.link.plain import QUIET_SECONDS, new_id, request
+from sandtop.core.client.link.plain import new_id, request
+from sandtop.core.contract.record import QUIET_SECONDS
 from sandtop.core.errors import ChannelError, CoreFailure, SandtopError, WrongState
 
 from .following import MOST_SCREEN, SCREEN, STDERR, STDOUT, Following

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final, cast
 
 import trio
 
-from sandtop.core.errors import from_os_error
+from sandtop.core.errors import MachineError, from_os_error
 from sandtop.core.machine import procfs
 from sandtop.core.machine.driver import Choice
-from sandtop.core.machine.qemu.probe import Probe, probe
+from sandtop.core.machine.qemu.probe import Probe, probe, refused
 from sandtop.core.machine.qemu.users import KVM
-from sandtop.core.machine.spec import Accelerator
+from sandtop.core.machine.spec import WITHOUT_KVM, Accelerator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,9 +50,12 @@ class Accelerators:
         """The accelerator for machines: the one ``wanted``, which is not probed for, or the best that works.
 
         ``progress`` is told when KVM is tried, which may take seconds. With ``again`` a kept "no" is not believed.
-        Raises `MissingDependency`, and `StorageError` when the answer cannot be kept.
+        Raises `MachineError` when KVM is wanted and machines may not even open its device, `MissingDependency`, and
+        `StorageError` when the answer cannot be kept.
         """
         if wanted is not None:
+            if wanted is Accelerator.KVM and (why := refused()) is not None:
+                raise MachineError(f"KVM was asked for and cannot be used: {why}", hint=WITHOUT_KVM)
             return Choice(wanted, "asked for")
         async with self._lock:
             found = await self._find(qemu, trial, progress, again=again)

@@ -67,9 +67,9 @@ async def probe(trial: Trial, qemu: Qemu, patience: Patience = Patience()) -> Pr
 
     Runs as the machine's own user, as every machine does. Raises `MissingDependency`.
     """
-    refused = _refused()
-    if refused is not None:
-        return Probe(False, refused)
+    why = refused()
+    if why is not None:
+        return Probe(False, why)
     try:
         with TemporaryDirectory(prefix="kvm-", dir=trial.runtime, ignore_cleanup_errors=True) as folder:
             return await _boot(trial, Path(folder), qemu, patience)
@@ -79,7 +79,7 @@ async def probe(trial: Trial, qemu: Qemu, patience: Patience = Patience()) -> Pr
         return Probe(None, f"it could not be tried: {error}")
 
 
-def _refused() -> str | None:
+def refused() -> str | None:
     """Why a machine may not even open /dev/kvm."""
     if not KVM.exists():
         return f"{KVM} is not there: no hardware virtualization, or the kvm module is not loaded"

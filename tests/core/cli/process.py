@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from dataclasses import dataclass
 from typing import Protocol
@@ -33,3 +34,15 @@ class Run(Protocol):
 def command(*arguments: str) -> list[str]:
     """The command line of ``sandtop arguments``."""
     return [sys.executable, "-m", "sandtop", *arguments]
+
+
+def modules_after(program: str) -> set[str]:
+    """The names of all modules that a fresh Python has when ``program`` has ended well.
+
+    Without site (-S), which may have more loaded: what measures coverage in the tests' processes, for one.
+    """
+    whole = f"import sys; sys.path[:] = {sys.path!r}\n{program}\nprint(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", whole], capture_output=True, text=True, check=True, timeout=60
+    )
+    return set(done.stdout.splitlines()[-1].split())

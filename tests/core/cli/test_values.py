@@ -21,7 +21,7 @@ from sandtop.core.cli.main import COMMANDS
 from sandtop.core.client.link.values import limits, signal_number
 from sandtop.core.errors import InvalidRequest
 
-from .process import command
+from .process import command, modules_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -276,11 +276,7 @@ def test_what_people_wait_for_imports_little() -> None:
     """A hundred milliseconds here are a hundred in every loop of every script."""
     program = (
         "import sys; sys.argv = ['sandtop', 'exec']\n"
-        "import sandtop.core.cli.main, sandtop.core.cli.exec, sandtop.core.cli.listing, sandtop.core.cli.logs\n"
-        "print(*sys.modules)"
-    )
-    loaded = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+        "import sandtop.core.cli.main, sandtop.core.cli.exec, sandtop.core.cli.listing, sandtop.core.cli.logs"
     )
     unwanted = {
         "asyncio",
@@ -294,35 +290,30 @@ def test_what_people_wait_for_imports_little() -> None:
         "subprocess",
         "platformdirs",
     }
-    assert not unwanted & set(loaded.stdout.split())
+    assert not unwanted & modules_after(program)
 
 
 def test_an_exec_imports_next_to_nothing(fake: FakeCore) -> None:
     """What is named here takes 2 to 10 ms each, and all of it less than that."""
     program = (
-        "import sys; before = set(sys.modules); sys.argv[1:] = ['exec', 'demo', '--', 'true']\n"
+        "sys.argv[1:] = ['exec', 'demo', '--', 'true']\n"
         "from sandtop.core.cli.main import main\n"
-        "status = main(sys.argv[1:]); print(*(set(sys.modules) - before)); sys.exit(status)"
+        "assert main(sys.argv[1:]) == 0"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
-    )
-    loaded = set(done.stdout.split())
+    loaded = modules_after(program)
     assert "sandtop.core.cli.exec" in loaded
     unwanted = "argparse collections contextlib enum functools hashlib json re signal struct typing"
     assert not loaded & {*unwanted.split(), "sandtop.core.cli._args"}
 
 
 def test_an_exec_asks_before_it_imports_what_takes_the_answer() -> None:
-    program = "import sys, sandtop.core.cli.exec; print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
-    )
+    loaded = modules_after("import sandtop.core.cli.exec")
+    assert "sandtop.core.cli.exec" in loaded
     answer = {
         f"sandtop.core.client.{name}"
         for name in ("link.operation", "link.recovery", "session.ending", "session.following")
     }
-    assert not set(done.stdout.split()) & {*answer, "sandtop.core.cli._relay", "sandtop.agent.wire.streams"}
+    assert not loaded & {*answer, "sandtop.core.cli._relay", "sandtop.agent.wire.streams"}
 
 
 WORDS = st.text() | st.sampled_from(["-", "--", "-i", "--stdin", "demo", "@file", "a b"])
@@ -346,11 +337,8 @@ def test_a_bare_exec_means_what_the_parser_makes_of_it(argv: list[str]) -> None:
 
 
 def test_the_bare_package_costs_nothing() -> None:
-    program = "import sys; before = set(sys.modules); import sandtop; print(*(set(sys.modules) - before))"
-    loaded = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
-    )
-    assert set(loaded.stdout.split()) == {"sandtop", "__future__"}
+    loaded = modules_after("import sandtop")
+    assert loaded - modules_after("") == {"sandtop", "__future__"}
 
 
 def test_every_name_of_the_package_is_there() -> None:

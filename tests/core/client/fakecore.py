@@ -269,7 +269,7 @@ class FakeCore:
                 session.news.notify_all()
 
     def kill(self) -> None:
-        """Die, and come back as if a keeper had seen to it."""
+        """Die, and come back as if a supervisor had seen to it."""
         self.crash()
         self.listen()
 

@@ -14,6 +14,7 @@ import sandtop
 from sandtop import AlreadyExists, CoreUnavailable, NotFound, Sandbox, WrongState
 from sandtop.core.client.link import asynchronous, blocking, plain
 from sandtop.core.client.link.answers import as_object, as_objects
+from sandtop.core.contract import record
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -106,7 +107,7 @@ async def test_a_core_that_says_nothing_is_given_up(
             conn.receive()
 
     fake.scripts["sandbox.list"] = silent
-    monkeypatch.setattr(plain, "QUIET_SECONDS", 0.2)
+    monkeypatch.setattr(record, "QUIET_SECONDS", 0.2)
     with pytest.raises(CoreUnavailable, match="not answered"):
         await call("sandbox.list")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sandtop.core.client.link.recovery import DEADLINE_SECONDS, KEEPER_SECONDS, Recovery
+from sandtop.core.client.link.recovery import DEADLINE_SECONDS, SUPERVISOR_SECONDS, Recovery
 from sandtop.core.errors import CoreOutdated, CoreUnavailable
 
 
@@ -12,11 +12,11 @@ def test_the_first_to_come_starts_the_core_at_once() -> None:
     assert Recovery().refused(100.0, FileNotFoundError()) is None
 
 
-def test_a_core_that_died_is_left_to_its_keeper_first() -> None:
+def test_a_core_that_died_is_left_to_its_supervisor_first() -> None:
     recovery = Recovery()
     assert recovery.broke(100.0) > 0
     assert recovery.refused(100.1, FileNotFoundError()) is not None
-    assert recovery.refused(100.0 + KEEPER_SECONDS, FileNotFoundError()) is None
+    assert recovery.refused(100.0 + SUPERVISOR_SECONDS, FileNotFoundError()) is None
 
 
 def test_delays_grow_and_stay_short() -> None:

@@ -11,7 +11,7 @@ from sandtop.core.contract.codec import result_of
 from sandtop.core.contract.image import ImageWarm
 from sandtop.core.contract.record import Change, Stream
 from sandtop.core.contract.sandbox import SandboxCreate, SandboxPause
-from sandtop.core.daemon import server
+from sandtop.core.daemon import sandbox_ops, server
 from sandtop.core.daemon.dispatch import HANDLERS, makes
 from sandtop.core.daemon.sandbox_ops import DEFAULT, shape_of
 from sandtop.core.store import SandboxConfig
@@ -44,7 +44,7 @@ def test_a_handler_takes_the_request_and_returns_the_result_of_its_operation(
 
 def test_an_operation_has_no_second_handler() -> None:
     with pytest.raises(AssertionError, match=r"sandbox\.pause"):
-        makes(SandboxPause)(HANDLERS[SandboxPause])
+        makes(SandboxPause)(sandbox_ops.pause)
 
 
 def test_what_a_request_does_not_say_is_the_default() -> None:

@@ -252,16 +252,24 @@ def test_a_sandbox_that_cannot_be_made_leaves_nothing(path: Path, fields: Messag
     assert ask(path, "sandbox.list")["sandboxes"] == []
 
 
-def test_a_repeated_request_gets_the_same_answer(path: Path) -> None:
-    first, second = (ask(path, "sandbox.rm", sandbox="nosuch", request_id="r1") for _ in range(2))
+REMOVALS: dict[str, Message] = {
+    "sandbox.rm": {"sandbox": "nosuch", "request_id": "r1"},
+    "session.rm": {"sandbox": "nosuch", "session": "a" * 16, "request_id": "r2"},
+    "image.rm": {"name": "nosuch", "request_id": "r3"},
+}
+
+
+@pytest.mark.parametrize("op", REMOVALS)
+def test_a_repeated_request_gets_the_same_answer(path: Path, op: str) -> None:
+    first, second = (ask(path, op, **REMOVALS[op]) for _ in range(2))
     assert first == second
     assert first["code"] == "not-found"
 
 
 @pytest.mark.slow
-def test_the_keeper_starts_a_killed_core_again_and_again(home: Path) -> None:
+def test_the_supervisor_starts_a_killed_core_again_and_again(home: Path) -> None:
     path = paths.find().core_socket
-    keeper = _parent(_pid(path))
+    supervisor = _parent(_pid(path))
     seen = {_pid(path)}
     for _ in range(8):
         os.kill(_pid(path), signal.SIGKILL)
@@ -276,9 +284,10 @@ def test_the_keeper_starts_a_killed_core_again_and_again(home: Path) -> None:
             if pid not in seen:
                 break
         seen.add(pid)
-        assert _parent(pid) == keeper
-    # what was asked for before the core died, and may have been done, is not an error now
-    assert ask(path, "sandbox.rm", sandbox="nosuch", request_id="r1")["type"] == "result"
+        assert _parent(pid) == supervisor
+    # what was asked for before the core died, and may have been done then, is not an error now
+    for op, fields in REMOVALS.items():
+        assert ask(path, op, **fields)["type"] == "result", op
 
 
 def _parent(pid: int) -> int:

@@ -111,8 +111,8 @@ class Home:
                 os.kill(pid, signal.SIGKILL)
         return pid
 
-    def keepers(self) -> list[int]:
-        """Its keeper, and for a moment one more where a client thought that there was none."""
+    def supervisors(self) -> list[int]:
+        """Its supervisor, and for a moment one more where a client thought that there was none."""
         found: list[int] = []
         for entry in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):  # it ends at this moment
@@ -122,7 +122,7 @@ class Home:
                     found.append(int(entry.name))
         return found
 
-    def keeper_pid(self) -> int:
+    def supervisor_pid(self) -> int:
         """The core's parent."""
         core = self.core_pid()
         assert core is not None

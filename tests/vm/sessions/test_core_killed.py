@@ -43,14 +43,14 @@ def test_between_two_commands(home: Home, box: str) -> None:
     assert home.do("exec", box, "--", "cat", "/root/mark") == b"here\n"
 
 
-def test_a_timeout_fires_while_core_and_keeper_are_dead_and_the_idle_machine_costs_nothing(
+def test_a_timeout_fires_while_core_and_supervisor_are_dead_and_the_idle_machine_costs_nothing(
     home: Home, box: str
 ) -> None:
     begun = time.time()
     key = home.do("exec", "-d", "--timeout", "2", box, "--", "sh", "-c", "echo on; sleep 1238; echo off")
-    qemu, keeper = home.box(box)["pid"], home.keeper_pid()
-    eventually(lambda: home.keepers() == [keeper])
-    os.kill(keeper, signal.SIGKILL)
+    qemu, supervisor = home.box(box)["pid"], home.supervisor_pid()
+    eventually(lambda: home.supervisors() == [supervisor])
+    os.kill(supervisor, signal.SIGKILL)
     home.kill_core()
     time.sleep(max(0.0, begun + 4 - time.time()))  # the timeout passes with nobody there
     assert home.core_pid() is None

@@ -141,5 +141,5 @@ def test_daemons_go_on_and_are_seen_and_ended(home: Home, box: str) -> None:
     assert home.run("signal", "--all", box, key).returncode == 125
     home.do("exec", box, "--", "sh", "-c", "setsid sleep 4324 & exit 0")
     key = home.last_session(box)["id"]
-    home.do("sessions", box, "--remove", key)
+    home.do("sessions", box, "--remove", key, "--remove", key)  # named twice, removed once
     assert home.run("exec", box, "--", "pgrep", "-f", "^sleep 432").returncode == 1

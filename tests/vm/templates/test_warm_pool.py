@@ -1,4 +1,4 @@
-"""Machines that stand by: they become sandboxes like any other, are nobody else's, and go with their core."""
+"""Machines of the warm pool: they become sandboxes like any other, are nobody else's, and go with their core."""
 
 from __future__ import annotations
 

@@ -11,7 +11,9 @@ import pytest
 import trio
 import trio.testing
 
-from sandtop.core.machine import Accelerator, Trial
+from sandtop.core.errors import MachineError
+from sandtop.core.machine import WITHOUT_KVM, Accelerator, Trial
+from sandtop.core.machine.qemu import accelerator as accelerator_module
 from sandtop.core.machine.qemu import probe as probing
 from sandtop.core.machine.qemu import process as process_module
 from sandtop.core.machine.qemu.accelerator import Accelerators
@@ -57,7 +59,8 @@ def trial(kernel: Kernel, tmp_path: Path) -> MakeTrial:
 @pytest.fixture
 def let_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a host where every machine may open /dev/kvm."""
-    monkeypatch.setattr(probing, "_refused", lambda: None)
+    monkeypatch.setattr(probing, "refused", lambda: None)
+    monkeypatch.setattr(accelerator_module, "refused", lambda: None)
     monkeypatch.setattr(process_module, "kvm_groups", list[int])
 
 
@@ -190,12 +193,26 @@ def test_but_not_for_ever(tmp_path: Path) -> None:
 # ---- what is made of it
 
 
+@pytest.mark.usefixtures("let_in")
 async def test_what_was_asked_for_is_not_probed_for(tmp_path: Path) -> None:
     nothing = tmp_path / "nothing"
     trial = Trial(nothing, nothing, nothing, "", nothing)
     for wanted in Accelerator:
         chosen = await Accelerators(nothing).choose(Qemu(nothing, ""), trial, nobody, wanted=wanted)
         assert (chosen.accelerator, chosen.reason) == (wanted, "asked for")
+
+
+async def test_a_kvm_that_machines_may_not_open_is_refused_before_any_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a template nor a sandbox is tried: each would say the same again."""
+    missing = tmp_path / "kvm"
+    monkeypatch.setattr(probing, "KVM", missing)
+    trial = Trial(missing, missing, missing, "", missing)
+    with pytest.raises(MachineError) as caught:
+        await Accelerators(missing).choose(Qemu(missing, ""), trial, nobody, wanted=Accelerator.KVM)
+    assert caught.value.message.startswith(f"KVM was asked for and cannot be used: {missing} is not there")
+    assert caught.value.hint == WITHOUT_KVM
 
 
 @pytest.mark.usefixtures("let_in")

@@ -1,4 +1,4 @@
-"""The keeper: the core's parent. It starts the core, starts it again when it was killed, and reaps.
+"""The supervisor: the core's parent. It starts the core, starts it again when it was killed, and reaps.
 
 It holds no state, so it has next to nothing that could fail. As a subreaper it also collects the machines of a core
 that died (prctl(2), PR_SET_CHILD_SUBREAPER).
@@ -35,13 +35,13 @@ _MAX_FAST_FAILURES: Final = 5
 ALREADY_RUNNING: Final = 3
 """The core's exit status when another core holds the lock."""
 UMASK: Final = 0o022
-"""What keeper and core make can be written by nobody else, whatever the umask of who starts them. The kernel, the
+"""What supervisor and core make can be written by nobody else, whatever the umask of who starts them. The kernel, the
 runtime and images must stay readable: the user that a machine runs as reads them. What is private says so itself."""
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
 
 def ensure_core() -> int:
-    """Start the keeper in the background unless a core answers; return once one does. The exit status to give."""
+    """Start the supervisor in the background unless a core answers; return once one does. The exit status to give."""
     try:
         paths = find()
         paths.ensure()
@@ -57,8 +57,8 @@ def ensure_core() -> int:
     while time.monotonic() < deadline:
         if answers(paths.core_socket):
             return 0
-        if time.monotonic() > deadline - _READY_DEADLINE + 1 and not _held(paths.runtime / "keeper.lock"):
-            break  # the keeper has given up
+        if time.monotonic() > deadline - _READY_DEADLINE + 1 and not _held(paths.runtime / "supervisor.lock"):
+            break  # the supervisor has given up
         time.sleep(_POLL)
     sys.stderr.write(f"sandtop: the core did not start: {_reason(paths.core_log, mark)}\n")
     return EXIT_SANDTOP_FAILED
@@ -104,7 +104,7 @@ def _detach(paths: Paths) -> None:
     for target, source in ((0, null), (1, log), (2, log)):
         os.dup2(source, target)
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-    _keep(paths)
+    _supervise(paths)
 
 
 def _lock(path: Path) -> int | None:
@@ -126,11 +126,11 @@ def _held(path: Path) -> bool:
     return False
 
 
-def _keep(paths: Paths) -> Never:
-    """The keeper's life. Ends when the core ends of its own accord, or fails again and again."""
-    # a client that only looks whether there is a keeper holds the lock for a moment
+def _supervise(paths: Paths) -> Never:
+    """The supervisor's life. Ends when the core ends of its own accord, or fails again and again."""
+    # a client that only looks whether there is a supervisor holds the lock for a moment
     for _ in range(_LOCK_TRIES):
-        if _lock(paths.runtime / "keeper.lock") is not None:
+        if _lock(paths.runtime / "supervisor.lock") is not None:
             break
         time.sleep(_POLL)
     else:

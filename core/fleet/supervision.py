@@ -1,0 +1,92 @@
+"""The task that stays with a sandbox's machine until that is dead, and then puts the sandbox in order."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from sandtop.core.errors import StorageError
+from sandtop.core.fleet.machine import RunningMachine
+from sandtop.core.fleet.state import State
+from sandtop.core.store import Ownership
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from sandtop.core.fleet.context import Context
+    from sandtop.core.fleet.sandbox import Sandbox
+    from sandtop.core.machine import Machine, MachineSpec
+
+    Opener = AbstractAsyncContextManager[Machine]
+
+_LAST_WORDS: Final = 30
+"""Lines of the console in which an agent's last word is looked for; a traceback follows it."""
+_FATAL: Final = "sandtop-agent: fatal:"
+
+
+async def supervise(
+    sandbox: Sandbox,
+    context: Context,
+    spec: MachineSpec,
+    opener: Opener,
+    *,
+    token: str,
+    boot_seconds: float | None = None,
+) -> RunningMachine:
+    """Open the machine of ``sandbox`` in a task of its own, which stays until it is dead.
+
+    ``token`` is the secret of its handshake. ``boot_seconds``: how long it may take to boot; None for one whose agent
+    is up. Raises what ``opener`` raises, and `StorageError` when it cannot be stored how it is found again.
+    """
+    task = partial(_live, sandbox, context, spec, opener, token, boot_seconds)
+    machine: RunningMachine = await context.nursery.start(task, name=f"machine of {sandbox.name}")
+    return machine
+
+
+async def _live(
+    sandbox: Sandbox,
+    context: Context,
+    spec: MachineSpec,
+    opener: Opener,
+    token: str,
+    boot_seconds: float | None,
+    task_status: trio.TaskStatus[RunningMachine],
+) -> None:
+    async with opener as vm:
+        machine = RunningMachine(sandbox.row, spec, vm, token, sandbox.sessions)
+        its = vm.identity
+        try:
+            sandbox.record.own(Ownership(its.pid, its.start_time, its.boot_id, token, spec.accelerator.value))
+        except StorageError:  # no core would find it again
+            with trio.CancelScope(shield=True):
+                await vm.kill()
+                await trio.to_thread.run_sync(context.driver.remove_runtime, sandbox.runtime)
+            raise
+        sandbox.machine = machine
+        task_status.started(machine)
+        await machine.run(boot_seconds)
+    await _settle(sandbox, context, machine)
+
+
+async def _settle(sandbox: Sandbox, context: Context, machine: RunningMachine) -> None:
+    """The machine is dead: put the sandbox in order."""
+    death = machine.death
+    reason = death.reason if death else "the machine died"
+    lines = machine.vm.console_tail(_LAST_WORDS).splitlines()
+    said = next((line for line in lines if _FATAL in line), lines[-1] if lines else "")
+    sandbox.machine = None
+    sandbox.sessions.attach_link(None)
+    sandbox.sessions.machine_gone(reason)
+    with trio.CancelScope(shield=True):
+        await trio.to_thread.run_sync(context.driver.remove_runtime, sandbox.runtime)
+    record = sandbox.record
+    if record.state is State.STOPPING:
+        record.to(State.STOPPED, "stopped", ownership=None)
+    elif record.state in (State.RUNNING, State.PAUSED):
+        if death and death.orderly and _FATAL not in said:  # an agent that fails switches its machine off
+            record.to(State.STOPPED, reason, ownership=None)
+        else:
+            record.to(State.FAILED, f"{reason}; console: {said}" if said else reason, ownership=None)
+    machine.settled.set()

@@ -1,0 +1,137 @@
+"""The agent of a machine without a kernel: the real one, turned by a task of trio's on trio's clock.
+
+Loop, port, service, sessions and streams are those that run as process 1 of a guest, and they speak over a real
+socket. What a kernel would do for them is done here: `Programs` for processes and cgroups, and an identity that is kept
+instead of written to files. Copies into and out of the sandbox (the agent's builtins, which fork) are not there.
+
+A thread or a process of its own would be closer still to a guest. But tests of the fleet run on a clock that jumps to
+the next deadline as soon as all tasks are blocked (`trio.testing.MockClock`), and trio knows nothing of what goes on in
+another thread: it would jump over every deadline of a request while the agent was about to answer. In a task, whatever
+the core sends is there before anything is blocked, so the clock jumps when nothing is left to be done and never else.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+from typing import TYPE_CHECKING, cast
+
+import trio
+
+from sandtop.agent.loop import Loop
+from sandtop.agent.machine import Machine as AgentMachine
+from sandtop.agent.port import Port
+from sandtop.agent.service import Service
+from sandtop.agent.session import Host
+from sandtop.agent.shutdown import Shutdown
+from sandtop.agent.wire import Outbox
+from sandtop.core.machine.memory.programs import Programs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sandtop.agent.cgroups import Cgroups
+    from sandtop.agent.machine import Identity
+    from sandtop.agent.reaper import Reaper
+
+
+class _Loop(Loop):
+    """The agent's loop, which waits in trio and not in the kernel."""
+
+    def __init__(self) -> None:
+        super().__init__(trio.current_time)
+
+    def _patience(self) -> float:
+        return 0.0
+
+    async def wait(self) -> None:
+        """Until there is something to do."""
+        patience = super()._patience()
+        with trio.move_on_after(math.inf if patience < 0 else patience):
+            await trio.lowlevel.wait_readable(self._epoll.fileno())
+
+    def close(self) -> None:
+        self._epoll.close()
+
+
+class _Machine(AgentMachine):
+    """Keeps its identity, and refuses one where it was told to, or warns."""
+
+    def __init__(self, refuses: Callable[[], str], warnings: list[str]) -> None:
+        super().__init__(-1)
+        self._refuses = refuses
+        self._warnings = warnings
+        self.identity: Identity | None = None
+
+    def identify(self, identity: Identity) -> list[str]:
+        if why := self._refuses():
+            raise PermissionError(1, why)
+        if identity.hostname is not None:
+            self.identity = identity
+        return self._warnings
+
+
+class Agent:
+    """One agent, from its machine's start to its end. ``run`` it; ``connect`` is the way to it. ``close`` it.
+
+    Attributes:
+        running: while this is not set the machine's processors stand still.
+    """
+
+    def __init__(
+        self,
+        turn_off: Callable[[], None],
+        say: Callable[[str], None],
+        refuses: Callable[[], str],
+        warnings: list[str],
+    ) -> None:
+        """``turn_off`` ends the machine, ``say`` writes a line on its console.
+
+        ``refuses`` gives the reason for which a configuration is refused; the empty string when it is taken, with
+        these ``warnings``.
+        """
+        self.running = trio.Event()
+        self._loop = _Loop()
+        self._machine = _Machine(refuses, warnings)
+        self._programs = Programs(self._loop)
+        self._inside, self._outside = socket.socketpair()
+        self._inside.setblocking(False)
+        self._null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        self._turn_off = turn_off
+        self._say = say
+
+    @property
+    def hostname(self) -> str | None:
+        """The name that the agent was configured with; None before that."""
+        identity = self._machine.identity
+        return identity.hostname if identity is not None else None
+
+    def connect(self) -> trio.SocketStream:
+        """The host's end of the port. As a virtio-serial port it has no connections: it closes and opens unseen by the
+        agent, and what an earlier core did not read still comes out of it."""
+        return trio.SocketStream(trio.socket.from_stdlib_socket(self._outside.dup()))
+
+    async def run(self) -> None:
+        """Be the agent, until cancelled. A fault of its own is its last word on the console, as that of process 1."""
+        nothing = cast("Cgroups", self._programs), cast("Reaper", self._programs)
+        host = Host(self._loop, Outbox(), nothing[1], nothing[0], self._null, -1, "/")
+        host.spawn = self._programs.spawn
+        shutdown = Shutdown(self._loop, host.cgroups, self._turn_off)
+        service = Service(host, self._machine, shutdown, self._say, {})
+        link = Port(self._loop, self._inside.fileno(), host.outbox, service)
+        service.drop = link.drop
+        self._loop.after_turn = link.flush
+        while True:
+            await self.running.wait()
+            await self._loop.wait()
+            if self.running.is_set():
+                self._loop.turn()
+
+    def close(self) -> None:
+        """The machine is gone: so is its end of the port."""
+        self._programs.close()
+        self._loop.close()
+        for end in (self._inside, self._outside):
+            end.close()
+        os.close(self._null)

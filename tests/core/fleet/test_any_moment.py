@@ -1,0 +1,216 @@
+"""An operation is cut off at any moment: its task is cancelled, or its core dies. For every await that it comes to.
+
+Afterwards rows, machines and files tell the same story, and the same request, made again, succeeds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from sandtop.core.fleet import State
+from sandtop.core.fleet.state import ALIVE
+from sandtop.core.groups import unwrapped
+
+from . import jumping
+from .invariants import check
+from .lab import CONFIG, SETTINGS, Core, Lab, quiet
+from .steps import Steps, beneath
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+_LONG = 40.0
+"""Seconds in which everything that was begun has come to its end."""
+_MOST_STEPS = 2000
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What is cut off.
+
+    Attributes:
+        first: what goes before, undisturbed.
+        do: the operation. It is done again afterwards, when ``done`` says that it has not come to its end.
+        done: whether what it is for has come about.
+        settings: of the core.
+    """
+
+    do: Callable[[Core], Awaitable[object]]
+    done: Callable[[Core], bool]
+    first: Callable[[Core], Awaitable[object]] | None = None
+    warm: bool = False
+
+
+async def _create(core: Core, *, cold: bool = True) -> None:
+    await core.create(request="r1", cold=cold)
+
+
+async def _template(core: Core) -> None:
+    """Have the templates ready."""
+    await core.fleet.prepare(CONFIG, quiet)
+
+
+async def _warm(core: Core) -> None:
+    """Have a machine in the warm pool."""
+    await core.create("other", cold=False)
+    while not sum(core.fleet.warm_machines.values()):
+        await core.settle()
+
+
+async def _running(core: Core) -> None:
+    await core.create()
+
+
+async def _paused(core: Core) -> None:
+    await (await core.create()).pause()
+
+
+async def _stopped(core: Core) -> None:
+    await (await core.create()).stop(force=False)
+
+
+async def _start(core: Core) -> None:
+    if core.fleet.get("box").state not in ALIVE:
+        await core.start(core.fleet.get("box"))
+
+
+async def _stop(core: Core, *, force: bool) -> None:
+    if core.fleet.get("box").state in ALIVE:
+        await core.fleet.get("box").stop(force=force)
+
+
+async def _restart(core: Core) -> None:
+    await core.fleet.get("box").restart(quiet, force=False, cold=True)
+
+
+async def _pause(core: Core) -> None:
+    await core.fleet.get("box").pause()
+
+
+async def _resume(core: Core) -> None:
+    await core.fleet.get("box").resume()
+
+
+async def _remove(core: Core, *, keep_history: bool) -> None:
+    await core.fleet.remove(core.fleet.get("box"), force=True, keep_history=keep_history)
+
+
+def _is(state: State, core: Core) -> bool:
+    return any(box.name == "box" and box.state is state for box in core.fleet.all())
+
+
+def _is_gone(core: Core) -> bool:
+    return not any(box.name == "box" for box in core.fleet.all())
+
+
+def _has_templates(core: Core) -> bool:
+    return len(core.fleet.templates.on_disk()) == 2
+
+
+_in_running, _in_stopped = partial(_is, State.RUNNING), partial(_is, State.STOPPED)
+OPERATIONS = {
+    "create, booting": Operation(_create, _in_running),
+    "create, making a template": Operation(partial(_create, cold=False), _in_running),
+    "create from a template": Operation(partial(_create, cold=False), _in_running, _template),
+    "create from the warm pool": Operation(partial(_create, cold=False), _in_running, _warm, warm=True),
+    "prepare": Operation(_template, _has_templates),
+    "start": Operation(_start, _in_running, _stopped),
+    "restart": Operation(_restart, _in_running, _running),
+    "pause": Operation(_pause, partial(_is, State.PAUSED), _running),
+    "resume": Operation(_resume, _in_running, _paused),
+    "stop": Operation(partial(_stop, force=False), _in_stopped, _running),
+    "stop a paused one": Operation(partial(_stop, force=False), _in_stopped, _paused),
+    "stop at once": Operation(partial(_stop, force=True), _in_stopped, _running),
+    "remove": Operation(partial(_remove, keep_history=False), _is_gone, _running),
+    "remove, keeping its history": Operation(partial(_remove, keep_history=True), _is_gone, _running),
+}
+
+
+_HAVE_BOX = (_running, _paused, _stopped)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("how", ["cancelled", "killed"])
+def test_an_operation_is_cut_off_at_every_await(
+    home: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch, name: str, how: str
+) -> None:
+    operation, cut = OPERATIONS[name], _cancelled if how == "cancelled" else _killed
+    settings = replace(SETTINGS, warm_machines=1 if operation.warm else 0)
+    monkeypatch.setattr("sandtop.core.fleet.warm_pool.memory", lambda: (1 << 20, 1 << 20))
+    steps = Steps()
+
+    async def main() -> None:
+        for at in range(1, _MOST_STEPS):
+            with unwrapped():
+                async with trio.open_nursery() as outside:
+                    lab = Lab(home / str(at) / "home", shared_cache, outside, settings)
+                    try:
+                        more = await cut(lab, operation, steps, at)
+                    except Exception as error:
+                        error.add_note(f"cut off at step {at}")
+                        raise
+                    lab.world.close()
+            if not more:
+                assert at > 2
+                return
+        pytest.fail("it never ends")
+
+    jumping.run(main, monkeypatch, steps, seconds=1e9)
+
+
+async def _cancelled(lab: Lab, operation: Operation, steps: Steps, at: int) -> bool:
+    """Cancel the task of the operation; whether it came to that."""
+    async with lab.core(maintained=operation.warm) as core:
+        if operation.first is not None:
+            await operation.first(core)
+        task = trio.lowlevel.current_task()
+        with trio.CancelScope() as scope:
+            steps.arm(at, lambda each: each is task, scope.cancel)
+            await operation.do(core)
+        acted = steps.disarm()
+        await _go_on(core, operation)
+    return acted
+
+
+async def _killed(lab: Lab, operation: Operation, steps: Steps, at: int) -> bool:
+    """Kill the core; whether it came to that."""
+    async with lab.core(maintained=operation.warm) as core:
+        if operation.first is not None:
+            await operation.first(core)
+        over = trio.Event()
+
+        async def operate() -> None:
+            try:
+                await operation.do(core)
+            finally:
+                over.set()
+
+        steps.arm(at, beneath(core.nursery), partial(lab.kill, core))
+        core.nursery.start_soon(operate)
+        await over.wait()
+    acted = steps.disarm()
+    async with lab.core(maintained=operation.warm) as core:
+        await _go_on(core, operation)
+    return acted
+
+
+async def _go_on(core: Core, operation: Operation) -> None:
+    await trio.sleep(_LONG)
+    check(core)
+    if not operation.done(core):
+        for box in core.fleet.all():  # a start that was cut off leaves a sandbox that failed
+            if box.name == "box" and box.state is State.FAILED and operation.first not in _HAVE_BOX:
+                await core.fleet.remove(box, force=True, keep_history=False)
+        await operation.do(core)
+    await trio.sleep(_LONG)
+    assert operation.done(core)
+    check(core)
+    for box in core.fleet.all():
+        await core.fleet.remove(box, force=True, keep_history=False)
+    check(core)

@@ -1,0 +1,423 @@
+"""What every driver promises, of the one that runs sandboxes and of the one in memory: so the fake is held to the real.
+
+Left to the real one's own tests is what no host does on demand: a disk that refuses (``test_diskerror``, and the disks
+that really fill in ``tests/vm``).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import uuid
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+import trio
+import trio.testing
+from tests.core.fleet import jumping
+
+from sandtop.core import paths
+from sandtop.core.channel import AgentLink
+from sandtop.core.errors import MachineError, StorageError
+from sandtop.core.guest import KERNEL_ARGS, GuestStore
+from sandtop.core.machine.driver import Trial
+from sandtop.core.machine.memory import MemoryDriver, World
+from sandtop.core.machine.nursery import background
+from sandtop.core.machine.registry import driver_for
+from sandtop.core.machine.spec import MachineSpec, Memory, Network
+from sandtop.core.templates.key import Kind, template_spec
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
+
+    from sandtop.agent.wire import Credit, Data
+    from sandtop.core.machine.driver import Driver, Identity, Machine, Running
+
+BOOT = 90.0
+TOKEN = "c0" * 16
+MEMORY = 256
+
+
+class Bench(Protocol):
+    """A host with one kind of machines.
+
+    Attributes:
+        folder: for the files of a test.
+        runtime: where the sockets of its machine go.
+        uuids: of the machines whose specs it gave.
+    """
+
+    folder: Path
+    runtime: Path
+    uuids: list[str]
+
+    def driver(self) -> Driver:
+        """The driver of another core."""
+        ...
+
+    def spec(self) -> MachineSpec:
+        """Another sandbox's machine, with a blank disk."""
+        ...
+
+    def stun(self, identity: Identity) -> None:
+        """Have the machine answer nobody any more."""
+        ...
+
+
+Case = Callable[[Bench], Awaitable[None]]
+
+
+class MemoryBench:
+    def __init__(self, folder: Path, nursery: trio.Nursery) -> None:
+        self.folder, self.runtime = folder, folder / "run"
+        self.uuids: list[str] = []
+        self.world = World(nursery)
+
+    def driver(self) -> Driver:
+        return MemoryDriver(self.world)
+
+    def spec(self) -> MachineSpec:
+        for name in ("kernel", "initramfs", "image", "overlay"):
+            (self.folder / name).touch()
+        files = self.folder / "kernel", self.folder / "initramfs", self.folder / "image"
+        return _spec(self, files, self.folder / "overlay")
+
+    def stun(self, identity: Identity) -> None:
+        self.world.machines[identity.pid].answers = False
+
+
+class QemuBench:
+    def __init__(self, folder: Path, runtime: Path) -> None:
+        self.folder, self.runtime = folder, runtime
+        self.uuids: list[str] = []
+        self._store = GuestStore(paths.find())
+        self._store.prepare()
+
+    def driver(self) -> Driver:
+        return driver_for(paths.find())
+
+    def spec(self) -> MachineSpec:
+        store, overlay = self._store, self.folder / "overlay"
+        overlay.unlink(missing_ok=True)
+        store.create_overlay(overlay, 64 << 20)
+        files = store.kernel().image, store.runtime().initrd, store.image("base").path
+        return _spec(self, files, overlay)
+
+    def stun(self, identity: Identity) -> None:
+        os.kill(identity.pid, signal.SIGSTOP)
+
+
+def _spec(bench: Bench, files: tuple[Path, Path, Path], overlay: Path) -> MachineSpec:
+    kernel, initramfs, image = files
+    bench.uuids.append(str(uuid.uuid4()))
+    return MachineSpec(
+        uuid=bench.uuids[-1],
+        name="box",
+        kernel=kernel,
+        initramfs=initramfs,
+        image=image,
+        overlay=overlay,
+        arguments=" ".join(KERNEL_ARGS),
+        memory_mib=MEMORY,
+    )
+
+
+def _running(driver: Driver, uuids: Collection[str], *, end: bool) -> list[str]:
+    """Those of ``uuids`` that have a machine; with ``end`` they have it no more. Others' machines are not touched."""
+    found: list[str] = []
+
+    def which(running: Running) -> bool:
+        if running.uuid in uuids:
+            found.append(running.uuid)
+        return end and running.uuid in uuids
+
+    ended = driver.end_all(which)
+    assert [each.uuid for each in ended] == (found if end else [])
+    return found
+
+
+@pytest.fixture(params=["memory", pytest.param("qemu", marks=pytest.mark.vm)])
+def run(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[Case], None]]:
+    """Runs a case on the host of each driver. What a case leaves running is ended, and the case has failed."""
+    runtime = Path(os.environ["XDG_RUNTIME_DIR"]) / f"d-{uuid.uuid4().hex[:8]}"
+
+    async def on(bench: Bench, case: Case) -> None:
+        try:
+            await case(bench)
+        finally:
+            left = _running(bench.driver(), bench.uuids, end=True)
+        assert not left
+
+    async def in_memory(case: Case) -> None:
+        async with trio.open_nursery() as nursery:
+            await on(MemoryBench(tmp_path, nursery), case)
+
+    def run(case: Case) -> None:
+        if request.param == "memory":
+            jumping.run(lambda: in_memory(case), monkeypatch)
+        else:
+            trio.run(on, QemuBench(tmp_path, runtime), case)
+
+    yield run
+    shutil.rmtree(runtime, ignore_errors=True)
+
+
+class _Deaf:
+    """A listener that takes what comes."""
+
+    def link_up(self, hello: Mapping[str, object]) -> None:
+        pass
+
+    def link_down(self, reason: str) -> None:
+        pass
+
+    def message(self, message: Mapping[str, object]) -> bool:
+        return True
+
+    def data(self, frame: Data) -> bool:
+        return True
+
+    def stdin_credit(self, credit: Credit) -> bool:
+        return True
+
+    def drained(self) -> bool:
+        return False
+
+
+@asynccontextmanager
+async def talking(machine: Machine) -> AsyncGenerator[AgentLink]:
+    """A link to the machine's agent, which stands."""
+    link = AgentLink(machine.agent(), TOKEN, _Deaf())
+
+    async def keep() -> None:
+        await link.run(BOOT)
+
+    async with background(keep):
+        await link.wait_up(BOOT)
+        yield link
+
+
+def place(bench: Bench) -> dict[str, Path]:
+    return {"runtime": bench.runtime, "console_log": bench.folder / "console"}
+
+
+def test_a_machine_outlives_its_core_and_ends_in_order(run: Callable[[Case], None]) -> None:
+    async def case(bench: Bench) -> None:
+        first, spec = bench.driver(), bench.spec()
+        async with first.start(spec, **place(bench)) as machine:
+            async with talking(machine) as link:
+                assert await link.ping() >= 0
+                await machine.pause()
+                assert await machine.paused()
+                await machine.pause()  # once more changes nothing
+                await machine.resume()
+                assert not await machine.paused()
+                assert await link.ping() >= 0
+            assert await machine.disk_error() is None
+            assert not machine.restored
+            assert machine.console_tail(1)
+            assert machine.facts(spec)["spec"] == spec.to_json()
+            identity = machine.identity
+        assert identity.uuid == spec.uuid
+
+        later = bench.driver()
+        assert later.lives(identity)
+        assert _running(later, [spec.uuid], end=False) == [spec.uuid]
+        async with later.adopt(identity, "box", **place(bench)) as machine:
+            assert machine.identity == identity
+            assert not machine.restored
+            async with talking(machine) as link, trio.open_nursery() as nursery:
+
+                async def wait() -> None:
+                    assert (await machine.wait()).orderly
+
+                nursery.start_soon(wait)
+                await trio.testing.wait_all_tasks_blocked()
+                assert (await machine.stop()).orderly
+            async for _ in machine.disk_errors:
+                pytest.fail("there was none")
+            machine.rename("other")
+            with pytest.raises(MachineError) as failure:
+                await machine.pause()
+            assert failure.value.sandbox == "other"
+        await gone(later, identity, bench)
+
+    run(case)
+
+
+async def gone(driver: Driver, identity: Identity, bench: Bench) -> None:
+    """Nothing is left of a machine, and nobody takes it for living."""
+    assert not driver.lives(identity)
+    assert await driver.end(identity, "box") is False
+    with pytest.raises(MachineError) as failure:
+        async with driver.adopt(identity, "box", **place(bench)):
+            pass
+    assert failure.value.sandbox == "box"
+    driver.remove_runtime(bench.runtime)
+    driver.remove_runtime(bench.runtime)  # which is gone
+    assert not bench.runtime.exists()
+
+
+def test_a_machine_that_is_killed_did_not_end_in_order(run: Callable[[Case], None]) -> None:
+    async def case(bench: Bench) -> None:
+        driver = bench.driver()
+        async with driver.start(bench.spec(), **place(bench)) as machine:
+            death = await machine.kill()
+            assert not death.orderly
+            assert death.reason
+            identity = machine.identity
+        await gone(driver, identity, bench)
+
+    run(case)
+
+
+def test_a_machine_that_answers_nobody_lives_and_can_be_ended(run: Callable[[Case], None]) -> None:
+    async def case(bench: Bench) -> None:
+        driver = bench.driver()
+        async with driver.start(bench.spec(), **place(bench)) as machine:
+            identity = machine.identity
+        bench.stun(identity)
+        later = bench.driver()
+        with pytest.raises(MachineError) as failure:
+            async with later.adopt(identity, "box", **place(bench)):
+                pass
+        assert failure.value.sandbox == "box"
+        assert later.lives(identity)
+        assert await later.end(identity, "box")
+        await gone(later, identity, bench)
+
+    run(case)
+
+
+def test_an_identity_is_that_of_one_machine_alone(run: Callable[[Case], None]) -> None:
+    async def case(bench: Bench) -> None:
+        driver = bench.driver()
+        async with driver.start(bench.spec(), **place(bench)) as machine:
+            own = machine.identity
+        for other in (
+            replace(own, start_time=own.start_time + 1),
+            replace(own, boot_id=str(uuid.uuid4())),
+            replace(own, uuid=str(uuid.uuid4())),
+        ):
+            assert await driver.end(other, "box") is False
+            with pytest.raises(MachineError):
+                async with driver.adopt(other, "box", **place(bench)):
+                    pass
+        assert _running(driver, [own.uuid], end=True) == [own.uuid]
+        await gone(driver, own, bench)
+
+    run(case)
+
+
+def test_what_does_not_start_leaves_nothing(run: Callable[[Case], None]) -> None:
+    async def case(bench: Bench) -> None:
+        spec = bench.spec()
+        spec.overlay.unlink()
+        with pytest.raises(StorageError) as failure:
+            async with bench.driver().start(spec, **place(bench)):
+                pass
+        assert failure.value.sandbox == "box"
+        assert not bench.runtime.exists()
+
+    run(case)
+
+
+def test_a_machine_is_saved_and_others_go_on_from_there(run: Callable[[Case], None]) -> None:
+    async def case(bench: Bench) -> None:
+        driver, memory, state = bench.driver(), bench.folder / "memory", bench.folder / "state"
+        memory.touch()
+        os.truncate(memory, MEMORY << 20)
+        shape = template_spec(bench.spec(), Kind.LATER)
+        async with driver.start(replace(shape, memory=Memory(memory)), **place(bench)) as machine:
+            with trio.fail_after(BOOT):
+                await machine.ready()
+            assert not machine.restored
+            await machine.save(state)
+            await machine.stop()
+        driver.remove_runtime(bench.runtime)
+
+        spec = replace(shape, uuid=bench.spec().uuid, memory=Memory(memory, state))
+        async with driver.start(spec, **place(bench)) as machine:
+            assert machine.restored
+            async with talking(machine) as link:
+                assert await link.ping() >= 0
+            identity = machine.identity
+        async with bench.driver().adopt(identity, "box", **place(bench)) as machine:
+            assert machine.restored
+            await machine.kill()
+        await gone(driver, identity, bench)
+
+        state.write_bytes(b"nothing that was ever saved")
+        with pytest.raises(MachineError) as failure:
+            async with driver.start(spec, **place(bench)):
+                pass
+        assert failure.value.sandbox == "box"
+        assert not bench.runtime.exists()
+
+    run(case)
+
+
+def test_a_machine_that_ends_before_it_is_ready(run: Callable[[Case], None]) -> None:
+    async def case(bench: Bench) -> None:
+        driver = bench.driver()
+        async with driver.start(bench.spec(), **place(bench)) as machine, trio.open_nursery() as nursery:
+            nursery.start_soon(machine.kill)
+            with pytest.raises(MachineError) as failure:
+                await machine.ready()
+            assert failure.value.sandbox == "box"
+        driver.remove_runtime(bench.runtime)
+
+    run(case)
+
+
+def test_what_a_snapshot_depends_on(run: Callable[[Case], None]) -> None:
+    async def case(bench: Bench) -> None:
+        driver, spec = bench.driver(), bench.spec()
+        version = await driver.find()
+        assert version == await bench.driver().find()
+        assert version.stamp
+        own = driver.fingerprint(spec)
+        other = replace(spec, uuid=str(uuid.uuid4()), name="other", overlay=Path("/nowhere"))
+        assert driver.fingerprint(other) == own
+        for changed in (
+            replace(spec, memory_mib=MEMORY + 1),
+            replace(spec, cpus=2),
+            replace(spec, arguments="other"),
+            replace(spec, network=Network.USER),
+        ):
+            assert driver.fingerprint(changed) != own
+
+    run(case)
+
+
+def test_a_driver_says_what_it_can_do(run: Callable[[Case], None]) -> None:
+    async def case(bench: Bench) -> None:
+        driver = bench.driver()
+        assert driver.info.snapshots
+        assert driver.info.name
+        assert driver.guest_network(Network.NONE) is None
+        for network in driver.info.networks - {Network.NONE}:
+            addresses = driver.guest_network(network)
+            assert addresses is not None
+            assert addresses.address != addresses.gateway
+        wanted = driver.info.accelerators[-1]
+        spec = bench.spec()
+        trial = Trial(spec.kernel, spec.initramfs, spec.image, spec.arguments, bench.folder)
+        assert (
+            await driver.choose_accelerator(trial, lambda _line: None, wanted=wanted)
+        ).accelerator is wanted
+        assert driver.info.name in {
+            finding.name for finding in await trio.to_thread.run_sync(list, driver.examine())
+        }
+        assert driver.examine_channel().name == "channel"
+        asked = driver.examine_accelerator(None, "tcg", bench.folder / "config.toml")
+        assert asked.name == "accelerator"
+
+    run(case)
