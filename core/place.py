@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-FEDORA: Final = (
-    "qemu-system-x86 squashfs-tools e2fsprogs xz zstd apt dpkg debian-keyring mmdebstrap shadow-utils"
-)
+_FEDORA: Final = "squashfs-tools e2fsprogs xz zstd apt dpkg debian-keyring mmdebstrap shadow-utils"
 _AMD64: Final = ("x86_64", "amd64")
 
 
@@ -50,7 +48,10 @@ class Place:
         if self.has_apt:
             return f"{self.name} has been tried by nobody: it should do, as the guest is Debian's everywhere"
         if "fedora" in (self.distribution, *self.like):
-            return f"{self.name} has been tried by nobody: install these packages with dnf: {FEDORA}"
+            from sandtop.core.machine.registry import PROGRAMS  # which only Linux can import
+
+            packages = f"{' '.join(PROGRAMS)} {_FEDORA}"
+            return f"{self.name} has been tried by nobody: install these packages with dnf: {packages}"
         return f"{self.name} has been tried by nobody: install what these Debian packages hold"
 
 

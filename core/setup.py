@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Final
 from sandtop.core import findings
 from sandtop.core.errors import MissingDependency
 from sandtop.core.guest import archive, tools
+from sandtop.core.machine.registry import PROGRAMS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 # a program of each package: what is on the PATH need not come from a package
 _PROGRAMS: Final = {
-    "qemu-system-x86": "qemu-system-x86_64",
+    **PROGRAMS,
     "mmdebstrap": "mmdebstrap",
     "squashfs-tools": "mksquashfs",
     "xz-utils": "xz",
@@ -31,7 +32,7 @@ PACKAGES: Final = (*_PROGRAMS, _KEYS)
 """The Debian packages that sandboxes need."""
 PACKAGES_FOR_USERS: Final = tuple(_FOR_USERS)
 """Those that they need beside them where it is not root who runs sandtop."""
-COST: Final = "some 30 MB to fetch, 130 MB on the disk"
+_COST: Final = "some 30 MB to fetch, 130 MB on the disk"
 """What all of them come to on a bare machine, with what they depend on."""
 _INSTALL_SECONDS: Final = 1800
 
@@ -42,6 +43,11 @@ def missing() -> list[str]:
     wanted = dict(_PROGRAMS) if os.geteuid() == 0 else {**_PROGRAMS, **_FOR_USERS}
     found = [package for package, program in wanted.items() if shutil.which(program, path=path) is None]
     return found if archive.keyring_here() else [*found, _KEYS]
+
+
+def cost(packages: Sequence[str]) -> str:
+    """What these take, in words; nothing where it is little."""
+    return f" ({_COST})" if PROGRAMS.keys() & {*packages} else ""
 
 
 def install(packages: Sequence[str]) -> None:

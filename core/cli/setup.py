@@ -62,8 +62,7 @@ def _install(packages: Sequence[str], *, ask: bool) -> None:
         say(place.untried)
     if not place.has_apt:
         raise MissingDependency(f"these packages are missing: {words}", hint="then run: sandtop setup")
-    cost = f" ({setup.COST})" if "qemu-system-x86" in packages else ""
-    say(f"these Debian packages are missing{cost}: {words}")
+    say(f"these Debian packages are missing{setup.cost(packages)}: {words}")
     if ask:
         if not (os.isatty(0) and os.isatty(2)):
             raise MissingDependency("nobody is here to ask about them", hint="run: sandtop setup --yes")

@@ -6,12 +6,14 @@ import os
 import platform
 from typing import TYPE_CHECKING
 
+import trio
+
 from sandtop import __version__
 from sandtop.core import paths
 from sandtop.core.client.link import call_running
 from sandtop.core.errors import SandtopError
 from sandtop.core.guest import archive, kernel
-from sandtop.core.machine.qemu.program import find_qemu
+from sandtop.core.machine.registry import driver_for
 from sandtop.core.place import here
 
 from ._args import Parser
@@ -19,6 +21,8 @@ from ._output import write, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from sandtop.core.machine import Driver
 
 
 def version_main(argv: Sequence[str]) -> int:
@@ -42,13 +46,13 @@ def versions() -> dict[str, str | None]:
     from sandtop.core.doctor import release_of
 
     found = paths.find()
-    release = release_of(found)
+    release, driver = release_of(found), driver_for(found)
     guest = kernel.find(archive.at(found.cache, release), found.cache)
     return {
         "sandtop": __version__,
         "core": _core(),
         "python": platform.python_version(),
-        "qemu": _qemu(),
+        driver.info.name: _program(driver),
         "host": here().name,
         "host_kernel": os.uname().release,
         "guest_release": release,
@@ -65,8 +69,9 @@ def _core() -> str | None:
     return None if status is None else str(status.get("version"))
 
 
-def _qemu() -> str | None:
+def _program(driver: Driver) -> str | None:
+    """The version of what runs machines here."""
     try:
-        return find_qemu().version
+        return trio.run(driver.find).version
     except SandtopError:
         return None
