@@ -2,6 +2,9 @@
 
 export PATH := justfile_directory() / ".venv/bin:" + env("PATH")
 
+# Containers often have it set: then each of the hundreds of processes of the tests compiles all that it imports.
+export PYTHONDONTWRITEBYTECODE := ""
+
 [private]
 default:
     @just --list
@@ -26,12 +29,25 @@ demo: setup
     @echo '    sandtop rm --force box                          remove the sandbox'
     @echo '    sandtop doctor                                  what this machine lacks'
 
-# Everything that CI runs: the checks, the quick tests, the tests on virtual machines
-test: setup check
-    @date '+==> %T Testing'
-    pytest -m 'not vm' -n 2 --dist loadfile
+# Everything that CI runs: the checks, all tests, what of the code the quick ones reach
+test: setup check coverage
+    @date '+==> %T Testing, the slow ones'
+    pytest -m 'slow and not vm' -n 3 --dist worksteal
     @date '+==> %T Testing on virtual machines'
     pytest -m vm -n 2 --dist loadfile
+
+# The quick tests: most of them, in a minute
+quick *ARGS:
+    @date '+==> %T Testing, the quick ones'
+    pytest -m 'not vm and not slow' -n 3 --dist loadfile {{ ARGS }}
+
+# The quick tests again, and how much of each module they reach, lines and branches
+coverage:
+    @date '+==> %T Testing, the quick ones, and what they reach'
+    @mkdir -p build/coverage && rm -f build/coverage/*
+    coverage run -m pytest -m 'not vm and not slow' -n 3 --dist loadfile
+    @coverage combine --quiet
+    @coverage report
 
 # Only the tests that boot virtual machines
 test-vm *ARGS: setup
@@ -45,6 +61,7 @@ check:
     mypy
     basedpyright
     lint-imports
+    towncrier build --draft --version next >/dev/null
 
 # Put the code in its canonical format
 fmt:
@@ -54,6 +71,32 @@ fmt:
 # Write the man page and the completion scripts in share/ anew, from the commands' own help
 generate:
     python -m sandtop.core.cli.manual share
+
+# Show what CHANGELOG.md will say of what is new
+changelog:
+    @towncrier build --draft --version next
+
+# Make the commit, the tag, the wheel and the sdist of VERSION (as 0.2.0); nothing leaves this machine
+release VERSION: check
+    #!/bin/sh
+    set -eu
+    fail() { printf 'release: %s\n' "$*" >&2; exit 1; }
+    version={{ quote(VERSION) }}
+    printf '%s' "$version" | grep -qxE '[0-9]+\.[0-9]+\.[0-9]+' || fail "'$version' is no version: say three numbers, as in 0.2.0"
+    [ -z "$(git status --porcelain)" ] || fail "there are changes that are not committed (git status shows them)"
+    ! git rev-parse --quiet --verify "refs/tags/v$version" >/dev/null || fail "the tag v$version is there already"
+    before=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' src/sandtop/__init__.py)
+    [ "$(printf '%s\n' "$before" "$version" | sort -V | tail -n 1)" = "$version" ] || fail "$before is newer than $version"
+    sed -i "s/^__version__ = .*/__version__ = \"$version\"/" src/sandtop/__init__.py
+    python -m sandtop.core.cli.manual share
+    towncrier build --yes --version "$version"
+    rm -rf dist
+    python -m build --no-isolation --outdir dist >/dev/null
+    git add --all
+    git commit --quiet --message "Release $version"
+    git tag --annotate "v$version" --message "sandtop $version"
+    echo "==> sandtop $version is in dist/ and tagged. To publish it: git push --follow-tags, then hand dist/* to the index"
+    echo "    To take it back: git tag --delete v$version && git reset --hard HEAD~"
 
 # Measure: NAME is a folder of bench/
 bench NAME *ARGS: setup

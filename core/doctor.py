@@ -19,7 +19,7 @@ from sandtop.core.errors import CoreOutdated, SandtopError
 from sandtop.core.findings import Finding, Verdict, apt, whoami
 from sandtop.core.fleet.room import FIRST_WRITES, may_grow, space
 from sandtop.core.guest import GuestStore, archive, foundation, kernel, runtime, tools
-from sandtop.core.machine import memory
+from sandtop.core.machine import host_memory
 from sandtop.core.machine.registry import driver_for
 from sandtop.core.place import here
 from sandtop.core.settings import GUEST_RELEASE, Settings
@@ -231,7 +231,7 @@ def _disk(paths: Paths, prepared: bool) -> Iterator[Finding]:
 
 
 def _memory() -> Finding:
-    total, available = memory()
+    total, available = host_memory()
     default = SandboxConfig().memory
     detail = f"{available} of {total} MiB available, a sandbox has {default} unless told"
     if total < default:

@@ -20,6 +20,9 @@ for module in pkgutil.walk_packages(sys.modules[room].__path__, room + "."):
 """
 
 
+MEMORY = "sandtop.core.machine.memory"
+
+
 def loaded(room: str, *options: str, then: str = LOAD_ALL) -> set[str]:
     """The names of all modules that a fresh Python has once it imported ``room`` and, unless told, all below it."""
     program = f"import importlib, sys; sys.path.insert(0, {str(SOURCE)!r}); room = {room!r}\n"
@@ -69,7 +72,13 @@ def test_a_room_does_not_load(room: str, forbidden: set[str]) -> None:
 
 
 def test_of_the_agent_the_host_side_loads_the_wire_alone() -> None:
-    modules = within(loaded("sandtop.core") | loaded("sandtop.tui"), "sandtop.agent")
+    """All but the driver in memory, which only tests use: it runs the real agent, in place of a guest."""
+    others = f"sys.modules[{MEMORY!r}] = None\n" + LOAD_ALL.replace(
+        "if not", f"if module.name != {MEMORY!r} and not"
+    )
+    core = loaded("sandtop.core", then=others)
+    assert "sandtop.core.machine.qemu" in core
+    modules = within(core | loaded("sandtop.tui"), "sandtop.agent")
     assert modules - within(modules, "sandtop.agent.wire") == {"sandtop.agent"}
 
 
@@ -78,6 +87,20 @@ def test_the_wire_loads_nothing_of_the_rest_of_the_agent() -> None:
     face = within(loaded("sandtop.agent.wire", "-I", "-S", then=names), "sandtop")
     assert face - {"sandtop", "sandtop.agent"} == within(face, "sandtop.agent.wire")
     assert "sandtop.agent.wire.streams" in face
+
+
+def test_a_request_costs_no_more_than_its_classes() -> None:
+    """What a hot command imports of the contract: none of what `dataclasses` would take with it."""
+    modules = loaded(
+        "sandtop.core.contract.session", "-I", "-S", then="from sandtop.core.contract.session import *"
+    )
+    assert within(modules, "sandtop.core") == {
+        "sandtop.core",
+        "sandtop.core.contract",
+        "sandtop.core.contract.record",
+        "sandtop.core.contract.session",
+    }
+    assert within(modules, "dataclasses", "typing", "re", "enum", "inspect", "types") == set()
 
 
 DRIVERS_OWN = re.compile(r"qemu|qmp|virtserial", re.IGNORECASE)

@@ -7,11 +7,11 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from sandtop import __version__
 from sandtop.core.cli.manual import COMPLETIONS, PAGE
 
 PROJECT = Path(__file__).parents[1]
@@ -79,7 +79,7 @@ def test_the_wheel_holds_all_of_a_room(wheel: Path, room: str) -> None:
 def test_the_wheel_holds_nothing_but_the_package_and_its_metadata(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    here = f"sandtop-{version('sandtop')}"
+    here = f"sandtop-{__version__}"
     assert {name.split("/")[0] for name in names} == {"sandtop", f"{here}.dist-info", f"{here}.data"}
     files = {name for name in names if name.startswith(f"{here}.data/")}
     assert files == {f"{here}.data/data/share/{name}" for name in (PAGE, *COMPLETIONS.values())}

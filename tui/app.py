@@ -46,6 +46,7 @@ class Console(App[None], inherit_bindings=False):
         nav: the screens, and the ways between them.
         operations: what was asked of the core and is under way.
         notices: what is said to the operator.
+        typeahead: the keys that wait for their turn.
         priority: whether output has to wait for a key.
         clock: the time, in seconds since the epoch.
     """
@@ -78,7 +79,7 @@ class Console(App[None], inherit_bindings=False):
         self.notices = Notices()
         self.priority = InputPriority()
         self._garbage = GarbageCollection()
-        self._keys = TypeAhead(self, self._settled)
+        self.typeahead = TypeAhead(self, self._settled)
         self.started_at = clock()
         self.operations = Operations(self)
         self.nav = Navigation(self)
@@ -119,15 +120,15 @@ class Console(App[None], inherit_bindings=False):
             self.operations.did_something_else(event)
         if not isinstance(event, (Key, Paste)) or not typed:
             await super().on_event(event)
-        elif self._keys.admit(event):
+        elif self.typeahead.admit(event):
             screen = self.screen
             if not (isinstance(screen, ConsoleScreen) and screen.catches(event)):
                 await super().on_event(event)
-            self._keys.handed_on()
+            self.typeahead.handed_on()
 
     @on(KeyDelivered)
     def _key_delivered(self) -> None:
-        self._keys.delivered()
+        self.typeahead.delivered()
 
     def _settled(self) -> bool:
         """Whether what was opened last is there and has the keyboard."""

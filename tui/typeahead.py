@@ -58,6 +58,11 @@ class TypeAhead:
         self._target = self._app.focused or self._app.screen
         return True
 
+    @property
+    def busy(self) -> bool:
+        """Whether a key is under way, or waits for its turn."""
+        return self._busy
+
     def handed_on(self) -> None:
         """The admitted event was given to the widgets."""
         self._until = asyncio.get_running_loop().time() + PATIENCE

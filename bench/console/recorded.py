@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ sys.path.insert(
     0, str(Path(__file__).parents[2])
 )  # this is run as a script, and imports the tests' scripted core
 
-from tests.tui.fakecore import FakeCore, FakeSession, Talk, sandbox, session
+from tests.fakecore import Conn, FakeCore, FakeSession, Message, sandbox, session
 
-from sandtop.agent.wire import Control, Data
+from sandtop.agent.wire import Data
+from sandtop.core.contract.session_events import Started
 
 SANDBOXES = 200
 LOG_RATE = 10 << 20
@@ -28,34 +29,24 @@ _LINE = b"\x1b[32mINFO\x1b[0m  GET /api/v1/things/%08d took \x1b[1m%3d ms\x1b[0m
 BLOCK = b"".join(_LINE % (number, number % 300) for number in range(6000))
 
 
-class FloodingTalk(Talk):
-    """Sends without end: a terminal as fast as it is read, a log at its rate, another as fast as it is read."""
+def flood_terminal(conn: Conn, request: Message) -> None:
+    """A terminal that is written to as fast as it is read, without end."""
+    conn.tell(Started(session=request["session"], pid=42, tty=True, from_=0, live_from=0))
+    _pour(conn, None)
 
-    async def follow(self, request: dict[str, object]) -> None:
-        await self.send(
-            Control(
-                {
-                    "type": "started",
-                    "session": request["session"],
-                    "pid": 42,
-                    "tty": True,
-                    "from": 0,
-                    "live_from": 0,
-                }
-            )
-        )
-        await self._pour(None)
 
-    async def logs(self, request: dict[str, object]) -> None:
-        await self._pour(LOG_RATE if str(request["session"]).startswith("1") else None)
+def flood_log(conn: Conn, request: Message) -> None:
+    """A log that grows without end: that of session 1 at its rate, another as fast as it is read."""
+    _pour(conn, LOG_RATE if str(request["session"]).startswith("1") else None)
 
-    async def _pour(self, rate: float | None) -> None:
-        begun, sent = time.monotonic(), 0
-        for start in itertools.cycle(range(0, len(BLOCK) - PIECE, PIECE)):
-            await self.send(Data(1, sent, BLOCK[start : start + PIECE]))
-            sent += PIECE
-            if rate is not None and (ahead := sent / rate - (time.monotonic() - begun)) > 0:
-                await asyncio.sleep(ahead)
+
+def _pour(conn: Conn, rate: float | None) -> None:
+    begun, sent = time.monotonic(), 0
+    for start in itertools.cycle(range(0, len(BLOCK) - PIECE, PIECE)):
+        conn.send(Data(1, sent, BLOCK[start : start + PIECE]))
+        sent += PIECE
+        if rate is not None and (ahead := sent / rate - (time.monotonic() - begun)) > 0:
+            time.sleep(ahead)
 
 
 def change(core: FakeCore, step: int) -> None:
@@ -64,7 +55,7 @@ def change(core: FakeCore, step: int) -> None:
         if (number + step) % 4 == 0:
             labels: Any = {"step": str(step), "group": str(number % 7)}
             raw["labels"] = labels
-            raw["attention"] = "waiting at a prompt" if (number + step) % 40 == 0 else None
+            raw["trouble"] = "its agent does not answer" if (number + step) % 40 == 0 else None
 
 
 def main() -> None:
@@ -78,12 +69,12 @@ def main() -> None:
     core = FakeCore(
         *boxes, sessions=(*flooding, *[session(f"{n:x}f", f"box-{n:03}", "work") for n in range(3, 200)])
     )
-    core.talk = FloodingTalk
+    core.scripts |= {"session.follow": flood_terminal, "session.logs": flood_log}
     with core:
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         for step in itertools.count():
-            core.change(lambda step=step: change(core, step))  # type: ignore[misc]
+            core.change(partial(change, core, step))
             time.sleep(0.5)
             if step > 2400:
                 return

@@ -12,7 +12,7 @@ from sandtop.agent.wire import Control, Frame, split
 from sandtop.core.contract.session_events import ScreenBegins
 from sandtop.core.errors import CoreFailure
 from sandtop.core.screens.process import WorkerGone
-from sandtop.core.screens.stored import Checkpoint, load
+from sandtop.core.session_folder import Checkpoint, load
 from sandtop.core.sessions import STDOUT
 
 if TYPE_CHECKING:

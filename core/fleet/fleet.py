@@ -80,9 +80,9 @@ class Fleet:
         """Every sandbox that was not removed, oldest first."""
         return [sandbox for sandbox in self._sandboxes.values() if sandbox.row.removed_at is None]
 
-    def get(self, reference: object) -> Sandbox:
+    def get(self, reference: str) -> Sandbox:
         """The sandbox with this name or uuid. Raises `NotFound`."""
-        if not isinstance(reference, str) or not reference:
+        if not reference:
             raise InvalidRequest("which sandbox? Its name is missing", hint="sandtop ls lists them")
         for sandbox in self.all():
             if reference in (sandbox.name, sandbox.row.uuid):
@@ -91,7 +91,7 @@ class Fleet:
             f"no sandbox named {reference[:80]}", sandbox=reference[:80], hint="sandtop ls lists them"
         )
 
-    def history(self, reference: object) -> Sandbox:
+    def history(self, reference: str) -> Sandbox:
         """As `get`, and failing that the removed sandbox of that name, the latest, whose history was kept."""
         try:
             return self.get(reference)
@@ -147,6 +147,9 @@ class Fleet:
 
         Raises `ImageError` when there can be none, and what is wrong with the shape.
         """
+        driver = self._context.driver.info
+        if not driver.snapshots:
+            raise ImageError(f"{config.image} cannot be prepared: {driver.name} cannot save a machine")
         digest = await resolve_image(self._context, config.image, progress)
         row = SandboxRow(
             uuid=str(uuids.uuid4()), name="a template", config=config, state=State.CREATING.value, reason="",

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _IDLE = 2.0
-"""Seconds between looks while there is nothing to be stopped, or nothing to be known."""
+"""Seconds between looks while no machine runs, or while the room cannot be known."""
 
 
 class Guard:
-    """``run`` it beside everything. ``sandboxes`` gives those that there are."""
+    """Run `run` for as long as there are sandboxes; ``sandboxes`` lists them."""
 
     def __init__(self, context: Context, sandboxes: Callable[[], Sequence[Sandbox]]) -> None:
         self._context = context

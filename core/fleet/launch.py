@@ -78,7 +78,7 @@ class Launch:
                 await sandbox.machine.warm_up()
 
     async def _take_over(self, machine: RunningMachine) -> bool:
-        """Let a machine of the warm pool go on as this sandbox. False, with nothing of it left, when it does not."""
+        """Let a machine of the warm pool go on as this sandbox. When it does not, nothing of it is left: False."""
         try:
             await machine.vm.resume()
             self.times["resumed"] = trio.current_time()

@@ -1,4 +1,4 @@
-"""One running machine as the core holds it, with its link and the tasks around both, until it is gone."""
+"""The running machine of a sandbox: the driver's machine, the link to its agent, and the tasks that both need."""
 
 from __future__ import annotations
 
@@ -36,10 +36,17 @@ _CONSOLE_LINES: Final = 6
 
 
 class RunningMachine:
-    """A machine with its link. ``run`` owns the tasks; everything else may be called beside it.
+    """A machine with the link to its agent. `run` owns the tasks; everything else may be called beside it.
 
     Attributes:
-        vm: the driver's.
+        spec: what it was started from.
+        vm: the driver's machine.
+        link: the link to its agent.
+        clock: the guest's clock.
+        stall: why its processors stand still without having been paused; None when they do not.
+        unreadable: why the host could not read its disk, if that ever happened; the guest was told.
+        death: how it ended; None while it runs.
+        settled: set when all is in order after its death, or when this core ends and looks after it no more.
     """
 
     def __init__(
@@ -52,20 +59,17 @@ class RunningMachine:
         self.link = AgentLink(vm.agent(), token, sessions.listener)
         self.clock = Clock(self.link, self._defaults)
         self.stall: Stall | None = None
-        """Why it stands still without having been paused; None when it does not."""
         self.unreadable: str | None = None
-        """Why the host could not read its disk, if that ever happened; the guest was told."""
         self._stalled = trio.Event()
         self._patience = Patience()
         self.death: Death | None = None
         self._dead = trio.Event()
         self.settled = trio.Event()
-        """All is in order after the machine's death; or this core ends, and looks after it no more."""
 
     async def run(self, boot_seconds: float | None) -> None:
-        """Keep the machine company until it dies. Returns then, with ``death`` set.
+        """Run the link and watch the disk until the machine dies. Returns then, with ``death`` set.
 
-        ``boot_seconds`` is how long it may take to boot; None: its agent is up.
+        ``boot_seconds`` is how long it may take to boot; None for a machine whose agent is up already.
         """
         self._sessions.attach_link(self.link)
         try:
@@ -91,7 +95,7 @@ class RunningMachine:
         timings["configured"] = trio.current_time()
 
     def belong_to(self, row: SandboxRow, sessions: SessionManager) -> None:
-        """A machine that was nobody's becomes that of the sandbox ``row``, which configures it anew."""
+        """A machine of the warm pool becomes that of the sandbox ``row``, which has it configured anew."""
         self._row, self._sessions, self.link.listener = row, sessions, sessions.listener
         self.spec = replace(self.spec, name=row.name)
         self.vm.rename(row.name)

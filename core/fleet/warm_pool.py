@@ -22,7 +22,7 @@ import trio
 from sandtop.core.errors import SandtopError
 from sandtop.core.fleet.sandbox import Sandbox
 from sandtop.core.fleet.state import State
-from sandtop.core.machine import memory
+from sandtop.core.machine import host_memory
 from sandtop.core.store import SandboxConfig, SandboxRow
 
 if TYPE_CHECKING:
@@ -34,13 +34,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _MARK: Final = "standing-by"
+"""The name of the mark in the folder of a machine that is nobody's; cores of earlier versions leave it, too."""
 _IDLE: Final = 600.0
 """Seconds after its last use for which a shape has machines in the pool."""
 _LOOK: Final = 5.0
 """Seconds between looks at the host's memory and at what was not used for long."""
 _AFTER_FAILURE: Final = 60.0
 _WAIT: Final = 5.0
-"""Seconds to wait for a machine that is nearly ready: it began before one's own could."""
+"""Seconds to wait for a machine that is being made ready: it will be ready before a new one would be."""
 _FILL_ABOVE: Final = 4
 """A machine is added only if this fraction of the host's memory (a quarter) stays available afterwards."""
 _EMPTY_BELOW: Final = 8
@@ -71,14 +72,23 @@ class _Shape:
             self.image, self.cpus, self.memory, self.disk, self.network, accelerator=self.accelerator
         )
         return SandboxRow(
-            uuid=str(uuids.uuid4()), name="standing-by", config=config, state=State.STARTING.value, reason="",
+            uuid=str(uuids.uuid4()), name="warm", config=config, state=State.STARTING.value, reason="",
             created_at=time.time(), image_digest=self.image_digest,
         )  # fmt: skip
 
 
 @dataclass(slots=True)
 class _Shelf:
-    """The machines of one shape. Times are trio's."""
+    """The machines of one shape.
+
+    Attributes:
+        used: when a sandbox of this shape was made last (trio's clock).
+        ready: the machines that can be taken.
+        filling: how many are being made ready.
+        waiting: how many requests wait for one of those.
+        not_before: when the next may be made, after one failed (trio's clock).
+        news: where those requests wait for a machine to be ready, or to have failed.
+    """
 
     used: float
     ready: list[Sandbox] = field(default_factory=list[Sandbox])
@@ -118,9 +128,10 @@ class WarmPool:
         with trio.move_on_after(_WAIT):
             while True:
                 while shelf.ready:
-                    sandbox = shelf.ready.pop(0)  # another takes its place once this one is a sandbox: `used`
+                    sandbox = shelf.ready.pop(0)  # `used` has another made when this one is a sandbox
                     if sandbox.machine is not None:
                         return sandbox
+                    await _discard(sandbox)  # it died, and nobody has looked since
                 if shelf.filling <= shelf.waiting:
                     return None
                 shelf.waiting += 1
@@ -192,7 +203,7 @@ class WarmPool:
         """The shapes to make one more of, one entry for each machine."""
         if self._context.room is not None and not self._context.room.enough:
             return []
-        total, available = memory()
+        total, available = host_memory()
         due: list[_Shape] = []
         for shape, count in self._wanted().items():
             shelf = self._shelves[shape]
@@ -204,7 +215,7 @@ class WarmPool:
 
     def _thin_out(self, nursery: trio.Nursery) -> None:
         """End what is too many, was not used for long, has died, or takes memory that the host is short of."""
-        total, available = memory()
+        total, available = host_memory()
         wanted = {} if available < total // _EMPTY_BELOW else self._wanted()
         for shape, shelf in list(self._shelves.items()):
             dead = [sandbox for sandbox in shelf.ready if sandbox.machine is None]

@@ -18,7 +18,7 @@ from sandtop.core.machine.driver import (
     Trial,
     Version,
 )
-from sandtop.core.machine.host import check_memory, memory
+from sandtop.core.machine.host import check_memory, host_memory
 from sandtop.core.machine.spec import WITHOUT_KVM, Accelerator, MachineSpec, Memory, Network
 
 __all__ = [
@@ -39,5 +39,5 @@ __all__ = [
     "Trial",
     "Version",
     "check_memory",
-    "memory",
+    "host_memory",
 ]

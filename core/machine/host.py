@@ -7,7 +7,7 @@ from pathlib import Path
 from sandtop.core.errors import InvalidRequest
 
 
-def memory() -> tuple[int, int]:
+def host_memory() -> tuple[int, int]:
     """All of the host's memory, and what new programs can have of it without swapping; MiB."""
     found = _meminfo()
     return found["MemTotal"] // 1024, found["MemAvailable"] // 1024
@@ -15,7 +15,7 @@ def memory() -> tuple[int, int]:
 
 def check_memory(mib: int, sandbox: str | None = None) -> None:
     """Raises `InvalidRequest` for a machine with more memory than the host has."""
-    most, _ = memory()
+    most, _ = host_memory()
     if mib > most:
         raise InvalidRequest(
             f"{mib} MiB of memory is more than the host's {most} MiB", sandbox=sandbox, hint="ask for less"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from sandtop.core.screens.limits import TooSlow, processor_time
 from sandtop.core.screens.look import look
-from sandtop.core.screens.stored import MOST_BYTES, Checkpoint, StoredTerminal, TooLarge, load, save
+from sandtop.core.session_folder import MOST_BYTES, Checkpoint, StoredTerminal, TooLarge, load, save
 from sandtop.core.terminal import SCROLLBACK, Emulator, fitting
 
 if TYPE_CHECKING:

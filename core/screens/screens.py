@@ -14,7 +14,7 @@ from sandtop.core.errors import CoreFailure, InvalidRequest, WrongState
 from sandtop.core.groups import unwrapped
 from sandtop.core.screens.breadcrumb import Breadcrumb, CrashLoop
 from sandtop.core.screens.process import Blobs, WorkerGone, WorkerLink, start_worker
-from sandtop.core.screens.stored import MOST_BYTES, Checkpoint
+from sandtop.core.session_folder import MOST_BYTES, Checkpoint
 from sandtop.core.sessions.output import STDOUT
 from sandtop.core.sessions.tty import CLIENT_ANSWERS
 

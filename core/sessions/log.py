@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from sandtop.core.paths import make_private
-from sandtop.core.screens.stored import CHECKPOINT, MOST_FILE
+from sandtop.core.session_folder import CHECKPOINT, MOST_FILE
 from sandtop.core.sessions._index import Entry, Index
 
 if TYPE_CHECKING:

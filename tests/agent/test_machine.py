@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandtop.agent.machine import Identity, Machine, furnish, name_host, replace
+from sandtop.agent.machine import Identity, Machine, furnish, name_host, replace, resolver_of
 from sandtop.agent.wire.values import InvalidMessage
+from sandtop.core.guest import KERNEL_ARGS, network_argument
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -142,3 +143,9 @@ def test_what_is_null_changes_nothing(tmp_path: Path) -> None:
 def test_an_identity_that_makes_no_sense(fields: dict[str, object]) -> None:
     with pytest.raises(InvalidMessage):
         Identity(fields)
+
+
+def test_the_resolver_is_the_one_that_the_host_told_the_kernel() -> None:
+    told = network_argument("10.0.2.15", "255.255.255.0", "10.0.2.2", "10.0.2.3")
+    assert resolver_of(" ".join((*KERNEL_ARGS, told)).encode()) == "nameserver 10.0.2.3\n"
+    assert resolver_of(" ".join(KERNEL_ARGS).encode()) is None

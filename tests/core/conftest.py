@@ -6,16 +6,17 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
+from tests.fakecore import FakeCore, sandbox
 
 from sandtop.core import paths
 from sandtop.core.client.link import call
 from sandtop.core.guest import GuestStore
 
 from .cli.process import Done, command
-from .client.fakecore import FakeCore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,15 +49,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def fake(home: Path) -> Iterator[FakeCore]:
-    """A fake core that listens."""
-    found = paths.find()
-    paths.ensure_private(found.runtime)
-    core = FakeCore(found.core_socket, home)
-    core.listen()
-    yield core
-    core.stop()
-    found.core_socket.unlink()
-    found.runtime.rmdir()
+    """A fake core with the sandbox ``demo``, where programs of this host run."""
+    now = time.time()
+    demo = sandbox("demo", created_at=now, started_at=now, workdir="/")
+    paths.ensure_private(paths.find().runtime)
+    with FakeCore(demo, programs=True, clock=time.time) as core:
+        yield core
+    core.path.parent.rmdir()
 
 
 @pytest.fixture(scope="session")

@@ -9,19 +9,25 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 from pytest_textual_snapshot import SVGImageExtension  # pyright: ignore[reportMissingTypeStubs]
+from tests.fakecore import NOW
+from textual._wait import wait_for_idle
+from textual.css.stylesheet import Stylesheet
 
 from sandtop.core.client.link import launching
 from sandtop.core.errors import CoreUnavailable
+from sandtop.tui import gateway
 from sandtop.tui.app import Console
 from sandtop.tui.store import ProcessUsage, Store
 
-from .fakecore import NOW
-
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 
     from syrupy.location import PyTestLocation
+    from textual.css.model import RuleSet
+    from textual.css.types import CSSLocation
     from textual.pilot import Pilot
+
+    from sandtop.core.client.link.records import SandboxInfo, SessionInfo
 
 SNAPSHOTS = Path(__file__).parents[2] / "snapshots"
 WAIT_SECONDS = 10.0
@@ -43,9 +49,61 @@ def _own_core(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pilot calls the console idle when it used little of a span of time; half that span tells as much."""
+    """The pilot takes the console to be idle when it has used little of a span of time; half that span tells as much.
+
+    It waits for that twice after each key. Here the console itself says when a key is done, and the pilot waits for an
+    idle console after the last.
+    """
     monkeypatch.setattr("textual._wait.SLEEP_GRANULARITY", 0.01)
     monkeypatch.setattr("textual._wait.SLEEP_IDLE", 0.0005)
+
+    async def no_wait(min_sleep: float = 0) -> None:
+        pass
+
+    press_key = Console._press_keys  # pyright: ignore[reportPrivateUsage]
+
+    async def press_keys(console: Console, keys: Iterable[str]) -> None:
+        for key in keys:
+            before = console.priority.last_input_at
+            with monkeypatch.context() as patched:
+                patched.setattr("textual.app.wait_for_idle", no_wait)
+                await press_key(console, [key])
+            while console.priority.last_input_at == before or console.typeahead.busy:
+                if not console.is_running or console._exit:  # pyright: ignore[reportPrivateUsage]
+                    return
+                await asyncio.sleep(0.001)
+        await wait_for_idle(0)
+        await wait_for_idle(0)
+
+    monkeypatch.setattr(Console, "_press_keys", press_keys)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _style_sheets_are_parsed_once() -> Iterator[None]:
+    """Each console parses all style sheets, which is an eighth of what a test costs: here the rules are kept.
+
+    Textual itself keeps them for one app. They depend on the theme, too, whose variables are part of the key.
+    """
+    kept: dict[tuple[object, ...], list[RuleSet]] = {}
+    parse_rules = Stylesheet._parse_rules  # pyright: ignore[reportPrivateUsage]
+
+    def parse_once(
+        sheet: Stylesheet,
+        css: str,
+        read_from: CSSLocation,
+        is_default_rules: bool = False,
+        tie_breaker: int = 0,
+        scope: str = "",
+    ) -> list[RuleSet]:
+        source = (css, read_from, is_default_rules, tie_breaker, scope)
+        key = (*source, *sorted(sheet._variables.items()))  # pyright: ignore[reportPrivateUsage]
+        if key not in kept:
+            kept[key] = parse_rules(sheet, *source)
+        return kept[key]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Stylesheet, "_parse_rules", parse_once)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +119,19 @@ def _pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture
+def late_shell(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Set by the test, when the shell that it opened may start."""
+    begin, open_shell = asyncio.Event(), gateway.open_shell
+
+    async def slowly(info: SandboxInfo, rows: int, columns: int) -> SessionInfo:
+        await begin.wait()
+        return await open_shell(info, rows, columns)
+
+    monkeypatch.setattr(gateway, "open_shell", slowly)
+    return begin
 
 
 def make_console(*, clock: Callable[[], float] = lambda: NOW, proc: str = "/nowhere") -> Console:

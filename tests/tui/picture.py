@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.fakecore import NOW, FakeCore
 from textual.widgets import Input
 
 from sandtop.tui.app import Console
@@ -13,7 +14,6 @@ from sandtop.tui.theme import DARK, LIGHT
 
 from . import scene
 from .conftest import LOOK_SECONDS, until
-from .fakecore import NOW, FakeCore
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable

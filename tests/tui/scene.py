@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from tests.fakecore import NOW, FakeSession, Raw, ended, sandbox, session
+
 from sandtop.tui.store import ProcessUsage
 from sandtop.tui.store.usage import Usage
-
-from .fakecore import NOW, FakeSession, Raw, ended, sandbox, session
 
 _BUSY = (12, 18, 25, 22, 40, 65, 80, 74, 60, 66, 71, 90, 97, 99, 88, 93)
 _CALM = (1, 0, 0, 2, 1, 0, 0, 0, 3, 1, 0, 0, 1, 1, 0, 0)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from rich.color import ColorSystem
+from tests.fakecore import NOW, FakeCore, sandbox, session
 from textual.color import Color, rgb_to_lab
 
 from sandtop.tui.theme import DARK, LIGHT
@@ -14,7 +15,6 @@ from sandtop.tui.widgets.log_pane import LogPane
 from sandtop.tui.widgets.terminal_pane import TerminalPane
 
 from .conftest import running, until
-from .fakecore import NOW, FakeCore, sandbox, session
 
 if TYPE_CHECKING:
     from textual.strip import Strip

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.fakecore import NOW, FakeCore
 
 from .conftest import until
-from .fakecore import NOW, FakeCore
 from .picture import picture, pressing, views
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.fakecore import NOW, FakeCore, ended, sandbox, session
 from textual.widgets import Input
 
 from sandtop.tui.screens.create import CreateForm, free_name, read_form
@@ -15,7 +16,6 @@ from sandtop.tui.screens.sandbox import SandboxScreen
 from sandtop.tui.widgets.row_list import RowList
 
 from .conftest import notice, running, until
-from .fakecore import NOW, FakeCore, ended, sandbox, session
 
 if TYPE_CHECKING:
     from sandtop.tui.app import Console
@@ -68,7 +68,7 @@ async def test_the_cursor_stays_on_its_sandbox_when_the_order_changes() -> None:
             core.change(lambda: core.of("web").update(state="failed", reason="died"))
             await until(pilot, lambda: names(app).index("web") < 2)
             assert at(app) == "web"
-            core.change(lambda: core.sandboxes.pop(str(core.of("web")["uuid"])))
+            core.change(lambda: core.sandboxes.pop("web"))
             await until(pilot, lambda: "web" not in names(app))
             assert at(app) in names(app)
 
@@ -303,7 +303,7 @@ async def test_the_core_dies_and_comes_back() -> None:
         async with running() as (app, pilot):
             core.die()
             await until(pilot, lambda: bool(app.store.view.trouble))
-            core.change(lambda: core.sandboxes.pop(str(core.of("old")["uuid"])))
+            core.change(lambda: core.sandboxes.pop("old"))
             core.come_back()
             await until(pilot, lambda: "old" not in names(app))
             assert app.store.view.trouble == ""
@@ -315,7 +315,7 @@ async def test_names_and_labels_cannot_break_out() -> None:
     with FakeCore(
         sandbox("web", labels=evil, reason="[/]\x1b]0;x\x07", state="failed"), sandbox("b")
     ) as core:
-        core.change(lambda: core.sandboxes[str(core.of("b")["uuid"])].update(name="[blink]\x1b[31mb\nb"))
+        core.change(lambda: core.of("b").update(name="[blink]\x1b[31mb\nb"))
         async with running(size=(200, 50)) as (app, pilot):
             await pilot.press("d", "escape", "enter", "escape", "j", "d", "escape", "colon", "escape")
             text = "".join(rows(app).render_line(y).text for y in range(4))

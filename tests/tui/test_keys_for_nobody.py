@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.fakecore import NOW, FakeCore, sandbox, session
 from textual import events
 from textual.widgets import Input
 
-from sandtop.tui import gateway
 from sandtop.tui.screens.panes import PanesScreen
 from sandtop.tui.widgets.bars import KeyBar
 from sandtop.tui.widgets.pane_title import PaneTitle
 
 from .conftest import notice, running, until
-from .fakecore import NOW, FakeCore, sandbox, session
 from .test_terminal_pane import attached, footer, pane, screen
 
 if TYPE_CHECKING:
+    import asyncio
+
     from textual.pilot import Pilot
 
-    from sandtop.core.client.link.records import SandboxInfo, SessionInfo
     from sandtop.tui.app import Console
 
 pytestmark = pytest.mark.anyio
@@ -158,21 +157,14 @@ async def test_what_is_typed_ahead_for_a_shell_that_does_not_start_is_no_command
             await type_in_vain(app, pilot, core)
 
 
-async def test_escape_leaves_the_wait_for_a_shell_that_starts_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    begin, open_shell = asyncio.Event(), gateway.open_shell
-
-    async def slowly(info: SandboxInfo, rows: int, columns: int) -> SessionInfo:
-        await begin.wait()
-        return await open_shell(info, rows, columns)
-
-    monkeypatch.setattr(gateway, "open_shell", slowly)
+async def test_escape_leaves_the_wait_for_a_shell_that_starts_late(late_shell: asyncio.Event) -> None:
     with FakeCore(sandbox("web")) as core:
         async with running() as (app, pilot):
             await pilot.press("a", *"ls")
             await until(pilot, lambda: app.focused is pane(app).terminal)
             await pilot.press("escape", "escape")
             assert app.screen is app.nav.fleet
-            begin.set()
+            late_shell.set()
             await until(pilot, lambda: pane(app).terminal.holds_input)
             assert app.screen is app.nav.fleet
             await until(pilot, lambda: bytes(core.session("").typed) == b"ls")

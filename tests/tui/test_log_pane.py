@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.fakecore import NOW, FakeCore, sandbox, session
 from textual.widgets import Input
 
 from sandtop.tui.screens.panes import PanesScreen
@@ -14,7 +15,6 @@ from sandtop.tui.screens.sandbox import SandboxScreen
 from sandtop.tui.widgets.log_pane import LogPane
 
 from .conftest import notice, running, until
-from .fakecore import NOW, FakeCore, sandbox, session
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.fakecore import NOW, FakeCore, ended, sandbox, session
 
 from sandtop.tui import operations
 from sandtop.tui.screens.panes import PanesScreen
@@ -12,7 +13,6 @@ from sandtop.tui.widgets.log_pane import LogPane
 from sandtop.tui.widgets.terminal_pane import TerminalPane
 
 from .conftest import notice, running, until
-from .fakecore import NOW, FakeCore, ended, sandbox, session
 
 if TYPE_CHECKING:
     from textual.pilot import Pilot

@@ -14,11 +14,11 @@ from .conftest import until
 from .picture import open_api, picture, views
 
 if TYPE_CHECKING:
+    from tests.fakecore import FakeCore
     from textual.pilot import Pilot
 
     from sandtop.tui.app import Console
 
-    from .fakecore import FakeCore
     from .picture import Compare, Steps
 
 

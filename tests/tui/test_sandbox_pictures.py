@@ -9,11 +9,11 @@ import pytest
 from .picture import open_api, picture, views
 
 if TYPE_CHECKING:
+    from tests.fakecore import FakeCore
     from textual.pilot import Pilot
 
     from sandtop.tui.app import Console
 
-    from .fakecore import FakeCore
     from .picture import Compare
 
 

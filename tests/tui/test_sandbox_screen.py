@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.fakecore import NOW, FakeCore, ended, sandbox, session
 from textual.widgets import Static
 
 from sandtop.tui.screens.dialogs import Confirm
@@ -17,7 +18,6 @@ from sandtop.tui.widgets.row_list import RowList
 from sandtop.tui.widgets.terminal_pane import TerminalPane
 
 from .conftest import notice, running, until
-from .fakecore import NOW, FakeCore, ended, sandbox, session
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

@@ -15,10 +15,9 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.fakecore import NOW, FakeCore, FakeSession, sandbox, session
 
 from sandtop.core.terminal import Emulator
-
-from .fakecore import NOW, FakeCore, FakeSession, sandbox, session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

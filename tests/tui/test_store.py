@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.fakecore import NOW, FakeSession, Raw, described, ended, sandbox, session
 
 from sandtop.tui.store import FleetView, ProcessUsage, Store, parse_filter
-
-from .fakecore import NOW, FakeSession, Raw, described, ended, sandbox, session
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.fakecore import NOW, FakeCore, FakeSession, sandbox, session
 from textual import events
 from textual.geometry import Size
 from textual.widgets import Input
 
-from sandtop.tui import gateway
 from sandtop.tui.screens.panes import PanesScreen
 from sandtop.tui.widgets.ask_line import AskLine
 from sandtop.tui.widgets.bars import KeyBar
 from sandtop.tui.widgets.terminal_pane import TerminalPane
 
 from .conftest import notice, running, until
-from .fakecore import NOW, FakeCore, FakeSession, sandbox, session
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import AsyncGenerator
 
     from textual.pilot import Pilot
 
-    from sandtop.core.client.link.records import SandboxInfo, SessionInfo
     from sandtop.tui.app import Console
 
 pytestmark = pytest.mark.anyio
@@ -169,7 +167,7 @@ async def test_a_search_leaves_the_window_as_large_as_it_is_and_is_repeated_by_n
         await pilot.press("f12", "slash")
         line = pane(app).query_one(AskLine)
         assert app.focused is line.query_one(Input)
-        assert line.region.bottom == pane(app).region.bottom
+        await until(pilot, lambda: line.region.bottom == pane(app).region.bottom)
         await pilot.press("escape")
         assert not line.display
         assert pane(app).terminal.has_focus
@@ -263,20 +261,13 @@ async def test_a_new_shell_begins_with_the_right_size() -> None:
             await until(pilot, lambda: screen(app)[0] == "hi")
 
 
-async def test_what_is_typed_before_the_shell_is_there_reaches_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    begin, open_shell = asyncio.Event(), gateway.open_shell
-
-    async def slowly(info: SandboxInfo, rows: int, columns: int) -> SessionInfo:
-        await begin.wait()
-        return await open_shell(info, rows, columns)
-
-    monkeypatch.setattr(gateway, "open_shell", slowly)
+async def test_what_is_typed_before_the_shell_is_there_reaches_it(late_shell: asyncio.Event) -> None:
     with FakeCore(sandbox("web")) as core:
         async with running() as (app, pilot):
             await pilot.press("a", "h", "i", "space")
             await until(pilot, lambda: app.focused is pane(app).terminal)
             assert not core.asked("session.exec")
-            begin.set()
+            late_shell.set()
             await until(pilot, lambda: pane(app).terminal.holds_input)
             await pilot.press("y", "o", "u")
             await until(pilot, lambda: screen(app)[0] == "hi you")

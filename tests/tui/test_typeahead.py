@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.fakecore import NOW, FakeCore, sandbox, session
 from textual.events import Key
 from textual.widgets import Input
 
@@ -14,7 +15,6 @@ from sandtop.tui.widgets.log_pane import LogPane
 from sandtop.tui.widgets.terminal_pane import TerminalPane
 
 from .conftest import running, until
-from .fakecore import NOW, FakeCore, sandbox, session
 
 if TYPE_CHECKING:
     from sandtop.tui.app import Console

@@ -56,20 +56,14 @@ class _Loop(Loop):
 
 
 class _Machine(AgentMachine):
-    """Keeps its identity, and refuses one where it was told to, or warns."""
+    """Hands its identity on instead of writing it to files."""
 
-    def __init__(self, refuses: Callable[[], str], warnings: list[str]) -> None:
+    def __init__(self, identify: Callable[[Identity], list[str]]) -> None:
         super().__init__(-1)
-        self._refuses = refuses
-        self._warnings = warnings
-        self.identity: Identity | None = None
+        self._identify = identify
 
     def identify(self, identity: Identity) -> list[str]:
-        if why := self._refuses():
-            raise PermissionError(1, why)
-        if identity.hostname is not None:
-            self.identity = identity
-        return self._warnings
+        return self._identify(identity)
 
 
 class Agent:
@@ -77,6 +71,8 @@ class Agent:
 
     Attributes:
         running: while this is not set the machine's processors stand still.
+        hostname: the name that it was configured with; None before that.
+        clock_ns: what its clock was set to last, nanoseconds since the epoch; None when it was not.
     """
 
     def __init__(
@@ -92,8 +88,11 @@ class Agent:
         these ``warnings``.
         """
         self.running = trio.Event()
+        self.hostname: str | None = None
+        self.clock_ns: int | None = None
         self._loop = _Loop()
-        self._machine = _Machine(refuses, warnings)
+        self._refuses = refuses
+        self._warnings = warnings
         self._programs = Programs(self._loop)
         self._inside, self._outside = socket.socketpair()
         self._inside.setblocking(False)
@@ -101,11 +100,13 @@ class Agent:
         self._turn_off = turn_off
         self._say = say
 
-    @property
-    def hostname(self) -> str | None:
-        """The name that the agent was configured with; None before that."""
-        identity = self._machine.identity
-        return identity.hostname if identity is not None else None
+    def _identify(self, identity: Identity) -> list[str]:
+        """Take on ``identity``; what could not be done of it. Raises OSError."""
+        if why := self._refuses():
+            raise PermissionError(1, why)
+        self.hostname = identity.hostname or self.hostname
+        self.clock_ns = identity.clock_ns or self.clock_ns
+        return self._warnings
 
     def connect(self) -> trio.SocketStream:
         """The host's end of the port. As a virtio-serial port it has no connections: it closes and opens unseen by the
@@ -118,7 +119,7 @@ class Agent:
         host = Host(self._loop, Outbox(), nothing[1], nothing[0], self._null, -1, "/")
         host.spawn = self._programs.spawn
         shutdown = Shutdown(self._loop, host.cgroups, self._turn_off)
-        service = Service(host, self._machine, shutdown, self._say, {})
+        service = Service(host, _Machine(self._identify), shutdown, self._say, {})
         link = Port(self._loop, self._inside.fileno(), host.outbox, service)
         service.drop = link.drop
         self._loop.after_turn = link.flush

@@ -257,6 +257,26 @@ class Core:
             await session.wait_for_news()
 
 
+async def shake_hands(stream: trio.SocketStream) -> bool:
+    """Be an agent that answers the core's marker. False when the core went away before it."""
+    handshake = AgentHandshake(TOKEN.encode())
+    while got := bytes(await stream.receive_some(65536)):
+        nonce, _ = handshake.feed(got)
+        if nonce is not None:
+            await stream.send_all(answer(nonce))
+            return True
+    return False
+
+
+async def until(what: Callable[[], object]) -> None:
+    """Look again and again, on a clock that jumps."""
+    for _ in range(10_000):
+        if what():
+            return
+        await trio.sleep(0.1)
+    raise AssertionError("it did not come to that")
+
+
 @asynccontextmanager
 async def listening(
     folder: Path, serve: Callable[[trio.SocketStream], Awaitable[None]]

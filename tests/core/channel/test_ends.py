@@ -19,8 +19,7 @@ from sandtop.agent.wire import (
 )
 from sandtop.core.store import SessionRow
 
-from .scripted import TOKEN, UUID, listening, run, running_core
-from .test_link import until
+from .scripted import TOKEN, UUID, listening, run, running_core, until
 
 if TYPE_CHECKING:
     from pathlib import Path

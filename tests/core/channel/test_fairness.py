@@ -12,8 +12,8 @@ import trio
 from sandtop.agent.wire import AGENT_PROTOCOL, Control, Credit, Data, encode
 from sandtop.core.channel.turns import Turn
 
-from .scripted import listening, run, running_core
-from .test_link import hello, hostile, until
+from .scripted import listening, run, running_core, until
+from .test_link import hello, hostile
 
 if TYPE_CHECKING:
     from pathlib import Path

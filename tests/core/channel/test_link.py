@@ -14,17 +14,15 @@ from hypothesis import strategies as st
 from sandtop.agent.wire import (
     AGENT_PROTOCOL,
     MAX_CONTROL_QUEUE,
-    AgentHandshake,
     Control,
     Credit,
     Data,
     Eof,
-    answer,
     encode,
 )
 from sandtop.core.errors import ChannelError, InvalidRequest
 
-from .scripted import ENDLESS, TOKEN, ScriptedAgent, listening, run, running_core
+from .scripted import ENDLESS, ScriptedAgent, listening, run, running_core, shake_hands, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,15 +104,6 @@ async def _exchange(core: Core) -> None:
         await core.ended("a" * 16)
     await until(lambda: core.link.connected and not core.sessions.running)
     await core.link.ping(3600)
-
-
-async def until(what: Callable[[], object]) -> None:
-    """Look again and again, on a clock that jumps."""
-    for _ in range(10_000):
-        if what():
-            return
-        await trio.sleep(0.1)
-    raise AssertionError("it did not come to that")
 
 
 @pytest.mark.parametrize(("lost", "most"), [(1, 4.0), (3, 30.0)])
@@ -295,11 +284,8 @@ def hostile(behave: Callable[[trio.SocketStream], object]) -> Callable[[trio.Soc
     """An agent that shakes hands as it should, and then behaves as it likes."""
 
     async def serve(stream: trio.SocketStream) -> None:
-        handshake, nonce = AgentHandshake(TOKEN.encode()), None
-        while nonce is None:
-            nonce, _ = handshake.feed(bytes(await stream.receive_some(65536)))
-        await stream.send_all(answer(nonce))
-        await behave(stream)  # type: ignore[misc]
+        if await shake_hands(stream):
+            await behave(stream)  # type: ignore[misc]
 
     return serve
 

@@ -18,7 +18,8 @@ from .process import command
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..client.fakecore import FakeCore
+    from tests.fakecore import FakeCore
+
     from ..conftest import Core
     from .process import Run
 

@@ -18,7 +18,7 @@ from .process import command
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from ..client.fakecore import FakeCore
+    from tests.fakecore import FakeCore
 
 pytestmark = pytest.mark.slow  # real terminals, and each has to be filled first
 
@@ -150,8 +150,8 @@ def test_output_that_is_taken_late_is_whole(fake: FakeCore) -> None:
 
 def test_the_core_gone_does_not_keep_attach(fake: FakeCore) -> None:
     with stalled("attach", "demo", "--", "sh", "-c", FLOOD) as terminal:
-        fake.crash()
+        fake.die()
         terminal.process.send_signal(signal.SIGTERM)
         assert terminal.process.wait(30) == 128 + signal.SIGTERM
         assert terminal.restored
-        fake.listen()
+        fake.come_back()

@@ -26,7 +26,8 @@ from .process import command, modules_after
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..client.fakecore import FakeCore
+    from tests.fakecore import FakeCore
+
     from .process import Run
 
 
@@ -252,7 +253,7 @@ def test_a_reader_that_left_gets_no_words(fake: FakeCore) -> None:
 
 def test_names_are_completed_without_starting_a_core(fake: FakeCore, run: Run) -> None:
     assert run("__complete", "sandboxes").out == b"demo\n"
-    fake.crash()
+    fake.die()
     assert run("__complete", "sandboxes").out == b""
 
 

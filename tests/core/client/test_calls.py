@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +20,9 @@ from sandtop.core.contract import record
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from tests.fakecore import Conn, FakeCore, Message
+
     from ..conftest import Core
-    from .fakecore import Conn, FakeCore, Message
 
     Call = Callable[..., Awaitable[dict[str, object]]]
 
@@ -60,7 +62,7 @@ async def test_a_core_killed_between_two_requests(core: Core, call: Call) -> Non
 async def test_a_core_that_dies_before_it_answers_is_asked_again(fake: FakeCore, call: Call) -> None:
     def die_once(conn: Conn, request: Message) -> None:
         del fake.scripts["sandbox.create"]
-        fake.results[request["request_id"]] = fake.op_sandbox_create(conn, request)
+        fake.answer(conn, request)
         conn.cut()
 
     fake.scripts["sandbox.create"] = die_once
@@ -144,7 +146,7 @@ async def test_a_block_may_remove_its_sandbox_itself(fake: FakeCore) -> None:
 async def test_a_cancelled_create_leaves_nothing(fake: FakeCore) -> None:
     def slow(conn: Conn, request: Message) -> None:
         del fake.scripts["sandbox.create"]
-        fake.results[request["request_id"]] = fake.op_sandbox_create(conn, request)
+        fake.answer(conn, request)
         with pytest.raises(OSError, match="gone"):
             conn.receive()
 
@@ -165,6 +167,8 @@ async def test_a_failed_create_removes_nobody_elses(fake: FakeCore) -> None:
     assert [sandbox.name for sandbox in await Sandbox.list()] == ["demo"]
 
 
-def test_the_version_is_the_packages() -> None:
+def test_the_version_is_in_one_place() -> None:
     pyproject = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())
-    assert pyproject["project"]["version"] == sandtop.__version__
+    assert pyproject["project"]["dynamic"] == ["version"]
+    assert pyproject["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "sandtop.__version__"}
+    assert re.fullmatch(r"\d+\.\d+\.\d+", sandtop.__version__)

@@ -16,10 +16,11 @@ from sandtop.core.client.session import stream as stream_module
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from tests.fakecore import FakeCore
+
     from sandtop import Event, Process
 
     from ..conftest import Core
-    from .fakecore import FakeCore
 
 pytestmark = pytest.mark.anyio
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sandtop import __version__
 from sandtop.agent.wire import Control, Credit, Data, Decoder, Eof, Frame, encode
 from sandtop.core import paths
 from sandtop.core.daemon.connection import REQUEST_DEADLINE
@@ -168,7 +169,7 @@ def test_a_newer_client_is_told_that_the_core_is_outdated(path: Path, hello: Mes
     assert (answer["type"], answer["code"]) == ("error", "core-outdated")
 
 
-@pytest.mark.parametrize("package", ["0.0.9", "test", "", None, 7, "0.1.0"])
+@pytest.mark.parametrize("package", ["0.0.9", "test", "", None, 7, __version__])
 def test_an_older_or_nameless_client_is_served(path: Path, package: object) -> None:
     client = Client(path)
     client.send(encode(Control({"type": "hello", "version": 1, "package": package})) + request("core.status"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from typing import TYPE_CHECKING
 
 from sandtop.core.fleet import State
@@ -50,3 +52,28 @@ def _check_sandbox(core: Core, sandbox: Sandbox) -> None:
             assert guest.processors == _PROCESSORS[state], f"{name} is {state}"
         assert guest.agent.hostname == name
         assert sandbox.overlay.exists()
+
+
+def picture(core: Core) -> object:
+    """All that outlives a core, without what differs from one run to the next: what a kill at this moment leaves."""
+    lab = core.lab
+    rows = core.context.database.sandboxes()
+    names = {row.uuid: row.name for row in rows}
+    stored = [
+        (row.name, row.state, row.reason, row.ownership is None, row.removed_at is None) for row in rows
+    ]
+    machines = [
+        (names.get(guest.uuid), guest.processors, guest.up.is_set(), guest.restored, guest.agent.hostname)
+        for guest in lab.world.machines.values()
+    ]
+    files: list[str] = []
+    for place in (lab.paths.data, lab.paths.cache / "templates", lab.paths.runtime):
+        for folder, _, found in os.walk(place):
+            inside = os.path.relpath(folder, lab.paths.data.parent)
+            files += [f"{inside}/{name}" for name in (".", *found) if not name.startswith("sandtop.db")]
+    return str(stored), str(machines), frozenset(_plain(path) for path in files)
+
+
+def _plain(path: str) -> str:
+    """``path`` without what is different each time: uuids, digests, the names of temporary folders."""
+    return re.sub(r"[0-9a-f]{12,}|[0-9a-f]{8}-[-0-9a-f]{27}|(building|preparing)-[^/]*", "N", path)

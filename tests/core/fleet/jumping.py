@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     import pytest
 
+_ONE_WAITS_FOR_THE_OTHER = 0.05
+"""Seconds, real ones, after which a thread is taken to wait for one that has called back: both want one file lock."""
+
 
 class _ThreadsHoldTime(trio.abc.Instrument):
     """Looks after every step of a task, as only such a step lets a thread begin, or hears of its end."""
@@ -28,7 +31,7 @@ class _ThreadsHoldTime(trio.abc.Instrument):
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
         working = trio.to_thread.current_default_thread_limiter().borrowed_tokens > self.calling_back
-        threshold = math.inf if working else 0.0
+        threshold = 0.0 if not working else _ONE_WAITS_FOR_THE_OTHER if self.calling_back else math.inf
         if self._clock.autojump_threshold != threshold:
             self._clock.autojump_threshold = threshold
 

@@ -11,30 +11,64 @@ if TYPE_CHECKING:
 
 
 class Steps(trio.abc.Instrument):
-    """Counts the steps of the tasks that it is told of. A step is what a task does from one await to the next."""
+    """Watches the steps of the tasks that it is told of. A step is what a task does from one await to the next."""
 
     def __init__(self) -> None:
-        self._within: Callable[[trio.lowlevel.Task], bool] | None = None
+        self._within: Callable[[trio.lowlevel.Task], bool] = _none
+        self._when: Callable[[], bool] = _never
         self._act: Callable[[], None] | None = None
-        self._at = 0
-        self.taken = 0
 
-    def arm(self, at: int, within: Callable[[trio.lowlevel.Task], bool], act: Callable[[], None]) -> None:
-        """Call ``act`` before step number ``at``, from now and from 1, of the tasks ``within``."""
-        self._within, self._act, self._at, self.taken = within, act, at, 0
+    def arm(
+        self,
+        within: Callable[[trio.lowlevel.Task], bool],
+        when: Callable[[], bool],
+        act: Callable[[], None],
+    ) -> None:
+        """Call ``act`` once, before the first step of the tasks ``within`` for which ``when`` says so."""
+        self._within, self._when, self._act = within, when, act
 
     def disarm(self) -> bool:
         """Whether it came to that; it will not any more."""
-        acted, self._within, self._act = self._act is None, None, None
+        acted, self._act = self._act is None, None
         return acted
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        if self._act is None or self._within is None or not self._within(task):
-            return
-        self.taken += 1
-        if self.taken == self._at:
+        if self._act is not None and self._within(task) and self._when():
             act, self._act = self._act, None
             act()
+
+
+def _none(_task: trio.lowlevel.Task) -> bool:
+    return False
+
+
+def _never() -> bool:
+    return False
+
+
+def nth(number: int) -> Callable[[], bool]:
+    """For `Steps.arm`: the step with this number, from 1."""
+    left = number
+
+    def when() -> bool:
+        nonlocal left
+        left -= 1
+        return left == 0
+
+    return when
+
+
+def unseen(seen: set[object], look: Callable[[], object]) -> Callable[[], bool]:
+    """For `Steps.arm`: the first step before which ``look`` sees what is not ``seen``; it is then."""
+
+    def when() -> bool:
+        found = look()
+        if found in seen:
+            return False
+        seen.add(found)
+        return True
+
+    return when
 
 
 def beneath(nursery: trio.Nursery) -> Callable[[trio.lowlevel.Task], bool]:

@@ -156,7 +156,7 @@ def test_a_machine_that_does_not_answer_is_asked_until_it_does(run: RunCase) -> 
             assert trio.current_time() - waited >= 60
             lab.world.of(uuid).answers = True
             await trio.sleep(30)
-            assert box.trouble is None
+            assert not box.trouble
             check(core)
             await box.stop(force=False)
             check(core)
@@ -256,7 +256,8 @@ def test_a_sandbox_that_makes_no_sense_keeps_no_core_from_starting(
         async def broken(context: Context, row: SandboxRow, *rest: object) -> MachineSpec:
             if row.uuid == uuid:
                 raise RuntimeError("a fault of ours")
-            return await cast("Any", spec_of_running)(context, row, *rest)
+            spec: MachineSpec = await cast("Any", spec_of_running)(context, row, *rest)
+            return spec
 
         with monkeypatch.context() as patch:
             patch.setattr("sandtop.core.fleet.adoption.spec_of_running", broken)

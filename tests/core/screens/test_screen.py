@@ -11,7 +11,7 @@ import pytest
 
 from sandtop.core.screens.look import BadPattern, Pattern, look
 from sandtop.core.screens.screen import AnswererChanged, DrawnScreen, Resized
-from sandtop.core.screens.stored import MOST_BYTES, Checkpoint, StoredTerminal, TooLarge, load, save
+from sandtop.core.session_folder import MOST_BYTES, Checkpoint, StoredTerminal, TooLarge, load, save
 from sandtop.core.sessions.log import SessionLog
 from sandtop.core.sessions.tty import CLIENT_ANSWERS, Size, Tty
 from sandtop.core.terminal import SCROLLBACK, Emulator

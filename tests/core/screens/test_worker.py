@@ -12,7 +12,7 @@ import pytest
 
 from sandtop.agent.wire import Control, Data, Decoder, encode
 from sandtop.core.screens.breadcrumb import Breadcrumb, CrashLoop
-from sandtop.core.screens.stored import MOST_BYTES
+from sandtop.core.session_folder import MOST_BYTES
 from sandtop.core.sessions.log import SessionLog
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.core.terminal.test_fuzz import BYTES, SIZES, STREAMS, differing
+from tests.core.terminal.compare import differing
+from tests.core.terminal.test_fuzz import BYTES, SIZES, STREAMS
 
 from sandtop.core.terminal import Emulator, fitting
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import random
 from pathlib import Path
 
@@ -11,6 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sandtop.core.terminal import Emulator
+
+from .compare import again, differing
 
 RECORDINGS = sorted((Path(__file__).parent / "recordings").glob("*.raw"))
 
@@ -56,22 +57,6 @@ SIZES = st.sampled_from([(1, 1), (2, 2), (3, 4), (10, 4), (20, 5)])
 SCROLLBACKS = st.sampled_from([0, 3, 50])
 
 _slow = settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-
-
-def differing(left: Emulator, right: Emulator) -> list[str]:
-    """Names of the parts in which two emulators differ: short, where the whole states would fill pages."""
-    one, other = left.state(), right.state()
-    return [
-        field.name
-        for field in dataclasses.fields(one)
-        if getattr(one, field.name) != getattr(other, field.name)
-    ]
-
-
-def again(emulator: Emulator, scrollback: int) -> Emulator:
-    copy = Emulator(emulator.columns, emulator.rows, scrollback)
-    copy.feed(emulator.dump())
-    return copy
 
 
 @_slow

@@ -7,12 +7,12 @@ byte, on this machine in this run, however small it is: it is repeated to be mea
 
 from __future__ import annotations
 
-import dataclasses
 import random
 import time
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
+from tests.core.terminal.compare import again, differing
 from tests.fuzz.target import Budget, Dear
 
 from sandtop.core.terminal import Emulator
@@ -29,6 +29,7 @@ _MEASURED: Final = 2048
 _SMALL: Final = ((1, 1), (2, 1), (1, 7), (3, 4), (10, 3), (20, 5), (80, 24))
 _LARGE: Final = ((200, 50), (500, 100), (1000, 250), (2000, 125), (1, 2000), (2000, 1))
 _HEAD: Final = 4
+_SCROLLBACK: Final = 50
 _NUMBERS: Final = ("", "", "0", "1", "2", "3", "9", "24", "79", "80", "255", "999", "9999", "65536", "9" * 30)
 _FINALS: Final = "@ABCDEFGHIJKLMPQRSTXZ^`abcdefghijlmnpqrstuvwxyz{|}~"
 _MODES: Final = (
@@ -174,33 +175,17 @@ def plain() -> float:
 def _same_however_it_comes(
     size: tuple[int, int], other: tuple[int, int], stream: bytes, cuts: random.Random
 ) -> None:
-    whole, pieces = Emulator(*size, 50), Emulator(*size, 50)
+    whole, pieces = Emulator(*size, _SCROLLBACK), Emulator(*size, _SCROLLBACK)
     whole.feed(stream)
     at = 0
     while at < len(stream):
         at += pieces.feed(stream[at : at + cuts.choice((1, 2, 7, 100, 5000))], cuts.choice((None, 0.0)))
         if cuts.random() < 0.01:
-            pieces = _again(pieces)
+            pieces = again(pieces, _SCROLLBACK)
             pieces.take_replies()
     assert differing(whole, pieces) == [], "cut in pieces it is not the same"
     if other in _SMALL:
         whole.resize(*other)
         pieces.resize(*other)
         assert differing(whole, pieces) == [], "in another size it is not the same"
-    assert differing(whole, _again(whole)) == [], "a dump does not make the same"
-
-
-def _again(emulator: Emulator) -> Emulator:
-    copy = Emulator(emulator.columns, emulator.rows, 50)
-    copy.feed(emulator.dump())
-    return copy
-
-
-def differing(left: Emulator, right: Emulator) -> list[str]:
-    """Names of the parts in which two emulators differ."""
-    one, two = left.state(), right.state()
-    return [
-        field.name
-        for field in dataclasses.fields(one)
-        if getattr(one, field.name) != getattr(two, field.name)
-    ]
+    assert differing(whole, again(whole, _SCROLLBACK)) == [], "a dump does not make the same"

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import trio
-from tests.core.channel.scripted import TOKEN, UUID, ScriptedAgent, listening, run, running_core
+from tests.core.channel.scripted import UUID, ScriptedAgent, listening, run, running_core, shake_hands, until
 from tests.fuzz.loop import Turns
 from tests.fuzz.target import Budget
 
 from sandtop.agent.wire import (
     AGENT_PROTOCOL,
-    AgentHandshake,
     Control,
     Credit,
     Data,
@@ -29,7 +28,6 @@ from sandtop.core.store import SessionRow
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
 
     from tests.core.channel.scripted import Core
 
@@ -229,13 +227,10 @@ async def _attack(folder: Path, waves: list[bytes], turns: Turns) -> None:
         if len(served) > len(waves):
             await agent.serve(stream)
             return
-        handshake, nonce = AgentHandshake(TOKEN.encode()), None
-        while nonce is None:
-            got = bytes(await stream.receive_some(65536))
-            if not got:
-                return
-            nonce, _ = handshake.feed(got)
-        await stream.send_all(answer(nonce) + waves[len(served) - 1])
+        wave = waves[len(served) - 1]
+        if not await shake_hands(stream):
+            return
+        await stream.send_all(wave)
         with trio.move_on_after(30):
             while await stream.receive_some(65536):
                 pass
@@ -247,9 +242,9 @@ async def _attack(folder: Path, waves: list[bytes], turns: Turns) -> None:
             core.sessions.start(
                 SessionRow(_KEYS[number], UUID, core.sessions.next_number(), start, "starting", 1.0)
             )
-        await _until(lambda: len(served) > len(waves) and core.link.connected)
+        await until(lambda: len(served) > len(waves) and core.link.connected)
         core.start("d" * 16, "fine")
-        await _until(lambda: core.sessions.running == 0)
+        await until(lambda: core.sessions.running == 0)
         _check(core)
 
 
@@ -267,15 +262,6 @@ def _check(core: Core) -> None:
         pieces = session.log.pieces(session.log.span.start, session.log.span.stop)
         assert sum(piece.end - piece.start for piece in pieces) == session.log.stored
     assert core.link.connected
-
-
-async def _until(what: Callable[[], object]) -> None:
-    """Look again and again, on a clock that jumps."""
-    for _ in range(10_000):
-        if what():
-            return
-        await trio.sleep(0.1)
-    raise AssertionError("it did not come to that")
 
 
 TARGET: Final = _Link()

@@ -1,4 +1,4 @@
-"""Files of a session's folder as the screen worker uses them: it reads the log, and writes checkpoints beside it.
+"""What core and screen worker share of a session's folder: the log, and the checkpoint of a terminal beside it.
 
 The core imports this module too, so it imports no emulator.
 """
