@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import platform
 import shutil
 import subprocess
 from pathlib import Path
@@ -44,7 +43,7 @@ _COMFORT_MIB: Final = 4096
 
 def examine(paths: Paths) -> Iterator[Finding]:
     """Each finding as soon as it is known. Raises nothing that is a fault of the machine's: that is a finding."""
-    yield _place()
+    yield here().finding
     home = _home(paths)
     yield home
     driver = driver_for(paths)
@@ -74,15 +73,6 @@ def release_of(paths: Paths) -> str:
         return Settings.load(paths.settings).guest_release
     except SandtopError:  # the core says so
         return GUEST_RELEASE
-
-
-def _place() -> Finding:
-    place = here()
-    if place.refusal is not None:
-        return Finding("host", Verdict.FAIL, place.refusal)
-    if place.untried is not None:
-        return Finding("host", Verdict.WARN, place.untried)
-    return Finding("host", Verdict.OK, f"{place.name}, {place.processor}, Python {platform.python_version()}")
 
 
 def _home(paths: Paths) -> Finding:

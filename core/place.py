@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import platform
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from sandtop.core.findings import Finding, Verdict
 
 _FEDORA: Final = "squashfs-tools e2fsprogs xz zstd apt dpkg debian-keyring mmdebstrap shadow-utils"
 _AMD64: Final = ("x86_64", "amd64")
@@ -53,6 +56,17 @@ class Place:
             packages = f"{' '.join(PROGRAMS)} {_FEDORA}"
             return f"{self.name} has been tried by nobody: install these packages with dnf: {packages}"
         return f"{self.name} has been tried by nobody: install what these Debian packages hold"
+
+    @property
+    def finding(self) -> Finding:
+        """The row of ``doctor``."""
+        if self.refusal is not None:
+            return Finding("host", Verdict.FAIL, self.refusal)
+        if self.untried is not None:
+            return Finding("host", Verdict.WARN, self.untried)
+        return Finding(
+            "host", Verdict.OK, f"{self.name}, {self.processor}, Python {platform.python_version()}"
+        )
 
 
 def here() -> Place:

@@ -81,4 +81,4 @@ def _build(store: GuestStore) -> None:
     lacking = store.lacking()
     if lacking:
         say(f"building {lacking} from Debian {store.release}: {COST}, in {store.paths.cache}")
-    store.build(lambda line: say(line.removeprefix("warning: ")))
+    store.build(say)

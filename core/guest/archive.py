@@ -57,7 +57,7 @@ class Archive:
         except ImageError as error:
             if found == DEFAULT or not any(sign in error.message for sign in _LACKS):
                 raise
-            progress(f"warning: {found[0]} has no Debian {self.release}: fetching it from {DEFAULT[0]}")
+            progress(f"{found[0]} has no Debian {self.release}: fetching it from {DEFAULT[0]}")
             self._fetch_lists(DEFAULT)
         self._stamp.touch()
 

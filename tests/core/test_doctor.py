@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandtop.core import doctor
+from sandtop.core.cli import doctor as doctor_command
 from sandtop.core.findings import Finding, Verdict
 from sandtop.core.guest import BootFiles, GuestStore, Image, archive, tools
 from sandtop.core.machine import Accelerator, Choice
 from sandtop.core.machine.qemu import doctor as qemu_doctor
 from sandtop.core.machine.qemu.driver import QemuDriver
 from sandtop.core.paths import Paths
+from sandtop.core.place import Place
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -270,3 +272,16 @@ def test_the_command_for_people(tmp_path: Path) -> None:
     (at,) = [n for n, row in enumerate(rows) if row.split()[1] == "qemu"]
     assert rows[at].startswith("fail  qemu ")
     assert rows[at + 1].strip().startswith("mend: ")
+
+
+def test_where_sandtop_cannot_run_that_is_all_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor_command, "here", lambda: Place("darwin", "arm64"))
+    assert doctor_command.doctor_main([]) == 125
+    said = capfd.readouterr()
+    assert said.out.startswith("fail  host             sandtop needs Linux, and this is macOS")
+    assert said.out.count("\n") == 1
+    assert said.err == "sandtop: no sandbox can start here before this is mended: host\n"
+    assert doctor_command.doctor_main(["--json"]) == 125
+    assert json.loads(capfd.readouterr().out)["release"] is None

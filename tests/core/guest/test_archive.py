@@ -142,7 +142,7 @@ def test_a_mirror_without_the_release_is_left_for_debians_own(
     assert str(caught.value.hint).startswith("check that the mirror")
     assert said == [
         f"fetching the lists of Debian bookworm from {nothing_here}/debian (9 MB)",
-        f"warning: {nothing_here}/debian has no Debian bookworm: fetching it from {debian[0]}",
+        f"{nothing_here}/debian has no Debian bookworm: fetching it from {debian[0]}",
     ]
     assert found.sources[0] == f"deb {debian[0]} bookworm main"
 
