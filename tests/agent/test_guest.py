@@ -132,7 +132,7 @@ def test_out_of_memory_has_a_name(core: CoreSide) -> None:
 def test_a_fork_bomb_is_bounded_and_the_agent_answers(core: CoreSide) -> None:
     bomb = core.start("/bin/bash", "-c", ":() { : | : & }; :; wait; sleep 100", timeout_ms=4000)
     core.serve(2.0)
-    assert core.ping() < 2
+    assert core.ping() < 10
     core.finish(bomb, 60)
     assert bomb.record is not None
     assert bomb.record["reason"] in ("timeout", "oom")
