@@ -5,21 +5,6 @@ export PATH := justfile_directory() / ".venv/bin:" + env("PATH")
 # Containers often have it set: then each of the hundreds of processes of the tests compiles all that it imports.
 export PYTHONDONTWRITEBYTECODE := ""
 
-# By hand and not through `sandtop image build`, which would leave a core running that nobody asked for.
-prepare := '''
-import os, sys
-from sandtop.core.errors import SandtopError
-from sandtop.core.guest import GuestStore
-from sandtop.core.paths import find
-os.umask(0o022)  # as the core has it: machines read what is built here
-try:
-    paths = find()
-    paths.ensure()
-    GuestStore(paths).prepare(lambda line: print("==>", line, flush=True))
-except SandtopError as error:
-    sys.exit(f"setup: {error}")
-'''
-
 [private]
 default:
     @just --list
@@ -28,9 +13,7 @@ default:
 setup:
     @# as pip does for a package that is not editable: without, each command compiles what it imports first, for 40 ms
     @python -m compileall -q agent core tui src/sandtop
-    @echo '==> Looking for the kernel, the guest runtime and the base image'
-    @python -c {{ quote(prepare) }}
-    @echo '==> All is set up: .venv/bin/sandtop'
+    @sandtop setup --yes
 
 # Print hello from Python in a virtual machine that lives for this one command
 demo: setup
@@ -86,6 +69,10 @@ fmt:
     ruff check --fix
     ruff format
 
+# Write the man page and the completion scripts in share/ anew, from the commands' own help
+generate:
+    python -m sandtop.core.cli.manual share
+
 # Show what CHANGELOG.md will say of what is new
 changelog:
     @towncrier build --draft --version next
@@ -102,6 +89,7 @@ release VERSION: check
     before=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' src/sandtop/__init__.py)
     [ "$(printf '%s\n' "$before" "$version" | sort -V | tail -n 1)" = "$version" ] || fail "$before is newer than $version"
     sed -i "s/^__version__ = .*/__version__ = \"$version\"/" src/sandtop/__init__.py
+    python -m sandtop.core.cli.manual share
     towncrier build --yes --version "$version"
     rm -rf dist
     python -m build --no-isolation --outdir dist >/dev/null

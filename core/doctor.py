@@ -5,7 +5,6 @@ The one exception is the accelerator: that KVM works is known by booting under i
 
 from __future__ import annotations
 
-import getpass
 import importlib.util
 import os
 import shutil
@@ -17,12 +16,13 @@ from sandtop import __version__
 from sandtop.core.client.link import call_running
 from sandtop.core.contract.core import Status
 from sandtop.core.errors import CoreOutdated, SandtopError
-from sandtop.core.findings import Finding, Verdict, apt
+from sandtop.core.findings import Finding, Verdict, apt, whoami
 from sandtop.core.fleet.room import FIRST_WRITES, may_grow, space
-from sandtop.core.guest import GuestStore, foundation, kernel, runtime, tools
+from sandtop.core.guest import GuestStore, archive, foundation, kernel, runtime, tools
 from sandtop.core.machine import host_memory
 from sandtop.core.machine.registry import driver_for
-from sandtop.core.settings import Settings
+from sandtop.core.place import here
+from sandtop.core.settings import GUEST_RELEASE, Settings
 from sandtop.core.store import SandboxConfig
 from sandtop.core.templates import trial_of
 
@@ -30,12 +30,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sandtop.core.guest import Kernel
+    from sandtop.core.guest.archive import Archive
     from sandtop.core.machine import Driver
     from sandtop.core.paths import Paths
 
-_BUILD_TOOLS: Final = ("apt-get", "dpkg-deb", "mke2fs", "mksquashfs", "mmdebstrap")
-_PREPARE: Final = "sandtop run -- true"
-"""Builds whatever is missing on its way to a first sandbox."""
+_SETUP: Final = "sandtop setup"
 _BUILD_MIB: Final = 1024
 """What building kernel, runtime and base image from nothing takes at its height."""
 _RUN_MIB: Final = 64
@@ -45,15 +44,19 @@ _COMFORT_MIB: Final = 4096
 
 def examine(paths: Paths) -> Iterator[Finding]:
     """Each finding as soon as it is known. Raises nothing that is a fault of the machine's: that is a finding."""
+    yield here().finding
     home = _home(paths)
     yield home
     driver = driver_for(paths)
     yield from driver.examine()
-    linux = kernel.find(paths.cache)
-    has_runtime, runtime_finding = _runtime(paths, linux)
-    store = GuestStore(paths)
+    release = release_of(paths)
+    store = GuestStore(paths, release=release)
+    debian = archive.at(paths.cache, release)
+    linux = kernel.find(debian, paths.cache)
+    has_runtime, runtime_finding = _runtime(debian, paths, linux)
     prepared = has_runtime and bool(store.images())
     yield from _build_tools(prepared)
+    yield Finding("guest", Verdict.OK, f"Debian {release}: kernel, runtime and the image base, on every host")
     yield _kernel(linux)
     yield runtime_finding
     yield _images(store)
@@ -63,6 +66,14 @@ def examine(paths: Paths) -> Iterator[Finding]:
     yield from _disk(paths, prepared)
     yield _memory()
     yield _core()
+
+
+def release_of(paths: Paths) -> str:
+    """The Debian release that guests are made of here."""
+    try:
+        return Settings.load(paths.settings).guest_release
+    except SandtopError:  # the core says so
+        return GUEST_RELEASE
 
 
 def _home(paths: Paths) -> Finding:
@@ -78,13 +89,15 @@ def _home(paths: Paths) -> Finding:
 def _build_tools(prepared: bool) -> Iterator[Finding]:
     """Tools are needed to build; with all built, they are missed only when something changes."""
     bad = Verdict.WARN if prepared else Verdict.FAIL
-    path = tools.environment()["PATH"]
-    missing = [name for name in _BUILD_TOOLS if shutil.which(name, path=path) is None]
+    missing = tools.not_here()
+    packages = sorted({tools.PACKAGES[name] for name in missing})
+    if archive.keyring_here() is None:
+        missing.append("the keys of Debian's archive")
+        packages.append("debian-archive-keyring")
     if missing:
-        packages = sorted({tools.PACKAGES[name] for name in missing})
         yield Finding("build-tools", bad, f"not installed: {', '.join(missing)}", apt(*packages))
     else:
-        yield Finding("build-tools", Verdict.OK, ", ".join(_BUILD_TOOLS))
+        yield Finding("build-tools", Verdict.OK, ", ".join(tools.TO_BUILD))
     if os.geteuid() != 0:
         yield _user_namespaces(bad)
 
@@ -94,7 +107,7 @@ def _user_namespaces(bad: Verdict) -> Finding:
     name = "user-namespaces"
     if shutil.which("newuidmap") is None:
         return Finding(name, bad, "newuidmap is not installed", apt("uidmap"))
-    user = getpass.getuser()
+    user = whoami()
     for file in ("/etc/subuid", "/etc/subgid"):
         try:
             given = f"\n{user}:" in "\n" + Path(file).read_text()
@@ -109,24 +122,34 @@ def _user_namespaces(bad: Verdict) -> Finding:
         )
     except subprocess.CalledProcessError as error:
         said = error.stderr.decode(errors="replace").strip().replace("\n", " / ")
-        return Finding(name, bad, f"cannot be made: {said}", "sudo sysctl kernel.unprivileged_userns_clone=1")
+        return Finding(name, bad, f"cannot be made: {said}", f"sudo sysctl {_forbidding()}")
     except (OSError, subprocess.TimeoutExpired) as error:
         return Finding(name, bad, f"cannot be made: {error}", apt("util-linux"))
     return Finding(name, Verdict.OK, f"work, with subordinate ids of {user}")
 
 
+def _forbidding() -> str:
+    """The kernel's setting that lets users make namespaces: Ubuntu's where it forbids them, or Debian's."""
+    try:
+        if Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns").read_text().strip() == "1":
+            return "kernel.apparmor_restrict_unprivileged_userns=0"
+    except OSError:
+        pass  # not Ubuntu's kernel
+    return "kernel.unprivileged_userns_clone=1"
+
+
 def _kernel(linux: Kernel | None) -> Finding:
     if linux is None:
-        return Finding("kernel", Verdict.WARN, "not fetched yet; the first sandbox does it", _PREPARE)
+        return Finding("kernel", Verdict.WARN, "not fetched yet; the first sandbox does it", _SETUP)
     return Finding("kernel", Verdict.OK, linux.version)
 
 
-def _runtime(paths: Paths, linux: Kernel | None) -> tuple[bool, Finding]:
+def _runtime(debian: Archive, paths: Paths, linux: Kernel | None) -> tuple[bool, Finding]:
     """Whether the runtime of this very agent and kernel is there, and what to say about it."""
     name = "runtime"
     agent = importlib.util.find_spec("sandtop.agent")
     try:
-        stands_on = foundation.find(paths.cache)
+        stands_on = foundation.find(debian, paths.cache)
         if linux is None or stands_on is None or agent is None or agent.origin is None:
             found = None
         else:
@@ -134,7 +157,7 @@ def _runtime(paths: Paths, linux: Kernel | None) -> tuple[bool, Finding]:
     except SandtopError as error:
         return False, Finding(name, Verdict.FAIL, error.message, error.hint)
     if found is None:
-        return False, Finding(name, Verdict.WARN, "not built yet; the first sandbox does it", _PREPARE)
+        return False, Finding(name, Verdict.WARN, "not built yet; the first sandbox does it", _SETUP)
     size = found.initrd.stat().st_size / 1e6
     return True, Finding(
         name, Verdict.OK, f"{found.digest[:12]}, {size:.0f} MB, agent of sandtop {__version__}"
@@ -144,7 +167,7 @@ def _runtime(paths: Paths, linux: Kernel | None) -> tuple[bool, Finding]:
 def _images(store: GuestStore) -> Finding:
     images = store.images()
     if not images:
-        return Finding("images", Verdict.WARN, "none yet; the first sandbox builds base", _PREPARE)
+        return Finding("images", Verdict.WARN, "none yet; the first sandbox builds base", _SETUP)
     return Finding(
         "images", Verdict.OK, ", ".join(f"{image.name} ({image.size / 1e6:.0f} MB)" for image in images)
     )

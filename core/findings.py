@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -32,7 +33,14 @@ class Finding:
 
 
 def apt(*packages: str) -> str:
-    """The command with which this user installs ``packages``."""
-    return (
-        f"{'' if os.geteuid() == 0 else 'sudo '}apt-get install --no-install-recommends {' '.join(packages)}"
-    )
+    """The command with which this user installs Debian ``packages``, also where apt has no lists yet."""
+    sudo = "" if os.geteuid() == 0 else "sudo "
+    return f"{sudo}apt-get update && {sudo}apt-get install --no-install-recommends {' '.join(packages)}"
+
+
+def whoami() -> str:
+    """The name of this user for a command to show, or the number where there is none, as in containers."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())

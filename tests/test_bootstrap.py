@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from sandtop.core import setup
+
 PROJECT = Path(__file__).parents[1]
 
 ALL_INSTALLED = "echo installed"
@@ -41,6 +43,8 @@ class Host:
             (self.programs / name).symlink_to(program)
         self.has("dpkg-query", ALL_INSTALLED)
         self.has("id", "echo 0")
+        self.has("uname", "case $1 in -s) echo Linux ;; -m) echo x86_64 ;; esac")
+        self.has("apt-get", "exit 99")
         self.has("python3", MAKE_VENV)
 
     def has(self, name: str, script: str) -> None:
@@ -69,15 +73,40 @@ def host(tmp_path: Path) -> Host:
 
 
 def test_a_second_run_installs_nothing_and_hands_over(host: Host) -> None:
-    first = host.bootstrap("setup")
+    first = host.bootstrap("test")
     assert (first.returncode, first.stderr) == (0, "")
-    assert first.stdout.endswith("just setup\n")
-    renewed, installed = host.log
+    assert first.stdout.endswith("just test\n")
+    renewed, installed, tools = host.log
     assert "pip>=25" in renewed
-    assert "--editable .[dev]" in installed
+    assert installed.endswith("--editable . rust-just")
+    assert tools.endswith("--editable .[dev]")
     second = host.bootstrap("test", "-k", "two words")
     assert (second.returncode, second.stdout, second.stderr) == (0, "just test -k two words\n", "")
-    assert len(host.log) == 2
+    assert host.bootstrap("demo").stdout == "just demo\n"
+    assert len(host.log) == 3
+
+
+def test_the_tools_of_developers_come_when_somebody_develops(host: Host) -> None:
+    host.has("dpkg-query", NONE_INSTALLED)
+    host.has("apt-get", 'echo "apt-get $*" >>log')
+    assert host.bootstrap("demo").returncode == 0
+    assert not any("dev" in line or "tmux" in line for line in host.log)
+    host.has("dpkg-query", 'case "$*" in *tmux*|*busybox*) exit 1 ;; esac; echo installed')
+    before = len(host.log)
+    assert host.bootstrap("check").returncode == 0
+    _update, packages, tools = host.log[before:]
+    assert packages.endswith(" busybox-static tmux")
+    assert tools.endswith("--editable .[dev]")
+
+
+def test_it_installs_what_setup_would(host: Host) -> None:
+    host.has("dpkg-query", NONE_INSTALLED)
+    host.has("id", "echo 1000")
+    host.has("sudo", 'exec "$@"')
+    host.has("apt-get", 'echo "apt-get $*" >>log')
+    assert host.bootstrap("setup").returncode == 0
+    packages = host.log[1].partition("--no-install-recommends ")[2].split()
+    assert {*packages} - {"python3-venv"} == {*setup.PACKAGES, *setup.PACKAGES_FOR_USERS}
 
 
 def test_changed_dependencies_are_installed_and_changed_tool_settings_are_not(host: Host) -> None:
@@ -87,7 +116,7 @@ def test_changed_dependencies_are_installed_and_changed_tool_settings_are_not(ho
     assert host.bootstrap("setup").stdout == "just setup\n"
     settings.write_text(settings.read_text().replace('"trio', '"hypothesis", "trio'))
     host.bootstrap("setup")
-    assert len(host.log) == 4
+    assert len(host.log) == 4  # pip itself, and sandtop, twice
 
 
 def test_only_what_is_missing_is_installed_and_named_first(host: Host) -> None:
@@ -124,11 +153,29 @@ def test_neither_root_nor_sudo(host: Host) -> None:
 
 
 def test_no_apt(host: Host) -> None:
-    host.has("dpkg-query", NONE_INSTALLED)
+    (host.programs / "apt-get").unlink()
     done = host.bootstrap("setup")
     assert done.returncode == 1
-    assert done.stderr.startswith("bootstrap: there is no apt-get here")
-    assert "qemu-system-x86" in done.stderr
+    assert done.stderr.startswith(
+        "bootstrap: this installs packages with apt, which is not here: use Debian 12 or 13"
+    )
+
+
+@pytest.mark.parametrize(
+    ("system", "processor", "says"),
+    [
+        ("Darwin", "arm64", "sandtop needs Linux, and this is macOS: use a machine"),
+        ("Linux", "aarch64", "sandtop needs an amd64 processor (x86-64): for aarch64 there is no guest yet"),
+    ],
+)
+def test_where_it_cannot_run_it_touches_nothing(host: Host, system: str, processor: str, says: str) -> None:
+    host.has("uname", f"case $1 in -s) echo {system} ;; -m) echo {processor} ;; esac")
+    host.has("dpkg-query", NONE_INSTALLED)
+    done = host.bootstrap("demo")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"bootstrap: {says}")
+    assert done.stderr.count("\n") == 1
+    assert not (host.checkout / ".venv").exists()
 
 
 @pytest.mark.parametrize("step", ["update", "install"])

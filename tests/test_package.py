@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sandtop import __version__
+from sandtop.core.cli.manual import COMPLETIONS, PAGE
 
 PROJECT = Path(__file__).parents[1]
 
@@ -40,7 +41,7 @@ def build(kind: str, source: Path, into: Path) -> Path:
 def copy_of_the_project(to: Path) -> Path:
     """The committed folders that a package is made of; a build in the checkout itself would leave things there."""
     skip = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    for folder in ("agent", "core", "tui", "src"):
+    for folder in ("agent", "core", "tui", "src", "share"):
         shutil.copytree(PROJECT / folder, to / folder, symlinks=True, ignore=skip)
     for file in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(PROJECT / file, to / file)
@@ -52,7 +53,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A wheel built from the sdist, as an index would have it."""
     folder = tmp_path_factory.mktemp("package")
     sdist = build("sdist", copy_of_the_project(folder / "project"), folder / "sdist")
-    shutil.unpack_archive(sdist, folder / "unpacked")
+    (folder / "unpacked").mkdir()
+    # not shutil, which warns without an argument that Debian 12's does not know
+    subprocess.run(["tar", "-xf", sdist, "-C", folder / "unpacked"], check=True)
     (unpacked,) = (folder / "unpacked").iterdir()
     return build("wheel", unpacked, folder / "wheel")
 
@@ -76,7 +79,10 @@ def test_the_wheel_holds_all_of_a_room(wheel: Path, room: str) -> None:
 def test_the_wheel_holds_nothing_but_the_package_and_its_metadata(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    assert {name.split("/")[0] for name in names} == {"sandtop", f"sandtop-{__version__}.dist-info"}
+    here = f"sandtop-{__version__}"
+    assert {name.split("/")[0] for name in names} == {"sandtop", f"{here}.dist-info", f"{here}.data"}
+    files = {name for name in names if name.startswith(f"{here}.data/")}
+    assert files == {f"{here}.data/data/share/{name}" for name in (PAGE, *COMPLETIONS.values())}
     assert {
         "sandtop/__init__.py",
         "sandtop/__main__.py",

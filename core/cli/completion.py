@@ -43,9 +43,14 @@ def completion_main(argv: Sequence[str]) -> int:
     parser = Parser("completion", "|".join(_SHELLS), "Print a shell's completion script.", _EXAMPLES)
     parser.add_argument("shell", choices=_SHELLS, metavar="|".join(_SHELLS), help="the shell")
     options = parser.parse_args(list(argv))
-    preamble = {"bash": _BASH, "zsh": _ZSH}.get(options.shell, "")
-    write(shtab.complete(_everything(), options.shell, preamble=preamble) + "\n")
+    write(script(options.shell))
     return 0
+
+
+def script(shell: str) -> str:
+    """The completion script of ``shell``."""
+    preamble = {"bash": _BASH, "zsh": _ZSH}.get(shell, "")
+    return shtab.complete(_everything(), shell, preamble=preamble) + "\n"
 
 
 def _everything() -> argparse.ArgumentParser:

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Final
 
 from sandtop.core import paths
 from sandtop.core.cli import say
-from sandtop.core.doctor import examine
 from sandtop.core.errors import EXIT_SANDTOP_FAILED
 from sandtop.core.findings import Verdict
+from sandtop.core.place import here
 
 from ._args import Parser
 from ._output import STDOUT, write, write_json
 from ._text import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from sandtop.core.findings import Finding
 
@@ -37,16 +37,30 @@ def doctor_main(argv: Sequence[str]) -> int:
     parser.json()
     as_json: bool = parser.parse_args(argv).json
     findings: list[Finding] = []
-    for finding in examine(paths.find()):
+    release, seen = _look()
+    for finding in seen:
         findings.append(finding)
         if not as_json:
             write(_lines(finding))
     failed = [finding.name for finding in findings if finding.verdict is Verdict.FAIL]
     if as_json:
-        write_json({"ok": not failed, "findings": [dataclasses.asdict(finding) for finding in findings]})
+        rows = [dataclasses.asdict(finding) for finding in findings]
+        write_json({"ok": not failed, "release": release, "findings": rows})
     elif failed:
-        say(f"no sandbox can start here before this is mended: {', '.join(failed)}")
+        mend = " (run: sandtop setup)" if release else ""
+        say(f"no sandbox can start here before this is mended: {', '.join(failed)}{mend}")
     return EXIT_SANDTOP_FAILED if failed else 0
+
+
+def _look() -> tuple[str | None, Iterable[Finding]]:
+    """The Debian release of guests here, and what is found; the host alone where sandtop cannot run."""
+    host = here()
+    if host.refusal is not None:
+        return None, [host.finding]
+    from sandtop.core.doctor import examine, release_of  # of what this imports some is there on Linux alone
+
+    found = paths.find()
+    return release_of(found), examine(found)
 
 
 def _lines(finding: Finding) -> str:

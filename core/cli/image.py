@@ -45,10 +45,10 @@ def _list(argv: Sequence[str]) -> int:
     options = parser.parse_args(list(argv))
     images = call(ImageList()).images
     if options.json:
-        write_json([image.to_json() for image in images])
+        write_json([{**image.to_json(), "release": _release(image)} for image in images])
     else:
         rows = [_row(image) for image in images]
-        table(("name", "digest", "size", "templates", "warm", "age"), rows)
+        table(("name", "digest", "size", "release", "templates", "warm", "age"), rows)
     return 0
 
 
@@ -57,10 +57,17 @@ def _row(image: ImageInfo) -> tuple[object, ...]:
         image.name,
         image.digest[:19],
         size(image.size),
+        _release(image) or "-",
         _templates(image),
         image.standing_by or "-",
         age(image.created_at),
     )
+
+
+def _release(image: ImageInfo) -> str | None:
+    """The Debian release of ``base``, as its source names it; the source of other images is a path."""
+    source = image.source or ""
+    return source.split()[1].rstrip(",") if source.startswith("Debian ") else None
 
 
 def _templates(image: ImageInfo) -> str:

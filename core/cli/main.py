@@ -49,6 +49,10 @@ COMMANDS: Final[dict[str, Command]] = {
     "image": Command("image", "image_main", "list, build and remove images"),
     "core": Command("corectl", "core_main", "start, stop and question the core"),
     "completion": Command("completion", "completion_main", "print a shell's completion script"),
+    "setup": Command("setup", "setup_main", "install and build what sandboxes need"),
+    "uninstall": Command("uninstall", "uninstall_main", "remove all sandboxes and what sandtop keeps"),
+    "version": Command("version", "version_main", "say which version this is, and of what it depends on"),
+    "bug-report": Command("bug_report", "bug_report_main", "print what a report of a fault needs"),
     "doctor": Command("doctor", "doctor_main", "say what this machine lacks"),
 }
 _COMPLETE: Final = "__complete"

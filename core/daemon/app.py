@@ -88,7 +88,7 @@ async def _main(paths: Paths) -> None:
     settings = Settings.load(paths.settings)
     with Database(paths.database) as database:
         async with trio.open_nursery() as nursery:
-            guest = GuestStore(paths)
+            guest = GuestStore(paths, release=settings.guest_release)
             driver = driver_for(paths)
             templates = Templates(paths, driver, nursery, settings.boot_seconds)
             screens = Screens(nursery)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
+import shlex
 import shutil
 from typing import TYPE_CHECKING, Final
 
 from sandtop.core.errors import SandtopError
+from sandtop.core.guest.archive import keyring, reaching
 from sandtop.core.guest.image import squash_tar
 from sandtop.core.guest.store import digest_of
 from sandtop.core.guest.tools import Progress, missing, run
@@ -15,8 +16,9 @@ from sandtop.core.guest.tools import Progress, missing, run
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sandtop.core.guest.archive import Archive
+
 NAME: Final = "base"
-_SUITE: Final = "bookworm"
 _PACKAGES: Final = (
     # beside the essential ones. Not a variant of mmdebstrap: those take usrmerge, and it wants all of Perl.
     "apt", "usr-is-merged",
@@ -38,25 +40,30 @@ rm -f etc/apt/apt.conf.d/99mmdebstrap
 find usr/lib/python3* -name __pycache__ -prune -exec rm -rf {} +
 chroot . python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /usr/lib/python3 /usr/lib/python3.*
 """
+_STEPS: Final = tuple(f"I: {verb} " for verb in ("downloading", "extracting", "installing", "creating"))
+"""Of all that mmdebstrap says, what it is doing."""
 _HOOK: Final = "/usr/share/mmdebstrap/hooks/merged-usr"
-RECIPE: Final = digest_of("2", _SUITE, *_PACKAGES, _FINISH)[:16]
-SOURCE: Final = f"Debian {_SUITE}, recipe {RECIPE}"
-"""What `Image.source` says of a ``base`` made by this recipe."""
 
 
-def make(out: Path, scratch: Path, progress: Progress) -> None:
+def source(release: str) -> str:
+    """What `Image.source` says of a ``base`` that is made today of this Debian release."""
+    return f"Debian {release}, recipe {digest_of('2', release, *_PACKAGES, _FINISH)[:16]}"
+
+
+def make(archive: Archive, out: Path, scratch: Path, progress: Progress) -> None:
     """Write the image to ``out``. ``scratch`` is an empty folder on a disk with some 300 MB to spare.
 
     Raises `ImageError`, `MissingDependency`, `StorageError`.
     """
+    archive.refresh(lambda line: progress(f"image {NAME}: {line}"))
 
     def narrate(line: str) -> None:
-        if line.startswith("I: ") and "hook" not in line:
+        if line.startswith(_STEPS):
             progress(f"image {NAME}: {line[3:]}")
 
     as_root = os.geteuid() == 0
     squash_tar(
-        [*(_own_mounts() if as_root else ()), *_mmdebstrap("root" if as_root else "unshare")],
+        [*(_own_mounts() if as_root else ()), *_mmdebstrap(archive, "root" if as_root else "unshare")],
         out,
         "installing the base image",
         narrate,
@@ -65,15 +72,17 @@ def make(out: Path, scratch: Path, progress: Progress) -> None:
     )
 
 
-def _mmdebstrap(mode: str) -> list[str]:
+def _mmdebstrap(archive: Archive, mode: str) -> list[str]:
     if mode == "unshare" and shutil.which("newuidmap") is None:
         raise missing("newuidmap")
     return [
         "mmdebstrap", f"--mode={mode}", "--variant=custom", "--include=?essential", f"--include={','.join(_PACKAGES)}",
+        # the lists are here already
+        "--skip=update", f"--setup-hook=copy-in {shlex.quote(str(archive.lists))} /var/lib/apt",
         f"--hook-dir={_HOOK}", f"--customize-hook={_FINISH}", "--format=tar",
         "--dpkgopt=force-unsafe-io",
-        *(f"--aptopt={option}" for option in _apt_options()),
-        _SUITE, "-", *_sources(),
+        f"--keyring={keyring()}", *(f"--aptopt={option}" for option in reaching()),
+        archive.release, "-", *archive.sources,
     ]  # fmt: skip
 
 
@@ -85,35 +94,3 @@ def _own_mounts() -> list[str]:
     except SandtopError:  # a container that lacks the right: mmdebstrap can do without
         return []
     return prefix
-
-
-def _sources() -> list[str]:
-    """This machine's own mirrors of the suite, as lines of sources.list; none for mmdebstrap's defaults."""
-    listed = run(
-        [
-            "apt-get",
-            "indextargets",
-            "--format",
-            "$(ORIGIN)|$(SITE)|$(RELEASE)|$(COMPONENT)",
-            "Created-By: Packages",
-        ],
-        "reading apt's sources",
-        timeout=30,
-    )
-    lines: list[str] = []
-    for line in listed.splitlines():
-        origin, site, release, component = line.split("|")
-        if (
-            origin == "Debian"
-            and component == "main"
-            and re.match(rf"{_SUITE}($|-updates|-security|/)", release)
-        ):
-            lines.append(f"deb {site} {release} {component}")
-    return lines if any(f" {_SUITE} " in line for line in lines) else []
-
-
-def _apt_options() -> list[str]:
-    """How this machine's apt reaches its archive (proxies and the like), for the building of the new root alone."""
-    dumped = run(["apt-config", "dump", "--no-empty"], "reading apt's settings", timeout=30)
-    wanted = re.compile(r'Acquire::(https?::|Check-|Retries\b).* "[^"]+";')
-    return [line.rstrip(";") for line in dumped.splitlines() if wanted.fullmatch(line)]

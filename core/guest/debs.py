@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from sandtop.core.errors import ImageError
+from sandtop.core.guest import tools
 from sandtop.core.guest.tools import Progress, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from sandtop.core.guest.archive import Archive
 
 _URI_LINE: Final = re.compile(r"^'[^']*' (?P<name>[^_ ]+)_(?P<version>[^_ ]+)_[a-z0-9]+\.deb (?P<size>\d+)")
 
@@ -26,18 +29,15 @@ class Package:
     size: int
 
 
-def resolve(wanted: Sequence[str], keep: re.Pattern[str], scratch: Path) -> list[Package]:
+def resolve(archive: Archive, wanted: Sequence[str], keep: re.Pattern[str], scratch: Path) -> list[Package]:
     """The packages that installing ``wanted`` on an empty machine would take and whose names match ``keep``.
 
-    Names apt's own lists only, touching neither the network nor this machine's packages. ``scratch`` is an empty
-    folder. Raises `ImageError` when apt knows no such package (its lists are missing or old).
+    Reads the lists that ``archive`` has, and not the network. ``scratch`` is an empty folder. Raises `ImageError` when
+    they have no such package.
     """
-    status = scratch / "status"
-    status.touch()
-    listed = run(
+    listed = archive.run(
         [
             "apt-get", "install", "--print-uris", "--no-install-recommends", "-qq",
-            "-o", f"Dir::State::status={status}",  # as if nothing were installed
             "-o", f"Dir::Cache::archives={scratch}",  # as if nothing were downloaded: apt lists only what is not
             *wanted,
         ],
@@ -50,25 +50,31 @@ def resolve(wanted: Sequence[str], keep: re.Pattern[str], scratch: Path) -> list
         if (match := _URI_LINE.match(line)) and keep.fullmatch(match["name"])
     ]
     if not found:
-        raise ImageError(f"apt finds none of {' '.join(wanted)}", hint="run: sudo apt-get update")
+        raise ImageError(f"Debian {archive.release} has none of {' '.join(wanted)}", hint=tools.OTHER_MIRROR)
     return sorted(found, key=lambda package: package.name)
 
 
-def unpack(packages: Sequence[Package], into: Path, scratch: Path, progress: Progress) -> None:
+def unpack(
+    archive: Archive, packages: Sequence[Package], into: Path, scratch: Path, progress: Progress
+) -> None:
     """Download ``packages`` into ``scratch`` and unpack them over each other into the folder ``into``.
 
     apt checks what it downloads against its signed lists. Raises `ImageError`, `StorageError`.
     """
     megabytes = sum(package.size for package in packages) / 1e6
     progress(f"downloading {len(packages)} packages ({megabytes:.0f} MB)")
-    run(
-        # as root apt would drop to a user of its own who cannot write to our folder, and warn about it
-        ["apt-get", "download", "-qq", "-o", "APT::Sandbox::User=root"]
-        + [f"{package.name}={package.version}" for package in packages],
+    archive.run(
+        ["apt-get", "download", "-qq", *(f"{package.name}={package.version}" for package in packages)],
         f"downloading {' '.join(package.name for package in packages)}",
         timeout=600,
         cwd=scratch,
     )
     progress(f"unpacking {len(packages)} packages")
-    for archive in sorted(scratch.glob("*.deb")):
-        run(["dpkg-deb", "--extract", archive, into], f"unpacking {archive.name}", timeout=120)
+    for file in sorted(scratch.glob("*.deb")):
+        run(["dpkg-deb", "--extract", file, into], f"unpacking {file.name}", timeout=120)
+
+
+def below_usr(tree: Path, name: str) -> Path:
+    """What packages unpacked into ``tree`` have for ``/name``: since Debian 13 they bring it as ``/usr/name``."""
+    path = tree / name
+    return path if path.exists() else tree / "usr" / name

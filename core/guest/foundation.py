@@ -22,6 +22,8 @@ from sandtop.core.guest.tools import Progress, run
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sandtop.core.guest.archive import Archive
+
 _WANTED: Final = ("python3-minimal", "libpython3-stdlib", "e2fsprogs", "busybox-static")
 _UNPACKED: Final = re.compile(
     r"(lib)?python3\.\d+-(minimal|stdlib)|libc6|zlib1g|libexpat1|libffi\d+"
@@ -63,11 +65,11 @@ for job in sys.argv[2:]:
     py_compile.compile(source, target, shown, doraise=True, optimize=int(sys.argv[1]), invalidation_mode=mode)
 """
 _E2FSCK: Final = "sbin/e2fsck"
+_BUSYBOX: Final = "bin/busybox"
 _LIBRARIES: Final = "lib/x86_64-linux-gnu"
 _LINKER: Final = "lib64/ld-linux-x86-64.so.2"
-_RECIPE: Final = digest_of("2", *_WANTED, _UNPACKED.pattern, *_MODULES, _LEFT_OUT, _LIST_LOADED, _COMPILE)[
-    :16
-]
+"""Where programs look for it. In the package that is an absolute link, which here leads to the host's own."""
+_LINKER_FILE: Final = f"{_LIBRARIES}/ld-linux-x86-64.so.2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,32 +99,39 @@ def shelf(cache: Path) -> Shelf:
     return Shelf(cache / "foundations", "guest runtime", keep=2)
 
 
-def find(cache: Path) -> Foundation | None:
-    """The foundation, when it has been built and is whole."""
-    folder = shelf(cache).current(_RECIPE)
+def find(archive: Archive, cache: Path) -> Foundation | None:
+    """The foundation of this release, when it has been built and is whole."""
+    folder = shelf(cache).current(_recipe(archive))
     return _describe(folder) if folder else None
 
 
-def build(cache: Path, scratch: Path, progress: Progress) -> Foundation:
-    """Build it from the newest packages that apt knows. ``scratch`` is an empty folder on the same disk as ``cache``.
+def build(archive: Archive, cache: Path, scratch: Path, progress: Progress) -> Foundation:
+    """Build it from the newest packages of the release. ``scratch`` is an empty folder on the same disk as ``cache``.
 
     Raises `ImageError`, `MissingDependency`, `StorageError`.
     """
-    packages = debs.resolve(_WANTED, _UNPACKED, scratch)
-    key = digest_of(_RECIPE, *(f"{package.name}={package.version}" for package in packages))[:32]
+    archive.refresh(lambda line: progress(f"guest runtime: {line}"))
+    packages = debs.resolve(archive, _WANTED, _UNPACKED, scratch)
+    recipe = _recipe(archive)
+    key = digest_of(recipe, *(f"{package.name}={package.version}" for package in packages))[:32]
     place = shelf(cache)
 
     def make(folder: Path) -> None:
         full = scratch / "foundation"
-        debs.unpack(packages, full, scratch, lambda line: progress(f"guest runtime: {line}"))
+        debs.unpack(archive, packages, full, scratch, lambda line: progress(f"guest runtime: {line}"))
         python = _python_name(full)
         progress(f"guest runtime: trimming and compiling {python}")
         (folder / "python").write_text(python)
         _trim(full, folder / "tree", python)
 
     folder = place.build(key, make, progress)
-    place.set_current(_RECIPE, key)
+    place.set_current(recipe, key)
     return _describe(folder)
+
+
+def _recipe(archive: Archive) -> str:
+    trimming = (*_WANTED, _UNPACKED.pattern, *_MODULES, _LEFT_OUT, _LIST_LOADED, _COMPILE)
+    return digest_of("2", *archive.in_recipes, *trimming)[:16]
 
 
 def _describe(folder: Path) -> Foundation:
@@ -139,7 +148,9 @@ def _python_name(tree: Path) -> str:
 def _linker(tree: Path) -> list[str]:
     """The start of a command that runs a program of ``tree`` with the C library of ``tree``."""
     searched = f"{tree / _LIBRARIES}:{tree / 'usr' / _LIBRARIES}"
-    return [str(tree / _LINKER), "--library-path", searched]
+    whole = debs.below_usr(tree, _LINKER_FILE)
+    linker = whole if whole.exists() else tree / _LINKER  # which a trimmed tree has as a file
+    return [str(linker), "--library-path", searched]
 
 
 def _python(tree: Path, python: str) -> list[str]:
@@ -151,7 +162,10 @@ def _trim(full: Path, tree: Path, python: str) -> None:
         [*_python(full, python), "-c", _LIST_LOADED, _LEFT_OUT, *_MODULES], "trimming Python", timeout=120
     )
     library = full / "usr" / "lib" / python
-    programs = [full / "usr" / "bin" / python, full / _E2FSCK]
+    # where they are in the packages, and where the guest finds them
+    placed = {debs.below_usr(full, name): tree / name for name in (_E2FSCK, _BUSYBOX)}
+    placed[debs.below_usr(full, _LINKER_FILE)] = tree / _LINKER
+    programs = [full / "usr" / "bin" / python, debs.below_usr(full, _E2FSCK)]
     jobs: list[tuple[Path, Path, str]] = []
     for name in cast("list[str]", json.loads(listed)):
         path = Path(name)
@@ -161,11 +175,12 @@ def _trim(full: Path, tree: Path, python: str) -> None:
             programs.append(path)
         else:
             jobs.append((path, target.with_suffix(".pyc"), f"/usr/lib/{python}/{path.relative_to(library)}"))
-    for path in [*programs, full / "bin" / "busybox"]:
-        _copy(path, tree / path.relative_to(full))
     for path in _libraries_of(full, programs):
         _copy(path, tree / _LIBRARIES / path.name)
-    _copy(full / _LINKER, tree / _LINKER)
+    for path in programs:
+        placed.setdefault(path, tree / path.relative_to(full))
+    for path, place in placed.items():
+        _copy(path, place)
     (tree / "usr" / "bin" / "python3").symlink_to(python)
     # without doc strings and assertions: the library is not what is under test in a guest
     Foundation(full, python, "").compile(jobs, optimize=2)

@@ -1,11 +1,13 @@
-"""The guest's kernel: the distribution's cloud kernel, unpacked and never installed."""
+"""The guest's kernel: Debian's cloud kernel, unpacked and never installed."""
 
 from __future__ import annotations
 
+import lzma
 import re
 import shutil
 import struct
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
 from sandtop.core.errors import ImageError
@@ -13,9 +15,10 @@ from sandtop.core.guest import debs
 from sandtop.core.guest.store import Shelf, digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
+    from sandtop.core.guest.archive import Archive
     from sandtop.core.guest.tools import Progress
 
 _PACKAGE: Final = "linux-image-cloud-amd64"
@@ -53,7 +56,8 @@ MODULES: Final[Mapping[str, tuple[str, ...]]] = {
 """What the guest's init inserts, in groups. Dependencies are found when the runtime is built."""
 
 
-_RECIPE: Final = digest_of("2", _PACKAGE, repr(MODULES))[:16]
+_BUILT_IN: Final = ".built-in"
+"""What an empty file beside the modules ends in that names one which is in the kernel itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,39 +76,54 @@ class Kernel:
     modules: Path
     digest: str
 
+    def insertion(self, names: Collection[str]) -> list[Path]:
+        """The files of the modules ``names`` and of all that they depend on, each after what it needs.
+
+        What is built into this kernel is not among them. Raises `ImageError` when it lacks one of them.
+        """
+        found = {_module_name(path): path for path in self.modules.glob("*.ko")}
+        built_in = {path.name.removesuffix(_BUILT_IN) for path in self.modules.glob(f"*{_BUILT_IN}")}
+        return _in_order(found, built_in, names)
+
 
 def shelf(cache: Path) -> Shelf:
     """Where kernels are kept."""
     return Shelf(cache / "kernels", "kernel", keep=2)
 
 
-def find(cache: Path) -> Kernel | None:
-    """The kernel, when it has been fetched and is whole."""
-    folder = shelf(cache).current(_RECIPE)
+def find(archive: Archive, cache: Path) -> Kernel | None:
+    """The kernel of this release, when it has been fetched and is whole."""
+    folder = shelf(cache).current(_recipe(archive))
     return _describe(folder) if folder else None
 
 
-def build(cache: Path, scratch: Path, progress: Progress) -> Kernel:
-    """Fetch the newest cloud kernel that apt knows. ``scratch`` is an empty folder on the same disk as ``cache``.
+def build(archive: Archive, cache: Path, scratch: Path, progress: Progress) -> Kernel:
+    """Fetch the newest cloud kernel of the release. ``scratch`` is an empty folder on the same disk as ``cache``.
 
     Raises `ImageError`, `MissingDependency`, `StorageError`.
     """
-    package = debs.resolve([_PACKAGE], _REAL_PACKAGE, scratch)[0]
-    key = digest_of(_RECIPE, package.name, package.version)[:32]
+    archive.refresh(lambda line: progress(f"kernel: {line}"))
+    package = debs.resolve(archive, [_PACKAGE], _REAL_PACKAGE, scratch)[0]
+    recipe = _recipe(archive)
+    key = digest_of(recipe, package.name, package.version)[:32]
     place = shelf(cache)
 
     def make(folder: Path) -> None:
         progress(f"kernel: fetching {package.name} {package.version}")
         tree = scratch / "kernel"
-        debs.unpack([package], tree, scratch, lambda line: progress(f"kernel: {line}"))
+        debs.unpack(archive, [package], tree, scratch, lambda line: progress(f"kernel: {line}"))
         version = package.name.removeprefix("linux-image-")
         shutil.copyfile(tree / "boot" / f"vmlinuz-{version}", folder / "vmlinuz")
         (folder / "version").write_text(version)
-        _keep_modules(tree / "lib" / "modules" / version, folder / "modules")
+        keep_modules(debs.below_usr(tree, "lib/modules") / version, folder / "modules")
 
     folder = place.build(key, make, progress)
-    place.set_current(_RECIPE, key)
+    place.set_current(recipe, key)
     return _describe(folder)
+
+
+def _recipe(archive: Archive) -> str:
+    return digest_of("2", *archive.in_recipes, _PACKAGE, repr(MODULES))[:16]
 
 
 def _describe(folder: Path) -> Kernel:
@@ -112,12 +131,21 @@ def _describe(folder: Path) -> Kernel:
     return Kernel(version, folder / "vmlinuz", folder / "modules", folder.name)
 
 
-def _keep_modules(tree: Path, into: Path) -> None:
-    found = {module_name(path): path for path in tree.rglob("*.ko")}
+def keep_modules(tree: Path, into: Path) -> None:
+    """Copy what `MODULES` asks for from the folder ``tree`` of a kernel's modules, ready to be inserted."""
+    found = {_module_name(path): path for path in (*tree.rglob("*.ko"), *tree.rglob("*.ko.xz"))}
+    built_in = {_module_name(PurePath(line)) for line in (tree / "modules.builtin").read_text().split()}
     into.mkdir()
     for names in MODULES.values():
-        for path in in_order(found, names):
-            (into / path.name).write_bytes(_unsigned(path.read_bytes()))
+        for path in _in_order(found, built_in, names):
+            (into / path.name.removesuffix(".xz")).write_bytes(_unsigned(_content(path)))
+        for name in built_in.intersection(names):
+            (into / f"{name}{_BUILT_IN}").touch()
+
+
+def _content(module: Path) -> bytes:
+    data = module.read_bytes()
+    return lzma.decompress(data) if module.suffix == ".xz" else data
 
 
 def _unsigned(module: bytes) -> bytes:
@@ -132,16 +160,12 @@ def _unsigned(module: bytes) -> bytes:
     return module[: len(module) - trailer - length]
 
 
-def module_name(path: Path) -> str:
+def _module_name(path: PurePath) -> str:
     """The name under which the kernel knows the module in the file ``path``."""
-    return path.stem.replace("-", "_")
+    return path.name.partition(".ko")[0].replace("-", "_")
 
 
-def in_order(found: Mapping[str, Path], names: tuple[str, ...]) -> list[Path]:
-    """The files of the modules ``names`` and of all that they depend on, each after what it needs.
-
-    Raises `ImageError` when this kernel lacks one of them.
-    """
+def _in_order(found: Mapping[str, Path], built_in: Collection[str], names: Collection[str]) -> list[Path]:
     ordered: list[Path] = []
 
     def add(name: str) -> None:
@@ -155,12 +179,13 @@ def in_order(found: Mapping[str, Path], names: tuple[str, ...]) -> list[Path]:
         ordered.append(path)
 
     for name in names:
-        add(name)
+        if name not in built_in:
+            add(name)
     return ordered
 
 
-def _depends(path: Path) -> list[str]:
+def _depends(module: Path) -> list[str]:
     # modinfo keeps NUL-terminated strings, "depends=a,b" among them; a built-in is not listed there
-    match = re.search(rb"\0depends=([^\0]*)\0", path.read_bytes())
+    match = re.search(rb"\0depends=([^\0]*)\0", _content(module))
     listed = match[1].decode() if match else ""
     return [name.replace("-", "_") for name in listed.split(",") if name]

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 from sandtop.core.errors import ImageError
 from sandtop.core.guest.cpio import CpioWriter
-from sandtop.core.guest.kernel import MODULES, Kernel, in_order, module_name
+from sandtop.core.guest.kernel import MODULES, Kernel
 from sandtop.core.guest.store import Shelf, digest_of, digest_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from sandtop.core.guest.foundation import Foundation
     from sandtop.core.guest.tools import Progress
 
@@ -113,17 +111,9 @@ def _write(archive: CpioWriter, foundation: Foundation, kernel: Kernel, agent: P
     archive.add_tree(agent, f"{package}/agent")
     archive.add_file("etc/fstab.early", _EARLY_MOUNTS.encode())
     archive.add_file("etc/fstab.sandbox", _SANDBOX_MOUNTS.encode())
-    found = {module_name(path): path for path in kernel.modules.glob("*.ko")}
-    for path in sorted(found.values()):
+    for path in sorted(kernel.modules.glob("*.ko")):
         archive.add_file(f"modules/{path.name}", path.read_bytes())
-    for group, files in _groups(found).items():
-        archive.add_file(f"modules/{group}", f"{' '.join(files)}\n".encode())
+    for group, names in MODULES.items():
+        files = " ".join(os.path.join("/modules", path.name) for path in kernel.insertion(names))
+        archive.add_file(f"modules/{group}", f"{files}\n".encode())
     archive.add_file("init", _INIT.read_bytes(), executable=True)
-
-
-def _groups(found: Mapping[str, Path]) -> dict[str, list[str]]:
-    """For each group of `MODULES` the paths in the guest, in the order in which they can be inserted."""
-    return {
-        group: [os.path.join("/modules", path.name) for path in in_order(found, names)]
-        for group, names in MODULES.items()
-    }

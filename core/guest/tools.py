@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from sandtop.core.errors import ImageError, MissingDependency, SandtopError, StorageError
+from sandtop.core.findings import apt
 
 Progress = Callable[[str], None]
 """Receives one line of text, without a newline, for each step of a build."""
@@ -34,6 +36,9 @@ PACKAGES: Final[Mapping[str, str]] = {
 }
 """The Debian package that each program we run comes in."""
 
+TO_BUILD: Final = ("apt-get", "dpkg-deb", "mke2fs", "mksquashfs", "mmdebstrap")
+"""The programs without which nothing is built."""
+
 _GRACE: Final = 10.0
 """Seconds that a program gets to end by itself when it is told to."""
 
@@ -45,6 +50,12 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Our environment, with messages in English and /sbin on the PATH (mke2fs is there; users do not have it)."""
     path = f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"
     return {**os.environ, "LC_ALL": "C.UTF-8", "PATH": path, **(extra or {})}
+
+
+def not_here() -> list[str]:
+    """Those of the programs `TO_BUILD` that are not installed."""
+    path = environment()["PATH"]
+    return [name for name in TO_BUILD if shutil.which(name, path=path) is None]
 
 
 def run(
@@ -150,12 +161,12 @@ def _started(
                     process.kill()
 
 
-def missing(program: str) -> MissingDependency:
-    """The error for a program that is not installed, with the command that installs it."""
-    name = Path(program).name
-    return MissingDependency(
-        f"{name} is not installed", hint=f"run: sudo apt-get install {PACKAGES.get(name, name)}"
-    )
+def missing(program: str) -> SandtopError:
+    """The error for a program that is not there: with the command that installs it, where a package brings it."""
+    package = PACKAGES.get(program)
+    if package is None:  # of something that we unpacked ourselves
+        return ImageError(f"{program} is not there")
+    return MissingDependency(f"{program} is not installed", hint=f"run: {apt(package)}")
 
 
 def failure(doing: str, program: str, status: int, stderr: bytes) -> SandtopError:
@@ -170,6 +181,9 @@ def failure(doing: str, program: str, status: int, stderr: bytes) -> SandtopErro
     return ImageError(f"{doing}: {Path(program).name}: {complaint or f'exit status {status}'}")
 
 
+OTHER_MIRROR: Final = "check that the mirror in this machine's apt sources is a whole one of Debian for amd64"
+"""What to do about an archive that lacks what we need."""
+
 _SIGNS: Final[tuple[tuple[tuple[str, ...], type[SandtopError], str], ...]] = (
     (
         ("No space left on device", "Disk quota exceeded"),
@@ -177,14 +191,26 @@ _SIGNS: Final[tuple[tuple[tuple[str, ...], type[SandtopError], str], ...]] = (
         "free some space, or move SANDTOP_HOME to a larger disk",
     ),
     (
-        ("Temporary failure resolving", "Could not resolve", "Could not connect", "Connection failed"),
+        (
+            "Temporary failure resolving",
+            "Could not resolve",
+            "Could not connect",
+            "Unable to connect",  # apt 3
+            "Connection failed",
+            "Connection timed out",
+        ),
         ImageError,
         "check that this machine reaches its Debian archive",
     ),
     (
-        ("Unable to locate package", "has no installation candidate", "404  Not Found"),
+        (
+            "Unable to locate package",
+            "has no installation candidate",
+            "404  Not Found",
+            "does not have a Release file",
+        ),
         ImageError,
-        "run: sudo apt-get update",
+        OTHER_MIRROR,
     ),
 )
 """What a program prints when the fault is not its own, and what the user can do about it."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from sandtop.agent.wire import Credit
+from sandtop.core.machine.qemu.program import find_qemu
 
 from .core_side import DEADLINE, WINDOW
 from .guest import Guest, boot
@@ -192,7 +193,7 @@ def test_a_core_that_dies_and_comes_back(guest: Guest, core: CoreSide) -> None:
 
 
 def test_cores_that_die_in_a_flood_without_end(guest: Guest, core: CoreSide) -> None:
-    """Each takes one of the 128 buffers of the port's queue with it: QEMU forgets the one that it could not write."""
+    """With QEMU 7 each takes one of the 128 buffers of the port's queue with it: the one that it could not write."""
     last = 2_000_000
     count = core.start("seq", "1", str(last))
     core.wait(lambda: len(count.stdout) > 0)
@@ -206,7 +207,8 @@ def test_cores_that_die_in_a_flood_without_end(guest: Guest, core: CoreSide) -> 
                 continue  # the queue is used up: the agent sees to it
             dying.send_now(Credit(count.base + 1, begun, begun + WINDOW))
             dying.stall()
-    assert "its driver begins anew" in guest.console
+    if find_qemu().version.startswith("7."):
+        assert "its driver begins anew" in guest.console
     with guest.open() as back:
         back.take_over(core)
         back.link()

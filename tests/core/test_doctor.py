@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -11,11 +12,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandtop.core import doctor
+from sandtop.core.cli import doctor as doctor_command
 from sandtop.core.findings import Finding, Verdict
-from sandtop.core.guest import BootFiles, GuestStore, Image, tools
+from sandtop.core.guest import BootFiles, GuestStore, Image, archive, tools
 from sandtop.core.machine import Accelerator, Choice
+from sandtop.core.machine.qemu import doctor as qemu_doctor
 from sandtop.core.machine.qemu.driver import QemuDriver
 from sandtop.core.paths import Paths
+from sandtop.core.place import Place
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,6 +55,7 @@ def test_a_bare_machine_fails_and_every_failure_says_what_mends_it(paths: Paths,
     failed = {name for name, finding in found.items() if finding.verdict is Verdict.FAIL}
     assert {"qemu", "build-tools"} <= failed
     assert all(found[name].mend for name in failed)
+    assert "apt-get update && " in str(found["qemu"].mend)  # install alone fails where there are no lists yet
     assert str(found["qemu"].mend).endswith("apt-get install --no-install-recommends qemu-system-x86")
     assert str(found["build-tools"].mend).endswith("apt dpkg e2fsprogs mmdebstrap squashfs-tools")
     assert not list(programs.iterdir())
@@ -74,7 +79,7 @@ def test_qemu(paths: Paths, programs: Path, says: str, verdict: Verdict, detail:
 def test_nothing_built_yet_is_no_failure(paths: Paths) -> None:
     found = examine(paths)
     assert {found[name].verdict for name in ("kernel", "images", "accelerator")} == {Verdict.WARN}
-    assert {found[name].mend for name in ("kernel", "images")} == {"sandtop run -- true"}
+    assert {found[name].mend for name in ("kernel", "images")} == {"sandtop setup"}
 
 
 def test_a_home_that_cannot_be_used(paths: Paths) -> None:
@@ -185,6 +190,50 @@ def test_the_accelerator_that_the_settings_ask_for(
     assert found.mend if verdict is Verdict.FAIL else not found.mend
 
 
+@pytest.mark.parametrize(
+    ("gid", "mend"),
+    [
+        (0, "give it a group: sudo chgrp kvm "),
+        (1, "sudo usermod --append --groups daemon "),
+        # in a container the device may be of a group of the host's that has no name here
+        (54321, "sudo groupadd --gid 54321 sandtop-kvm && sudo usermod --append --groups sandtop-kvm "),
+    ],
+)
+def test_a_kvm_that_is_not_for_us(monkeypatch: pytest.MonkeyPatch, gid: int, mend: str) -> None:
+    class Device:
+        def exists(self) -> bool:
+            return True
+
+        def stat(self) -> os.stat_result:
+            return os.stat_result((0o20660, 0, 0, 1, 0, gid, 0, 0, 0, 0))
+
+        def __fspath__(self) -> str:
+            return "/nowhere/kvm"
+
+        __str__ = __fspath__
+
+    monkeypatch.setattr(qemu_doctor, "KVM", Device())
+    assert str(qemu_doctor.open_kvm()).startswith(mend)
+
+
+def test_the_release_of_the_guest(paths: Paths) -> None:
+    assert examine(paths)["guest"].detail.startswith("Debian bookworm")
+    paths.config.mkdir(exist_ok=True)
+    paths.settings.write_text('guest_release = "trixie"\n')
+    assert examine(paths)["guest"].detail.startswith("Debian trixie")
+    assert doctor.release_of(paths) == "trixie"
+    paths.settings.write_text('guest_release = "woody"\n')
+    assert doctor.release_of(paths) == "bookworm"
+
+
+def test_without_debians_keys(paths: Paths, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(archive, "KEYRINGS", (tmp_path / "none",))
+    found = examine(paths)["build-tools"]
+    assert found.verdict is Verdict.FAIL
+    assert found.detail == "not installed: the keys of Debian's archive"
+    assert str(found.mend).endswith(" debian-archive-keyring")
+
+
 def command(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """``sandtop doctor`` on a machine without any program."""
     environment = {
@@ -206,6 +255,7 @@ def test_the_command_for_programs(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (125, "")
     report = json.loads(done.stdout)
     assert report["ok"] is False
+    assert report["release"] == "bookworm"
     qemu = next(finding for finding in report["findings"] if finding["name"] == "qemu")
     assert qemu["verdict"] == "fail"
     assert qemu["detail"] == "qemu-system-x86_64 is not installed"
@@ -222,3 +272,16 @@ def test_the_command_for_people(tmp_path: Path) -> None:
     (at,) = [n for n, row in enumerate(rows) if row.split()[1] == "qemu"]
     assert rows[at].startswith("fail  qemu ")
     assert rows[at + 1].strip().startswith("mend: ")
+
+
+def test_where_sandtop_cannot_run_that_is_all_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor_command, "here", lambda: Place("darwin", "arm64"))
+    assert doctor_command.doctor_main([]) == 125
+    said = capfd.readouterr()
+    assert said.out.startswith("fail  host             sandtop needs Linux, and this is macOS")
+    assert said.out.count("\n") == 1
+    assert said.err == "sandtop: no sandbox can start here before this is mended: host\n"
+    assert doctor_command.doctor_main(["--json"]) == 125
+    assert json.loads(capfd.readouterr().out)["release"] is None

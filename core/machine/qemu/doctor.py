@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
+import grp
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from sandtop.core.errors import SandtopError
-from sandtop.core.findings import Finding, Verdict, apt
+from sandtop.core.findings import Finding, Verdict, apt, whoami
 from sandtop.core.machine.qemu.commandline import TRANSPORT
 from sandtop.core.machine.qemu.program import PACKAGE, find_qemu
 from sandtop.core.machine.qemu.users import KVM
@@ -48,22 +48,27 @@ def accelerator(driver: Driver, trial: Trial | None, asked: str, settings: Path)
     if choice.accelerator is Accelerator.KVM:
         return Finding(_ACCELERATOR, Verdict.OK, f"kvm: {choice.reason}")
     if asked == "kvm":
-        mend = _open_kvm() or f'accelerator = "auto" in {settings}'
+        mend = open_kvm() or f'accelerator = "auto" in {settings}'
         return Finding(_ACCELERATOR, Verdict.FAIL, f"{settings} asks for kvm. {choice.reason}", mend)
-    return Finding(_ACCELERATOR, Verdict.WARN, f"{tcg} {choice.reason}", _open_kvm())
+    return Finding(_ACCELERATOR, Verdict.WARN, f"{tcg} {choice.reason}", open_kvm())
 
 
 async def _choose(driver: Driver, trial: Trial) -> Choice:
     return await driver.choose_accelerator(trial, lambda _line: None, again=True)
 
 
-def _open_kvm() -> str | None:
+def open_kvm() -> str | None:
     """How to be let at a /dev/kvm that a group may open; None where that is not what is missing."""
     if not KVM.exists() or os.access(KVM, os.R_OK | os.W_OK):
         return None
     if KVM.stat().st_gid == 0:
         return f"give it a group: sudo chgrp kvm {KVM} && sudo chmod 660 {KVM}"
-    return f"sudo usermod --append --groups {KVM.group()} {getpass.getuser()}, then log in anew"
+    gid = KVM.stat().st_gid
+    try:
+        group, first = grp.getgrgid(gid).gr_name, ""
+    except KeyError:  # in a container: the device is the host's, with the host's group
+        group, first = "sandtop-kvm", f"sudo groupadd --gid {gid} sandtop-kvm && "
+    return f"{first}sudo usermod --append --groups {group} {whoami()}, then log in anew"
 
 
 def channel() -> Finding:

@@ -18,7 +18,7 @@ _OLDEST: Final = (7, 2)
 
 PACKAGE: Final = "qemu-system-x86"
 
-_INSTALL: Final = f"apt-get install --no-install-recommends {PACKAGE}"
+_INSTALL: Final = "run: sandtop setup"
 
 _VERSION_DEADLINE: Final = 20.0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from sandtop.core.errors import ImageError, MissingDependency, StorageError
@@ -18,7 +20,15 @@ def test_a_missing_program_names_its_package(monkeypatch: pytest.MonkeyPatch, pr
     with pytest.raises(MissingDependency) as caught:
         run([program], "trying", timeout=10)
     package = {"mksquashfs": "squashfs-tools"}.get(program, program)
-    assert str(caught.value) == f"{program} is not installed (run: sudo apt-get install {package})"
+    sudo = "" if os.geteuid() == 0 else "sudo "
+    command = f"{sudo}apt-get update && {sudo}apt-get install --no-install-recommends {package}"
+    assert str(caught.value) == f"{program} is not installed (run: {command})"
+
+
+def test_a_program_that_no_package_brings_is_no_package() -> None:
+    with pytest.raises(ImageError, match=r"^/nowhere/ld-linux\.so is not there$") as caught:
+        run(["/nowhere/ld-linux.so", "python"], "trying", timeout=10)
+    assert caught.value.hint is None
 
 
 @pytest.mark.parametrize(
@@ -32,7 +42,8 @@ def test_a_missing_program_names_its_package(monkeypatch: pytest.MonkeyPatch, pr
             "No space left",
             "free some space",
         ),
-        ("echo 'E: Unable to locate package x' >&2; exit 100", ImageError, "locate", "sudo apt-get update"),
+        ("echo 'E: Unable to locate package x' >&2; exit 100", ImageError, "locate", "mirror"),
+        ("echo 'E: Unable to connect to x' >&2; exit 100", ImageError, "trying: E: Unable", "reaches"),
         (
             "echo noise >&2; echo 'E: Could not connect to x' >&2; exit 100",
             ImageError,

@@ -15,7 +15,6 @@ import pytest
 from sandtop.core import paths
 from sandtop.core.guest import GuestStore
 from sandtop.core.guest.cpio import CpioWriter
-from sandtop.core.guest.kernel import in_order, module_name
 from sandtop.core.machine import MachineSpec
 from sandtop.core.machine.qemu.program import Qemu, find_qemu
 
@@ -106,8 +105,7 @@ def initramfs(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A guest that says what devices it has and obeys the few words of `INIT`."""
     busybox = shutil.which("busybox")
     assert busybox is not None, "busybox-static is needed"
-    found = {module_name(path): path for path in kernel.modules.iterdir()}
-    modules = in_order(found, ("virtio_pci", "virtio_blk", "virtio_console", "virtio_rng", "virtio_net"))
+    modules = kernel.insertion(("virtio_pci", "virtio_blk", "virtio_console", "virtio_rng", "virtio_net"))
     path = tmp_path_factory.mktemp("guest") / "initramfs"
     with path.open("wb") as file:
         archive = CpioWriter(file)

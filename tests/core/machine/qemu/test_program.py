@@ -22,7 +22,7 @@ def test_no_qemu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingDependency, match="not installed") as caught:
         find_qemu()
-    assert caught.value.hint == "apt-get install --no-install-recommends qemu-system-x86"
+    assert caught.value.hint == "run: sandtop setup"
 
 
 @pytest.mark.parametrize(
