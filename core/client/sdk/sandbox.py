@@ -46,12 +46,11 @@ from .screen import Terminals
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
     from types import TracebackType
-    from typing import Literal
+    from typing import Any, Literal
 
     from sandtop.core.client.link.values import Rlimit
     from sandtop.core.contract.record import Request
     from sandtop.core.contract.sandbox import Inspection, SandboxAnswer, SandboxInfo
-    from sandtop.core.contract.session import SessionExec
     from sandtop.core.contract.session_results import SessionInfo
 
     Size = tuple[int, int]
@@ -258,10 +257,10 @@ class Sandbox(Attachable, Terminals, Copyable):
         ``"unlimited"``; ``tty`` may be ``(rows, columns)``; ``stdin`` None is empty. Raises `SpawnError` when the
         program could not be started, `WrongState` when the sandbox does not run, `MachineError` when it died.
         """
-        request = self._request(
+        message = self._message(
             [program, *args], cwd, env, user, timeout, rlimits, stdin, tty, labels, on_hangup="kill"
         )
-        return await self._collect(request, stdin, max_output)
+        return await self._collect(message, stdin, max_output)
 
     async def shell(
         self,
@@ -278,13 +277,13 @@ class Sandbox(Attachable, Terminals, Copyable):
         max_output: int = MAX_OUTPUT,
     ) -> Output:
         """Run ``script`` by the sandbox's shell; everything else as in `exec`."""
-        request = self._request(
+        message = self._message(
             script, cwd, env, user, timeout, rlimits, stdin, tty, labels, on_hangup="kill"
         )
-        return await self._collect(request, stdin, max_output)
+        return await self._collect(message, stdin, max_output)
 
-    async def _collect(self, request: SessionExec, stdin: bytes | None, most: int) -> Output:
-        stream = EventStream(Following(request, stdin=takes_input(request)), source=stdin)
+    async def _collect(self, message: dict[str, Any], stdin: bytes | None, most: int) -> Output:
+        stream = EventStream(Following(message, stdin=takes_input(message)), source=stdin)
         try:
             return await collect(stream, self.name, most)
         finally:
@@ -312,11 +311,11 @@ class Sandbox(Attachable, Terminals, Copyable):
         when this program dies; ``"detach"`` leaves it running. All else as in `exec`.
         """
         hangup: Literal["keep", "kill"] = "kill" if on_exit == "kill" else "keep"
-        request = self._request(
+        message = self._message(
             [program, *args], cwd, env, user, timeout, rlimits, stdin, tty, labels, on_hangup=hangup
         )
         source = stdin if isinstance(stdin, bytes) else None
-        stream = EventStream(Following(request, stdin=takes_input(request)), source=source)
+        stream = EventStream(Following(message, stdin=takes_input(message)), source=source)
         piped = stdin is True or (bool(tty) and stdin is None)
         process = Process(stream, self.name, on_exit=on_exit, has_stdin=piped)
         await begun(process)
@@ -337,7 +336,7 @@ class Sandbox(Attachable, Terminals, Copyable):
     ) -> SessionInfo:
         """Start ``program`` and leave it running; `follow` comes back to its session. All else as in `exec`."""
         return await self._detached(
-            self._request([program, *args], cwd, env, user, timeout, rlimits, None, tty, labels, detach=True)
+            self._message([program, *args], cwd, env, user, timeout, rlimits, None, tty, labels, detach=True)
         )
 
     async def shell_detached(
@@ -354,13 +353,13 @@ class Sandbox(Attachable, Terminals, Copyable):
     ) -> SessionInfo:
         """Start ``script`` by the sandbox's shell and leave it running; all else as in `exec_detached`."""
         return await self._detached(
-            self._request(script, cwd, env, user, timeout, rlimits, None, tty, labels, detach=True)
+            self._message(script, cwd, env, user, timeout, rlimits, None, tty, labels, detach=True)
         )
 
-    async def _detached(self, request: SessionExec) -> SessionInfo:
-        return (await call(request)).session
+    async def _detached(self, message: dict[str, Any]) -> SessionInfo:
+        return (await call(request_of(message))).session
 
-    def _request(
+    def _message(
         self,
         what: str | Sequence[str],
         cwd: str | None,
@@ -374,8 +373,8 @@ class Sandbox(Attachable, Terminals, Copyable):
         *,
         on_hangup: Literal["keep", "kill"] = "keep",
         detach: bool = False,
-    ) -> SessionExec:
-        message = exec_message(
+    ) -> dict[str, Any]:
+        return exec_message(
             self.uuid,
             script=what if isinstance(what, str) else None,
             argv=None if isinstance(what, str) else [*what],
@@ -390,7 +389,6 @@ class Sandbox(Attachable, Terminals, Copyable):
             on_hangup=on_hangup,
             detach=detach,
         )
-        return request_of(message)
 
     async def follow(
         self, session: str, *, stdin: bool = False, stdout_from: int = 0, stderr_from: int = 0
