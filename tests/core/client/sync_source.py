@@ -20,8 +20,8 @@ CLASSES: Final = {
     "Stdin": (["process.py"], ["Stdin"]),
     "Process": (["process.py"], ["Process"]),
     "Sandbox": (
-        ["sandbox.py", "attach.py", "screen.py", "copying.py"],
-        ["Sandbox", "Attachable", "Terminals", "Copyable"],
+        ["sandbox.py", "execute.py", "attach.py", "screen.py", "copying.py"],
+        ["Sandbox", "Executing", "Attachable", "Terminals", "Copyable"],
     ),
 }
 FUNCTIONS: Final = {"core.py": None, "image.py": None}

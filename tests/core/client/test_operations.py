@@ -76,8 +76,11 @@ async def test_every_operation_has_a_call(
     fake: FakeCore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stopped: list[Stop] = []
-    # a core that ends would be waited for
-    monkeypatch.setattr(blocking, "call_running", lambda request, **_: stopped.append(request))
+
+    def stop(request: Stop) -> None:  # a core that ends would be waited for
+        stopped.append(request)
+
+    monkeypatch.setattr(blocking, "call_running", stop)
     box = await Sandbox.get("demo")
     session = (await box.exec_detached("true")).id
     asking = calls(box, session, tmp_path)
