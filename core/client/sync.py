@@ -187,6 +187,14 @@ class Sandbox:
         return cls(run(lambda: _Sandbox.get(name)))
 
     @classmethod
+    def at(cls, reference: str) -> Self:
+        """The sandbox of this name or uuid, without asking for it; what is done to it raises `NotFound` without one.
+
+        Its `info` is empty, with the state ``"unknown"``, until something tells.
+        """
+        return cls(_Sandbox.at(reference))
+
+    @classmethod
     def list(cls, *, pages: int | None = None) -> list[Self]:
         """All sandboxes, oldest first; with ``pages`` no more than the newest that so many answers of the core hold,
         each of up to a MiB.

@@ -17,6 +17,7 @@ from sandtop.core.contract.sandbox import (
     SandboxAcknowledge,
     SandboxCreate,
     SandboxHold,
+    SandboxInfo,
     SandboxInspect,
     SandboxPause,
     SandboxPing,
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from sandtop.core.contract.record import Request
-    from sandtop.core.contract.sandbox import Inspection, SandboxAnswer, SandboxInfo
+    from sandtop.core.contract.sandbox import Inspection, SandboxAnswer
     from sandtop.core.contract.session_results import SessionInfo
 
     Size = tuple[int, int]
@@ -126,6 +127,29 @@ class Sandbox(Executing, Attachable, Terminals, Copyable):
     async def get(cls, name: str) -> Self:
         """The sandbox ``name`` (or uuid). Raises `NotFound`."""
         return cls((await call(SandboxInspect(sandbox=name))).sandbox)
+
+    @classmethod
+    def at(cls, reference: str) -> Self:
+        """The sandbox of this name or uuid, without asking for it; what is done to it raises `NotFound` without one.
+
+        Its `info` is empty, with the state ``"unknown"``, until something tells.
+        """
+        return cls(
+            SandboxInfo(
+                name=reference,
+                uuid=reference,
+                state="unknown",
+                image="",
+                cpus=0,
+                memory=0,
+                disk=0,
+                network="none",
+                created_at=0.0,
+                labels={},
+                env={},
+                warnings=[],
+            )
+        )
 
     @classmethod
     async def list(cls, *, pages: int | None = None) -> list[Self]:
