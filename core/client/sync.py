@@ -187,6 +187,14 @@ class Sandbox:
         return cls(run(lambda: _Sandbox.get(name)))
 
     @classmethod
+    def at(cls, reference: str) -> Self:
+        """The sandbox of this name or uuid, without asking for it; what is done to it raises `NotFound` without one.
+
+        Its `info` is empty, with the state ``"unknown"``, until something tells.
+        """
+        return cls(_Sandbox.at(reference))
+
+    @classmethod
     def list(cls, *, pages: int | None = None) -> list[Self]:
         """All sandboxes, oldest first; with ``pages`` no more than the newest that so many answers of the core hold,
         each of up to a MiB.
@@ -258,6 +266,61 @@ class Sandbox:
         program was killed; a core that was killed itself is told again.
         """
         return held(self._async.hold)
+
+    def follow(
+        self, session: str, *, stdin: bool = False, stdout_from: int = 0, stderr_from: int = 0
+    ) -> Process:
+        """Come back to ``session`` (an id or the beginning of one), running or ended; leaving the block leaves it.
+
+        Output comes from the offsets given; with ``stdin`` its input is taken too. Raises `NotFound`, and
+        `WrongState` when another client holds the input.
+        """
+        return Process(
+            lambda: self._async.follow(session, stdin=stdin, stdout_from=stdout_from, stderr_from=stderr_from)
+        )
+
+    def sessions(self) -> Sequence[SessionInfo]:
+        """Its sessions, running and ended, oldest first."""
+        return run(lambda: self._async.sessions())
+
+    def session(self, session: str) -> SessionInfo:
+        """One of its sessions, by its whole id. Raises `NotFound`."""
+        return run(lambda: self._async.session(session))
+
+    def signal(
+        self, session: str, signal: int | str, *, scope: Literal["leader", "group", "all"] = "leader"
+    ) -> None:
+        """Send ``signal`` (a number or a name such as ``"TERM"``) to its first process, that one's group, or all.
+
+        With ``"all"`` it reaches also what an ended session left running. Raises `WrongState` when nothing is.
+        """
+        run(lambda: self._async.signal(session, signal, scope=scope))
+
+    def remove_session(self, session: str) -> None:
+        """Forget an ended session and its output, and end what it left running. Raises `WrongState` while it runs."""
+        run(lambda: self._async.remove_session(session))
+
+    def acknowledge(self, *sessions: str) -> None:
+        """Say that it was seen how ``sessions`` ended or that they wait, or without any that the sandbox itself
+        failed or was lost.
+
+        They stay in the history; no console asks for somebody any more. Raises `WrongState` when that is not so.
+        """
+        run(lambda: self._async.acknowledge(*sessions))
+
+    def logs(
+        self,
+        session: str | None = None,
+        *,
+        since: float | None = None,
+        tail: int | None = None,
+        max_output: int = MAX_OUTPUT,
+    ) -> Log:
+        """What ``session`` (the latest when None) has written so far; `follow` goes on with it.
+
+        ``since`` is in seconds since the epoch, ``tail`` a number of lines. Raises `NotFound`.
+        """
+        return run(lambda: self._async.logs(session, since=since, tail=tail, max_output=max_output))
 
     def exec(
         self,
@@ -409,61 +472,6 @@ class Sandbox:
                 script, cwd=cwd, env=env, user=user, timeout=timeout, rlimits=rlimits, tty=tty, labels=labels
             )
         )
-
-    def follow(
-        self, session: str, *, stdin: bool = False, stdout_from: int = 0, stderr_from: int = 0
-    ) -> Process:
-        """Come back to ``session`` (an id or the beginning of one), running or ended; leaving the block leaves it.
-
-        Output comes from the offsets given; with ``stdin`` its input is taken too. Raises `NotFound`, and
-        `WrongState` when another client holds the input.
-        """
-        return Process(
-            lambda: self._async.follow(session, stdin=stdin, stdout_from=stdout_from, stderr_from=stderr_from)
-        )
-
-    def sessions(self) -> Sequence[SessionInfo]:
-        """Its sessions, running and ended, oldest first."""
-        return run(lambda: self._async.sessions())
-
-    def session(self, session: str) -> SessionInfo:
-        """One of its sessions, by its whole id. Raises `NotFound`."""
-        return run(lambda: self._async.session(session))
-
-    def signal(
-        self, session: str, signal: int | str, *, scope: Literal["leader", "group", "all"] = "leader"
-    ) -> None:
-        """Send ``signal`` (a number or a name such as ``"TERM"``) to its first process, that one's group, or all.
-
-        With ``"all"`` it reaches also what an ended session left running. Raises `WrongState` when nothing is.
-        """
-        run(lambda: self._async.signal(session, signal, scope=scope))
-
-    def remove_session(self, session: str) -> None:
-        """Forget an ended session and its output, and end what it left running. Raises `WrongState` while it runs."""
-        run(lambda: self._async.remove_session(session))
-
-    def acknowledge(self, *sessions: str) -> None:
-        """Say that it was seen how ``sessions`` ended or that they wait, or without any that the sandbox itself
-        failed or was lost.
-
-        They stay in the history; no console asks for somebody any more. Raises `WrongState` when that is not so.
-        """
-        run(lambda: self._async.acknowledge(*sessions))
-
-    def logs(
-        self,
-        session: str | None = None,
-        *,
-        since: float | None = None,
-        tail: int | None = None,
-        max_output: int = MAX_OUTPUT,
-    ) -> Log:
-        """What ``session`` (the latest when None) has written so far; `follow` goes on with it.
-
-        ``since`` is in seconds since the epoch, ``tail`` a number of lines. Raises `NotFound`.
-        """
-        return run(lambda: self._async.logs(session, since=since, tail=tail, max_output=max_output))
 
     def attach(
         self,

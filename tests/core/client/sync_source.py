@@ -20,8 +20,8 @@ CLASSES: Final = {
     "Stdin": (["process.py"], ["Stdin"]),
     "Process": (["process.py"], ["Process"]),
     "Sandbox": (
-        ["sandbox.py", "attach.py", "screen.py", "copying.py"],
-        ["Sandbox", "Attachable", "Terminals", "Copyable"],
+        ["sandbox.py", "execute.py", "attach.py", "screen.py", "copying.py"],
+        ["Sandbox", "Executing", "Attachable", "Terminals", "Copyable"],
     ),
 }
 FUNCTIONS: Final = {"core.py": None, "image.py": None}
@@ -134,6 +134,8 @@ def _body(owner: str, node: ast.AsyncFunctionDef | ast.FunctionDef, returns: str
         return f"return Process(lambda: {target}({_passed(node)}))"
     if node.name in HERE:
         return f"return {_call(target, node, 'run_here')}"
+    if isinstance(node, ast.FunctionDef) and returns == "Self":
+        return f"return cls({target}({_passed(node)}))"
     if isinstance(node, ast.FunctionDef):
         return f"return {target}({_passed(node)})"
     call = _call(target, node, "self._run" if owner == "Process" else "run")
