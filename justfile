@@ -98,6 +98,10 @@ release VERSION: check
     echo "==> sandtop $version is in dist/ and tagged. To publish it: git push --follow-tags, then hand dist/* to the index"
     echo "    To take it back: git tag --delete v$version && git reset --hard HEAD~"
 
+# Write the synchronous SDK anew, after the async one has changed
+sync:
+    python -m tests.core.client.sync_source
+
 # Measure: NAME is a folder of bench/
 bench NAME *ARGS: setup
     python bench/{{ NAME }}/run.py {{ ARGS }}

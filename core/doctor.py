@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from sandtop import __version__
 from sandtop.core.client.link import call_running
+from sandtop.core.contract.core import Status
 from sandtop.core.errors import CoreOutdated, SandtopError
 from sandtop.core.findings import Finding, Verdict, apt, whoami
 from sandtop.core.fleet.room import FIRST_WRITES, may_grow, space
@@ -231,7 +232,7 @@ def _memory() -> Finding:
 
 def _core() -> Finding:
     try:
-        status = call_running("core.status")
+        status = call_running(Status())
     except CoreOutdated as error:
         return Finding("core", Verdict.WARN, f"{error.message}; the next command replaces it")
     except SandtopError as error:
@@ -241,5 +242,5 @@ def _core() -> Finding:
     return Finding(
         "core",
         Verdict.OK,
-        f"running, pid {status['pid']}, version {status['version']}, sandboxes that run: {status['running']}",
+        f"running, pid {status.pid}, version {status.version}, sandboxes that run: {status.running}",
     )

@@ -14,9 +14,7 @@ from textual.reactive import Reactive
 from sandtop.tui.actions import bindings_of
 from sandtop.tui.garbage import GarbageCollection
 from sandtop.tui.input_priority import InputPriority
-from sandtop.tui.navigation import Navigation
 from sandtop.tui.notices import Notice, Notices
-from sandtop.tui.operations import Operations
 from sandtop.tui.palette import Commands
 from sandtop.tui.polling import POLL_SECONDS, Polling
 from sandtop.tui.screens.base import ConsoleScreen
@@ -24,6 +22,9 @@ from sandtop.tui.screens.pages import help_page
 from sandtop.tui.theme import DARK, DARK_ANSI, LIGHT, LIGHT_ANSI
 from sandtop.tui.tty.driver import TerminalDriver
 from sandtop.tui.typeahead import KeyDelivered, TypeAhead
+
+from .navigation import Navigation
+from .operations import Operations
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,10 +10,11 @@ from sandtop.tui.screens.sandbox import SandboxScreen
 from sandtop.tui.text import what_next
 
 if TYPE_CHECKING:
-    from sandtop.tui.app import Console
     from sandtop.tui.screens.base import ConsoleScreen
     from sandtop.tui.screens.panes import PanesScreen
     from sandtop.tui.store import SandboxView, SessionView
+
+    from .app import Console
 
 
 class Navigation:

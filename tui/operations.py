@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
     from textual.events import Event
 
-    from sandtop.tui.app import Console
     from sandtop.tui.notices import Notice
     from sandtop.tui.screens.changes import Change
     from sandtop.tui.store import SandboxView, SessionView
+
+    from .app import Console
 
 PANES_AT_ONCE: Final = 8
 """Panes that one key opens; more have no room to read in."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from sandtop.core.client.sdk import Overview
 from sandtop.core.errors import SandtopError
 from sandtop.tui import gateway
 
@@ -28,12 +29,13 @@ class Polling:
         self._interval = interval
         self._answered = answered
         self._nudged = asyncio.Event()
+        self._overview = Overview()
 
     async def run(self) -> None:
         """Ask until cancelled."""
         while True:
             try:
-                sandboxes, sessions = await gateway.look()
+                sandboxes, sessions = await gateway.look(self._overview)
                 self._store.take(sandboxes, sessions, self._clock())
             except SandtopError as error:
                 self._store.failed(str(error))

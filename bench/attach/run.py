@@ -29,7 +29,8 @@ from peers import IMAGE, Peers, prepare, wait_for
 from seat import Terminal
 
 from sandtop import Sandbox
-from sandtop.core.client.link import as_objects, call
+from sandtop.core.client.link import call, call_all, session_listing, stop_core
+from sandtop.core.contract.core import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,7 +94,7 @@ def _stops(rounds: int) -> dict[str, list[float]]:
 
 def _processes() -> dict[str, int]:
     """The pids of the core and its screen worker."""
-    core = int(str(call("core.status", {})["pid"]))
+    core = call(Status()).pid
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             if b"sandtop.core.screens" in (folder / "cmdline").read_bytes():
@@ -137,8 +138,8 @@ def _rates(key: str, pass_time: Callable[[], None]) -> dict[str, float]:
 
 
 def _written(key: str) -> int:
-    sessions = as_objects(call("session.list", {"sandbox": _NAME}).get("sessions"))
-    return next(int(str(session["stdout_bytes"])) for session in sessions if session["id"] == key)
+    sessions = call_all(session_listing(_NAME))
+    return next(session.stdout_bytes for session in sessions if session.id == key)
 
 
 def _p95(values: list[float]) -> float:
@@ -171,7 +172,7 @@ async def _measure(folder: Path, rounds: int) -> dict[str, object]:
         print("\nscrolling at full pace")
         for name, values in scrolls.items():
             print(f"  {name:<20} " + "   ".join(f"{what} {value:.1f}" for what, value in values.items()))
-    call("core.stop", {})
+    stop_core()
     return {"keys": keys, "stops": stops, "scrolls": scrolls}
 
 

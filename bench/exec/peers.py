@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self, cast
 
 from sandtop import build_image, images
-from sandtop.core.client.link import call
+from sandtop.core.client.link import stop_core
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,7 +106,7 @@ async def prepare(folder: Path) -> Peers:
     """The peers of a guest that is made next, of the image `IMAGE`."""
     peers = Peers(folder, free_port())
     peers.wrap_qemu()
-    await asyncio.to_thread(call, "core.stop", {})  # a core that runs already would not find the wrapper
+    await asyncio.to_thread(stop_core)  # a core that runs already would not find the wrapper
     if IMAGE not in {image.name for image in await images()}:
         tar = folder / "peers.tar"
         await asyncio.to_thread(build_tree, tar)

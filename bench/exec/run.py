@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Final
 from peers import IMAGE, GuestAgent, Peers, prepare, run, wait_for
 
 from sandtop import Exited, Sandbox, Started, Stdout
-from sandtop.core.client.link import call
+from sandtop.core.client.link import stop_core
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -87,9 +87,7 @@ async def _exec_true(sandbox: Sandbox, qga: GuestAgent, rounds: int, stages: Ser
 
 async def _stages(sandbox: Sandbox, stages: Series) -> None:
     """Where the time of one exec goes."""
-    answer = await asyncio.to_thread(call, "sandbox.ping", {"sandbox": sandbox.name})
-    seconds = answer["seconds"]
-    assert isinstance(seconds, float)
+    seconds = await sandbox.ping()
     stages.add("core to agent and back (ping)", seconds * 1000)
     begun = time.perf_counter()
     async with await sandbox.exec_stream("/bin/true") as process:
@@ -203,7 +201,7 @@ async def _measure(folder: Path, rounds: int, megabytes: int) -> dict[str, Serie
         results["whole process"] = _whole_process(peers, rounds)
         for name, command in _STREAMS.items():
             results[name] = await _stream(sandbox, peers, command, megabytes)
-    call("core.stop", {})
+    stop_core()
     return results
 
 

@@ -28,8 +28,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "exec"))
 
 from peers import IMAGE, Peers, prepare, run, wait_for
 
-from sandtop import Sandbox
-from sandtop.core.client.link import as_object, call
+from sandtop import Sandbox, core_status
+from sandtop.core.client.link import stop_core
 
 _COLD_EVERY: Final = 6
 _IDLE_SECONDS: Final = 10.0
@@ -47,11 +47,9 @@ async def _cycle(series: Series, stages: Series | None, *, cold: bool) -> None:
     executed = time.perf_counter()
     assert output.exit_code == 0
     if stages is not None:
-        answer = await asyncio.to_thread(call, "sandbox.inspect", {"sandbox": sandbox.name})
-        before, timings = 0.0, as_object(answer["timings"])
+        before, timings = 0.0, (await sandbox.inspect()).timings
         kind = "stood by" if "resumed" in timings else "template"
         for stage, at in timings.items():
-            assert isinstance(at, float)
             stages[f"  {kind}: {stage}"].append((at - before) * 1000)
             before = at
         stages[f"{kind}: create"].append((created - begun) * 1000)
@@ -74,7 +72,7 @@ async def _peer(stack: AsyncExitStack, folder: Path) -> Peers:
     await peers.let_in(peer)
     await (await peer.exec_stream("dropbear", ["-R", "-F", "-E", "-p", "22"], on_exit="detach")).aclose()
     wait_for("ssh", lambda: subprocess.run(peers.ssh("true", shared=False), check=False).returncode == 0)
-    call("core.stop", {})
+    stop_core()
     os.environ["PATH"] = path
     return peers
 
@@ -94,8 +92,7 @@ async def _fleet(count: int) -> list[str]:
         up = time.perf_counter() - begun
         await asyncio.sleep(_IDLE_SECONDS)
         memory = [_private_mib(pid) for pid in pids]
-        core = call("core.status", {})["pid"]
-        assert isinstance(core, int)
+        core = (await core_status()).pid
         before = {pid: _cpu_seconds(pid) for pid in (*pids, core)}
         await asyncio.sleep(_IDLE_SECONDS)
         share = {pid: (_cpu_seconds(pid) - before[pid]) / _IDLE_SECONDS * 100 for pid in before}
@@ -154,7 +151,7 @@ async def _measure(folder: Path, rounds: int, fleet: int) -> None:
     print("\nwhere it goes (ms)", *_table(stages), sep="\n")
     if fleet:
         print("", *await _fleet(fleet), sep="\n")
-    call("core.stop", {})
+    stop_core()
 
 
 def main() -> None:

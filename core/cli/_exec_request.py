@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import os
 
-from sandtop.core.client.link import new_id
+from sandtop.core.client.session import execution
 from sandtop.core.errors import InvalidRequest
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+
+    from sandtop.core.contract.session import SessionExec
 
 
 class Options:
@@ -47,42 +49,51 @@ def bare(argv: Sequence[str]) -> Options | None:
     return options
 
 
-def shared_fields(options: Options | argparse.Namespace, sandbox: str) -> dict[str, object]:
-    """The fields of ``session.exec`` that `_exec_options.add_shared_options` fills."""
-    return {
-        "sandbox": sandbox,
-        "id": new_id(),
-        "timeout": options.timeout,
-        "rlimits": dict(options.rlimit or ()),
-        "tty": _terminal_size() if options.tty else None,
-        "stdin": options.stdin,
-    }
+def throw_away(options: argparse.Namespace, sandbox: str, command: list[str]) -> SessionExec:
+    """The request of ``run``: directory, user and environment are the sandbox's own, as nothing else runs in it."""
+    return execution(
+        sandbox,
+        argv=command,
+        timeout=options.timeout,
+        rlimits=dict(options.rlimit or ()),
+        tty=_terminal_size() if options.tty else None,
+        stdin=options.stdin,
+        on_hangup="kill",
+    )
 
 
-def request_fields(options: Options) -> dict[str, object]:
-    """The fields of ``session.exec`` but for what is to run. Raises `InvalidRequest`."""
+def requested(options: Options, script: str | None = None) -> SessionExec:
+    """The request of ``exec``, and with ``script`` of ``shell``. Raises `InvalidRequest`."""
     if options.detach and options.stdin:
         raise InvalidRequest(
             "-d and -i exclude each other", hint="a detached command has nobody to read from"
         )
-    return {
-        **shared_fields(options, options.name),
-        "env": dict(options.env or ()),
-        "cwd": options.cwd,
-        "user": options.user,
-        "labels": dict(options.label or ()),
-        "detach": options.detach,
+    return execution(
+        options.name,
+        argv=options.command if script is None else None,
+        script=script,
+        timeout=options.timeout,
+        rlimits=dict(options.rlimit or ()),
+        tty=_terminal_size() if options.tty else None,
+        stdin=options.stdin,
+        env=dict(options.env or ()),
+        cwd=options.cwd,
+        user=options.user,
+        labels=dict(options.label or ()),
+        detach=options.detach,
         # signals of this process are passed on to the session; when it is killed, the session goes on
-        "on_hangup": "keep",
-    }
+        on_hangup="keep",
+        # with -t -i on a terminal it takes a screen in place of what it is far behind
+        terminal=options.tty and options.stdin and os.isatty(0) and os.isatty(1),
+    )
 
 
-def _terminal_size() -> dict[str, int]:
+def _terminal_size() -> tuple[int, int]:
     for fd in (1, 0, 2):
         try:
             size = os.get_terminal_size(fd)
         except OSError:
             continue
         if size.lines and size.columns:
-            return {"rows": size.lines, "columns": size.columns}
-    return {"rows": 24, "columns": 80}
+            return size.lines, size.columns
+    return 24, 80

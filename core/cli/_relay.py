@@ -19,7 +19,7 @@ TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     import signal
     from collections.abc import Callable
-    from typing import Final, Protocol
+    from typing import Final, Literal, Protocol
 
     from sandtop.agent.wire import Frame
     from sandtop.core.client.link import Link
@@ -303,16 +303,18 @@ class Relay(Conversation):
         self._send_signal(signal.SIGPIPE, "group")
         self._kill_at = time.monotonic() + _PIPE_GRACE
 
-    def _send_signal(self, number: int, scope: str) -> None:
-        fields = {
-            "sandbox": self._sandbox,
-            "session": self._following.session,
-            "op_id": new_id(),
-            "signal": int(number),
-            "scope": scope,
-        }
+    def _send_signal(self, number: int, scope: Literal["leader", "group", "all"]) -> None:
+        from sandtop.core.contract.session import SessionSignal
+
+        request = SessionSignal(
+            sandbox=self._sandbox,
+            session=self._following.session,
+            signal=int(number),
+            scope=scope,
+            op_id=new_id(),
+        )
         try:
-            call("session.signal", fields)
+            call(request)
         except (NotFound, WrongState):
             pass  # it has just ended
         except SandtopError as error:

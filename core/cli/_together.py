@@ -12,21 +12,23 @@ from ._output import Progress
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from typing import Final
+    from collections.abc import Callable, Sequence
+    from typing import Final, TypeVar
 
-Outcome = dict[str, object] | SandtopError
-"""The core's answer to a request, or its error."""
+    from sandtop.core.contract.record import Record, Request
+
+    R = TypeVar("R", bound=Record)
+
 AT_ONCE: Final = 64
 """Requests that are under way at a time: one client must not take all of the core's connections."""
 
 
-def together(op: str, requests: Sequence[Mapping[str, object]], done: Callable[[int, Outcome], None]) -> None:
+def together(requests: Sequence[Request[R]], done: Callable[[int, R | SandtopError], None]) -> None:
     """Make all ``requests``. As each ends, ``done`` is called with its place among them and its outcome.
 
     Meanwhile the progress of the latest is shown, with how many have ended. The same warning is said once only.
     """
-    todo, news = iter(enumerate(requests)), queue.SimpleQueue[tuple[int, "str | Outcome"]]()
+    todo, news = iter(enumerate(requests)), queue.SimpleQueue[tuple[int, "str | R | SandtopError"]]()
     lock = threading.Lock()
 
     def work() -> None:
@@ -41,7 +43,7 @@ def together(op: str, requests: Sequence[Mapping[str, object]], done: Callable[[
                 news.put((place, line))
 
             try:
-                news.put((place, call(op, request, tell)))
+                news.put((place, call(request, tell)))
             except SandtopError as error:
                 news.put((place, error))
 

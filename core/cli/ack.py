@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from sandtop.core.client.link import as_object, as_objects, call, call_all
+from sandtop.core.client.link import call, call_all, session_listing
+from sandtop.core.contract.sandbox import SandboxAcknowledge, SandboxInspect
+from sandtop.core.contract.session import SessionAcknowledge
 
 from ._args import Parser
 from ._output import write, write_json
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+
+    from sandtop.core.contract.sandbox import SandboxInfo
+    from sandtop.core.contract.session_results import SessionInfo
 
 
 def ack_main(argv: Sequence[str]) -> int:
@@ -29,26 +34,23 @@ def ack_main(argv: Sequence[str]) -> int:
     )
     parser.json()
     options = parser.parse_args(list(argv))
-    sandbox: dict[str, object] = {}
+    sandbox: SandboxInfo | None = None
     keys = list(options.sessions)
     if not keys:
-        sandbox = as_object(call("sandbox.inspect", {"sandbox": options.name}).get("sandbox"))
-        if sandbox.get("state") in ("failed", "lost") and not sandbox.get("acknowledged"):
-            sandbox = as_object(call("sandbox.acknowledge", {"sandbox": options.name}).get("sandbox"))
-        else:
-            sandbox = {}
-        listed = call_all("session.list", {"sandbox": options.name})
-        keys = [str(session["id"]) for session in listed if _asks(session)]
-    fields = {"sandbox": options.name, "sessions": keys}
-    seen = as_objects(call("session.acknowledge", fields).get("sessions")) if keys else []
+        now = call(SandboxInspect(sandbox=options.name)).sandbox
+        if now.state in ("failed", "lost") and not now.acknowledged:
+            sandbox = call(SandboxAcknowledge(sandbox=options.name)).sandbox
+        keys = [session.id for session in call_all(session_listing(options.name)) if _asks(session)]
+    seen = call(SessionAcknowledge(sandbox=options.name, sessions=keys)).sessions if keys else []
     if options.json:
-        write_json({"sandbox": sandbox or None, "sessions": seen})
+        shown = None if sandbox is None else sandbox.to_json()
+        write_json({"sandbox": shown, "sessions": [session.to_json() for session in seen]})
     else:
-        names = [str(sandbox["name"])] if sandbox else []
-        write("".join(f"{name}\n" for name in [*names, *[str(session["id"]) for session in seen]]))
+        names = [] if sandbox is None else [sandbox.name]
+        write("".join(f"{name}\n" for name in [*names, *[session.id for session in seen]]))
     return 0
 
 
-def _asks(session: Mapping[str, object]) -> bool:
+def _asks(session: SessionInfo) -> bool:
     """Whether the session needs attention: it ended badly or waits at a prompt, and nobody has acknowledged that."""
-    return session.get("attention") is not None
+    return session.attention is not None

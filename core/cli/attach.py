@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sandtop.core.cli import say
-from sandtop.core.client.link import as_object, call
+from sandtop.core.client.link import call
 from sandtop.core.client.session import (
     DETACH_KEYS,
     KINDS,
@@ -14,6 +14,7 @@ from sandtop.core.client.session import (
     returning,
     starting,
 )
+from sandtop.core.contract.sandbox import SandboxInspect
 from sandtop.core.errors import InvalidRequest
 
 from ._args import Parser, split, variable
@@ -113,12 +114,12 @@ def _check(options: argparse.Namespace, command: list[str] | None) -> None:
 
 
 def _new(options: argparse.Namespace, command: list[str] | None, terminal: OwnTerminal) -> Following:
-    sandbox = as_object(call("sandbox.inspect", {"sandbox": options.name}).get("sandbox"))
+    sandbox = call(SandboxInspect(sandbox=options.name)).sandbox
     return starting(
         options.name,
-        command or [str(sandbox.get("shell"))],
+        command or [sandbox.shell],
         terminal.size(),
-        own=as_object(sandbox.get("env")),
+        own=sandbox.env,
         env=dict(options.env or ()),
         cwd=options.cwd,
         user=options.user,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from sandtop.core import paths
 from sandtop.core.cli import say
-from sandtop.core.client.link import as_objects, call_running
+from sandtop.core.client.link import call_running
+from sandtop.core.contract.sandbox import SandboxList
 from sandtop.core.errors import SandtopError
 from sandtop.core.findings import whoami
 
@@ -115,13 +116,14 @@ def _end_of(path: Path) -> str:
 def _sandboxes() -> Iterator[str]:
     """Their states, from a core that runs: none is started for this."""
     try:
-        result = call_running("sandbox.list")
+        result = call_running(SandboxList())
     except SandtopError as error:
         yield str(error)
         return
     if result is None:
         yield "no core runs"
         return
-    for number, sandbox in enumerate(as_objects(result.get("sandboxes")), 1):
+    for number, info in enumerate(result.sandboxes, 1):
+        sandbox = info.to_json()
         facts = [f"{name} {sandbox[name]}" for name in _SANDBOX_FACTS if sandbox.get(name)]
         yield f"{number}: {', '.join(facts)}"

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import shtab
 
-from sandtop.core.client.link import as_objects, call_running
+from sandtop.core.client.link import call_running
+from sandtop.core.contract.sandbox import SandboxList
 from sandtop.core.errors import SandtopError
 
 from ._args import Described, Parser
@@ -80,9 +81,9 @@ def _complete_names(command: str, parser: argparse.ArgumentParser) -> None:
 def names_main(argv: Sequence[str]) -> int:
     """Print the names of a kind, one a line. It prints no error, and starts no core."""
     try:
-        result = call_running("sandbox.list", wait=0) if list(argv) == ["sandboxes"] else None
+        result = call_running(SandboxList(), wait=0) if list(argv) == ["sandboxes"] else None
     except SandtopError:
         return 1
     if result is not None:
-        write("".join(f"{sandbox['name']}\n" for sandbox in as_objects(result.get("sandboxes"))))
+        write("".join(f"{sandbox.name}\n" for sandbox in result.sandboxes))
     return 0

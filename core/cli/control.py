@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 from sandtop.core.client.link import call, new_id, signal_number
+from sandtop.core.contract.sandbox import (
+    SandboxAnswer,
+    SandboxPause,
+    SandboxRemove,
+    SandboxRestart,
+    SandboxResume,
+    SandboxStart,
+    SandboxStop,
+)
+from sandtop.core.contract.session import SessionSignal
 from sandtop.core.errors import EXIT_SANDTOP_FAILED, SandtopError
 
 from ._args import Parser
@@ -10,8 +20,11 @@ from ._output import Progress, complain, write, write_json
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Final
+    import argparse
+    from collections.abc import Sequence
+    from typing import Any, Final
+
+    from sandtop.core.contract.record import Request
 
 _FORCE: Final = {
     "stop": "switch off at once; what runs is not asked to end",
@@ -37,30 +50,36 @@ def _each(verb: str, summary: str, argv: Sequence[str], example: str) -> int:
         )
     parser.json()
     options = parser.parse_args(list(argv))
-    fields: dict[str, object] = {"force": getattr(options, "force", False)}
-    if verb in ("start", "restart"):
-        fields |= {"cold": options.cold, "accelerator": options.accelerator}
-    if verb == "rm":
-        fields["keep_history"] = options.keep_history
-    return _do_each(verb, options.names, fields, as_json=options.json)
-
-
-def _do_each(verb: str, names: Sequence[str], fields: Mapping[str, object], *, as_json: bool) -> int:
     status, done = 0, list[object]()
-    for name in names:
+    for name in options.names:
         try:
             with Progress() as progress:
-                result = call(f"sandbox.{verb}", {"sandbox": name, **fields}, progress)
+                result = call(_request(verb, name, options), progress)
         except SandtopError as error:
             complain(error)
             status = EXIT_SANDTOP_FAILED
             continue
-        done.append(result.get("sandbox") or {"name": name})
-        if not as_json:
+        done.append(result.sandbox.to_json() if isinstance(result, SandboxAnswer) else {"name": name})
+        if not options.json:
             write(f"{name}\n")
-    if as_json:
+    if options.json:
         write_json(done)
     return status
+
+
+def _request(verb: str, name: str, options: argparse.Namespace) -> Request[Any]:
+    """What ``verb`` asks of the sandbox ``name``."""
+    if verb == "start":
+        return SandboxStart(sandbox=name, cold=options.cold, accelerator=options.accelerator)
+    if verb == "stop":
+        return SandboxStop(sandbox=name, force=options.force)
+    if verb == "restart":
+        return SandboxRestart(
+            sandbox=name, force=options.force, cold=options.cold, accelerator=options.accelerator
+        )
+    if verb == "rm":
+        return SandboxRemove(sandbox=name, force=options.force, keep_history=options.keep_history)
+    return SandboxPause(sandbox=name) if verb == "pause" else SandboxResume(sandbox=name)
 
 
 def stop_main(argv: Sequence[str]) -> int:
@@ -115,12 +134,12 @@ def signal_main(argv: Sequence[str]) -> int:
         help="the same as --scope all; it also reaches what an ended session left running",
     )
     options = parser.parse_args(list(argv))
-    fields = {
-        "sandbox": options.name,
-        "session": options.session,
-        "op_id": new_id(),
-        "signal": signal_number(options.signal),
-        "scope": options.scope,
-    }
-    call("session.signal", fields)
+    request = SessionSignal(
+        sandbox=options.name,
+        session=options.session,
+        signal=signal_number(options.signal),
+        scope=options.scope,
+        op_id=new_id(),
+    )
+    call(request)
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sandtop import __version__
 from sandtop.core.cli import say
 from sandtop.core.client.link import call, call_running, stop_core
+from sandtop.core.contract.core import CoreStatus, Status
 
 from ._args import Parser
 from ._output import age, write, write_json
@@ -34,8 +35,8 @@ def core_main(argv: Sequence[str]) -> int:
             say("the core is not running")
         return 0
     if options.action == "start":
-        return _show(call("core.status"), as_json=options.json)
-    status = call_running("core.status")
+        return _show(call(Status()), as_json=options.json)
+    status = call_running(Status())
     if status is None:
         if options.json:
             write_json({"pid": None, "version": __version__})
@@ -44,15 +45,14 @@ def core_main(argv: Sequence[str]) -> int:
     return _show(status, as_json=options.json)
 
 
-def _show(status: dict[str, object], *, as_json: bool) -> int:
-    shown = {name: value for name, value in status.items() if name != "type"}
+def _show(status: CoreStatus, *, as_json: bool) -> int:
     if as_json:
-        write_json(shown)
+        write_json(status.to_json())
     else:
         write(
-            f"running since {age(shown.get('started_at'))} as process {shown.get('pid')}, version "
-            f"{shown.get('version')}, {shown.get('running')} of {shown.get('sandboxes')} sandboxes running, "
-            f"{shown.get('standing_by', 0)} machines in the warm pool\n"
-            f"home {shown.get('home')}, socket {shown.get('socket')}\n"
+            f"running since {age(status.started_at)} as process {status.pid}, version {status.version}, "
+            f"{status.running} of {status.sandboxes} sandboxes running, "
+            f"{status.standing_by} machines in the warm pool\n"
+            f"home {status.home}, socket {status.socket}\n"
         )
     return 0

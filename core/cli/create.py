@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sandtop.core.client.link import as_object, call
+from sandtop.core.client.link import call
+from sandtop.core.contract.sandbox import SandboxCreate
 from sandtop.core.errors import EXIT_SANDTOP_FAILED, SandtopError
 
 from ._args import Parser, count, mebibytes, pair, variable
@@ -12,9 +13,9 @@ TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
-    from typing import Final
+    from typing import Any, Final
 
-    from ._together import Outcome
+    from sandtop.core.contract.sandbox import SandboxAnswer
 
 _EXAMPLES: Final = """\
   sandtop create demo
@@ -50,22 +51,25 @@ def add_shape(parser: Parser) -> None:
     add("--accelerator", choices=("kvm", "tcg"), help="instead of the best that works here (doctor tells)")
 
 
-def shape(options: argparse.Namespace) -> dict[str, object]:
+def shape(options: argparse.Namespace) -> dict[str, Any]:
     """The fields for the options of `add_shape`; None where the core's default is meant."""
     return {name: getattr(options, name) for name in ("cpus", "memory", "disk", "network", "accelerator")}
 
 
-def fields(options: argparse.Namespace) -> dict[str, object]:
-    """The fields of ``sandbox.create`` for the options of `add_options`; None where the core's default is meant."""
-    return {
+def creation(options: argparse.Namespace, name: str, *, ephemeral: bool = False) -> SandboxCreate:
+    """The request for a sandbox ``name`` by the options of `add_options`; None where the core's default is meant."""
+    return SandboxCreate(
+        name=name,
+        image=options.image,
         **shape(options),
-        "env": dict(options.env or ()),
-        "workdir": options.workdir,
-        "shell": options.shell,
-        "user": options.user,
-        "labels": dict(options.label or ()),
-        "cold": options.cold,
-    }
+        env=dict(options.env or ()),
+        workdir=options.workdir,
+        shell=options.shell,
+        user=options.user,
+        labels=dict(options.label or ()),
+        cold=options.cold,
+        ephemeral=ephemeral,
+    )
 
 
 def create_main(argv: Sequence[str]) -> int:
@@ -79,12 +83,11 @@ def create_main(argv: Sequence[str]) -> int:
     if len(options.names) > 1:
         return _several(options)
     with Progress() as progress:
-        request = {"name": options.names[0], "image": options.image, **fields(options)}
-        sandbox = as_object(call("sandbox.create", request, progress).get("sandbox"))
+        sandbox = call(creation(options, options.names[0]), progress).sandbox
     if options.json:
-        write_json(sandbox)
+        write_json(sandbox.to_json())
     else:
-        write(f"{sandbox['name']}\n")
+        write(f"{sandbox.name}\n")
     return 0
 
 
@@ -94,18 +97,17 @@ def _several(options: argparse.Namespace) -> int:
 
     status, made = 0, dict[int, object]()
 
-    def done(place: int, outcome: Outcome) -> None:
+    def done(place: int, outcome: SandboxAnswer | SandtopError) -> None:
         nonlocal status
         if isinstance(outcome, SandtopError):
             status = EXIT_SANDTOP_FAILED
             complain(outcome)
             return
-        made[place] = as_object(outcome.get("sandbox"))
+        made[place] = outcome.sandbox.to_json()
         if not options.json:
             write(f"{options.names[place]}\n")
 
-    wanted = {"image": options.image, **fields(options)}
-    together("sandbox.create", [{"name": name, **wanted} for name in options.names], done)
+    together([creation(options, name) for name in options.names], done)
     if options.json:
         write_json([made[place] for place in sorted(made)])
     return status

@@ -7,10 +7,10 @@ import sys
 
 from sandtop.agent.wire.limits import MAX_STRING
 from sandtop.core.cli import Interrupted, say
-from sandtop.core.client.link import ask, request
+from sandtop.core.client.link import ask
 from sandtop.core.errors import InvalidRequest
 
-from ._exec_request import Options, bare, request_fields
+from ._exec_request import Options, bare, requested
 from ._signals import Signals
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from sandtop.core.client.link import Link
     from sandtop.core.client.session import Following
+    from sandtop.core.contract.session import SessionExec
 
 _EXEC_EXAMPLES: Final = """\
   sandtop exec demo -- python3 -c "print('hello')"
@@ -36,7 +37,7 @@ def exec_main(argv: Sequence[str]) -> int:
     options = bare(argv) or parse(argv)
     if not options.command:
         raise InvalidRequest("no command was given", hint=f"such as: sandtop exec {options.name} -- true")
-    return run_session({**request_fields(options), "argv": options.command}, options.name)
+    return run_session(requested(options), options.name)
 
 
 def parse(argv: Sequence[str]) -> Options:
@@ -69,7 +70,7 @@ def shell_main(argv: Sequence[str]) -> int:
     parser.add_argument("script", metavar="SCRIPT", nargs="?", help="the script; else it is read from stdin")
     options = parser.parse_args(list(argv), Options())
     script = _read_script(options.name, taken=options.stdin) if options.script is None else options.script
-    return run_session({**request_fields(options), "script": script}, options.name)
+    return run_session(requested(options, script), options.name)
 
 
 def _read_script(name: str, *, taken: bool) -> str:
@@ -86,33 +87,30 @@ def _read_script(name: str, *, taken: bool) -> str:
     return os.fsdecode(data)
 
 
-def run_session(fields: dict[str, object], sandbox: str) -> int:
-    """Start the session that ``fields`` describe and, unless it is detached, relay it to its end.
+def run_session(request: SessionExec, sandbox: str) -> int:
+    """Start the session that ``request`` asks for and, unless it is detached, relay it to its end.
 
     Returns its exit status. Raises the errors that the core reports, and those of `outcome` for how it ended.
     """
-    if fields["detach"]:
-        return _detached(fields)
-    on_terminal = fields["tty"] is not None and fields["stdin"] is True and os.isatty(0) and os.isatty(1)
-    message = request("session.exec", {**fields, "terminal": on_terminal})
+    if request.detach:
+        return _detached(request)
     following: Following | None = None
     with Signals() as signals:
         signals.forward()
         try:
-            link = None if on_terminal else ask(message)
+            link = None if request.terminal else ask(request)
             # imported only now, so that the core works on the request meanwhile
-            from sandtop.core.client.session import Following
+            from sandtop.core.client.session import Following, takes_input
 
             from ._status import status_of
 
-            stdin = fields["stdin"] is True or fields["tty"] is not None
-            following = Following(message, stdin=stdin, begun=link is not None)
-            if on_terminal:
+            following = Following(request, stdin=takes_input(request), begun=link is not None)
+            if request.terminal:
                 result = _on_terminal(following, sandbox, signals)
             else:
-                result = _relayed(following, sandbox, signals, link, tty=fields["tty"] is not None)
+                result = _relayed(following, sandbox, signals, link, tty=request.tty is not None)
         except Interrupted:
-            key = fields["id"] if following is None else following.session or fields["id"]
+            key = request.id if following is None else following.session or request.id
             ends = f"sandtop signal {sandbox} {key} KILL ends it"
             if following is not None and following.session is not None:
                 say(f"session {key} goes on ({ends})")
@@ -140,11 +138,13 @@ def _on_terminal(following: Following, sandbox: str, signals: Signals) -> dict[s
         return TerminalRelay(following, sandbox, signals, terminal, None).relay()
 
 
-def _detached(fields: dict[str, object]) -> int:
-    from sandtop.core.client.link import as_object, call
+def _detached(request: SessionExec) -> int:
+    from sandtop.core.client.link import Conversation, Operation
+    from sandtop.core.client.session import part
 
     from ._output import write
 
-    result = call("session.exec", fields)
-    write(f"{as_object(result.get('session'))['id']}\n")
+    operation = Operation(request)
+    Conversation(operation).run()
+    write(f"{part(operation.result or {}, 'session')['id']}\n")
     return 0

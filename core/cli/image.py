@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from sandtop.core.cli import say
-from sandtop.core.client.link import as_object, as_objects, call, image_source
+from sandtop.core.client.link import call, image_source
+from sandtop.core.contract.image import ImageBuild, ImageList, ImageRemove, ImageWarm
 from sandtop.core.errors import InvalidRequest
 
 from ._args import Parser
@@ -14,8 +15,10 @@ from .create import add_shape, shape
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from typing import Final
+
+    from sandtop.core.contract.image import ImageInfo
 
 _EXAMPLES: Final = """\
   sandtop image ls
@@ -40,39 +43,38 @@ def _list(argv: Sequence[str]) -> int:
     parser = Parser("image ls", "[OPTIONS]", "List the images.", "  sandtop image ls --json")
     parser.json()
     options = parser.parse_args(list(argv))
-    images = as_objects(call("image.list").get("images"))
+    images = call(ImageList()).images
     if options.json:
-        write_json([{**image, "release": _release(image)} for image in images])
+        write_json([{**image.to_json(), "release": _release(image)} for image in images])
     else:
         rows = [_row(image) for image in images]
         table(("name", "digest", "size", "release", "templates", "warm", "age"), rows)
     return 0
 
 
-def _row(image: Mapping[str, object]) -> tuple[object, ...]:
-    get = image.get
+def _row(image: ImageInfo) -> tuple[object, ...]:
     return (
-        get("name"),
-        str(get("digest"))[:19],
-        size(get("size")),
+        image.name,
+        image.digest[:19],
+        size(image.size),
         _release(image) or "-",
         _templates(image),
-        get("standing_by") or "-",
-        age(get("created_at")),
+        image.standing_by or "-",
+        age(image.created_at),
     )
 
 
-def _release(image: Mapping[str, object]) -> str | None:
+def _release(image: ImageInfo) -> str | None:
     """The Debian release of ``base``, as its source names it; the source of other images is a path."""
-    source = str(image.get("source"))
+    source = image.source or ""
     return source.split()[1].rstrip(",") if source.startswith("Debian ") else None
 
 
-def _templates(image: Mapping[str, object]) -> str:
+def _templates(image: ImageInfo) -> str:
     """How many templates the image has, the disk space that they take, and how many of them are outdated."""
-    count = image.get("templates")
-    outdated = f", {image['templates_outdated']} outdated" if image.get("templates_outdated") else ""
-    return f"{count} ({size(image.get('template_size'))}{outdated})" if count else "-"
+    count = image.templates
+    outdated = f", {image.templates_outdated} outdated" if image.templates_outdated else ""
+    return f"{count} ({size(image.template_size)}{outdated})" if count else "-"
 
 
 def _build(argv: Sequence[str]) -> int:
@@ -91,24 +93,24 @@ def _build(argv: Sequence[str]) -> int:
             hint="only 'base' is built without it",
         )
     source = None if options.source is None else image_source(options.source)
-    fields = {"name": options.name, "source": source}
+    request = ImageBuild(name=options.name, source=source)
     if os.isatty(2):
         with Progress() as progress:
-            image = as_object(call("image.build", fields, progress).get("image"))
+            image = call(request, progress).image
     else:
-        image = as_object(call("image.build", fields, say).get("image"))
+        image = call(request, say).image
     if options.warm:
-        _prepare(options.name, {})
+        _prepare(ImageWarm(image=options.name))
     if options.json:
-        write_json(image)
+        write_json(image.to_json())
     else:
-        write(f"{image.get('name')}\n")
+        write(f"{image.name}\n")
     return 0
 
 
-def _prepare(name: str, wanted: Mapping[str, object]) -> None:
+def _prepare(request: ImageWarm) -> None:
     with Progress() as progress:
-        call("image.warm", {"image": name, **wanted}, progress)
+        call(request, progress)
 
 
 def _warm(argv: Sequence[str]) -> int:
@@ -117,7 +119,7 @@ def _warm(argv: Sequence[str]) -> int:
     parser.add_argument("name", metavar="NAME", nargs="?", default="base", help="the image (base)")
     add_shape(parser)
     options = parser.parse_args(list(argv))
-    _prepare(options.name, shape(options))
+    _prepare(ImageWarm(image=options.name, **shape(options)))
     write(f"{options.name}\n")
     return 0
 
@@ -127,6 +129,6 @@ def _remove(argv: Sequence[str]) -> int:
     parser.add_argument("names", metavar="NAME", nargs="+", help="the image")
     options = parser.parse_args(list(argv))
     for name in options.names:
-        call("image.rm", {"name": name})
+        call(ImageRemove(name=name))
         write(f"{name}\n")
     return 0

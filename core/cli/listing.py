@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sandtop.core.client.link import as_list, call, call_all
+from sandtop.core.client.link import call, call_all, sandbox_listing, session_listing
+from sandtop.core.contract.sandbox import SandboxInspect
+from sandtop.core.contract.session import SessionRemove
 from sandtop.core.errors import InvalidRequest
 from sandtop.core.phrases import FILES_COPIED
 
@@ -11,8 +13,11 @@ from ._output import age, duration, size, table, write, write_json
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from typing import Final
+
+    from sandtop.core.contract.sandbox import SandboxInfo
+    from sandtop.core.contract.session_results import SessionInfo
 
 _ARGV_SHOWN: Final = 60
 """Characters of a command that the table shows."""
@@ -26,23 +31,22 @@ def ls_main(argv: Sequence[str]) -> int:
     parser.add_argument("-q", "--quiet", action="store_true", help="names only")
     parser.json()
     options = parser.parse_args(list(argv))
-    sandboxes = call_all("sandbox.list")
+    sandboxes = call_all(sandbox_listing())
     if options.json:
-        write_json(sandboxes)
+        write_json([sandbox.to_json() for sandbox in sandboxes])
     elif options.quiet:
-        write("".join(f"{sandbox['name']}\n" for sandbox in sandboxes))
+        write("".join(f"{sandbox.name}\n" for sandbox in sandboxes))
     else:
         columns = ("name", "state", "image", "cpus", "memory", "sessions", "age", "reason")
         table(columns, [_sandbox_row(sandbox) for sandbox in sandboxes])
     return 0
 
 
-def _sandbox_row(sandbox: Mapping[str, object]) -> tuple[object, ...]:
-    get = sandbox.get
-    reason = get("attention") or get("reason") or ""
+def _sandbox_row(sandbox: SandboxInfo) -> tuple[object, ...]:
+    reason = sandbox.attention or sandbox.reason or ""
     return (
-        get("name"), get("state"), get("image"), get("cpus"), f"{get('memory')} MiB", get("sessions"),
-        age(get("created_at")), reason,
+        sandbox.name, sandbox.state, sandbox.image, sandbox.cpus, f"{sandbox.memory} MiB", sandbox.sessions,
+        age(sandbox.created_at), reason,
     )  # fmt: skip
 
 
@@ -65,9 +69,9 @@ def sessions_main(argv: Sequence[str]) -> int:
     options = parser.parse_args(list(argv))
     if options.remove:
         return _remove(options.name, options.remove)
-    sessions = call_all("session.list", {"sandbox": options.name})
+    sessions = call_all(session_listing(options.name))
     if options.json:
-        write_json(sessions)
+        write_json([session.to_json() for session in sessions])
     else:
         columns = (
             "id",
@@ -94,31 +98,27 @@ def _remove(name: str | None, sessions: Sequence[str]) -> int:
             "--remove needs the sandbox", hint="such as: sandtop sessions demo --remove 3fa9"
         )
     for session in dict.fromkeys(sessions):  # one that is named twice is removed once
-        call("session.rm", {"sandbox": name, "session": session})
+        call(SessionRemove(sandbox=name, session=session))
     return 0
 
 
-def _session_row(session: Mapping[str, object]) -> tuple[object, ...]:
-    get = session.get
-    status = "-" if get("exit_code") is None else str(get("exit_code"))
-    if get("reason") not in (None, "exited"):
-        status += f" ({get('reason')})"
-    ended, started = get("ended_at"), get("started_at")
-    ran = (
-        duration(ended - started) if isinstance(ended, float) and isinstance(started, float) else age(started)
-    )
+def _session_row(session: SessionInfo) -> tuple[object, ...]:
+    status = "-" if session.exit_code is None else str(session.exit_code)
+    if session.reason not in (None, "exited"):
+        status += f" ({session.reason})"
+    ended, started = session.ended_at, session.started_at
+    ran = age(started) if ended is None or started is None else duration(ended - started)
     return (
-        get("id"), get("sandbox"), get("state"), status, age(started), ran, get("left") or "-",
-        size(get("stdout_bytes")),
-        size(get("stderr_bytes")), size(get("stdin_bytes")), get("attached"), get("input_holder") or "-",
-        _command(get("argv")) + (" (tty)" if get("tty") else ""),
+        session.id, session.sandbox, session.state, status, age(started), ran, session.left or "-",
+        size(session.stdout_bytes), size(session.stderr_bytes), size(session.stdin_bytes), session.attached,
+        session.input_holder or "-", _command(session.argv) + (" (tty)" if session.tty else ""),
     )  # fmt: skip
 
 
-def _command(argv: object) -> str:
+def _command(argv: Sequence[str]) -> str:
     import shlex
 
-    line = shlex.join(str(word) for word in as_list(argv)) or FILES_COPIED
+    line = shlex.join(argv) or FILES_COPIED
     return line if len(line) <= _ARGV_SHOWN else line[: _ARGV_SHOWN - 1] + "…"
 
 
@@ -130,6 +130,5 @@ def inspect_main(argv: Sequence[str]) -> int:
     parser.add_argument("name", metavar="NAME", help="the sandbox")
     parser.json()
     options = parser.parse_args(list(argv))
-    result = call("sandbox.inspect", {"sandbox": options.name})
-    write_json({name: value for name, value in result.items() if name != "type"})
+    write_json(call(SandboxInspect(sandbox=options.name)).to_json())
     return 0

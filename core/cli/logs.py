@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-from sandtop.core.client.link import call_all, request
+from sandtop.core.client.link import call_all, session_listing
 from sandtop.core.client.session import STDERR, STDOUT, Reading
+from sandtop.core.contract.session import SessionLogs
 from sandtop.core.errors import NotFound
 
 from ._args import Parser, count, seconds
@@ -54,17 +55,16 @@ def _reading(options: argparse.Namespace) -> Reading:
     session, floors = options.session, {STDOUT: 0, STDERR: 0}
     if options.follow:  # by its whole id the same session is found again after a reconnect
         session, floors = _resolve(options.name, options.session)
-    streams = ["stdout"] if options.stdout else ["stderr"] if options.stderr else ["stdout", "stderr"]
-    fields: dict[str, object] = {
-        "sandbox": options.name,
-        "session": session,
-        "streams": streams,
-        "since": options.since,
-        "tail": options.tail,
-        "follow": options.follow,
-        "timestamps": options.timestamps,
-    }
-    return Reading(request("session.logs", fields), floors, session=session)
+    request = SessionLogs(
+        sandbox=options.name,
+        session=session,
+        streams=["stdout"] if options.stdout else ["stderr"] if options.stderr else None,
+        since=options.since,
+        tail=options.tail,
+        follow=options.follow,
+        timestamps=options.timestamps,
+    )
+    return Reading(request, floors, session=session)
 
 
 def _resolve(name: str, prefix: str | None) -> tuple[str | None, dict[int, int]]:
@@ -72,17 +72,13 @@ def _resolve(name: str, prefix: str | None) -> tuple[str | None, dict[int, int]]
 
     If it means none or several, ``prefix`` comes back, and the core reports that.
     """
-    sessions = call_all("session.list", {"sandbox": name})
+    sessions = call_all(session_listing(name))
     if prefix is None and not sessions:
         raise NotFound(f"nothing has run in {name} yet", sandbox=name, hint=f"sandtop exec {name} -- COMMAND")
-    meant = (
-        [s for s in sessions if str(s.get("id")).startswith(prefix)] if prefix is not None else sessions[-1:]
-    )
+    meant = [s for s in sessions if s.id.startswith(prefix)] if prefix is not None else sessions[-1:]
     if len(meant) != 1:
         return prefix, {STDOUT: 0, STDERR: 0}
-    out, err = meant[0].get("stdout_bytes"), meant[0].get("stderr_bytes")
-    lengths = {STDOUT: out if isinstance(out, int) else 0, STDERR: err if isinstance(err, int) else 0}
-    return str(meant[0]["id"]), lengths
+    return meant[0].id, {STDOUT: meant[0].stdout_bytes, STDERR: meant[0].stderr_bytes}
 
 
 def since(text: str) -> float:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from sandtop.core.cli import say
-from sandtop.core.client.link import Link, call, hold, new_id, request
-from sandtop.core.client.session import Following
+from sandtop.core.client.link import Link, call, hold, new_id
+from sandtop.core.client.session import Following, takes_input
+from sandtop.core.contract.sandbox import SandboxRemove
 from sandtop.core.errors import InvalidRequest, NotFound, SandtopError
 
 from . import create
 from ._args import Parser, split
 from ._exec_options import add_shared_options
-from ._exec_request import shared_fields
+from ._exec_request import throw_away
 from ._output import Progress
 from ._relay import Relay, screen_for
 from ._signals import Signals
@@ -50,8 +51,7 @@ def _run(options: argparse.Namespace, command: list[str]) -> int:
     with Signals() as signals, _Hold(name) as held:
         try:
             with Progress() as progress:
-                wanted = {"name": name, "image": options.image, "ephemeral": True, **create.fields(options)}
-                call("sandbox.create", wanted, progress)
+                call(create.creation(options, name, ephemeral=True), progress)
             signals.forward()
             return _execute(options, command, name, signals, held)
         finally:
@@ -62,12 +62,9 @@ def _run(options: argparse.Namespace, command: list[str]) -> int:
 def _execute(
     options: argparse.Namespace, command: list[str], name: str, signals: Signals, held: _Hold
 ) -> int:
-    fields = shared_fields(options, name)
-    # directory, user and environment were given to the sandbox, and hold for all that runs in it
-    fields |= {"argv": command, "detach": False, "on_hangup": "kill"}
-    terminal = fields["tty"] is not None
-    following = Following(request("session.exec", fields), stdin=terminal or fields["stdin"] is True)
-    relay = Relay(following, name, signals, screen=screen_for(terminal), owned=True, connected=held.renew)
+    request = throw_away(options, name, command)
+    following, screen = Following(request, stdin=takes_input(request)), screen_for(request.tty is not None)
+    relay = Relay(following, name, signals, screen=screen, owned=True, connected=held.renew)
     return status_of(relay.relay(), name)
 
 
@@ -98,7 +95,7 @@ class _Hold:
 
 def _remove(name: str) -> None:
     try:
-        call("sandbox.rm", {"sandbox": name, "force": True})
+        call(SandboxRemove(sandbox=name, force=True))
     except NotFound:
         pass  # it was never made, or the core has removed it already
     except SandtopError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from sandtop.core.cli import say
-from sandtop.core.client.link import Conversation, as_list
+from sandtop.core.client.link import Conversation
 from sandtop.core.client.session import Looking, Typing, depends_on_mode, key_bytes
 from sandtop.core.errors import InvalidRequest
 
@@ -55,7 +55,7 @@ def screen_main(argv: Sequence[str]) -> int:
     options = parser.parse_args(list(argv))
     if options.timeout is not None and options.wait_for is None:
         raise InvalidRequest("--timeout goes with --wait-for", hint="see 'sandtop screen --help'")
-    seen = _look(
+    looking = _looked(
         Looking(
             options.name,
             options.session,
@@ -65,16 +65,17 @@ def screen_main(argv: Sequence[str]) -> int:
             seconds=options.timeout,
         )
     )
-    if seen["missing"]:
-        say(f"{seen['missing']} bytes of its output fell to the log's limit: this may not be all")
-    if seen.get("skipped"):
+    seen = looking.screen
+    if seen.missing:
+        say(f"{seen.missing} bytes of its output fell to the log's limit: this may not be all")
+    if seen.skipped:
         say(
-            f"{seen['skipped']} bytes of its output took too long to draw and were left out: this may not be all"
+            f"{seen.skipped} bytes of its output took too long to draw and were left out: this may not be all"
         )
     if options.json:
-        write_json(seen)
+        write_json({**seen.to_json(), "session": looking.session.to_json()})
         return 0
-    rows = [str(row) for row in (*as_list(seen["scrollback"]), *as_list(seen["lines"]))]
+    rows = [*seen.scrollback, *seen.lines]
     while rows and not rows[-1]:
         rows.pop()
     if os.isatty(STDOUT):
@@ -85,9 +86,9 @@ def screen_main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _look(looking: Looking) -> dict[str, object]:
+def _looked(looking: Looking) -> Looking:
     Conversation(looking).run()
-    return looking.answer
+    return looking
 
 
 def type_main(argv: Sequence[str]) -> int:
@@ -119,6 +120,6 @@ def _keys(names: list[str], sandbox: str, session: str) -> bytes:
     data = b"".join(key_bytes(name) for name in names)
     if not any(map(depends_on_mode, names)):
         return data
-    seen = _look(Looking(sandbox, session, scrollback=False, ansi=False, wait_for=None, seconds=None))
-    application = seen["application_cursor"] is True
+    asked = Looking(sandbox, session, scrollback=False, ansi=False, wait_for=None, seconds=None)
+    application = _looked(asked).screen.application_cursor
     return b"".join(key_bytes(name, application_cursor=application) for name in names)

@@ -11,6 +11,7 @@ import trio
 from sandtop import __version__
 from sandtop.core import paths
 from sandtop.core.client.link import call_running
+from sandtop.core.contract.core import Status
 from sandtop.core.errors import SandtopError
 from sandtop.core.guest import archive, kernel
 from sandtop.core.machine.registry import driver_for
@@ -63,10 +64,10 @@ def versions() -> dict[str, str | None]:
 def _core() -> str | None:
     """The version of the core that runs, which may be another than this one."""
     try:
-        status = call_running("core.status")
+        status = call_running(Status())
     except SandtopError:
         return None
-    return None if status is None else str(status.get("version"))
+    return None if status is None else status.version
 
 
 def _program(driver: Driver) -> str | None:

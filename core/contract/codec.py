@@ -9,11 +9,12 @@ from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin
 
 from sandtop.core.contract import limits
-from sandtop.core.contract.record import Event, Record, Request, is_list, is_object
+from sandtop.core.contract.record import Event, Part, Record, Request, is_list, is_object
 from sandtop.core.errors import CoreFailure, InvalidRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from collections.abc import Set as AbstractSet
 
     Reader = Callable[[str, object], object]
     """Is given a field's name and its JSON; returns the value. Raises `_Mismatch`, or `InvalidRequest` for a limit."""
@@ -26,15 +27,18 @@ _SHOWN: Final = 40
 """Characters of a wrong value that an error shows."""
 
 
-class _Mismatch(Exception):
+class _Wrong(Exception):
+    """``str()`` says of a field what is wrong with it."""
+
+
+class _Mismatch(_Wrong):
     """``field`` must be ``words``."""
 
     def __init__(self, field: str, words: str, value: object) -> None:
-        super().__init__(field, words, value)
         shown = repr(value)
         if len(shown) > _SHOWN:
             shown = f"{shown[: _SHOWN - 1]}…"
-        self.text = f"{field} must be {words}, not {shown}"
+        super().__init__(f"{field} must be {words}, not {shown}")
 
 
 class _Absent(Exception):
@@ -51,13 +55,14 @@ def decode_request(kind: type[Asked], message: Mapping[str, object], *, newer: b
     sandbox = about[:80] if isinstance(about, str) else None
     unknown = message.keys() - kind.fields.keys() - _ENVELOPE - kind.outdated
     if unknown and not newer:
-        names = ", ".join(repr(name)[:_SHOWN] for name in sorted(unknown)[:3])
         known = ", ".join(sorted(kind.fields)) or "none"
-        raise InvalidRequest(f"{kind.op} has no field {names}", sandbox=sandbox, hint=f"it has: {known}")
+        raise InvalidRequest(
+            f"{kind.op} has no field {_some(unknown)}", sandbox=sandbox, hint=f"it has: {known}"
+        )
     try:
         return _read(kind, message, "", nulls=False)
-    except _Mismatch as error:
-        raise InvalidRequest(f"{kind.op}: {error.text}", sandbox=sandbox) from None
+    except _Wrong as error:
+        raise InvalidRequest(f"{kind.op}: {error}", sandbox=sandbox) from None
     except _Absent as error:
         raise InvalidRequest(f"{kind.op}: the field {error} is missing", sandbox=sandbox) from None
     except InvalidRequest as error:
@@ -65,12 +70,16 @@ def decode_request(kind: type[Asked], message: Mapping[str, object], *, newer: b
         raise
 
 
+def _some(names: AbstractSet[str]) -> str:
+    return ", ".join(repr(name)[:_SHOWN] for name in sorted(names)[:3])
+
+
 def decode_event(kind: type[Told], message: Mapping[str, object]) -> Told:
     """The event of ``kind`` that a client sent. Raises `InvalidRequest`; fields of a newer client are left out."""
     try:
         return _read(kind, message, "", nulls=False)
-    except _Mismatch as error:
-        raise InvalidRequest(f"{kind.kind}: {error.text}") from None
+    except _Wrong as error:
+        raise InvalidRequest(f"{kind.kind}: {error}") from None
     except _Absent as error:
         raise InvalidRequest(f"{kind.kind}: the field {error} is missing") from None
 
@@ -82,8 +91,8 @@ def decode_result(kind: type[R], data: Mapping[str, object]) -> R:
     """
     try:
         return _read(kind, data, "", nulls=True)
-    except _Mismatch as error:
-        raise CoreFailure(f"the core's answer makes no sense: {error.text}", hint="see its log") from None
+    except _Wrong as error:
+        raise CoreFailure(f"the core's answer makes no sense: {error}", hint="see its log") from None
     except _Absent as error:
         raise CoreFailure(f"the core's answer lacks the field {error}", hint="see its log") from None
     except InvalidRequest as error:
@@ -228,6 +237,8 @@ def _record(kind: type[Record]) -> Reader:
     def read(field: str, value: object) -> object:
         if not is_object(value):
             raise _Mismatch(field, "an object", value)
+        if issubclass(kind, Part) and (unknown := value.keys() - kind.fields.keys()):
+            raise _Wrong(f"{field} has no field {_some(unknown)}")
         return _read(kind, value, f"{field}.", nulls=True)
 
     return read

@@ -124,6 +124,10 @@ def is_list(value: object) -> TypeGuard[list[object]]:
     return isinstance(value, list)
 
 
+class Part(Record):
+    """An object in a request, which takes no more of unknown fields than the request."""
+
+
 class Nothing(Record):
     """The result of an operation that has nothing to tell."""
 

@@ -4,7 +4,7 @@ people wait for asks before it imports that.
 
 from __future__ import annotations
 
-from .record import Change, Nothing, Record, Request, Stream
+from .record import Change, Nothing, Part, Request, Stream
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from .session_results import ScreenAnswer, SessionAnswer, SessionEnd, SessionPage, SessionsAnswer
 
 
-class Window(Record):
+class Window(Part):
     """The size of a terminal."""
 
     rows: Side
     columns: Side
 
 
-class Builtin(Record):
+class Builtin(Part):
     """The agent's own code in place of a program, which copies files; docs/protocol.md says how.
 
     Attributes:

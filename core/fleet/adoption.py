@@ -30,7 +30,9 @@ log = logging.getLogger(__name__)
 _OF_A_TEMPLATE: Final = Memory(Path("/memfd:sandtop-template"), Path("/memfd:sandtop-template"))
 """The memory of a machine that another core started from a template; only that core had names for its files."""
 _PATIENCE: Final = 3.0
+"""Seconds that a core's start waits for all adoptions; those that take longer go on beside it."""
 _AGAIN: Final = 1.0
+"""Seconds between attempts to adopt a machine that does not answer."""
 
 
 async def adopt_all(sandboxes: Collection[Sandbox], context: Context) -> None:
@@ -146,15 +148,16 @@ async def _found(state: State, reason: str, machine: RunningMachine) -> State:
 
 
 async def end_unreachable(row: SandboxRow, driver: Driver, *, force: bool) -> bool:
-    """End the machine of an earlier core that this one could not take up; False when it is gone already.
+    """End the machine of an earlier core that this one could not take up, with ``force``; whether it is gone by that.
 
-    Raises `WrongState` without ``force``.
+    False without ``force``, when it is gone already; raises `WrongState` when it is not.
     """
     if row.ownership is None:
         return False
     identity = _identity(row.uuid, row.ownership)
     if force:
-        return await driver.end(identity, row.name)
+        await driver.end(identity, row.name)  # or it was gone, and `_adopt` has not seen that yet
+        return True
     if driver.lives(identity):
         raise unreachable(row.name, "stop")
     return False  # `_adopt` is about to see that

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 PATIENCE: Final = 2.0
-"""Seconds that whoever lets a machine go on waits for its clock. It takes some milliseconds; a guest may be busy."""
+"""Seconds that a resume waits for the guest's clock to be set. It takes some milliseconds; a guest may be busy."""
 _LOOK: Final = 1.0
 _JUMP: Final = 0.5
-"""Seconds that the host's clock may be set by without guests being told."""
+"""The host's clock may be set by so many seconds before the clocks of guests are set, too."""
 _PROMPT: Final = 0.3
-"""Seconds within which an answer must come, or the time in the question was not right any more when it was set …"""
+"""Seconds within which the agent must answer: after more, the time that it was told is late, and it is told again."""
 _TRIES: Final = 3
-"""… and it is asked anew, so often; a host that is busy takes longer each time."""
+"""How often it is told at most, on a host that is busy."""
 
 
 class Clock:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from sandtop.core.errors import SandtopError
-from sandtop.core.fleet.room import Growth, pace, used
+from sandtop.core.fleet.room import Growth, until_next_look, used
 from sandtop.core.fleet.stall import HELD
 from sandtop.core.fleet.state import State
 
@@ -42,7 +42,7 @@ class Guard:
                 room, sizes = await trio.to_thread.run_sync(self._look, running, abandon_on_cancel=True)
                 if room is not None:
                     self._stop(room, sizes, running)
-                    wait = pace(room)
+                    wait = until_next_look(room)
                 self._start(room, running)
             await trio.sleep(wait)
 

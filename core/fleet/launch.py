@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sandtop.core.fleet.context import Context
     from sandtop.core.fleet.machine import RunningMachine
-    from sandtop.core.fleet.sandbox import Sandbox
+    from sandtop.core.fleet.supervision import Owner
     from sandtop.core.machine import MachineSpec
     from sandtop.core.templates import Template
 
@@ -38,7 +38,7 @@ class Launch:
     """
 
     def __init__(
-        self, sandbox: Sandbox, context: Context, progress: Callable[[str], None], *, accelerator: str = ""
+        self, sandbox: Owner, context: Context, progress: Callable[[str], None], *, accelerator: str = ""
     ) -> None:
         """``accelerator``: the one for this start, before what the sandbox wants."""
         self._sandbox = sandbox

@@ -77,19 +77,19 @@ def used(overlays: Mapping[str, Path]) -> dict[str, int]:
     return found
 
 
-def pace(room: Space) -> float:
-    """Seconds until the next look."""
+def until_next_look(room: Space) -> float:
+    """Seconds until the room is looked at again: the fewer, the nearer the reserve is."""
     return min(max((room.free - room.reserve) / _FASTEST, _SOONEST), _LATEST)
 
 
 class Growth:
-    """Who has grown since there was more than the reserve. Fed with one look after another."""
+    """Finds the sandboxes whose disks go on growing when only the reserve is left. `greedy` is called at each look."""
 
     def __init__(self) -> None:
         self._before: dict[str, int] = {}
 
     def greedy(self, room: Space, now: Mapping[str, int]) -> list[str]:
-        """Those of ``now`` (bytes used, by key) that take more than their share of the reserve."""
+        """Those of ``now`` (bytes used, by key) that have taken more than their share since the reserve was reached."""
         if not room.short:
             self._before = dict(now)
             return []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
@@ -14,10 +14,13 @@ from sandtop.core.store import Ownership
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
 
     from sandtop.core.fleet.context import Context
-    from sandtop.core.fleet.sandbox import Sandbox
+    from sandtop.core.fleet.record import Record
     from sandtop.core.machine import Machine, MachineSpec
+    from sandtop.core.sessions.manager import SessionManager
+    from sandtop.core.store import SandboxRow
 
     Opener = AbstractAsyncContextManager[Machine]
 
@@ -26,8 +29,27 @@ _LAST_WORDS: Final = 30
 _FATAL: Final = "sandtop-agent: fatal:"
 
 
+class Owner(Protocol):
+    """The sandbox that a machine is for."""
+
+    record: Record
+    sessions: SessionManager
+    machine: RunningMachine | None
+
+    @property
+    def row(self) -> SandboxRow: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def overlay(self) -> Path: ...
+    @property
+    def console(self) -> Path: ...
+    @property
+    def runtime(self) -> Path: ...
+
+
 async def supervise(
-    sandbox: Sandbox,
+    sandbox: Owner,
     context: Context,
     spec: MachineSpec,
     opener: Opener,
@@ -46,7 +68,7 @@ async def supervise(
 
 
 async def _live(
-    sandbox: Sandbox,
+    sandbox: Owner,
     context: Context,
     spec: MachineSpec,
     opener: Opener,
@@ -70,7 +92,7 @@ async def _live(
     await _settle(sandbox, context, machine)
 
 
-async def _settle(sandbox: Sandbox, context: Context, machine: RunningMachine) -> None:
+async def _settle(sandbox: Owner, context: Context, machine: RunningMachine) -> None:
     """The machine is dead: put the sandbox in order."""
     death = machine.death
     reason = death.reason if death else "the machine died"

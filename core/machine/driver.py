@@ -316,7 +316,10 @@ class Driver(Protocol):
         ...
 
     def end_all(self, which: Callable[[Running], bool]) -> list[Running]:
-        """Kill those of this driver's machines on this host that ``which`` picks; they are returned. Blocks."""
+        """Kill those of this driver's machines on this host that ``which`` picks; they are returned.
+
+        Blocks until they are gone, or for some seconds where the host's kernel holds one.
+        """
         ...
 
     def remove_runtime(self, runtime: Path) -> None:

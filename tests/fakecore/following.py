@@ -53,6 +53,7 @@ class Follower:
     def run(self) -> SessionEnd | None:
         """The end of the session, once the client was told all; None when the client is gone, or the core."""
         session, conn, raw = self._session, self._conn, self._session.raw
+        self._core.start(self._listen)  # first: a client that is gone already may want its program killed
         conn.tell(
             Started(
                 session=session.id,
@@ -64,7 +65,6 @@ class Follower:
         )
         if self._types:
             conn.tell(Holder(label="test", you=True))
-        self._core.start(self._listen)
         raw["attached"] = int(str(raw["attached"])) + 1
         try:
             while True:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from textual.css.types import CSSLocation
     from textual.pilot import Pilot
 
-    from sandtop.core.client.link.records import SandboxInfo, SessionInfo
+    from sandtop.core.client.sdk import SandboxInfo, SessionInfo
 
 SNAPSHOTS = Path(__file__).parents[2] / "snapshots"
 WAIT_SECONDS = 10.0

@@ -12,6 +12,7 @@ from textual.widgets import Static
 from sandtop.tui import gateway
 from sandtop.tui.actions import ScopeName, bindings_of
 from sandtop.tui.operations import PANES_AT_ONCE
+from sandtop.tui.screens.changes import PAUSE, REMOVE, RESTART, RESUME, START, STOP, Change
 from sandtop.tui.store import SandboxView, parse_filter
 from sandtop.tui.text import plural
 from sandtop.tui.widgets.app_of import app_of
@@ -19,7 +20,6 @@ from sandtop.tui.widgets.preview import Preview
 from sandtop.tui.widgets.row_list import RowList
 
 from . import fleet_rows
-from .changes import PAUSE, REMOVE, RESTART, RESUME, START, STOP, Change
 from .create import CreateForm, Fields
 from .dialogs import Confirm
 from .facts import sandbox_facts

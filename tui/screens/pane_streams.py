@@ -18,7 +18,7 @@ from sandtop.tui.widgets.terminal_pane import TerminalPane
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-    from sandtop.core.client.link.records import SandboxInfo
+    from sandtop.core.client.sdk import SandboxInfo
     from sandtop.tui.notices import Notice
     from sandtop.tui.store import FleetView
     from sandtop.tui.widgets.pane import Pane

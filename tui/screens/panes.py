@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from textual.events import Paste
     from textual.widget import Widget
 
-    from sandtop.core.client.link.records import SandboxInfo, SessionInfo
+    from sandtop.core.client.sdk import SandboxInfo, SessionInfo
     from sandtop.tui.store import FleetView
 
 

@@ -9,7 +9,7 @@ from sandtop.tui.text import neutral
 from .model import Need, Urgency
 
 if TYPE_CHECKING:
-    from sandtop.core.client.link.records import SandboxInfo
+    from sandtop.core.client.sdk import SandboxInfo
 
 _BY_KIND: Final = {
     "failed": Urgency.FAILED,

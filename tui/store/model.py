@@ -10,7 +10,7 @@ from sandtop.core.phrases import ending
 from sandtop.tui.text import command_line
 
 if TYPE_CHECKING:
-    from sandtop.core.client.link.records import SandboxInfo, SessionInfo
+    from sandtop.core.client.sdk import SandboxInfo, SessionInfo
 
 
 class Urgency(IntEnum):

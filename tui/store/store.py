@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sandtop.core.client.link.records import SandboxInfo, SessionInfo
-
 from .attention import need_of
 from .model import FleetView, SandboxView, SessionView
 from .usage import ProcessUsage, Usage
@@ -14,9 +12,7 @@ from .usage import ProcessUsage, Usage
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-
-Raw = dict[str, object]
-"""A sandbox or session as the core's JSON has it."""
+    from sandtop.core.client.sdk import SandboxInfo, SessionInfo
 
 
 @dataclass(slots=True)
@@ -38,17 +34,18 @@ class Store:
         """The changes that are under way, by the sandbox's uuid; see `again`."""
         self._usage = usage
         self._heard: dict[str, _Heard] = {}
-        self._sandboxes: dict[str, tuple[Raw, SandboxInfo]] = {}
-        self._sessions: dict[str, tuple[Raw, SessionInfo]] = {}
 
-    def take(self, sandboxes: Sequence[Raw], sessions: Sequence[Raw], now: float) -> FleetView:
-        """The core has answered at ``now``. Raises `CoreFailure` when the answer lacks a field."""
-        infos = self._read_sandboxes(sandboxes)
+    def take(
+        self, sandboxes: Sequence[SandboxInfo], sessions: Sequence[SessionInfo], now: float
+    ) -> FleetView:
+        """A look at the core succeeded."""
+        here = {session.id for session in sessions}
+        self._heard = {key: heard for key, heard in self._heard.items() if key in here}
         by_name: dict[str, list[SessionView]] = {}
-        for info in self._read_sessions(sessions):
-            by_name.setdefault(info.sandbox, []).append(self._listen(info, now))
-        usage = self._usage.sample({info.pid for info in infos if info.pid is not None}, now)
-        views = [self._sandbox(info, by_name.get(info.name, []), usage) for info in infos]
+        for session in sessions:
+            by_name.setdefault(session.sandbox, []).append(self._listen(session, now))
+        usage = self._usage.sample({info.pid for info in sandboxes if info.pid is not None}, now)
+        views = [self._sandbox(info, by_name.get(info.name, []), usage) for info in sandboxes]
         self.view = FleetView(tuple(views), now, self.view.version + 1)
         return self.view
 
@@ -62,26 +59,6 @@ class Store:
         views = [replace(view, pending=self.pending.get(view.uuid, "")) for view in self.view.sandboxes]
         self.view = replace(self.view, sandboxes=tuple(views), version=self.view.version + 1)
         return self.view
-
-    def _read_sandboxes(self, raws: Sequence[Raw]) -> list[SandboxInfo]:
-        """The records in ``raws``. One that did not change is the same object again: comparing is cheap."""
-        known = self._sandboxes
-        self._sandboxes = {}
-        for raw in raws:
-            key = str(raw.get("uuid"))
-            before = known.get(key)
-            self._sandboxes[key] = before if before and before[0] == raw else (raw, SandboxInfo.read(raw))
-        return [info for _, info in self._sandboxes.values()]
-
-    def _read_sessions(self, raws: Sequence[Raw]) -> list[SessionInfo]:
-        known = self._sessions
-        self._sessions = {}
-        for raw in raws:
-            key = str(raw.get("id"))
-            before = known.get(key)
-            self._sessions[key] = before if before and before[0] == raw else (raw, SessionInfo.read(raw))
-        self._heard = {key: heard for key, heard in self._heard.items() if key in self._sessions}
-        return [info for _, info in self._sessions.values()]
 
     def _listen(self, info: SessionInfo, now: float) -> SessionView:
         written = info.stdout_bytes + info.stderr_bytes

@@ -9,21 +9,15 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
-from sandtop.core.client.link.plain import request
-from sandtop.core.client.session.attached import returning
-from sandtop.core.client.session.events import Gap, Redrawn, Stdout
-from sandtop.core.client.session.following import STDERR, STDOUT, Following
-from sandtop.core.client.session.stream import EventStream
+from sandtop.core.client.sdk import Gap, Redrawn, Stdout, TerminalStream
 from sandtop.core.errors import CoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sandtop.core.client.link.records import ExitRecord, SessionInfo
+    from sandtop.core.client.sdk import ExitRecord, SessionInfo
     from sandtop.tui.input_priority import InputPriority
 
-REPLAY_BYTES: Final = 512 * 1024
-"""Bytes from the end of an ended terminal's log of which its last screen is made."""
 TYPED_BYTES: Final = 256 * 1024
 """Bytes of input that wait while the program does not read; what is typed beyond that is refused."""
 _RETRY_SECONDS: Final = 1.0
@@ -60,14 +54,7 @@ class Attachment:
     """Attached to the terminal of session ``info``. ``with_input``: it holds the input; ``take``: by taking it."""
 
     def __init__(self, uuid: str, info: SessionInfo, *, with_input: bool, take: bool = False) -> None:
-        if info.state in ("starting", "running"):
-            self._following = returning(uuid, info.id, read_only=not with_input, take=take)
-        else:  # it has ended: the last screen, from the end of the log
-            message = request("session.follow", {"sandbox": uuid, "session": info.id, "input": False})
-            begin = max(0, info.stdout_bytes - REPLAY_BYTES)
-            offsets: dict[int, int | None] = {STDOUT: begin, STDERR: 0}
-            self._following = Following(message, stdin=False, session=info.id, offsets=offsets)
-        self._conversation = EventStream(self._following)
+        self._stream = TerminalStream(uuid, info, read_only=not with_input, take=take)
         self._typed = bytearray()
         self._own_label: str | None = None
         self._wake = asyncio.Event()
@@ -75,12 +62,12 @@ class Attachment:
     @property
     def input_lost(self) -> bool:
         """Whether somebody has taken the input, or the program has closed it."""
-        return self._following.input_lost
+        return self._stream.input_lost
 
     @property
     def taken_by(self) -> str | None:
         """Who has taken the input from this attachment, or None."""
-        holder = self._following.holder
+        holder = self._stream.holder
         return holder if self.input_lost and holder != self._own_label else None
 
     def type(self, data: bytes) -> bool:
@@ -93,33 +80,33 @@ class Attachment:
 
     def resize(self, rows: int, columns: int) -> None:
         """Tell the program how large its window is."""
-        self._following.resize(rows, columns)
+        self._stream.resize(rows, columns)
         self._wake.set()
 
     async def run(self, sink: TerminalSink, priority: InputPriority) -> ExitRecord:
         """Give ``sink`` the output until the session ends; returns how it ended. Raises the core's errors."""
         sender = asyncio.create_task(self._send())
         try:
-            while self._conversation.record is None:
+            while self._stream.record is None:
                 try:
-                    await self._conversation.advance()
+                    await self._stream.advance()
                 except CoreUnavailable as error:
                     sink.trouble(error.message)
                     await asyncio.sleep(_RETRY_SECONDS)
                     continue
-                if self._following.holds_input:
-                    self._own_label = self._following.holder
+                if self._stream.holds_input:
+                    self._own_label = self._stream.holder
                 sink.trouble("")
                 self._wake.set()  # credit may have come
                 await self._pour(sink, priority)
-            return self._conversation.record
+            return self._stream.record
         finally:
             sender.cancel()
             await asyncio.gather(sender, return_exceptions=True)
-            await self._conversation.aclose()
+            await self._stream.aclose()
 
     async def _pour(self, sink: TerminalSink, priority: InputPriority) -> None:
-        while (event := self._conversation.take()) is not None:
+        while (event := self._stream.take()) is not None:
             if isinstance(event, Gap):
                 sink.lost(event.bytes)
             elif isinstance(event, Redrawn):
@@ -129,7 +116,7 @@ class Attachment:
                 start = 0
                 while start < len(event.data):
                     began = time.thread_time()
-                    replayed = event.offset + start < (self._following.live_from or 0)
+                    replayed = event.offset + start < self._stream.live_from
                     start += sink.output(event.data[start:], replayed=replayed)
                     took = time.thread_time() - began
                     self._tell_drawn(event.offset + start)
@@ -138,7 +125,7 @@ class Attachment:
                     await priority.give_way()
 
     def _tell_drawn(self, offset: int) -> None:
-        if self._following.drawn(offset):
+        if self._stream.drawn(offset):
             self._wake.set()
 
     async def _send(self) -> None:
@@ -146,7 +133,7 @@ class Attachment:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._typed and (room := min(self._following.room, len(self._typed))):
-                self._following.write(bytes(self._typed[:room]))
+            while self._typed and (room := min(self._stream.room, len(self._typed))):
+                self._stream.write(bytes(self._typed[:room]))
                 del self._typed[:room]
-            await self._conversation.flush()
+            await self._stream.flush()

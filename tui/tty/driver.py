@@ -24,7 +24,7 @@ from .writer import Writer
 if TYPE_CHECKING:
     from textual.app import App
 
-    from sandtop.tui.app import Console
+    from ..app import Console
 
 CLOGGED_BYTES: Final = 64 * 1024
 """Bytes that may wait for the terminal. While more wait no frame is made, since it would be shown when it is old."""

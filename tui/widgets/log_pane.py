@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.binding import BindingType
 
-    from sandtop.core.client.link.records import SessionInfo
+    from sandtop.core.client.sdk import SessionInfo
     from sandtop.tui.store import SessionView
 
 LAG_BYTES = 256 * 1024

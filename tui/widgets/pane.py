@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import re
     from collections.abc import Callable
 
-    from sandtop.core.client.link.records import SessionInfo
+    from sandtop.core.client.sdk import SessionInfo
     from sandtop.tui.actions import ScopeName
     from sandtop.tui.store import SessionView
 

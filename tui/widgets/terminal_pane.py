@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from textual.app import ComposeResult
 
-    from sandtop.core.client.link.records import ExitRecord, SessionInfo
+    from sandtop.core.client.sdk import ExitRecord, SessionInfo
     from sandtop.tui.store import SessionView
 
     from .pane_title import Badge

@@ -18,15 +18,25 @@ from sandtop.core.errors import CoreOutdated, CoreUnavailable, SandtopError
 from sandtop.core.location import CORE_SOCKET, runtime_directory
 
 from . import blocking
-from .answers import Listing
+from .answers import answer
 from .operation import Operation
-from .plain import CREDENTIALS, READ_BYTES, LinkLost, check_owner, is_long, request
+from .plain import CREDENTIALS, READ_BYTES, LinkLost, check_owner, is_long
 from .recovery import Recovery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
+    from typing import TypeVar
 
     from sandtop.agent.wire import Frame
+    from sandtop.core.contract.record import Record, Request
+    from sandtop.core.contract.sandbox import SandboxPage
+    from sandtop.core.contract.session_results import SessionPage
+
+    from .listing import Listing
+
+    R = TypeVar("R", bound=Record)
+    P = TypeVar("P", bound=SandboxPage | SessionPage)
+    T = TypeVar("T")
 
 _CONNECT_SECONDS = 10.0
 
@@ -187,31 +197,18 @@ class AsyncConversation:
             raise self.operation.silence(seconds or 0.0) from None
 
 
-async def call(
-    op: str,
-    fields: Mapping[str, object] | None = None,
-    progress: Callable[[str], None] | None = None,
-) -> dict[str, object]:
-    """Ask the core for ``op`` and return its result; start the core, or wait for it to come back, when it must be.
+async def call(request: Request[R], progress: Callable[[str], None] | None = None) -> R:
+    """Make ``request`` of the core and return its result; start the core, or wait for it to come back, when it must be.
 
     Raises what the core reports, or `CoreUnavailable`.
     """
-    return await call_message(request(op, fields or {}), progress)
-
-
-async def call_all(op: str, fields: Mapping[str, object] | None = None) -> list[dict[str, object]]:
-    """`call` for all the pages of ``sandbox.list`` or ``session.list``, oldest first."""
-    listing = Listing(op, fields or {})
-    while listing.take(await call(op, listing.fields)):
-        pass
-    return listing.items
-
-
-async def call_message(
-    message: dict[str, object], progress: Callable[[str], None] | None = None
-) -> dict[str, object]:
-    """`call` with a request that is made already, so that its id is known."""
-    operation = Operation(message)
+    operation = Operation(request)
     await AsyncConversation(operation, progress=progress).run()
-    assert operation.result is not None
-    return operation.result
+    return answer(request, operation.result)
+
+
+async def call_all(listing: Listing[P, T], pages: int | None = None) -> list[T]:
+    """All the pages of ``listing``, or the newest ``pages`` of them, oldest first. Raises as `call`."""
+    while listing.take(await call(listing.request)) and pages != 1:
+        pages = None if pages is None else pages - 1
+    return listing.items

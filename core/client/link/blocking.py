@@ -9,20 +9,27 @@ import time
 
 from sandtop.core.errors import CoreOutdated, CoreUnavailable
 
-from .answers import Listing
 from .operation import HELLO_SECONDS, Operation
-from .plain import LinkLost, begin, connect, request
+from .plain import LinkLost, begin, connect
 from .recovery import SUPERVISOR_SECONDS, NotRunning, OnlyRunning, Recovery, not_running
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
+    from typing import TypeVar
 
     from sandtop.agent.wire import Frame
+    from sandtop.core.contract.record import Record, Request
+    from sandtop.core.contract.sandbox import SandboxPage
+    from sandtop.core.contract.session_results import SessionPage
 
+    from .listing import Listing
     from .plain import Link
 
     Progress = Callable[[str], None]
+    R = TypeVar("R", bound=Record)
+    P = TypeVar("P", bound=SandboxPage | SessionPage)
+    T = TypeVar("T")
 
 
 class Conversation:
@@ -146,44 +153,41 @@ class Conversation:
             self._progress(line)
 
 
-def call(
-    op: str, fields: Mapping[str, object] | None = None, progress: Progress | None = None
-) -> dict[str, object]:
-    """Ask the core for ``op`` and return its result; start the core, or wait for it to come back, when it must be.
+def call(request: Request[R], progress: Progress | None = None) -> R:
+    """Make ``request`` of the core and return its result; start the core, or wait for it to come back, when it must be.
 
     Raises what the core reports, or `CoreUnavailable`.
     """
-    return _result(Conversation(Operation(request(op, fields or {})), progress=progress))
+    return _answer(request, Conversation(Operation(request), progress=progress))
 
 
-def call_all(op: str, fields: Mapping[str, object] | None = None) -> list[dict[str, object]]:
-    """`call` for all the pages of ``sandbox.list`` or ``session.list``, oldest first."""
-    listing = Listing(op, fields or {})
-    while listing.take(call(op, listing.fields)):
+def call_all(listing: Listing[P, T]) -> list[T]:
+    """All the pages of ``listing``, oldest first. Raises as `call`."""
+    while listing.take(call(listing.request)):
         pass
     return listing.items
 
 
-def call_running(
-    op: str, fields: Mapping[str, object] | None = None, *, wait: float = SUPERVISOR_SECONDS
-) -> dict[str, object] | None:
-    """The same of a core that runs already, or comes back within ``wait`` seconds; None when there is none."""
+def call_running(request: Request[R], *, wait: float = SUPERVISOR_SECONDS) -> R | None:
+    """`call` of a core that runs already, or comes back within ``wait`` seconds; None when there is none."""
     try:
-        return _result(Conversation(Operation(request(op, fields or {})), recovery=OnlyRunning(wait)))
+        return _answer(request, Conversation(Operation(request), recovery=OnlyRunning(wait)))
     except NotRunning:
         return None
 
 
 def hold(sandbox: str) -> Link:
     """A connection that keeps a throw-away sandbox: it goes when the last of them is closed, however that comes."""
-    return Conversation(Operation(request("sandbox.hold", {"sandbox": sandbox}))).open()
+    from sandtop.core.contract.sandbox import SandboxHold
+
+    return Conversation(Operation(SandboxHold(sandbox=sandbox))).open()
 
 
-def _result(conversation: Conversation) -> dict[str, object]:
+def _answer(request: Request[R], conversation: Conversation) -> R:
     conversation.run()
-    result = conversation.operation.result
-    assert result is not None
-    return result
+    from .answers import answer  # which takes longer to import than a hot command has
+
+    return answer(request, conversation.operation.result)
 
 
 def progress_line(frame: Frame) -> str | None:
@@ -200,9 +204,11 @@ def stop_core(*, machines: bool = False) -> bool:
 
     Returns when nobody listens any more. Raises what the core reports, or `CoreUnavailable` when it stays.
     """
+    from sandtop.core.contract.core import Stop
+
     if machines:
-        call("core.stop", {"all": True})
-    elif call_running("core.stop", {"all": False}) is None:
+        call(Stop(all=True))
+    elif call_running(Stop()) is None:
         return False
     deadline = time.monotonic() + HELLO_SECONDS
     while time.monotonic() < deadline:

@@ -9,11 +9,13 @@ from __future__ import annotations
 from sandtop.agent.wire import Control, Decoder, Frame, ProtocolError
 from sandtop.core.errors import CoreFailure, CoreUnavailable, SandtopError, from_wire
 
-from .plain import opening, patience
+from .plain import message_of, opening
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
-    from typing import Final
+    from typing import Any, Final
+
+    from sandtop.core.contract.record import Request
 
 HELLO_SECONDS: Final = 30.0
 """A core says hello at once; one that does not for this long is stuck."""
@@ -23,14 +25,16 @@ class Operation:
     """A plain request, which one result ends.
 
     Attributes:
+        request: what is asked, as it was made.
         greeted: whether the core said hello on this connection.
         result: the fields of the core's ``result``, once it came.
     """
 
-    __slots__ = ("_decoder", "_request", "greeted", "result")
+    __slots__ = ("_decoder", "_message", "greeted", "request", "result")
 
-    def __init__(self, message: dict[str, object]) -> None:
-        self._request = message
+    def __init__(self, request: Request[Any]) -> None:
+        self.request = request
+        self._message = message_of(request)
         self.result: dict[str, object] | None = None
         self._begin()
 
@@ -44,7 +48,7 @@ class Operation:
         Raises `InvalidRequest` when the request is too large for a frame.
         """
         self._begin()
-        return opening(self._request)
+        return opening(self._message)
 
     def feed(self, data: bytes) -> list[Frame]:
         """The frames in ``data`` that are the operation's own (events, progress, streams).
@@ -93,10 +97,35 @@ class Operation:
 
     @property
     def _patience(self) -> float | None:
-        return patience(str(self._request["op"]))
+        return self.request.patience()
 
     def silence(self, seconds: float) -> SandtopError:
         """The error of a core that has said nothing for ``seconds``."""
         return CoreUnavailable(
             f"the core has not answered for {seconds:.0f} s", hint="see 'sandtop core status' and its log"
         )
+
+
+class Holding(Operation):
+    """``sandbox.hold``: what keeps a sandbox as long as its connection is there; it has no result.
+
+    Attributes:
+        held: whether the core said so on this connection.
+    """
+
+    __slots__ = ("held",)
+
+    def _begin(self) -> None:
+        super()._begin()
+        self.held = False
+
+    def feed(self, data: bytes) -> list[Frame]:
+        frames = super().feed(data)
+        self.held = self.held or any(
+            isinstance(frame, Control) and frame.message["type"] == "held" for frame in frames
+        )
+        return frames
+
+    @property
+    def _patience(self) -> float | None:
+        return None  # nothing more comes

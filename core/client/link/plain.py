@@ -10,23 +10,21 @@ from _struct import Struct  # see sandtop/agent/wire/frames.py
 
 from sandtop import __version__
 from sandtop.agent.wire import MAX_PAYLOAD, Control, ProtocolError, encode
-from sandtop.core.contract import find
 from sandtop.core.contract.record import QUIET_SECONDS
 from sandtop.core.errors import CoreUnavailable
 from sandtop.core.location import CORE_SOCKET, runtime_directory
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import Final
+    from collections.abc import Callable
+    from typing import Any, Final
+
+    from sandtop.core.contract.record import Request
 
 PROTOCOL_VERSION: Final = 1
 """Version of the messages between client and core."""
 READ_BYTES: Final = 256 * 1024
 """How much one read from the core takes at most."""
-REPEATABLE: Final = "request_id"
-"""Field that makes a request safe to send again: the core gives a repeat the result of the first."""
-
 _CONNECT_SECONDS: Final = 10.0
 CREDENTIALS: Final = Struct("3i")  # struct ucred of SO_PEERCRED, unix(7): pid, uid, gid
 
@@ -40,19 +38,12 @@ def new_id() -> str:
     return os.urandom(8).hex()
 
 
-def request(op: str, fields: Mapping[str, object]) -> dict[str, object]:
-    """The request for ``op``. One that changes something carries an id, so that it can be sent again."""
-    message: dict[str, object] = {"type": "request", "op": op, **fields}
-    kind = find(op)
-    if kind is not None and REPEATABLE in kind.fields:
-        message.setdefault(REPEATABLE, new_id())
+def message_of(request: Request[Any]) -> dict[str, object]:
+    """The message that ``request`` is. One that is done once however often it is sent carries an id."""
+    message = request.message()
+    if "request_id" in request.fields:
+        message.setdefault("request_id", new_id())
     return message
-
-
-def patience(op: str) -> float:
-    """Seconds that the core may say nothing while it works on ``op``."""
-    kind = find(op)
-    return QUIET_SECONDS if kind is None else kind.patience()
 
 
 def opening(message: dict[str, object]) -> bytes:
@@ -150,12 +141,12 @@ def begin(first: Callable[[], bytes]) -> Link:
     return link
 
 
-def ask(message: dict[str, object]) -> Link | None:
-    """A connection on which ``message`` was sent; None when that needs patience, which `blocking.Conversation` has.
+def ask(request: Request[Any]) -> Link | None:
+    """A connection on which ``request`` was sent; None when that needs patience, which `blocking.Conversation` has.
 
     Raises `InvalidRequest`, `CoreUnavailable`.
     """
     try:
-        return begin(lambda: opening(message))
+        return begin(lambda: opening(message_of(request)))
     except (OSError, LinkLost):
         return None

@@ -6,21 +6,37 @@ from sandtop.core.client import lazily
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
-    from sandtop.core.client.link.records import CoreStatus, ExitRecord, ImageInfo, SandboxInfo, SessionInfo
-    from sandtop.core.client.session.events import Event, Exited, Gap, Started, Stderr, Stdout
+    from sandtop.core.client.session.events import (
+        Event,
+        Exited,
+        ExitRecord,
+        Gap,
+        Redrawn,
+        Started,
+        Stderr,
+        Stdout,
+    )
+    from sandtop.core.contract.core import CoreStatus
+    from sandtop.core.contract.image import ImageInfo
+    from sandtop.core.contract.sandbox import Inspection, SandboxInfo
+    from sandtop.core.contract.session_results import SessionInfo
 
     from .attach import Detached
     from .collect import Log, Output
     from .copying import checked
-    from .fleet import build_image, core_status, images
+    from .core import core_status, sessions, stop_core
+    from .image import build_image, images, remove_image, warm_image
+    from .overview import Overview
     from .process import Process
     from .sandbox import Sandbox
     from .screen import Screen
+    from .streams import LogStream, TerminalStream
 
 __all__ = [
-    "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "Gap", "ImageInfo", "Log", "Output", "Process",
-    "Sandbox", "SandboxInfo", "Screen", "SessionInfo", "Started", "Stderr", "Stdout", "build_image", "checked",
-    "core_status", "images",
+    "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "Gap", "ImageInfo", "Inspection", "Log", "LogStream",
+    "Output", "Overview", "Process", "Redrawn", "Sandbox", "SandboxInfo", "Screen", "SessionInfo", "Started",
+    "Stderr", "Stdout", "TerminalStream", "build_image", "checked", "core_status", "images", "remove_image",
+    "sessions", "stop_core", "warm_image",
 ]  # fmt: skip
 
 __getattr__ = lazily(
@@ -29,13 +45,19 @@ __getattr__ = lazily(
         "attach": ("Detached",),
         "collect": ("Log", "Output"),
         "copying": ("checked",),
-        "fleet": ("build_image", "core_status", "images"),
+        "core": ("core_status", "sessions", "stop_core"),
+        "image": ("build_image", "images", "remove_image", "warm_image"),
+        "overview": ("Overview",),
         "process": ("Process",),
         "sandbox": ("Sandbox",),
-        "sandtop.core.client.link.records": (
-            "CoreStatus", "ExitRecord", "ImageInfo", "SandboxInfo", "SessionInfo",
+        "sandtop.core.client.session.events": (
+            "Event", "ExitRecord", "Exited", "Gap", "Redrawn", "Started", "Stderr", "Stdout",
         ),
-        "sandtop.core.client.session.events": ("Event", "Exited", "Gap", "Started", "Stderr", "Stdout"),
+        "sandtop.core.contract.core": ("CoreStatus",),
+        "sandtop.core.contract.image": ("ImageInfo",),
+        "sandtop.core.contract.sandbox": ("Inspection", "SandboxInfo"),
+        "sandtop.core.contract.session_results": ("SessionInfo",),
         "screen": ("Screen",),
+        "streams": ("LogStream", "TerminalStream"),
     },
 )  # fmt: skip

@@ -24,8 +24,8 @@ from sandtop.core.groups import unwrapped
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sandtop.core.client.link.records import SandboxInfo
     from sandtop.core.client.session.following import Following
+    from sandtop.core.contract.sandbox import SandboxInfo
 
 _TYPED_BYTES: Final = 64 * 1024
 """Keys and pastes that wait for a program that does not read, or for a core that is gone."""

@@ -9,7 +9,7 @@ from sandtop.core.client.session.ending import outcome
 from sandtop.core.client.session.events import Gap, Stderr, Stdout
 
 if TYPE_CHECKING:
-    from sandtop.core.client.link.records import ExitRecord
+    from sandtop.core.client.session.events import ExitRecord
     from sandtop.core.client.session.stream import EventStream
 
 MAX_OUTPUT: Final = 16 << 20

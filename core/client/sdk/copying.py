@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 
 from sandtop.core.client.session.stream import EventStream
+from sandtop.core.contract.session import Builtin
 from sandtop.core.errors import InvalidRequest, StorageError
 
 from . import transfer
@@ -19,7 +20,7 @@ from .process import Process, begun
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 
-    from sandtop.core.client.link.records import SandboxInfo
+    from sandtop.core.contract.sandbox import SandboxInfo
 
     from ._skipped import Skipped
 
@@ -81,7 +82,7 @@ class Copyable:
         rename: bool,
         skipped: Skipped | None = None,
     ) -> None:
-        builtin: dict[str, object] = {"name": "tar-extract", "path": target, "rename": rename}
+        builtin = Builtin(name="tar-extract", path=target, rename=rename)
         async with await self._copying(builtin, user) as process:
             await transfer.send_archive(process, chunks, what, progress, skipped)
 
@@ -102,7 +103,7 @@ class Copyable:
         if _is_list(source) and not await anyio.to_thread.run_sync(os.path.isdir, path):
             raise StorageError(f"{path}: not a folder, and so no place for a list of files")
         what = f"copying {self._info.name}:{_some(paths)} to {path}"
-        async with await self._copying({"name": "tar-create", "paths": paths}, user) as process:
+        async with await self._copying(Builtin(name="tar-create", paths=paths), user) as process:
             await transfer.receive_archive(process, paths, path, what, progress)
 
     async def download_tar(
@@ -115,7 +116,7 @@ class Copyable:
         """Pass the tar stream of ``source`` to ``write``, piece by piece. Raises `StorageError`."""
         paths = checked(source)
         what = f"copying {self._info.name}:{_some(paths)}"
-        async with await self._copying({"name": "tar-create", "paths": paths}, user) as process:
+        async with await self._copying(Builtin(name="tar-create", paths=paths), user) as process:
             await transfer.pass_archive(process, write, what)
 
     async def copy(
@@ -137,14 +138,14 @@ class Copyable:
         if other._info.uuid == self._info.uuid:
             self._check_itself(paths, target)
         what = f"copying {self._info.name}:{_some(paths)} to {other._info.name}:{target}"
-        builtin: dict[str, object] = {
-            "name": "tar-extract",
-            "path": target,
-            "rename": not _is_list(source),
-            "names": [top_name(path) for path in paths],
-        }
+        builtin = Builtin(
+            name="tar-extract",
+            path=target,
+            rename=not _is_list(source),
+            names=[top_name(path) for path in paths],
+        )
         async with (
-            await self._copying({"name": "tar-create", "paths": paths}, user) as reader,
+            await self._copying(Builtin(name="tar-create", paths=paths), user) as reader,
             await other._copying(builtin, user) as writer,
         ):
             await transfer.relay_archive(reader, writer, what, progress)
@@ -159,7 +160,7 @@ class Copyable:
                     f"{path} cannot be copied into itself, {target}", sandbox=self._info.name
                 )
 
-    async def _copying(self, builtin: dict[str, object], user: str | None) -> Process:
+    async def _copying(self, builtin: Builtin, user: str | None) -> Process:
         following = transfer.copy_request(self._info.uuid, builtin, user)
         process = Process(
             EventStream(following), self._info.name, on_exit="kill", has_stdin=following.input_open

@@ -8,23 +8,24 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 
 import anyio
 
-from sandtop.core.client.link.answers import as_object
 from sandtop.core.client.link.asynchronous import call
 from sandtop.core.client.link.plain import new_id
 from sandtop.core.client.link.values import signal_number
-from sandtop.core.client.session.ending import outcome
+from sandtop.core.client.session.ending import outcome, part
 from sandtop.core.client.session.events import Redrawn
+from sandtop.core.contract.session import SessionResize, SessionSignal
 from sandtop.core.errors import InvalidRequest, NotFound, WrongState
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from sandtop.core.client.link.records import ExitRecord
-    from sandtop.core.client.session.events import Event
+    from sandtop.core.client.session.events import Event, ExitRecord
     from sandtop.core.client.session.stream import EventStream
 
 OnExit = Literal["kill", "detach"]
 Scope = Literal["leader", "group", "all"]
+_AT_ONCE: Final = 64
+"""Events that one step of a synchronous iteration takes at most."""
 _KILL_SECONDS: Final = 20.0
 """How long leaving a block waits for the end of what it killed."""
 
@@ -103,6 +104,17 @@ class _Events:
                     raise StopAsyncIteration
                 await stream.advance()
 
+    async def several(self) -> list[Event]:
+        """The next events: at least one, and no more than have come; none after the end."""
+        try:
+            events = [await anext(self)]
+        except StopAsyncIteration:
+            return []
+        while len(events) < _AT_ONCE and (event := self._stream.take()) is not None:
+            if not isinstance(event, Redrawn):
+                events.append(event)
+        return events
+
 
 class Process:
     """A command that runs in a sandbox. Iterate over it for its events; use it as a context.
@@ -165,14 +177,7 @@ class Process:
 
         Raises `WrongState` when the command has ended.
         """
-        fields = {
-            "sandbox": self._sandbox,
-            "session": self.session,
-            "op_id": new_id(),
-            "signal": signal_number(signal),
-            "scope": scope,
-        }
-        await call("session.signal", fields)
+        await send_signal(self._sandbox, self.session, signal, scope)
 
     async def kill(self) -> None:
         """Kill all that the command started, also what it left running. Harmless when nothing is."""
@@ -183,8 +188,11 @@ class Process:
 
     async def resize(self, rows: int, columns: int) -> None:
         """Set the size of its terminal. Raises `InvalidRequest` when it has none."""
-        fields = {"sandbox": self._sandbox, "session": self.session, "op_id": new_id(), "rows": rows}
-        await call("session.resize", {**fields, "columns": columns})
+        await call(
+            SessionResize(
+                sandbox=self._sandbox, session=self.session, rows=rows, columns=columns, op_id=new_id()
+            )
+        )
 
     async def aclose(self) -> None:
         """End or leave it, as ``on_exit`` says."""
@@ -200,8 +208,8 @@ class Process:
 
     @property
     def _left_something(self) -> bool:
-        result = self._stream.following.result or {}
-        return bool(as_object(result.get("session") or {}).get("left"))
+        result = self._stream.following.result
+        return result is not None and bool(part(result, "session").get("left"))
 
     async def abandon(self) -> None:
         """Close the connection and nothing else: what becomes of the command, ``on_exit`` told the core."""
@@ -223,3 +231,9 @@ async def begun(process: Process) -> None:
     except BaseException:
         await process.abandon()
         raise
+
+
+async def send_signal(sandbox: str, session: str, signal: int | str, scope: Scope) -> None:
+    """Send ``signal`` to ``session``: see `Process.signal`."""
+    number = signal_number(signal)
+    await call(SessionSignal(sandbox=sandbox, session=session, signal=number, scope=scope, op_id=new_id()))

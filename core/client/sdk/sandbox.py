@@ -2,36 +2,64 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, Self
 
 import anyio
 
-from sandtop.core.client.link.answers import as_object
-from sandtop.core.client.link.asynchronous import call, call_all, call_message
-from sandtop.core.client.link.plain import new_id, request
-from sandtop.core.client.link.records import SandboxInfo, SessionInfo
+from sandtop.core.client.link.asynchronous import AsyncConversation, call, call_all
+from sandtop.core.client.link.listing import sandbox_listing, session_listing
+from sandtop.core.client.link.operation import Holding
+from sandtop.core.client.link.plain import new_id
 from sandtop.core.client.link.values import limits
+from sandtop.core.client.session.exec_request import execution, takes_input
 from sandtop.core.client.session.following import STDERR, STDOUT, Following, Reading
 from sandtop.core.client.session.stream import EventStream
+from sandtop.core.contract.sandbox import (
+    SandboxAcknowledge,
+    SandboxCreate,
+    SandboxHold,
+    SandboxInspect,
+    SandboxPause,
+    SandboxPing,
+    SandboxRemove,
+    SandboxRestart,
+    SandboxResume,
+    SandboxStart,
+    SandboxStop,
+)
+from sandtop.core.contract.session import (
+    SessionAcknowledge,
+    SessionFollow,
+    SessionLogs,
+    SessionRemove,
+)
 from sandtop.core.errors import NotFound, SandtopError
+from sandtop.core.groups import unwrapped
 
 from .attach import Attachable
 from .collect import MAX_OUTPUT, Log, Output, collect, collect_log
 from .copying import Copyable
-from .process import OnExit, Process, begun
+from .process import OnExit, Process, Scope, begun, send_signal
 from .screen import Terminals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
     from types import TracebackType
     from typing import Literal
 
     from sandtop.core.client.link.values import Rlimit
+    from sandtop.core.contract.record import Request
+    from sandtop.core.contract.sandbox import Inspection, SandboxAnswer, SandboxInfo
+    from sandtop.core.contract.session import SessionExec
+    from sandtop.core.contract.session_results import SessionInfo
 
     Size = tuple[int, int]
 
 _CLEANUP_SECONDS: Final = 60.0
 """How long leaving a block waits for the removal of its sandbox."""
+_SIZE: Final = (24, 80)
+"""Rows and columns of a terminal of which only that there is one was said."""
 
 
 class Sandbox(Attachable, Terminals, Copyable):
@@ -61,6 +89,7 @@ class Sandbox(Attachable, Terminals, Copyable):
         labels: Mapping[str, str] | None = None,
         accelerator: Literal["kvm", "tcg"] | None = None,
         cold: bool = False,
+        ephemeral: bool = False,
         keep: bool = False,
         progress: Callable[[str], None] | None = None,
     ) -> Self:
@@ -68,43 +97,46 @@ class Sandbox(Attachable, Terminals, Copyable):
 
         It goes on from a template of its shape, which the first of that shape has to wait for; with ``cold`` it boots.
         ``accelerator`` is for this and all its later starts; None is the best that works on the core's host.
+        An ``ephemeral`` one is removed by the core when nobody holds it any more: `hold`.
 
         ``progress`` is called with a line about whatever takes long. Raises `AlreadyExists`, `InvalidRequest`,
         `ImageError`, `MachineError` … When cancelled it removes what was made.
         """
-        fields = {
-            "name": name,
-            "image": image,
-            "cpus": cpus,
-            "memory": memory,
-            "disk": disk,
-            "network": network,
-            "env": dict(env or {}),
-            "workdir": workdir,
-            "shell": shell,
-            "user": user,
-            "labels": dict(labels or {}),
-            "accelerator": accelerator,
-            "cold": cold,
-        }
-        message = request("sandbox.create", fields)
+        request = SandboxCreate(
+            name=name,
+            image=image,
+            cpus=cpus,
+            memory=memory,
+            disk=disk,
+            network=network,
+            env=dict(env or {}),
+            workdir=workdir,
+            shell=shell,
+            user=user,
+            labels=dict(labels or {}),
+            accelerator=accelerator,
+            cold=cold,
+            ephemeral=ephemeral,
+            request_id=new_id(),
+        )
         try:
-            result = await call_message(message, progress)
+            answer = await call(request, progress)
         except anyio.get_cancelled_exc_class():
             with anyio.move_on_after(_CLEANUP_SECONDS, shield=True):
-                await _undo(message)
+                await _undo(request)
             raise
-        return cls(_sandbox(result), remove=not keep)
+        return cls(answer.sandbox, remove=not keep)
 
     @classmethod
     async def get(cls, name: str) -> Self:
         """The sandbox ``name`` (or uuid). Raises `NotFound`."""
-        return cls(_sandbox(await call("sandbox.inspect", {"sandbox": name})))
+        return cls((await call(SandboxInspect(sandbox=name))).sandbox)
 
     @classmethod
-    async def list(cls) -> list[Self]:
-        """All sandboxes, oldest first."""
-        return [cls(SandboxInfo.read(item)) for item in await call_all("sandbox.list")]
+    async def list(cls, *, pages: int | None = None) -> list[Self]:
+        """All sandboxes, oldest first; with ``pages`` no more than the newest that so many answers of the core hold,
+        each of up to a MiB."""
+        return [cls(info) for info in await call_all(sandbox_listing(), pages)]
 
     @property
     def name(self) -> str:
@@ -140,43 +172,68 @@ class Sandbox(Attachable, Terminals, Copyable):
 
     async def refresh(self) -> SandboxInfo:
         """Ask again how it is."""
-        self._info = _sandbox(await call("sandbox.inspect", {"sandbox": self.uuid}))
+        self._info = (await self.inspect()).sandbox
         return self._info
+
+    async def inspect(self) -> Inspection:
+        """All that the core knows of it: also its machine's command line, the timings of its start, its console."""
+        return await call(SandboxInspect(sandbox=self.uuid))
+
+    async def ping(self) -> float:
+        """Ask its agent whether it is there; the seconds that it took. Raises `WrongState`, `ChannelError`."""
+        return (await call(SandboxPing(sandbox=self.uuid))).seconds
 
     async def start(self, *, cold: bool = False, accelerator: Literal["kvm", "tcg"] | None = None) -> None:
         """Start it, from a template or, with ``cold``, by booting; ``accelerator`` is for this start alone.
 
         Raises `WrongState` when it runs, `MachineError` when it cannot.
         """
-        await self._do("start", cold=cold, accelerator=accelerator)
+        await self._do(SandboxStart(sandbox=self.uuid, cold=cold, accelerator=accelerator))
 
     async def stop(self, *, force: bool = False) -> None:
         """End what runs in it and switch it off; with ``force`` at once. What was written stays."""
-        await self._do("stop", force=force)
+        await self._do(SandboxStop(sandbox=self.uuid, force=force))
 
     async def restart(
         self, *, force: bool = False, cold: bool = False, accelerator: Literal["kvm", "tcg"] | None = None
     ) -> None:
         """Stop it, if it runs, and start it, as `start` does."""
-        await self._do("restart", force=force, cold=cold, accelerator=accelerator)
+        await self._do(SandboxRestart(sandbox=self.uuid, force=force, cold=cold, accelerator=accelerator))
 
     async def pause(self) -> None:
         """Freeze it: memory stays, nothing runs, timeouts stand still."""
-        await self._do("pause")
+        await self._do(SandboxPause(sandbox=self.uuid))
 
     async def resume(self) -> None:
         """Let a paused one go on."""
-        await self._do("resume")
+        await self._do(SandboxResume(sandbox=self.uuid))
 
     async def rm(self, *, force: bool = False, keep_history: bool = False) -> None:
         """Remove it with all that was written in it; ``force`` ends a running one first.
 
         With ``keep_history`` its sessions' output and exit records stay. Raises `WrongState` when it runs.
         """
-        await call("sandbox.rm", {"sandbox": self.uuid, "force": force, "keep_history": keep_history})
+        await call(SandboxRemove(sandbox=self.uuid, force=force, keep_history=keep_history))
 
-    async def _do(self, verb: str, **fields: object) -> None:
-        self._info = _sandbox(await call(f"sandbox.{verb}", {"sandbox": self.uuid, **fields}))
+    @asynccontextmanager
+    async def hold(self) -> AsyncGenerator[None]:
+        """While in this context an ``ephemeral`` sandbox stays. Afterwards the core removes it, also when this
+        program was killed; a core that was killed itself is told again."""
+        holding = Holding(SandboxHold(sandbox=self.uuid))
+        conversation = AsyncConversation(holding)
+        try:
+            while not holding.held:
+                await conversation.advance()
+            with unwrapped():
+                async with anyio.create_task_group() as group:
+                    group.start_soon(conversation.run)
+                    yield
+                    group.cancel_scope.cancel()
+        finally:
+            await conversation.aclose()
+
+    async def _do(self, request: Request[SandboxAnswer]) -> None:
+        self._info = (await call(request)).sandbox
 
     # what runs in it
 
@@ -201,8 +258,10 @@ class Sandbox(Attachable, Terminals, Copyable):
         ``"unlimited"``; ``tty`` may be ``(rows, columns)``; ``stdin`` None is empty. Raises `SpawnError` when the
         program could not be started, `WrongState` when the sandbox does not run, `MachineError` when it died.
         """
-        fields = _execution(cwd, env, user, timeout, rlimits, stdin, tty, labels)
-        return await self._collect({**fields, "argv": [program, *args]}, stdin, max_output)
+        request = self._request(
+            [program, *args], cwd, env, user, timeout, rlimits, stdin, tty, labels, on_hangup="kill"
+        )
+        return await self._collect(request, stdin, max_output)
 
     async def shell(
         self,
@@ -219,11 +278,13 @@ class Sandbox(Attachable, Terminals, Copyable):
         max_output: int = MAX_OUTPUT,
     ) -> Output:
         """Run ``script`` by the sandbox's shell; everything else as in `exec`."""
-        fields = _execution(cwd, env, user, timeout, rlimits, stdin, tty, labels)
-        return await self._collect({**fields, "script": script}, stdin, max_output)
+        request = self._request(
+            script, cwd, env, user, timeout, rlimits, stdin, tty, labels, on_hangup="kill"
+        )
+        return await self._collect(request, stdin, max_output)
 
-    async def _collect(self, fields: Mapping[str, object], stdin: bytes | None, most: int) -> Output:
-        stream = self._converse(fields, stdin, on_exit="kill")
+    async def _collect(self, request: SessionExec, stdin: bytes | None, most: int) -> Output:
+        stream = EventStream(Following(request, stdin=takes_input(request)), source=stdin)
         try:
             return await collect(stream, self.name, most)
         finally:
@@ -250,29 +311,85 @@ class Sandbox(Attachable, Terminals, Copyable):
         ``on_exit`` says what leaving the block does: ``"kill"`` (the default) ends all that the command started, also
         when this program dies; ``"detach"`` leaves it running. All else as in `exec`.
         """
-        fields = _execution(cwd, env, user, timeout, rlimits, stdin, tty, labels)
-        stream = self._converse({**fields, "argv": [program, *args]}, stdin, on_exit=on_exit)
+        hangup: Literal["keep", "kill"] = "kill" if on_exit == "kill" else "keep"
+        request = self._request(
+            [program, *args], cwd, env, user, timeout, rlimits, stdin, tty, labels, on_hangup=hangup
+        )
+        source = stdin if isinstance(stdin, bytes) else None
+        stream = EventStream(Following(request, stdin=takes_input(request)), source=source)
         piped = stdin is True or (bool(tty) and stdin is None)
         process = Process(stream, self.name, on_exit=on_exit, has_stdin=piped)
         await begun(process)
         return process
 
-    def _converse(
-        self, fields: Mapping[str, object], stdin: bool | bytes | None, *, on_exit: OnExit
-    ) -> EventStream:
-        message = request(
-            "session.exec",
-            {
-                **fields,
-                "sandbox": self.uuid,
-                "id": new_id(),
-                "detach": False,
-                "on_hangup": "kill" if on_exit == "kill" else "keep",
-            },
+    async def exec_detached(
+        self,
+        program: str,
+        args: Sequence[str] = (),
+        *,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        user: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - the sandbox keeps it, also without us
+        rlimits: Mapping[str, Rlimit] | None = None,
+        tty: bool | Size = False,
+        labels: Mapping[str, str] | None = None,
+    ) -> SessionInfo:
+        """Start ``program`` and leave it running; `follow` comes back to its session. All else as in `exec`."""
+        return await self._detached(
+            self._request([program, *args], cwd, env, user, timeout, rlimits, None, tty, labels, detach=True)
         )
-        takes_input = fields["stdin"] is True or fields["tty"] is not None
-        source = stdin if isinstance(stdin, bytes) else None
-        return EventStream(Following(message, stdin=takes_input), source=source)
+
+    async def shell_detached(
+        self,
+        script: str,
+        *,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        user: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - the sandbox keeps it, also without us
+        rlimits: Mapping[str, Rlimit] | None = None,
+        tty: bool | Size = False,
+        labels: Mapping[str, str] | None = None,
+    ) -> SessionInfo:
+        """Start ``script`` by the sandbox's shell and leave it running; all else as in `exec_detached`."""
+        return await self._detached(
+            self._request(script, cwd, env, user, timeout, rlimits, None, tty, labels, detach=True)
+        )
+
+    async def _detached(self, request: SessionExec) -> SessionInfo:
+        return (await call(request)).session
+
+    def _request(
+        self,
+        what: str | Sequence[str],
+        cwd: str | None,
+        env: Mapping[str, str] | None,
+        user: str | None,
+        timeout: float | None,
+        rlimits: Mapping[str, Rlimit] | None,
+        stdin: bool | bytes | None,
+        tty: bool | Size,
+        labels: Mapping[str, str] | None,
+        *,
+        on_hangup: Literal["keep", "kill"] = "keep",
+        detach: bool = False,
+    ) -> SessionExec:
+        return execution(
+            self.uuid,
+            script=what if isinstance(what, str) else None,
+            argv=None if isinstance(what, str) else [*what],
+            cwd=cwd,
+            env=env,
+            user=user,
+            timeout=timeout,
+            rlimits=limits(rlimits),
+            stdin=stdin is True or isinstance(stdin, bytes),
+            tty=(tty if isinstance(tty, tuple) else _SIZE) if tty else None,
+            labels=labels,
+            on_hangup=on_hangup,
+            detach=detach,
+        )
 
     async def follow(
         self, session: str, *, stdin: bool = False, stdout_from: int = 0, stderr_from: int = 0
@@ -282,15 +399,37 @@ class Sandbox(Attachable, Terminals, Copyable):
         Output comes from the offsets given; with ``stdin`` its input is taken too. Raises `NotFound`, and
         `WrongState` when another client holds the input.
         """
-        message = request("session.follow", {"sandbox": self.uuid, "session": session, "input": stdin})
-        following = Following(message, stdin=stdin, offsets={STDOUT: stdout_from, STDERR: stderr_from})
+        request = SessionFollow(sandbox=self.uuid, session=session, input=stdin)
+        following = Following(request, stdin=stdin, offsets={STDOUT: stdout_from, STDERR: stderr_from})
         process = Process(EventStream(following), self.name, on_exit="detach", has_stdin=stdin)
         await begun(process)
         return process
 
     async def sessions(self) -> Sequence[SessionInfo]:
         """Its sessions, running and ended, oldest first."""
-        return [SessionInfo.read(item) for item in await call_all("session.list", {"sandbox": self.uuid})]
+        return await call_all(session_listing(self.uuid))
+
+    async def session(self, session: str) -> SessionInfo:
+        """One of its sessions, by its whole id. Raises `NotFound`."""
+        listing = session_listing(self.uuid)
+        while True:
+            more = listing.take(await call(listing.request))
+            for info in listing.items:
+                if info.id == session:
+                    return info
+            if not more:
+                raise NotFound(f"sandbox {self.name} has no session {session}", sandbox=self.name)
+
+    async def signal(self, session: str, signal: int | str, *, scope: Scope = "leader") -> None:
+        """Send ``signal`` (a number or a name such as ``"TERM"``) to its first process, that one's group, or all.
+
+        With ``"all"`` it reaches also what an ended session left running. Raises `WrongState` when nothing is.
+        """
+        await send_signal(self.uuid, session, signal, scope)
+
+    async def remove_session(self, session: str) -> None:
+        """Forget an ended session and its output, and end what it left running. Raises `WrongState` while it runs."""
+        await call(SessionRemove(sandbox=self.uuid, session=session))
 
     async def acknowledge(self, *sessions: str) -> None:
         """Say that it was seen how ``sessions`` ended or that they wait, or without any that the sandbox itself
@@ -299,9 +438,9 @@ class Sandbox(Attachable, Terminals, Copyable):
         They stay in the history; no console asks for somebody any more. Raises `WrongState` when that is not so.
         """
         if sessions:
-            await call("session.acknowledge", {"sandbox": self.uuid, "sessions": list(sessions)})
+            await call(SessionAcknowledge(sandbox=self.uuid, sessions=[*sessions]))
         else:
-            await self._do("acknowledge")
+            await self._do(SandboxAcknowledge(sandbox=self.uuid))
 
     async def logs(
         self,
@@ -315,46 +454,18 @@ class Sandbox(Attachable, Terminals, Copyable):
 
         ``since`` is in seconds since the epoch, ``tail`` a number of lines. Raises `NotFound`.
         """
-        fields = {"sandbox": self.uuid, "session": session, "since": since, "tail": tail}
-        message = request("session.logs", {**fields, "streams": ["stdout", "stderr"], "follow": False})
-        stream = EventStream(Reading(message, {STDOUT: 0, STDERR: 0}, session=session))
+        request = SessionLogs(sandbox=self.uuid, session=session, since=since, tail=tail)
+        stream = EventStream(Reading(request, {STDOUT: 0, STDERR: 0}, session=session))
         try:
             return await collect_log(stream, max_output)
         finally:
             await stream.aclose()
 
 
-async def _undo(message: dict[str, object]) -> None:
+async def _undo(request: SandboxCreate) -> None:
     """Remove what a create that nobody waits for any more makes: asked again, the core tells which it is."""
     try:
-        made = _sandbox(await call_message(message))
-        await call("sandbox.rm", {"sandbox": made.uuid, "force": True})
+        made = (await call(request)).sandbox
+        await call(SandboxRemove(sandbox=made.uuid, force=True))
     except SandtopError:
         return  # nothing was made
-
-
-def _sandbox(result: Mapping[str, object]) -> SandboxInfo:
-    return SandboxInfo.read(as_object(result.get("sandbox")))
-
-
-def _execution(
-    cwd: str | None,
-    env: Mapping[str, str] | None,
-    user: str | None,
-    timeout: float | None,
-    rlimits: Mapping[str, Rlimit] | None,
-    stdin: bool | bytes | None,
-    tty: bool | Size,
-    labels: Mapping[str, str] | None,
-) -> dict[str, object]:
-    rows, columns = tty if isinstance(tty, tuple) else (24, 80)
-    return {
-        "cwd": cwd,
-        "env": dict(env or {}),
-        "user": user,
-        "timeout": timeout,
-        "rlimits": limits(rlimits),
-        "stdin": stdin is True or isinstance(stdin, bytes),
-        "tty": {"rows": rows, "columns": columns} if tty else None,
-        "labels": dict(labels or {}),
-    }

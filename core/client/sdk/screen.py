@@ -6,16 +6,15 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sandtop.core.client.link.answers import as_list, as_object
 from sandtop.core.client.link.asynchronous import AsyncConversation
 from sandtop.core.client.session.keys import depends_on_mode, key_bytes
 from sandtop.core.client.session.looking import Looking, Typing
-from sandtop.core.errors import CoreFailure, InvalidRequest
+from sandtop.core.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sandtop.core.client.link.records import SandboxInfo
+    from sandtop.core.contract.sandbox import SandboxInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +92,8 @@ class Terminals:
         application = False
         encoded = [key_bytes(key) for key in keys]
         if any(map(depends_on_mode, keys)):
-            seen = await self._look(session, False, False, None, None)
-            application = seen.get("application_cursor") is True
+            looking = await self._look(session, False, False, None, None)
+            application = looking.screen.application_cursor
             encoded = [key_bytes(key, application_cursor=application) for key in keys]
         data += b"".join(encoded) + (b"\r" if enter else b"")
         if not data:
@@ -103,29 +102,26 @@ class Terminals:
 
     async def _look(
         self, session: str | None, scrollback: bool, ansi: bool, wait_for: str | None, seconds: float | None
-    ) -> dict[str, object]:
+    ) -> Looking:
         looking = Looking(
             self._info.uuid, session, scrollback=scrollback, ansi=ansi, wait_for=wait_for, seconds=seconds
         )
         await AsyncConversation(looking).run()
-        return looking.answer
+        return looking
 
 
-def _screen(seen: dict[str, object]) -> Screen:
-    cursor = as_object(seen.get("cursor"))
-    try:
-        return Screen(
-            session=str(as_object(seen.get("session"))["id"]),
-            rows=int(str(seen["rows"])),
-            columns=int(str(seen["columns"])),
-            lines=tuple(map(str, as_list(seen["lines"]))),
-            scrollback=tuple(map(str, as_list(seen["scrollback"]))),
-            cursor=(int(str(cursor["row"])), int(str(cursor["column"]))),
-            cursor_visible=cursor.get("visible") is True,
-            title=str(seen["title"]),
-            alternate_screen=seen.get("alternate_screen") is True,
-            missing=int(str(seen["missing"])),
-            skipped=int(str(seen.get("skipped", 0))),
-        )
-    except (KeyError, ValueError) as error:
-        raise CoreFailure("the core described a screen that makes no sense", hint="see its log") from error
+def _screen(looking: Looking) -> Screen:
+    seen = looking.screen
+    return Screen(
+        session=looking.session.id,
+        rows=seen.rows,
+        columns=seen.columns,
+        lines=tuple(seen.lines),
+        scrollback=tuple(seen.scrollback),
+        cursor=(seen.cursor.row, seen.cursor.column),
+        cursor_visible=seen.cursor.visible,
+        title=seen.title,
+        alternate_screen=seen.alternate_screen,
+        missing=seen.missing,
+        skipped=seen.skipped,
+    )

@@ -11,8 +11,8 @@ import anyio
 import anyio.from_thread
 import anyio.to_thread
 
-from sandtop.core.client.link.plain import new_id, request
 from sandtop.core.client.session.events import Gap, Stderr, Stdout
+from sandtop.core.client.session.exec_request import execution
 from sandtop.core.client.session.following import Following
 from sandtop.core.errors import NotFound, StorageError, WrongState
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from sandtop.core.client.session.events import Event
+    from sandtop.core.contract.session import Builtin
 
     from ._skipped import Skipped
     from .process import Process
@@ -37,19 +38,12 @@ _COMPLAINTS = 5
 """Lines of what could not be copied that an error tells."""
 
 
-def copy_request(sandbox: str, builtin: dict[str, object], user: str | None) -> Following:
+def copy_request(sandbox: str, builtin: Builtin, user: str | None) -> Following:
     """The session of the agent's own program ``builtin``."""
-    takes_input = builtin["name"] == "tar-extract"
-    fields: dict[str, object] = {
-        "sandbox": sandbox,
-        "id": new_id(),
-        "builtin": builtin,
-        "user": user,
-        "stdin": takes_input,
-        "detach": False,
-        "on_hangup": "kill",
-    }
-    return Following(request("session.exec", fields), stdin=takes_input)
+    request = execution(
+        sandbox, builtin=builtin, user=user, stdin=builtin.name == "tar-extract", on_hangup="kill"
+    )
+    return Following(request, stdin=request.stdin)
 
 
 async def send_archive(

@@ -8,8 +8,9 @@ TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     from .attached import Past, returning, starting
     from .detach import DETACH_KEYS, DetachKeys
-    from .ending import outcome
-    from .events import Event, Exited, Gap, Redrawn, Started, Stderr, Stdout, StreamName
+    from .ending import outcome, part
+    from .events import Event, Exited, ExitRecord, Gap, Redrawn, Started, Stderr, Stdout
+    from .exec_request import execution, takes_input
     from .following import STDERR, STDIN, STDOUT, Following, Reading, screen_of
     from .keys import depends_on_mode, key_bytes
     from .leftovers import Leftovers
@@ -21,49 +22,20 @@ if TYPE_CHECKING:
     from .tty import INPUT, OUTPUT, OwnTerminal
 
 __all__ = [
-    "DETACH_KEYS",
-    "INPUT",
-    "KINDS",
-    "OUTPUT",
-    "STDERR",
-    "STDIN",
-    "STDOUT",
-    "DetachKeys",
-    "Event",
-    "EventStream",
-    "Exited",
-    "Following",
-    "Gap",
-    "Leftovers",
-    "Looking",
-    "OwnTerminal",
-    "Past",
-    "Reading",
-    "Redrawn",
-    "SharedOutput",
-    "Started",
-    "Stderr",
-    "Stdout",
-    "StreamName",
-    "Typing",
-    "allowed",
-    "allowed_here",
-    "depends_on_mode",
-    "key_bytes",
-    "outcome",
-    "returning",
-    "screen_of",
-    "starting",
+    "DETACH_KEYS", "INPUT", "KINDS", "OUTPUT", "STDERR", "STDIN", "STDOUT", "DetachKeys", "Event", "EventStream",
+    "ExitRecord", "Exited", "Following", "Gap", "Leftovers", "Looking", "OwnTerminal", "Past", "Reading", "Redrawn",
+    "SharedOutput", "Started", "Stderr", "Stdout", "Typing", "allowed", "allowed_here", "depends_on_mode",
+    "execution", "key_bytes", "outcome", "part", "returning", "screen_of", "starting", "takes_input",
 ]  # fmt: skip
 
 __getattr__ = lazily(
     __name__,
     {
         "attached": ("Past", "returning", "starting"),
-        "stream": ("EventStream",),
         "detach": ("DETACH_KEYS", "DetachKeys"),
-        "ending": ("outcome",),
-        "events": ("Event", "Exited", "Gap", "Redrawn", "Started", "Stderr", "Stdout", "StreamName"),
+        "ending": ("outcome", "part"),
+        "events": ("Event", "ExitRecord", "Exited", "Gap", "Redrawn", "Started", "Stderr", "Stdout"),
+        "exec_request": ("execution", "takes_input"),
         "following": ("STDERR", "STDIN", "STDOUT", "Following", "Reading", "screen_of"),
         "keys": ("depends_on_mode", "key_bytes"),
         "leftovers": ("Leftovers",),
@@ -71,6 +43,7 @@ __getattr__ = lazily(
         "nonblocking": ("SharedOutput",),
         "permission": ("allowed_here",),
         "refusals": ("KINDS", "allowed"),
+        "stream": ("EventStream",),
         "tty": ("INPUT", "OUTPUT", "OwnTerminal"),
     },
 )  # fmt: skip

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from sandtop.core.client.link.plain import new_id, request
+from sandtop.core.client.link.plain import new_id
+from sandtop.core.contract.session import SessionFollow
 
+from .exec_request import execution
 from .following import STDERR, STDOUT, Following
 from .tty import environment, label
 
@@ -19,7 +21,7 @@ def starting(
     argv: list[str],
     size: tuple[int, int],
     *,
-    own: Mapping[str, object],
+    own: Mapping[str, str],
     env: Mapping[str, str],
     cwd: str | None,
     user: str | None,
@@ -28,43 +30,37 @@ def starting(
 
     ``own`` is the sandbox's environment, ``env`` is for this session alone.
     """
-    rows, columns = size
-    fields: dict[str, object] = {
-        "sandbox": sandbox,
-        "id": new_id(),
-        "argv": argv,
+    request = execution(
+        sandbox,
+        argv=argv,
         # of this terminal's what the sandbox does not say itself, then what was asked for
-        "env": {name: text for name, text in environment().items() if name not in own} | dict(env),
-        "cwd": cwd,
-        "user": user,
-        "tty": {"rows": rows, "columns": columns},
-        "stdin": True,
-        "detach": False,
-        "on_hangup": "keep",
-        "terminal": True,
-        "label": label(),
-    }
-    return Following(request("session.exec", fields), stdin=True)
+        env={name: text for name, text in environment().items() if name not in own} | dict(env),
+        cwd=cwd,
+        user=user,
+        tty=size,
+        stdin=True,
+        terminal=True,
+        label=label(),
+    )
+    return Following(request, stdin=True)
 
 
 def returning(
     sandbox: str, session: str, *, read_only: bool, take: bool, size: tuple[int, int] | None = None
 ) -> Following:
     """Back to a session's terminal: its screen comes first, in ``size`` (rows, columns) if one is to type."""
-    fields: dict[str, object] = {
-        "sandbox": sandbox,
-        "session": session,
-        "terminal": True,
-        "input": not read_only,
-        "take": take,
-        "client": new_id(),
-        "label": label(),
-    }
-    if size is not None:
-        fields |= {"rows": size[0], "columns": size[1]}
-    return Following(
-        request("session.follow", fields), stdin=not read_only, offsets={STDOUT: None, STDERR: 0}
+    request = SessionFollow(
+        sandbox=sandbox,
+        session=session,
+        terminal=True,
+        input=not read_only,
+        take=take,
+        client=new_id(),
+        label=label(),
+        rows=None if size is None else size[0],
+        columns=None if size is None else size[1],
     )
+    return Following(request, stdin=not read_only, offsets={STDOUT: None, STDERR: 0})
 
 
 class Past:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandtop.core.client.link.answers import as_object
+from sandtop.core.contract.record import is_object
 from sandtop.core.errors import CoreFailure, MachineError, SpawnError
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
@@ -17,7 +17,7 @@ def outcome(result: Mapping[str, object], sandbox: str) -> int:
     its agent's word on the end cannot be true, and `CoreFailure` when
     ``result`` does not say.
     """
-    record, session = as_object(result.get("record")), as_object(result.get("session"))
+    record, session = part(result, "record"), part(result, "session")
     reason, message = record.get("reason"), record.get("message")
     text = message if isinstance(message, str) and message else None
     if reason == "spawn":
@@ -47,3 +47,14 @@ def outcome(result: Mapping[str, object], sandbox: str) -> int:
     if not isinstance(status, int):
         raise CoreFailure(f"the core reported an end without an exit status ({reason})", sandbox=sandbox)
     return status
+
+
+def part(result: Mapping[str, object], name: str) -> dict[str, object]:
+    """The object ``name`` of ``result``; `sandtop.core.contract.codec` costs a hot command too much.
+
+    Raises `CoreFailure` when there is none.
+    """
+    value = result.get(name)
+    if not is_object(value):
+        raise CoreFailure(f"the core's answer lacks the {name}", hint="see its log")
+    return value

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from sandtop.core.client.link.records import ExitRecord
+from sandtop.core.contract import session_results
 
 StreamName = Literal["stdout", "stderr"]
 
@@ -55,6 +54,17 @@ class Redrawn:
     offset: int
     size: tuple[int, int]
     sizes: list[tuple[int, int, int]]
+
+
+class ExitRecord(session_results.ExitRecord):
+    """How a session ended.
+
+    Attributes:
+        exit_code: the exit status that a shell would give: its own, 128+N, 124 for a timeout, 125 to 127.
+        reason and all others: as in `sandtop.core.contract.session_results.ExitRecord`.
+    """
+
+    exit_code: int
 
 
 @dataclass(frozen=True, slots=True)

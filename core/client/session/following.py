@@ -7,14 +7,17 @@ typed goes on from the agent's acknowledgement. So the program runs once and no 
 from __future__ import annotations
 
 from sandtop.agent.wire import Control, Credit, Data, Frame, Outbox, ProtocolError, SendStream
-from sandtop.core.client.link.answers import as_list
 from sandtop.core.client.link.operation import Operation
 from sandtop.core.client.link.plain import new_id
+from sandtop.core.contract.record import is_list
 from sandtop.core.errors import CoreFailure
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
-    from typing import Final
+    from typing import Any, Final
+
+    from sandtop.core.contract.record import Request
+    from sandtop.core.contract.session import SessionLogs
 
 STDIN: Final = 0
 STDOUT: Final = 1
@@ -61,14 +64,14 @@ class Following(Operation):
 
     def __init__(
         self,
-        message: dict[str, object],
+        request: Request[Any],
         *,
         stdin: bool,
         session: str | None = None,
         offsets: dict[int, int | None] | None = None,
         begun: bool = False,
     ) -> None:
-        super().__init__(message)
+        super().__init__(request)
         self._opened = begun
         self._outbox = Outbox()
         self._stdin: SendStream | None = SendStream(STDIN) if stdin else None
@@ -90,7 +93,7 @@ class Following(Operation):
         if self._opened:
             self.reopened()
         else:
-            self._request |= {name: at for name, at in self._reached().items() if at}
+            self._message |= {name: at for name, at in self._reached().items() if at}
         self._opened = True
         self._outbox.restart()
         opening = super().opening()
@@ -102,12 +105,12 @@ class Following(Operation):
         """Change the request so that the next connection goes on where the last one broke."""
         if self._coming is not None:  # half a screen is none
             self._coming, self.offsets[STDOUT], self.live_from = None, None, None
-        self._request |= self._reached()
+        self._message |= self._reached()
         if self._held_input:
             # it is taken from nobody a second time, and what somebody else has meanwhile is theirs
-            self._request |= {"resumed": True, "take": False}
+            self._message |= {"resumed": True, "take": False}
         if self.input_lost:
-            self._request["input"] = False
+            self._message["input"] = False
 
     def _reached(self) -> dict[str, int | None]:
         return {"stdout": self.offsets[STDOUT], "stderr": self.offsets[STDERR]}
@@ -138,7 +141,7 @@ class Following(Operation):
     @property
     def _joins(self) -> bool:
         """Whether the session was there before: what others typed counts."""
-        return self._request.get("op") == "session.follow"
+        return self.request.op == "session.follow"
 
     def _begin_input(self, offset: int) -> None:
         """Others have typed ``offset`` bytes before: what is written here comes behind them."""
@@ -213,8 +216,8 @@ class Following(Operation):
     def _take_started(self, message: dict[str, object]) -> None:
         if isinstance(session := message.get("session"), str):
             self.session = session
-            if "session" in self._request:  # it may have been asked for by the beginning of its id
-                self._request["session"] = session
+            if "session" in self._message:  # it may have been asked for by the beginning of its id
+                self._message["session"] = session
         begin, live_from = message.get("from"), message.get("live_from")
         if self.offsets[STDOUT] is None and isinstance(begin, int):
             self.offsets[STDOUT] = begin
@@ -297,8 +300,12 @@ def _number(frame: Control, name: str) -> int:
 
 def screen_of(frame: Control) -> tuple[int, tuple[int, int], list[tuple[int, int, int]]]:
     """What a ``screen`` says: its offset, its rows and columns, and the sizes that came later, with their offsets."""
-    sizes = [as_list(size) for size in as_list(frame.message.get("sizes"))]
-    later = [(int(str(size[0])), int(str(size[1])), int(str(size[2]))) for size in sizes if len(size) == 3]
+    sizes = frame.message.get("sizes")
+    later = [
+        (int(str(size[0])), int(str(size[1])), int(str(size[2])))
+        for size in (sizes if is_list(sizes) else [])
+        if is_list(size) and len(size) == 3
+    ]
     return _number(frame, "offset"), (_number(frame, "rows"), _number(frame, "columns")), later
 
 
@@ -311,8 +318,8 @@ class Reading(Following):
 
     __slots__ = ("_floors",)
 
-    def __init__(self, message: dict[str, object], floors: dict[int, int], *, session: str | None) -> None:
-        super().__init__(message, stdin=False, session=session, offsets={STDOUT: None, STDERR: None})
+    def __init__(self, request: SessionLogs, floors: dict[int, int], *, session: str | None) -> None:
+        super().__init__(request, stdin=False, session=session, offsets={STDOUT: None, STDERR: None})
         self._floors = floors
 
     def reopened(self) -> None:
@@ -321,5 +328,5 @@ class Reading(Following):
             stream: self._floors[stream] if reached is None else reached
             for stream, reached in self.offsets.items()
         }
-        self._request |= {"since": None, "tail": None}
+        self._message |= {"since": None, "tail": None}
         super().reopened()

@@ -6,10 +6,11 @@ import json
 import time
 
 from sandtop.agent.wire import Data
-from sandtop.core.client.link.answers import as_object
 from sandtop.core.client.link.operation import Operation
-from sandtop.core.client.link.plain import new_id, request
-from sandtop.core.contract.record import QUIET_SECONDS
+from sandtop.core.client.link.plain import new_id
+from sandtop.core.contract.record import QUIET_SECONDS, is_object
+from sandtop.core.contract.session import SessionFollow, SessionScreen
+from sandtop.core.contract.session_results import Screen
 from sandtop.core.errors import ChannelError, CoreFailure, SandtopError, WrongState
 
 from .following import MOST_SCREEN, SCREEN, STDERR, STDOUT, Following
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from sandtop.agent.wire import Frame
+    from sandtop.core.contract.session_results import SessionInfo
 
 TYPE_SECONDS: Final = 10.0
 """How long what is typed may take to arrive."""
@@ -31,7 +33,7 @@ class Looking(Operation):
     With ``wait_for``, a regular expression, it is answered once that shows; ``seconds`` bound that, from now on.
     """
 
-    __slots__ = ("_data", "_until")
+    __slots__ = ("_asked", "_data", "_until")
 
     def __init__(
         self,
@@ -43,20 +45,16 @@ class Looking(Operation):
         wait_for: str | None,
         seconds: float | None,
     ) -> None:
-        fields: dict[str, object] = {
-            "sandbox": sandbox,
-            "session": session,
-            "scrollback": scrollback,
-            "ansi": ansi,
-            "wait_for": wait_for,
-        }
-        super().__init__(request("session.screen", fields))
+        self._asked = SessionScreen(
+            sandbox=sandbox, session=session, scrollback=scrollback, ansi=ansi, wait_for=wait_for
+        )
+        super().__init__(self._asked)
         self._until = None if seconds is None else time.monotonic() + seconds
         self._data = bytearray()
 
     @property
     def _patience(self) -> float | None:
-        if self._request["wait_for"] is None:
+        if self._message["wait_for"] is None:
             return QUIET_SECONDS
         return None if self._until is None else self._left + QUIET_SECONDS
 
@@ -65,7 +63,7 @@ class Looking(Operation):
         return 0.0 if self._until is None else max(0.0, self._until - time.monotonic())
 
     def opening(self) -> bytes:
-        self._request["timeout"] = None if self._until is None else self._left
+        self._message["timeout"] = None if self._until is None else self._left
         self._data.clear()
         return super().opening()
 
@@ -78,13 +76,24 @@ class Looking(Operation):
         return []
 
     @property
-    def answer(self) -> dict[str, object]:
-        """What shows (`sandtop.core.screens.look`), with the ``session``, once the operation is over."""
+    def screen(self) -> Screen:
+        """What shows, once the operation is over."""
+        from sandtop.core.contract.codec import decode_result
+
         try:
-            seen = as_object(json.loads(self._data))
-        except ValueError as error:
-            raise CoreFailure(f"the core describes a screen that makes no sense: {error}") from error
-        return {**seen, "session": as_object((self.result or {}).get("session"))}
+            seen: object = json.loads(self._data)
+        except ValueError:
+            seen = None
+        if not is_object(seen):
+            raise CoreFailure("the core describes a screen that makes no sense", hint="see its log")
+        return decode_result(Screen, seen)
+
+    @property
+    def session(self) -> SessionInfo:
+        """Of which session, once the operation is over."""
+        from sandtop.core.client.link.answers import answer
+
+        return answer(self._asked, self.result).session
 
 
 class Typing(Following):
@@ -93,16 +102,16 @@ class Typing(Following):
     __slots__ = ("_left", "_sandbox", "_typed", "_until")
 
     def __init__(self, sandbox: str, session: str, data: bytes, *, take: bool) -> None:
-        fields: dict[str, object] = {
-            "sandbox": sandbox,
-            "session": session,
-            "input": True,
-            "take": take,
-            "client": new_id(),
-            "label": f"sandtop type, {label()}",
-            "output": False,
-        }
-        super().__init__(request("session.follow", fields), stdin=True, offsets={STDOUT: 0, STDERR: 0})
+        request = SessionFollow(
+            sandbox=sandbox,
+            session=session,
+            input=True,
+            take=take,
+            client=new_id(),
+            label=f"sandtop type, {label()}",
+            output=False,
+        )
+        super().__init__(request, stdin=True, offsets={STDOUT: 0, STDERR: 0})
         self._sandbox = sandbox
         self._left = data
         self._typed = False

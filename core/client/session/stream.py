@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from sandtop.agent.wire import Control, Data
-from sandtop.core.client.link.answers import as_object
 from sandtop.core.client.link.asynchronous import AsyncConversation
-from sandtop.core.client.link.records import ExitRecord
+from sandtop.core.contract.codec import decode_result
 from sandtop.core.errors import CoreFailure
 
-from .events import Event, Exited, Gap, Redrawn, Started, Stderr, Stdout
+from .ending import part
+from .events import Event, Exited, ExitRecord, Gap, Redrawn, Started, Stderr, Stdout
 from .following import STDERR, STDOUT, screen_of
 
 if TYPE_CHECKING:
@@ -161,11 +161,10 @@ class EventStream:
     def _finish(self, result: dict[str, object]) -> None:
         if "record" not in result:
             return  # of a log, which goes without
-        session = as_object(result.get("session"))
-        record = as_object(result.get("record"))
-        if not isinstance(session.get("exit_code"), int):
+        exit_code = part(result, "session").get("exit_code")
+        if not isinstance(exit_code, int):
             raise CoreFailure("the core reported an end without an exit status", hint="see its log")
-        self.record = ExitRecord.read({**record, "exit_code": session["exit_code"]})
+        self.record = decode_result(ExitRecord, {**part(result, "record"), "exit_code": exit_code})
         self._put(Exited(self.record))
 
     async def aclose(self) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -118,12 +117,8 @@ class QemuDriver:
         return True
 
     def end_all(self, which: Callable[[Running], bool]) -> list[Running]:
-        """SIGKILL to each QEMU with a sandbox's uuid on its command line that ``which`` picks."""
-        picked = [found for found in process.running() if which(found)]
-        for found in picked:
-            with suppress(ProcessLookupError):
-                os.kill(found.pid, signal.SIGKILL)
-        return picked
+        """See `process.kill_all`."""
+        return process.kill_all(which)
 
     def remove_runtime(self, runtime: Path) -> None:
         """See `descriptors.remove_runtime`."""

@@ -14,7 +14,8 @@ import select
 import shutil
 import signal
 import subprocess
-from contextlib import suppress
+import time
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,7 +33,7 @@ from sandtop.core.machine.spec import Accelerator, MachineSpec
 from sandtop.core.machine.text import last_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
 STDERR_BYTES: Final = 64 * 1024
@@ -326,6 +327,32 @@ def running() -> Iterator[Running]:
         with suppress(OSError, ValueError, IndexError):
             words = procfs.arguments(pid)
             yield Running(words[words.index("-uuid") + 1], pid)
+
+
+def kill_all(which: Callable[[Running], bool], deadline: float = KILL_DEADLINE) -> list[Running]:
+    """SIGKILL to each machine on this host that ``which`` picks; they are returned. Blocks.
+
+    Waits until they are gone, or for ``deadline`` seconds: the kernel may hold one on a broken disk.
+    """
+    picked = [found for found in running() if which(found)]
+    dying = select.poll()
+    with ExitStack() as stack:
+        left = 0
+        for found in picked:
+            with suppress(ProcessLookupError):
+                pidfd = os.pidfd_open(found.pid)
+                stack.callback(os.close, pidfd)
+                if found.uuid not in procfs.arguments(found.pid):  # the pid is another's by now
+                    continue
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                dying.register(pidfd, select.POLLIN)
+                left += 1
+        end = time.monotonic() + deadline
+        while left and (patience := end - time.monotonic()) > 0:
+            for pidfd, _ in dying.poll(patience * 1000):
+                dying.unregister(pidfd)
+                left -= 1
+    return picked
 
 
 def adopt(identity: Identity, name: str) -> MachineProcess:

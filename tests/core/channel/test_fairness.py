@@ -68,7 +68,7 @@ def test_who_talks_little_does_not_queue() -> None:
             await flooding.pass_on()  # and holds on to its turn
             with Turn() as quiet:
                 for _ in range(5):
-                    with trio.fail_after(5):
+                    with trio.fail_after(20):
                         await quiet.begin()
                     quiet.end()
 

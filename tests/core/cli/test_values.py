@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import subprocess
 import sys
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 
 from sandtop.core.cli import _args, _output, _text
 from sandtop.core.cli._exec_options import add_options
-from sandtop.core.cli._exec_request import Options, bare, request_fields
+from sandtop.core.cli._exec_request import Options, bare, requested
 from sandtop.core.cli.exec import parse
 from sandtop.core.cli.main import COMMANDS
 from sandtop.core.client.link.values import limits, signal_number
@@ -334,7 +336,7 @@ def test_a_bare_exec_means_what_the_parser_makes_of_it(argv: list[str]) -> None:
         Options.__annotations__
     )  # a default of the parser's own would be one more
     assert (options.name, options.command) == (parsed.name, parsed.command)
-    assert {**request_fields(options), "id": ""} == {**request_fields(parsed), "id": ""}
+    assert {**requested(options).message(), "id": ""} == {**requested(parsed).message(), "id": ""}
 
 
 def test_the_bare_package_costs_nothing() -> None:
@@ -355,3 +357,12 @@ def test_exec_and_run_share_their_options() -> None:
     add_options(parser)
     options = parser.parse_args(["-i", "-t", "-e", "A=1", "--rlimit", "cpu=1", "--timeout", "1m"])
     assert (options.stdin, options.tty, options.env, options.timeout) == (True, True, [("A", "1")], 60.0)
+
+
+@pytest.mark.parametrize("face", ["link", "session", "sdk"])
+def test_every_name_of_a_package_of_the_client_is_there(face: str) -> None:
+    package = importlib.import_module(f"sandtop.core.client.{face}")
+    for name in package.__all__:
+        value = getattr(package, name)
+        assert value is not None
+        assert not isinstance(value, ModuleType), f"a module of {face} has the name {name} of something else"

@@ -6,7 +6,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import anyio.to_thread
 import pytest
@@ -14,17 +14,21 @@ import pytest
 import sandtop
 from sandtop import AlreadyExists, CoreUnavailable, NotFound, Sandbox, WrongState
 from sandtop.core.client.link import asynchronous, blocking, plain
-from sandtop.core.client.link.answers import as_object, as_objects
 from sandtop.core.contract import record
+from sandtop.core.contract.sandbox import SandboxCreate, SandboxInspect, SandboxList, SandboxRemove
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from tests.fakecore import Conn, FakeCore, Message
+
+    from sandtop.core.contract.record import Record, Request
 
     from ..conftest import Core
 
-    Call = Callable[..., Awaitable[dict[str, object]]]
+    R = TypeVar("R", bound=Record)
+
+    class Call(Protocol):
+        async def __call__(self, request: Request[R]) -> R: ...
+
 
 pytestmark = pytest.mark.anyio
 
@@ -33,30 +37,30 @@ pytestmark = pytest.mark.anyio
 def call(request: pytest.FixtureRequest) -> Call:
     """Both clients as one."""
 
-    async def in_thread(op: str, fields: dict[str, object] | None = None) -> dict[str, object]:
-        return await anyio.to_thread.run_sync(blocking.call, op, fields)
+    async def in_thread(request: Request[R]) -> R:
+        return await anyio.to_thread.run_sync(blocking.call, request)
 
     which: str = request.param
     return in_thread if which == "blocking" else asynchronous.call
 
 
 async def test_a_result_comes_back(core: Core, call: Call) -> None:
-    (demo,) = as_objects((await call("sandbox.list"))["sandboxes"])
-    assert (demo["name"], demo["state"]) == ("demo", "running")
+    (demo,) = (await call(SandboxList())).sandboxes
+    assert (demo.name, demo.state) == ("demo", "running")
 
 
 async def test_an_error_is_raised_as_what_it_is(core: Core, call: Call) -> None:
     with pytest.raises(NotFound) as caught:
-        await call("sandbox.inspect", {"sandbox": "nobody"})
+        await call(SandboxInspect(sandbox="nobody"))
     assert "nobody" in str(caught.value)
     with pytest.raises(WrongState):
-        await call("sandbox.rm", {"sandbox": "demo", "force": False})
+        await call(SandboxRemove(sandbox="demo"))
 
 
 async def test_a_core_killed_between_two_requests(core: Core, call: Call) -> None:
     for _ in range(3):
         await anyio.to_thread.run_sync(core.kill)
-        assert (await call("sandbox.inspect", {"sandbox": "demo"}))["sandbox"]
+        assert (await call(SandboxInspect(sandbox="demo"))).sandbox
 
 
 async def test_a_core_that_dies_before_it_answers_is_asked_again(fake: FakeCore, call: Call) -> None:
@@ -66,8 +70,8 @@ async def test_a_core_that_dies_before_it_answers_is_asked_again(fake: FakeCore,
         conn.cut()
 
     fake.scripts["sandbox.create"] = die_once
-    result = await call("sandbox.create", {"name": "new"})
-    assert as_object(result["sandbox"])["name"] == "new"
+    result = await call(SandboxCreate(name="new"))
+    assert result.sandbox.name == "new"
     first, second = (request["request_id"] for request in fake.requests)
     assert first == second
 
@@ -85,7 +89,7 @@ async def test_an_older_core_is_replaced(fake: FakeCore, call: Call, monkeypatch
 
     fake.scripts["sandbox.list"] = old
     monkeypatch.setattr(blocking, "stop_core", stop)
-    assert (await call("sandbox.list"))["sandboxes"]
+    assert (await call(SandboxList())).sandboxes
     assert replaced == ["stopped"]
 
 
@@ -98,7 +102,7 @@ async def test_a_core_that_stays_too_old_is_an_error(
     fake.scripts["sandbox.list"] = old
     monkeypatch.setattr(blocking, "stop_core", lambda: True)
     with pytest.raises(CoreUnavailable, match="still older"):
-        await call("sandbox.list")
+        await call(SandboxList())
 
 
 async def test_a_core_that_says_nothing_is_given_up(
@@ -111,7 +115,7 @@ async def test_a_core_that_says_nothing_is_given_up(
     fake.scripts["sandbox.list"] = silent
     monkeypatch.setattr(record, "QUIET_SECONDS", 0.2)
     with pytest.raises(CoreUnavailable, match="not answered"):
-        await call("sandbox.list")
+        await call(SandboxList())
 
 
 async def test_somebody_elses_socket_is_refused(
@@ -122,7 +126,7 @@ async def test_somebody_elses_socket_is_refused(
     monkeypatch.setattr(plain, "runtime_directory", lambda: os.fspath(fake.path.parent))
     monkeypatch.setattr(asynchronous, "runtime_directory", lambda: os.fspath(fake.path.parent))
     with pytest.raises(CoreUnavailable, match="belongs to user"):
-        await call("sandbox.list")
+        await call(SandboxList())
 
 
 async def test_a_created_sandbox_is_removed_at_the_end_of_its_block(fake: FakeCore) -> None:

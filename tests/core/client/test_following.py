@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from sandtop.agent.wire import Control, Credit, Data, Decoder, Eof, encode
 from sandtop.core.client.session.following import STDERR, STDIN, STDOUT, Following, Reading
+from sandtop.core.contract.session import SessionExec, SessionLogs
 from sandtop.core.errors import CoreFailure, NotFound
 
 HELLO = encode(Control({"type": "hello", "version": 1}))
@@ -30,7 +31,7 @@ def sent(following: Following) -> list[object]:
 
 
 def exec_(*, stdin: bool = False) -> Following:
-    return Following({"type": "request", "op": "session.exec", "id": "ab"}, stdin=stdin)
+    return Following(SessionExec(sandbox="demo", id="ab"), stdin=stdin)
 
 
 @given(
@@ -159,9 +160,7 @@ def test_the_size_is_told_again() -> None:
 
 
 def test_a_log_begins_where_the_core_says_and_goes_on_there() -> None:
-    reading = Reading(
-        {"type": "request", "op": "session.logs", "tail": 2}, {STDOUT: 50, STDERR: 9}, session=None
-    )
+    reading = Reading(SessionLogs(sandbox="demo", tail=2), {STDOUT: 50, STDERR: 9}, session=None)
     assert "stdout" not in opened(reading)
     assert reading.feed(encode(Data(STDOUT, 40, b"0123456789"))) == [Data(STDOUT, 40, b"0123456789")]
     again = opened(reading)

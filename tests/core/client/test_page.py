@@ -47,5 +47,5 @@ async def test_the_page_as_written(
     for block in others:
         await execute(textwrap.dedent(block), names)
     said = capsys.readouterr().out
-    assert said.startswith("page running\nhello\n\n0\n1\n2\n3\n143\n")
+    assert said.startswith("page running\nheld\n\nhello\n\n0\n1\n2\n3\n143\n")
     assert "page" not in [sandbox.name for sandbox in await Sandbox.list()]

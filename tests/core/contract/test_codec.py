@@ -72,6 +72,7 @@ def test_a_request_is_what_was_sent() -> None:
         (SessionExec, {**EXEC, "argv": ["a", 5]}, "session.exec: argv must be a list of texts, not ['a', 5]"),
         (SessionExec, {**EXEC, "argv": ["a", "\0"]}, "argument 1 is no text without NUL: '\\x00'"),
         (SessionExec, {**EXEC, "tty": []}, "session.exec: tty must be an object, not []"),
+        (SessionExec, {**EXEC, "tty": {"rows": 5, "depth": 8}}, "session.exec: tty has no field 'depth'"),
         (SessionExec, {**EXEC, "tty": {"rows": 5}}, "session.exec: the field tty.columns is missing"),
         (SessionExec, {**EXEC, "tty": {"rows": 5, "columns": 10_001}}, "tty.columns must be 1 to 10000, not 10001"),
         (SessionExec, {**EXEC, "timeout": float("nan")}, "timeout must be a number of seconds above 0, not nan"),

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.fakecore.operations import HANDLERS
 
-from sandtop.core.client.link import call
+from sandtop.core.client.link import Conversation, Operation, call
 from sandtop.core.contract import operations
-from sandtop.core.contract.codec import decode_result, result_of
+from sandtop.core.contract.codec import decode_request, decode_result, result_of
+from sandtop.core.contract.sandbox import SandboxList
 from sandtop.core.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -45,12 +46,18 @@ def test_what_it_does_is_of_the_contract() -> None:
 
 @pytest.mark.parametrize("op", FIELDS)
 def test_what_it_answers_is_what_the_contract_says(fake: FakeCore, op: str) -> None:
-    result = call(op, FIELDS[op])
-    kind = result_of(operations()[op])
+    operation = Operation(decode_request(operations()[op], FIELDS[op]))
+    Conversation(operation).run()
+    result, kind = operation.result, result_of(operations()[op])
+    assert result is not None
     assert decode_result(kind, result)
     assert result.keys() - {"type"} == kind.fields.keys()
 
 
 def test_a_field_that_the_contract_does_not_have_is_refused(fake: FakeCore) -> None:
+    class Coloured(SandboxList):
+        def message(self) -> dict[str, object]:
+            return {**super().message(), "colour": "blue"}
+
     with pytest.raises(InvalidRequest, match=r"sandbox\.list has no field 'colour'"):
-        call("sandbox.list", {"colour": "blue"})
+        call(Coloured())

@@ -18,7 +18,7 @@ from sandtop.agent.wire import (
     ProtocolError,
     encode,
 )
-from sandtop.core.client.link.plain import is_long, opening, request
+from sandtop.core.client.link.plain import is_long, opening
 from sandtop.core.daemon.connection import ClientGone, Connection
 from sandtop.core.errors import InvalidRequest, SpawnError
 from sandtop.core.groups import unwrapped
@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Message = dict[str, object]
+
+
+def request(op: str, fields: Message) -> Message:
+    """A request such as no client of ours would make."""
+    return {"type": "request", "op": op, **fields}
 
 
 async def heard(data: bytes, *, gone: bool = False) -> Mapping[str, object]:

@@ -14,6 +14,7 @@ from sandtop.core.groups import unwrapped
 
 from . import jumping
 from .lab import Lab, build_cache
+from .operations import CutOff
 
 Case = Callable[[Lab], Awaitable[None]]
 """A test, on a host that is its own."""
@@ -57,3 +58,9 @@ def run(home: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> RunC
         jumping.run(main, monkeypatch)
 
     return run
+
+
+@pytest.fixture
+def cut_off(home: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> CutOff:
+    monkeypatch.setattr("sandtop.core.fleet.warm_pool.host_memory", lambda: (1 << 20, 1 << 20))
+    return CutOff(home, shared_cache, monkeypatch)

@@ -164,7 +164,7 @@ def test_a_machine_that_does_not_answer_is_asked_until_it_does(run: RunCase) -> 
     run(case)
 
 
-@pytest.mark.parametrize("how", ["stop", "remove", "by itself"])
+@pytest.mark.parametrize("how", ["stop", "remove", "remove what is gone", "stop what is gone", "by itself"])
 def test_a_machine_that_does_not_answer_is_ended(run: RunCase, how: str) -> None:
     async def case(lab: Lab) -> None:
         async with lab.core() as core:
@@ -178,6 +178,12 @@ def test_a_machine_that_does_not_answer_is_ended(run: RunCase, how: str) -> None
                 case "stop":
                     await box.stop(force=True)
                     assert box.state is State.STOPPED
+                case "remove what is gone":
+                    lab.world.close()
+                    await core.fleet.remove(box, force=True, keep_history=False)
+                case "stop what is gone":
+                    lab.world.close()
+                    await box.stop(force=False)  # which is about to be seen
                 case "remove":
                     await core.fleet.remove(box, force=True, keep_history=True)
                 case _:

@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandtop.core.errors import StorageError
-from sandtop.core.fleet.room import FIRST_WRITES, Growth, Space, check_new, may_grow, pace, space, used
+from sandtop.core.fleet.room import (
+    FIRST_WRITES,
+    Growth,
+    Space,
+    check_new,
+    may_grow,
+    space,
+    until_next_look,
+    used,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,10 +76,10 @@ def test_without_a_reserve_nobody_is_stopped() -> None:
 @given(st.integers(0, 1 << 50), st.integers(0, 512 * MIB))
 def test_the_nearer_the_reserve_the_sooner_it_is_looked_at(free: int, reserve: int) -> None:
     now = room(free, reserve)
-    assert 0.05 <= pace(now) <= 2
-    assert pace(now) <= pace(room(free + GIB, reserve))
+    assert 0.05 <= until_next_look(now) <= 2
+    assert until_next_look(now) <= until_next_look(room(free + GIB, reserve))
     # at a GiB a second no more than what the least wait lets through is lost of the reserve
-    assert max(free - pace(now) * GIB, 0) >= min(reserve, free) - 0.05 * GIB - 1
+    assert max(free - until_next_look(now) * GIB, 0) >= min(reserve, free) - 0.05 * GIB - 1
     assert not (now.short and now.enough)
 
 

@@ -49,6 +49,11 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
     return memory
 
 
+def full(_folder: object, _reserve: int) -> Space:
+    """The host's disk, without room for anything."""
+    return Space(0, 100 << 30, 512 * MIB)
+
+
 def ready(core: Core) -> int:
     return sum(core.fleet.warm_machines.values())
 
@@ -140,9 +145,8 @@ def test_without_memory_or_room_to_spare_there_are_none(
             await core.create("first", cold=False)
             await trio.sleep(A_WHILE)
             assert ready(core) == 0
-            full = Space(0, 100 << 30, 512 * MIB)
             with monkeypatch.context() as patch:
-                patch.setattr("sandtop.core.fleet.context.space", lambda _folder, _reserve: full)
+                patch.setattr("sandtop.core.fleet.context.space", full)
                 await trio.sleep(A_WHILE)
                 memory.available = memory.total
                 await trio.sleep(A_WHILE)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandtop.agent.wire import Data, Frame
-from sandtop.core.client.link import Conversation, Operation, request
+from sandtop.core.client.link import Conversation, Operation
+from sandtop.core.contract.session import SessionLogs
 
 from .conftest import PATIENCE, eventually
 
@@ -164,7 +165,7 @@ def in_order(box: str, key: str) -> bytes:
             assert isinstance(frame, Data)
             data.extend(frame.data)
 
-    Keeping(Operation(request("session.logs", {"sandbox": box, "session": key}))).run()
+    Keeping(Operation(SessionLogs(sandbox=box, session=key))).run()
     return bytes(data)
 
 

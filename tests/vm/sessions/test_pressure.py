@@ -10,12 +10,13 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
 from sandtop.agent.cgroups import SPARE
 from sandtop.core.client.link import call
+from sandtop.core.contract.sandbox import SandboxPing
 
 from .conftest import PATIENCE, Home, eventually, memory_kib, say
 
@@ -28,9 +29,7 @@ MIB = 1 << 20
 
 def ping(box: str, count: int = 20) -> float:
     """The median round trip to the agent, in seconds."""
-    return statistics.median(
-        cast("float", call("sandbox.ping", {"sandbox": box})["seconds"]) for _ in range(count)
-    )
+    return statistics.median(call(SandboxPing(sandbox=box)).seconds for _ in range(count))
 
 
 def agent(home: Home, box: str) -> dict[str, int]:

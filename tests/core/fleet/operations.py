@@ -1,6 +1,6 @@
-"""An operation is cut off at any moment: its task is cancelled, or its core dies. For every await that it comes to.
+"""Operations on a sandbox that are cut off at some moment, and what has to be true afterwards.
 
-Afterwards rows, machines and files tell the same story, and the same request, made again, succeeds.
+Rows, machines and files tell the same story then, and the same request, made again, succeeds.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from sandtop.core.fleet.state import ALIVE
 from sandtop.core.groups import unwrapped
 
 from . import jumping
-from .invariants import check, picture
+from .invariants import check
 from .lab import CONFIG, SETTINGS, Core, Lab, quiet
-from .steps import Steps, beneath, nth, unseen
+from .steps import Steps
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,7 @@ class Operation:
         first: what goes before, undisturbed.
         do: the operation. It is done again afterwards, when ``done`` says that it has not come to its end.
         done: whether what it is for has come about.
-        settings: of the core.
+        warm: it needs a core with a warm pool.
     """
 
     do: Callable[[Core], Awaitable[object]]
@@ -139,28 +139,22 @@ Cut = Callable[[Lab, Operation, Steps], Awaitable[bool]]
 """Does the operation and cuts it off at the next of its moments; whether there was one."""
 
 
-@pytest.fixture
-def cut_off(
-    home: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[Operation, Callable[[int], Cut]], None]:
+class CutOff:
     """Cuts an operation off at one moment after the other, each time on another host, until there is no other."""
-    monkeypatch.setattr("sandtop.core.fleet.warm_pool.host_memory", lambda: (1 << 20, 1 << 20))
-    steps = Steps()
 
-    async def once(operation: Operation, cut: Cut, folder: Path) -> bool:
-        settings = replace(SETTINGS, warm_machines=1 if operation.warm else 0)
-        with unwrapped():
-            async with trio.open_nursery() as outside:
-                lab = Lab(folder, shared_cache, outside, settings)
-                more = await cut(lab, operation, steps)
-                lab.world.close()
-        return more
+    def __init__(self, home: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._home = home
+        self._shared_cache = shared_cache
+        self._monkeypatch = monkeypatch
+        self._steps = Steps()
 
-    def cut_off(operation: Operation, cut: Callable[[int], Cut]) -> None:
+    def __call__(self, operation: Operation, cut: Callable[[int], Cut]) -> None:
+        """``cut`` gives what is done the first time, the second …"""
+
         async def main() -> None:
             for time in range(1, _MOST_TIMES):
                 try:
-                    if not await once(operation, cut(time), home / str(time) / "home"):
+                    if not await self._once(operation, cut(time), self._home / str(time) / "home"):
                         assert time > 2
                         return
                 except Exception as error:
@@ -168,80 +162,20 @@ def cut_off(
                     raise
             pytest.fail("it never ends")
 
-        jumping.run(main, monkeypatch, steps, seconds=1e9)
+        jumping.run(main, self._monkeypatch, self._steps, seconds=1e9)
 
-    return cut_off
-
-
-CutOff = Callable[[Operation, Callable[[int], Cut]], None]
-
-
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_the_task_is_cancelled_at_every_await(cut_off: CutOff, name: str) -> None:
-    def cut(time: int) -> Cut:
-        return partial(_cancelled, time)
-
-    cut_off(OPERATIONS[name], cut)
+    async def _once(self, operation: Operation, cut: Cut, folder: Path) -> bool:
+        settings = replace(SETTINGS, warm_machines=1 if operation.warm else 0)
+        with unwrapped():
+            async with trio.open_nursery() as outside:
+                lab = Lab(folder, self._shared_cache, outside, settings)
+                more = await cut(lab, operation, self._steps)
+                lab.world.close()
+        return more
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_the_core_is_killed_with_whatever_it_leaves(cut_off: CutOff, name: str) -> None:
-    """A kill is all about what it leaves: so once for each of the states that the operation passes through."""
-    seen: set[object] = set()
-
-    def cut(_time: int) -> Cut:
-        return partial(_killed, lambda core: unseen(seen, partial(picture, core)))
-
-    cut_off(OPERATIONS[name], cut)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_the_core_is_killed_at_every_await(cut_off: CutOff, name: str) -> None:
-    def cut(time: int) -> Cut:
-        return partial(_killed, lambda _core: nth(time))
-
-    cut_off(OPERATIONS[name], cut)
-
-
-async def _cancelled(time: int, lab: Lab, operation: Operation, steps: Steps) -> bool:
-    async with lab.core(maintained=operation.warm) as core:
-        if operation.first is not None:
-            await operation.first(core)
-        task = trio.lowlevel.current_task()
-        with trio.CancelScope() as scope:
-            steps.arm(lambda each: each is task, nth(time), scope.cancel)
-            await operation.do(core)
-        acted = steps.disarm()
-        await _go_on(core, operation)
-    return acted
-
-
-async def _killed(
-    when: Callable[[Core], Callable[[], bool]], lab: Lab, operation: Operation, steps: Steps
-) -> bool:
-    async with lab.core(maintained=operation.warm) as core:
-        if operation.first is not None:
-            await operation.first(core)
-        over = trio.Event()
-
-        async def operate() -> None:
-            try:
-                await operation.do(core)
-            finally:
-                over.set()
-
-        steps.arm(beneath(core.nursery), when(core), partial(lab.kill, core))
-        core.nursery.start_soon(operate)
-        await over.wait()
-    acted = steps.disarm()
-    async with lab.core(maintained=operation.warm) as core:
-        await _go_on(core, operation)
-    return acted
-
-
-async def _go_on(core: Core, operation: Operation) -> None:
+async def go_on(core: Core, operation: Operation) -> None:
+    """What was cut off is over: all is in order, and the operation is done, again if need be."""
     await trio.sleep(_LONG)
     check(core)
     if not operation.done(core):

@@ -1,0 +1,88 @@
+"""Whatever the core can be asked, the SDK asks: each operation of the contract has a call."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+
+import sandtop
+from sandtop import Sandbox, SandtopError
+from sandtop.core.client.link import blocking
+from sandtop.core.contract import operations
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from tests.fakecore import FakeCore
+
+    from sandtop.core.contract.core import Stop
+
+pytestmark = pytest.mark.anyio
+
+
+def calls(box: Sandbox, session: str, folder: Path) -> dict[str, Callable[[], Awaitable[object]]]:
+    """For each operation the SDK's call that asks for it."""
+
+    async def hold() -> None:
+        async with box.hold():
+            pass
+
+    async def follow() -> None:
+        async with await box.follow(session):
+            pass
+
+    async def resize() -> None:
+        async with await box.exec_stream("cat", tty=True) as process:
+            await process.resize(30, 100)
+
+    return {
+        "session.acknowledge": lambda: box.acknowledge(session),
+        "session.exec": lambda: box.exec("true"),
+        "session.follow": follow,
+        "session.list": sandtop.sessions,
+        "session.logs": lambda: box.logs(session),
+        "session.resize": resize,
+        "session.rm": lambda: box.remove_session(session),
+        "session.screen": lambda: box.screen(session),
+        "session.signal": lambda: box.signal(session, "TERM"),
+        "core.status": sandtop.core_status,
+        "image.build": lambda: sandtop.build_image("tools", folder),
+        "image.list": sandtop.images,
+        "image.rm": lambda: sandtop.remove_image("tools"),
+        "image.warm": sandtop.warm_image,
+        "sandbox.acknowledge": box.acknowledge,
+        "sandbox.create": lambda: Sandbox.create("new"),
+        "sandbox.hold": hold,
+        "sandbox.inspect": box.inspect,
+        "sandbox.list": Sandbox.list,
+        "sandbox.pause": box.pause,
+        "sandbox.ping": box.ping,
+        "sandbox.restart": box.restart,
+        "sandbox.resume": box.resume,
+        "sandbox.start": box.start,
+        "sandbox.rm": box.rm,
+        "sandbox.stop": box.stop,
+        "core.stop": sandtop.stop_core,
+    }
+
+
+async def test_every_operation_has_a_call(
+    fake: FakeCore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped: list[Stop] = []
+    # a core that ends would be waited for
+    monkeypatch.setattr(blocking, "call_running", lambda request, **_: stopped.append(request))
+    box = await Sandbox.get("demo")
+    session = (await box.exec_detached("true")).id
+    asking = calls(box, session, tmp_path)
+    assert asking.keys() == operations().keys()
+    for op, call in asking.items():
+        fake.requests.clear()
+        # what this core does not do, or has done, it refuses; that it was asked is what counts
+        with suppress(SandtopError), anyio.fail_after(20):
+            await call()
+        assert op in [request["op"] for request in fake.requests] or (op == "core.stop" and stopped), op

@@ -1,0 +1,63 @@
+"""The core is killed at every moment of an operation, and the next one finds what it left."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from .invariants import picture
+from .operations import OPERATIONS, CutOff, Operation, go_on
+from .steps import Steps, beneath, nth, unseen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .lab import Core, Lab
+    from .operations import Cut
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_the_core_is_killed_with_whatever_it_leaves(cut_off: CutOff, name: str) -> None:
+    """A kill is all about what it leaves: so once for each of the states that the operation passes through."""
+    seen: set[object] = set()
+
+    def cut(_time: int) -> Cut:
+        return partial(_killed, lambda core: unseen(seen, partial(picture, core)))
+
+    cut_off(OPERATIONS[name], cut)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_the_core_is_killed_at_every_await(cut_off: CutOff, name: str) -> None:
+    def cut(time: int) -> Cut:
+        return partial(_killed, lambda _core: nth(time))
+
+    cut_off(OPERATIONS[name], cut)
+
+
+async def _killed(
+    when: Callable[[Core], Callable[[], bool]], lab: Lab, operation: Operation, steps: Steps
+) -> bool:
+    async with lab.core(maintained=operation.warm) as core:
+        if operation.first is not None:
+            await operation.first(core)
+        over = trio.Event()
+
+        async def operate() -> None:
+            try:
+                await operation.do(core)
+            finally:
+                over.set()
+
+        steps.arm(beneath(core.nursery), when(core), partial(lab.kill, core))
+        core.nursery.start_soon(operate)
+        await over.wait()
+    acted = steps.disarm()
+    async with lab.core(maintained=operation.warm) as core:
+        await go_on(core, operation)
+    return acted
