@@ -41,12 +41,13 @@ quick *ARGS:
     @date '+==> %T Testing, the quick ones'
     pytest -m 'not vm and not slow' -n 3 --dist loadfile {{ ARGS }}
 
-# The quick tests again, and how much of each module they reach, lines and branches
+# The quick tests, and how much of each module they reach, lines and branches
 coverage:
     @date '+==> %T Testing, the quick ones, and what they reach'
     @mkdir -p build/coverage && rm -f build/coverage/*
     coverage run -m pytest -m 'not vm and not slow' -n 3 --dist loadfile
     @coverage combine --quiet
+    @rm -f build/coverage/data.*  # what is left is of processes that were killed while they wrote it
     @coverage report
 
 # Only the tests that boot virtual machines

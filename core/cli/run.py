@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sandtop.core.cli import say
-from sandtop.core.client.link import Link, call, hold, new_id
-from sandtop.core.client.session import Following, takes_input
+from sandtop.core.client.link import Link, call, hold, new_id, takes_input
+from sandtop.core.client.session import Following
 from sandtop.core.contract.sandbox import SandboxRemove
 from sandtop.core.errors import InvalidRequest, NotFound, SandtopError
 

@@ -34,7 +34,7 @@ class Operation:
 
     def __init__(self, request: Request[Any]) -> None:
         self.request = request
-        self._message = message_of(request)
+        self._message: dict[str, object] = message_of(request)
         self.result: dict[str, object] | None = None
         self._begin()
 

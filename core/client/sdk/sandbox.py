@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final, Self
 import anyio
 
 from sandtop.core.client.link.asynchronous import AsyncConversation, call, call_all
+from sandtop.core.client.link.exec_messages import exec_message, request_of, takes_input
 from sandtop.core.client.link.listing import sandbox_listing, session_listing
 from sandtop.core.client.link.operation import Holding
 from sandtop.core.client.link.plain import new_id
 from sandtop.core.client.link.values import limits
-from sandtop.core.client.session.exec_request import execution, takes_input
 from sandtop.core.client.session.following import STDERR, STDOUT, Following, Reading
 from sandtop.core.client.session.stream import EventStream
 from sandtop.core.contract.sandbox import (
@@ -375,7 +375,7 @@ class Sandbox(Attachable, Terminals, Copyable):
         on_hangup: Literal["keep", "kill"] = "keep",
         detach: bool = False,
     ) -> SessionExec:
-        return execution(
+        message = exec_message(
             self.uuid,
             script=what if isinstance(what, str) else None,
             argv=None if isinstance(what, str) else [*what],
@@ -390,6 +390,7 @@ class Sandbox(Attachable, Terminals, Copyable):
             on_hangup=on_hangup,
             detach=detach,
         )
+        return request_of(message)
 
     async def follow(
         self, session: str, *, stdin: bool = False, stdout_from: int = 0, stderr_from: int = 0

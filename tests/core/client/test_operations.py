@@ -74,8 +74,11 @@ async def test_every_operation_has_a_call(
     fake: FakeCore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stopped: list[Stop] = []
-    # a core that ends would be waited for
-    monkeypatch.setattr(blocking, "call_running", lambda request, **_: stopped.append(request))
+
+    def stop(request: Stop, **_: object) -> None:
+        stopped.append(request)
+
+    monkeypatch.setattr(blocking, "call_running", stop)  # a core that ends would be waited for
     box = await Sandbox.get("demo")
     session = (await box.exec_detached("true")).id
     asking = calls(box, session, tmp_path)
