@@ -145,7 +145,7 @@ class GuestStore:
         if lacking:
             missing = tools.not_here()
             if missing:
-                what = f"this machine is not set up for sandtop yet: {', '.join(missing)} missing"
+                what = f"this machine is not set up for sandtop yet: it lacks {', '.join(missing)}"
                 raise MissingDependency(what, hint="run: sandtop setup")
             progress(f"warning: this machine is not set up yet: building {lacking} first, {COST}")
         self.build(progress)
