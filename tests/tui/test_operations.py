@@ -35,7 +35,7 @@ async def asked_late(app: Console, pilot: Pilot[None], core: FakeCore) -> None:
     """A command whose session has yet to start."""
     hold(core)
     await pilot.press("x", *"make all", "enter")
-    await until(pilot, lambda: bool(core.asked("sandbox.inspect")))  # which the SDK asks first
+    await until(pilot, lambda: bool(core.asked("session.exec")))
     assert "running in web" in notice(app)
 
 
