@@ -1,4 +1,4 @@
-"""The synchronous SDK: the async one without ``await``. Written by `just generate`; not to be edited.
+"""The synchronous SDK: the async one without ``await``. Made by `just generate`; not to be edited.
 
 It may be used from any thread, and from several at once. `sandtop.core.client._portal` has how.
 """

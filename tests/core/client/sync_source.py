@@ -40,7 +40,7 @@ TYPES: Final = {
     "Path": "str | os.PathLike[str]",
     "Progress": "Callable[[int], None]",
 }
-HEADER: Final = '''"""The synchronous SDK: the async one without ``await``. Written by `just generate`; not to be edited.
+HEADER: Final = '''"""The synchronous SDK: the async one without ``await``. Made by `just generate`; not to be edited.
 
 It may be used from any thread, and from several at once. `sandtop.core.client._portal` has how.
 """
