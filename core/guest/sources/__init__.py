@@ -47,9 +47,15 @@ _OF_A_PATH: Final[tuple[Callable[[Path], Source | None], ...]] = (folder.recogni
 
 
 def pick(path: Path) -> Source:
-    """The source for what is at ``path``. Raises `InvalidRequest` when there is none, or it refuses what is there."""
-    for recognize in _OF_A_PATH:
-        source = recognize(path)
-        if source is not None:
-            return source
-    raise InvalidRequest(f"{path} is neither a folder nor a tar file")
+    """The source for what is at ``path``.
+
+    Raises `InvalidRequest` when there is none, when it refuses what is there, or when that may not be read.
+    """
+    try:
+        found = (recognize(path) for recognize in _OF_A_PATH)
+        source = next((source for source in found if source is not None), None)
+    except OSError as error:
+        raise InvalidRequest(f"cannot read {path}: {error.strerror}") from error
+    if source is None:
+        raise InvalidRequest(f"{path} is neither a folder nor a tar file")
+    return source

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from sandtop.core.errors import MissingDependency, SandtopError
+from sandtop.core.errors import InvalidRequest, MissingDependency, SandtopError
 from sandtop.core.guest import archive, sources
 from sandtop.core.guest.image import ImageStore
 from sandtop.core.guest.sources import Debian, Source, pick
@@ -232,6 +232,24 @@ def test_what_is_refused_is_named(kind: Kind, words: str, store: ImageStore, tmp
     assert words.format(place=place) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not store.root.exists() or files_of(store) == [".lock"]
+
+
+def test_what_may_not_be_read_is_named(tmp_path: Path) -> None:
+    place = make_root(tmp_path / "source")
+    place.chmod(0)
+    with nobody(), pytest.raises(InvalidRequest, match=f"cannot read {place}: Permission denied"):
+        pick(place)
+
+
+@contextmanager
+def nobody() -> Generator[None]:
+    """As a user who is not root: permissions bind that one."""
+    us = os.geteuid()
+    os.seteuid(us or 65534)
+    try:
+        yield
+    finally:
+        os.seteuid(us)
 
 
 @contextmanager
