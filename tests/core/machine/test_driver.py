@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 import pytest
 import trio
 import trio.testing
+from tests.accelerator import chosen
 from tests.core.fleet import jumping
 
 from sandtop.core import paths
@@ -29,7 +30,7 @@ from sandtop.core.machine.driver import Trial
 from sandtop.core.machine.memory import MemoryDriver, World
 from sandtop.core.machine.nursery import background
 from sandtop.core.machine.registry import driver_for
-from sandtop.core.machine.spec import MachineSpec, Memory, Network
+from sandtop.core.machine.spec import Accelerator, MachineSpec, Memory, Network
 from sandtop.core.templates.key import Kind, template_spec
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class MemoryBench:
         for name in ("kernel", "initramfs", "image", "overlay"):
             (self.folder / name).touch()
         files = self.folder / "kernel", self.folder / "initramfs", self.folder / "image"
-        return _spec(self, files, self.folder / "overlay")
+        return _spec(self, files, self.folder / "overlay", Accelerator.TCG)
 
     def stun(self, identity: Identity) -> None:
         self.world.machines[identity.pid].answers = False
@@ -97,6 +98,7 @@ class QemuBench:
         self.uuids: list[str] = []
         self._store = GuestStore(paths.find())
         self._store.prepare()
+        self._accelerator = chosen()
 
     def driver(self) -> Driver:
         return driver_for(paths.find())
@@ -106,13 +108,15 @@ class QemuBench:
         overlay.unlink(missing_ok=True)
         store.create_overlay(overlay, 64 << 20)
         files = store.kernel().image, store.runtime().initrd, store.image("base").path
-        return _spec(self, files, overlay)
+        return _spec(self, files, overlay, self._accelerator)
 
     def stun(self, identity: Identity) -> None:
         os.kill(identity.pid, signal.SIGSTOP)
 
 
-def _spec(bench: Bench, files: tuple[Path, Path, Path], overlay: Path) -> MachineSpec:
+def _spec(
+    bench: Bench, files: tuple[Path, Path, Path], overlay: Path, accelerator: Accelerator
+) -> MachineSpec:
     kernel, initramfs, image = files
     bench.uuids.append(str(uuid.uuid4()))
     return MachineSpec(
@@ -124,6 +128,7 @@ def _spec(bench: Bench, files: tuple[Path, Path, Path], overlay: Path) -> Machin
         overlay=overlay,
         arguments=" ".join(KERNEL_ARGS),
         memory_mib=MEMORY,
+        accelerator=accelerator,
     )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from tests.settings import write_settings
 
 from sandtop.core import paths
 from sandtop.core.guest import GuestStore
@@ -157,6 +158,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     folder.chmod(0o711)
     folder.parent.chmod(0o711)
     (folder / "cache").symlink_to(built.cache)
+    write_settings(folder)
     home = Home(folder)
     yield home
     for sandbox in home.json("ls"):
