@@ -98,26 +98,15 @@ def _build(archive: Archive, scratch: Path) -> None:
             '--aptopt=APT::Install-Recommends "false"', *(f"--aptopt={option}" for option in reaching()),
             "--skip=update", f"--setup-hook=copy-in {shlex.quote(str(archive.lists))} /var/lib/apt",
             "--dpkgopt=force-unsafe-io", f"--customize-hook={finish}", f"--keyring={keyring()}",
-            "--quiet", archive.release, root, *archive.sources,
+            "--quiet", archive.release, str(root), *archive.sources,
         ],
         check=True,
     )  # fmt: skip
     made.mkdir()
     shutil.copyfile((root / "vmlinuz").resolve(), made / "vmlinuz")
     shutil.copyfile((root / "initrd.img").resolve(), made / "initrd.img")
-    argv = [
-        "mke2fs",
-        "-q",
-        "-F",
-        "-t",
-        "ext4",
-        "-d",
-        root,
-        "-L",
-        "nested",
-        made / "disk",
-        f"{_DISK_BYTES >> 20}M",
-    ]
+    size = f"{_DISK_BYTES >> 20}M"
+    argv = ["mke2fs", "-q", "-F", "-t", "ext4", "-d", str(root), "-L", "nested", str(made / "disk"), size]
     subprocess.run(argv, check=True)
 
 

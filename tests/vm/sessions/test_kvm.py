@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.accelerator import chosen
@@ -35,7 +35,8 @@ def name(home: Home) -> Iterator[str]:
 
 def machine(home: Home, name: str) -> dict[str, Any]:
     """What ``inspect`` shows of its machine."""
-    return cast("dict[str, Any]", json.loads(home.do("inspect", "--json", name)))["machine"]
+    found: dict[str, Any] = json.loads(home.do("inspect", "--json", name))["machine"]
+    return found
 
 
 def detected(home: Home, name: str) -> bool:
