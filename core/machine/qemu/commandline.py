@@ -203,8 +203,7 @@ def kernel_arguments(arguments: str, accelerator: Accelerator, cpus: int) -> str
 
 def _machine(spec: MachineSpec, fd: Mapping[Role, int]) -> list[str]:
     machine = {
-        # microvm hangs in timer calibration under TCG on a busy host; under KVM q35 boots too, so one type serves
-        # both, and nobody here could exercise KVM
+        # microvm hangs in timer calibration under TCG on a busy host; under KVM q35 boots too, so one type serves both
         "type": "q35",
         "memory-backend": "ram",
         # Devices that no guest of ours has a use for: less to emulate, less to attack. The PIT stays: without it the
