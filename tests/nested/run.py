@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from tests.nested.outer import Outer
 
-_TESTS: Final = (
+TESTS: Final = (
     "tests/vm/sessions/test_kvm.py",
     "tests/agent/test_guest.py",
     "tests/core/guest/test_boot.py",
@@ -45,7 +45,7 @@ _TESTS: Final = (
 _KNOWN: Final = {
     # without KVM all of them would run, emulated, and prove nothing; doctor is also the first to try it
     "test": "sandtop doctor | grep 'ok *accelerator *kvm: ' && "
-    f"exec python -m pytest -v -m vm --junitxml=$RESULTS/tests.xml {' '.join(_TESTS)}",
+    f"exec python -m pytest -v -m vm --junitxml=$RESULTS/tests.xml {' '.join(TESTS)}",
 }
 _PASSED_ON: Final = ("SANDTOP_TEST_SETTINGS", "SANDTOP_CHAOS_ROUNDS")
 _RESULTS: Final = CHECKOUT / "build" / "nested"
