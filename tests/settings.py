@@ -1,4 +1,4 @@
-"""Settings that a whole run of tests on virtual machines is made with, to see one of sandtop's ways at work."""
+"""How a whole run of tests on virtual machines is made: with which of sandtop's settings, and on how slow a host."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+SLOWER = float(os.environ.get("SANDTOP_TEST_SLOWER", "1"))
+"""How many times as long as on any other host these tests may take: the host itself may be emulated."""
 
 
 def write_settings(home: Path) -> None:

@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from tests.nested.outer import Outer
 
 TESTS: Final = (
-    "tests/vm/sessions/test_kvm.py",
-    "tests/agent/test_guest.py",
-    "tests/core/guest/test_boot.py",
-    "tests/core/machine/qemu/test_guest.py",
     "tests/core/machine/test_driver.py",
+    "tests/core/machine/qemu/test_guest.py",
+    "tests/core/guest/test_boot.py",
+    "tests/agent/test_guest.py",
+    "tests/vm/sessions/test_kvm.py",
     "tests/vm/sessions/test_cases.py",
+    "tests/vm/sessions/test_core_killed.py",
     "tests/vm/sessions/test_attach.py",
     "tests/vm/sessions/test_panes.py",
-    "tests/vm/sessions/test_core_killed.py",
     "tests/vm/templates/test_templates.py",
     "tests/vm/templates/test_unique.py",
     "tests/vm/templates/test_entropy.py",
@@ -50,6 +50,8 @@ for _ in 1 2 3 4 5; do
     ! grep -q '^ok ' /run/accelerator || break
 done
 grep -q '^ok ' /run/accelerator || exit 1
+export SANDTOP_TEST_SLOWER=5 SANDTOP_TEST_SETTINGS="boot_seconds = 600
+$SANDTOP_TEST_SETTINGS"
 exec python -m pytest -v -m vm --junitxml=$RESULTS/tests.xml {" ".join(TESTS)}
 """
 _PASSED_ON: Final = ("SANDTOP_TEST_SETTINGS", "SANDTOP_CHAOS_ROUNDS")

@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from tests.settings import write_settings
+from tests.settings import SLOWER, write_settings
 
 from sandtop.core import paths
 from sandtop.core.guest import GuestStore
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PATIENCE = 150.0
+PATIENCE = 150.0 * SLOWER
 """Seconds for a command that may have to boot a machine twice, emulated on a busy host."""
 
 
