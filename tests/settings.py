@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,6 +11,11 @@ if TYPE_CHECKING:
 
 SLOWER = float(os.environ.get("SANDTOP_TEST_SLOWER", "1"))
 """How many times as long as on any other host these tests may take: the host itself may be emulated."""
+
+
+def accelerator() -> str:
+    """What these settings ask for: as the setting ``accelerator``."""
+    return str(tomllib.loads(os.environ.get("SANDTOP_TEST_SETTINGS", "")).get("accelerator", "auto"))
 
 
 def write_settings(home: Path) -> None:

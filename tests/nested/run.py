@@ -43,14 +43,15 @@ TESTS: Final = (
 )
 """The life cycle, the table of sessions, attach in two panes, templates, clones, adoption."""
 _TEST: Final = f"""
-# Without KVM all of them would run, emulated, and prove nothing. On a busy host the machine in the machine may not be
-# ready in time, which is no answer.
-for _ in $(seq 20); do
+# Whether the machine in the machine is ready in the time that KVM's trial has depends on how busy this host is. Where
+# it was not, KVM is asked for: tests that went on without would prove nothing.
+export SANDTOP_TEST_SLOWER=5 SANDTOP_TEST_SETTINGS="boot_seconds = 600
+$SANDTOP_TEST_SETTINGS"
+for _ in 1 2 3; do
     sandtop doctor | grep ' accelerator ' | tee /run/accelerator
     ! grep -q '^ok ' /run/accelerator || break
 done
-grep -q '^ok ' /run/accelerator || exit 1
-export SANDTOP_TEST_SLOWER=5 SANDTOP_TEST_SETTINGS="boot_seconds = 600
+grep -q '^ok ' /run/accelerator || SANDTOP_TEST_SETTINGS="accelerator = \\"kvm\\"
 $SANDTOP_TEST_SETTINGS"
 exec python -m pytest -v -m vm --junitxml=$RESULTS/tests.xml {" ".join(TESTS)}
 """
