@@ -109,6 +109,10 @@ bench NAME *ARGS: setup
 chaos ROUNDS="200" *ARGS: setup
     SANDTOP_CHAOS_ROUNDS={{ ROUNDS }} pytest -m chaos -s {{ ARGS }}
 
+# On a machine in which KVM works, itself emulated, run the VM tests that it matters to (test), a COMMAND, or a shell
+nested *ARGS: setup
+    @python -m tests.nested.run {{ ARGS }}
+
 # Compare the console with its reviewed pictures in snapshots/
 snap *ARGS:
     pytest tests/tui {{ ARGS }}
