@@ -270,6 +270,8 @@ def test_a_repeated_request_gets_the_same_answer(path: Path, op: str) -> None:
 @pytest.mark.slow
 def test_the_supervisor_starts_a_killed_core_again_and_again(home: Path) -> None:
     path = paths.find().core_socket
+    for op, fields in REMOVALS.items():
+        ask(path, op, **fields)
     supervisor = _parent(_pid(path))
     seen = {_pid(path)}
     for _ in range(8):
