@@ -197,6 +197,7 @@ DAMAGED = {
     "links in a circle": [link(b"a", b"b"), link(b"b", b"a"), file(b"a/b")],
     "a name of 256 bytes": [pax((b"path", b"x" * 256)) + file(b"a")],
     "an owner that cannot be": [pax((b"uid", b"4294967295")) + file(b"a")],
+    "a device that cannot be": [header(b"a", b"3", device=(b"\x80\0\0\0\1\0\0\0", 3))],
     "a kind that is not known": [file(b"a"), header(b"b", b"D")],
     "holes without end": [sparse(b"s", 1 << 50, b"0\n")],
     "a size of 400 digits": [file(b"a"), pax((b"size", b"9" * 400)) + file(b"b")],
