@@ -41,12 +41,13 @@ quick *ARGS:
     @date '+==> %T Testing, the quick ones'
     pytest -m 'not vm and not slow' -n 3 --dist loadfile {{ ARGS }}
 
-# The quick tests again, and how much of each module they reach, lines and branches
+# The quick tests, and how much of each module they reach, lines and branches
 coverage:
     @date '+==> %T Testing, the quick ones, and what they reach'
     @mkdir -p build/coverage && rm -f build/coverage/*
     coverage run -m pytest -m 'not vm and not slow' -n 3 --dist loadfile
     @coverage combine --quiet
+    @rm -f build/coverage/data.*  # what is left is of processes that were killed while they wrote it
     @coverage report
 
 # Only the tests that boot virtual machines
@@ -68,9 +69,11 @@ fmt:
     ruff check --fix
     ruff format
 
-# Write the man page and the completion scripts in share/ anew, from the commands' own help
+# Write anew what is made from other files: the man page and the completions, sandtop.sync, the console's tables of keys
 generate:
     python -m sandtop.core.cli.manual share
+    python -m tests.core.client.sync_source
+    python -m tests.tui.keytables
 
 # Show what CHANGELOG.md will say of what is new
 changelog:
@@ -98,10 +101,6 @@ release VERSION: check
     echo "==> sandtop $version is in dist/ and tagged. To publish it: git push --follow-tags, then hand dist/* to the index"
     echo "    To take it back: git tag --delete v$version && git reset --hard HEAD~"
 
-# Write the synchronous SDK anew, after the async one has changed
-sync:
-    python -m tests.core.client.sync_source
-
 # Measure: NAME is a folder of bench/
 bench NAME *ARGS: setup
     python bench/{{ NAME }}/run.py {{ ARGS }}
@@ -121,10 +120,6 @@ snap *ARGS:
 # Take the pictures anew; look at every one that changed before you commit it
 snap-update *ARGS:
     pytest tests/tui --snapshot-update {{ ARGS }}
-
-# Write the tables of keys in docs/console.md anew, from tui/actions/table.py
-keys:
-    python -m tests.tui.keytables
 
 # Feed TARGET (a file of tests/fuzz/targets) hostile input for --minutes N (1); tests/fuzz/seeds keeps what goes wrong. --seed S repeats it
 fuzz TARGET *ARGS:

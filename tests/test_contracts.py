@@ -12,18 +12,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
 
-# all but the driver in memory, which is for tests and runs an agent: to walk a package is to import it
 LOAD_ALL = """
 import pkgutil
-for_tests = "sandtop.core.machine.memory"
-sys.modules[for_tests] = None
 for module in pkgutil.walk_packages(sys.modules[room].__path__, room + "."):
-    if not module.name.endswith(".__main__") and not module.name.startswith(for_tests):
+    if not module.name.endswith(".__main__"):
         importlib.import_module(module.name)
-del sys.modules[for_tests]
 """
-
-
 MEMORY = "sandtop.core.machine.memory"
 
 

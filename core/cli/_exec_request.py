@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import os
 
-from sandtop.core.client.session import execution
+from sandtop.core.client.link import exec_message
 from sandtop.core.errors import InvalidRequest
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
-
-    from sandtop.core.contract.session import SessionExec
+    from typing import Any
 
 
 class Options:
@@ -49,9 +48,9 @@ def bare(argv: Sequence[str]) -> Options | None:
     return options
 
 
-def throw_away(options: argparse.Namespace, sandbox: str, command: list[str]) -> SessionExec:
-    """The request of ``run``: directory, user and environment are the sandbox's own, as nothing else runs in it."""
-    return execution(
+def throw_away(options: argparse.Namespace, sandbox: str, command: list[str]) -> dict[str, Any]:
+    """The message of ``run``: directory, user and environment are the sandbox's own, as nothing else runs in it."""
+    return exec_message(
         sandbox,
         argv=command,
         timeout=options.timeout,
@@ -62,13 +61,13 @@ def throw_away(options: argparse.Namespace, sandbox: str, command: list[str]) ->
     )
 
 
-def requested(options: Options, script: str | None = None) -> SessionExec:
-    """The request of ``exec``, and with ``script`` of ``shell``. Raises `InvalidRequest`."""
+def requested(options: Options, script: str | None = None) -> dict[str, Any]:
+    """The message of ``exec``, and with ``script`` of ``shell``. Raises `InvalidRequest`."""
     if options.detach and options.stdin:
         raise InvalidRequest(
             "-d and -i exclude each other", hint="a detached command has nobody to read from"
         )
-    return execution(
+    return exec_message(
         options.name,
         argv=options.command if script is None else None,
         script=script,

@@ -16,11 +16,10 @@ from ._signals import Signals
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Final
+    from typing import Any, Final
 
     from sandtop.core.client.link import Link
     from sandtop.core.client.session import Following
-    from sandtop.core.contract.session import SessionExec
 
 _EXEC_EXAMPLES: Final = """\
   sandtop exec demo -- python3 -c "print('hello')"
@@ -87,30 +86,31 @@ def _read_script(name: str, *, taken: bool) -> str:
     return os.fsdecode(data)
 
 
-def run_session(request: SessionExec, sandbox: str) -> int:
-    """Start the session that ``request`` asks for and, unless it is detached, relay it to its end.
+def run_session(message: dict[str, Any], sandbox: str) -> int:
+    """Start the session that ``message`` asks for and, unless it is detached, relay it to its end.
 
     Returns its exit status. Raises the errors that the core reports, and those of `outcome` for how it ended.
     """
-    if request.detach:
-        return _detached(request)
+    if message["detach"]:
+        return _detached(message)
     following: Following | None = None
     with Signals() as signals:
         signals.forward()
         try:
-            link = None if request.terminal else ask(request)
+            link = None if message["terminal"] else ask(message)
             # imported only now, so that the core works on the request meanwhile
-            from sandtop.core.client.session import Following, takes_input
+            from sandtop.core.client.link import takes_input
+            from sandtop.core.client.session import Following
 
             from ._status import status_of
 
-            following = Following(request, stdin=takes_input(request), begun=link is not None)
-            if request.terminal:
+            following = Following(message, stdin=takes_input(message), begun=link is not None)
+            if message["terminal"]:
                 result = _on_terminal(following, sandbox, signals)
             else:
-                result = _relayed(following, sandbox, signals, link, tty=request.tty is not None)
+                result = _relayed(following, sandbox, signals, link, tty=message["tty"] is not None)
         except Interrupted:
-            key = request.id if following is None else following.session or request.id
+            key = message["id"] if following is None else following.session or message["id"]
             ends = f"sandtop signal {sandbox} {key} KILL ends it"
             if following is not None and following.session is not None:
                 say(f"session {key} goes on ({ends})")
@@ -138,13 +138,13 @@ def _on_terminal(following: Following, sandbox: str, signals: Signals) -> dict[s
         return TerminalRelay(following, sandbox, signals, terminal, None).relay()
 
 
-def _detached(request: SessionExec) -> int:
-    from sandtop.core.client.link import Conversation, Operation
+def _detached(message: dict[str, Any]) -> int:
+    from sandtop.core.client.link import Conversation, Operation, request_of
     from sandtop.core.client.session import part
 
     from ._output import write
 
-    operation = Operation(request)
+    operation = Operation(request_of(message))
     Conversation(operation).run()
     write(f"{part(operation.result or {}, 'session')['id']}\n")
     return 0

@@ -270,6 +270,7 @@ class Sandbox:
         self.sessions.stopping()
         if force:
             await machine.end()
+            await trio.lowlevel.checkpoint_if_cancelled()  # a core that ends leaves it to the next one
             return
         if stands:  # one that its disk does not let go on is ended in the end
             try:

@@ -39,6 +39,7 @@ class Follower:
         self._core = core
         self._conn = conn
         self._session = session
+        self._request = request
         self._offsets = {1: request.stdout or 0, 2: request.stderr or 0}
         wanted = request.input
         if wanted is None:
@@ -60,7 +61,8 @@ class Follower:
                 pid=None if raw["pid"] is None else int(str(raw["pid"])),
                 tty=raw["tty"] is True,
                 from_=self._offsets[1],
-                live_from=len(session.output(1)),
+                # the core follows what it starts before it has asked for the start: none of it is the past
+                live_from=0 if isinstance(self._request, SessionExec) else len(session.output(1)),
             )
         )
         if self._types:

@@ -5,16 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from sandtop.core.keys import BACK_TAB, MODIFIERS, PLAIN_KEYS, named_key
+
 if TYPE_CHECKING:
     from sandtop.core.terminal import Modes
 
-_CURSOR: Final = {"up": "A", "down": "B", "right": "C", "left": "D", "home": "H", "end": "F"}
-_TILDE: Final = {
-    "insert": 2, "delete": 3, "pageup": 5, "pagedown": 6, "f5": 15, "f6": 17, "f7": 18, "f8": 19, "f9": 20,
-    "f10": 21, "f11": 23, "f12": 24,
-}  # fmt: skip
-_SS3: Final = {"f1": "P", "f2": "Q", "f3": "R", "f4": "S"}
-_PLAIN: Final = {"enter": "\r", "tab": "\t", "escape": "\x1b", "backspace": "\x7f", "space": " "}
 _CONTROL: Final = {
     "@": 0, "space": 0, "left_square_bracket": 27, "backslash": 28, "right_square_bracket": 29,
     "circumflex_accent": 30, "underscore": 31, "slash": 31, "question_mark": 127, "2": 0, "3": 27, "4": 28, "5": 29,
@@ -29,7 +24,6 @@ _NAMED: Final = {
     "ampersand": "&", "asterisk": "*", "left_parenthesis": "(", "right_parenthesis": ")", "vertical_line": "|",
     "left_curly_bracket": "{", "right_curly_bracket": "}",
 }  # fmt: skip
-_MODIFIERS: Final = {"shift": 1, "alt": 2, "ctrl": 4}
 _PASTE_END: Final = re.compile(r"\x1b\[201~|\x9b201~")
 PRESS, RELEASE, MOVE = "press", "release", "move"
 
@@ -37,37 +31,21 @@ PRESS, RELEASE, MOVE = "press", "release", "move"
 def encode_key(key: str, character: str | None, modes: Modes) -> bytes:
     """What a program reads for a key as Textual names it; empty for one that no terminal sends."""
     *names, base = key.split("+") if key != "+" else ["plus"]
-    modifiers = sum(_MODIFIERS.get(name, 0) for name in set(names))
-    if base in _CURSOR:
-        if modifiers:
-            return f"\x1b[1;{modifiers + 1}{_CURSOR[base]}".encode()
-        return f"\x1b{'O' if modes.application_cursor else '['}{_CURSOR[base]}".encode()
-    if base in _SS3:
-        return (f"\x1b[1;{modifiers + 1}{_SS3[base]}" if modifiers else f"\x1bO{_SS3[base]}").encode()
-    if base in _TILDE:
-        return (f"\x1b[{_TILDE[base]};{modifiers + 1}~" if modifiers else f"\x1b[{_TILDE[base]}~").encode()
-    if (number := _beyond_f12(base)) is not None:
-        return number
+    modifiers = sum(MODIFIERS.get(name, 0) for name in set(names))
+    if (data := named_key(base, modifiers, application_cursor=modes.application_cursor)) is not None:
+        return data
     return _encode_character(base, character, modifiers)
-
-
-def _beyond_f12(base: str) -> bytes | None:
-    """F13 to F24, which xterm sends as the first twelve with shift."""
-    if base.startswith("f") and base[1:].isdecimal() and 13 <= int(base[1:]) <= 24:
-        lower = f"f{int(base[1:]) - 12}"
-        return (f"\x1b[1;2{_SS3[lower]}" if lower in _SS3 else f"\x1b[{_TILDE[lower]};2~").encode()
-    return None
 
 
 def _encode_character(base: str, character: str | None, modifiers: int) -> bytes:
     shift, alt, ctrl = modifiers & 1, modifiers & 2, modifiers & 4
     escape = b"\x1b" if alt else b""
     if base == "tab" and shift:
-        return b"\x1b[Z"
+        return BACK_TAB
     if base == "backspace" and ctrl:
         return escape + b"\x08"
-    if base in _PLAIN and not (ctrl and base == "space"):
-        return escape + _PLAIN[base].encode()
+    if base in PLAIN_KEYS and not (ctrl and base == "space"):
+        return escape + PLAIN_KEYS[base].encode()
     if ctrl:
         code = _control_code(base)
         return b"" if code is None else escape + bytes([code])

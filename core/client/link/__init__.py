@@ -8,6 +8,7 @@ TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     from .answers import answer
     from .blocking import Conversation, call, call_all, call_running, hold, progress_line, stop_core
+    from .exec_messages import exec_message, request_of, takes_input
     from .listing import sandbox_listing, session_listing
     from .operation import HELLO_SECONDS, Operation
     from .plain import Link, ask, new_id
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HELLO_SECONDS", "Conversation", "Link", "Operation", "answer", "ask", "call", "call_all", "call_running",
-    "hold", "image_source", "limits", "new_id", "progress_line", "sandbox_listing", "session_listing",
-    "signal_number", "stop_core",
+    "exec_message", "hold", "image_source", "limits", "new_id", "progress_line", "request_of", "sandbox_listing",
+    "session_listing", "signal_number", "stop_core", "takes_input",
 ]  # fmt: skip
 
 __getattr__ = lazily(
@@ -26,6 +27,7 @@ __getattr__ = lazily(
         "blocking": (
             "Conversation", "call", "call_all", "call_running", "hold", "progress_line", "stop_core",
         ),
+        "exec_messages": ("exec_message", "request_of", "takes_input"),
         "listing": ("sandbox_listing", "session_listing"),
         "operation": ("HELLO_SECONDS", "Operation"),
         "plain": ("Link", "ask", "new_id"),

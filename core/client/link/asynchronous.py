@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio.abc import SocketAttribute, SocketStream
 
-from sandtop.core.contract.record import QUIET_SECONDS
 from sandtop.core.errors import CoreOutdated, CoreUnavailable, SandtopError
 from sandtop.core.location import CORE_SOCKET, runtime_directory
 
 from . import blocking
 from .answers import answer
 from .operation import Operation
-from .plain import CREDENTIALS, READ_BYTES, LinkLost, check_owner, is_long
+from .plain import CREDENTIALS, READ_BYTES, SEND_SECONDS, LinkLost, check_owner, is_long
 from .recovery import Recovery
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ class AsyncLink:
 
         A cancelled caller waits for it: half a frame would be the end of the connection.
         """
-        with anyio.move_on_after(QUIET_SECONDS, shield=True) as scope:
+        with anyio.move_on_after(SEND_SECONDS, shield=True) as scope:
             try:
                 await self._stream.send(data)
             except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:

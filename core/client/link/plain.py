@@ -10,7 +10,6 @@ from _struct import Struct  # see sandtop/agent/wire/frames.py
 
 from sandtop import __version__
 from sandtop.agent.wire import MAX_PAYLOAD, Control, ProtocolError, encode
-from sandtop.core.contract.record import QUIET_SECONDS
 from sandtop.core.errors import CoreUnavailable
 from sandtop.core.location import CORE_SOCKET, runtime_directory
 
@@ -25,6 +24,8 @@ PROTOCOL_VERSION: Final = 1
 """Version of the messages between client and core."""
 READ_BYTES: Final = 256 * 1024
 """How much one read from the core takes at most."""
+SEND_SECONDS: Final = 60.0
+"""How long the core may take to read what it is sent."""
 _CONNECT_SECONDS: Final = 10.0
 CREDENTIALS: Final = Struct("3i")  # struct ucred of SO_PEERCRED, unix(7): pid, uid, gid
 
@@ -72,7 +73,7 @@ class Link:
     def send(self, data: bytes) -> None:
         """Send all of ``data``. Raises `LinkLost`, or `CoreUnavailable` when the core does not take it in time."""
         try:
-            self._socket.settimeout(QUIET_SECONDS)
+            self._socket.settimeout(SEND_SECONDS)
             self._socket.sendall(data)
         except TimeoutError:
             raise CoreUnavailable("the core does not read what it is sent", hint="see its log") from None
@@ -141,12 +142,12 @@ def begin(first: Callable[[], bytes]) -> Link:
     return link
 
 
-def ask(request: Request[Any]) -> Link | None:
-    """A connection on which ``request`` was sent; None when that needs patience, which `blocking.Conversation` has.
+def ask(message: dict[str, Any]) -> Link | None:
+    """A connection on which ``message`` was sent; None when that needs patience, which `blocking.Conversation` has.
 
     Raises `InvalidRequest`, `CoreUnavailable`.
     """
     try:
-        return begin(lambda: opening(message_of(request)))
+        return begin(lambda: opening(message))
     except (OSError, LinkLost):
         return None

@@ -11,8 +11,8 @@ import anyio
 import anyio.from_thread
 import anyio.to_thread
 
+from sandtop.core.client.link.exec_messages import exec_message
 from sandtop.core.client.session.events import Gap, Stderr, Stdout
-from sandtop.core.client.session.exec_request import execution
 from sandtop.core.client.session.following import Following
 from sandtop.core.errors import NotFound, StorageError, WrongState
 
@@ -40,10 +40,9 @@ _COMPLAINTS = 5
 
 def copy_request(sandbox: str, builtin: Builtin, user: str | None) -> Following:
     """The session of the agent's own program ``builtin``."""
-    request = execution(
-        sandbox, builtin=builtin, user=user, stdin=builtin.name == "tar-extract", on_hangup="kill"
-    )
-    return Following(request, stdin=request.stdin)
+    stdin = builtin.name == "tar-extract"
+    message = exec_message(sandbox, builtin=builtin, user=user, stdin=stdin, on_hangup="kill")
+    return Following(message, stdin=stdin)
 
 
 async def send_archive(

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from .detach import DETACH_KEYS, DetachKeys
     from .ending import outcome, part
     from .events import Event, Exited, ExitRecord, Gap, Redrawn, Started, Stderr, Stdout
-    from .exec_request import execution, takes_input
     from .following import STDERR, STDIN, STDOUT, Following, Reading, screen_of
     from .keys import depends_on_mode, key_bytes
     from .leftovers import Leftovers
@@ -25,7 +24,7 @@ __all__ = [
     "DETACH_KEYS", "INPUT", "KINDS", "OUTPUT", "STDERR", "STDIN", "STDOUT", "DetachKeys", "Event", "EventStream",
     "ExitRecord", "Exited", "Following", "Gap", "Leftovers", "Looking", "OwnTerminal", "Past", "Reading", "Redrawn",
     "SharedOutput", "Started", "Stderr", "Stdout", "Typing", "allowed", "allowed_here", "depends_on_mode",
-    "execution", "key_bytes", "outcome", "part", "returning", "screen_of", "starting", "takes_input",
+    "key_bytes", "outcome", "part", "returning", "screen_of", "starting",
 ]  # fmt: skip
 
 __getattr__ = lazily(
@@ -35,7 +34,6 @@ __getattr__ = lazily(
         "detach": ("DETACH_KEYS", "DetachKeys"),
         "ending": ("outcome", "part"),
         "events": ("Event", "ExitRecord", "Exited", "Gap", "Redrawn", "Started", "Stderr", "Stdout"),
-        "exec_request": ("execution", "takes_input"),
         "following": ("STDERR", "STDIN", "STDOUT", "Following", "Reading", "screen_of"),
         "keys": ("depends_on_mode", "key_bytes"),
         "leftovers": ("Leftovers",),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from sandtop.core.client.link.exec_messages import exec_message
 from sandtop.core.client.link.plain import new_id
 from sandtop.core.contract.session import SessionFollow
 
-from .exec_request import execution
 from .following import STDERR, STDOUT, Following
 from .tty import environment, label
 
@@ -30,7 +30,7 @@ def starting(
 
     ``own`` is the sandbox's environment, ``env`` is for this session alone.
     """
-    request = execution(
+    message = exec_message(
         sandbox,
         argv=argv,
         # of this terminal's what the sandbox does not say itself, then what was asked for
@@ -42,7 +42,7 @@ def starting(
         terminal=True,
         label=label(),
     )
-    return Following(request, stdin=True)
+    return Following(message, stdin=True)
 
 
 def returning(

@@ -314,9 +314,14 @@ def test_an_exec_asks_before_it_imports_what_takes_the_answer() -> None:
     assert "sandtop.core.cli.exec" in loaded
     answer = {
         f"sandtop.core.client.{name}"
-        for name in ("link.operation", "link.recovery", "session.ending", "session.following")
+        for name in ("link.operation", "session", "link.recovery", "session.ending", "session.following")
     }
-    assert not loaded & {*answer, "sandtop.core.cli._relay", "sandtop.agent.wire.streams"}
+    assert not loaded & {
+        *answer,
+        "sandtop.core.contract",
+        "sandtop.core.cli._relay",
+        "sandtop.agent.wire.streams",
+    }
 
 
 WORDS = st.text() | st.sampled_from(["-", "--", "-i", "--stdin", "demo", "@file", "a b"])
@@ -336,7 +341,7 @@ def test_a_bare_exec_means_what_the_parser_makes_of_it(argv: list[str]) -> None:
         Options.__annotations__
     )  # a default of the parser's own would be one more
     assert (options.name, options.command) == (parsed.name, parsed.command)
-    assert {**requested(options).message(), "id": ""} == {**requested(parsed).message(), "id": ""}
+    assert {**requested(options), "id": ""} == {**requested(parsed), "id": ""}
 
 
 def test_the_bare_package_costs_nothing() -> None:

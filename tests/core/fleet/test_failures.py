@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,11 +19,12 @@ from sandtop.core.errors import (
     StorageError,
 )
 from sandtop.core.fleet import State
-from sandtop.core.machine.memory import Fault, Step
+from sandtop.core.machine.memory import INFO, Fault, Step
+from sandtop.core.machine.spec import Network
 from sandtop.core.store import Database, SandboxConfig
 
 from .invariants import check
-from .lab import add_image, quiet
+from .lab import CONFIG, add_image, quiet
 
 if TYPE_CHECKING:
     from sandtop.core.store import SandboxRow
@@ -116,6 +118,28 @@ def test_what_no_machine_can_have(run: RunCase, monkeypatch: pytest.MonkeyPatch)
             with pytest.raises(NotFound):
                 await core.fleet.prepare(SandboxConfig(image="nothing"), quiet)
             assert core.fleet.with_history() == []
+            check(core)
+
+    run(case)
+
+
+def test_what_a_driver_cannot_do_is_refused_or_done_without(
+    run: RunCase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    less = replace(INFO, networks=frozenset({Network.NONE}), snapshots=False)
+    monkeypatch.setattr("sandtop.core.machine.memory.driver.INFO", less)
+
+    async def case(lab: Lab) -> None:
+        async with lab.core() as core:
+            with pytest.raises(InvalidRequest, match="the machines of memory cannot have user") as failure:
+                await core.create("box", SandboxConfig(memory=16, disk=32, network="user"))
+            assert failure.value.hint == "they can have none"
+            box = await core.create(cold=False)
+            assert box.machine is not None
+            assert not box.machine.spec.restored
+            assert core.fleet.templates.on_disk() == []
+            with pytest.raises(ImageError, match="cannot be prepared"):
+                await core.fleet.prepare(CONFIG, quiet)
             check(core)
 
     run(case)

@@ -9,13 +9,14 @@ import pytest
 import trio
 
 from .invariants import picture
+from .lab import Lab
 from .operations import OPERATIONS, CutOff, Operation, go_on
 from .steps import Steps, beneath, nth, unseen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .lab import Core, Lab
+    from .lab import Core
     from .operations import Cut
 
 
@@ -25,7 +26,7 @@ def test_the_core_is_killed_with_whatever_it_leaves(cut_off: CutOff, name: str) 
     seen: set[object] = set()
 
     def cut(_time: int) -> Cut:
-        return partial(_killed, lambda core: unseen(seen, partial(picture, core)))
+        return partial(_killed, Lab.kill, lambda core: unseen(seen, partial(picture, core)))
 
     cut_off(OPERATIONS[name], cut)
 
@@ -35,13 +36,33 @@ def test_the_core_is_killed_with_whatever_it_leaves(cut_off: CutOff, name: str) 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_the_core_is_killed_at_every_await(cut_off: CutOff, name: str) -> None:
     def cut(time: int) -> Cut:
-        return partial(_killed, lambda _core: nth(time))
+        return partial(_killed, Lab.kill, lambda _core: nth(time))
 
     cut_off(OPERATIONS[name], cut)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_the_core_ends_in_order_at_every_await(cut_off: CutOff, name: str) -> None:
+    """Its tasks are cancelled, and what they do then has its effect."""
+
+    def cut(time: int) -> Cut:
+        return partial(_killed, _end, lambda _core: nth(time))
+
+    cut_off(OPERATIONS[name], cut)
+
+
+def _end(_lab: Lab, core: Core) -> None:
+    core.nursery.cancel_scope.cancel()
+
+
 async def _killed(
-    when: Callable[[Core], Callable[[], bool]], lab: Lab, operation: Operation, steps: Steps
+    kill: Callable[[Lab, Core], None],
+    when: Callable[[Core], Callable[[], bool]],
+    lab: Lab,
+    operation: Operation,
+    steps: Steps,
 ) -> bool:
     async with lab.core(maintained=operation.warm) as core:
         if operation.first is not None:
@@ -54,7 +75,7 @@ async def _killed(
             finally:
                 over.set()
 
-        steps.arm(beneath(core.nursery), when(core), partial(lab.kill, core))
+        steps.arm(beneath(core.nursery), when(core), partial(kill, lab, core))
         core.nursery.start_soon(operate)
         await over.wait()
     acted = steps.disarm()

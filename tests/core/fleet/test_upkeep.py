@@ -206,6 +206,11 @@ def test_a_guest_s_clock_is_set_whenever_it_may_have_stood_still(
             offset = 3600.0  # the host slept
             await trio.sleep(10)
             assert await clock_of(core, box) is not None
+            lab.world.of(box.row.uuid).pause()  # nobody asked for that: its process was stopped
+            await trio.sleep(60)
+            lab.world.of(box.row.uuid).resume()
+            await trio.sleep(30)
+            assert await clock_of(core, box) is not None
             lab.kill(core)
         async with lab.core(maintained=True) as core:
             box = core.fleet.get("box")

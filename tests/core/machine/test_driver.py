@@ -8,142 +8,36 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 import trio
 import trio.testing
-from tests.accelerator import chosen
 from tests.core.fleet import jumping
 
-from sandtop.core import paths
 from sandtop.core.channel import AgentLink
 from sandtop.core.errors import MachineError, StorageError
-from sandtop.core.guest import KERNEL_ARGS, GuestStore
 from sandtop.core.machine.driver import Trial
-from sandtop.core.machine.memory import MemoryDriver, World
 from sandtop.core.machine.nursery import background
-from sandtop.core.machine.registry import driver_for
-from sandtop.core.machine.spec import Accelerator, MachineSpec, Memory, Network
+from sandtop.core.machine.spec import Memory, Network
 from sandtop.core.templates.key import Kind, template_spec
 
+from .bench import MEMORY, Bench, MemoryBench, QemuBench, running
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
+    from collections.abc import AsyncGenerator, Iterator, Mapping
 
     from sandtop.agent.wire import Credit, Data
-    from sandtop.core.machine.driver import Driver, Identity, Machine, Running
+    from sandtop.core.machine.driver import Driver, Identity, Machine
 
 BOOT = 90.0
 TOKEN = "c0" * 16
-MEMORY = 256
-
-
-class Bench(Protocol):
-    """A host with one kind of machines.
-
-    Attributes:
-        folder: for the files of a test.
-        runtime: where the sockets of its machine go.
-        uuids: of the machines whose specs it gave.
-    """
-
-    folder: Path
-    runtime: Path
-    uuids: list[str]
-
-    def driver(self) -> Driver:
-        """The driver of another core."""
-        ...
-
-    def spec(self) -> MachineSpec:
-        """Another sandbox's machine, with a blank disk."""
-        ...
-
-    def stun(self, identity: Identity) -> None:
-        """Have the machine answer nobody any more."""
-        ...
-
-
 Case = Callable[[Bench], Awaitable[None]]
-
-
-class MemoryBench:
-    def __init__(self, folder: Path, nursery: trio.Nursery) -> None:
-        self.folder, self.runtime = folder, folder / "run"
-        self.uuids: list[str] = []
-        self.world = World(nursery)
-
-    def driver(self) -> Driver:
-        return MemoryDriver(self.world)
-
-    def spec(self) -> MachineSpec:
-        for name in ("kernel", "initramfs", "image", "overlay"):
-            (self.folder / name).touch()
-        files = self.folder / "kernel", self.folder / "initramfs", self.folder / "image"
-        return _spec(self, files, self.folder / "overlay", Accelerator.TCG)
-
-    def stun(self, identity: Identity) -> None:
-        self.world.machines[identity.pid].answers = False
-
-
-class QemuBench:
-    def __init__(self, folder: Path, runtime: Path) -> None:
-        self.folder, self.runtime = folder, runtime
-        self.uuids: list[str] = []
-        self._store = GuestStore(paths.find())
-        self._store.prepare()
-        self._accelerator = chosen()
-
-    def driver(self) -> Driver:
-        return driver_for(paths.find())
-
-    def spec(self) -> MachineSpec:
-        store, overlay = self._store, self.folder / "overlay"
-        overlay.unlink(missing_ok=True)
-        store.create_overlay(overlay, 64 << 20)
-        files = store.kernel().image, store.runtime().initrd, store.image("base").path
-        return _spec(self, files, overlay, self._accelerator)
-
-    def stun(self, identity: Identity) -> None:
-        os.kill(identity.pid, signal.SIGSTOP)
-
-
-def _spec(
-    bench: Bench, files: tuple[Path, Path, Path], overlay: Path, accelerator: Accelerator
-) -> MachineSpec:
-    kernel, initramfs, image = files
-    bench.uuids.append(str(uuid.uuid4()))
-    return MachineSpec(
-        uuid=bench.uuids[-1],
-        name="box",
-        kernel=kernel,
-        initramfs=initramfs,
-        image=image,
-        overlay=overlay,
-        arguments=" ".join(KERNEL_ARGS),
-        memory_mib=MEMORY,
-        accelerator=accelerator,
-    )
-
-
-def _running(driver: Driver, uuids: Collection[str], *, end: bool) -> list[str]:
-    """Those of ``uuids`` that have a machine; with ``end`` they have it no more. Others' machines are not touched."""
-    found: list[str] = []
-
-    def which(running: Running) -> bool:
-        if running.uuid in uuids:
-            found.append(running.uuid)
-        return end and running.uuid in uuids
-
-    ended = driver.end_all(which)
-    assert [each.uuid for each in ended] == (found if end else [])
-    return found
 
 
 @pytest.fixture(params=["memory", pytest.param("qemu", marks=pytest.mark.vm)])
@@ -157,7 +51,7 @@ def run(
         try:
             await case(bench)
         finally:
-            left = _running(bench.driver(), bench.uuids, end=True)
+            left = running(bench.driver(), bench.uuids, end=True)
         assert not left
 
     async def in_memory(case: Case) -> None:
@@ -234,7 +128,7 @@ def test_a_machine_outlives_its_core_and_ends_in_order(run: Callable[[Case], Non
 
         later = bench.driver()
         assert later.lives(identity)
-        assert _running(later, [spec.uuid], end=False) == [spec.uuid]
+        assert running(later, [spec.uuid], end=False) == [spec.uuid]
         async with later.adopt(identity, "box", **place(bench)) as machine:
             assert machine.identity == identity
             assert not machine.restored
@@ -315,7 +209,7 @@ def test_an_identity_is_that_of_one_machine_alone(run: Callable[[Case], None]) -
             with pytest.raises(MachineError):
                 async with driver.adopt(other, "box", **place(bench)):
                     pass
-        assert _running(driver, [own.uuid], end=True) == [own.uuid]
+        assert running(driver, [own.uuid], end=True) == [own.uuid]
         await gone(driver, own, bench)
 
     run(case)
