@@ -34,7 +34,8 @@ _PACKAGES: Final = (
     "iproute2", "kmod", "procps", "udev",
 )  # fmt: skip
 _DISK_BYTES: Final = 64 << 30
-"""Sparse, and room for what sandboxes might write, else each `create` warns. What a run writes goes to a temporary file and is gone with it."""
+"""Sparse, and with room for all that sandboxes may write, or each `create` warns. What a run writes goes to a temporary
+file and is gone with it."""
 
 
 @dataclass(frozen=True, slots=True)
