@@ -150,7 +150,7 @@ class _Port:
     def __init__(self, guest: Guest) -> None:
         self._guest = guest
 
-    async def open(self) -> trio.abc.Stream:
+    async def open(self, token: str) -> trio.abc.Stream:
         await trio.lowlevel.checkpoint()
         if self._guest.death is not None:
             raise ChannelError("the machine's channel cannot be opened: it is gone")
