@@ -2,8 +2,8 @@
 
 Every process of the host can connect, so a connection is nobody's until it has sent a marker with the machine's
 secret, which the agent learns over its virtio-serial port alone. Whoever sends anything else is hung up on, without a
-word, once it has sent as much as a marker or time is up. What the guest's kernel accepts may be the connection of a core that is
-dead by now: it sends no marker either.
+word, once it has sent as much as a marker or time is up. What the guest's kernel accepts may be the connection of a
+core that is dead by now: it sends no marker either.
 
 A connection that is let in is a link, until either side ends it. It takes the place of whatever link stood before, on
 another connection or on the port, and gives way to the next one.
@@ -78,8 +78,9 @@ def bound(port: int) -> socket:
 
 def _accept(listener: socket) -> tuple[int, int]:
     """The descriptor of the next connection, closed on exec, and the CID of its other end. Raises OSError."""
-    accepted: tuple[int, tuple[int, int]] = listener._accept()  # type: ignore[attr-defined]
-    return accepted[0], accepted[1][0]
+    # what socket.accept() is made of; it has no types
+    fd, address = listener._accept()  # type: ignore[attr-defined]  # pyright: ignore
+    return int(fd), int(address[0])  # pyright: ignore[reportUnknownArgumentType]
 
 
 class Door:
@@ -118,12 +119,12 @@ class Door:
     def _ready(self, _events: int) -> None:
         for _ in range(READS_A_TURN):
             try:
-                fd, (cid, _port) = self._listener._accept()  # type: ignore[attr-defined]
+                fd, cid = _accept(self._listener)
             except BlockingIOError:
                 return
-            except (
-                OSError
-            ):  # it is gone again, or there are too many descriptors: whoever waits is asked later
+            except OSError:  # no more descriptors: to be told of it all the time helps nobody
+                self._loop.unwatch(self._listener.fileno())
+                self._loop.call_in(_REST, self._open)
                 return
             if cid != self._host_cid:  # of the guest itself: nobody there has business here
                 os.close(fd)

@@ -11,9 +11,9 @@ import trio
 from sandtop.core.errors import MachineError, from_os_error
 from sandtop.core.findings import Finding, Verdict
 from sandtop.core.machine import console
-from sandtop.core.machine.driver import Choice, GuestNetwork, Info, Running, Version
+from sandtop.core.machine.driver import ChannelChoice, Choice, GuestNetwork, Info, Running, Version
 from sandtop.core.machine.memory.machine import MemoryMachine
-from sandtop.core.machine.spec import Accelerator, Network
+from sandtop.core.machine.spec import Accelerator, Channel, Network
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator
@@ -67,6 +67,9 @@ class MemoryDriver:
             return Choice(wanted, "asked for")
         await self._world.faults.meet("accelerator")
         return Choice(self._world.accelerator, "the best of this world")
+
+    def choose_channel(self) -> ChannelChoice:
+        return ChannelChoice(Channel.VIRTIO_SERIAL, "a socket that behaves as such a port")
 
     @asynccontextmanager
     async def start(

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
-import trio.testing
 
 from sandtop.agent.wire import VSOCK_PORT
 from sandtop.core.channel import Hybrid, Kernel, UnixSocket, Vsock
