@@ -13,7 +13,7 @@ from sandtop.core.findings import Finding, Verdict
 from sandtop.core.machine import console
 from sandtop.core.machine.driver import ChannelChoice, Choice, GuestNetwork, Info, Running, Version
 from sandtop.core.machine.memory.machine import MemoryMachine
-from sandtop.core.machine.spec import Accelerator, Channel, Network
+from sandtop.core.machine.spec import Accelerator, Network
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator
@@ -69,7 +69,7 @@ class MemoryDriver:
         return Choice(self._world.accelerator, "the best of this world")
 
     def choose_channel(self) -> ChannelChoice:
-        return ChannelChoice(Channel.VIRTIO_SERIAL, "a socket that behaves as such a port")
+        return ChannelChoice(self._world.channel, "the best of this world")
 
     @asynccontextmanager
     async def start(

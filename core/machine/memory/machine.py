@@ -43,7 +43,7 @@ class MemoryMachine:
     @property
     def identity(self) -> Identity:
         guest = self._guest
-        return Identity(guest.uuid, guest.pid, guest.start_time, self._world.boot_id)
+        return Identity(guest.uuid, guest.pid, guest.start_time, self._world.boot_id, guest.cid)
 
     @property
     def restored(self) -> bool:

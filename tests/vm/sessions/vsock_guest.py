@@ -64,11 +64,11 @@ def agent(port: int, cid: int) -> Iterator[socket.socket]:
     ours, theirs = socket.socketpair()
     cgroup = Path(f"/sys/fs/cgroup/vsock-{port}")
     cgroup.mkdir()
-    run = "import os, sys; os.dup2(int(sys.argv[1]), 3); os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
     process = subprocess.Popen(
         [
+            "bash", "-c", 'exec "$@" 3<&"$0"', str(theirs.fileno()),  # its port is descriptor 3
             "unshare", "--pid", "--fork", "--kill-child", "--mount-proc",
-            sys.executable, "-c", run, str(theirs.fileno()), str(HERE / "hosted.py"), str(cgroup), str(port), str(cid),
+            sys.executable, str(HERE / "hosted.py"), str(cgroup), str(port), str(cid),
         ],
         pass_fds=[theirs.fileno()],
     )  # fmt: skip
@@ -116,8 +116,10 @@ def linked(before: CoreSide | None = None) -> CoreSide:
 class Cases:
     """In the order in which they are carried out; each returns what it saw."""
 
-    def __init__(self, serial: socket.socket) -> None:
+    def __init__(self, serial: socket.socket, other: socket.socket) -> None:
+        """``serial`` is the port of the agent that all cases speak to, ``other`` of one for the host's CID."""
         self.serial = serial
+        self.other = other
         self.core: CoreSide
 
     def before_the_secret_is_known(self) -> object:
@@ -191,9 +193,8 @@ class Cases:
         return [*seen, self.core.run("echo", "vsock").stdout.decode()]
 
     def who_is_not_the_host(self) -> object:
-        with agent(OTHER_PORT, 2) as serial:
-            CoreSide(serial).link()
-            return hung_up(marker(TOKEN, "b" * 32), OTHER_PORT)
+        CoreSide(self.other).link()
+        return hung_up(marker(TOKEN, "b" * 32), OTHER_PORT)
 
     def the_transport_of_the_core(self) -> object:
         import trio
@@ -220,8 +221,8 @@ class Cases:
 def main() -> None:
     insert_modules()
     seen: dict[str, object] = {}
-    with agent(VSOCK_PORT, LOCAL) as serial:
-        cases = Cases(serial)
+    with agent(VSOCK_PORT, LOCAL) as serial, agent(OTHER_PORT, 2) as other:
+        cases = Cases(serial, other)
         for name in [name for name in vars(Cases) if not name.startswith("_")]:
             case: Callable[[], object] = getattr(cases, name)
             begun = time.monotonic()
