@@ -69,9 +69,11 @@ fmt:
     ruff check --fix
     ruff format
 
-# Write the man page and the completion scripts in share/ anew, from the commands' own help
+# Write anew what is made from other files: the man page and the completions, sandtop.sync, the console's tables of keys
 generate:
     python -m sandtop.core.cli.manual share
+    python -m tests.core.client.sync_source
+    python -m tests.tui.keytables
 
 # Show what CHANGELOG.md will say of what is new
 changelog:
@@ -99,10 +101,6 @@ release VERSION: check
     echo "==> sandtop $version is in dist/ and tagged. To publish it: git push --follow-tags, then hand dist/* to the index"
     echo "    To take it back: git tag --delete v$version && git reset --hard HEAD~"
 
-# Write the synchronous SDK anew, after the async one has changed
-sync:
-    python -m tests.core.client.sync_source
-
 # Measure: NAME is a folder of bench/
 bench NAME *ARGS: setup
     python bench/{{ NAME }}/run.py {{ ARGS }}
@@ -111,6 +109,10 @@ bench NAME *ARGS: setup
 chaos ROUNDS="200" *ARGS: setup
     SANDTOP_CHAOS_ROUNDS={{ ROUNDS }} pytest -m chaos -s {{ ARGS }}
 
+# On a machine in which KVM works, itself emulated, run the VM tests that it matters to (test), a COMMAND, or a shell
+nested *ARGS: setup
+    @python -m tests.nested.run {{ ARGS }}
+
 # Compare the console with its reviewed pictures in snapshots/
 snap *ARGS:
     pytest tests/tui {{ ARGS }}
@@ -118,10 +120,6 @@ snap *ARGS:
 # Take the pictures anew; look at every one that changed before you commit it
 snap-update *ARGS:
     pytest tests/tui --snapshot-update {{ ARGS }}
-
-# Write the tables of keys in docs/console.md anew, from tui/actions/table.py
-keys:
-    python -m tests.tui.keytables
 
 # Feed TARGET (a file of tests/fuzz/targets) hostile input for --minutes N (1); tests/fuzz/seeds keeps what goes wrong. --seed S repeats it
 fuzz TARGET *ARGS:

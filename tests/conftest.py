@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+from tests.settings import SLOWER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,9 +56,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "vm" in item.path.relative_to(item.config.rootpath / "tests").parts:
             item.add_marker("vm")
-        if "vm" in item.keywords and item.get_closest_marker("timeout") is None:
+        if "vm" in item.keywords:
             rounds = CHAOS_ROUNDS if "chaos" in item.keywords else 1
-            item.add_marker(pytest.mark.timeout(VM_TIMEOUT * max(1, rounds / 10)))
+            own = item.get_closest_marker("timeout")
+            limit = VM_TIMEOUT * max(1, rounds / 10) if own is None else float(own.args[0])
+            item.add_marker(pytest.mark.timeout(limit * SLOWER), append=False)
     items.sort(key=lambda item: "vm" in item.keywords)  # quick ones first: most mistakes show in seconds
 
 

@@ -43,3 +43,11 @@ def test_each_decision_is_in_the_list_and_short() -> None:
         lines = (DECISIONS / name).read_text().splitlines()
         assert lines[0].startswith(f"# {name[:4]}: ")
         assert len(lines) <= 40
+
+
+def test_the_files_that_the_recipes_name_are_there() -> None:
+    spans: list[str] = re.findall(r"`([^`\n]+)`", (ROOT / "CONTRIBUTING.md").read_text())
+    rooms = ("agent/", "core/", "tui/", "tests/", "docs/", "src/")
+    named = {span for span in spans if span.startswith(rooms) and "NAME" not in span}
+    assert len(named) > 20
+    assert sorted(name for name in named if not (ROOT / name).exists()) == []

@@ -36,7 +36,7 @@ async def create(fields: Mapping[str, Any], progress: Callable[[str], None]) -> 
 
 async def change(uuid: str, verb: str) -> None:
     """``start``, ``stop``, ``pause``, ``resume`` or ``restart``."""
-    sandbox = await Sandbox.get(uuid)
+    sandbox = Sandbox.at(uuid)
     verbs: dict[str, Callable[[], Awaitable[None]]] = {
         "start": sandbox.start,
         "stop": sandbox.stop,
@@ -49,41 +49,41 @@ async def change(uuid: str, verb: str) -> None:
 
 async def remove(uuid: str) -> None:
     """Remove a sandbox, running or not, with all that was written in it and all its history."""
-    await (await Sandbox.get(uuid)).rm(force=True)
+    await Sandbox.at(uuid).rm(force=True)
 
 
 async def run_script(uuid: str, script: str) -> SessionInfo:
     """Start ``script`` by the sandbox's shell, and leave it running."""
-    return await (await Sandbox.get(uuid)).shell_detached(script)
+    return await Sandbox.at(uuid).shell_detached(script)
 
 
 async def open_shell(info: SandboxInfo, rows: int, columns: int) -> SessionInfo:
     """Start the sandbox's shell on a terminal of that size, and leave it running."""
-    sandbox = await Sandbox.get(info.uuid)
+    sandbox = Sandbox.at(info.uuid)
     return await sandbox.exec_detached(info.shell, tty=(rows, columns), env={"TERM": "xterm-256color"})
 
 
 async def session_info(uuid: str, session: str) -> SessionInfo | None:
     """A session as it is now, or None when it is gone."""
     try:
-        return await (await Sandbox.get(uuid)).session(session)
+        return await Sandbox.at(uuid).session(session)
     except NotFound:
         return None
 
 
 async def signal(uuid: str, session: str, number: int) -> None:
     """Send a signal to all that a session started."""
-    await (await Sandbox.get(uuid)).signal(session, number, scope="all")
+    await Sandbox.at(uuid).signal(session, number, scope="all")
 
 
 async def forget(uuid: str, session: str) -> None:
     """Remove an ended session and its log."""
-    await (await Sandbox.get(uuid)).remove_session(session)
+    await Sandbox.at(uuid).remove_session(session)
 
 
 async def acknowledge(uuid: str, sessions: Sequence[str], *, machine: bool) -> None:
     """Say that it was seen how ``sessions`` ended, and with ``machine`` that the sandbox itself failed."""
-    sandbox = await Sandbox.get(uuid)
+    sandbox = Sandbox.at(uuid)
     if machine:
         await sandbox.acknowledge()
     if sessions:
@@ -92,4 +92,4 @@ async def acknowledge(uuid: str, sessions: Sequence[str], *, machine: bool) -> N
 
 async def inspect(uuid: str) -> dict[str, object]:
     """All that the core knows of a sandbox, as JSON has it."""
-    return (await (await Sandbox.get(uuid)).inspect()).to_json()
+    return (await Sandbox.at(uuid).inspect()).to_json()

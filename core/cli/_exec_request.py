@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from sandtop.core.client.link import exec_message, request_of
+from sandtop.core.client.link import exec_message
 from sandtop.core.errors import InvalidRequest
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
     from typing import Any
-
-    from sandtop.core.contract.session import SessionExec
 
 
 class Options:
@@ -50,9 +48,9 @@ def bare(argv: Sequence[str]) -> Options | None:
     return options
 
 
-def throw_away(options: argparse.Namespace, sandbox: str, command: list[str]) -> SessionExec:
-    """The request of ``run``: directory, user and environment are the sandbox's own, as nothing else runs in it."""
-    message = exec_message(
+def throw_away(options: argparse.Namespace, sandbox: str, command: list[str]) -> dict[str, Any]:
+    """The message of ``run``: directory, user and environment are the sandbox's own, as nothing else runs in it."""
+    return exec_message(
         sandbox,
         argv=command,
         timeout=options.timeout,
@@ -61,7 +59,6 @@ def throw_away(options: argparse.Namespace, sandbox: str, command: list[str]) ->
         stdin=options.stdin,
         on_hangup="kill",
     )
-    return request_of(message)
 
 
 def requested(options: Options, script: str | None = None) -> dict[str, Any]:

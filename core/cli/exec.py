@@ -99,17 +99,16 @@ def run_session(message: dict[str, Any], sandbox: str) -> int:
         try:
             link = None if message["terminal"] else ask(message)
             # imported only now, so that the core works on the request meanwhile
-            from sandtop.core.client.link import request_of, takes_input
+            from sandtop.core.client.link import takes_input
             from sandtop.core.client.session import Following
 
             from ._status import status_of
 
-            request = request_of(message)
-            following = Following(request, stdin=takes_input(request), begun=link is not None)
-            if request.terminal:
+            following = Following(message, stdin=takes_input(message), begun=link is not None)
+            if message["terminal"]:
                 result = _on_terminal(following, sandbox, signals)
             else:
-                result = _relayed(following, sandbox, signals, link, tty=request.tty is not None)
+                result = _relayed(following, sandbox, signals, link, tty=message["tty"] is not None)
         except Interrupted:
             key = message["id"] if following is None else following.session or message["id"]
             ends = f"sandtop signal {sandbox} {key} KILL ends it"

@@ -62,8 +62,8 @@ def _run(options: argparse.Namespace, command: list[str]) -> int:
 def _execute(
     options: argparse.Namespace, command: list[str], name: str, signals: Signals, held: _Hold
 ) -> int:
-    request = throw_away(options, name, command)
-    following, screen = Following(request, stdin=takes_input(request)), screen_for(request.tty is not None)
+    message = throw_away(options, name, command)
+    following, screen = Following(message, stdin=takes_input(message)), screen_for(message["tty"] is not None)
     relay = Relay(following, name, signals, screen=screen, owned=True, connected=held.renew)
     return status_of(relay.relay(), name)
 

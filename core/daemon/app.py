@@ -84,7 +84,7 @@ def _single_instance(paths: Paths) -> Generator[None]:
         os.close(descriptor)
 
 
-async def _main(paths: Paths, channel: str | None) -> None:
+async def _main(paths: Paths, channel: str | None = None) -> None:
     settings = Settings.load(paths.settings)
     with Database(paths.database) as database:
         async with trio.open_nursery() as nursery:

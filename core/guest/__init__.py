@@ -8,12 +8,13 @@ Synchronous, and some calls take half a minute: the daemon runs them in a thread
 from __future__ import annotations
 
 import importlib.util
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from sandtop.core.errors import ImageError, MissingDependency
-from sandtop.core.guest import archive, base, foundation, kernel, overlay, runtime, tools
+from sandtop.core.guest import archive, foundation, kernel, overlay, runtime, sources, tools
 from sandtop.core.guest.image import Image, ImageStore
 from sandtop.core.guest.kernel import KERNEL_ARGS, Kernel, network_argument, vsock_argument
 from sandtop.core.guest.runtime import Runtime
@@ -22,7 +23,7 @@ from sandtop.core.guest.tools import Progress
 from sandtop.core.settings import GUEST_RELEASE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Generator
 
     from sandtop.core.paths import Paths
 
@@ -43,6 +44,8 @@ _T = TypeVar("_T")
 
 COST: Final = "some 95 MB to fetch, 135 MB on the disk, about a minute"
 """What building everything takes, measured with a fast mirror on two cores."""
+_BASE: Final = "base"
+"""The name of the image that sandboxes start from when no other is named."""
 
 
 def _silent(line: str) -> None:
@@ -119,11 +122,15 @@ class GuestStore:
 
     def build_base(self, progress: Progress = _silent) -> Image:
         """Build the ``base`` image from the newest packages, whether or not there is one."""
-        return self._with_scratch(lambda scratch: self._add_base(scratch, progress), progress)
+        with self._alone(progress):
+            return self._add_base(progress)
 
     def build_image(self, name: str, source: Path, progress: Progress = _silent) -> Image:
-        """Make an image of the user's own from a folder or a tar. See `ImageStore.build`."""
-        return self._images.build(name, source, progress)
+        """Make an image of the user's own of what is at the path ``source``, a folder or a tar, replacing the name.
+
+        Raises `InvalidRequest` for a name or source that cannot be, `ImageError`, `MissingDependency`, `StorageError`.
+        """
+        return self._images.add(name, sources.pick(source), progress)
 
     def remove_image(self, name: str) -> None:
         """Forget an image and free its disk space, whether or not it is in use. Raises `NotFound`."""
@@ -146,7 +153,7 @@ class GuestStore:
         if lacking:
             missing = tools.not_here()
             if missing:
-                what = f"this machine is not set up for sandtop yet: {', '.join(missing)} missing"
+                what = f"this machine is not set up for sandtop yet: it lacks {', '.join(missing)}"
                 raise MissingDependency(what, hint="run: sandtop setup")
             progress(f"warning: this machine is not set up yet: building {lacking} first, {COST}")
         self.build(progress)
@@ -155,10 +162,9 @@ class GuestStore:
         """Build all that a first sandbox needs and that is not there yet. Takes milliseconds when all is."""
         self.runtime(progress)
         if not self._has_base():
-            # asked again with the scratch folder's lock held: another process may just have built it
-            self._with_scratch(
-                lambda scratch: None if self._has_base() else self._add_base(scratch, progress), progress
-            )
+            with self._alone(progress):
+                if not self._has_base():  # another process may just have built it
+                    self._add_base(progress)
 
     def lacking(self) -> str:
         """What `build` has to make of packages, in words; empty when there is nothing of that kind."""
@@ -182,17 +188,16 @@ class GuestStore:
     def _images(self) -> ImageStore:
         return ImageStore(self.paths.images)
 
-    def _has_base(self) -> bool:
-        image = self._images.find(base.NAME)
-        return image is not None and image.source == base.source(self.release)
+    @property
+    def _base(self) -> sources.Source:
+        return sources.Debian(self._archive)
 
-    def _add_base(self, scratch: Path, progress: Progress) -> Image:
-        return self._images.add(
-            base.NAME,
-            base.source(self.release),
-            lambda out: base.make(self._archive, out, scratch, progress),
-            progress,
-        )
+    def _has_base(self) -> bool:
+        image = self._images.find(_BASE)
+        return image is not None and image.source == self._base.description
+
+    def _add_base(self, progress: Progress) -> Image:
+        return self._images.add(_BASE, self._base, progress)
 
     def _foundation(self, progress: Progress) -> foundation.Foundation:
         return foundation.find(self._archive, self._cache) or self._with_scratch(
@@ -209,9 +214,15 @@ class GuestStore:
 
     def _with_scratch(self, build: Callable[[Path], _T], progress: Progress) -> _T:
         """What ``build`` returns, given an empty folder in the cache that is gone afterwards."""
-        root = self._cache / "scratch"
-        with (
-            locked(root, lambda: progress("another process is building; waiting")),
-            temporary_folder(root) as folder,
-        ):
+        with self._alone(progress), temporary_folder(self._scratch) as folder:
             return build(folder)
+
+    @contextmanager
+    def _alone(self, progress: Progress) -> Generator[None]:
+        """One process at a time builds of packages: what apt keeps in the cache is not for several at once."""
+        with locked(self._scratch, lambda: progress("another process is building; waiting")):
+            yield
+
+    @property
+    def _scratch(self) -> Path:
+        return self._cache / "scratch"

@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import re
-import struct
-import sys
 import time
-from collections import deque
-from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from sandtop.core.errors import ImageError, InvalidRequest, NotFound, SandtopError, from_os_error, from_wire
-from sandtop.core.guest.rootfs import MANIFEST, refuse_layers
+from sandtop.core.errors import ImageError, InvalidRequest, NotFound, from_os_error
+from sandtop.core.guest import squashfs
 from sandtop.core.guest.store import locked, read_json, sync_file, temporary_folder, write_json
-from sandtop.core.guest.tools import Progress, pipe, run
 
-# Cold reads are what an emulated processor feels: of a first `python3 -c` with a few imports, zstd took 0.5 to 1 s more
-# than no compression at all, lz4 in small blocks none; the file is half as large as without.
-_COMPRESSION: Final = ("-comp", "lz4", "-b", "32K")
-_SQUASH: Final = ("-noappend", "-no-progress", "-quiet", *_COMPRESSION)
-Maker = Callable[[Path], None]
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+    from sandtop.core.guest.sources import Source
+    from sandtop.core.guest.tools import Progress
+
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _AGAIN: Final = "build it again: sandtop image build"
-# of the squashfs 4.0 superblock, the number of bytes that the archive has
-_SUPERBLOCK: Final = struct.Struct("<40xQ")
-_BUILD_TIMEOUT: Final = 1800.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +33,7 @@ class Image:
         path: the squashfs file.
         size: of that file, in bytes.
         created_at: seconds since 1970.
-        source: where it came from: a path, or the packages of ``base``.
+        source: the description of its source: a path, or the packages of ``base``.
     """
 
     name: str
@@ -103,18 +94,12 @@ class ImageStore:
         """The file of the image with this digest. Raises `ImageError` when it is gone or shorter than it should be."""
         path = self.path_of(digest)
         try:
-            with path.open("rb") as file:
-                start = file.read(_SUPERBLOCK.size)
-            size = path.stat().st_size
+            whole = squashfs.is_whole(path)
         except FileNotFoundError as error:
             raise ImageError(f"the image {digest[:12]} is gone", hint=_AGAIN) from error
         except OSError as error:
             raise from_os_error(error, f"cannot read the image {digest[:12]}") from error
-        if (
-            len(start) < _SUPERBLOCK.size
-            or not start.startswith(b"hsqs")
-            or size < _SUPERBLOCK.unpack(start)[0]
-        ):
+        if not whole:
             raise ImageError(f"the image {digest[:12]} is damaged", hint=_AGAIN)
         return path
 
@@ -122,44 +107,25 @@ class ImageStore:
         """Where the image with this digest is, whatever its name, if it is here."""
         return self.root / f"{digest}.squashfs"
 
-    def build(self, name: str, source: Path, progress: Progress) -> Image:
-        """Make an image called ``name`` of a folder or a tar (plain, .gz, .xz or .zst), replacing the name.
+    def add(self, name: str, source: Source, progress: Progress) -> Image:
+        """Make an image called ``name`` of ``source``, replacing the name.
 
-        The files of a tar keep their owners. Those of a folder do when root builds; an ordinary user cannot have given
-        them their right owners, and they all become root's. Raises `InvalidRequest` for a name or source that cannot
-        be, `ImageError`, `MissingDependency`, `StorageError`.
+        Raises `InvalidRequest` for a name that cannot be, `StorageError`, and what `Source.write` raises.
         """
-        if source.is_dir():
-            names = os.listdir(source)
-            if not names:
-                raise InvalidRequest(f"{source} is empty")
-            refuse_layers(source, names, _manifest(source))
-            owners = () if os.geteuid() == 0 else ("-all-root",)
-            return self.add(
-                name,
-                str(source),
-                lambda out: _squash_folder(source, out, owners),
-                progress,
-            )
-        if not source.is_file():
-            raise InvalidRequest(f"{source} is neither a folder nor a tar file")
-        return self.add(name, str(source), lambda out: _squash_file(source, out), progress)
-
-    def add(self, name: str, source: str, make: Maker, progress: Progress) -> Image:
-        """Make an image called ``name`` with ``make``, which writes a squashfs file at the path it is given."""
         if not _NAME.fullmatch(name):
             raise InvalidRequest(
                 f"{name!r} is no name for an image",
                 hint="use a-z, 0-9, '.', '_' and '-', at most 63 characters",
             )
-        progress(f"image {name}: building from {source}")
+        progress(f"image {name}: building from {source.description}")
         try:
             with (
                 locked(self.root, lambda: progress(f"image {name}: another process is building; waiting")),
                 temporary_folder(self.root) as folder,
             ):
-                fresh = folder / "image"
-                make(fresh)
+                fresh, scratch = folder / "image", folder / "scratch"
+                scratch.mkdir()
+                source.write(fresh, scratch, lambda line: progress(f"image {name}: {line}"))
                 with fresh.open("rb") as file:
                     digest = hashlib.file_digest(file, "sha256").hexdigest()
                 size = fresh.stat().st_size
@@ -167,7 +133,7 @@ class ImageStore:
                 fresh.chmod(0o444)  # mapped by machines of several sandboxes: nobody writes to it
                 fresh.replace(self.path_of(digest))
                 self._reference(name).parent.mkdir(exist_ok=True)
-                image = Image(name, digest, self.path_of(digest), size, time.time(), source)
+                image = Image(name, digest, self.path_of(digest), size, time.time(), source.description)
                 facts = asdict(image)
                 del facts["name"], facts["path"]
                 write_json(self._reference(name), facts)
@@ -197,56 +163,3 @@ class ImageStore:
 
     def _reference(self, name: str) -> Path:
         return self.root / "names" / f"{name}.json"
-
-
-def squash_tar(
-    producer: Sequence[str | Path],
-    out: Path,
-    doing: str,
-    narrate: Progress | None = None,
-    tmp: Path | None = None,
-) -> None:
-    """Make the squashfs file ``out`` of the tar that ``producer`` writes. Its owners and modes are kept."""
-    pipe(
-        producer,
-        ["mksquashfs", "-", out, "-tar", *_SQUASH],
-        doing,
-        timeout=_BUILD_TIMEOUT,
-        env={"TMPDIR": str(tmp)} if tmp else None,
-        narrate=narrate,
-    )
-
-
-def _squash_folder(source: Path, out: Path, owners: Sequence[str]) -> None:
-    run(["mksquashfs", source, out, *_SQUASH, *owners], f"reading {source}", timeout=_BUILD_TIMEOUT)
-
-
-def _squash_file(source: Path, out: Path) -> None:
-    said: deque[str] = deque(maxlen=1)
-    try:
-        squash_tar(
-            [sys.executable, "-P", "-m", "sandtop.core.guest.roottar", source],
-            out,
-            f"reading {source}",
-            said.append,
-        )
-    except ImageError as error:
-        raise _told(said[-1] if said else "") or error from error
-
-
-def _told(line: str) -> SandtopError | None:
-    """The error that the last words of roottar are, if they are one."""
-    try:
-        data = json.loads(line)
-    except ValueError:
-        return None
-    return from_wire(data) if isinstance(data, dict) else None  # pyright: ignore[reportUnknownArgumentType]
-
-
-def _manifest(source: Path) -> bytes:
-    """What manifest.json of a folder begins with; nothing when it has none."""
-    try:
-        with (source / "manifest.json").open("rb") as file:
-            return file.read(MANIFEST)
-    except OSError:
-        return b""

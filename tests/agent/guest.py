@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from sandtop.agent.wire import PORT_NAME
 from sandtop.core import paths
 from sandtop.core.guest import KERNEL_ARGS, GuestStore
-from sandtop.core.machine.qemu.commandline import TCG_ARGUMENTS, TCG_CPU, TCG_SINGLE
+from sandtop.core.machine.qemu.commandline import accelerated, kernel_arguments
 
+from ..accelerator import chosen
 from .core_side import CoreSide
 
 if TYPE_CHECKING:
@@ -64,10 +65,10 @@ def boot(folder: Path) -> Generator[Guest]:
     if not (folder / "overlay").exists():
         store.create_overlay(folder / "overlay", _DISK)
     arguments = [
-        "qemu-system-x86_64", "-M", "q35", "-accel", "tcg", "-cpu", TCG_CPU, "-m", str(MEMORY_MIB), "-nodefaults",
+        "qemu-system-x86_64", "-M", "q35", *accelerated(chosen()), "-m", str(MEMORY_MIB), "-nodefaults",
         "-smp", "cpus=1,maxcpus=2",  # as the command line of a sandbox has it, for the reason given there
         "-no-user-config", "-no-reboot", "-display", "none", "-kernel", str(kernel.image),
-        "-initrd", str(runtime.initrd), "-append", " ".join((*KERNEL_ARGS, TCG_ARGUMENTS)) + TCG_SINGLE,
+        "-initrd", str(runtime.initrd), "-append", kernel_arguments(" ".join(KERNEL_ARGS), chosen(), 1),
         "-device", "virtio-rng-pci",
         "-serial", f"file:{folder}/console",
         "-chardev", f"socket,id=agent,path={folder}/agent,server=on,wait=off",

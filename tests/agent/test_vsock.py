@@ -221,7 +221,7 @@ def test_what_a_core_does_not_read_waits_and_arrives(house: House) -> None:
     house.introduce()
     core = house.call(marker(TOKEN, NONCE))
     assert house.hears(core) == answer(NONCE.encode())
-    message = {"type": "pong", "seq": "x" * 60_000}
+    message: dict[str, object] = {"type": "pong", "seq": "x" * 60_000}
     for _ in range(40):
         house.outbox.control(message)
     expected, got = encode(Control(message)) * 40, bytearray()

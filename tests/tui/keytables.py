@@ -1,4 +1,4 @@
-"""The tables of keys in docs/console.md, made from the table of actions: ``just keys`` writes them anew."""
+"""The tables of keys in docs/console.md, made from the table of actions: ``just generate`` writes them anew."""
 
 from __future__ import annotations
 

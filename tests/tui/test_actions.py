@@ -39,7 +39,7 @@ def test_no_key_means_two_things_at_one_place(scope: ScopeName) -> None:
 
 def test_the_docs_have_every_key() -> None:
     text = DOCS.read_text()
-    assert text == renewed(text), "the tables are not those of the actions: `just keys` writes them anew"
+    assert text == renewed(text), "the tables are not those of the actions: `just generate` writes them anew"
 
 
 def test_the_readme_has_the_keys_of_the_last_line_and_its_pictures_are_there() -> None:

@@ -1,7 +1,7 @@
 """Every action of the console, once: a new one is a line here, and a method ``action_<name>`` of its scope's owner.
 
-Key bindings, the last line of the screen, the ``?`` page, the palette and the tables in docs/console.md (``just keys``)
-are made from it.
+Key bindings, the last line of the screen, the ``?`` page, the palette and the tables in docs/console.md (written by
+``just generate``) are made from it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The message that starts a session: it is put together here alone, whoever starts it.
 
-``sandtop exec`` sends it before it imports the contract, which it takes longer to import than the message to be sent;
-everybody else has `request_of` make a `SessionExec` of it.
+It is a plain message, and a test holds it to the contract's `SessionExec`: for ``sandtop exec`` importing the contract
+would cost more than all else that is specific to the command. `request_of` makes the contract's record of it.
 """
 
 from __future__ import annotations
@@ -72,6 +72,6 @@ def request_of(message: Mapping[str, Any]) -> SessionExec:
     return SessionExec(**fields)
 
 
-def takes_input(request: SessionExec) -> bool:
-    """Whether the session of ``request`` has an input: on a terminal it always has."""
-    return request.stdin or request.tty is not None
+def takes_input(message: Mapping[str, Any]) -> bool:
+    """Whether the session of ``message`` has an input: on a terminal it always has."""
+    return message["stdin"] is True or message["tty"] is not None

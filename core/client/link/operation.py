@@ -24,17 +24,24 @@ HELLO_SECONDS: Final = 30.0
 class Operation:
     """A plain request, which one result ends.
 
+    ``request`` is of the contract, or a message that was made without it (`exec_messages`), which is not waited for
+    with a limit.
+
     Attributes:
-        request: what is asked, as it was made.
         greeted: whether the core said hello on this connection.
         result: the fields of the core's ``result``, once it came.
     """
 
-    __slots__ = ("_decoder", "_message", "greeted", "request", "result")
+    __slots__ = ("_decoder", "_message", "_quiet", "greeted", "result")
 
-    def __init__(self, request: Request[Any]) -> None:
-        self.request = request
-        self._message = message_of(request)
+    def __init__(self, request: Request[Any] | dict[str, Any]) -> None:
+        self._quiet: float | None = None
+        self._message: dict[str, object]
+        if isinstance(request, dict):
+            self._message = request
+        else:
+            self._quiet = request.patience()
+            self._message = message_of(request)
         self.result: dict[str, object] | None = None
         self._begin()
 
@@ -97,7 +104,7 @@ class Operation:
 
     @property
     def _patience(self) -> float | None:
-        return self.request.patience()
+        return self._quiet
 
     def silence(self, seconds: float) -> SandtopError:
         """The error of a core that has said nothing for ``seconds``."""

@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Final, Self
 import anyio
 
 from sandtop.core.client.link.asynchronous import AsyncConversation, call, call_all
-from sandtop.core.client.link.exec_messages import exec_message, request_of, takes_input
 from sandtop.core.client.link.listing import sandbox_listing, session_listing
 from sandtop.core.client.link.operation import Holding
 from sandtop.core.client.link.plain import new_id
-from sandtop.core.client.link.values import limits
 from sandtop.core.client.session.following import STDERR, STDOUT, Following, Reading
 from sandtop.core.client.session.stream import EventStream
 from sandtop.core.contract.sandbox import (
     SandboxAcknowledge,
     SandboxCreate,
     SandboxHold,
+    SandboxInfo,
     SandboxInspect,
     SandboxPause,
     SandboxPing,
@@ -38,9 +37,10 @@ from sandtop.core.errors import NotFound, SandtopError
 from sandtop.core.groups import unwrapped
 
 from .attach import Attachable
-from .collect import MAX_OUTPUT, Log, Output, collect, collect_log
+from .collect import MAX_OUTPUT, Log, collect_log
 from .copying import Copyable
-from .process import OnExit, Process, Scope, begun, send_signal
+from .execute import Executing
+from .process import Process, Scope, begun, send_signal
 from .screen import Terminals
 
 if TYPE_CHECKING:
@@ -48,21 +48,17 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Literal
 
-    from sandtop.core.client.link.values import Rlimit
     from sandtop.core.contract.record import Request
-    from sandtop.core.contract.sandbox import Inspection, SandboxAnswer, SandboxInfo
-    from sandtop.core.contract.session import SessionExec
+    from sandtop.core.contract.sandbox import Inspection, SandboxAnswer
     from sandtop.core.contract.session_results import SessionInfo
 
     Size = tuple[int, int]
 
 _CLEANUP_SECONDS: Final = 60.0
 """How long leaving a block waits for the removal of its sandbox."""
-_SIZE: Final = (24, 80)
-"""Rows and columns of a terminal of which only that there is one was said."""
 
 
-class Sandbox(Attachable, Terminals, Copyable):
+class Sandbox(Executing, Attachable, Terminals, Copyable):
     """A sandbox. `create`, `get` and `list` make these; the constructor is not for callers.
 
     As a context it is removed at the end if it was created here without ``keep=True``, and left alone otherwise.
@@ -131,6 +127,29 @@ class Sandbox(Attachable, Terminals, Copyable):
     async def get(cls, name: str) -> Self:
         """The sandbox ``name`` (or uuid). Raises `NotFound`."""
         return cls((await call(SandboxInspect(sandbox=name))).sandbox)
+
+    @classmethod
+    def at(cls, reference: str) -> Self:
+        """The sandbox of this name or uuid, without asking for it; what is done to it raises `NotFound` without one.
+
+        Its `info` is empty, with the state ``"unknown"``, until something tells.
+        """
+        return cls(
+            SandboxInfo(
+                name=reference,
+                uuid=reference,
+                state="unknown",
+                image="",
+                cpus=0,
+                memory=0,
+                disk=0,
+                network="none",
+                created_at=0.0,
+                labels={},
+                env={},
+                warnings=[],
+            )
+        )
 
     @classmethod
     async def list(cls, *, pages: int | None = None) -> list[Self]:
@@ -236,161 +255,6 @@ class Sandbox(Attachable, Terminals, Copyable):
         self._info = (await call(request)).sandbox
 
     # what runs in it
-
-    async def exec(
-        self,
-        program: str,
-        args: Sequence[str] = (),
-        *,
-        cwd: str | None = None,
-        env: Mapping[str, str] | None = None,
-        user: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109 - the sandbox keeps it, also without us
-        rlimits: Mapping[str, Rlimit] | None = None,
-        stdin: bytes | None = None,
-        tty: bool | Size = False,
-        labels: Mapping[str, str] | None = None,
-        max_output: int = MAX_OUTPUT,
-    ) -> Output:
-        """Run ``program`` and wait for its end. A failing program is an `Output` too, not an exception.
-
-        ``timeout`` is in seconds and ends all that the command started; ``rlimits`` are ``soft``, ``(soft, hard)`` or
-        ``"unlimited"``; ``tty`` may be ``(rows, columns)``; ``stdin`` None is empty. Raises `SpawnError` when the
-        program could not be started, `WrongState` when the sandbox does not run, `MachineError` when it died.
-        """
-        request = self._request(
-            [program, *args], cwd, env, user, timeout, rlimits, stdin, tty, labels, on_hangup="kill"
-        )
-        return await self._collect(request, stdin, max_output)
-
-    async def shell(
-        self,
-        script: str,
-        *,
-        cwd: str | None = None,
-        env: Mapping[str, str] | None = None,
-        user: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109 - the sandbox keeps it, also without us
-        rlimits: Mapping[str, Rlimit] | None = None,
-        stdin: bytes | None = None,
-        tty: bool | Size = False,
-        labels: Mapping[str, str] | None = None,
-        max_output: int = MAX_OUTPUT,
-    ) -> Output:
-        """Run ``script`` by the sandbox's shell; everything else as in `exec`."""
-        request = self._request(
-            script, cwd, env, user, timeout, rlimits, stdin, tty, labels, on_hangup="kill"
-        )
-        return await self._collect(request, stdin, max_output)
-
-    async def _collect(self, request: SessionExec, stdin: bytes | None, most: int) -> Output:
-        stream = EventStream(Following(request, stdin=takes_input(request)), source=stdin)
-        try:
-            return await collect(stream, self.name, most)
-        finally:
-            await stream.aclose()
-
-    async def exec_stream(
-        self,
-        program: str,
-        args: Sequence[str] = (),
-        *,
-        cwd: str | None = None,
-        env: Mapping[str, str] | None = None,
-        user: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109 - the sandbox keeps it, also without us
-        rlimits: Mapping[str, Rlimit] | None = None,
-        stdin: bool | bytes | None = None,
-        tty: bool | Size = False,
-        labels: Mapping[str, str] | None = None,
-        on_exit: OnExit = "kill",
-    ) -> Process:
-        """Start ``program`` and return when it runs; what it writes comes as events.
-
-        ``stdin`` True gives `Process.stdin`, bytes are sent as they are, None is empty (a tty always has an input).
-        ``on_exit`` says what leaving the block does: ``"kill"`` (the default) ends all that the command started, also
-        when this program dies; ``"detach"`` leaves it running. All else as in `exec`.
-        """
-        hangup: Literal["keep", "kill"] = "kill" if on_exit == "kill" else "keep"
-        request = self._request(
-            [program, *args], cwd, env, user, timeout, rlimits, stdin, tty, labels, on_hangup=hangup
-        )
-        source = stdin if isinstance(stdin, bytes) else None
-        stream = EventStream(Following(request, stdin=takes_input(request)), source=source)
-        piped = stdin is True or (bool(tty) and stdin is None)
-        process = Process(stream, self.name, on_exit=on_exit, has_stdin=piped)
-        await begun(process)
-        return process
-
-    async def exec_detached(
-        self,
-        program: str,
-        args: Sequence[str] = (),
-        *,
-        cwd: str | None = None,
-        env: Mapping[str, str] | None = None,
-        user: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109 - the sandbox keeps it, also without us
-        rlimits: Mapping[str, Rlimit] | None = None,
-        tty: bool | Size = False,
-        labels: Mapping[str, str] | None = None,
-    ) -> SessionInfo:
-        """Start ``program`` and leave it running; `follow` comes back to its session. All else as in `exec`."""
-        return await self._detached(
-            self._request([program, *args], cwd, env, user, timeout, rlimits, None, tty, labels, detach=True)
-        )
-
-    async def shell_detached(
-        self,
-        script: str,
-        *,
-        cwd: str | None = None,
-        env: Mapping[str, str] | None = None,
-        user: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109 - the sandbox keeps it, also without us
-        rlimits: Mapping[str, Rlimit] | None = None,
-        tty: bool | Size = False,
-        labels: Mapping[str, str] | None = None,
-    ) -> SessionInfo:
-        """Start ``script`` by the sandbox's shell and leave it running; all else as in `exec_detached`."""
-        return await self._detached(
-            self._request(script, cwd, env, user, timeout, rlimits, None, tty, labels, detach=True)
-        )
-
-    async def _detached(self, request: SessionExec) -> SessionInfo:
-        return (await call(request)).session
-
-    def _request(
-        self,
-        what: str | Sequence[str],
-        cwd: str | None,
-        env: Mapping[str, str] | None,
-        user: str | None,
-        timeout: float | None,
-        rlimits: Mapping[str, Rlimit] | None,
-        stdin: bool | bytes | None,
-        tty: bool | Size,
-        labels: Mapping[str, str] | None,
-        *,
-        on_hangup: Literal["keep", "kill"] = "keep",
-        detach: bool = False,
-    ) -> SessionExec:
-        message = exec_message(
-            self.uuid,
-            script=what if isinstance(what, str) else None,
-            argv=None if isinstance(what, str) else [*what],
-            cwd=cwd,
-            env=env,
-            user=user,
-            timeout=timeout,
-            rlimits=limits(rlimits),
-            stdin=stdin is True or isinstance(stdin, bytes),
-            tty=(tty if isinstance(tty, tuple) else _SIZE) if tty else None,
-            labels=labels,
-            on_hangup=on_hangup,
-            detach=detach,
-        )
-        return request_of(message)
 
     async def follow(
         self, session: str, *, stdin: bool = False, stdout_from: int = 0, stderr_from: int = 0

@@ -11,7 +11,7 @@ import anyio
 import anyio.from_thread
 import anyio.to_thread
 
-from sandtop.core.client.link.exec_messages import exec_message, request_of
+from sandtop.core.client.link.exec_messages import exec_message
 from sandtop.core.client.session.events import Gap, Stderr, Stdout
 from sandtop.core.client.session.following import Following
 from sandtop.core.errors import NotFound, StorageError, WrongState
@@ -42,7 +42,7 @@ def copy_request(sandbox: str, builtin: Builtin, user: str | None) -> Following:
     """The session of the agent's own program ``builtin``."""
     stdin = builtin.name == "tar-extract"
     message = exec_message(sandbox, builtin=builtin, user=user, stdin=stdin, on_hangup="kill")
-    return Following(request_of(message), stdin=stdin)
+    return Following(message, stdin=stdin)
 
 
 async def send_archive(

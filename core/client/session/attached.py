@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandtop.core.client.link.exec_messages import exec_message, request_of
+from sandtop.core.client.link.exec_messages import exec_message
 from sandtop.core.client.link.plain import new_id
 from sandtop.core.contract.session import SessionFollow
 
@@ -42,7 +42,7 @@ def starting(
         terminal=True,
         label=label(),
     )
-    return Following(request_of(message), stdin=True)
+    return Following(message, stdin=True)
 
 
 def returning(

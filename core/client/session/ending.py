@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from sandtop.core.contract.record import is_object
 from sandtop.core.errors import CoreFailure, MachineError, SpawnError
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import TypeGuard
 
 
 def outcome(result: Mapping[str, object], sandbox: str) -> int:
@@ -55,6 +55,10 @@ def part(result: Mapping[str, object], name: str) -> dict[str, object]:
     Raises `CoreFailure` when there is none.
     """
     value = result.get(name)
-    if not is_object(value):
+    if not _is_object(value):
         raise CoreFailure(f"the core's answer lacks the {name}", hint="see its log")
     return value
+
+
+def _is_object(value: object) -> TypeGuard[dict[str, object]]:
+    return isinstance(value, dict)

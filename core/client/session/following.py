@@ -9,7 +9,6 @@ from __future__ import annotations
 from sandtop.agent.wire import Control, Credit, Data, Frame, Outbox, ProtocolError, SendStream
 from sandtop.core.client.link.operation import Operation
 from sandtop.core.client.link.plain import new_id
-from sandtop.core.contract.record import is_list
 from sandtop.core.errors import CoreFailure
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
@@ -64,7 +63,7 @@ class Following(Operation):
 
     def __init__(
         self,
-        request: Request[Any],
+        request: Request[Any] | dict[str, Any],
         *,
         stdin: bool,
         session: str | None = None,
@@ -141,7 +140,7 @@ class Following(Operation):
     @property
     def _joins(self) -> bool:
         """Whether the session was there before: what others typed counts."""
-        return self.request.op == "session.follow"
+        return str(self._message["op"]) == "session.follow"
 
     def _begin_input(self, offset: int) -> None:
         """Others have typed ``offset`` bytes before: what is written here comes behind them."""
@@ -300,6 +299,8 @@ def _number(frame: Control, name: str) -> int:
 
 def screen_of(frame: Control) -> tuple[int, tuple[int, int], list[tuple[int, int, int]]]:
     """What a ``screen`` says: its offset, its rows and columns, and the sizes that came later, with their offsets."""
+    from sandtop.core.contract.record import is_list
+
     sizes = frame.message.get("sizes")
     later = [
         (int(str(size[0])), int(str(size[1])), int(str(size[2])))

@@ -191,10 +191,23 @@ def hardening() -> list[str]:
     ]  # fmt: skip
 
 
+def accelerated(accelerator: Accelerator) -> list[str]:
+    """What executes the guest, and the processor that it sees."""
+    if accelerator is Accelerator.KVM:
+        return ["-accel", "kvm", "-cpu", "host"]
+    return ["-accel", f"tcg,thread=multi,tb-size={TB_SIZE_MIB}", "-cpu", TCG_CPU]
+
+
+def kernel_arguments(arguments: str, accelerator: Accelerator, cpus: int) -> str:
+    """``arguments`` for the guest's kernel, and what the accelerator wants to have with them."""
+    if accelerator is Accelerator.TCG:
+        return f"{arguments} {TCG_ARGUMENTS}{TCG_SINGLE if cpus == 1 else ''}".lstrip()
+    return arguments
+
+
 def _machine(spec: MachineSpec, fd: Mapping[Role, int]) -> list[str]:
     machine = {
-        # microvm hangs in timer calibration under TCG on a busy host; under KVM q35 boots too, so one type serves
-        # both, and nobody here could exercise KVM
+        # microvm hangs in timer calibration under TCG on a busy host; under KVM q35 boots too, so one type serves both
         "type": "q35",
         "memory-backend": "ram",
         # Devices that no guest of ours has a use for: less to emulate, less to attack. The PIT stays: without it the
@@ -210,14 +223,9 @@ def _machine(spec: MachineSpec, fd: Mapping[Role, int]) -> list[str]:
         "dump-guest-core": "off",
         "mem-merge": "off",
     }
-    accelerator = (
-        ["-accel", "kvm", "-cpu", "host"]
-        if spec.accelerator is Accelerator.KVM
-        else ["-accel", f"tcg,thread=multi,tb-size={TB_SIZE_MIB}", "-cpu", TCG_CPU]
-    )
     return [
         "-machine", ",".join(f"{key}={value}" for key, value in machine.items()),
-        *accelerator,
+        *accelerated(spec.accelerator),
         "-smp", _processors(spec),
         "-m", f"size={spec.memory_mib}M",
         "-object", _memory(spec, fd),
@@ -249,14 +257,11 @@ def _boot(spec: MachineSpec, fd: Mapping[Role, int]) -> list[str]:
         spec.restored
     ):  # the kernel is in memory already: to read it once more would take time and memory of its own
         return ["-bios", "qboot.rom", "-incoming", "defer"]
-    arguments = spec.arguments
-    if spec.accelerator is Accelerator.TCG:
-        arguments = f"{arguments} {TCG_ARGUMENTS}{TCG_SINGLE if spec.cpus == 1 else ''}".lstrip()
     return [
         "-bios", "qboot.rom",
         "-kernel", f"/proc/self/fd/{fd[Role.KERNEL]}",
         "-initrd", f"/proc/self/fd/{fd[Role.INITRAMFS]}",
-        "-append", arguments,
+        "-append", kernel_arguments(spec.arguments, spec.accelerator, spec.cpus),
     ]  # fmt: skip
 
 

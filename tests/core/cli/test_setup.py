@@ -158,7 +158,9 @@ def test_a_first_sandbox_on_a_machine_that_is_not_set_up(
     assert store.lacking() == "the kernel, the guest runtime and the base image"
     with pytest.raises(MissingDependency) as caught:
         store.prepare()
-    assert caught.value.message.startswith("this machine is not set up for sandtop yet: apt-get, dpkg-deb, ")
+    assert caught.value.message.startswith(
+        "this machine is not set up for sandtop yet: it lacks apt-get, dpkg-deb, "
+    )
     assert caught.value.hint == "run: sandtop setup"
     assert not (tmp_path / "cache").exists()
 

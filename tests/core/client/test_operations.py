@@ -11,7 +11,10 @@ import pytest
 import sandtop
 from sandtop import Sandbox, SandtopError
 from sandtop.core.client.link import blocking
+from sandtop.core.client.link.exec_messages import exec_message, request_of
 from sandtop.core.contract import operations
+from sandtop.core.contract.codec import decode_request
+from sandtop.core.contract.session import Builtin, SessionExec
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -20,8 +23,6 @@ if TYPE_CHECKING:
     from tests.fakecore import FakeCore
 
     from sandtop.core.contract.core import Stop
-
-pytestmark = pytest.mark.anyio
 
 
 def calls(box: Sandbox, session: str, folder: Path) -> dict[str, Callable[[], Awaitable[object]]]:
@@ -70,12 +71,16 @@ def calls(box: Sandbox, session: str, folder: Path) -> dict[str, Callable[[], Aw
     }
 
 
+@pytest.mark.anyio
 async def test_every_operation_has_a_call(
     fake: FakeCore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stopped: list[Stop] = []
-    # a core that ends would be waited for
-    monkeypatch.setattr(blocking, "call_running", lambda request, **_: stopped.append(request))
+
+    def stop(request: Stop) -> None:  # a core that ends would be waited for
+        stopped.append(request)
+
+    monkeypatch.setattr(blocking, "call_running", stop)
     box = await Sandbox.get("demo")
     session = (await box.exec_detached("true")).id
     asking = calls(box, session, tmp_path)
@@ -86,3 +91,20 @@ async def test_every_operation_has_a_call(
         with suppress(SandtopError), anyio.fail_after(20):
             await call()
         assert op in [request["op"] for request in fake.requests] or (op == "core.stop" and stopped), op
+
+
+def test_the_message_that_starts_a_session_is_the_contracts() -> None:
+    """It is made without importing the contract."""
+    message = exec_message(
+        "demo",
+        argv=["a"],
+        env={"A": "b"},
+        timeout=1.5,
+        rlimits={"nofile": [1, 2]},
+        tty=(24, 80),
+        labels={"c": "d"},
+    )
+    request = request_of(message)
+    assert request.message() == message
+    assert decode_request(SessionExec, message) == request
+    assert exec_message("demo", builtin=Builtin(name="tar-create", paths=["a"]))["builtin"]["paths"] == ["a"]

@@ -45,7 +45,7 @@ def nothing_left() -> Iterator[None]:
 
 
 def test_what_is_generated_is_current() -> None:
-    assert sync_source.TARGET.read_text() == sync_source.source(), "run 'just sync'"
+    assert sync_source.TARGET.read_text() == sync_source.source(), "run 'just generate'"
 
 
 def test_the_surface_is_that_of_the_async_sdk() -> None:

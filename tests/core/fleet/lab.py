@@ -55,12 +55,18 @@ class Shelves(GuestStore):
 def add_image(cache: Path, name: str) -> str:
     """Make an image; its digest."""
     content = _SQUASHFS + name.encode()
-    image = ImageStore(cache / "images").add(name, "a test", lambda out: _write(out, content), quiet)
-    return image.digest
+    return ImageStore(cache / "images").add(name, Written(content), quiet).digest
 
 
-def _write(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
+@dataclass(frozen=True)
+class Written:
+    """The source of an image that is these bytes."""
+
+    content: bytes
+    description: str = "a test"
+
+    def write(self, out: Path, scratch: Path, progress: Progress) -> None:
+        out.write_bytes(self.content)
 
 
 def build_cache(cache: Path) -> None:

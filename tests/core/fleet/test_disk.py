@@ -142,6 +142,34 @@ def test_a_machine_that_cannot_be_held_or_let_go_on(run: RunCase, disk: Disk) ->
     run(case)
 
 
+def test_whoever_is_being_steered_is_left_alone(run: RunCase, disk: Disk) -> None:
+    async def case(lab: Lab) -> None:
+        async with lab.core(maintained=True) as core:
+            box = await core.create()
+            await trio.sleep(10)
+            async with trio.open_nursery() as nursery:
+                lab.world.faults.add("pause", Fault(seconds=30))
+                nursery.start_soon(box.pause)
+                fill(box, 16 * MIB)
+                disk.free = RESERVE - MIB
+                await trio.sleep(10)
+                assert stands_still(box) == ""
+            assert box.row.reason == ""
+            assert core.state("box") is State.PAUSED
+            disk.free = 100 << 30
+            await box.resume()
+            lab.world.of(box.row.uuid).refuse_write(FULL)
+            lab.world.of(box.row.uuid).accept_writes()
+            async with trio.open_nursery() as nursery:
+                lab.world.faults.add("resume", Fault(seconds=30))
+                nursery.start_soon(box.resume)
+                await trio.sleep(10)
+            assert stands_still(box) == ""
+            check(core)
+
+    run(case)
+
+
 def test_a_write_that_finds_no_room_is_tried_again(run: RunCase, disk: Disk) -> None:
     async def case(lab: Lab) -> None:
         async with lab.core(maintained=True) as core:

@@ -211,6 +211,24 @@ def test_a_pool_that_cannot_be_filled_is_tried_again_after_a_while(run: RunCase,
     run(case)
 
 
+def test_a_warm_up_whose_program_does_not_end(run: RunCase, memory: Memory) -> None:
+    async def case(lab: Lab) -> None:
+        lab.settings = replace(SETTINGS, warm_machines=1)
+        async with lab.core(maintained=True) as core:
+            await core.create("first", cold=False)
+            while not [guest for guest in warm(core) if guest.agent.hostname]:
+                await trio.lowlevel.checkpoint()
+            warm(core)[0].pause()  # its agent hears nothing any more
+            await trio.sleep(2 * A_WHILE)
+            assert warm(core) == []
+            check(core)
+            await trio.sleep(100)
+            assert ready(core) == 1
+            check(core)
+
+    run(case)
+
+
 def test_a_warm_up_whose_template_does_not_start(run: RunCase, memory: Memory) -> None:
     async def case(lab: Lab) -> None:
         lab.settings = replace(SETTINGS, warm_machines=1)

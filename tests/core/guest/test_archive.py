@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandtop.core.errors import ImageError, MissingDependency
-from sandtop.core.guest import archive, base, foundation, kernel
+from sandtop.core.guest import archive, foundation, kernel
+from sandtop.core.guest.sources import Debian
 from sandtop.core.settings import GUEST_RELEASE
 
 if TYPE_CHECKING:
@@ -183,5 +184,5 @@ def test_what_earlier_versions_built_is_found_and_another_release_is_not(tmp_pat
     assert foundation.find(debian, tmp_path) is not None
     assert kernel.find(other, tmp_path) is None
     assert foundation.find(other, tmp_path) is None
-    assert base.source("bookworm") == "Debian bookworm, recipe a6078b30768c2c6c"
-    assert base.source("trixie").startswith("Debian trixie, recipe ")
+    assert Debian(debian).description == "Debian bookworm, recipe a6078b30768c2c6c"
+    assert Debian(other).description.startswith("Debian trixie, recipe ")

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.accelerator import chosen
 
 from sandtop.core.guest import KERNEL_ARGS, GuestStore
-from sandtop.core.machine.qemu.commandline import TCG_ARGUMENTS
+from sandtop.core.machine.qemu.commandline import accelerated, kernel_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -34,10 +35,12 @@ def machine(
 ) -> Generator[subprocess.Popen[str]]:
     """A running machine whose agent does ``task``; its console is the process's standard output."""
     runtime, kernel = store.runtime(), store.kernel()
+    arguments = kernel_arguments(" ".join((*KERNEL_ARGS, f"task={task}")), chosen(), 1)
     argv: list[str | Path] = [
-        "qemu-system-x86_64", "-M", "q35", "-accel", "tcg", "-cpu", "max", "-m", "256", "-nographic", "-nodefaults",
-        "-no-user-config", "-no-reboot", "-serial", "stdio", "-kernel", kernel.image, "-initrd", runtime.initrd,
-        "-append", " ".join((*KERNEL_ARGS, TCG_ARGUMENTS, f"task={task}")), "-device", "virtio-rng-pci",
+        "qemu-system-x86_64", "-M", "q35", *accelerated(chosen()), "-smp", "cpus=1,maxcpus=2", "-m", "256",
+        "-nographic", "-nodefaults", "-no-user-config", "-no-reboot",
+        "-serial", "stdio", "-kernel", kernel.image, "-initrd", runtime.initrd,
+        "-append", arguments, "-device", "virtio-rng-pci",
     ]  # fmt: skip
     disks = {"image": (image or store.image("base").path, "on"), "overlay": (overlay, "off")}
     for name, (path, read_only) in disks.items():

@@ -7,11 +7,13 @@ import signal
 import uuid
 from typing import TYPE_CHECKING, Protocol
 
+from tests.accelerator import chosen
+
 from sandtop.core import paths
 from sandtop.core.guest import KERNEL_ARGS, GuestStore
 from sandtop.core.machine.memory import MemoryDriver, World
 from sandtop.core.machine.registry import driver_for
-from sandtop.core.machine.spec import MachineSpec
+from sandtop.core.machine.spec import Accelerator, MachineSpec
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -63,7 +65,7 @@ class MemoryBench:
         for name in ("kernel", "initramfs", "image", "overlay"):
             (self.folder / name).touch()
         files = self.folder / "kernel", self.folder / "initramfs", self.folder / "image"
-        return _spec(self, files, self.folder / "overlay")
+        return _spec(self, files, self.folder / "overlay", Accelerator.TCG)
 
     def stun(self, identity: Identity) -> None:
         self.world.machines[identity.pid].answers = False
@@ -75,6 +77,7 @@ class QemuBench:
         self.uuids: list[str] = []
         self._store = GuestStore(paths.find())
         self._store.prepare()
+        self._accelerator = chosen()
 
     def driver(self) -> Driver:
         return driver_for(paths.find())
@@ -84,13 +87,15 @@ class QemuBench:
         overlay.unlink(missing_ok=True)
         store.create_overlay(overlay, 64 << 20)
         files = store.kernel().image, store.runtime().initrd, store.image("base").path
-        return _spec(self, files, overlay)
+        return _spec(self, files, overlay, self._accelerator)
 
     def stun(self, identity: Identity) -> None:
         os.kill(identity.pid, signal.SIGSTOP)
 
 
-def _spec(bench: Bench, files: tuple[Path, Path, Path], overlay: Path) -> MachineSpec:
+def _spec(
+    bench: Bench, files: tuple[Path, Path, Path], overlay: Path, accelerator: Accelerator
+) -> MachineSpec:
     kernel, initramfs, image = files
     bench.uuids.append(str(uuid.uuid4()))
     return MachineSpec(
@@ -102,6 +107,7 @@ def _spec(bench: Bench, files: tuple[Path, Path, Path], overlay: Path) -> Machin
         overlay=overlay,
         arguments=" ".join(KERNEL_ARGS),
         memory_mib=MEMORY,
+        accelerator=accelerator,
     )
 
 

@@ -15,7 +15,7 @@ from tests.fuzz.target import Budget
 from tests.fuzz.tars import archive, summed
 
 from sandtop.core.errors import ImageError, InvalidRequest
-from sandtop.core.guest.roottar import convert
+from sandtop.core.guest.sources.roottar import convert
 
 if TYPE_CHECKING:
     import random

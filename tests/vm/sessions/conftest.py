@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from tests.settings import SLOWER, write_settings
 
 from sandtop.core import paths
 from sandtop.core.guest import GuestStore
@@ -22,7 +23,7 @@ from sandtop.core.guest import GuestStore
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PATIENCE = 120.0
+PATIENCE = 120.0 * SLOWER
 """Seconds for any one command here: emulated guests on a busy host are slow."""
 
 
@@ -135,8 +136,8 @@ def say(text: str) -> None:
 
 
 def eventually(what: Callable[[], object], seconds: float = 30.0) -> float:
-    """Wait until ``what()`` is true; how long that took. Fails after ``seconds``."""
-    begun = time.monotonic()
+    """Wait until ``what()`` is true; how long that took. Fails after ``seconds``, longer on a slower host."""
+    begun, seconds = time.monotonic(), seconds * SLOWER
     while not what():
         assert time.monotonic() - begun < seconds, f"not within {seconds} s"
         time.sleep(0.02)
@@ -157,6 +158,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     folder.chmod(0o711)
     folder.parent.chmod(0o711)
     (folder / "cache").symlink_to(built.cache)
+    write_settings(folder)
     home = Home(folder)
     yield home
     for sandbox in home.json("ls"):

@@ -139,7 +139,7 @@ class Cases:
     def output_over_connections_that_are_cut(self) -> object:
         run = self.core.start("seq", "1", "60000")
         for reached in (1, 50_000, 120_000, 200_000, 300_000):
-            self.core.wait(lambda reached=reached: len(run.stdout) >= reached)  # type: ignore[misc]
+            self.core.wait(lambda reached=reached: len(run.stdout) >= reached)
             self.core = linked(self.core)
         self.core.finish(run)
         return run.stdout == NUMBERS
@@ -150,7 +150,7 @@ class Cases:
         self.core.write(run, data)
         self.core.close(run)
         for reached in (1, 200_000, 400_000):
-            self.core.wait(lambda reached=reached: run.stdin.acked >= reached)  # type: ignore[misc]
+            self.core.wait(lambda reached=reached: run.stdin.acked >= reached)
             self.core = linked(self.core)
         self.core.finish(run)
         return run.stdout == data

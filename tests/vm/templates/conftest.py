@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from tests.settings import SLOWER, write_settings
 
 from sandtop.core import paths
 from sandtop.core.guest import GuestStore
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PATIENCE = 150.0
+PATIENCE = 150.0 * SLOWER
 """Seconds for a command that may have to boot a machine twice, emulated on a busy host."""
 
 
@@ -70,6 +71,7 @@ def _home(folder: Path, parts: tuple[str, ...]) -> Iterator[Home]:
         (folder / "cache" / part).symlink_to(built.cache / part)
     if (built.cache / "accelerator.json").exists():
         shutil.copy2(built.cache / "accelerator.json", folder / "cache")
+    write_settings(folder)
     home = Home(folder)
     yield home
     for sandbox in cast("list[dict[str, Any]]", json.loads(home.do("ls", "--json"))):

@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+from tests.accelerator import chosen
 from tests.agent.core_side import CoreSide
 
 from sandtop.core import paths
 from sandtop.core.channel import UnixSocket
 from sandtop.core.guest import KERNEL_ARGS, GuestStore
-from sandtop.core.machine import Accelerator, MachineSpec, Memory
+from sandtop.core.machine import MachineSpec, Memory
 from sandtop.core.machine.registry import driver_for
 from sandtop.core.templates.files import copy_holes
 from sandtop.core.templates.key import Kind, template_spec
@@ -33,7 +34,7 @@ from sandtop.core.templates.key import Kind, template_spec
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
 
-    from sandtop.core.machine import Machine
+    from sandtop.core.machine import Accelerator, Machine
 
 pytestmark = [pytest.mark.timeout(300)]
 
@@ -44,7 +45,7 @@ BOOT = 90.0
 MIB = 1 << 20
 
 
-def make_spec(folder: Path) -> MachineSpec:
+def make_spec(folder: Path, accelerator: Accelerator) -> MachineSpec:
     """The machine whose state is saved, with its files in ``folder``."""
     store = GuestStore(paths.find())
     store.prepare()
@@ -62,7 +63,7 @@ def make_spec(folder: Path) -> MachineSpec:
         image=store.image("base").path,
         overlay=folder / "overlay",
         memory_mib=256,
-        accelerator=Accelerator.TCG,
+        accelerator=accelerator,
         memory=Memory(memory),
     )
     return template_spec(spec, Kind.FRESH)
@@ -145,13 +146,13 @@ async def words(spec: MachineSpec, folder: Path, *, stirred: bool) -> set[bytes]
     return {await clone(spec, folder, partial(first_word, stirred=stirred)) for _ in range(CLONES)}
 
 
-async def both(folder: Path) -> tuple[set[bytes], set[bytes]]:
-    spec = make_spec(folder)
+async def both(folder: Path, accelerator: Accelerator) -> tuple[set[bytes], set[bytes]]:
+    spec = make_spec(folder, accelerator)
     await save(spec, folder)
     return await words(spec, folder, stirred=False), await words(spec, folder, stirred=True)
 
 
 def test_clones_without_the_hosts_entropy_are_alike(tmp_path: Path) -> None:
-    alike, apart = trio.run(both, tmp_path)
+    alike, apart = trio.run(both, tmp_path, chosen())
     assert len(alike) == 1
     assert len(apart) == CLONES

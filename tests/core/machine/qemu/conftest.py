@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
+from tests.accelerator import chosen
 
 from sandtop.core import paths
 from sandtop.core.guest import GuestStore
 from sandtop.core.guest.cpio import CpioWriter
-from sandtop.core.machine import MachineSpec
+from sandtop.core.machine import Accelerator, MachineSpec
 from sandtop.core.machine.qemu.program import Qemu, find_qemu
 
 if TYPE_CHECKING:
@@ -122,8 +123,16 @@ def initramfs(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def accelerator() -> Accelerator:
+    """What machines that a test really starts run under."""
+    return chosen()
+
+
 @pytest.fixture
-def make_spec(kernel: Kernel, initramfs: Path, tmp_path: Path) -> Iterator[MakeSpec]:
+def make_spec(
+    kernel: Kernel, initramfs: Path, accelerator: Accelerator, tmp_path: Path
+) -> Iterator[MakeSpec]:
     made: list[MachineSpec] = []
 
     def make(**given: object) -> MachineSpec:
@@ -140,6 +149,7 @@ def make_spec(kernel: Kernel, initramfs: Path, tmp_path: Path) -> Iterator[MakeS
             "overlay": overlay,
             "arguments": "console=ttyS0 quiet panic=-1",
             "memory_mib": 192,
+            "accelerator": accelerator,
         }
         made.append(MachineSpec(**{**values, **given}))  # type: ignore[arg-type]
         return made[-1]

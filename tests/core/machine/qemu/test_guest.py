@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+from tests.settings import SLOWER
 
 from sandtop.core.channel import UnixSocket
 from sandtop.core.machine import Network
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.anyio, pytest.mark.vm]
 
-BOOT = 60.0
-PROMPT = 10.0
+BOOT = 60.0 * SLOWER
+PROMPT = 10.0 * SLOWER
 
 
 @asynccontextmanager

@@ -53,7 +53,7 @@ class Kernel:
 @pytest.fixture
 def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
     kernel = Kernel()
-    monkeypatch.setattr(vsock.fcntl, "ioctl", kernel.ioctl)
+    monkeypatch.setattr("sandtop.core.machine.qemu.vsock.fcntl.ioctl", kernel.ioctl)
     return kernel
 
 

@@ -1,18 +1,16 @@
-"""What the members of a tar come to as a root file system, and what is no root file system at all."""
+"""What the members of a tar come to as a root file system."""
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from sandtop.core.errors import ImageError, InvalidRequest
+from sandtop.core.errors import ImageError
 from sandtop.core.tar.fields import shown
 from sandtop.core.tar.reader import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
 
     from sandtop.core.tar.reader import Member
 
@@ -22,13 +20,10 @@ MAX_NAMES: Final = 1 << 21
 """Names in an image, folders that no member stands for among them; some 400 bytes of memory each."""
 MAX_BYTES: Final = 256 << 30
 """Of all files, holes included: 64 GiB of holes alone take a minute to make an image of."""
-MANIFEST: Final = 1 << 20
-"""Bytes of a manifest.json that are looked at."""
 _MAX_NAME: Final = 255
 _MAX_STEPS: Final = 4096
 """Parts of one name, with those of the links that it leads through."""
 _MAX_ID: Final = (1 << 32) - 2
-_TAG: Final = re.compile(r"[\w./:@-]{1,200}", re.ASCII)
 
 
 @dataclass(slots=True)
@@ -173,36 +168,3 @@ def _parts(name: bytes, whose: Member) -> Way:
     if any(len(part) > _MAX_NAME for part in parts):
         raise ImageError(f"{shown(whose.name)}: a name of more than {_MAX_NAME} bytes")
     return parts
-
-
-def refuse_layers(source: object, names: Collection[str], manifest: bytes) -> None:
-    """Raises `InvalidRequest` when ``names``, at the top of ``source``, are those of layers of a container image.
-
-    ``manifest`` is what its manifest.json begins with, if it has one.
-    """
-    tag = _docker_tag(manifest)
-    if {"oci-layout", "index.json", "blobs"} <= {*names}:
-        what = "an OCI image layout (so docker save writes it)" if tag is not None else "an OCI image layout"
-    elif tag is not None:
-        what = "what docker save writes"
-    else:
-        return
-    raise InvalidRequest(
-        f"{source} is {what}: the layers of an image, no root file system",
-        hint=f"load it (docker load, podman load), then: docker export -o root.tar $(docker create {tag or 'IMAGE'})",
-    )
-
-
-def _docker_tag(manifest: bytes) -> str | None:
-    """The name of the first image of docker save, empty when it has none; None when this is not its manifest."""
-    try:
-        images = json.loads(manifest)
-    except (ValueError, RecursionError):
-        return None
-    match images:
-        case [{"Layers": list(), "RepoTags": [str(tag), *_]}, *_]:
-            return tag if _TAG.fullmatch(tag) else ""
-        case [{"Layers": list()}, *_]:
-            return ""
-        case _:
-            return None

@@ -1,24 +1,25 @@
-"""The ``base`` image: a small Debian with Python and the tools that people expect to find."""
+"""Packages of Debian as the source of an image: a small system with Python and the tools that people expect to find."""
 
 from __future__ import annotations
 
 import os
 import shlex
 import shutil
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sandtop.core.errors import SandtopError
+from sandtop.core.guest import squashfs
 from sandtop.core.guest.archive import keyring, reaching
-from sandtop.core.guest.image import squash_tar
 from sandtop.core.guest.store import digest_of
-from sandtop.core.guest.tools import Progress, missing, run
+from sandtop.core.guest.tools import missing, run
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from sandtop.core.guest.archive import Archive
+    from sandtop.core.guest.tools import Progress
 
-NAME: Final = "base"
 _PACKAGES: Final = (
     # beside the essential ones. Not a variant of mmdebstrap: those take usrmerge, and it wants all of Perl.
     "apt", "usr-is-merged",
@@ -45,31 +46,36 @@ _STEPS: Final = tuple(f"I: {verb} " for verb in ("downloading", "extracting", "i
 _HOOK: Final = "/usr/share/mmdebstrap/hooks/merged-usr"
 
 
-def source(release: str) -> str:
-    """What `Image.source` says of a ``base`` that is made today of this Debian release."""
-    return f"Debian {release}, recipe {digest_of('2', release, *_PACKAGES, _FINISH)[:16]}"
+@dataclass(frozen=True, slots=True)
+class Debian:
+    """A small Debian, made today of the packages in ``archive``. Some 300 MB of scratch."""
 
+    archive: Archive
 
-def make(archive: Archive, out: Path, scratch: Path, progress: Progress) -> None:
-    """Write the image to ``out``. ``scratch`` is an empty folder on a disk with some 300 MB to spare.
+    @property
+    def description(self) -> str:
+        release = self.archive.release
+        return f"Debian {release}, recipe {digest_of('2', release, *_PACKAGES, _FINISH)[:16]}"
 
-    Raises `ImageError`, `MissingDependency`, `StorageError`.
-    """
-    archive.refresh(lambda line: progress(f"image {NAME}: {line}"))
+    def write(self, out: Path, scratch: Path, progress: Progress) -> None:
+        self.archive.refresh(progress)
 
-    def narrate(line: str) -> None:
-        if line.startswith(_STEPS):
-            progress(f"image {NAME}: {line[3:]}")
+        def narrate(line: str) -> None:
+            if line.startswith(_STEPS):
+                progress(line[3:])
 
-    as_root = os.geteuid() == 0
-    squash_tar(
-        [*(_own_mounts() if as_root else ()), *_mmdebstrap(archive, "root" if as_root else "unshare")],
-        out,
-        "installing the base image",
-        narrate,
-        # the users of a user namespace cannot enter a private folder: without root /tmp has to do
-        scratch if as_root else None,
-    )
+        as_root = os.geteuid() == 0
+        squashfs.of_tar(
+            [
+                *(_own_mounts() if as_root else ()),
+                *_mmdebstrap(self.archive, "root" if as_root else "unshare"),
+            ],
+            out,
+            "installing the base image",
+            narrate,
+            # the users of a user namespace cannot enter a private folder: without root /tmp has to do
+            scratch if as_root else None,
+        )
 
 
 def _mmdebstrap(archive: Archive, mode: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""A program, ``python -m sandtop.core.guest.roottar FILE``: of the tar FILE it makes one that mksquashfs reads rightly.
+"""A program, ``python -m …sources.roottar FILE``: of the tar FILE it makes one that mksquashfs reads rightly.
 
 mksquashfs reads tars in its own way: of two members of one name the first counts, names do not lead through links, a
 hard link to nothing is left out. What comes out of here has every name once, and leaves it no choice. A process of its
@@ -17,7 +17,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, cast
 
 from sandtop.core.errors import ImageError, InvalidRequest, SandtopError, from_os_error
-from sandtop.core.guest.rootfs import MANIFEST, Inode, Root, refuse_layers
+from sandtop.core.guest.sources.layers import MANIFEST, refuse_layers
+from sandtop.core.guest.sources.rootfs import Inode, Root
 from sandtop.core.guest.tools import environment, failure, missing
 from sandtop.core.tar import writer
 from sandtop.core.tar.fields import TarError

@@ -1,0 +1,150 @@
+"""Run commands on a machine where KVM works: ``just nested [test | COMMAND...]``; a shell without any.
+
+It is the outer machine (see `outer`), emulated, with a copy of this checkout as it is now. What the command prints is
+printed here as it comes, its exit status is ours, and what it leaves in ``$RESULTS`` is in build/nested afterwards.
+Everything else is gone with the machine.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from tests.nested.outer import CHECKOUT, find_or_build, tar_checkout
+
+from sandtop.core import paths
+from sandtop.core.errors import SandtopError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.nested.outer import Outer
+
+TESTS: Final = (
+    "tests/core/machine/test_driver.py",
+    "tests/core/machine/qemu/test_guest.py",
+    "tests/core/guest/test_boot.py",
+    "tests/agent/test_guest.py",
+    "tests/vm/sessions/test_kvm.py",
+    "tests/vm/sessions/test_cases.py",
+    "tests/vm/sessions/test_core_killed.py",
+    "tests/vm/sessions/test_attach.py",
+    "tests/vm/sessions/test_panes.py",
+    "tests/vm/templates/test_templates.py",
+    "tests/vm/templates/test_unique.py",
+    "tests/vm/templates/test_entropy.py",
+)
+"""The life cycle, the table of sessions, attach in two panes, templates, clones, adoption."""
+_TEST: Final = f"""
+# Whether the machine in the machine is ready in the time that KVM's trial has depends on how busy this host is. Where
+# it was not, KVM is asked for: tests that went on without would prove nothing.
+export SANDTOP_TEST_SLOWER=5 SANDTOP_TEST_SETTINGS="boot_seconds = 600
+$SANDTOP_TEST_SETTINGS"
+for _ in 1 2 3; do
+    sandtop doctor | grep ' accelerator ' | tee /run/accelerator
+    ! grep -q '^ok ' /run/accelerator || break
+done
+grep -q '^ok ' /run/accelerator || SANDTOP_TEST_SETTINGS="accelerator = \\"kvm\\"
+$SANDTOP_TEST_SETTINGS"
+exec python -m pytest -v -m vm --junitxml=$RESULTS/tests.xml {" ".join(TESTS)}
+"""
+_PASSED_ON: Final = ("SANDTOP_TEST_SETTINGS", "SANDTOP_CHAOS_ROUNDS")
+_RESULTS: Final = CHECKOUT / "build" / "nested"
+_MEMORY_MIB: Final = 3072
+_TRANSLATED_MIB: Final = 1024
+"""QEMU's cache of translated code: it has two kernels and all of sandtop to hold."""
+_CPU: Final = "max,la57=off,erms=off,fsrm=off,smap=off,smep=off"
+"""With erms the kernel's clear_page copies byte by byte, for minutes; la57 costs every page walk a level; the last two
+harden a kernel against programs that are our own."""
+_ARGUMENTS: Final = (
+    "console=ttyS0 root=/dev/vda rw init=/sbin/nested-init panic=-1 mitigations=off no_timer_check tsc=reliable "
+    "nokaslr norandmaps random.trust_cpu=on"
+)
+"""The outer kernel's; for the reasons see `sandtop.core.machine.qemu.commandline.TCG_ARGUMENTS`."""
+
+
+def _qemu(outer: Outer, share: Path, *, shell: bool) -> list[str]:
+    """The command line of the outer machine: no network, nothing written but what goes into ``share``."""
+    return [
+        # it ends with this process however that ends
+        "setpriv", "--pdeathsig", "KILL",
+        "qemu-system-x86_64", "-M", "q35", "-accel", f"tcg,thread=multi,tb-size={_TRANSLATED_MIB}", "-cpu", _CPU,
+        "-smp", "2", "-m", f"{_MEMORY_MIB}M", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+        "-kernel", str(outer.kernel), "-initrd", str(outer.initrd), "-append", _ARGUMENTS,
+        "-drive", f"file={outer.disk},format=raw,if=virtio,snapshot=on,cache=unsafe,discard=unmap",
+        "-fsdev", f"local,id=share,path={share},security_model=none",
+        "-device", "virtio-9p-pci,fsdev=share,mount_tag=share",
+        "-fsdev", f"local,id=cache,path={paths.find().cache},security_model=none,readonly=on",
+        "-device", "virtio-9p-pci,fsdev=cache,mount_tag=cache",
+        "-device", "virtio-rng-pci",
+        "-serial", f"file:{share}/console",
+        "-chardev", f"stdio,id=terminal,signal={'off' if shell else 'on'}",
+        "-device", "virtio-serial-pci", "-device", "virtconsole,chardev=terminal",
+    ]  # fmt: skip
+
+
+def run(command: str, *, shell: bool) -> int:
+    """The exit status of ``command``, a shell's, in the outer machine; 125 when that did not get so far."""
+    outer = find_or_build()
+    with TemporaryDirectory(prefix="nested-") as folder:
+        share = Path(folder)
+        shutil.copy(Path(__file__).with_name("init"), share)
+        tar_checkout(share / "checkout.tar")
+        (share / "results").mkdir()
+        passed = [
+            f"export {name}={shlex.quote(os.environ[name])}" for name in _PASSED_ON if name in os.environ
+        ]
+        (share / "environment").write_text("\n".join([*passed, "export RESULTS=/share/results", ""]))
+        (share / "command").write_text(command + "\n")
+        argv = _qemu(outer, share, shell=shell)
+        subprocess.run(argv, stdin=None if shell else subprocess.DEVNULL, check=False)
+        if any((share / "results").iterdir()):
+            shutil.copytree(share / "results", _RESULTS, dirs_exist_ok=True)
+        try:
+            return int((share / "status").read_text())
+        except (FileNotFoundError, ValueError):
+            console = share / "console"
+            last = console.read_text(errors="replace").splitlines()[-20:] if console.exists() else []
+            sys.stderr.write(
+                "\n".join([*last, "nested: the outer machine ended without a result; see above", ""])
+            )
+            return 125
+
+
+def _lacks() -> str | None:
+    """What this host lacks, in words."""
+    if os.geteuid() != 0:
+        return "it makes a root file system and runs programs in it: run it as root"
+    needed = ("qemu-system-x86_64", "mmdebstrap", "mke2fs", "unshare", "setpriv", "git", "tar")
+    missing = [name for name in needed if shutil.which(name) is None]
+    return f"this host lacks {', '.join(missing)}: run ./bootstrap setup" if missing else None
+
+
+def _end(_number: int, _frame: object) -> NoReturn:
+    raise SystemExit(143)
+
+
+def main(words: Sequence[str]) -> int:
+    if (lack := _lacks()) is not None:
+        sys.stderr.write(f"nested: {lack}\n")
+        return 125
+    signal.signal(signal.SIGTERM, _end)
+    command = _TEST if list(words) == ["test"] else shlex.join(words)
+    try:
+        return run(command or "exec bash -i", shell=not words)
+    except KeyboardInterrupt:
+        return 130
+    except (SandtopError, subprocess.CalledProcessError) as error:
+        sys.stderr.write(f"nested: {error}\n")
+        return 125
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
