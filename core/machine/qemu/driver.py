@@ -87,9 +87,10 @@ class QemuDriver:
 
     def choose_channel(self) -> ChannelChoice:
         """vsock where the host has it; see `vsock.problem`."""
-        if self._channel is Channel.VIRTIO_SERIAL:
-            return ChannelChoice(self._channel, "asked for")
         problem = vsock.problem()
+        if self._channel is Channel.VIRTIO_SERIAL:
+            other = "this host has vhost-vsock, too" if problem is None else f"no vsock: {problem}"
+            return ChannelChoice(self._channel, f"by the setting channel; {other}")
         if problem is None:
             why = "this host has vhost-vsock" if self._channel is None else "asked for"
             return ChannelChoice(Channel.VSOCK, why)

@@ -34,11 +34,9 @@ def copied(folder: Path) -> Path:
     """A folder with all that runs in the guest, but no `sandtop/__init__`: it imports more than is there."""
     for name in MODULES:
         shutil.copy(GuestStore(paths.find()).kernel().modules / f"{name}.ko", folder)
-    for script in (
-        TESTS / "agent/hosted.py",
-        TESTS / "agent/core_side.py",
-        Path(__file__).with_name("vsock_guest.py"),
-    ):
+    (folder / "tests/agent").mkdir(parents=True)
+    shutil.copy(TESTS / "agent/core_side.py", folder / "tests/agent")
+    for script in (TESTS / "agent/hosted.py", Path(__file__).with_name("vsock_guest.py")):
         shutil.copy(script, folder)
     left_out = shutil.ignore_patterns("tests", "_tests", "*.pyi")
     shutil.copytree(Path(agent.__file__).parent, folder / "sandtop/agent", ignore=left_out)

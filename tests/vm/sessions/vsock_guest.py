@@ -20,12 +20,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core_side import TOKEN, CoreSide  # type: ignore[import-not-found]
+from tests.agent.core_side import TOKEN, CoreSide
 
 from sandtop.agent.wire import VSOCK_PORT, marker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
 HERE = Path(__file__).parent
 LOCAL = 1  # VMADDR_CID_LOCAL
@@ -59,7 +59,7 @@ def dial(port: int = VSOCK_PORT) -> socket.socket:
 
 
 @contextmanager
-def agent(port: int, cid: int) -> Iterator[socket.socket]:
+def agent(port: int, cid: int) -> Generator[socket.socket]:
     """An agent that listens on ``port`` for ``cid``; the host's end of its virtio-serial port."""
     ours, theirs = socket.socketpair()
     cgroup = Path(f"/sys/fs/cgroup/vsock-{port}")
@@ -139,7 +139,7 @@ class Cases:
     def output_over_connections_that_are_cut(self) -> object:
         run = self.core.start("seq", "1", "60000")
         for reached in (1, 50_000, 120_000, 200_000, 300_000):
-            self.core.wait(lambda reached=reached: len(run.stdout) >= reached)
+            self.core.wait(lambda reached=reached: len(run.stdout) >= reached)  # type: ignore[misc]
             self.core = linked(self.core)
         self.core.finish(run)
         return run.stdout == NUMBERS
@@ -150,7 +150,7 @@ class Cases:
         self.core.write(run, data)
         self.core.close(run)
         for reached in (1, 200_000, 400_000):
-            self.core.wait(lambda reached=reached: run.stdin.acked >= reached)
+            self.core.wait(lambda reached=reached: run.stdin.acked >= reached)  # type: ignore[misc]
             self.core = linked(self.core)
         self.core.finish(run)
         return run.stdout == data

@@ -119,8 +119,13 @@ def _without(device: Path) -> None:
     [
         (None, _with, "vsock", "this host has vhost-vsock"),
         (None, _without, "virtio-serial", "no vsock: .*vhost-vsock is not there: modprobe vhost_vsock"),
-        (Channel.VIRTIO_SERIAL, _with, "virtio-serial", "asked for"),
-        (Channel.VIRTIO_SERIAL, _without, "virtio-serial", "asked for"),
+        (
+            Channel.VIRTIO_SERIAL,
+            _with,
+            "virtio-serial",
+            "by the setting channel; this host has vhost-vsock, too",
+        ),
+        (Channel.VIRTIO_SERIAL, _without, "virtio-serial", "by the setting channel; no vsock: "),
         (Channel.VSOCK, _with, "vsock", "asked for"),
     ],
 )
