@@ -69,10 +69,11 @@ fmt:
     ruff check --fix
     ruff format
 
-# Write anew what is made from other files: the man page and the completions, sandtop.sync, the console's tables of keys
+# Write anew what is made from other files: the man page and the completions, sandtop.sync, the lists of the SDK, the console's tables of keys
 generate:
     python -m sandtop.core.cli.manual share
     python -m tests.core.client.sync_source
+    python -m tests.core.client.faces
     python -m tests.tui.keytables
 
 # Show what CHANGELOG.md will say of what is new

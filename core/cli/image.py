@@ -129,6 +129,6 @@ def _remove(argv: Sequence[str]) -> int:
     parser.add_argument("names", metavar="NAME", nargs="+", help="the image")
     options = parser.parse_args(list(argv))
     for name in options.names:
-        call(ImageRemove(name=name))
+        call(ImageRemove(name=name), say)
         write(f"{name}\n")
     return 0

@@ -718,5 +718,8 @@ def warm_image(
 
 
 def remove_image(name: str) -> None:
-    """Remove the image ``name``. Raises `NotFound`, and `ImageError` when a sandbox was made of it."""
+    """Remove the image ``name``. Raises `NotFound`, and `WrongState` when a sandbox was made of it.
+
+    While an image is built it waits for that.
+    """
     run(lambda: _image.remove_image(name))

@@ -54,7 +54,7 @@ class ImageList(Request[Images], op="image.list"):
 class ImageBuild(Change[ImageAnswer], op="image.build", slow=True):
     """Make one. ``source``: the absolute path of a folder or a tar; None builds ``base``."""
 
-    name: str
+    name: Text
     source: str | None = None
 
 
@@ -69,7 +69,7 @@ class ImageWarm(Change[Nothing], op="image.warm", slow=True):
     accelerator: Literal["kvm", "tcg"] | None = None
 
 
-class ImageRemove(Change[Nothing], op="image.rm"):
-    """Remove one that no sandbox was made of."""
+class ImageRemove(Change[Nothing], op="image.rm", slow=True):
+    """Remove one that no sandbox was made of, after the build that is under way."""
 
-    name: str
+    name: Text

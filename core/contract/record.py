@@ -141,7 +141,7 @@ class Request(Record, _Answered[Result_co]):
 
     Attributes:
         op: the operation's name.
-        slow: it builds an image, or boots or ends machines: the core may say nothing for long.
+        slow: it builds an image or waits for a build, or boots or ends machines: the core may say nothing for long.
         long: it may be longer than a frame.
         outdated: fields that clients of earlier releases send, and that mean nothing.
     """

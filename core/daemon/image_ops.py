@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +22,7 @@ from sandtop.core.daemon.sandbox_ops import shape_of
 from sandtop.core.errors import InvalidRequest, NotFound, WrongState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sandtop.core.daemon.dispatch import Core
     from sandtop.core.daemon.once import Work
@@ -61,23 +60,20 @@ async def list_images(core: Core, request: ImageList) -> Images:
 
 @makes(ImageBuild)
 async def build_image(core: Core, request: ImageBuild, work: Work) -> ImageAnswer:
-    name = request.name
-
-    def tell(line: str) -> None:
-        trio.from_thread.run_sync(work.progress, line)
-
+    name, tell = request.name, _heard(work)
     if request.source is None:
         if name != "base":
             raise InvalidRequest(
-                f"what should the image {name} be built from?", hint="give a folder or a tar: --from DIR|TAR"
+                f"what should the image {name:.80} be built from?",
+                hint="give a folder or a tar: --from DIR|TAR",
             )
-        image = await trio.to_thread.run_sync(partial(core.guest.build_base, tell))
+        image = await trio.to_thread.run_sync(core.guest.build_base, tell)
     else:
         path = Path(request.source)
         if not path.is_absolute():
             raise InvalidRequest(f"{path} is not an absolute path")
-        image = await trio.to_thread.run_sync(partial(core.guest.build_image, name, path, tell))
-    await _prune(core)
+        image = await trio.to_thread.run_sync(core.guest.build_image, name, path, tell)
+    await _prune(core, work)
     return ImageAnswer(image=_image_view(image, core.fleet.images_in_use()))
 
 
@@ -90,26 +86,36 @@ async def warm_image(core: Core, request: ImageWarm, work: Work) -> Nothing:
 @makes(ImageRemove)
 async def remove_image(core: Core, request: ImageRemove, work: Work) -> Nothing:
     name = request.name
+
+    def check(image: Image) -> None:
+        user = trio.from_thread.run_sync(core.fleet.images_in_use).get(image.digest)
+        if user is not None:
+            raise WrongState(
+                f"the image {name} is used by the sandbox {user}",
+                sandbox=user,
+                hint=f"remove that first: sandtop rm {user}",
+            )
+
     try:
-        image = await trio.to_thread.run_sync(core.guest.image, name)
+        await trio.to_thread.run_sync(core.guest.remove_image, name, check, _heard(work))
     except NotFound:
-        if work.repeated:
-            return Nothing()
-        raise
-    user = core.fleet.images_in_use().get(image.digest)
-    if user is not None:
-        raise WrongState(
-            f"the image {name} is used by the sandbox {user}",
-            sandbox=user,
-            hint=f"remove that first: sandtop rm {user}",
-        )
-    await trio.to_thread.run_sync(core.guest.remove_image, name)
-    await _prune(core)
+        if not work.repeated:
+            raise
+    await _prune(core, work)
     return Nothing()
 
 
-async def _prune(core: Core) -> None:
+def _heard(work: Work) -> Callable[[str], None]:
+    """`Work.progress` for a thread."""
+    return lambda line: trio.from_thread.run_sync(work.progress, line)
+
+
+async def _prune(core: Core, work: Work) -> None:
     """Free what images that no name and no sandbox has any more, and their templates, take on the disk."""
-    await trio.to_thread.run_sync(core.guest.prune_images, list(core.fleet.images_in_use()))
+
+    def in_use() -> list[str]:
+        return list(trio.from_thread.run_sync(core.fleet.images_in_use))
+
+    await trio.to_thread.run_sync(core.guest.prune_images, in_use, _heard(work))
     named = {image.digest for image in await trio.to_thread.run_sync(core.guest.images)}
     await core.fleet.forget_images(named | core.fleet.images_in_use().keys())

@@ -132,13 +132,19 @@ class GuestStore:
         """
         return self._images.add(name, sources.pick(source), progress)
 
-    def remove_image(self, name: str) -> None:
-        """Forget an image and free its disk space, whether or not it is in use. Raises `NotFound`."""
-        self._images.remove(name)
+    def remove_image(self, name: str, check: Callable[[Image], None], progress: Progress = _silent) -> None:
+        """Forget an image and free its disk space, unless ``check`` raises for it. Raises `NotFound`, `ImageError`.
 
-    def prune_images(self, in_use: Collection[str]) -> None:
-        """Free what images left behind that were built again under their name, but for the digests ``in_use``."""
-        self._images.prune(in_use)
+        Blocks while an image is built; see `ImageStore.remove`.
+        """
+        self._images.remove(name, check, progress)
+
+    def prune_images(self, in_use: Callable[[], Collection[str]], progress: Progress = _silent) -> None:
+        """Free what images left behind that were built again under their name, but for the digests ``in_use``.
+
+        Blocks while an image is built; see `ImageStore.prune`.
+        """
+        self._images.prune(in_use, progress)
 
     def create_overlay(self, path: Path, size: int, progress: Progress = _silent) -> None:
         """Make the file ``path`` an empty overlay disk of ``size`` bytes. See `overlay.create`."""
@@ -193,8 +199,11 @@ class GuestStore:
         return sources.Debian(self._archive)
 
     def _has_base(self) -> bool:
+        """Whether there is a ``base`` to start from: the user's own, or one of Debian that is not outdated."""
         image = self._images.find(_BASE)
-        return image is not None and image.source == self._base.description
+        if image is None:
+            return False
+        return image.source == self._base.description or not sources.Debian.made(image)
 
     def _add_base(self, progress: Progress) -> Image:
         return self._images.add(_BASE, self._base, progress)

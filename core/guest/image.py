@@ -13,7 +13,7 @@ from sandtop.core.guest import squashfs
 from sandtop.core.guest.store import locked, read_json, sync_file, temporary_folder, write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
     from sandtop.core.guest.sources import Source
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _AGAIN: Final = "build it again: sandtop image build"
+_WAITING: Final = "another process is building; waiting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ class ImageStore:
                 raise ImageError(f"the image {name} is damaged", hint=f"run: sandtop image build {name}")
             names = ", ".join(known.name for known in self.list())
             hint = f"there are: {names}" if names else "run: sandtop image build base"
-            raise NotFound(f"no image is called {name}", hint=hint)
+            raise NotFound(f"no image is called {name:.80}", hint=hint)
         return image
 
     def check(self, digest: str) -> Path:
@@ -114,13 +115,13 @@ class ImageStore:
         """
         if not _NAME.fullmatch(name):
             raise InvalidRequest(
-                f"{name!r} is no name for an image",
+                f"{name!r:.80} is no name for an image",
                 hint="use a-z, 0-9, '.', '_' and '-', at most 63 characters",
             )
         progress(f"image {name}: building from {source.description}")
         try:
             with (
-                locked(self.root, lambda: progress(f"image {name}: another process is building; waiting")),
+                locked(self.root, lambda: progress(f"image {name}: {_WAITING}")),
                 temporary_folder(self.root) as folder,
             ):
                 fresh, scratch = folder / "image", folder / "scratch"
@@ -142,21 +143,30 @@ class ImageStore:
         progress(f"image {name}: {size / 1e6:.0f} MB")
         return image
 
-    def remove(self, name: str) -> None:
-        """Forget the name, and unlink its file unless another name has the same. Raises `NotFound`."""
-        image = self.get(name)
+    def remove(self, name: str, check: Callable[[Image], None], progress: Progress) -> None:
+        """Forget the name, and unlink its file unless another name has the same.
+
+        ``check`` raises for an image that must stay: it is asked at once, and again when the builds that were under way
+        have ended, since one of them may have replaced the image. Raises `NotFound`, and what `get` raises.
+        """
+        check(self.get(name))
         try:
-            with locked(self.root, lambda: None):
+            with locked(self.root, lambda: progress(f"image {name}: {_WAITING}")):
+                image = self.get(name)
+                check(image)
                 self._reference(name).unlink(missing_ok=True)
                 if all(other.digest != image.digest for other in self.list()):
                     image.path.unlink(missing_ok=True)
         except OSError as error:
             raise from_os_error(error, f"removing the image {name}") from error
 
-    def prune(self, in_use: Collection[str]) -> None:
-        """Unlink the files that no name has any more, and whose digest is not ``in_use`` by a sandbox."""
-        with locked(self.root, lambda: None):
-            keep = {image.digest for image in self.list()} | set(in_use)
+    def prune(self, in_use: Callable[[], Collection[str]], progress: Progress) -> None:
+        """Unlink the files that no name has any more, and whose digest is not ``in_use`` by a sandbox.
+
+        ``in_use`` is called when the builds that were under way have ended.
+        """
+        with locked(self.root, lambda: progress(f"images: {_WAITING}")):
+            keep = {image.digest for image in self.list()} | set(in_use())
             for path in self.root.glob("*.squashfs"):
                 if path.stem not in keep:
                     path.unlink(missing_ok=True)

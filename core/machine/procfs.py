@@ -27,12 +27,12 @@ def start_time(pid: int) -> int | None:
 
 
 def arguments(pid: int) -> list[str]:
-    """The command line of ``pid``; empty for a zombie, or without such a process."""
+    """The command line of ``pid``; empty for a zombie, during execve(2), or without such a process."""
     try:
         raw = (_PROC / str(pid) / "cmdline").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
         return []
-    return raw.decode(errors="replace").split("\0")
+    return raw.decode(errors="replace").split("\0") if raw else []
 
 
 def pids() -> Iterator[int]:

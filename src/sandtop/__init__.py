@@ -58,6 +58,7 @@ if TYPE_CHECKING:
         WrongState,
     )
 
+# `just generate` writes these after core/client/sdk/__init__.py, and after the imports of the errors above.
 _HOME = {
     "sandtop.core.client.sdk": (
         "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "Gap", "ImageInfo", "Inspection", "Log",
@@ -73,12 +74,12 @@ _HOME = {
 }  # fmt: skip
 
 __all__ = [
-    "AlreadyExists", "ChannelError", "CoreFailure", "CoreStatus", "CoreUnavailable", "Detached", "Event",
-    "ExitRecord", "Exited", "Gap", "ImageError", "ImageInfo", "Inspection", "InvalidRequest", "Log", "LogStream",
-    "MachineError", "MissingDependency", "NotFound", "Output", "Overview", "Process", "Redrawn", "Sandbox",
-    "SandboxInfo", "SandtopError", "Screen", "SessionInfo", "SpawnError", "Started", "Stderr", "Stdout",
-    "StorageError", "TerminalStream", "TimedOut", "WrongState", "__version__", "build_image", "core_status", "images",
-    "remove_image", "sessions", "stop_core", "warm_image",
+    "AlreadyExists", "ChannelError", "CoreFailure", "CoreStatus", "CoreUnavailable", "Detached", "Event", "ExitRecord",
+    "Exited", "Gap", "ImageError", "ImageInfo", "Inspection", "InvalidRequest", "Log", "LogStream", "MachineError",
+    "MissingDependency", "NotFound", "Output", "Overview", "Process", "Redrawn", "Sandbox", "SandboxInfo",
+    "SandtopError", "Screen", "SessionInfo", "SpawnError", "Started", "Stderr", "Stdout", "StorageError",
+    "TerminalStream", "TimedOut", "WrongState", "__version__", "build_image", "core_status", "images", "remove_image",
+    "sessions", "stop_core", "warm_image",
 ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+# `just generate` writes all names in this file after those of sandtop.
 from sandtop.core.client.sdk import (
     CoreStatus,
     Detached,

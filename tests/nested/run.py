@@ -102,7 +102,9 @@ def run(command: str, *, shell: bool) -> int:
         passed = [
             f"export {name}={shlex.quote(os.environ[name])}" for name in _PASSED_ON if name in os.environ
         ]
-        (share / "environment").write_text("\n".join([*passed, "export RESULTS=/share/results", ""]))
+        # its terminal is always one; what is printed on here need not be
+        plain = [] if sys.stdout.isatty() else ["export NO_COLOR=1 TERM=dumb"]
+        (share / "environment").write_text("\n".join([*passed, *plain, "export RESULTS=/share/results", ""]))
         (share / "command").write_text(command + "\n")
         argv = _qemu(outer, share, shell=shell)
         subprocess.run(argv, stdin=None if shell else subprocess.DEVNULL, check=False)

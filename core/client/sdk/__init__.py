@@ -1,4 +1,7 @@
-"""The SDK: sandboxes, processes, files, images and the core, on anyio. ``sandtop`` passes it on."""
+"""The SDK: sandboxes, processes, files, images and the core, on anyio. ``sandtop`` passes it on.
+
+The classes that it offers are those imported below; `just generate` adds the functions, and writes the lists.
+"""
 
 from __future__ import annotations
 
@@ -34,30 +37,29 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "Gap", "ImageInfo", "Inspection", "Log", "LogStream",
-    "Output", "Overview", "Process", "Redrawn", "Sandbox", "SandboxInfo", "Screen", "SessionInfo", "Started",
-    "Stderr", "Stdout", "TerminalStream", "build_image", "checked", "core_status", "images", "remove_image",
-    "sessions", "stop_core", "warm_image",
+    "Output", "Overview", "Process", "Redrawn", "Sandbox", "SandboxInfo", "Screen", "SessionInfo", "Started", "Stderr",
+    "Stdout", "TerminalStream", "build_image", "checked", "core_status", "images", "remove_image", "sessions",
+    "stop_core", "warm_image",
 ]  # fmt: skip
 
-__getattr__ = lazily(
-    __name__,
-    {
-        "attach": ("Detached",),
-        "collect": ("Log", "Output"),
-        "copying": ("checked",),
-        "core": ("core_status", "sessions", "stop_core"),
-        "image": ("build_image", "images", "remove_image", "warm_image"),
-        "overview": ("Overview",),
-        "process": ("Process",),
-        "sandbox": ("Sandbox",),
-        "sandtop.core.client.session.events": (
-            "Event", "ExitRecord", "Exited", "Gap", "Redrawn", "Started", "Stderr", "Stdout",
-        ),
-        "sandtop.core.contract.core": ("CoreStatus",),
-        "sandtop.core.contract.image": ("ImageInfo",),
-        "sandtop.core.contract.sandbox": ("Inspection", "SandboxInfo"),
-        "sandtop.core.contract.session_results": ("SessionInfo",),
-        "screen": ("Screen",),
-        "streams": ("LogStream", "TerminalStream"),
-    },
-)  # fmt: skip
+_HOME = {
+    "attach": ("Detached",),
+    "collect": ("Log", "Output"),
+    "copying": ("checked",),
+    "core": ("core_status", "sessions", "stop_core"),
+    "image": ("build_image", "images", "remove_image", "warm_image"),
+    "overview": ("Overview",),
+    "process": ("Process",),
+    "sandbox": ("Sandbox",),
+    "sandtop.core.client.session.events": (
+        "Event", "ExitRecord", "Exited", "Gap", "Redrawn", "Started", "Stderr", "Stdout",
+    ),
+    "sandtop.core.contract.core": ("CoreStatus",),
+    "sandtop.core.contract.image": ("ImageInfo",),
+    "sandtop.core.contract.sandbox": ("Inspection", "SandboxInfo"),
+    "sandtop.core.contract.session_results": ("SessionInfo",),
+    "screen": ("Screen",),
+    "streams": ("LogStream", "TerminalStream"),
+}  # fmt: skip
+
+__getattr__ = lazily(__name__, _HOME)

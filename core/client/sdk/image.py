@@ -50,5 +50,8 @@ async def warm_image(
 
 
 async def remove_image(name: str) -> None:
-    """Remove the image ``name``. Raises `NotFound`, and `ImageError` when a sandbox was made of it."""
+    """Remove the image ``name``. Raises `NotFound`, and `WrongState` when a sandbox was made of it.
+
+    While an image is built it waits for that.
+    """
     await call(ImageRemove(name=name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sandtop.core.errors import InvalidRequest
@@ -56,6 +57,8 @@ def pick(path: Path) -> Source:
         source = next((source for source in found if source is not None), None)
     except OSError as error:
         raise InvalidRequest(f"cannot read {path}: {error.strerror}") from error
+    if source is None and not os.path.lexists(path):
+        raise InvalidRequest(f"{path} is not there")
     if source is None:
         raise InvalidRequest(f"{path} is neither a folder nor a tar file")
     return source

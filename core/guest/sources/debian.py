@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sandtop.core.guest.archive import Archive
+    from sandtop.core.guest.image import Image
     from sandtop.core.guest.tools import Progress
 
 _PACKAGES: Final = (
@@ -41,6 +42,8 @@ rm -f etc/apt/apt.conf.d/99mmdebstrap
 find usr/lib/python3* -name __pycache__ -prune -exec rm -rf {} +
 chroot . python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /usr/lib/python3 /usr/lib/python3.*
 """
+_OURS: Final = "Debian "
+"""How the descriptions begin, of earlier versions of sandtop too."""
 _STEPS: Final = tuple(f"I: {verb} " for verb in ("downloading", "extracting", "installing", "creating"))
 """Of all that mmdebstrap says, what it is doing."""
 _HOOK: Final = "/usr/share/mmdebstrap/hooks/merged-usr"
@@ -55,7 +58,12 @@ class Debian:
     @property
     def description(self) -> str:
         release = self.archive.release
-        return f"Debian {release}, recipe {digest_of('2', release, *_PACKAGES, _FINISH)[:16]}"
+        return f"{_OURS}{release}, recipe {digest_of('2', release, *_PACKAGES, _FINISH)[:16]}"
+
+    @staticmethod
+    def made(image: Image) -> bool:
+        """Whether ``image`` is of Debian's packages, of any release and by any recipe; the user's own are of a path."""
+        return image.source.startswith(_OURS)
 
     def write(self, out: Path, scratch: Path, progress: Progress) -> None:
         self.archive.refresh(progress)

@@ -24,6 +24,8 @@ _MAX_NAME: Final = 255
 _MAX_STEPS: Final = 4096
 """Parts of one name, with those of the links that it leads through."""
 _MAX_ID: Final = (1 << 32) - 2
+_MAX_MAJOR: Final = 0xFFF  # Linux, include/linux/kdev_t.h: 12 bits, and 20 of the minor number
+_MAX_MINOR: Final = 0xFFFFF
 
 
 @dataclass(slots=True)
@@ -115,6 +117,9 @@ class Root:
             raise ImageError(f"{shown(member.name)}: a member of a kind that is not known")
         if max(member.uid, member.gid) > _MAX_ID:
             raise ImageError(f"{shown(member.name)}: an owner that no file can have")
+        major, minor = member.device
+        if not (0 <= major <= _MAX_MAJOR and 0 <= minor <= _MAX_MINOR):
+            raise ImageError(f"{shown(member.name)}: a device that no kernel has")
 
     def _count_one(self) -> None:
         self._count += 1

@@ -41,7 +41,10 @@ class Tarball:
 
 def recognize(path: Path) -> Tarball | None:
     """The source, when ``path`` is a file. What is in the file is looked at when the image is made."""
-    return Tarball(path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    with path.open("rb"):  # or raises: the program that reads it later could say so only of a failed image
+        return Tarball(path)
 
 
 def _told(line: str) -> SandtopError | None:

@@ -58,6 +58,10 @@ OPEN_FILES: Final = 1024
 KILL_DEADLINE: Final = 5.0
 """Seconds for the kernel to tear a killed machine down."""
 
+_EXEC_SECONDS: Final = 1.0
+"""How long a process may be without a command line, which it is for microseconds on an idle host."""
+_EXEC_LOOK_MS: Final = 1
+
 
 @dataclass(frozen=True, slots=True)
 class Exit:
@@ -358,6 +362,17 @@ def kill_all(which: Callable[[Running], bool], deadline: float = KILL_DEADLINE) 
     return picked
 
 
+def arguments(pid: int, pidfd: int) -> list[str]:
+    """The command line of ``pid``. A process that lives has none for a moment in each execve(2), of which a start
+    takes three: that is waited out. Empty when it has ended."""
+    ended = select.poll()
+    ended.register(pidfd, select.POLLIN)
+    end = time.monotonic() + _EXEC_SECONDS
+    while not (words := procfs.arguments(pid)) and time.monotonic() < end and not ended.poll(_EXEC_LOOK_MS):
+        pass
+    return words
+
+
 def adopt(identity: Identity, name: str) -> MachineProcess:
     """The process that ``identity`` tells of, launched by an earlier core. ``name``: the sandbox's, for errors.
 
@@ -374,7 +389,7 @@ def adopt(identity: Identity, name: str) -> MachineProcess:
         raise gone from error
     try:
         same = procfs.start_time(identity.pid) == identity.start_time
-        if not same or identity.uuid not in procfs.arguments(identity.pid):
+        if not same or identity.uuid not in arguments(identity.pid, pidfd):
             raise gone
         stderr = None
         with suppress(OSError):  # only messages are lost

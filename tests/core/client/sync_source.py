@@ -24,7 +24,7 @@ CLASSES: Final = {
         ["Sandbox", "Executing", "Attachable", "Terminals", "Copyable"],
     ),
 }
-FUNCTIONS: Final = {"core.py": None, "image.py": None}
+FUNCTIONS: Final = ("core.py", "image.py")
 HERE: Final = {"attach", "attach_shell", "attach_session"}
 """What needs this process's signals and terminal: it runs on the caller's own thread."""
 LEFT_OUT: Final = {"abandon", "started"}
@@ -200,6 +200,12 @@ _END: Final = {
 }
 
 
+def coroutines(file: str) -> dict[str, ast.AsyncFunctionDef]:
+    """The functions of the module ``file`` of the SDK that are for programs, by name."""
+    nodes = ast.parse((SDK / file).read_text()).body
+    return {node.name: node for node in nodes if _public(node) and isinstance(node, ast.AsyncFunctionDef)}
+
+
 def source() -> str:
     """The whole module, as ruff formats it."""
     parts = [HEADER]
@@ -222,18 +228,18 @@ def source() -> str:
         quoted = f'"""{doc}{chr(10) if chr(10) in doc else ""}"""'
         parts.append(f"class {name}{bases}:\n" + textwrap.indent(f"{quoted}\n\n{body}", "    "))
     for file in FUNCTIONS:
-        for node in ast.parse((SDK / file).read_text()).body:
-            if _public(node) and isinstance(node, ast.AsyncFunctionDef):
-                arguments, returns = _signature(node)
-                call = _call(f"_{file.removesuffix('.py')}.{node.name}", node)
-                body = call if returns == "None" else f"return {call}"
-                parts.append(_function(node.name, arguments, returns, node, body, []))
-    return _formatted("\n\n\n".join(parts) + "\n")
+        for name, node in coroutines(file).items():
+            arguments, returns = _signature(node)
+            call = _call(f"_{file.removesuffix('.py')}.{name}", node)
+            body = call if returns == "None" else f"return {call}"
+            parts.append(_function(name, arguments, returns, node, body, []))
+    return formatted("\n\n\n".join(parts) + "\n", TARGET)
 
 
-def _formatted(text: str) -> str:
+def formatted(text: str, path: Path) -> str:
+    """``text`` as ruff has it in the file ``path``."""
     ruff = [sys.executable, "-m", "ruff"]
-    name = ["--stdin-filename", str(TARGET)]
+    name = ["--stdin-filename", str(path)]
     checked = subprocess.run(
         [*ruff, "check", "--fix-only", "--quiet", *name, "-"],
         input=text,

@@ -17,7 +17,7 @@ from sandtop import sync
 from sandtop.core.errors import NotFound, SpawnError
 from sandtop.sync import Exited, Sandbox, Started, Stdout
 
-from . import sync_source
+from . import faces, sync_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,14 +25,6 @@ if TYPE_CHECKING:
     from tests.fakecore import FakeCore
 
     from ..conftest import Core
-
-LEFT_OUT = {
-    "LogStream": "for who draws a session in an event loop of its own; `Sandbox.logs` and `follow` read one",
-    "Overview": "likewise; `Sandbox.list` and `sessions` list",
-    "Redrawn": "what a TerminalStream gives",
-    "TerminalStream": "likewise; `attach_session` attaches",
-    "__version__": "the package's",
-}
 
 
 @pytest.fixture(autouse=True)
@@ -46,10 +38,12 @@ def nothing_left() -> Iterator[None]:
 
 def test_what_is_generated_is_current() -> None:
     assert sync_source.TARGET.read_text() == sync_source.source(), "run 'just generate'"
+    for face, contents in faces.renewed().items():
+        assert face.read_text() == contents, "run 'just generate'"
 
 
 def test_the_surface_is_that_of_the_async_sdk() -> None:
-    assert set(sandtop.__all__) - set(sync.__all__) == set(LEFT_OUT)
+    assert set(sandtop.__all__) - set(sync.__all__) == {*faces.ONLY_ASYNC, "__version__"}
     for name in ("Sandbox", "Process"):
         ours, theirs = getattr(sync, name), getattr(sandtop, name)
         public = {one for one in dir(theirs) if not one.startswith("_")} - sync_source.LEFT_OUT

@@ -267,9 +267,28 @@ def test_a_repeated_request_gets_the_same_answer(path: Path, op: str) -> None:
     assert first["code"] == "not-found"
 
 
+def test_an_image_that_is_made_can_be_removed(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    made = ask(path, "image.build", name="tools", source=str(tmp_path), request_id="i1")
+    assert made["type"] == "result", made
+    assert ask(path, "image.rm", name="tools", request_id="i2")["type"] == "result"
+    assert ask(path, "image.list")["images"] == []
+    assert ask(path, "image.rm", name="tools", request_id="i3")["code"] == "not-found"
+
+
+@pytest.mark.parametrize("op", ["image.build", "image.rm"])
+@pytest.mark.parametrize("length", [4096, 100_000])
+def test_a_long_name_of_an_image_is_not_repeated(path: Path, op: str, length: int) -> None:
+    answer = ask(path, op, name="x" * length)
+    assert answer["type"] == "error"
+    assert len(str(answer)) < 500
+
+
 @pytest.mark.slow
 def test_the_supervisor_starts_a_killed_core_again_and_again(home: Path) -> None:
     path = paths.find().core_socket
+    for op, fields in REMOVALS.items():
+        ask(path, op, **fields)
     supervisor = _parent(_pid(path))
     seen = {_pid(path)}
     for _ in range(8):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
+import queue
 import shutil
 import subprocess
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
-from sandtop.core.errors import ImageError, InvalidRequest, MissingDependency, NotFound
-from sandtop.core.guest import GuestStore
+from sandtop.core.errors import ImageError, InvalidRequest, MissingDependency, NotFound, WrongState
+from sandtop.core.guest import GuestStore, Image
+from sandtop.core.guest.store import locked
 
 from ..tar.making import END, file, folder, hard_link, header, link, pax, sparse
 
@@ -19,6 +23,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sandtop.core.paths import Paths
+
+
+def anything(_image: Image) -> None:
+    """Whatever it is, it may be removed."""
 
 
 @pytest.fixture
@@ -197,6 +205,7 @@ DAMAGED = {
     "links in a circle": [link(b"a", b"b"), link(b"b", b"a"), file(b"a/b")],
     "a name of 256 bytes": [pax((b"path", b"x" * 256)) + file(b"a")],
     "an owner that cannot be": [pax((b"uid", b"4294967295")) + file(b"a")],
+    "a device that cannot be": [header(b"a", b"3", device=(b"\x80\0\0\0\1\0\0\0", 3))],
     "a kind that is not known": [file(b"a"), header(b"b", b"D")],
     "holes without end": [sparse(b"s", 1 << 50, b"0\n")],
     "a size of 400 digits": [file(b"a"), pax((b"size", b"9" * 400)) + file(b"b")],
@@ -297,14 +306,64 @@ def test_an_unknown_name_lists_the_known(store: GuestStore, tree: Path) -> None:
 def test_removing_a_name_keeps_what_another_has(store: GuestStore, tree: Path) -> None:
     one, two = store.build_image("one", tree), store.build_image("two", tree)
     assert one.digest == two.digest
-    store.remove_image("one")
+    store.remove_image("one", anything)
     assert store.images() == [two]
     assert two.path.exists()
-    store.remove_image("two")
+    store.remove_image("two", anything)
     assert store.images() == []
     assert not two.path.exists()
     with pytest.raises(ImageError, match="is gone"):
         store.image_path(two.digest)
+
+
+def test_removing_waits_for_a_build_and_takes_what_that_left(store: GuestStore, tree: Path) -> None:
+    old = store.build_image("mine", tree)
+    (tree / "more").write_text("more")
+    new = store.build_image("new", tree)
+    said: queue.Queue[str] = queue.Queue()
+    asked: list[Image] = []
+    with ThreadPoolExecutor() as pool:
+        with locked(store.paths.images, lambda: None):
+            removal = pool.submit(store.remove_image, "mine", asked.append, said.put)
+            assert said.get(timeout=20) == "image mine: another process is building; waiting"
+            names = store.paths.images / "names"
+            shutil.copy(names / "new.json", names / "mine.json")
+        removal.result(timeout=20)
+    assert [image.digest for image in asked] == [old.digest, new.digest]
+    assert store.images() == [new]
+    assert old.path.exists()  # which a sandbox may have been made of meanwhile; pruning knows
+
+
+def test_what_is_replaced_by_one_in_use_stays(store: GuestStore, tree: Path) -> None:
+    image = store.build_image("mine", tree)
+    answers = iter([None, WrongState("in use")])
+
+    def check(_image: Image) -> None:
+        if (error := next(answers)) is not None:
+            raise error
+
+    with pytest.raises(WrongState):
+        store.remove_image("mine", check)
+    assert store.images() == [image]
+
+
+def test_an_own_base_is_left_alone(store: GuestStore, tree: Path) -> None:
+    image = store.build_image("base", tree)
+    assert "base" not in store.lacking()
+    reference = store.paths.images / "names" / "base.json"
+    facts = json.loads(reference.read_text())
+    reference.write_text(json.dumps({**facts, "source": "Debian bookworm, recipe 0123456789abcdef"}))
+    assert store.lacking().endswith("the base image")
+    assert store.image("base").digest == image.digest
+
+
+@pytest.mark.parametrize("name", ["x" * 100_000, "\n" * 4096])
+def test_a_long_name_is_not_repeated(store: GuestStore, tree: Path, name: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        store.build_image(name, tree)
+    with pytest.raises(NotFound) as unknown:
+        store.image(name)
+    assert max(len(str(refused.value)), len(str(unknown.value))) < 250
 
 
 def test_what_was_built_again_stays_while_in_use(store: GuestStore, tree: Path) -> None:
@@ -313,9 +372,9 @@ def test_what_was_built_again_stays_while_in_use(store: GuestStore, tree: Path) 
     new = store.build_image("mine", tree)
     assert store.image("mine") == new
     assert new.digest != old.digest
-    store.prune_images(in_use={old.digest})
+    store.prune_images(in_use=lambda: {old.digest})
     assert old.path.exists()
-    store.prune_images(in_use=())
+    store.prune_images(in_use=tuple)
     assert not old.path.exists()
     assert new.path.exists()
 

@@ -239,6 +239,12 @@ def test_what_may_not_be_read_is_named(tmp_path: Path) -> None:
     place.chmod(0)
     with nobody(), pytest.raises(InvalidRequest, match=f"cannot read {place}: Permission denied"):
         pick(place)
+    file = tmp_path / "root.tar"
+    file.touch(mode=0)
+    with nobody(), pytest.raises(InvalidRequest, match=f"cannot read {file}: Permission denied"):
+        pick(file)
+    with pytest.raises(InvalidRequest, match=f"{tmp_path}/nothing is not there"):
+        pick(tmp_path / "nothing")
 
 
 @contextmanager

@@ -21,7 +21,7 @@ def header(
     gid: int | bytes = 0,
     mtime: int | bytes = 10**9,
     target: bytes = b"",
-    device: tuple[int, int] = (0, 0),
+    device: tuple[int | bytes, int | bytes] = (0, 0),
     tail: bytes = b"",
     magic: bytes = b"ustar\00000",
 ) -> bytes:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import stat
+import subprocess
 import sys
 import uuid
 from contextlib import suppress
@@ -184,6 +185,22 @@ async def test_adoption_wants_the_very_process(paused: MachineProcess, place: Pl
     log = place.console_log
     async with adopt(right, "box", runtime=place.runtime, console_log=log) as machine:
         assert await machine.status() == "prelaunch"
+
+
+def test_a_process_that_changes_its_program_is_known_in_the_middle_of_it() -> None:
+    """As one is that a core just launched: by nice(1) and prlimit(1), which become QEMU."""
+    key = str(uuid.uuid4())
+    again = 'test "$1" = 0 || exec /bin/sh -c "$2" "$0" $(($1 - 1)) "$2"'
+    child = subprocess.Popen(["/bin/sh", "-c", again, key, "250", again])
+    pidfd = os.pidfd_open(child.pid)
+    try:
+        while child.poll() is None:
+            words = process_module.arguments(child.pid, pidfd)
+            assert key in words or child.poll() == 0
+    finally:
+        child.kill()
+        child.wait()
+        os.close(pidfd)
 
 
 async def test_adoption_wants_the_very_sockets(
