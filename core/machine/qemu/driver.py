@@ -50,6 +50,7 @@ class QemuDriver:
 
     def __init__(self, cache: Path, channel: Channel | None = None) -> None:
         self._channel = channel
+        self._has_vsock = False
         self._accelerators = Accelerators(cache)
         self._found: Qemu | None = None
         self._stamp: tuple[str, int] | None = None
@@ -86,8 +87,10 @@ class QemuDriver:
         )
 
     def choose_channel(self) -> ChannelChoice:
-        """vsock where the host has it; see `vsock.problem`."""
-        problem = vsock.problem()
+        """vsock where the host has it; see `vsock.problem`. A "no" is not kept."""
+        # to close that device takes a grace period of the kernel's: once it is known to work, no start waits for it again
+        problem = None if self._has_vsock else vsock.problem()
+        self._has_vsock = problem is None
         if self._channel is Channel.VIRTIO_SERIAL:
             other = "this host has vhost-vsock, too" if problem is None else f"no vsock: {problem}"
             return ChannelChoice(self._channel, f"by the setting channel; {other}")

@@ -157,6 +157,18 @@ def test_a_device_that_is_there_and_does_not_work_is_no_vsock(
     assert "gives no CID" in QemuDriver(tmp_path).choose_channel().reason
 
 
+def test_a_device_that_works_is_looked_at_once_and_a_missing_one_again(
+    tmp_path: Path, device: Path, kernel: Kernel
+) -> None:
+    driver = QemuDriver(tmp_path)
+    device.unlink()
+    assert driver.choose_channel().channel is Channel.VIRTIO_SERIAL
+    device.touch()
+    assert driver.choose_channel().channel is Channel.VSOCK
+    assert driver.choose_channel().channel is Channel.VSOCK
+    assert len(kernel.taken) == 1
+
+
 @pytest.mark.parametrize("insist", [False, True])
 def test_the_way_to_an_agent_is_kept_with_the_machine(tmp_path: Path, insist: bool) -> None:
     identity = Identity(VSOCK.uuid, 1, 2, "boot", 777)
