@@ -97,7 +97,7 @@ class AgentHandshake:
 
     def __init__(self, token: bytes | None = None) -> None:
         self.token = token
-        self._held = b""
+        self._held: bytes = b""
 
     def feed(self, data: bytes) -> tuple[bytes | None, bytes]:
         """``(nonce, link bytes)``: the nonce of the last marker in ``data``, or None when there was none.

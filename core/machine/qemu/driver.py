@@ -88,7 +88,7 @@ class QemuDriver:
 
     def choose_channel(self) -> ChannelChoice:
         """vsock where the host has it; see `vsock.problem`. A "no" is not kept."""
-        # to close that device takes a grace period of the kernel's: once it is known to work, no start waits for it again
+        # to close the device takes a grace period of the kernel's: once it works, no start waits for that again
         problem = None if self._has_vsock else vsock.problem()
         self._has_vsock = problem is None
         if self._channel is Channel.VIRTIO_SERIAL:
