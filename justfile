@@ -69,11 +69,12 @@ fmt:
     ruff check --fix
     ruff format
 
-# Write anew what is made from other files: the man page and the completions, sandtop.sync, the lists of the SDK, the console's tables of keys
+# Write anew what is made from other files: the man page, the completions, sandtop.sync, lists and tables of names
 generate:
     python -m sandtop.core.cli.manual share
     python -m tests.core.client.sync_source
     python -m tests.core.client.faces
+    python -m tests.core.contract.rows
     python -m tests.tui.keytables
 
 # Show what CHANGELOG.md will say of what is new

@@ -10,6 +10,8 @@ import termios
 import time
 from typing import TYPE_CHECKING, cast
 
+from tests.settings import SLOWER
+
 from sandtop.agent.wire import (
     STREAMS_PER_SESSION,
     Control,
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
 Message = dict[str, object]
 
-DEADLINE = 30.0
+DEADLINE = 30.0 * SLOWER
 WINDOW = 1 << 20
 TOKEN = "5a" * 16
 CONFIGURE: Message = {

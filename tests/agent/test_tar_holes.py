@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from .core_side import CoreSide
 
+pytestmark = pytest.mark.slow
+
 MIB = 1 << 20
 
 

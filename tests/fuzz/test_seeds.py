@@ -18,6 +18,8 @@ from tests.fuzz.target import Budget, kept, load, names
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 GENERATED = 25
 KEPT = [pytest.param(name, path, id=f"{name}-{path.name}") for name in names() for path in kept(name)]
 

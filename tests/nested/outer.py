@@ -33,8 +33,9 @@ _PACKAGES: Final = (
     "python3-venv", "busybox-static", "tmux", "git", "ca-certificates",
     "iproute2", "kmod", "procps", "udev",
 )  # fmt: skip
-_DISK_BYTES: Final = 8 << 30
-"""Sparse; what a run writes goes to a temporary file and is gone with it."""
+_DISK_BYTES: Final = 64 << 30
+"""Sparse, and with room for all that sandboxes may write, or each `create` warns. What a run writes goes to a temporary
+file and is gone with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def _key() -> str:
     """Of what the outer machine depends on. Of pyproject.toml the tools' settings do not count."""
     project = (CHECKOUT / "pyproject.toml").read_text().partition("\n[tool.")[0]
     scripts = [path.read_text() for path in (CHECKOUT / "bootstrap", _HERE / "finish.sh")]
-    parts = (_RELEASE, *_PACKAGES, project, *scripts)
+    parts = (_RELEASE, *_PACKAGES, str(_DISK_BYTES), project, *scripts)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from .picture import Compare, Steps
 
+pytestmark = pytest.mark.slow
+
 
 async def stale(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
     core.refusals["sandbox.start"] = {

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from sandtop.tui.app import Console
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 TEXT = (
     *"sleep 5; rm -q x; :quit",
     "enter",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sandtop.tui.app import Console
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
 @asynccontextmanager

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from .picture import Compare, Steps
 
+pytestmark = pytest.mark.slow
+
 
 async def one_log(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
     await open_api(console, pilot, core)

@@ -349,7 +349,7 @@ def kill_all(which: Callable[[Running], bool], deadline: float = KILL_DEADLINE) 
             with suppress(ProcessLookupError):
                 pidfd = os.pidfd_open(found.pid)
                 stack.callback(os.close, pidfd)
-                if found.uuid not in procfs.arguments(found.pid):  # the pid is another's by now
+                if found.uuid not in arguments(found.pid, pidfd):  # the pid is another's by now
                     continue
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
                 dying.register(pidfd, select.POLLIN)

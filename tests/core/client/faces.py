@@ -1,4 +1,4 @@
-"""Writes the lists of names in the faces of the SDK, which say what programs may import (`just generate`).
+"""Writes the lists of names in the faces of the SDK, and its page's table of functions (`just generate`).
 
 The functions are those of `sync_source.FUNCTIONS`; the classes are what ``core/client/sdk/__init__.py`` imports for the
 type checker. ``sandtop`` and ``sandtop.sync`` pass the same names on. The lists are spelled out, because that is what
@@ -8,6 +8,7 @@ type checkers read, and what costs nothing at run time.
 from __future__ import annotations
 
 import ast
+import re
 import textwrap
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 ASYNC: Final = ROOT / "core" / "client" / "sdk" / "__init__.py"
 PACKAGE: Final = ROOT / "src" / "sandtop" / "__init__.py"
+PAGE: Final = ROOT / "docs" / "sdk.md"
 SYNC: Final = ROOT / "src" / "sandtop" / "sync.py"
 INSIDE: Final = {"checked"}
 """What the SDK has for the CLI alone."""
@@ -33,7 +35,7 @@ _ERRORS: Final = "sandtop.core.errors"
 
 
 def renewed() -> dict[Path, str]:
-    """The text that each face should have."""
+    """The text that each face, and the page, should have."""
     functions = {file.removesuffix(".py"): set(coroutines(file)) for file in FUNCTIONS}
     sdk = _renewed(ASYNC, functions)
     names = set[str]().union(*_imports(sdk).values()) - INSIDE
@@ -47,7 +49,7 @@ def renewed() -> dict[Path, str]:
             _ERRORS: _imports(package)[_ERRORS],
         },
     )
-    return {ASYNC: sdk, PACKAGE: package, SYNC: sync}
+    return {ASYNC: sdk, PACKAGE: package, SYNC: sync, PAGE: _page()}
 
 
 def _renewed(path: Path, given: Mapping[str, Iterable[str]]) -> str:
@@ -69,6 +71,27 @@ def _renewed(path: Path, given: Mapping[str, Iterable[str]]) -> str:
             if isinstance(assigned, ast.Assign) and ast.unparse(assigned.targets[0]) == name:
                 text = _replaced(text, assigned, f"{written}  # fmt: skip")
     return formatted(text, path)
+
+
+def _page() -> str:
+    """docs/sdk.md with a row for each function."""
+    nodes = {name: node for file in FUNCTIONS for name, node in coroutines(file).items()}
+    rows = "".join(_row(nodes[name]) for name in sorted(nodes))
+    table = re.compile(r"(\| function \|.*\n\|-.*\n)(?:\|.*\n)*")
+    text, count = table.subn(lambda head: head[1] + rows, PAGE.read_text())
+    if count != 1:
+        raise ValueError("docs/sdk.md needs one table with the head 'function'")
+    return text
+
+
+def _row(node: ast.AsyncFunctionDef) -> str:
+    arguments = ast.parse(ast.unparse(node.args).join(["def f(", "): ..."]))
+    for one in ast.walk(arguments):
+        if isinstance(one, ast.arg):
+            one.annotation = None
+    signature = ast.unparse(arguments).removeprefix("def f").partition("):")[0] + ")"
+    words = " ".join((ast.get_docstring(node) or "").partition("\n\n")[0].split()).replace("``", "`")
+    return f"| `{node.name}{signature}` | {words} |\n"
 
 
 def _import_statements(text: str) -> list[ast.ImportFrom]:

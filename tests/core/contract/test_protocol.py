@@ -11,9 +11,11 @@ import pytest
 from sandtop.core.contract import operations, session_events
 from sandtop.core.contract.codec import result_of
 from sandtop.core.contract.image import ImageInfo
-from sandtop.core.contract.record import QUIET_SECONDS, SLOW_SECONDS, Change, Event, Stream
+from sandtop.core.contract.record import QUIET_SECONDS, SLOW_SECONDS, Event
 from sandtop.core.contract.sandbox import SandboxInfo
 from sandtop.core.contract.session_results import ExitRecord, Screen, SessionInfo
+
+from .rows import completed, manners_of
 
 if TYPE_CHECKING:
     from sandtop.core.contract.record import Record, Request
@@ -29,18 +31,27 @@ def names(text: str) -> list[str]:
 
 
 def test_every_operation_has_a_row() -> None:
-    assert sorted(ROWS) == sorted(operations())
+    assert sorted(ROWS) == sorted(operations()), "run 'just generate'"
 
 
 @pytest.mark.parametrize("kind", operations().values(), ids=list(operations()))
 def test_a_row_says_what_the_operation_takes_and_gives(kind: type[Request[Any]]) -> None:
     manners, fields, result = ROWS[kind.op]
-    said = {
-        "once": issubclass(kind, Change), "slow": kind.slow, "stream": issubclass(kind, Stream), "long": kind.long,
-    }  # fmt: skip
-    assert manners == ", ".join(name for name, is_so in said.items() if is_so)
+    assert manners == manners_of(kind)
     assert sorted(names(fields)) == sorted(kind.fields.keys() - {"request_id"})
     assert names(result) == list(result_of(kind).fields)
+
+
+@pytest.mark.parametrize("kind", operations().values(), ids=list(operations()))
+def test_a_row_that_is_missing_is_made(kind: type[Request[Any]]) -> None:
+    begun = TEXT.index(f"| `{kind.op}` |")
+    text = completed(TEXT[:begun] + TEXT[TEXT.index("\n", begun) + 1 :])
+    made = {op: [column.strip() for column in columns] for op, *columns in ROW.findall(text)}
+    assert made.keys() == ROWS.keys()
+    manners, fields, result = made[kind.op]
+    assert (manners, names(fields)) == (manners_of(kind), [one for one in kind.fields if one != "request_id"])
+    assert names(result) == list(result_of(kind).fields)
+    assert completed(text) == text
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from .lab import Lab
     from .operations import Cut
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_the_task_is_cancelled_at_every_await(cut_off: CutOff, name: str) -> None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .lab import Core
     from .operations import Cut
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_the_core_is_killed_with_whatever_it_leaves(cut_off: CutOff, name: str) -> None:

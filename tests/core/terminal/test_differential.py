@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from tests.core.terminal.oracles import Screen
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parent / "recordings"
 RECORDINGS = sorted(path for path in FOLDER.glob("*.raw") if not path.stem.startswith("vttest"))
 

@@ -13,6 +13,8 @@ from sandtop.core.terminal import Emulator
 
 from .compare import again, differing
 
+pytestmark = pytest.mark.slow
+
 RECORDINGS = sorted((Path(__file__).parent / "recordings").glob("*.raw"))
 
 NUMBERS = st.sampled_from(["", "0", "1", "2", "3", "5", "9", "99", "12345", "9" * 30])
