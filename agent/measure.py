@@ -24,14 +24,16 @@ _MOST_BYTES: Final = 40 * 1024
 """Of all command lines together: the answer has to fit a message (`MAX_AGENT_MESSAGE`)."""
 _COMMAND: Final = 160
 """Bytes of one command line."""
-_SECONDS: Final = 0.15
-"""How long the agent looks at processes, at the most: it does nothing else meanwhile."""
+_SECONDS: Final = 0.3
+_SURELY: Final = 48
+"""How long the agent looks at processes, and does nothing else meanwhile; so many it looks at in any case."""
 
 
 def usage(cgroups: Cgroups, sessions: Iterable[Session] | None) -> Message:
     """What all sessions use, and with ``sessions`` what each of these does."""
     cpu_us, tasks = cgroups.usage()
-    told: Message = {"cpu_us": cpu_us, "memory": _memory_in_use(), "processes": tasks}
+    clock = time.monotonic_ns() // 1000  # by which the guest counts what its processors do
+    told: Message = {"clock_us": clock, "cpu_us": cpu_us, "memory": _memory_in_use(), "processes": tasks}
     if sessions is not None:
         newest = list(sessions)[-_MOST_SESSIONS:]
         told["sessions"] = [
@@ -57,7 +59,7 @@ def _memory_in_use() -> int:
 def processes(groups: Iterable[tuple[str | None, Iterable[int]]]) -> Message:
     """The processes of ``groups``: the id of a session (None for the agent itself) and its pids.
 
-    ``total`` counts all; of very many, or when looking takes long, only the first have a row: pid, parent's pid, user,
+    ``clock`` is the guest's, in seconds. ``total`` counts all; of very many, or when looking takes long, only the first have a row: pid, parent's pid, user,
     session, state, seconds of CPU, resident bytes, threads, command line.
     """
     until, room, total = time.monotonic() + _SECONDS, _MOST_BYTES, 0
@@ -65,13 +67,13 @@ def processes(groups: Iterable[tuple[str | None, Iterable[int]]]) -> Message:
     names = names_of()
     for key, pid in _each(groups):
         total += 1
-        if len(rows) >= _MOST_PROCESSES or room <= 0 or time.monotonic() > until:
+        if len(rows) >= _MOST_PROCESSES or room <= 0 or (len(rows) >= _SURELY and time.monotonic() > until):
             continue
         row = _look_at(pid, key, names)
         if row is not None:
             rows.append(row)
             room -= len(str(row[-1]))
-    return {"rows": rows, "total": total}
+    return {"rows": rows, "total": total, "clock": time.monotonic()}
 
 
 def _each(groups: Iterable[tuple[str | None, Iterable[int]]]) -> Iterator[tuple[str | None, int]]:

@@ -30,10 +30,11 @@ _COMMAND: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What the agent of ``link`` told of its processes, and when, by trio's clock."""
+    """What the agent of ``link`` told of its processes, and when: ``at`` by trio's clock, ``clock`` by its guest's."""
 
     link: AgentLink
     at: float
+    clock: float
     found: list[ProcessInfo]
     total: int
 
@@ -57,9 +58,9 @@ async def processes(sandbox: Sandbox) -> Processes:
         await trio.sleep(_BETWEEN)
     now = sandbox.looked = await _look(sandbox, link)
     earlier = {each.pid: each.cpu_seconds for each in before.found}
-    seconds = max(now.at - before.at, _BETWEEN / 2)
+    seconds, most = now.clock - before.clock, 100.0 * sandbox.row.config.cpus
     found = [
-        replace(each, cpu=round(max(0.0, each.cpu_seconds - earlier.get(each.pid, 0.0)) / seconds * 100, 1))
+        replace(each, cpu=_percent(each.cpu_seconds - earlier.get(each.pid, 0.0), seconds, most))
         for each in now.found
     ]
     found.sort(key=lambda each: (-each.cpu, -each.memory, each.pid))
@@ -73,7 +74,14 @@ async def _look(sandbox: Sandbox, link: AgentLink) -> Look:
         raise ChannelError("the agent's word on its processes makes no sense", sandbox=sandbox.name)
     found = [one for row in rows[:_MOST_ROWS] if (one := _process(sandbox, row)) is not None]
     total = answer.get("total")
-    return Look(link, trio.current_time(), found, max(len(found), total if _is_count(total) else 0))
+    clock = answer.get("clock")
+    at = float(clock) if isinstance(clock, (int, float)) and 0 <= clock <= _MOST else 0.0
+    return Look(link, trio.current_time(), at, found, max(len(found), total if _is_count(total) else 0))
+
+
+def _percent(taken: float, seconds: float, most: float) -> float:
+    """Of one processor, and no more than ``most``: what a guest counts may be wrong."""
+    return round(min(max(0.0, taken) / seconds * 100, most), 1) if seconds > 0 else 0.0
 
 
 def _is_count(value: object) -> TypeGuard[int]:

@@ -25,8 +25,12 @@ class SessionUsage:
 
 @dataclass(frozen=True, slots=True)
 class GuestUsage:
-    """Of all sessions together; ``memory`` is what of the guest's memory is not available to programs, in bytes."""
+    """Of all sessions together; ``memory`` is what of the guest's memory is not available to programs, in bytes.
 
+    ``clock_us``: the guest's own clock, by which it counts what its processors do.
+    """
+
+    clock_us: int
     cpu_us: int
     memory: int
     processes: int
@@ -37,8 +41,9 @@ def usage_of(said: object) -> GuestUsage | None:
     """What an agent's ``usage`` says; None when it makes no sense."""
     if not is_object(said):
         return None
+    clock = _numbers([said.get("clock_us"), 0, 0])
     numbers = _numbers([said.get("cpu_us"), said.get("memory"), said.get("processes")])
-    if numbers is None:
+    if clock is None or numbers is None:
         return None
     sessions: dict[str, SessionUsage] = {}
     rows = said.get("sessions")
@@ -47,7 +52,7 @@ def usage_of(said: object) -> GuestUsage | None:
             figures = _numbers(row[1:])
             if figures is not None:
                 sessions[row[0]] = SessionUsage(*figures)
-    return GuestUsage(*numbers, sessions)
+    return GuestUsage(clock[0], *numbers, sessions)
 
 
 def _numbers(values: list[object]) -> tuple[int, int, int] | None:

@@ -58,25 +58,25 @@ class Meter:
         self._disk: int | None = None
         self._rates: tuple[float | None, float | None] = (None, None)
 
-    def heard(self, clock: float, usage: GuestUsage) -> None:
-        """The agent said ``usage`` at the time ``clock``."""
+    def heard(self, clock: float, usage: GuestUsage, cpus: int) -> None:
+        """The agent said ``usage`` at the time ``clock`` of its guest's ``cpus`` processors."""
         before = self._guest
         if before is not None and clock <= before.clock:
             return
-        seconds = clock - before.clock if before is not None else 0.0
         told = _Guest(clock, usage)
-        if before is not None and seconds < _STALE:
-            told.cpu = _percent(before.usage.cpu_us / 1e6, usage.cpu_us / 1e6, seconds)
+        if before is not None and clock - before.clock < _STALE:
+            told.cpu = _guest_percent(before.usage.cpu_us, usage.cpu_us, before.usage, usage, cpus)
         if usage.sessions:
             told.by_session = []
             for key, its in usage.sessions.items():
                 earlier = before.usage.sessions.get(key) if before is not None else None
+                cpu = None
+                if before is not None and earlier is not None:
+                    cpu = _guest_percent(earlier.cpu_us, its.cpu_us, before.usage, usage, cpus)
                 told.by_session.append(
                     SessionStats(
                         id=key,
-                        cpu=None
-                        if earlier is None
-                        else _percent(earlier.cpu_us / 1e6, its.cpu_us / 1e6, seconds),
+                        cpu=cpu,
                         cpu_seconds=its.cpu_us / 1e6,
                         memory=its.memory,
                         processes=its.processes,
@@ -149,3 +149,8 @@ def _rates(before: _Counters | None, now: _Counters) -> tuple[float | None, floa
 
 def _percent(before: float, now: float, seconds: float) -> float:
     return round(max(0.0, now - before) / seconds * 100, 1) if seconds > 0 else 0.0
+
+
+def _guest_percent(earlier: int, later: int, before: GuestUsage, now: GuestUsage, cpus: int) -> float:
+    """Percent of one of the guest's processors, by its own clock; a guest that counts wrongly takes no more than all."""
+    return min(_percent(earlier, later, now.clock_us - before.clock_us), cpus * 100.0)

@@ -95,7 +95,7 @@ class Watch:
             return
         clock, raw = said
         if (usage := usage_of(raw)) is not None:
-            meter.heard(clock, usage)
+            meter.heard(clock, usage, sandbox.row.config.cpus)
 
     def _keep(self, reading: Reading, sandboxes: Sequence[Sandbox]) -> None:
         """Put it into the rings, once a slot."""
