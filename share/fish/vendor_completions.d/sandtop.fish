@@ -158,6 +158,7 @@ complete -c sandtop -n '_shtab_sandtop_using logs' -l keep-cr -d 'let carriage r
 complete -c sandtop -n '_shtab_sandtop_using logs; and test $_shtab_sandtop_npos -eq 0' -ka "(sandtop __complete sandboxes)" -d 'the sandbox'
 complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 0' -a ack -d 'say that failures and prompts were seen'
 complete -c sandtop -n '_shtab_sandtop_using ack' -s h -l help -d 'show this help message and exit'
+complete -c sandtop -n '_shtab_sandtop_using ack' -l undo -d 'take it back: these sessions, or the failed sandbox itself, ask again'
 complete -c sandtop -n '_shtab_sandtop_using ack' -l json -d 'print JSON'
 complete -c sandtop -n '_shtab_sandtop_using ack; and test $_shtab_sandtop_npos -eq 0' -ka "(sandtop __complete sandboxes)" -d 'the sandbox'
 complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 0' -a signal -d 'send a signal to a session'
