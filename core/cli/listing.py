@@ -115,11 +115,12 @@ def _session_row(session: SessionInfo) -> tuple[object, ...]:
         session.id, session.sandbox, session.state, status, age(started), ran, session.left or "-",
         size(session.stdout_bytes), size(session.stderr_bytes), size(session.stdin_bytes), session.attached,
         session.input_holder or "-", shortened(cause_of(session) or "-"),
-        _command(session.argv) + (" (tty)" if session.tty else ""),
+        command(session.argv) + (" (tty)" if session.tty else ""),
     )  # fmt: skip
 
 
-def _command(argv: Sequence[str]) -> str:
+def command(argv: Sequence[str]) -> str:
+    """A command line, as much of it as a table shows."""
     import shlex
 
     return shortened(shlex.join(argv) or FILES_COPIED)
