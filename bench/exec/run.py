@@ -23,10 +23,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from peers import IMAGE, GuestAgent, Peers, prepare, run, wait_for
-
 from sandtop import Exited, Sandbox, Started, Stdout
 from sandtop.core.client.link import stop_core
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # this is run as a script, and imports what lies beside it
+
+from bench.exec.peers import IMAGE, GuestAgent, Peers, prepare, run, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Generator

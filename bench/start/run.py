@@ -24,12 +24,12 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "exec"))
-
-from peers import IMAGE, Peers, prepare, run, wait_for
-
 from sandtop import Sandbox, core_status
 from sandtop.core.client.link import stop_core
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # this is run as a script, and imports what lies beside it
+
+from bench.exec.peers import IMAGE, Peers, prepare, run, wait_for
 
 _COLD_EVERY: Final = 6
 _IDLE_SECONDS: Final = 10.0
