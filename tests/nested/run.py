@@ -33,6 +33,7 @@ TESTS: Final = (
     "tests/core/guest/test_boot.py",
     "tests/agent/test_guest.py",
     "tests/vm/sessions/test_kvm.py",
+    "tests/vm/sessions/test_vhost.py",
     "tests/vm/sessions/test_cases.py",
     "tests/vm/sessions/test_core_killed.py",
     "tests/vm/sessions/test_attach.py",
