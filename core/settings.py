@@ -51,7 +51,7 @@ class Settings:
     stop_seconds: int = 5
     warm_machines: int = 2
     accelerator: str = "auto"
-    channel: str = "virtio-serial"
+    channel: str = "auto"
     guest_release: str = GUEST_RELEASE
     disk_reserve_bytes: int = 512 << 20
     attach_allow: tuple[str, ...] = ()
