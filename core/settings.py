@@ -55,7 +55,7 @@ class Settings:
     stop_seconds: int = 5
     warm_machines: int = 2
     accelerator: str = "auto"
-    channel: str = "virtio-serial"
+    channel: str = "auto"
     guest_release: str = GUEST_RELEASE
     translation_cache_mib: int = TRANSLATION_CACHE_MIB
     disk_reserve_bytes: int = 512 << 20

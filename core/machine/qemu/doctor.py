@@ -10,9 +10,10 @@ import trio
 
 from sandtop.core.errors import SandtopError
 from sandtop.core.findings import Finding, Verdict, apt, whoami
+from sandtop.core.machine.qemu import vsockdiag
 from sandtop.core.machine.qemu.program import PACKAGE, find_qemu
 from sandtop.core.machine.qemu.users import KVM
-from sandtop.core.machine.spec import Accelerator
+from sandtop.core.machine.spec import Accelerator, Channel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,9 +72,12 @@ def open_kvm() -> str | None:
 
 
 def channel(driver: Driver) -> Finding:
-    """What machines are started with, and why."""
+    """What machines are started with, and why; a warning where a vsock that was asked for opens more than the agent."""
     try:
         choice = driver.choose_channel()
     except SandtopError as error:
         return Finding("channel", Verdict.FAIL, error.message, error.hint)
+    if choice.channel is Channel.VSOCK and (exposed := vsockdiag.exposed()) is not None:
+        mend = 'channel = "auto" in config.toml takes virtio-serial on such a host'
+        return Finding("channel", Verdict.WARN, f"vsock; {choice.reason}, but {exposed}", mend)
     return Finding("channel", Verdict.OK, f"{choice.channel.value}; {choice.reason}")

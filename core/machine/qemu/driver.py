@@ -13,7 +13,7 @@ import trio
 
 from sandtop.core.errors import MachineError
 from sandtop.core.machine.driver import ChannelChoice, GuestNetwork, Info, Version
-from sandtop.core.machine.qemu import descriptors, doctor, machine, process, vsock
+from sandtop.core.machine.qemu import descriptors, doctor, machine, process, vsock, vsockdiag
 from sandtop.core.machine.qemu.accelerator import Accelerators
 from sandtop.core.machine.qemu.commandline import Emulation, command_line
 from sandtop.core.machine.qemu.program import QEMU, Qemu, find_qemu
@@ -95,22 +95,30 @@ class QemuDriver:
         )
 
     def choose_channel(self) -> ChannelChoice:
-        """vsock where the host has it; see `vsock.problem`. A "no" is not kept."""
+        """vsock where the host has it, and where a guest's vsock leads to nothing else. A "no" is not kept.
+
+        See `vsock.problem` and `vsockdiag.ports`.
+        """
         # to close the device takes a grace period of the kernel's: once it works, no start waits for that again
         problem = None if self._has_vsock else vsock.problem()
         self._has_vsock = problem is None
         if self._channel is Channel.VIRTIO_SERIAL:
             other = "this host has vhost-vsock, too" if problem is None else f"no vsock: {problem}"
             return ChannelChoice(self._channel, f"by the setting channel; {other}")
-        if problem is None:
-            why = "this host has vhost-vsock" if self._channel is None else "asked for"
-            return ChannelChoice(Channel.VSOCK, why)
         if self._channel is Channel.VSOCK:
+            if problem is None:
+                return ChannelChoice(self._channel, "asked for")
             raise MachineError(
                 f"vsock was asked for and cannot be used: {problem}",
                 hint='without it: channel = "virtio-serial" in config.toml, or --channel virtio-serial',
             )
-        return ChannelChoice(Channel.VIRTIO_SERIAL, f"no vsock: {problem}")
+        if problem is not None:
+            return ChannelChoice(Channel.VIRTIO_SERIAL, f"no vsock: {problem}")
+        if (exposed := vsockdiag.exposed()) is not None:
+            return ChannelChoice(Channel.VIRTIO_SERIAL, f"this host has vhost-vsock, but {exposed}")
+        return ChannelChoice(
+            Channel.VSOCK, "this host has vhost-vsock, and no service that a guest reaches by it"
+        )
 
     @asynccontextmanager
     async def start(self, spec: MachineSpec, *, runtime: Path, console_log: Path) -> AsyncGenerator[Machine]:
