@@ -34,7 +34,7 @@ _NOT_FEDORA: Final = "mmdebstrap"
 class Place:
     """A machine: ``system`` as `sys.platform` has it, the ``processor`` as uname does.
 
-    The ``distribution``, those that it is ``like``, and its ``release`` are words of os-release(5); ``name`` is for people.
+    The ``distribution``, those that it is ``like``, and its ``release`` are words of os-release(5). ``name`` is for us.
     """
 
     system: str

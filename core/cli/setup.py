@@ -71,7 +71,8 @@ def _install(packages: Sequence[str], *, ask: bool) -> None:
             raise MissingDependency("nobody is here to ask about them", hint="run: sandtop setup --yes")
         os.write(2, b"Install them? [y/N] ")
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            raise MissingDependency("nothing was installed", hint="run: sandtop setup")
+            by_hand = how_to_install(*packages)
+            raise MissingDependency("nothing was installed", hint=f"by hand: {by_hand}; then: sandtop setup")
     setup.install(packages)
     left = setup.missing()
     if left:
