@@ -20,7 +20,7 @@ from sandtop.core.findings import Finding, Verdict, whoami
 from sandtop.core.fleet.room import FIRST_WRITES, may_grow, space
 from sandtop.core.guest import GuestStore, archive, foundation, kernel, runtime, tools
 from sandtop.core.machine import host_memory
-from sandtop.core.machine.registry import driver_for
+from sandtop.core.machine.registry import ANY_CHANNEL, driver_for
 from sandtop.core.place import here, how_to_install
 from sandtop.core.settings import GUEST_RELEASE, Settings
 from sandtop.core.store import SandboxConfig
@@ -49,7 +49,7 @@ def examine(paths: Paths) -> Iterator[Finding]:
     yield here().finding
     home = _home(paths)
     yield home
-    driver = driver_for(paths)
+    driver = driver_for(paths, channel_of(paths))
     yield from driver.examine()
     release = release_of(paths)
     store = GuestStore(paths, release=release)
@@ -76,6 +76,14 @@ def release_of(paths: Paths) -> str:
         return Settings.load(paths.settings).guest_release
     except SandtopError:  # the core says so
         return GUEST_RELEASE
+
+
+def channel_of(paths: Paths) -> str:
+    """The channel that the settings ask for here."""
+    try:
+        return Settings.load(paths.settings).channel
+    except SandtopError:  # the core says so
+        return ANY_CHANNEL
 
 
 def _home(paths: Paths) -> Finding:

@@ -18,7 +18,11 @@ _MAY_BE_ZERO: Final = ("warm_machines", "disk_reserve_bytes")
 _MOST: Final = {"stop_seconds": MAX_GRACE_MS // 1000}
 GUEST_RELEASE: Final = "bookworm"
 """The Debian release that guests are made of unless told: the one whose kernel and Python start fastest."""
-_CHOICES: Final = {"accelerator": ("auto", "kvm", "tcg"), "guest_release": (GUEST_RELEASE, "trixie")}
+_CHOICES: Final = {
+    "accelerator": ("auto", "kvm", "tcg"),
+    "channel": ("auto", "vsock", "virtio-serial"),
+    "guest_release": (GUEST_RELEASE, "trixie"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,7 @@ class Settings:
         attach_allow: what a program may do to the operator's terminal outside of its screen; read by clients.
         warm_machines: how many machines the warm pool has at most; 0 for none.
         accelerator: ``kvm`` or ``tcg`` for all sandboxes that do not ask for one; ``auto`` for the best that works.
+        channel: ``vsock`` or ``virtio-serial`` between the core and agents; ``auto`` for the best that works.
         guest_release: the Debian release of the guests' kernel and runtime, and of ``base`` when it is built.
         disk_reserve_bytes: free space on the disk of the sandboxes below which those that fill it are stopped, but no
             more than a twentieth of that disk; 0 for none.
@@ -46,6 +51,7 @@ class Settings:
     stop_seconds: int = 5
     warm_machines: int = 2
     accelerator: str = "auto"
+    channel: str = "auto"
     guest_release: str = GUEST_RELEASE
     disk_reserve_bytes: int = 512 << 20
     attach_allow: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     from typing import Literal
 
-    from .limits import Disk, Environment, GuestPath, Memory, Name, Processors, Text, Time
+    from .limits import Count, Disk, Environment, GuestPath, Memory, Name, Processors, Text, Time
 
 
 class SandboxInfo(Record):
@@ -91,6 +91,42 @@ class Pong(Record):
     """``seconds``: the round trip to the agent."""
 
     seconds: float
+
+
+class ProcessInfo(Record):
+    """A process in a sandbox, as its agent saw it.
+
+    Attributes:
+        parent: its parent's pid.
+        user: the name of its user in the sandbox, or the number of one without a name.
+        session: the id of the session that it is of; None for the agent.
+        state: as ps(1) has it: R, S, D, Z, T, I.
+        cpu: percent of one of the sandbox's processors, since it was asked last or for half a second.
+        cpu_seconds: since its start.
+        memory: bytes that it has in memory (its resident set).
+        command: its command line; in brackets the name of one that has none.
+    """
+
+    pid: int
+    parent: int
+    user: str
+    session: str | None = None
+    state: str
+    cpu: float
+    cpu_seconds: float
+    memory: int
+    threads: int
+    command: str
+
+
+class Processes(Record):
+    """The processes of a sandbox, those that take most of its processors first; ``total``: how many there are.
+
+    Of very many the agent tells some hundred.
+    """
+
+    processes: list[ProcessInfo]
+    total: int
 
 
 class Held(Event, kind="held"):
@@ -197,3 +233,22 @@ class SandboxPing(Request[Pong], op="sandbox.ping"):
     """Ask its agent whether it is there."""
 
     sandbox: str
+
+
+class SandboxTop(Request[Processes], op="sandbox.top"):
+    """What runs in it, by its agent's word."""
+
+    sandbox: str
+
+
+class SandboxConsole(Stream[Nothing], op="sandbox.console"):
+    """What its guest's kernel and agent print, as bytes on stream 1: of its last start, also when it does not run.
+
+    Attributes:
+        tail: the last so many lines; null: all that is kept (256 KiB).
+        follow: and what comes until its machine ends.
+    """
+
+    sandbox: str
+    tail: Count | None = None
+    follow: bool = False

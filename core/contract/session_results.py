@@ -57,6 +57,9 @@ class SessionInfo(Record):
         waiting: its program waits for somebody to type.
         attention: why somebody should look at it, or None: how it ended badly, or that it waits at a prompt.
         acknowledged: somebody said to have seen how it ended.
+        foreground: the command line of the program in its terminal's foreground, while it runs; None: not known.
+        last_line: the last line that it wrote, without colours, or its beginning; None without output, and on a
+            terminal on which a full-screen program draws.
     """
 
     id: str
@@ -82,6 +85,8 @@ class SessionInfo(Record):
     waiting: bool = False
     attention: str | None = None
     acknowledged: bool = False
+    foreground: str | None = None
+    last_line: str | None = None
 
 
 class SessionAnswer(Record):

@@ -107,4 +107,6 @@ def session_view(sandbox: Sandbox, session: Session) -> SessionInfo:
         input_holder=session.input.holder.label if session.input.holder else None,
         record=decode_result(ExitRecord, record.to_json()) if record else None,
         acknowledged=row.acknowledged_at is not None,
+        foreground=(session.foreground or None) if not session.ending else None,
+        last_line=session.last_line.text or None,
     )

@@ -24,6 +24,13 @@ class Accelerator(StrEnum):
     TCG = "tcg"
 
 
+class Channel(StrEnum):
+    """What carries the agent's byte stream. A machine with vsock has a virtio-serial port, too."""
+
+    VSOCK = "vsock"
+    VIRTIO_SERIAL = "virtio-serial"
+
+
 WITHOUT_KVM: Final = 'without it: --accelerator tcg, or accelerator = "tcg" in config.toml'
 """How to go on where KVM does not work: part of a hint."""
 
@@ -67,6 +74,7 @@ class MachineSpec:
         overlay: the sandbox's own disk, raw, read-write.
         memory_mib: guest memory, MiB.
         cpus: virtual processors.
+        channel: what is to carry the agent's byte stream.
         memory: the file behind its memory; None for a machine that boots, and of which no snapshot will be taken.
     """
 
@@ -81,6 +89,7 @@ class MachineSpec:
     cpus: int = 1
     network: Network = Network.NONE
     accelerator: Accelerator = Accelerator.TCG
+    channel: Channel = Channel.VIRTIO_SERIAL
     memory: Memory | None = None
 
     @property

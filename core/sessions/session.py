@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import signal
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import trio
 
 from sandtop.agent.wire import STREAMS_PER_SESSION, ProtocolError
 from sandtop.core.sessions.input import SessionInput
+from sandtop.core.sessions.last_line import LastLine
 from sandtop.core.sessions.log import SessionLog
 from sandtop.core.sessions.output import STDERR, STDOUT, SessionOutput
-from sandtop.core.sessions.records import SessionExit
+from sandtop.core.sessions.records import SessionExit, printable
 from sandtop.core.sessions.tty import Tty
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
     from sandtop.core.sessions.tty import TerminalObserver
     from sandtop.core.store import SessionRow
+
+_FOREGROUND: Final = 200
+"""Characters of `Session.foreground`."""
 
 
 class Session:
@@ -38,6 +42,8 @@ class Session:
         waiting: which of its processes waits for somebody to type, as the agent says: ``leader`` (the one that was
             started), ``other``, or empty for none.
         prompt_seen: whether somebody has acknowledged that it waits.
+        foreground: the command line of the program in its terminal's foreground, as the agent says; empty: not known.
+        last_line: the last line of its output.
     """
 
     def __init__(
@@ -62,6 +68,8 @@ class Session:
         self.left = 0
         self.waiting = ""
         self.prompt_seen = False
+        self.foreground = ""
+        self.last_line = LastLine(self.log)
 
     @property
     def ended(self) -> bool:
@@ -88,13 +96,14 @@ class Session:
         self.notify()
         return True
 
-    def waits(self, who: object) -> None:
-        """Take the agent's word on `waiting`. Raises ProtocolError for nonsense."""
+    def waits(self, who: object, program: object) -> None:
+        """Take the agent's word on `waiting` and `foreground`. Raises ProtocolError for nonsense."""
         if who not in ("", "leader", "other"):
             raise ProtocolError(f"a session in which {who!r:.40} waits")
         if who != self.waiting:
             self.waiting, self.prompt_seen = str(who), False
             self.notify()
+        self.foreground = printable(program)[:_FOREGROUND] if isinstance(program, str) else ""
 
     def resize(self, rows: int, columns: int) -> None:
         """The window has this size for all that the program writes from now on."""

@@ -54,6 +54,7 @@ class Ownership:
         boot_id: the host's boot; another one means that the machine is gone.
         token: the machine's secret for the channel's handshake.
         accelerator: ``tcg`` or ``kvm``.
+        cid: its address for AF_VSOCK on the host; None without vsock.
     """
 
     pid: int
@@ -61,6 +62,7 @@ class Ownership:
     boot_id: str
     token: str
     accelerator: str
+    cid: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from sandtop.core.contract.sandbox import SandboxInfo
 from sandtop.core.contract.session_results import SessionInfo
 from sandtop.core.fleet.attention import SandboxFacts, SessionFacts, judge
 from sandtop.core.phrases import ending
+from sandtop.core.sessions.last_line import last_line_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -167,8 +168,18 @@ class FakeSession:
             "stdout_bytes": len(self.output(1)) + self.gaps.get(1, 0),
             "stderr_bytes": len(self.output(2)) + self.gaps.get(2, 0),
             "stdin_bytes": len(self.typed),
+            "last_line": self.last_line,
         }
         return made(SessionInfo, {name: value for name, value in self.raw.items() if name != "waits"} | told)
+
+    @property
+    def last_line(self) -> str | None:
+        """As `sandtop.core.sessions.last_line.LastLine` has it of a real one."""
+        wrote_last = self.pieces[-1][1] if self.pieces else 1
+        streams = (2, 1) if wrote_last == 2 else (1, 2)
+        return next(
+            (text for one in streams if (text := last_line_of(bytes(self.output(one)[-1024:])))), None
+        )
 
     def listed(self) -> Raw:
         return self.info.to_json()
@@ -191,7 +202,8 @@ def session(key: str, of: str, *argv: str, tty: bool = False, **fields: object) 
     raw: Raw = {
         "id": (key * 16)[:16], "sandbox": of, "argv": list(argv), "tty": tty, "state": "running", "exit_code": None,
         "signal": None, "reason": None, "started_at": NOW - 600, "ended_at": None, "labels": {}, "pid": 42,
-        "attached": 0, "input_holder": None, "record": None, "waits": "", "left": 0, "acknowledged": False, **fields,
+        "attached": 0, "input_holder": None, "record": None, "waits": "", "left": 0, "acknowledged": False,
+        "foreground": None, **fields,
     }  # fmt: skip
     return FakeSession(raw)
 

@@ -24,14 +24,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from sandtop.agent.wire import PORT_NAME
-from sandtop.core.machine.spec import Accelerator, MachineSpec, Network
+from sandtop.core.machine.qemu.vsock import DEVICE as VSOCK_DEVICE
+from sandtop.core.machine.qemu.vsock import NOMINAL_CID
+from sandtop.core.machine.spec import Accelerator, Channel, MachineSpec, Network
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-TRANSPORT: Final = "virtio-serial"
-"""What carries the agent's byte stream."""
 
 TB_SIZE_MIB: Final = 32
 """TCG's cache of translated code. QEMU's own default is a quarter of the memory of old hosts, at most 1 GiB."""
@@ -76,6 +75,7 @@ class Role(StrEnum):
     AGENT = "agent"
     CONSOLE = "console"
     MEMORY = "memory"
+    VSOCK = "vsock"
 
     @property
     def is_socket(self) -> bool:
@@ -85,7 +85,7 @@ class Role(StrEnum):
     @property
     def is_writable(self) -> bool:
         """Whether it is opened O_RDWR, rather than O_RDONLY."""
-        return self is Role.OVERLAY
+        return self in (Role.OVERLAY, Role.VSOCK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +139,8 @@ def needed(spec: MachineSpec, runtime: Path) -> dict[Role, Path]:
     }
     if spec.memory is not None:
         paths[Role.MEMORY] = spec.memory.file
+    if spec.channel is Channel.VSOCK:
+        paths[Role.VSOCK] = VSOCK_DEVICE
     return paths
 
 
@@ -148,11 +150,12 @@ def command_line(
     *,
     qemu: str = "qemu-system-x86_64",
     numbers: Mapping[Role, int] | None = None,
+    cid: int | None = None,
 ) -> CommandLine:
     """The command line of ``spec``; a pure function.
 
     ``numbers`` are the descriptors to speak of, one for each of `needed`. Without them they count from 3, as
-    ``inspect`` shows it.
+    ``inspect`` shows it. ``cid`` is the machine's, where it has vsock.
     """
     paths = needed(spec, runtime)
     fd = numbers if numbers is not None else {role: _FIRST_DESCRIPTOR + n for n, role in enumerate(paths)}
@@ -167,6 +170,7 @@ def command_line(
         *_disks(fd),
         *_entropy(),
         *_agent(fd),
+        *_vsock(spec, fd, cid),
         *_network(spec),
     )
     return CommandLine(argv, tuple(Descriptor(role, fd[role], path) for role, path in paths.items()))
@@ -308,6 +312,13 @@ def _agent(fd: Mapping[Role, int]) -> list[str]:
         "-device", "virtio-serial-pci,max_ports=2,disable-legacy=on,romfile=",
         "-device", f"virtserialport,id=agent,chardev=agent,name={PORT_NAME}",
     ]  # fmt: skip
+
+
+def _vsock(spec: MachineSpec, fd: Mapping[Role, int], cid: int | None) -> list[str]:
+    if spec.channel is not Channel.VSOCK:
+        return []
+    device = f"vhost-vsock-pci,guest-cid={cid or NOMINAL_CID},vhostfd={fd[Role.VSOCK]}"
+    return ["-device", f"{device},disable-legacy=on,romfile="]
 
 
 def _network(spec: MachineSpec) -> list[str]:

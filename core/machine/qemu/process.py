@@ -26,9 +26,10 @@ import trio
 from sandtop.core.errors import MachineError, MissingDependency
 from sandtop.core.machine import procfs
 from sandtop.core.machine.driver import Identity, Running
-from sandtop.core.machine.qemu.commandline import CommandLine, command_line, needed
+from sandtop.core.machine.qemu.commandline import CommandLine, Role, command_line, needed
 from sandtop.core.machine.qemu.descriptors import Descriptors, remove_runtime
 from sandtop.core.machine.qemu.users import kvm_groups, machine_uid
+from sandtop.core.machine.qemu.vsock import take_cid
 from sandtop.core.machine.spec import Accelerator, MachineSpec
 from sandtop.core.machine.text import last_lines
 
@@ -237,8 +238,10 @@ def _launch(spec: MachineSpec, runtime: Path, qemu: Path, tied: int | None = Non
     stderr = _bounded_file()
     try:
         with Descriptors(needed(spec, runtime), spec.name, reader=uid) as descriptors:
-            command = command_line(spec, runtime, qemu=str(qemu), numbers=descriptors.numbers)
-            return _spawn(command, spec, uid, stderr, tied)
+            vsock = descriptors.numbers.get(Role.VSOCK)
+            cid = None if vsock is None else take_cid(vsock, spec.name)
+            command = command_line(spec, runtime, qemu=str(qemu), numbers=descriptors.numbers, cid=cid)
+            return _spawn(command, spec, uid, stderr, tied, cid)
     except BaseException:
         os.close(stderr)
         remove_runtime(runtime)
@@ -246,7 +249,7 @@ def _launch(spec: MachineSpec, runtime: Path, qemu: Path, tied: int | None = Non
 
 
 def _spawn(
-    command: CommandLine, spec: MachineSpec, uid: int | None, stderr: int, tied: int | None
+    command: CommandLine, spec: MachineSpec, uid: int | None, stderr: int, tied: int | None, cid: int | None
 ) -> MachineProcess:
     kvm = spec.accelerator is Accelerator.KVM
     if not os.access(command.argv[0], os.X_OK):
@@ -279,7 +282,7 @@ def _spawn(
             Path(f"/proc/{child.pid}/oom_score_adj").write_text(str(OOM_SCORE_ADJ))
         with suppress(OSError):  # the same; there is none in some kernels
             Path(f"/proc/{child.pid}/autogroup").write_text(str(NICENESS))
-        identity = Identity(spec.uuid, child.pid, started, procfs.boot_id())
+        identity = Identity(spec.uuid, child.pid, started, procfs.boot_id(), cid)
         return MachineProcess(identity, spec.name, pidfd, stderr)
     except BaseException:
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)

@@ -51,7 +51,7 @@ function _shtab_sandtop_using
 end
 
 set -g _shtab_sandtop_commands create run ls exec shell attach screen type sessions logs ack signal cp stop start pause resume restart rm inspect image core completion setup uninstall version bug-report doctor
-set -g _shtab_sandtop_opts_with_value --accelerator --allow --cpus --cwd --detach-keys --disk --env --image --key --label --memory --network --remove --rlimit --scope --shell --since --tail --timeout --user --wait-for --workdir -e -u -w
+set -g _shtab_sandtop_opts_with_value --accelerator --allow --channel --cpus --cwd --detach-keys --disk --env --image --key --label --memory --network --remove --rlimit --scope --shell --since --tail --timeout --user --wait-for --workdir -e -u -w
 
 complete -c sandtop -e
 complete -c sandtop -f
@@ -211,6 +211,7 @@ complete -c sandtop -n '_shtab_sandtop_using image; and test $_shtab_sandtop_npo
 complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 0' -a core -d 'start, stop and question the core'
 complete -c sandtop -n '_shtab_sandtop_using core' -s h -l help -d 'show this help message and exit'
 complete -c sandtop -n '_shtab_sandtop_using core' -l all -d 'with stop: stop every sandbox first'
+complete -c sandtop -n '_shtab_sandtop_using core' -l channel -xka "auto vsock virtio-serial" -d 'with start: between the core and agents, instead of the setting'
 complete -c sandtop -n '_shtab_sandtop_using core' -l json -d 'print JSON'
 complete -c sandtop -n '_shtab_sandtop_using core; and test $_shtab_sandtop_npos -eq 0' -ka "start stop status" -d 'start|stop|status'
 complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 0' -a completion -d 'print a shell'"'"'s completion script'
