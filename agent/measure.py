@@ -59,8 +59,8 @@ def _memory_in_use() -> int:
 def processes(groups: Iterable[tuple[str | None, Iterable[int]]]) -> Message:
     """The processes of ``groups``: the id of a session (None for the agent itself) and its pids.
 
-    ``clock`` is the guest's, in seconds. ``total`` counts all; of very many, or when looking takes long, only the first have a row: pid, parent's pid, user,
-    session, state, seconds of CPU, resident bytes, threads, command line.
+    ``clock`` is the guest's, in seconds. ``total`` counts all; of very many, or when looking takes long, only the first
+    have a row: pid, parent's pid, user, session, state, seconds of CPU, resident bytes, threads, command line.
     """
     until, room, total = time.monotonic() + _SECONDS, _MOST_BYTES, 0
     rows: list[list[object]] = []

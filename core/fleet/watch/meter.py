@@ -152,5 +152,5 @@ def _percent(before: float, now: float, seconds: float) -> float:
 
 
 def _guest_percent(earlier: int, later: int, before: GuestUsage, now: GuestUsage, cpus: int) -> float:
-    """Percent of one of the guest's processors, by its own clock; a guest that counts wrongly takes no more than all."""
+    """Percent of one of the guest's processors, by its own clock; of one that counts wrongly no more than all."""
     return min(_percent(earlier, later, now.clock_us - before.clock_us), cpus * 100.0)
