@@ -12,6 +12,7 @@ from sandtop import __version__
 from sandtop.agent.wire import LONG, LONG_STREAM, Control, Data, control
 from sandtop.core.contract import find as find_operation
 from sandtop.core.contract.codec import decode_request
+from sandtop.core.contract.core_events import ExitRecord, Happening
 from sandtop.core.contract.record import Change, Record
 from sandtop.core.errors import CoreFailure, NotFound, SandtopError
 from sandtop.core.paths import find
@@ -45,6 +46,9 @@ class FakeCore:
         scripts: what tests do in its place, by operation.
         refusals: by operation, the error that it is answered with.
         following: the requests of those who follow a session now.
+        happened: its events; `happen` adds one.
+        consoles: what the kernels of sandboxes printed, by name.
+        metrics: where they are served.
         silent: it takes requests and answers none; `speak` ends it.
         news: whoever changes something holds this, and tells.
     """
@@ -68,6 +72,9 @@ class FakeCore:
         self.refusals: dict[str, Raw] = {}
         self.following: list[Message] = []
         self.silent = False
+        self.happened: list[Happening] = []
+        self.consoles: dict[str, bytes] = {}
+        self.metrics: str | None = None
         self.news = threading.Condition()
         self._connections: list[Conn] = []
         self._threads: list[threading.Thread] = []
@@ -140,6 +147,24 @@ class FakeCore:
             self.silent = False
 
         self.change(do)
+
+    def happen(
+        self,
+        kind: str,
+        sandbox: str | None = None,
+        message: str = "",
+        *,
+        at: float | None = None,
+        session: str | None = None,
+        record: ExitRecord | None = None,
+    ) -> None:
+        """An event, of ``sandbox`` by its name."""
+        uuid = None if sandbox is None else str(self.of(sandbox)["uuid"])
+        event = Happening(
+            id=len(self.happened) + 1, at=self.clock() if at is None else at, kind=kind, sandbox=sandbox, uuid=uuid,
+            session=session, message=message, record=record,
+        )  # fmt: skip
+        self.change(lambda: self.happened.append(event))
 
     def write(self, one: FakeSession, stream: int, data: bytes) -> None:
         self.change(lambda: one.pieces.append((self.clock(), stream, data)))
