@@ -16,12 +16,16 @@ def main() -> int:
     """Run the console on this terminal until the operator quits. Returns the exit status."""
     os.environ.setdefault("TEXTUAL_FPS", str(_FRAMES_A_SECOND))
     sys.setswitchinterval(_SWITCH_SECONDS)
+    from rich.console import Console as Terminal
+    from textual import constants
+
     from sandtop.tui.app import Console
     from sandtop.tui.store import ProcessUsage, Store
     from sandtop.tui.tty.shutdown import Shutdown
 
     shutdown = Shutdown()
     shutdown.watch()
-    console = Console(Store(ProcessUsage()), shutdown=shutdown)
+    colours = Terminal(force_terminal=True, color_system=constants.COLOR_SYSTEM).color_system
+    console = Console(Store(ProcessUsage()), shutdown=shutdown, colours=colours)
     console.run()
     return console.return_code or 0

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Steps = Callable[[Console, Pilot[None], FakeCore], Awaitable[None]]
 
 SIZES = {"80x24": (80, 24), "200x50": (200, 50)}
-THEMES = {"dark": DARK.name, "light": LIGHT.name}
+THEMES = {"dark": DARK.theme.name, "light": LIGHT.theme.name}
 BOTH = (("80x24", "dark"), ("200x50", "light"))
 ALL = (*BOTH, ("80x24", "light"), ("200x50", "dark"))
 

@@ -34,7 +34,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("app", "next_trouble", ("e",), "problem", "go to the next sandbox that needs somebody", footer=35),
     Action("app", "previous_trouble", ("E",), "previous problem", "go to the one before"),
     Action("app", "terminals", ("A",), "terminals", "running terminals, to come back to", cli="sessions"),
-    Action("app", "dark", (), "light or dark", "change between the light and the dark theme"),
+    Action("app", "theme", (), "theme", "the next theme: dark, light, the terminal's own colours"),
     Action("app", "quit", ("ctrl+q",), "quit", "leave; sandboxes and what runs in them go on"),
 
     Action("list", "down", ("down", "j"), "down", "down"),
