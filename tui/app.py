@@ -204,10 +204,18 @@ class Console(App[None], inherit_bindings=False):
         self.nav.pick_terminal()
 
     def action_next_trouble(self) -> None:
-        self.nav.show_trouble(1)
+        self.nav.show_evidence(1)
 
     def action_previous_trouble(self) -> None:
-        self.nav.show_trouble(-1)
+        self.nav.show_evidence(-1)
+
+    def action_failures(self) -> None:
+        self.nav.show_failures()
+
+    def action_unacknowledge(self) -> None:
+        screen = self.screen
+        if isinstance(screen, ConsoleScreen):
+            screen.ask_again()
 
     def use_theme(self, name: ThemeName) -> None:
         """Draw in the colours of theme ``name``, as far as the terminal has them."""
