@@ -55,4 +55,6 @@ def _line(action: Action) -> Content:
     """One line: what it is called, its key, what it does."""
     key = shown_key(action.keys[0]) if action.keys else ""
     cli = f" (sandtop {action.cli})" if action.cli else ""
-    return Content.assemble(f"{action.label:<17}", (f"{key:<8}", "$text-accent"), (action.help + cli, "$text-muted"))
+    return Content.assemble(
+        f"{action.label:<17}", (f"{key:<8}", "$text-accent"), (action.help + cli, "$text-muted")
+    )

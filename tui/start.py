@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Final
+from typing import Final, Literal, cast
 
 _FRAMES_A_SECOND: Final = 200
 """How often Textual may draw what has changed. Panes that take in output draw less often, at rates of their own."""
@@ -25,7 +25,8 @@ def main() -> int:
 
     shutdown = Shutdown()
     shutdown.watch()
-    colours = Terminal(force_terminal=True, color_system=constants.COLOR_SYSTEM).color_system
+    asked = cast("Literal['auto', 'standard', '256', 'truecolor'] | None", constants.COLOR_SYSTEM)
+    colours = Terminal(force_terminal=True, color_system=asked).color_system
     console = Console(Store(ProcessUsage()), shutdown=shutdown, colours=colours)
     console.run()
     return console.return_code or 0

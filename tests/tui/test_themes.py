@@ -1,8 +1,6 @@
-"""The console's colours on terminals of few colours: each one was chosen, none is a neighbour that the terminal found."""
+"""The console's colours on terminals of few colours: each was chosen, none is a neighbour of it."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import pytest
 from rich.color import Color, ColorSystem, ColorType
@@ -15,33 +13,29 @@ from sandtop.tui.theme import LOOKS, TERMINAL, THEMES, ThemeName, look
 from . import scene
 from .conftest import LOOK_SECONDS, until
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
 pytestmark = pytest.mark.anyio
 
-PLACES = {
-    "list": (), "sessions": ("j", "enter"), "keys": ("?",), "palette": (":",), "create": ("c",), "filter": ("/", "a"),
-    "question": ("j", "ctrl+d"), "error": ("x",), "log": ("j", "l"), "log search": ("j", "l", "/", "e", "enter"),
+PLACES: dict[str, tuple[str, ...]] = {
+    "list": (), "sessions": ("j", "enter"), "keys": ("question_mark",), "palette": ("colon",), "create": ("c",),
+    "filter": ("slash", "a"), "question": ("j", "ctrl+d"), "error": ("x",), "log": ("j", "l"),
+    "log search": ("j", "l", "slash", "e", "enter"),
 }  # fmt: skip
 
 
-async def drawn(theme: ThemeName, colours: str) -> AsyncIterator[tuple[str, set[Color]]]:
-    """Each of `PLACES`, with the colours that the terminal is told there."""
-    for place, keys in PLACES.items():
-        with FakeCore(*scene.sandboxes(), sessions=scene.sessions()):
-            app = Console(
-                Store(scene.StillUsage()), clock=lambda: NOW, interval=LOOK_SECONDS, colours=colours
-            )
-            async with app.run_test(size=(80, 24)) as pilot:
-                app.use_theme(theme)
-                await until(pilot, lambda: app.store.view.version > 0)
-                await pilot.press(*("question_mark" if k == "?" else "colon" if k == ":" else k for k in keys))
-                await pilot.pause()
-                strips = app.screen._compositor.render_strips()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-                styles = [style for strip in strips for text, style, _ in strip if style and text]
-                found = {c for style in styles for c in (style.color, style.bgcolor) if c is not None}
-                yield place, found
+async def drawn(theme: ThemeName, colours: str, keys: tuple[str, ...]) -> set[Color]:
+    """The colours that the terminal is told of after ``keys``."""
+    with FakeCore(*scene.sandboxes(), sessions=scene.sessions()):
+        app = Console(Store(scene.StillUsage()), clock=lambda: NOW, interval=LOOK_SECONDS, colours=colours)
+        async with app.run_test(size=(80, 24)) as pilot:
+            app.use_theme(theme)
+            await until(pilot, lambda: app.store.view.version > 0)
+            await pilot.press(*keys)
+            await pilot.pause()
+            strips = app.screen._compositor.render_strips()  # pyright: ignore[reportPrivateUsage]
+            styles = [style for strip in strips for text, style, _ in strip if style and text]
+            return {
+                colour for style in styles for colour in (style.color, style.bgcolor) if colour is not None
+            }
 
 
 def of_palette(colour: Color) -> bool:
@@ -56,13 +50,15 @@ def of_palette(colour: Color) -> bool:
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
 async def test_on_a_terminal_of_256_colours_all_are_of_its_palette(theme: ThemeName) -> None:
-    async for place, found in drawn(theme, "256"):
+    for place, keys in PLACES.items():
+        found = await drawn(theme, "256", keys)
         assert not [colour.name for colour in found if not of_palette(colour)], place
 
 
 @pytest.mark.parametrize("theme", THEMES)
 async def test_a_terminal_of_sixteen_colours_is_told_its_own(theme: ThemeName) -> None:
-    async for place, found in drawn(theme, "standard"):
+    for place, keys in PLACES.items():
+        found = await drawn(theme, "standard", keys)
         others = [
             colour.name for colour in found if colour.type not in (ColorType.STANDARD, ColorType.DEFAULT)
         ]

@@ -1,4 +1,4 @@
-"""The two themes for a terminal of 256 colours. Each colour is one of xterm's palette, so the terminal finds no other."""
+"""The two themes for a terminal of 256 colours. Each colour is one of xterm's palette."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The theme that leaves colours to the terminal: its own sixteen, its background, its text.
 
 It is the one for a terminal that has no more than sixteen colours, and for who wants the console to look like the rest
-of their terminal. Whether that is dark or light is not known, so nothing here relies on it: what is selected is reversed.
+of their terminal. Whether that is dark or light is not known, so nothing relies on it: what is selected is reversed.
 """
 
 from __future__ import annotations

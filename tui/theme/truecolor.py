@@ -1,4 +1,4 @@
-"""The two themes of a terminal that shows any colour: greys, one accent, and colour only for what asks for attention."""
+"""The two themes of a terminal of any colour: greys, one accent, and colour only for what asks for attention."""
 
 from __future__ import annotations
 
