@@ -18,10 +18,12 @@ from sandtop.tui.notices import Notice, Notices
 from sandtop.tui.palette import Commands
 from sandtop.tui.polling import POLL_SECONDS, Polling
 from sandtop.tui.screens.base import ConsoleScreen
+from sandtop.tui.screens.listing import ListScreen
 from sandtop.tui.screens.pages import help_page
 from sandtop.tui.theme import DARK, DARK_ANSI, LIGHT, LIGHT_ANSI
 from sandtop.tui.tty.driver import TerminalDriver
 from sandtop.tui.typeahead import KeyDelivered, TypeAhead
+from sandtop.tui.watching import Watching
 
 from .navigation import Navigation
 from .operations import Operations
@@ -49,6 +51,7 @@ class Console(App[None], inherit_bindings=False):
         notices: what is said to the operator.
         typeahead: the keys that wait for their turn.
         priority: whether output has to wait for a key.
+        watching: looks at the session that a list's cursor is on.
         clock: the time, in seconds since the epoch.
     """
 
@@ -84,6 +87,7 @@ class Console(App[None], inherit_bindings=False):
         self.started_at = clock()
         self.operations = Operations(self)
         self.nav = Navigation(self)
+        self.watching = Watching(self._glanced)
         self.polling = Polling(store, lambda: self.clock(), interval, self._answered)
 
     def on_mount(self) -> None:
@@ -96,6 +100,7 @@ class Console(App[None], inherit_bindings=False):
 
             self.shutdown.leave = leave
         self.run_worker(self.polling.run(), group="polling", exit_on_error=True)
+        self.run_worker(self.watching.run(), group="watching", exit_on_error=True)
         self.set_interval(_TICK_SECONDS, self.tick)
 
     def exit(self, result: None = None, return_code: int = 0, message: RenderableType | None = None) -> None:
@@ -161,6 +166,11 @@ class Console(App[None], inherit_bindings=False):
         if (screen := self._in_front) is not None:
             screen.show(self.store.view)
         self.tick()
+
+    def _glanced(self) -> None:
+        """There is something new to show of the session that is looked at."""
+        if isinstance(screen := self._in_front, ListScreen):
+            screen.show_detail()
 
     def tick(self) -> None:
         """Show the notice that is due, and the time; once a second, and after each change."""

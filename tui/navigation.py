@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandtop.tui.screens.dialogs import Pick
 from sandtop.tui.screens.fleet import FleetScreen
 from sandtop.tui.screens.sandbox import SandboxScreen
+from sandtop.tui.screens.terminals import TerminalsScreen, terminals_of
 from sandtop.tui.text import what_next
 
 if TYPE_CHECKING:
@@ -104,23 +104,12 @@ class Navigation:
     # finding something
 
     def pick_terminal(self) -> None:
-        """Ask which of the running terminals to come back to."""
-        found = {
-            session.id: (sandbox, session)
-            for sandbox in self._console.store.view.sandboxes
-            for session in sandbox.sessions
-            if session.info.tty and not session.ended
-        }
-        if not found:
-            self._console.say("no terminal is running: a opens a shell")
-            return
-
-        def chosen(key: str | None) -> None:
-            if key is not None:
-                self.attach(*found[key])
-
-        options = [(key, _terminal_line(*pair)) for key, pair in found.items()]
-        self._console.push_screen(Pick("Come back to a terminal", options), chosen)
+        """The running terminals, to come back to one."""
+        console = self._console
+        if not any(terminals_of(console.store.view)):
+            console.say("no terminal is running: a opens a shell")
+        elif not isinstance(console.screen, TerminalsScreen):
+            console.push_screen(TerminalsScreen())
 
     def show_trouble(self, step: int) -> None:
         """The list, with the cursor on the next (1) or previous (-1) sandbox that needs somebody."""
@@ -135,8 +124,3 @@ class Navigation:
             step = 0
         number = (0 if step > 0 else -1) if at is None else (at + step) % len(troubled)
         self.show_fleet(troubled[number])
-
-
-def _terminal_line(sandbox: SandboxView, session: SessionView) -> str:
-    held = f"  held by {session.info.input_holder}" if session.info.input_holder else "  nobody types"
-    return f"{sandbox.name}  {session.command}  {session.id[:8]}{held}"

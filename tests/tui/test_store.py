@@ -61,10 +61,10 @@ def test_an_acknowledged_failure_asks_no_more_and_the_next_one_does(store: Store
     assert [one.name for one in look(store, failed).troubled] == ["db"]
 
 
-def test_rates_and_last_output_come_from_what_grew(store: Store) -> None:
+def test_rates_come_from_what_grew_and_the_core_says_when(store: Store) -> None:
     one = session("a", "web", "yes")
     look(store, sandbox("web"), sessions=(one,))
-    one.pieces.append((NOW, 1, b"x" * 1000))
+    one.pieces.append((NOW + 1, 1, b"x" * 1000))
     grown = look(store, sandbox("web"), sessions=(one,), at=NOW + 1).sandboxes[0].sessions[0]
     assert (grown.rate, grown.last_output) == (500.0, NOW + 1)
     still = look(store, sandbox("web"), sessions=(one,), at=NOW + 2).sandboxes[0].sessions[0]

@@ -10,7 +10,9 @@ from typing import Final, Literal
 
 from .model import Action, Scope
 
-ScopeName = Literal["app", "list", "fleet", "sandbox", "panes", "log", "live", "nobody", "terminal"]
+ScopeName = Literal[
+    "app", "list", "fleet", "sandbox", "terminals", "panes", "log", "live", "nobody", "terminal"
+]
 
 # fmt: off
 SCOPES: Final[dict[ScopeName, Scope]] = {
@@ -18,6 +20,7 @@ SCOPES: Final[dict[ScopeName, Scope]] = {
     "list": Scope("Moving in a list", "widgets.row_list:RowList"),
     "fleet": Scope("Sandboxes", "screens.fleet:FleetScreen", below=("list", "app")),
     "sandbox": Scope("Sessions of a sandbox", "screens.sandbox:SandboxScreen", below=("list", "app")),
+    "terminals": Scope("Running terminals", "screens.terminals:TerminalsScreen", below=("list", "app")),
     "panes": Scope("Panes", "screens.panes:PanesScreen", below=("app",)),
     "log": Scope("In a log", "widgets.log_pane:LogPane", below=("panes", "app")),
     "live": Scope("In a terminal: all other keys go to the program", "widgets.terminal:TerminalView"),
@@ -89,6 +92,12 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("sandbox", "panes", ("w",), "panes", "go to the panes", footer=40),
     Action("sandbox", "cancel", ("escape",), "back", "dismiss the error, the filter, the marks; then back"),
     Action("sandbox", "back", ("q", "backspace"), "back", "back to the sandboxes", footer=95),
+
+    Action("terminals", "watch", ("W",), "watch only", "look at it in a pane, without the keyboard", footer=20,
+           cli="attach --read-only"),
+    Action("terminals", "filter", ("/",), "filter", "text, !text", footer=30),
+    Action("terminals", "cancel", ("escape",), "back", "dismiss the error, the filter; then back"),
+    Action("terminals", "back", ("q",), "back", "back to where you were", footer=95),
 
     Action("panes", "next", ("tab",), "next", "to the next pane", footer=30),
     Action("panes", "previous", ("shift+tab",), "previous", "to the pane before"),

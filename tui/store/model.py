@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from sandtop.core.phrases import ending
-from sandtop.tui.text import command_line
+from sandtop.tui.text import command_line, neutral, one_line
 
 if TYPE_CHECKING:
     from sandtop.core.client.sdk import SandboxInfo, SessionInfo
@@ -50,7 +50,7 @@ class SessionView:
     """A session.
 
     Attributes:
-        last_output: when output last came, as far as the console saw; None before it saw any.
+        last_output: when output came last; None before any did.
         rate: bytes a second, of stdout and stderr together.
     """
 
@@ -65,6 +65,13 @@ class SessionView:
     @property
     def command(self) -> str:
         return command_line(self.info.argv)
+
+    @property
+    def doing(self) -> str:
+        """What it does now: on a terminal the command line of the program in front, else its own."""
+        if self.info.foreground and not self.ended:
+            return neutral(one_line(self.info.foreground))
+        return self.command
 
     @property
     def ended(self) -> bool:
@@ -117,6 +124,11 @@ class SandboxView:
     def has_failed(self) -> bool:
         """Whether its machine could not start, or died, and nobody has acknowledged that."""
         return self.info.state in ("failed", "lost") and not self.info.acknowledged
+
+    @property
+    def memory_percent(self) -> float:
+        """The memory that it uses, as a share of what it may use."""
+        return self.memory[-1] / (self.info.memory * 1048576) * 100 if self.memory else 0.0
 
     @property
     def last_output(self) -> float | None:

@@ -17,11 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class _Heard:
-    """What a session had written by ``looked_at``, and when that last grew."""
+    """What a session had written by ``looked_at``, and how fast it writes."""
 
     written: int
     looked_at: float
-    last_output: float | None
     rate: float = 0.0
 
 
@@ -64,14 +63,12 @@ class Store:
         written = info.stdout_bytes + info.stderr_bytes
         heard = self._heard.get(info.id)
         if heard is None:
-            heard = self._heard[info.id] = _Heard(written, now, info.ended_at if written else None)
+            heard = self._heard[info.id] = _Heard(written, now)
         elif now > heard.looked_at:
             grown = written - heard.written
             heard.rate = 0.5 * heard.rate + 0.5 * grown / (now - heard.looked_at) if grown else 0.0
-            if grown:
-                heard.last_output = now
             heard.written, heard.looked_at = written, now
-        return SessionView(info, heard.last_output, heard.rate)
+        return SessionView(info, info.output_at or (info.ended_at if written else None), heard.rate)
 
     def _sandbox(
         self, info: SandboxInfo, sessions: list[SessionView], usage: dict[int, Usage]
