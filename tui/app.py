@@ -170,7 +170,7 @@ class Console(App[None], inherit_bindings=False):
     def _glanced(self) -> None:
         """There is something new to show of the session that is looked at."""
         if isinstance(screen := self._in_front, ListScreen):
-            screen.show_detail()
+            screen.glanced()
 
     def tick(self) -> None:
         """Show the notice that is due, and the time; once a second, and after each change."""

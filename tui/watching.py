@@ -107,7 +107,7 @@ class Watching:
                 self._kept.popitem(last=False)
         if self._target is not None and self._target.session.id == key:
             self.trouble, self._failed_at = why, time.monotonic()
-            self._seen()
+        self._seen()
 
 
 def _mark(info: SessionInfo) -> tuple[object, ...]:

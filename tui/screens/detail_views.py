@@ -30,6 +30,19 @@ MEMORY_ALARMS: Final = 95.0
 """Percent of a sandbox's memory from which on it is shown in another colour."""
 
 
+QUIET: Final = 3.0
+"""Percent of a core: what uses less has no sparkline."""
+
+
+def activity(sandbox: SandboxView, width: int) -> str:
+    """The sparkline of its processors; empty when nothing happens."""
+    return (
+        sparkline(sandbox.cpu, 100.0 * sandbox.info.cpus, width)
+        if max(sandbox.cpu, default=0.0) >= QUIET
+        else ""
+    )
+
+
 def memory_tone(percent: float) -> str:
     """The tone of a share of memory."""
     return "bad" if percent >= MEMORY_ALARMS else "warn" if percent >= MEMORY_WARNS else "plain"
@@ -122,7 +135,7 @@ def _usage(sandbox: SandboxView) -> list[Words]:
     lines: list[Words] = []
     if sandbox.cpu:
         used = f"cpu {sandbox.cpu[-1]:3.0f}% of {sandbox.info.cpus * 100}%  "
-        lines.append(((used, "plain"), (sparkline(sandbox.cpu, 100.0 * sandbox.info.cpus, 20), "accent")))
+        lines.append(((used, "plain"), (activity(sandbox, 20), "accent")))
     if sandbox.memory:
         percent = sandbox.memory_percent
         used = f"mem {percent:3.0f}% of {size(sandbox.info.memory * 1048576)}  "

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sandtop.tui.store.model import Urgency
-from sandtop.tui.text import age, bar, neutral, sparkline
+from sandtop.tui.text import age, bar, neutral
 from sandtop.tui.widgets.cells import Column
 from sandtop.tui.widgets.row_view import Cell, Row
 
-from .detail_views import GLYPHS, memory_tone, newest_session
+from .detail_views import GLYPHS, activity, memory_tone, newest_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -32,8 +32,6 @@ COLUMNS: Final = (
     Column("image", "IMAGE", 8, most=16, rank=10),
     Column("labels", "LABELS", 10, most=30, rank=13),
 )
-_QUIET: Final = 3.0
-"""Percent of a core: what uses less has no sparkline."""
 _CPU_STEP: Final = 5.0
 """Percent of a core by which two sandboxes must differ to be sorted by it: else the list would never stand still."""
 _CPU_SAMPLES: Final = 8
@@ -67,8 +65,7 @@ def row(sandbox: SandboxView, now: float) -> Row:
         cells["cpu"] = Cell(
             f"{sandbox.cpu[-1]:.0f}%", "warn" if sandbox.cpu[-1] >= 90 * info.cpus else "plain"
         )
-        if max(sandbox.cpu) >= _QUIET:
-            cells["cpu_line"] = Cell(sparkline(sandbox.cpu, 100.0 * info.cpus, 12), "accent")
+        cells["cpu_line"] = Cell(activity(sandbox, 12), "accent")
     if alive and sandbox.memory:
         percent = sandbox.memory_percent
         tone = memory_tone(percent)

@@ -95,6 +95,10 @@ class ListScreen(ConsoleScreen):
         if (view := self.detail_view()) is not None:
             self.query_one(Detail).show(view)
 
+    def glanced(self) -> None:
+        """There is something new to show of a session that was looked at."""
+        self.show_detail()
+
     def detail_target(self) -> Target | None:
         """The session that the detail shows."""
         raise NotImplementedError

@@ -121,6 +121,9 @@ class TerminalsScreen(ListScreen):
         view = session_detail(session, watching.last(session.id), watching.trouble, self.console_app.clock())
         return view.of(neutral(sandbox.name))
 
+    def glanced(self) -> None:
+        self.show(self.view)  # the list has the titles
+
     def _leave_for(self, *, typing: bool) -> None:
         if self.cursor is not None:
             sandbox, session = self.cursor
