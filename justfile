@@ -111,7 +111,7 @@ bench NAME *ARGS: setup
 chaos ROUNDS="200" *ARGS: setup
     SANDTOP_CHAOS_ROUNDS={{ ROUNDS }} pytest -m chaos -s {{ ARGS }}
 
-# On a machine in which KVM works, itself emulated, run the VM tests that it matters to (test), a COMMAND, or a shell
+# On a machine in which KVM and vhost-vsock work, itself emulated: the VM tests that they matter to (test), the bench of channels (bench), a COMMAND, or a shell
 nested *ARGS: setup
     @python -m tests.nested.run {{ ARGS }}
 

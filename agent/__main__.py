@@ -20,10 +20,12 @@ from .reaper import Reaper  # noqa: E402
 from .service import Service  # noqa: E402
 from .session import Host  # noqa: E402
 from .shutdown import Shutdown, force_off, power_off  # noqa: E402
+from .vsock import HOST_CID, Door, listen  # noqa: E402
 from .wire import Outbox  # noqa: E402
 
 TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
+    from _socket import socket
     from collections.abc import Callable
     from types import TracebackType
     from typing import Final
@@ -40,13 +42,15 @@ def run(root: str, *, hold: bool) -> None:
     The port is opened last, which tells the host that the agent is ready and this machine can be saved as a template.
     With ``hold`` the sandbox's disk is not mounted yet: the port is opened first, and the disk mounted when a core has
     opened the port's other end. So a template that was saved in between can be used with any disk.
+
+    The vsock port, where this machine has one, is bound before all that: no program of the sandbox can be faster.
     """
     os.setsid()
     runtime = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
     devices = os.open("/dev", os.O_RDONLY | os.O_DIRECTORY)
     furnish()
     machine = Machine(devices, resolver=resolver())
-    device, port = Device(runtime), -1
+    device, port, door = Device(runtime), -1, listen(log)
     if hold:
         port = device.open()
         wait_for_host(port)
@@ -65,18 +69,29 @@ def run(root: str, *, hold: bool) -> None:
     gc.freeze()  # all objects that exist now stay, and later collections need not visit them
     if not hold:
         port = device.open()
-    serve(host, port, machine, lambda: power_off(runtime), device)
+    serve(host, port, machine, lambda: power_off(runtime), device, door)
 
 
 def serve(
-    host: Host, port: int, machine: Machine, turn_off: Callable[[], None], device: Device | None = None
+    host: Host,
+    port: int,
+    machine: Machine,
+    turn_off: Callable[[], None],
+    device: Device | None = None,
+    listener: socket | None = None,
+    host_cid: int = HOST_CID,
 ) -> None:
-    """Serve cores on ``port``, a nonblocking descriptor of ``device``. Returns only by an exception."""
+    """Serve cores on ``port``, a nonblocking descriptor of ``device``, and on a vsock ``listener``.
+
+    There ``host_cid`` alone is served. Returns only by an exception.
+    """
     shutdown = Shutdown(host.loop, host.cgroups, turn_off)
     service = Service(host, machine, shutdown, log, timings())
     link = Port(host.loop, port, host.outbox, service, device)
-    service.drop = link.drop
-    host.loop.after_turn = link.flush
+    service.drop, host.loop.after_turn = link.drop, link.flush
+    if listener is not None:
+        door = Door(host.loop, listener, link, host.outbox, service, host_cid)
+        service.drop, host.loop.after_turn = door.drop, door.flush
     host.loop.run()
 
 

@@ -10,38 +10,20 @@ from __future__ import annotations
 import os
 import select
 
+from .linkend import CHUNK, READS_A_TURN, LinkEnd
 from .loop import EDGE, HANGUP, READ, WRITE
-from .wire import AgentHandshake, Decoder, ProtocolError, answer
+from .wire import AgentHandshake
 
 TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
-    from typing import Final, Protocol
+    from collections.abc import Callable
+    from typing import Final
 
     from .device import Device
+    from .linkend import Peer
     from .loop import Loop, Timer
-    from .wire import Frame, Outbox
+    from .wire import Outbox
 
-    class Peer(Protocol):
-        """Takes what comes over the port."""
-
-        def link_began(self) -> None:
-            """A core began a new link: forget the one before."""
-
-        def link_ended(self, reason: str) -> None:
-            """The core is gone (``reason`` is empty), or broke the protocol (``reason`` says how)."""
-
-        def frame(self, frame: Frame) -> None:
-            """Take a frame. Raises ProtocolError for one that breaks the protocol, which ends the link."""
-
-
-_CHUNK: Final = 64 * 1024
-_READS_A_TURN: Final = 16
-_WRITES_A_TURN: Final = 8
-"""Writes in one turn of the loop, each of 32 KiB, which virtio_console takes at a time. So many send what one read of
-a program that floods brings."""
-_POSTPONE: Final = 0.005
-"""Seconds after which a postponed message is sent alone, if nothing else was sent that it could go with. The news of a
-start, say, goes with the first output or the end: sent alone, it makes the run of a small program take 5 % longer."""
 _LOOK_AGAIN: Final = 2.0
 """Seconds after which a port without a link is read in any case, because a wake-up can be lost …"""
 _LOOK_LINKED: Final = 5.0
@@ -66,69 +48,43 @@ def wait_for_host(fd: int) -> None:
             poll.modify(fd, READ | EDGE)
 
 
-class Port:
+class Port(LinkEnd):
     """The agent's end of the link: sends what is in ``outbox``, and hands what comes to ``peer``.
 
     ``fd`` is a nonblocking descriptor of ``device``.
+
+    Attributes:
+        link_begins: called when a link begins here, before the peer is told: another that stands elsewhere is over.
     """
 
     def __init__(self, loop: Loop, fd: int, outbox: Outbox, peer: Peer, device: Device | None = None) -> None:
-        self._loop = loop
-        self._fd = fd
+        super().__init__(loop, fd, outbox, peer, READ | EDGE)
         self._device = device
-        self._outbox = outbox
-        self._peer = peer
         self._handshake = AgentHandshake()
-        self._decoder = Decoder()
-        self._linked = False
         self._open = False  # whether the host was seen to have the port open since the link began
-        self._pending: bytes | memoryview = b""
-        self._blocked = False
-        self._hurrying: Timer | None = None
         self._answering: Timer | None = None  # runs from a marker's arrival until something was sent
+        self.link_begins: Callable[[], None] = _nothing
         loop.watch(fd, READ | EDGE, self._ready)
         loop.soon(self._look)
 
-    def flush(self) -> None:
-        """Send what waits to be sent, until the port takes no more, or it is other descriptors' turn."""
-        if self._blocked:
-            return
-        for _ in range(_WRITES_A_TURN):
-            if not self._pending:
-                self._pending = self._outbox.batch() if self._linked else b""
-                if not self._pending:
-                    self._time_postponed()
-                    return
-            try:
-                count = os.write(self._fd, self._pending)
-            except BlockingIOError:
-                count = 0
-            if count == 0:  # so the driver says, in some cases, that its queue is full
-                self._blocked = True
-                self._loop.change(self._fd, READ | WRITE | EDGE)
-                return
-            if self._answering is not None:
-                self._loop.cancel(self._answering)
-                self._answering = None
-            self._pending = b"" if count == len(self._pending) else memoryview(self._pending)[count:]
-        self._loop.soon(self.flush)
+    @property
+    def token(self) -> bytes | None:
+        """The machine's secret, once a core has begun a link here."""
+        return self._handshake.token
 
-    def _time_postponed(self) -> None:
-        """Let a timer send what is postponed, if nothing else takes it along before."""
-        if not self._outbox.postponed:
-            self._loop.cancel(self._hurrying)
-            self._hurrying = None
-        elif self._hurrying is None:
-            self._hurrying = self._loop.call_in(_POSTPONE, self._hurry)
-
-    def _hurry(self) -> None:
-        self._hurrying = None
-        self._outbox.hurry()
+    def _write(self, data: bytes | memoryview) -> int:
+        try:
+            count = os.write(self._fd, data)
+        except BlockingIOError:
+            return 0
+        if count and self._answering is not None:
+            self._loop.cancel(self._answering)
+            self._answering = None
+        return count  # 0 means, in some cases, that the driver's queue is full
 
     def _ready(self, events: int) -> None:
-        if events & WRITE and self._blocked:
-            self._blocked = False
-            self._loop.change(self._fd, READ | EDGE)
+        if events & WRITE:
+            self._unblock()
         self._read()
         self.flush()
 
@@ -137,8 +93,8 @@ class Port:
         chunks: list[bytes] = []
         gone = drained = False
         try:
-            while len(chunks) < _READS_A_TURN and not gone:
-                data = os.read(self._fd, _CHUNK)
+            while len(chunks) < READS_A_TURN and not gone:
+                data = os.read(self._fd, CHUNK)
                 gone = not data
                 chunks.append(data)
         except BlockingIOError:
@@ -156,26 +112,12 @@ class Port:
     def _feed(self, data: bytes) -> None:
         nonce, data = self._handshake.feed(data)
         if nonce is not None:
-            self._decoder = Decoder()
-            self._linked = True
+            self.link_begins()
             self._open = False
-            self._pending = answer(nonce)
             if self._answering is None:
                 self._answering = self._loop.call_in(_STUCK, self._not_answered)
-            self._peer.link_began()
-        if self._linked:
-            try:
-                for frame in self._decoder.feed(data):
-                    self._peer.frame(frame)
-            except ProtocolError as error:
-                self.drop(str(error))
-
-    def drop(self, reason: str) -> None:
-        """End the link: neither read frames nor send any until a core begins another."""
-        if self._linked:
-            self._linked = False
-            self._pending = b""
-            self._peer.link_ended(reason)
+            self._begin(nonce)
+        self._take(data)
 
     def _host_gone(self) -> None:
         if self._open:  # else a marker has come before the driver learned that the host opened the port
@@ -212,6 +154,10 @@ class Port:
         self._blocked = False
         self._loop.watch(self._fd, READ | EDGE, self._ready)
         self._read()
+
+
+def _nothing() -> None:
+    return
 
 
 def _host_is_away(fd: int) -> bool:

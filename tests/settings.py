@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import tomllib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from sandtop.core.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,13 +15,24 @@ SLOWER = float(os.environ.get("SANDTOP_TEST_SLOWER", "1"))
 """How many times as long as on any other host these tests may take: the host itself may be emulated."""
 
 
+_ASKED: Final = os.environ.get("SANDTOP_TEST_SETTINGS", "")
+"""Lines such as ``accelerator = "kvm"``."""
+
+
 def accelerator() -> str:
     """What these settings ask for: as the setting ``accelerator``."""
-    return str(tomllib.loads(os.environ.get("SANDTOP_TEST_SETTINGS", "")).get("accelerator", "auto"))
+    return str(tomllib.loads(_ASKED).get("accelerator", "auto"))
 
 
-def write_settings(home: Path) -> None:
-    """Write the lines in ``SANDTOP_TEST_SETTINGS``, such as ``accelerator = "kvm"``, to the settings of ``home``."""
-    if lines := os.environ.get("SANDTOP_TEST_SETTINGS"):
-        (home / "config").mkdir(mode=0o700, exist_ok=True)
-        (home / "config" / "config.toml").write_text(f"{lines}\n")
+def channel() -> str:
+    """The same as the setting ``channel``."""
+    return str(tomllib.loads(_ASKED).get("channel", Settings().channel))
+
+
+def write_settings(home: Path, *own: str) -> None:
+    """Write these settings, and the lines ``own`` of a test, to the file of ``home``; where there are none, no file."""
+    path = home / "config" / "config.toml"
+    path.unlink(missing_ok=True)
+    if lines := [*own, *_ASKED.splitlines()]:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path.write_text("\n".join([*lines, ""]))

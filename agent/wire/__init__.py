@@ -26,13 +26,23 @@ if TYPE_CHECKING:
     from typing import Final
 
     from .arguments import excess, room
-    from .handshake import TOKEN_LENGTH, AgentHandshake, HostHandshake, answer, marker
+    from .handshake import (
+        MARKER_LENGTH,
+        TOKEN_LENGTH,
+        AgentHandshake,
+        HostHandshake,
+        answer,
+        marker,
+        nonce_of,
+    )
     from .streams import Outbox, ReceiveWindow, SendStream
 
 AGENT_PROTOCOL: Final = 1
 """Version of the messages between core and agent; a core speaks to an agent one version older too."""
 PORT_NAME: Final = "sandtop.agent"
 """Name of the virtio-serial port that carries the link: the guest has it at /sys/class/virtio-ports/*/name."""
+VSOCK_PORT: Final = 1023
+"""The AF_VSOCK port that the agent listens on where its machine has vsock: one that takes a privilege to bind."""
 
 STREAMS_PER_SESSION: Final = 4
 """On the link to the agent, session n owns streams 4n (stdin), 4n+1 (stdout, or the terminal) and 4n+2 (stderr)."""
@@ -44,17 +54,20 @@ LONG_STREAM: Final = 4
 """The stream on which that request follows."""
 
 __all__ = [
-    "AGENT_PROTOCOL", "LONG", "LONG_STREAM", "MAX_CONTROL_QUEUE", "MAX_DATA", "MAX_PAYLOAD", "MAX_STRING",
-    "MOST_LONG", "PORT_NAME", "START_STREAM", "STREAMS_PER_SESSION", "TOKEN_LENGTH", "TRAILER", "AgentHandshake",
-    "Control", "Credit", "Data", "Decoder", "Eof", "Frame", "HostHandshake", "Outbox", "ProtocolError",
-    "ReceiveWindow", "SendStream", "answer", "control", "data_header", "encode", "excess", "marker", "room", "split",
+    "AGENT_PROTOCOL", "LONG", "LONG_STREAM", "MARKER_LENGTH", "MAX_CONTROL_QUEUE", "MAX_DATA", "MAX_PAYLOAD",
+    "MAX_STRING", "MOST_LONG", "PORT_NAME", "START_STREAM", "STREAMS_PER_SESSION", "TOKEN_LENGTH", "TRAILER",
+    "VSOCK_PORT", "AgentHandshake", "Control", "Credit", "Data", "Decoder", "Eof", "Frame", "HostHandshake", "Outbox",
+    "ProtocolError", "ReceiveWindow", "SendStream", "answer", "control", "data_header", "encode", "excess", "marker",
+    "nonce_of", "room", "split",
 ]  # fmt: skip
 
 _LATER: Final = {
     "arguments": ("excess", "room"),
-    "handshake": ("TOKEN_LENGTH", "AgentHandshake", "HostHandshake", "answer", "marker"),
+    "handshake": (
+        "MARKER_LENGTH", "TOKEN_LENGTH", "AgentHandshake", "HostHandshake", "answer", "marker", "nonce_of",
+    ),
     "streams": ("Outbox", "ReceiveWindow", "SendStream"),
-}
+}  # fmt: skip
 """What a command that asks the core for one thing does not need. It is imported when it is first used."""
 
 

@@ -8,6 +8,9 @@ with the nonce. The host drops everything before that answer. What follows, in b
 The token is a secret of this host and this agent, so that no data that a program sends can contain the marker. An agent
 that has no token yet takes that of the first marker. A marker contains no zero byte, and every frame ends with one. So
 the agent can hold back bytes that may begin a marker, and never holds back a complete frame.
+
+A channel that has connections (vsock) begins each of them with a marker, and nothing comes before it. There the agent
+takes no token from a marker: others than the core can reach it.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ _ANSWER: Final = b"\xffSANDTOP-HERE-1\xff"
 TOKEN_LENGTH: Final = 32
 """Token and nonce are this many lower-case hexadecimal digits."""
 _DIGITS: Final = b"0123456789abcdef"
-_MARKER_LENGTH: Final = len(_SYNC) + 2 * TOKEN_LENGTH
+MARKER_LENGTH: Final = len(_SYNC) + 2 * TOKEN_LENGTH
 _ANSWER_LENGTH: Final = len(_ANSWER) + TOKEN_LENGTH
 
 
@@ -44,6 +47,21 @@ def _checked(value: str) -> bytes:
     if not _is_token(raw):
         raise ValueError(f"not {TOKEN_LENGTH} hexadecimal digits: {value!r}")
     return raw
+
+
+def nonce_of(data: bytes, token: bytes | None) -> bytes | None:
+    """The nonce of the marker that ``data``, as long as one, is; None when it is none or its token is not ``token``.
+
+    The time that it takes does not depend on how much of the token is right.
+    """
+    # what hmac.compare_digest is; hmac itself imports OpenSSL
+    from _operator import _compare_digest as compare_digest  # pyright: ignore[reportPrivateUsage]
+
+    right = compare_digest(data[: -2 * TOKEN_LENGTH], _SYNC)
+    right &= compare_digest(data[-2 * TOKEN_LENGTH : -TOKEN_LENGTH], token or b"")
+    nonce = data[-TOKEN_LENGTH:]
+    right &= _is_token(nonce)
+    return nonce if right and token else None
 
 
 class HostHandshake:
@@ -79,7 +97,7 @@ class AgentHandshake:
 
     def __init__(self, token: bytes | None = None) -> None:
         self.token = token
-        self._held = b""
+        self._held: bytes = b""
 
     def feed(self, data: bytes) -> tuple[bytes | None, bytes]:
         """``(nonce, link bytes)``: the nonce of the last marker in ``data``, or None when there was none.
@@ -93,7 +111,7 @@ class AgentHandshake:
         nonce: bytes | None = None
         search = 0
         while (found := data.find(self._prefix(), search)) >= 0:
-            end = found + _MARKER_LENGTH
+            end = found + MARKER_LENGTH
             if len(data) < end:
                 break
             token, fresh = data[end - 2 * TOKEN_LENGTH : end - TOKEN_LENGTH], data[end - TOKEN_LENGTH : end]
@@ -112,7 +130,7 @@ class AgentHandshake:
 
     def _held_back(self, data: bytes) -> int:
         """How many bytes at the end of ``data`` may be the beginning of a marker."""
-        start = max(0, len(data) - _MARKER_LENGTH + 1)
+        start = max(0, len(data) - MARKER_LENGTH + 1)
         prefix = self._prefix()
         while (start := data.find(_SYNC[:1], start)) >= 0:
             candidate = data[start:]

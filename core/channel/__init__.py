@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from sandtop.core.channel.link import AgentLink, Listener
 from sandtop.core.channel.transport import Transport, UnixSocket
+from sandtop.core.channel.vsock import Hybrid, Kernel, Vsock
 
-__all__ = ["AgentLink", "Listener", "Transport", "UnixSocket"]
+__all__ = ["AgentLink", "Hybrid", "Kernel", "Listener", "Transport", "UnixSocket", "Vsock"]

@@ -18,12 +18,11 @@ from sandtop.agent.wire import (
     Data,
     Decoder,
     Frame,
-    HostHandshake,
     Outbox,
     ProtocolError,
-    marker,
 )
 from sandtop.agent.wire.limits import MAX_AGENT_MESSAGE, MAX_AGENT_VALUES, MAX_HELLO_VALUES, MAX_OP
+from sandtop.core.channel.handshake import CHUNK, shake_hands
 from sandtop.core.channel.turns import LITTLE, Throttle, Turn
 from sandtop.core.errors import ChannelError
 from sandtop.core.groups import unwrapped
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from sandtop.core.channel.transport import Transport
 
 log = logging.getLogger(__name__)
-_CHUNK: Final = 256 * 1024
 _HELLO_DEADLINE: Final = 10.0
 """Seconds for an agent to send its hello once it has answered the marker."""
 _MARKER_DEADLINES: Final = (2.0, 5.0, 10.0)
@@ -50,12 +48,6 @@ _PULSE: Final = 10.0
 """Seconds between two pings …"""
 _SILENCE: Final = 5.0
 """… and without an answer to one before the agent counts as silent. Its link stays: a guest may be busy, or paused."""
-_USUALLY_LEFT: Final = 8 << 20
-_MOST_LEFT: Final = 64 << 20
-"""Bytes of an earlier link that come before the answer to a marker, usually and at the most. Port and sockets hold a
-few MiB of them, and an agent that has not read the marker yet may send more."""
-_DROP_PAUSE: Final = 0.005
-"""Seconds between two reads of such bytes beyond the usual number, so that they do not keep the core busy."""
 _GATHERED: Final = 4
 """Turns after which what came is stored, so that many small writes become one."""
 _OLDEST_AGENT: Final = AGENT_PROTOCOL - 1
@@ -243,28 +235,14 @@ class AgentLink:
         try:
             first: bytes | None = None
             with trio.move_on_after(deadline):
-                stream = await self._transport.open()
-                first = await self._shake_hands(stream)
+                stream = await self._transport.open(self._token)
+                first = await shake_hands(stream, self._token)
             if stream is None or first is None:
                 raise ChannelError(f"the agent did not answer within {deadline:g} s")
             yield stream, first
         finally:
             if stream is not None:
                 await trio.aclose_forcefully(stream)
-
-    async def _shake_hands(self, stream: trio.abc.Stream) -> bytes:
-        nonce = secrets.token_hex(16)
-        handshake = HostHandshake(nonce)
-        await stream.send_all(marker(self._token, nonce))
-        while data := bytes(await stream.receive_some(_CHUNK)):
-            first = handshake.feed(data)
-            if first is not None:
-                return first
-            if handshake.dropped > _MOST_LEFT:
-                raise ProtocolError(f"more than {_MOST_LEFT} bytes and no answer to the marker")
-            if handshake.dropped > _USUALLY_LEFT:
-                await trio.sleep(_DROP_PAUSE)
-        raise ChannelError("the machine closed the channel")
 
     async def _serve(self, stream: trio.abc.Stream, first: bytes) -> None:
         self._outbox.restart()
@@ -329,7 +307,7 @@ class AgentLink:
                 turn.end()
                 if wait := throttle.wait:
                     await trio.sleep(wait)
-                data = bytes(await stream.receive_some(_CHUNK))
+                data = bytes(await stream.receive_some(CHUNK))
                 if not data:
                     return
 

@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 class Transport(Protocol):
     """A way to one machine's agent."""
 
-    async def open(self) -> trio.abc.Stream:
-        """Open a new stream to the agent. Raises `ChannelError` when it cannot be opened."""
+    async def open(self, token: str) -> trio.abc.Stream:
+        """Open a new stream to the agent. Raises `ChannelError` when it cannot be opened.
+
+        ``token`` is the machine's secret, with which the link on that stream will begin. A transport on which others of
+        this host can reach the agent has it learn the secret first, by a way that is the core's alone.
+        """
         ...
 
 
@@ -27,7 +31,8 @@ class UnixSocket:
 
     path: Path
 
-    async def open(self) -> trio.abc.Stream:
+    async def open(self, token: str) -> trio.abc.Stream:
+        """See `Transport`. The socket is the core's alone (0600), so the agent takes the secret from the first link."""
         try:
             return await trio.open_unix_socket(self.path)
         except (OSError, RuntimeError) as error:

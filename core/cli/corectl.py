@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from sandtop import __version__
 from sandtop.core.cli import say
-from sandtop.core.client.link import call, call_running, stop_core
+from sandtop.core.client.link import call, call_running, launch, stop_core
 from sandtop.core.contract.core import CoreStatus, Status
+from sandtop.core.errors import WrongState
 
 from ._args import Parser
 from ._output import age, write, write_json
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _EXAMPLES: Final = """\
   sandtop core status
+  sandtop core start --channel virtio-serial
   sandtop core stop          # sandboxes go on running; the next command starts a core again
   sandtop core stop --all    # stops them too"""
 NOT_RUNNING: Final = 1
@@ -28,6 +30,11 @@ def core_main(argv: Sequence[str]) -> int:
     parser = Parser("core", "start|stop|status [OPTIONS]", "Start, stop and question the core.", _EXAMPLES)
     parser.add_argument("action", choices=("start", "stop", "status"), metavar="start|stop|status")
     parser.add_argument("--all", action="store_true", help="with stop: stop every sandbox first")
+    parser.add_argument(
+        "--channel",
+        choices=("auto", "vsock", "virtio-serial"),
+        help="with start: between the core and agents, instead of the setting",
+    )
     parser.json()
     options = parser.parse_args(list(argv))
     if options.action == "stop":
@@ -35,6 +42,13 @@ def core_main(argv: Sequence[str]) -> int:
             say("the core is not running")
         return 0
     if options.action == "start":
+        if options.channel is not None:
+            if call_running(Status()) is not None:
+                raise WrongState(
+                    "the core runs already, and keeps its channel",
+                    hint="sandtop core stop, then start it anew; sandboxes go on meanwhile",
+                )
+            launch(options.channel)
         return _show(call(Status()), as_json=options.json)
     status = call_running(Status())
     if status is None:

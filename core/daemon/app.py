@@ -44,8 +44,8 @@ class _AnotherCore(Exception):
     """The lock is held."""
 
 
-def serve() -> int:
-    """Be the core until stopped; the exit status."""
+def serve(channel: str | None) -> int:
+    """Be the core until stopped; the exit status. ``channel`` goes before the setting of that name."""
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
@@ -55,7 +55,7 @@ def serve() -> int:
         paths = find()
         paths.ensure()
         with _single_instance(paths), unwrapped():
-            trio.run(_main, paths)
+            trio.run(_main, paths, channel)
     except _AnotherCore:
         return ALREADY_RUNNING
     except SandtopError as error:
@@ -84,12 +84,12 @@ def _single_instance(paths: Paths) -> Generator[None]:
         os.close(descriptor)
 
 
-async def _main(paths: Paths) -> None:
+async def _main(paths: Paths, channel: str | None = None) -> None:
     settings = Settings.load(paths.settings)
     with Database(paths.database) as database:
         async with trio.open_nursery() as nursery:
             guest = GuestStore(paths, release=settings.guest_release)
-            driver = driver_for(paths)
+            driver = driver_for(paths, channel or settings.channel, settings.translation_cache_mib)
             templates = Templates(paths, driver, nursery, settings.boot_seconds)
             screens = Screens(nursery)
             fleet = Fleet(Context(paths, database, settings, nursery, driver, guest, templates, screens))

@@ -32,6 +32,8 @@ _LOG_BYTES: Final = 1 << 20
 _FAST: Final = 5.0
 """A core that lived for fewer seconds than this failed to start."""
 _MAX_FAST_FAILURES: Final = 5
+CHANNEL: Final = "--channel"
+"""The option that says which channel machines are to have."""
 ALREADY_RUNNING: Final = 3
 """The core's exit status when another core holds the lock."""
 UMASK: Final = 0o022
@@ -40,8 +42,11 @@ runtime and images must stay readable: the user that a machine runs as reads the
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
 
-def ensure_core() -> int:
-    """Start the supervisor in the background unless a core answers; return once one does. The exit status to give."""
+def ensure_core(channel: str | None = None) -> int:
+    """Start the supervisor in the background unless a core answers; return once one does. The exit status to give.
+
+    ``channel`` is for `CHANNEL`.
+    """
     try:
         paths = find()
         paths.ensure()
@@ -52,7 +57,7 @@ def ensure_core() -> int:
         return 0
     _trim_log(paths.core_log)
     mark = paths.core_log.stat().st_size if paths.core_log.exists() else 0
-    _detach(paths)
+    _detach(paths, channel)
     deadline = time.monotonic() + _READY_DEADLINE
     while time.monotonic() < deadline:
         if answers(paths.core_socket):
@@ -90,7 +95,7 @@ def _trim_log(log: Path) -> None:
         os.replace(log, log.with_suffix(".old"))
 
 
-def _detach(paths: Paths) -> None:
+def _detach(paths: Paths, channel: str | None) -> None:
     """Leave the caller's session for good (daemon(7)), and keep the core there."""
     if os.fork() != 0:
         return
@@ -104,7 +109,7 @@ def _detach(paths: Paths) -> None:
     for target, source in ((0, null), (1, log), (2, log)):
         os.dup2(source, target)
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-    _supervise(paths)
+    _supervise(paths, [] if channel is None else [CHANNEL, channel])
 
 
 def _lock(path: Path) -> int | None:
@@ -126,8 +131,11 @@ def _held(path: Path) -> bool:
     return False
 
 
-def _supervise(paths: Paths) -> Never:
-    """The supervisor's life. Ends when the core ends of its own accord, or fails again and again."""
+def _supervise(paths: Paths, options: list[str]) -> Never:
+    """The supervisor's life: each core gets the ``options``.
+
+    Ends when the core ends of its own accord, or fails again and again.
+    """
     # a client that only looks whether there is a supervisor holds the lock for a moment
     for _ in range(_LOCK_TRIES):
         if _lock(paths.runtime / "supervisor.lock") is not None:
@@ -147,7 +155,7 @@ def _supervise(paths: Paths) -> Never:
     while True:
         begun = time.monotonic()
         core = subprocess.Popen(
-            [sys.executable, "-m", "sandtop.core.daemon", "--serve"], stdin=subprocess.DEVNULL
+            [sys.executable, "-m", "sandtop.core.daemon", "--serve", *options], stdin=subprocess.DEVNULL
         ).pid
         signal.signal(signal.SIGTERM, stop)
         status = _reap_until(core)

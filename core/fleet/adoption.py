@@ -14,7 +14,7 @@ from sandtop.core.fleet.specs import spec_of_running
 from sandtop.core.fleet.stall import HELD, Cause, Stall
 from sandtop.core.fleet.state import ALIVE, State
 from sandtop.core.fleet.supervision import supervise
-from sandtop.core.machine import Accelerator, Identity, Memory
+from sandtop.core.machine import Identity, Memory
 from sandtop.core.machine.procfs import boot_id
 
 if TYPE_CHECKING:
@@ -91,9 +91,8 @@ async def _adopt_or_lose(sandbox: Sandbox, context: Context) -> str | None:
 
 async def _try_to_adopt(sandbox: Sandbox, context: Context, ownership: Ownership) -> str | None:
     """None when that worked, else why not."""
-    accelerator = Accelerator(ownership.accelerator)
     try:
-        spec = await spec_of_running(context, sandbox.row, sandbox.overlay, accelerator, log.info)
+        spec = await spec_of_running(context, sandbox.row, sandbox.overlay, ownership, log.info)
         await _adopt_running(sandbox, context, spec, ownership)
     except SandtopError as error:
         return error.message
@@ -173,4 +172,4 @@ def unreachable(name: str, doing: str) -> WrongState:
 
 
 def _identity(uuid: str, ownership: Ownership) -> Identity:
-    return Identity(uuid, ownership.pid, ownership.start_time, ownership.boot_id)
+    return Identity(uuid, ownership.pid, ownership.start_time, ownership.boot_id, ownership.cid)

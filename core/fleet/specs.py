@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import trio
 
+from sandtop.agent.wire import VSOCK_PORT
 from sandtop.core.errors import InvalidRequest, NotFound
 from sandtop.core.fleet.room import MIB
-from sandtop.core.guest import KERNEL_ARGS, network_argument
+from sandtop.core.guest import KERNEL_ARGS, network_argument, vsock_argument
 from sandtop.core.guest.overlay import RECIPE as DISK_RECIPE
-from sandtop.core.machine import Accelerator, MachineSpec, Network, check_memory
+from sandtop.core.machine import Accelerator, Channel, MachineSpec, Network, check_memory
 from sandtop.core.templates import Kind, Shape, trial_of
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from sandtop.core.fleet.context import Context
     from sandtop.core.guest import BootFiles, GuestStore
     from sandtop.core.machine import Driver
-    from sandtop.core.store import SandboxRow
+    from sandtop.core.store import Ownership, SandboxRow
     from sandtop.core.templates import Template
 
     Progress = Callable[[str], None]
@@ -60,15 +62,18 @@ async def machine_spec(
     known = None if wanted == _ANY else Accelerator(wanted)
     trial = trial_of(files, context.paths.runtime)
     chosen = (await driver.choose_accelerator(trial, progress, wanted=known)).accelerator
-    return _spec(driver, row, overlay, files, chosen)
+    choice = await trio.to_thread.run_sync(driver.choose_channel)
+    spec = _spec(driver, row, overlay, files, chosen, choice.channel)
+    return replace(spec, channel_reason=choice.reason)
 
 
 async def spec_of_running(
-    context: Context, row: SandboxRow, overlay: Path, accelerator: Accelerator, progress: Progress
+    context: Context, row: SandboxRow, overlay: Path, ownership: Ownership, progress: Progress
 ) -> MachineSpec:
-    """As `machine_spec`, for a machine that an earlier core started under this ``accelerator``."""
+    """As `machine_spec`, for a machine that an earlier core started and left this of."""
     files = await _boot_files(context, row, overlay, progress)
-    return _spec(context.driver, row, overlay, files, accelerator)
+    channel = Channel.VIRTIO_SERIAL if ownership.cid is None else Channel.VSOCK
+    return _spec(context.driver, row, overlay, files, Accelerator(ownership.accelerator), channel)
 
 
 async def _boot_files(context: Context, row: SandboxRow, overlay: Path, progress: Progress) -> BootFiles:
@@ -80,7 +85,12 @@ async def _boot_files(context: Context, row: SandboxRow, overlay: Path, progress
 
 
 def _spec(
-    driver: Driver, row: SandboxRow, overlay: Path, files: BootFiles, accelerator: Accelerator
+    driver: Driver,
+    row: SandboxRow,
+    overlay: Path,
+    files: BootFiles,
+    accelerator: Accelerator,
+    channel: Channel,
 ) -> MachineSpec:
     network = Network(row.config.network)
     for thing, can in ((accelerator, driver.info.accelerators), (network, driver.info.networks)):
@@ -96,6 +106,8 @@ def _spec(
         words.append(
             network_argument(addresses.address, addresses.netmask, addresses.gateway, addresses.resolver)
         )
+    if channel is Channel.VSOCK:
+        words.append(vsock_argument(VSOCK_PORT))
     return MachineSpec(
         uuid=row.uuid,
         name=row.name,
@@ -108,6 +120,7 @@ def _spec(
         cpus=row.config.cpus,
         network=network,
         accelerator=accelerator,
+        channel=channel,
     )
 
 

@@ -80,7 +80,9 @@ async def _live(
         machine = RunningMachine(sandbox.row, spec, vm, token, sandbox.sessions)
         its = vm.identity
         try:
-            sandbox.record.own(Ownership(its.pid, its.start_time, its.boot_id, token, spec.accelerator.value))
+            accelerator = spec.accelerator.value
+            owned = Ownership(its.pid, its.start_time, its.boot_id, token, accelerator, its.cid)
+            sandbox.record.own(owned)
         except StorageError:  # no core would find it again
             with trio.CancelScope(shield=True):
                 await vm.kill()

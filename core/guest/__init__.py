@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from sandtop.core.errors import ImageError, MissingDependency
 from sandtop.core.guest import archive, foundation, kernel, overlay, runtime, sources, tools
 from sandtop.core.guest.image import Image, ImageStore
-from sandtop.core.guest.kernel import KERNEL_ARGS, Kernel, network_argument
+from sandtop.core.guest.kernel import KERNEL_ARGS, Kernel, network_argument, vsock_argument
 from sandtop.core.guest.runtime import Runtime
 from sandtop.core.guest.store import locked, temporary_folder
 from sandtop.core.guest.tools import Progress
@@ -37,6 +37,7 @@ __all__ = [
     "Progress",
     "Runtime",
     "network_argument",
+    "vsock_argument",
 ]
 
 _T = TypeVar("_T")

@@ -43,6 +43,11 @@ def network_argument(address: str, netmask: str, gateway: str, resolver: str) ->
     return f"sandtop.network={address},{netmask},{gateway},{resolver}"
 
 
+def vsock_argument(port: int) -> str:
+    """What has the agent listen on ``port`` of the machine's vsock."""
+    return f"sandtop.vsock={port}"
+
+
 MODULES: Final[Mapping[str, tuple[str, ...]]] = {
     "base": ("virtio_pci", "squashfs", "overlay"),
     # by virtio device id (virtio specification 1.2, section 5): init inserts those of the devices it finds
@@ -52,6 +57,7 @@ MODULES: Final[Mapping[str, tuple[str, ...]]] = {
     "0x0004": ("virtio_rng",),
     "0x0005": ("virtio_balloon",),
     "0x0013": ("vmw_vsock_virtio_transport",),
+    "loopback": ("vsock_loopback",),  # by nobody but tests: AF_VSOCK within a guest, where the host has none
 }
 """What the guest's init inserts, in groups. Dependencies are found when the runtime is built."""
 

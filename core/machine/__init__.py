@@ -6,6 +6,7 @@ Which driver there is says `core.machine.registry`; `core.machine.driver` shows 
 from __future__ import annotations
 
 from sandtop.core.machine.driver import (
+    ChannelChoice,
     Choice,
     Death,
     DiskError,
@@ -19,11 +20,13 @@ from sandtop.core.machine.driver import (
     Version,
 )
 from sandtop.core.machine.host import check_memory, host_memory
-from sandtop.core.machine.spec import WITHOUT_KVM, Accelerator, MachineSpec, Memory, Network
+from sandtop.core.machine.spec import WITHOUT_KVM, Accelerator, Channel, MachineSpec, Memory, Network
 
 __all__ = [
     "WITHOUT_KVM",
     "Accelerator",
+    "Channel",
+    "ChannelChoice",
     "Choice",
     "Death",
     "DiskError",

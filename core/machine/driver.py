@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from sandtop.core.channel.transport import Transport
     from sandtop.core.findings import Finding
-    from sandtop.core.machine.spec import Accelerator, MachineSpec, Network
+    from sandtop.core.machine.spec import Accelerator, Channel, MachineSpec, Network
 
 _NO_ROOM: Final = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 
@@ -49,7 +49,7 @@ class Info:
         name: the driver's, one word: the row of its program in ``doctor``, and the stage of a start at which its
             machine runs (``timings`` of ``inspect``).
         accelerators: what may execute a guest's instructions, the best first.
-        transports: what may carry the agent's byte stream; the first is the one that `Machine.agent` gives.
+        transports: what may carry the agent's byte stream, the best first.
         networks: the kinds of network that a machine can have.
         snapshots: whether `Machine.save` and a spec's ``memory`` work. Without them there are no templates and no
             warm pool: every machine boots.
@@ -83,6 +83,14 @@ class Choice:
     """The accelerator to use, and why."""
 
     accelerator: Accelerator
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelChoice:
+    """The channel to use, and why."""
+
+    channel: Channel
     reason: str
 
 
@@ -121,12 +129,14 @@ class Identity:
         pid: of the process that runs the machine.
         start_time: that process's, in clock ticks since the host booted (proc(5)): a pid alone may be another's later.
         boot_id: the host boot in which the other two mean something.
+        cid: the machine's address for AF_VSOCK on this host (vsock(7)); None for one without vsock.
     """
 
     uuid: str
     pid: int
     start_time: int
     boot_id: str
+    cid: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +290,13 @@ class Driver(Protocol):
 
         What works may be tried by booting ``trial``, which takes seconds and of which ``progress`` is told; the answer
         is kept. With ``again`` a kept "no" is not believed. Raises `MissingDependency`, `StorageError`.
+        """
+        ...
+
+    def choose_channel(self) -> ChannelChoice:
+        """The channel for machines: the one that this driver was made for, or the best that works here. Blocks.
+
+        Raises `MachineError` where the one that it was made for cannot be had.
         """
         ...
 

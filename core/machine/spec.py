@@ -24,6 +24,13 @@ class Accelerator(StrEnum):
     TCG = "tcg"
 
 
+class Channel(StrEnum):
+    """What carries the agent's byte stream. A machine with vsock has a virtio-serial port, too."""
+
+    VSOCK = "vsock"
+    VIRTIO_SERIAL = "virtio-serial"
+
+
 WITHOUT_KVM: Final = 'without it: --accelerator tcg, or accelerator = "tcg" in config.toml'
 """How to go on where KVM does not work: part of a hint."""
 
@@ -67,6 +74,8 @@ class MachineSpec:
         overlay: the sandbox's own disk, raw, read-write.
         memory_mib: guest memory, MiB.
         cpus: virtual processors.
+        channel: what is to carry the agent's byte stream.
+        channel_reason: why that one, for people; empty when it is not known any more.
         memory: the file behind its memory; None for a machine that boots, and of which no snapshot will be taken.
     """
 
@@ -81,6 +90,8 @@ class MachineSpec:
     cpus: int = 1
     network: Network = Network.NONE
     accelerator: Accelerator = Accelerator.TCG
+    channel: Channel = Channel.VIRTIO_SERIAL
+    channel_reason: str = ""
     memory: Memory | None = None
 
     @property
@@ -98,7 +109,7 @@ class MachineSpec:
         values: dict[str, object] = {
             field.name: str(value) if isinstance(value := getattr(self, field.name), Path) else value
             for field in dataclasses.fields(self)
-            if field.name != "memory"
+            if field.name not in ("memory", "channel_reason")
         }
         return {**values, "restored": self.restored}
 

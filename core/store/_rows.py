@@ -54,6 +54,7 @@ class Ownership:
         boot_id: the host's boot; another one means that the machine is gone.
         token: the machine's secret for the channel's handshake.
         accelerator: ``tcg`` or ``kvm``.
+        cid: its address for AF_VSOCK on the host; None without vsock.
     """
 
     pid: int
@@ -61,6 +62,7 @@ class Ownership:
     boot_id: str
     token: str
     accelerator: str
+    cid: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class SandboxRow:
     Attributes:
         removed_at: set when only its history is left.
         acknowledged_at: when somebody said to have seen that it failed; another failure asks anew.
+        changed_at: when it came into its state; None where an earlier release stored that.
     """
 
     uuid: str
@@ -84,6 +87,7 @@ class SandboxRow:
     image_digest: str = ""
     removed_at: float | None = None
     acknowledged_at: float | None = None
+    changed_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,5 @@
-"""Run the agent as process 1 of a PID namespace of this host, on a socket that was inherited as descriptor 3.
+"""Run the agent as process 1 of a PID namespace of this host, on a socket that was inherited as descriptor 3, and on
+a vsock port where one is given with the CID that may connect to it.
 
 The real agent, but for what it would do to the machine as a whole: it says so on stderr instead.
 """
@@ -15,6 +16,7 @@ from sandtop.agent.loop import Loop
 from sandtop.agent.machine import Identity, Machine
 from sandtop.agent.reaper import Reaper
 from sandtop.agent.session import Host
+from sandtop.agent.vsock import HOST_CID, bound
 from sandtop.agent.wire import Outbox
 
 PORT = 3
@@ -41,7 +43,7 @@ def turn_off() -> None:
     os._exit(0)
 
 
-def main(cgroup: str) -> None:
+def main(cgroup: str, vsock_port: str = "", cid: str = "") -> None:
     os.set_blocking(PORT, False)
     os.set_inheritable(PORT, False)
     root = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
@@ -51,7 +53,8 @@ def main(cgroup: str) -> None:
     loop = Loop()
     host = Host(loop, Outbox(), Reaper(loop), Cgroups(loop, cgroup), null, root, "/")
     try:
-        serve(host, PORT, HostedMachine(root), turn_off)
+        listener = bound(int(vsock_port)) if vsock_port else None
+        serve(host, PORT, HostedMachine(root), turn_off, None, listener, int(cid) if cid else HOST_CID)
     except BaseException as error:
         fatal_here(error)
 
@@ -64,4 +67,4 @@ def fatal_here(error: BaseException) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -1,4 +1,4 @@
-"""Run commands on a machine where KVM works: ``just nested [test | COMMAND...]``; a shell without any.
+"""Run commands on a machine where KVM works: ``just nested [test | bench | COMMAND...]``; a shell without any.
 
 It is the outer machine (see `outer`), emulated, with a copy of this checkout as it is now. What the command prints is
 printed here as it comes, its exit status is ours, and what it leaves in ``$RESULTS`` is in build/nested afterwards.
@@ -27,34 +27,12 @@ if TYPE_CHECKING:
 
     from tests.nested.outer import Outer
 
-TESTS: Final = (
-    "tests/core/machine/test_driver.py",
-    "tests/core/machine/qemu/test_guest.py",
-    "tests/core/guest/test_boot.py",
-    "tests/agent/test_guest.py",
-    "tests/vm/sessions/test_kvm.py",
-    "tests/vm/sessions/test_cases.py",
-    "tests/vm/sessions/test_core_killed.py",
-    "tests/vm/sessions/test_attach.py",
-    "tests/vm/sessions/test_panes.py",
-    "tests/vm/templates/test_templates.py",
-    "tests/vm/templates/test_unique.py",
-    "tests/vm/templates/test_entropy.py",
-)
-"""The life cycle, the table of sessions, attach in two panes, templates, clones, adoption."""
-_TEST: Final = f"""
-# Whether the machine in the machine is ready in the time that KVM's trial has depends on how busy this host is. Where
-# it was not, KVM is asked for: tests that went on without would prove nothing.
-export SANDTOP_TEST_SLOWER=5 SANDTOP_TEST_SETTINGS="boot_seconds = 600
-$SANDTOP_TEST_SETTINGS"
-for _ in 1 2 3; do
-    sandtop doctor | grep ' accelerator ' | tee /run/accelerator
-    ! grep -q '^ok ' /run/accelerator || break
-done
-grep -q '^ok ' /run/accelerator || SANDTOP_TEST_SETTINGS="accelerator = \\"kvm\\"
-$SANDTOP_TEST_SETTINGS"
-exec python -m pytest -v -m vm --junitxml=$RESULTS/tests.xml {" ".join(TESTS)}
-"""
+_COMMANDS: Final = {
+    "": "exec bash -i",
+    "test": "exec python -m tests.nested.suite",
+    "bench": "exec python bench/channels/run.py --json $RESULTS/channels.json",
+}
+"""What the words stand for; others are a command."""
 _PASSED_ON: Final = ("SANDTOP_TEST_SETTINGS", "SANDTOP_CHAOS_ROUNDS")
 _RESULTS: Final = CHECKOUT / "build" / "nested"
 _MEMORY_MIB: Final = 3072
@@ -138,9 +116,9 @@ def main(words: Sequence[str]) -> int:
         sys.stderr.write(f"nested: {lack}\n")
         return 125
     signal.signal(signal.SIGTERM, _end)
-    command = _TEST if list(words) == ["test"] else shlex.join(words)
+    said = shlex.join(words)
     try:
-        return run(command or "exec bash -i", shell=not words)
+        return run(_COMMANDS.get(said, said), shell=not words)
     except KeyboardInterrupt:
         return 130
     except (SandtopError, subprocess.CalledProcessError) as error:

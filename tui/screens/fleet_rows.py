@@ -55,7 +55,7 @@ def row(sandbox: SandboxView, now: float) -> Row:
         "name": Cell(neutral(info.name), "muted" if info.state == "stopped" else "plain"),
         "state": Cell(f"{glyph} {info.state}", tone),
         "command": _command(sandbox),
-        "need": _need(sandbox),
+        "need": _need(sandbox, now),
         "uptime": Cell(age(now - info.started_at) if alive and info.started_at else "", "plain"),
         "sessions": _sessions(sandbox),
         "image": Cell(neutral(info.image), "muted"),
@@ -78,12 +78,13 @@ def row(sandbox: SandboxView, now: float) -> Row:
     return Row(info.uuid, cells)
 
 
-def _need(sandbox: SandboxView) -> Cell:
+def _need(sandbox: SandboxView, now: float) -> Cell:
     if sandbox.pending:
         return Cell(f"… {neutral(sandbox.pending)}", "accent")
     need = sandbox.need
     if need.wants_someone:
-        return Cell(f"▲ {need.text}", _TONES[need.urgency])
+        since = "" if need.at is None or need.urgency is Urgency.SILENT else f" · {age(now - need.at)}"
+        return Cell(f"▲ {need.text}{since}", _TONES[need.urgency])
     session = newest_session(sandbox)
     return Cell(neutral(session.info.last_line or "") if session is not None else "", "muted")
 
@@ -110,7 +111,7 @@ def _steady_cpu(sandbox: SandboxView) -> float:
 _ORDERS: Final[dict[str, Callable[[SandboxView], object]]] = {
     "name": lambda s: s.info.name,
     "state": lambda s: s.info.state,
-    "need": lambda s: s.need.urgency,
+    "need": lambda s: s.need.order,
     "cpu": lambda s: -_steady_cpu(s),
     "memory": lambda s: -(round(s.memory_percent) if s.memory else -1.0),
     "uptime": lambda s: s.info.started_at or float("inf"),

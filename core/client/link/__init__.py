@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .answers import answer
     from .blocking import Conversation, call, call_all, call_running, hold, progress_line, stop_core
     from .exec_messages import exec_message, request_of, takes_input
+    from .launching import launch
     from .listing import sandbox_listing, session_listing
     from .operation import HELLO_SECONDS, Operation
     from .plain import Link, ask, new_id
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HELLO_SECONDS", "Conversation", "Link", "Operation", "answer", "ask", "call", "call_all", "call_running",
-    "exec_message", "hold", "image_source", "limits", "new_id", "progress_line", "request_of", "sandbox_listing",
-    "session_listing", "signal_number", "stop_core", "takes_input",
+    "exec_message", "hold", "image_source", "launch", "limits", "new_id", "progress_line", "request_of",
+    "sandbox_listing", "session_listing", "signal_number", "stop_core", "takes_input",
 ]  # fmt: skip
 
 __getattr__ = lazily(
@@ -28,6 +29,7 @@ __getattr__ = lazily(
             "Conversation", "call", "call_all", "call_running", "hold", "progress_line", "stop_core",
         ),
         "exec_messages": ("exec_message", "request_of", "takes_input"),
+        "launching": ("launch",),
         "listing": ("sandbox_listing", "session_listing"),
         "operation": ("HELLO_SECONDS", "Operation"),
         "plain": ("Link", "ask", "new_id"),

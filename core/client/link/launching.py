@@ -13,12 +13,15 @@ LAUNCH_SECONDS: Final = 60.0
 """How long the supervisor may take until its core listens; it adopts running machines first."""
 
 
-def launch() -> None:
+def launch(channel: str | None = None) -> None:
     """Start the supervisor, which starts the core, and wait until the core listens. Harmless when one runs already.
 
+    ``channel`` is for its machines, in place of the one that the settings ask for.
     Raises `CoreUnavailable` with what the supervisor said, or when it took too long.
     """
     command = [sys.executable, "-P", "-m", "sandtop.core.daemon"]
+    if channel is not None:
+        command += ["--channel", channel]
     # a file and not a pipe: what the core inherits must not keep this process waiting
     with tempfile.TemporaryFile() as said:
         try:

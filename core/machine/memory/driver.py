@@ -11,7 +11,7 @@ import trio
 from sandtop.core.errors import MachineError, from_os_error
 from sandtop.core.findings import Finding, Verdict
 from sandtop.core.machine import console
-from sandtop.core.machine.driver import Choice, GuestNetwork, Info, Running, Version
+from sandtop.core.machine.driver import ChannelChoice, Choice, GuestNetwork, Info, Running, Version
 from sandtop.core.machine.memory.machine import MemoryMachine
 from sandtop.core.machine.spec import Accelerator, Network
 
@@ -67,6 +67,9 @@ class MemoryDriver:
             return Choice(wanted, "asked for")
         await self._world.faults.meet("accelerator")
         return Choice(self._world.accelerator, "the best of this world")
+
+    def choose_channel(self) -> ChannelChoice:
+        return ChannelChoice(self._world.channel, "the best of this world")
 
     @asynccontextmanager
     async def start(

@@ -12,6 +12,7 @@ import trio
 from sandtop.core.errors import MachineError, from_os_error
 from sandtop.core.machine.driver import Death, DiskError
 from sandtop.core.machine.memory.agent import Agent
+from sandtop.core.machine.spec import Channel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +60,7 @@ class Guest:
         self.spec = spec
         self.pid = pid
         self.start_time = int(trio.current_time() * 100)
+        self.cid = pid if spec.channel is Channel.VSOCK else None
         self.restored = spec.restored
         self.answers = True
         self.disk_refuses = ""

@@ -43,7 +43,7 @@ class MemoryMachine:
     @property
     def identity(self) -> Identity:
         guest = self._guest
-        return Identity(guest.uuid, guest.pid, guest.start_time, self._world.boot_id)
+        return Identity(guest.uuid, guest.pid, guest.start_time, self._world.boot_id, guest.cid)
 
     @property
     def restored(self) -> bool:
@@ -150,7 +150,7 @@ class _Port:
     def __init__(self, guest: Guest) -> None:
         self._guest = guest
 
-    async def open(self) -> trio.abc.Stream:
+    async def open(self, token: str) -> trio.abc.Stream:
         await trio.lowlevel.checkpoint()
         if self._guest.death is not None:
             raise ChannelError("the machine's channel cannot be opened: it is gone")

@@ -10,7 +10,7 @@ import trio
 from sandtop.core.machine import procfs
 from sandtop.core.machine.memory.faults import Faults
 from sandtop.core.machine.memory.guest import Guest
-from sandtop.core.machine.spec import Accelerator
+from sandtop.core.machine.spec import Accelerator, Channel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +33,7 @@ class World:
         boot_seconds: what a boot takes until the agent is ready.
         warnings: what agents could not do of what they were configured to, in words.
         accelerator: the best that works here.
+        channel: the same.
         version, stamp: of the program that would run the machines.
     """
 
@@ -42,6 +43,7 @@ class World:
         self.boot_id = procfs.boot_id()
         self.boot_seconds = 2.0
         self.accelerator = Accelerator.TCG
+        self.channel = Channel.VIRTIO_SERIAL
         self.warnings: list[str] = []
         self.version, self.stamp = "1", "1"
         self._nursery = nursery
@@ -69,7 +71,11 @@ class World:
     def find(self, identity: Identity) -> Guest | None:
         """The machine with this identity; None when it is gone, or its pid another's."""
         guest = self.machines.get(identity.pid)
-        same = guest is not None and (guest.uuid, guest.start_time) == (identity.uuid, identity.start_time)
+        same = guest is not None and (guest.uuid, guest.start_time, guest.cid) == (
+            identity.uuid,
+            identity.start_time,
+            identity.cid,
+        )
         return guest if same and identity.boot_id == self.boot_id else None
 
     def reboot(self) -> None:

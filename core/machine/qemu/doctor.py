@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import grp
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import trio
 
 from sandtop.core.errors import SandtopError
-from sandtop.core.findings import Finding, Verdict, apt, whoami
-from sandtop.core.machine.qemu.commandline import TRANSPORT
+from sandtop.core.findings import Finding, Verdict, whoami
+from sandtop.core.machine.qemu import vsockdiag
 from sandtop.core.machine.qemu.program import PACKAGE, find_qemu
 from sandtop.core.machine.qemu.users import KVM
-from sandtop.core.machine.spec import Accelerator
+from sandtop.core.machine.spec import Accelerator, Channel
+from sandtop.core.place import how_to_install
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sandtop.core.machine.driver import Choice, Driver, Trial
 
-_VSOCK: Final = Path("/dev/vhost-vsock")
 _ACCELERATOR: Final = "accelerator"
 
 
@@ -28,7 +29,7 @@ def program() -> Finding:
     try:
         found = find_qemu()
     except SandtopError as error:
-        return Finding("qemu", Verdict.FAIL, error.message, apt(PACKAGE))
+        return Finding("qemu", Verdict.FAIL, error.message, how_to_install(PACKAGE))
     return Finding("qemu", Verdict.OK, f"{found.version}, {found.path}")
 
 
@@ -71,19 +72,13 @@ def open_kvm() -> str | None:
     return f"{first}sudo usermod --append --groups {group} {whoami()}, then log in anew"
 
 
-def channel() -> Finding:
-    """virtio-serial, and whether the host has what another transport would take."""
-    missing = _vsock_problem()
-    vsock = f"no vsock: {missing}" if missing else "vsock is there and not used yet"
-    return Finding("channel", Verdict.OK, f"{TRANSPORT}; {vsock}")
-
-
-def _vsock_problem() -> str | None:
+def channel(driver: Driver) -> Finding:
+    """What machines are started with, and why; a warning where a vsock that was asked for opens more than the agent."""
     try:
-        descriptor = os.open(_VSOCK, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return f"{_VSOCK} is not there: modprobe vhost_vsock, where the kernel has it"
-    except OSError as error:
-        return f"{_VSOCK}: {error.strerror}"
-    os.close(descriptor)
-    return None
+        choice = driver.choose_channel()
+    except SandtopError as error:
+        return Finding("channel", Verdict.FAIL, error.message, error.hint)
+    if choice.channel is Channel.VSOCK and (exposed := vsockdiag.exposed()) is not None:
+        mend = 'channel = "auto" in config.toml takes virtio-serial on such a host'
+        return Finding("channel", Verdict.WARN, f"vsock; {choice.reason}, but {exposed}", mend)
+    return Finding("channel", Verdict.OK, f"{choice.channel.value}; {choice.reason}")

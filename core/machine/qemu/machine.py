@@ -10,16 +10,24 @@ from typing import TYPE_CHECKING, Final, cast
 import trio
 
 from sandtop.core.channel.transport import UnixSocket
+from sandtop.core.channel.vsock import Kernel, Vsock
 from sandtop.core.errors import MachineError, StorageError
 from sandtop.core.machine import console
 from sandtop.core.machine.driver import Death, DiskError
 from sandtop.core.machine.nursery import background
 from sandtop.core.machine.qemu import diskerror, qmp, snapshot
-from sandtop.core.machine.qemu.commandline import TB_SIZE_MIB, TRANSPORT, Role, command_line
+from sandtop.core.machine.qemu.commandline import (
+    EMULATION,
+    Emulation,
+    Role,
+    command_line,
+    translation_cache_mib,
+)
 from sandtop.core.machine.qemu.descriptors import remove_runtime
 from sandtop.core.machine.qemu.heard import Heard
 from sandtop.core.machine.qemu.process import Exit, MachineProcess, launch
 from sandtop.core.machine.qemu.process import adopt as adopt_process
+from sandtop.core.machine.spec import Channel
 from sandtop.core.machine.text import last_match
 
 if TYPE_CHECKING:
@@ -68,6 +76,7 @@ class QemuMachine:
         console_log: where the console is kept.
         restored: it goes on from a snapshot, rather than from a boot.
         heard: what QEMU told by itself.
+        way: the way to its agent.
     """
 
     process: MachineProcess
@@ -76,6 +85,7 @@ class QemuMachine:
     console_log: Path
     restored: bool
     heard: Heard
+    way: UnixSocket | Vsock
     _console_ended: trio.Event
 
     @property
@@ -98,8 +108,8 @@ class QemuMachine:
         self.process.name = self.monitor.name = name
 
     def agent(self) -> Transport:
-        """The agent's virtio-serial port, behind a Unix socket that takes one connection at a time."""
-        return UnixSocket(self.runtime / Role.AGENT.value)
+        """Its vsock, where it has that, else its virtio-serial port."""
+        return self.way
 
     async def ready(self) -> None:
         """Return when the guest has opened the agent's port. For a machine that this core started.
@@ -189,14 +199,38 @@ class QemuMachine:
         """The last lines that the guest printed, fit for a terminal."""
         return console.tail(self.console_log, lines)
 
+    def _channel(self, spec: MachineSpec) -> tuple[Channel, str]:
+        """What carries the agent's bytes, and why."""
+        if isinstance(self.way, Vsock):
+            if self.way.refused is not None:
+                return Channel.VIRTIO_SERIAL, self.way.refused
+            return Channel.VSOCK, spec.channel_reason or "an earlier core started the machine with vsock"
+        reason = spec.channel_reason or "an earlier core started the machine without vsock"
+        return Channel.VIRTIO_SERIAL, reason
+
     def facts(self, spec: MachineSpec) -> dict[str, object]:
         """The spec, and QEMU's command line as data: as it really is, with the descriptors that were computed."""
         command = command_line(spec, self.runtime).to_json()
+        channel, reason = self._channel(spec)
         return {
-            "spec": {**spec.to_json(), "transport": TRANSPORT, "cid": None, "tb_size_mib": TB_SIZE_MIB},
+            "spec": {
+                **spec.to_json(),
+                "transport": channel.value,
+                "transport_reason": reason,
+                "cid": self.identity.cid,
+                "tb_size_mib": translation_cache_mib(self.process.arguments),
+            },
             **command,
             "argv": self.process.arguments or command["argv"],
         }
+
+
+def _way(identity: Identity, runtime: Path, *, insist: bool) -> UnixSocket | Vsock:
+    """The way to a machine's agent; with ``insist`` no other than vsock where the machine has that."""
+    port = UnixSocket(runtime / Role.AGENT.value)
+    if identity.cid is None:
+        return port
+    return Vsock(Kernel(identity.cid), port, fall_back=not insist)
 
 
 class DiedAtStart(MachineError):
@@ -213,21 +247,28 @@ class DiedAtStart(MachineError):
 
 @asynccontextmanager
 async def start(
-    spec: MachineSpec, *, runtime: Path, console_log: Path, qemu: Path, tied: int | None = None
+    spec: MachineSpec,
+    *,
+    runtime: Path,
+    console_log: Path,
+    qemu: Path,
+    emulation: Emulation = EMULATION,
+    tied: int | None = None,
+    insist: bool = False,
 ) -> AsyncGenerator[QemuMachine]:
     """Launch the machine of ``spec``, have it load its state if it has one, and let its processors run.
 
     It goes on when the context ends, unless it was stopped or killed. ``runtime`` becomes the folder of its sockets:
-    `remove_runtime` it when the machine has ended. ``console_log`` begins anew. ``tied`` is as
-    for `launch`. Raises `DiedAtStart` or another `MachineError` when QEMU does not come up, saying why, and the errors
-    of `launch`; no process or socket is left then.
+    `remove_runtime` it when the machine has ended. ``console_log`` begins anew. ``tied`` is as for `launch`. With
+    ``insist`` its agent is reached over the channel of ``spec`` or not at all. Raises `DiedAtStart` or another
+    `MachineError` when QEMU does not come up, saying why, and the errors of `launch`; nothing is left then.
     """
     console.clear(console_log)  # a panic of an earlier boot explains nothing
-    with await launch(spec, runtime, qemu=qemu, tied=tied) as child:
+    with await launch(spec, runtime, qemu=qemu, emulation=emulation, tied=tied) as child:
         async with AsyncExitStack() as stack:
             try:
                 machine = await stack.enter_async_context(
-                    _attached(child, spec.name, runtime, console_log, restored=spec.restored)
+                    _attached(child, spec.name, runtime, console_log, restored=spec.restored, insist=insist)
                 )
                 if spec.memory is not None and spec.memory.state is not None:
                     await snapshot.load(machine.monitor, spec.name, spec.memory.state)
@@ -257,21 +298,23 @@ async def _give_up(child: MachineProcess, runtime: Path, *, patience: float) -> 
 
 @asynccontextmanager
 async def adopt(
-    identity: Identity, name: str, *, runtime: Path, console_log: Path
+    identity: Identity, name: str, *, runtime: Path, console_log: Path, insist: bool = False
 ) -> AsyncGenerator[QemuMachine]:
     """The machine that an earlier core started, in whatever run state it is. It goes on when the context ends.
 
+    ``insist`` is as for `start`.
     Raises `MachineError` when its process is gone, is another by now, or does not answer; it is not touched then.
     """
     with adopt_process(identity, name) as child:
         restored = "-incoming" in child.arguments
-        async with _attached(child, name, runtime, console_log, restored=restored) as machine:
+        opener = _attached(child, name, runtime, console_log, restored=restored, insist=insist)
+        async with opener as machine:
             yield machine
 
 
 @asynccontextmanager
 async def _attached(
-    child: MachineProcess, name: str, runtime: Path, console_log: Path, *, restored: bool
+    child: MachineProcess, name: str, runtime: Path, console_log: Path, *, restored: bool, insist: bool
 ) -> AsyncGenerator[QemuMachine]:
     heard = Heard()
     async with (
@@ -281,4 +324,5 @@ async def _attached(
     ):
         if await monitor.execute("query-uuid") != {"UUID": child.identity.uuid}:
             raise MachineError("another machine answers in this one's place", sandbox=name)
-        yield QemuMachine(child, monitor, runtime, console_log, restored, heard, console_ended)
+        way = _way(child.identity, runtime, insist=insist)
+        yield QemuMachine(child, monitor, runtime, console_log, restored, heard, way, console_ended)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sandtop.agent.wire import Frame
+    from sandtop.core.channel import Transport
 
 Message = dict[str, object]
 TOKEN = "c0" * 16
@@ -233,12 +234,19 @@ class ScriptedAgent:
 class Core:
     """The rooms under test: a link with the sessions of one sandbox behind it."""
 
-    def __init__(self, folder: Path, database: Database, nursery: trio.Nursery, settings: Settings) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        database: Database,
+        nursery: trio.Nursery,
+        settings: Settings,
+        transport: Transport | None = None,
+    ) -> None:
         self.database = database
         self.sessions = SessionManager(UUID, "box", database, folder / "logs", settings, nursery)
         for row in database.sessions():
             self.sessions.load(row)
-        self.link = AgentLink(UnixSocket(folder / "agent"), TOKEN, self.sessions.listener)
+        self.link = AgentLink(transport or UnixSocket(folder / "agent"), TOKEN, self.sessions.listener)
         self.sessions.attach_link(self.link)
 
     def start(self, key: str, *argv: str) -> None:
@@ -309,14 +317,17 @@ async def listening(
 
 @asynccontextmanager
 async def running_core(
-    folder: Path, settings: Settings | None = None, boot_seconds: float | None = 10.0
+    folder: Path,
+    settings: Settings | None = None,
+    boot_seconds: float | None = 10.0,
+    transport: Transport | None = None,
 ) -> AsyncGenerator[Core]:
     """A core with its link, until the block ends: as after a kill, another one finds what this one stored."""
     with Database(folder / "db") as database:
         if not database.sandboxes():
             database.add_sandbox(SandboxRow(UUID, "box", SandboxConfig(), "running", "", 1.0))
         async with trio.open_nursery() as nursery:
-            core = Core(folder, database, nursery, settings or Settings())
+            core = Core(folder, database, nursery, settings or Settings(), transport)
             nursery.start_soon(core.link.run, boot_seconds)
             yield core
             nursery.cancel_scope.cancel()

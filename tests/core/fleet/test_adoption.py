@@ -12,6 +12,7 @@ import trio
 from sandtop.core.errors import MachineError, WrongState
 from sandtop.core.fleet import State
 from sandtop.core.fleet.specs import spec_of_running
+from sandtop.core.machine import Channel
 from sandtop.core.machine.memory import Fault
 from sandtop.core.store import SessionRow
 
@@ -75,6 +76,33 @@ def test_what_becomes_of_each_state_when_the_core_dies(run: RunCase, state: Stat
             becomes, reason = BECOMES[state]
             assert core.state("box") is becomes
             assert reason in core.fleet.get("box").row.reason
+            check(core)
+
+    run(case)
+
+
+@pytest.mark.parametrize("channel", Channel)
+def test_a_machine_is_found_again_by_its_cid_too_and_keeps_its_channel(
+    run: RunCase, channel: Channel
+) -> None:
+    async def case(lab: Lab) -> None:
+        lab.world.channel = channel
+        async with lab.core() as core:
+            box = await core.create()
+            owned = box.row.ownership
+            assert owned is not None
+            assert (owned.cid is not None) is (channel is Channel.VSOCK)
+            lab.kill(core)
+        lab.world.channel = Channel.VIRTIO_SERIAL  # the next core's choice is for machines that it starts
+        async with lab.core() as core:
+            await core.fleet.get("box").adopted()
+            assert core.state("box") is State.RUNNING
+            adopted = core.fleet.get("box")
+            assert adopted.row.ownership == owned
+            assert adopted.machine is not None
+            assert adopted.machine.spec.channel is channel
+            words = adopted.machine.spec.arguments.split()
+            assert ("sandtop.vsock=1023" in words) is (channel is Channel.VSOCK)
             check(core)
 
     run(case)

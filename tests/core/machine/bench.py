@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from tests.accelerator import chosen
+from tests.settings import channel
 
+from sandtop.agent.wire import VSOCK_PORT
 from sandtop.core import paths
-from sandtop.core.guest import KERNEL_ARGS, GuestStore
+from sandtop.core.guest import KERNEL_ARGS, GuestStore, vsock_argument
 from sandtop.core.machine.memory import MemoryDriver, World
 from sandtop.core.machine.registry import driver_for
-from sandtop.core.machine.spec import Accelerator, MachineSpec
+from sandtop.core.machine.spec import Accelerator, Channel, MachineSpec
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -80,14 +83,18 @@ class QemuBench:
         self._accelerator = chosen()
 
     def driver(self) -> Driver:
-        return driver_for(paths.find())
+        return driver_for(paths.find(), channel())
 
     def spec(self) -> MachineSpec:
         store, overlay = self._store, self.folder / "overlay"
         overlay.unlink(missing_ok=True)
         store.create_overlay(overlay, 64 << 20)
         files = store.kernel().image, store.runtime().initrd, store.image("base").path
-        return _spec(self, files, overlay, self._accelerator)
+        spec = _spec(self, files, overlay, self._accelerator)
+        if self.driver().choose_channel().channel is not Channel.VSOCK:
+            return spec
+        arguments = f"{spec.arguments} {vsock_argument(VSOCK_PORT)}"
+        return replace(spec, arguments=arguments, channel=Channel.VSOCK)
 
     def stun(self, identity: Identity) -> None:
         os.kill(identity.pid, signal.SIGSTOP)

@@ -41,6 +41,25 @@ def test_the_next_core_finds_what_was_stored(tmp_path: Path) -> None:
         assert database.sessions() == [first, ended]
 
 
+@pytest.mark.parametrize("cid", [None, 70_000])
+def test_how_a_machine_is_found_again_is_stored_with_its_cid(tmp_path: Path, cid: int | None) -> None:
+    owned = Ownership(7, 8, "boot", "token", "tcg", cid)
+    with Database(tmp_path / "db") as database:
+        database.add_sandbox(dataclasses.replace(sandbox(), ownership=owned))
+    with Database(tmp_path / "db") as database:
+        assert [row.ownership for row in database.sandboxes()] == [owned]
+
+
+def test_a_machine_of_a_core_that_knew_no_cid_has_none(tmp_path: Path) -> None:
+    with Database(tmp_path / "db") as database:
+        database.add_sandbox(sandbox())
+    with sqlite3.connect(tmp_path / "db") as raw:
+        raw.execute("UPDATE sandbox SET ownership = ?", ('[7, 8, "boot", "token", "tcg"]',))
+    raw.close()
+    with Database(tmp_path / "db") as database:
+        assert database.sandboxes()[0].ownership == Ownership(7, 8, "boot", "token", "tcg", None)
+
+
 def test_a_killed_core_loses_nothing_that_it_stored(tmp_path: Path) -> None:
     database = Database(tmp_path / "db")  # never closed: its write-ahead log is all there is
     database.add_sandbox(sandbox())

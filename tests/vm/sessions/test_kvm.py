@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.accelerator import chosen
+from tests.settings import channel
 
 from sandtop.core.machine import Accelerator
 
@@ -49,13 +50,15 @@ def test_doctor_says_so(home: Home) -> None:
     findings = {each["name"]: each for each in json.loads(said)["findings"]}
     assert findings["accelerator"]["verdict"] == "ok"
     assert findings["accelerator"]["detail"].startswith("kvm: ")
+    assert findings["channel"]["verdict"] == "ok"
+    assert findings["channel"]["detail"].startswith(f"{channel()}; ")
 
 
 @pytest.mark.parametrize("cold", [False, True])
 def test_kvm_is_what_a_sandbox_gets(home: Home, name: str, cold: bool) -> None:
     home.do("create", name, *(["--cold"] if cold else []))
     spec = machine(home, name)["spec"]
-    assert (spec["accelerator"], spec["restored"]) == ("kvm", not cold)
+    assert (spec["accelerator"], spec["transport"], spec["restored"]) == ("kvm", channel(), not cold)
     assert detected(home, name)
 
 

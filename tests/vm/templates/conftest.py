@@ -62,7 +62,7 @@ class Home:
         return [path.parent for path in self.templates.glob("*/facts.json") if path.parent.name[0] != "."]
 
 
-def _home(folder: Path, parts: tuple[str, ...]) -> Iterator[Home]:
+def _home(folder: Path, parts: tuple[str, ...], *settings: str) -> Iterator[Home]:
     built = paths.find()
     GuestStore(built).prepare()
     (folder / "cache").mkdir()
@@ -71,7 +71,7 @@ def _home(folder: Path, parts: tuple[str, ...]) -> Iterator[Home]:
         (folder / "cache" / part).symlink_to(built.cache / part)
     if (built.cache / "accelerator.json").exists():
         shutil.copy2(built.cache / "accelerator.json", folder / "cache")
-    write_settings(folder)
+    write_settings(folder, *settings)
     home = Home(folder)
     yield home
     for sandbox in cast("list[dict[str, Any]]", json.loads(home.do("ls", "--json"))):
@@ -91,7 +91,4 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 @pytest.fixture(scope="session")
 def private(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """No template is here but what tests have made here, and no machine stands by, for which none would be read."""
-    folder = tmp_path_factory.mktemp("p")
-    (folder / "config").mkdir()
-    (folder / "config" / "config.toml").write_text("warm_machines = 0\n")
-    yield from _home(folder, _BUILT)
+    yield from _home(tmp_path_factory.mktemp("p"), _BUILT, "warm_machines = 0")

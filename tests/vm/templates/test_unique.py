@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+from tests.settings import write_settings
 
 from sandtop.core.daemon import app
 from sandtop.core.paths import find
@@ -104,12 +105,11 @@ def distinct(found: list[Facts], name: str) -> int:
 @contextmanager
 def nothing_stands_by(home: Home) -> Generator[None]:
     """For cores that start meanwhile."""
-    settings = home.path / "config" / "config.toml"
-    settings.write_text("warm_machines = 0\n")
+    write_settings(home.path, "warm_machines = 0")
     try:
         yield
     finally:
-        settings.unlink()
+        write_settings(home.path)
 
 
 def test_twenty_clones(home: Home) -> None:

@@ -1,0 +1,126 @@
+"""What ``just nested test`` runs in the outer machine: ``python -m tests.nested.suite``.
+
+The tests that KVM matters to; those that the channel matters to, too, over each channel. What ran, and how long each
+took, is one table in the end and in ``$RESULTS/tests.md``; beside it are pytest's own results.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Final
+from xml.etree import ElementTree
+
+from sandtop.core.machine import Channel
+
+ONCE: Final = (
+    "tests/core/machine/qemu/test_guest.py",
+    "tests/core/guest/test_boot.py",
+    "tests/agent/test_guest.py",
+    "tests/vm/templates/test_entropy.py",
+)
+"""Machines by themselves: without a core, or with a channel that the test makes."""
+VSOCK: Final = ("tests/vm/sessions/test_vhost.py",)
+EACH: Final = (
+    "tests/core/machine/test_driver.py",
+    "tests/vm/sessions/test_kvm.py",
+    "tests/vm/sessions/test_cases.py",
+    "tests/vm/sessions/test_core_killed.py",
+    "tests/vm/sessions/test_attach.py",
+    "tests/vm/sessions/test_panes.py",
+    "tests/vm/templates/test_templates.py",
+    "tests/vm/templates/test_unique.py",
+)
+"""Over each channel: the life cycle, the table of sessions, attach, two panes, adoption, templates, clones, doctor."""
+RUNS: Final = {Channel.VIRTIO_SERIAL: (*ONCE, *EACH), Channel.VSOCK: (*VSOCK, *EACH)}
+
+_SLOWER: Final = "5"
+"""Deadlines of tests are so many times as long as on other hosts: see `tests.settings.SLOWER`."""
+_TRIES: Final = 3
+
+
+def _accelerator() -> str:
+    """A line of settings by which the machines run under KVM, whatever this host's business.
+
+    Whether the machine in the machine is ready in the time that KVM's trial has depends on how busy the host is. Where
+    it was not, KVM is asked for: tests that went on without would prove nothing.
+    """
+    for _ in range(_TRIES):
+        said = subprocess.run(["sandtop", "doctor"], capture_output=True, text=True, check=False).stdout
+        line = next((each for each in said.splitlines() if " accelerator " in each), "")
+        _say(line)
+        if line.startswith("ok "):
+            return ""
+    return 'accelerator = "kvm"\n'
+
+
+def run(channel: Channel, settings: str, results: Path) -> int:
+    """The tests for this channel; pytest's exit status."""
+    xml = results / f"{channel.value}.xml"
+    ours = f'boot_seconds = 600\nchannel = "{channel.value}"\n'
+    asked = os.environ.get("SANDTOP_TEST_SETTINGS", "")
+    environment = {
+        "SANDTOP_TEST_SLOWER": _SLOWER,
+        **os.environ,
+        "SANDTOP_TEST_SETTINGS": f"{settings}{ours}{asked}",
+    }
+    _say(f"\n==> over {channel.value}")
+    argv = [sys.executable, "-m", "pytest", "-v", "-m", "vm", f"--junitxml={xml}", *RUNS[channel]]
+    return subprocess.run(argv, env=environment, check=False).returncode
+
+
+def table(results: Path) -> str:
+    """What ran, as Markdown: a row for each test, a column of seconds for each channel."""
+    rows: defaultdict[str, dict[Channel, str]] = defaultdict(dict)
+    sums: dict[Channel, float] = {}
+    for channel in RUNS:
+        xml = results / f"{channel.value}.xml"
+        if not xml.exists():
+            continue
+        cases = list(ElementTree.parse(xml).iter("testcase"))
+        for case in cases:
+            rows[_name(case)][channel] = _outcome(case)
+        sums[channel] = sum(float(case.get("time", "0")) for case in cases)
+    lines = ["| test | " + " | ".join(sums) + " |", "|---|" + "---:|" * len(sums)]
+    for name, seen in sorted(rows.items()):
+        lines.append(f"| {name} | " + " | ".join(seen.get(channel, "") for channel in sums) + " |")
+    counts = [
+        f"{sum(channel in seen for seen in rows.values())} in {sums[channel]:.0f} s" for channel in sums
+    ]
+    return "\n".join([*lines, "| all | " + " | ".join(counts) + " |", ""])
+
+
+def _name(case: ElementTree.Element) -> str:
+    module = case.get("classname", "").removeprefix("tests.").replace(".", "/")
+    return f"{module}::{case.get('name')}"
+
+
+def _outcome(case: ElementTree.Element) -> str:
+    for word in ("failure", "error", "skipped"):
+        if (found := case.find(word)) is not None:
+            return f"skipped: {found.get('message')}" if word == "skipped" else f"**{word}**"
+    return f"{float(case.get('time', '0')):.1f} s"
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """0 when all tests passed over both channels."""
+    results, begun = Path(os.environ["RESULTS"]), time.monotonic()
+    settings = _accelerator()
+    statuses = [run(channel, settings, results) for channel in RUNS]
+    shown = f"{table(results)}\n{time.monotonic() - begun:.0f} s in the outer machine\n"
+    (results / "tests.md").write_text(shown)
+    _say(f"\n{shown}")
+    return max(statuses)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
