@@ -23,18 +23,18 @@ _AT_ONCE: Final = 2048
 """Pieces looked at before others get their turn."""
 _SEND: Final = 256 * 1024
 """Bytes gathered before they are sent."""
-_NAMES: Final = {"stdout": STDOUT, "stderr": STDERR}
+NAMES: Final = {"stdout": STDOUT, "stderr": STDERR}
 
 
 async def send_logs(connection: Connection, session: Session, request: SessionLogs) -> None:
     """Send what ``request`` asks for of the session's log. Raises `StorageError`, `ClientGone`."""
     since, tail = request.since, request.tail
     begin: dict[int, int | None] = {}
-    for name in _NAMES if request.streams is None else request.streams:
+    for name in NAMES if request.streams is None else request.streams:
         offset = (
             request.stdout if name == "stdout" else request.stderr
         )  # where one that lost its connection goes on
-        begin[_NAMES[name]] = offset or 0 if since is tail is None or offset is not None else None
+        begin[NAMES[name]] = offset or 0 if since is tail is None or offset is not None else None
     reader = _Reader(connection, session, begin, stamped=request.timestamps)
     try:
         if tail is not None:
@@ -96,7 +96,7 @@ class _Reader:
         """Send the last ``count`` lines, of them no more than the newest ``most`` bytes."""
         stop = self._log.span.stop
         ends = {stream: self._log.end(stream) for stream in self._reached}
-        for piece in await _last_lines(self._log, set(self._reached), count, since, most):
+        for piece in await last_lines(self._log, set(self._reached), count, since, most):
             await self._send(piece)
         await self._flush()
         self._reached = dict(ends)
@@ -144,8 +144,8 @@ class _Reader:
             await self._connection.send_bytes(data)
 
 
-async def _last_lines(
-    log: SessionLog, streams: set[int], count: int, since: float | None, most: int | None
+async def last_lines(
+    log: SessionLog, streams: set[int], count: int, since: float | None, most: int | None = None
 ) -> list[Piece]:
     """The pieces with the last ``count`` lines, read backwards so that a long log costs no more than what is asked."""
     kept: list[Piece] = []

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from sandtop.core.daemon.logs import _last_lines  # pyright: ignore[reportPrivateUsage]
+from sandtop.core.daemon.logs import last_lines
 from sandtop.core.sessions.log import SessionLog
 
 if TYPE_CHECKING:
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
         (2, 1000, b"three\nfour\n"),
     ],
 )
-def test_last_lines(tmp_path: Path, lines: int, most: int | None, expected: bytes) -> None:
+def testlast_lines(tmp_path: Path, lines: int, most: int | None, expected: bytes) -> None:
     with SessionLog(tmp_path / "log") as log:
         for line in (b"one\n", b"two\n", b"three\n", b"four\n"):
             log.append(1, line)
-        pieces = trio.run(_last_lines, log, {1, 2}, lines, None, most)
+        pieces = trio.run(last_lines, log, {1, 2}, lines, None, most)
         assert b"".join(log.read(p.stream, p.start, p.end - p.start) for p in pieces) == expected
 
 
 def test_a_log_without_lines_costs_no_more_than_what_is_asked(tmp_path: Path) -> None:
     with SessionLog(tmp_path / "log") as log:
         log.append(1, b"x" * (4 << 20))
-        (piece,) = trio.run(_last_lines, log, {1, 2}, 50, None, 4096)
+        (piece,) = trio.run(last_lines, log, {1, 2}, 50, None, 4096)
         assert (piece.start, piece.end) == ((4 << 20) - 4096, 4 << 20)
