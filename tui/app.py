@@ -14,6 +14,7 @@ from textual.reactive import Reactive
 from sandtop.tui.actions import bindings_of
 from sandtop.tui.garbage import GarbageCollection
 from sandtop.tui.input_priority import InputPriority
+from sandtop.tui.measuring import Measuring
 from sandtop.tui.notices import Notice, Notices
 from sandtop.tui.palette import Commands
 from sandtop.tui.polling import POLL_SECONDS, Polling
@@ -88,6 +89,7 @@ class Console(App[None], inherit_bindings=False):
         self.operations = Operations(self)
         self.nav = Navigation(self)
         self.watching = Watching(self._glanced)
+        self.measuring = Measuring(store, self._measured)
         self.polling = Polling(store, lambda: self.clock(), interval, self._answered)
 
     def on_mount(self) -> None:
@@ -100,6 +102,7 @@ class Console(App[None], inherit_bindings=False):
 
             self.shutdown.leave = leave
         self.run_worker(self.polling.run(), group="polling", exit_on_error=True)
+        self.run_worker(self.measuring.run(), group="measuring", exit_on_error=True)
         self.run_worker(self.watching.run(), group="watching", exit_on_error=True)
         self.set_interval(_TICK_SECONDS, self.tick)
 
@@ -166,6 +169,11 @@ class Console(App[None], inherit_bindings=False):
         if (screen := self._in_front) is not None:
             screen.show(self.store.view)
         self.tick()
+
+    def _measured(self) -> None:
+        """The core has measured what is used."""
+        self.store.measured()
+        self._show()
 
     def _glanced(self) -> None:
         """There is something new to show of the session that is looked at."""

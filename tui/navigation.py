@@ -8,6 +8,7 @@ from sandtop.tui.evidence import Evidence, after, evidence_in
 from sandtop.tui.screens.failures import FailuresScreen
 from sandtop.tui.screens.fleet import FleetScreen
 from sandtop.tui.screens.sandbox import SandboxScreen
+from sandtop.tui.screens.sandbox_page import SandboxPage
 from sandtop.tui.screens.terminals import TerminalsScreen, terminals_of
 from sandtop.tui.text import what_next
 
@@ -71,6 +72,10 @@ class Navigation:
         """The sessions of a sandbox."""
         self.show_fleet(uuid)
         self._console.push_screen(SandboxScreen(uuid))
+
+    def show_page(self, uuid: str) -> None:
+        """A sandbox's own page, over whatever shows."""
+        self._console.push_screen(SandboxPage(uuid))
 
     def show_panes(self) -> None:
         """The panes, over whatever shows."""

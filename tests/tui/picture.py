@@ -48,12 +48,14 @@ def views(states: Iterable[str]) -> list[ParameterSet]:
 
 def picture(compare: Compare, size: str, theme: str, steps: Steps, core: FakeCore | None = None) -> bool:
     """Compare the console after ``steps`` with its picture."""
-    fake = core or FakeCore(*scene.sandboxes(), sessions=scene.sessions())
-    console = Console(Store(scene.StillUsage()), clock=lambda: NOW, interval=LOOK_SECONDS)
+    fake = core or scene.core()
+    console = Console(Store(), clock=lambda: NOW, interval=LOOK_SECONDS)
 
     async def before(pilot: Pilot[None]) -> None:
         console.theme = THEMES[theme]
-        await until(pilot, lambda: console.store.view.version > 0)
+        await until(
+            pilot, lambda: console.store.view.version > 0 and console.store.view.host.stats is not None
+        )
         await steps(console, pilot, fake)
         await until(pilot, lambda: console.watching.idle)
         for field in console.screen.query(Input):

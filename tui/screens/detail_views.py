@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 from sandtop.tui.text import age, bar, neutral, rate, size, sparkline
 from sandtop.tui.watching import Target
-from sandtop.tui.widgets.detail import DetailView, Words
+from sandtop.tui.widgets.detail import DetailView
 
 if TYPE_CHECKING:
     from sandtop.tui.store import SandboxView, SessionView
     from sandtop.tui.stream.glance import Glance
+    from sandtop.tui.widgets.worded import Words
 
 HAPPENED: Final = 12
 """Events that are listed."""
@@ -36,11 +37,8 @@ QUIET: Final = 3.0
 
 def activity(sandbox: SandboxView, width: int) -> str:
     """The sparkline of its processors; empty when nothing happens."""
-    return (
-        sparkline(sandbox.cpu, 100.0 * sandbox.info.cpus, width)
-        if max(sandbox.cpu, default=0.0) >= QUIET
-        else ""
-    )
+    line = sandbox.usage.line
+    return sparkline(line, 100.0 * sandbox.info.cpus, width) if max(line, default=0.0) >= QUIET else ""
 
 
 def memory_tone(percent: float) -> str:
@@ -105,9 +103,13 @@ def session_detail(session: SessionView, glance: Glance | None, trouble: str, no
     tone = "good" if not session.ended else "bad" if session.needs_someone else "muted"
     title: Words = ((session.command, "strong"),)
     end = info.ended_at if info.ended_at is not None else now
-    took = f"took {age(end - info.started_at)}" if session.ended else f"runs for {age(end - info.started_at)}"
+    took = (
+        f"   {'took' if session.ended else 'runs for'} {age(end - info.started_at)}"
+        if info.started_at
+        else ""
+    )
     facts: list[Words] = [
-        ((session.badge, tone), (f"   {took}" if info.started_at else "", "muted")),
+        ((session.badge, tone), (took, "muted")),
         ((_written(session), "muted"),),
     ]
     if info.foreground and not session.ended:
@@ -133,15 +135,13 @@ def _usage(sandbox: SandboxView) -> list[Words]:
     if sandbox.info.state not in ("running", "paused", "starting", "stopping"):
         return []
     lines: list[Words] = []
-    if sandbox.cpu:
-        used = f"cpu {sandbox.cpu[-1]:3.0f}% of {sandbox.info.cpus * 100}%  "
+    if (cpu := sandbox.cpu) is not None:
+        used = f"cpu {cpu:3.0f}% of {sandbox.info.cpus * 100}%  "
         lines.append(((used, "plain"), (activity(sandbox, 20), "accent")))
-    if sandbox.memory:
-        percent = sandbox.memory_percent
+    if (percent := sandbox.memory_percent) is not None:
         used = f"mem {percent:3.0f}% of {size(sandbox.info.memory * 1048576)}  "
-        lines.append(
-            ((used, "plain"), (bar(percent / 100, 20), memory_tone(percent).replace("plain", "accent")))
-        )
+        tone = memory_tone(percent).replace("plain", "accent")
+        lines.append(((used, "plain"), (bar(percent / 100, 20), tone)))
     return lines
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.content import Content
 from textual.widgets import Static
 
-from sandtop.tui import gateway
 from sandtop.tui.actions import ScopeName, bindings_of
 from sandtop.tui.operations import PANES_AT_ONCE
 from sandtop.tui.screens.changes import PAUSE, REMOVE, RESTART, RESUME, START, STOP, Change
@@ -17,15 +15,15 @@ from sandtop.tui.store import SandboxView, parse_filter
 from sandtop.tui.text import plural
 from sandtop.tui.widgets.app_of import app_of
 from sandtop.tui.widgets.detail import Detail, DetailView
+from sandtop.tui.widgets.meters import Meters
 from sandtop.tui.widgets.row_list import RowList
 
 from . import fleet_rows
 from .create import CreateForm, Fields
 from .detail_views import sandbox_detail, shown_session, target_of
 from .dialogs import Confirm
-from .facts import sandbox_facts
 from .listing import NOTHING_MATCHES, ListScreen, Master
-from .pages import FactPage, text_page
+from .reading import show_raw
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,7 +31,6 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
     from textual.widget import Widget
 
-    from sandtop.tui.operations import Wait
     from sandtop.tui.store import FleetView
     from sandtop.tui.watching import Target
 
@@ -71,6 +68,7 @@ class FleetScreen(ListScreen):
         """The uuid of a sandbox that the cursor goes to as soon as it is in the list."""
 
     def body(self) -> Iterable[Widget]:
+        yield Meters()
         yield Master(RowList(fleet_rows.COLUMNS, id="fleet"), Detail())
         yield Static(_WELCOME, id="welcome")
         yield from super().body()
@@ -90,6 +88,7 @@ class FleetScreen(ListScreen):
             descending=self._descending,
             nothing=NOTHING_MATCHES if view.sandboxes else "",
         )
+        self.query_one(Meters).show(view)
         self.set_class(view.version > 0 and not view.sandboxes, "-empty")
         if self.wanted is not None and view.find(self.wanted) is not None:
             wanted_uuid, self.wanted = self.wanted, None
@@ -226,21 +225,11 @@ class FleetScreen(ListScreen):
 
     def action_describe(self) -> None:
         if (sandbox := self.cursor) is not None:
-            app_of(self).push_screen(FactPage(sandbox.name, sandbox_facts(sandbox, self.console_app.clock())))
+            self.console_app.nav.show_page(sandbox.uuid)
 
     def action_raw(self) -> None:
         if (sandbox := self.cursor) is not None:
-
-            async def read(wait: Wait) -> str | None:
-                raw = await gateway.inspect(sandbox.uuid)
-                if wait.over:
-                    return f"{sandbox.name} was read late: y shows it"
-                app_of(self).push_screen(
-                    text_page(sandbox.name, json.dumps(raw, indent=2, ensure_ascii=False))
-                )
-                return None
-
-            self.console_app.operations.await_result(f"reading {sandbox.name}", read)
+            show_raw(self.console_app, sandbox)
 
     def action_quit(self) -> None:
         """Leave the console. While panes are open ``q`` must come twice: one presses it coming back from them."""

@@ -34,8 +34,8 @@ COLUMNS: Final = (
 )
 _CPU_STEP: Final = 5.0
 """Percent of a core by which two sandboxes must differ to be sorted by it: else the list would never stand still."""
-_CPU_SAMPLES: Final = 8
-"""Samples whose mean it is that the list is sorted by."""
+_CPU_CELLS: Final = 2
+"""Cells of a sparkline whose mean it is that the list is sorted by."""
 _TONES: Final = {
     Urgency.FAILED: "bad",
     Urgency.LOST: "bad",
@@ -61,15 +61,12 @@ def row(sandbox: SandboxView, now: float) -> Row:
         "image": Cell(neutral(info.image), "muted"),
         "labels": Cell(neutral(" ".join(f"{k}={v}" for k, v in sorted(info.labels.items()))), "muted"),
     }
-    if alive and sandbox.cpu:
-        cells["cpu"] = Cell(
-            f"{sandbox.cpu[-1]:.0f}%", "warn" if sandbox.cpu[-1] >= 90 * info.cpus else "plain"
-        )
+    if alive and (cpu := sandbox.cpu) is not None:
+        cells["cpu"] = Cell(f"{cpu:.0f}%", "warn" if cpu >= 90 * info.cpus else "plain")
         cells["cpu_line"] = Cell(activity(sandbox, 12), "accent")
-    if alive and sandbox.memory:
-        percent = sandbox.memory_percent
+    if alive and (percent := sandbox.memory_percent) is not None:
         tone = memory_tone(percent)
-        cells["memory"] = Cell(f"{min(percent, 999):.0f}%", tone)
+        cells["memory"] = Cell(f"{percent:.0f}%", tone)
         cells["memory_line"] = Cell(bar(percent / 100, 8), "accent" if tone == "plain" else tone)
     if (heard := sandbox.last_output) is not None:
         cells["output"] = Cell(age(now - heard), "muted")
@@ -104,8 +101,9 @@ def _sessions(sandbox: SandboxView) -> Cell:
 
 
 def _steady_cpu(sandbox: SandboxView) -> float:
-    samples = sandbox.cpu[-_CPU_SAMPLES:]
-    return round(sum(samples) / len(samples) / _CPU_STEP) * _CPU_STEP if samples else -1.0
+    """The mean of the last minute or so, in steps."""
+    values = sandbox.usage.line[-_CPU_CELLS:]
+    return round(sum(values) / len(values) / _CPU_STEP) * _CPU_STEP if values else -1.0
 
 
 _ORDERS: Final[dict[str, Callable[[SandboxView], object]]] = {
@@ -113,7 +111,7 @@ _ORDERS: Final[dict[str, Callable[[SandboxView], object]]] = {
     "state": lambda s: s.info.state,
     "need": lambda s: s.need.order,
     "cpu": lambda s: -_steady_cpu(s),
-    "memory": lambda s: -(round(s.memory_percent) if s.memory else -1.0),
+    "memory": lambda s: -round(s.memory_percent or -1.0),
     "uptime": lambda s: s.info.started_at or float("inf"),
     "sessions": lambda s: -sum(not session.ended for session in s.sessions),
     "output": lambda s: -(s.last_output or 0.0),

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Final
 
-from rich.cells import cell_len
 from rich.segment import Segment
 from textual.message import Message
 from textual.strip import Strip
 
-from .cells import fit
-from .painted import Painted
-from .row_view import TONES
 from .thumbnail import thumbnail
+from .worded import Worded, Words
 
 if TYPE_CHECKING:
     from textual import events
 
     from sandtop.tui.stream.glance import Glance
 
-Words = tuple[tuple[str, str], ...]
-"""Pieces of text, each with one of `TONES`, or ``strong``."""
 _SIDE: Final = 100
 """From this width on, facts and events are at the right of the screen, not above and below it."""
 _SIDE_WIDTH: Final = 40
@@ -58,23 +53,11 @@ class DetailView:
         return replace(self, title=((f"{sandbox} › ", "muted"), *self.title))
 
 
-class Detail(Painted):
+class Detail(Worded):
     """It never has the focus: enter, in the list, goes into what it shows, and so does a click."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        *(f"detail--{tone}" for tone in TONES),
-        "detail--strong",
-        "detail--rule",
-    }
     DEFAULT_CSS = """
     Detail { display: none; }
-    Detail > .detail--strong { color: $text-accent; text-style: bold; }
-    Detail > .detail--rule { color: $border; }
-    Detail > .detail--muted { color: $text-muted; }
-    Detail > .detail--good { color: $text-success; }
-    Detail > .detail--warn { color: $text-warning; }
-    Detail > .detail--bad { color: $text-error; text-style: bold; }
-    Detail > .detail--accent { color: $text-accent; }
     """
 
     @dataclass
@@ -133,27 +116,25 @@ class Detail(Painted):
     def _side_by_side(self, width: int, height: int) -> list[Strip]:
         left = width - _SIDE_WIDTH - 3
         view = self._view
-        screen = [self._line(self._heading, left), *self._screen(left, height - 1)]
-        side = [self._line(view.title, _SIDE_WIDTH)]
-        side += [self._line(fact, _SIDE_WIDTH) for fact in view.facts]
+        screen = [self.line(self._heading, left), *self._screen(left, height - 1)]
+        side = [self.line(view.title, _SIDE_WIDTH)]
+        side += [self.line(fact, _SIDE_WIDTH) for fact in view.facts]
         if view.happened:
-            side.append(self._rule("events", _SIDE_WIDTH))
-            side += [self._line(one, _SIDE_WIDTH) for one in view.happened]
-        bar = Segment(" │ ", self.component("detail--rule"))
+            side.append(self.rule("events", _SIDE_WIDTH))
+            side += [self.line(one, _SIDE_WIDTH) for one in view.happened]
+        bar = Segment(" │ ", self.component("worded--rule"))
         blank = Strip.blank(_SIDE_WIDTH, self.base)
         side += [blank] * (height - len(side))
         return [Strip([*one, bar, *other], width) for one, other in zip(screen, side[:height], strict=True)]
 
     def _stacked(self, width: int, height: int) -> list[Strip]:
         view = self._view
-        strips = [self._line(view.title, width)]
-        strips += [self._line(fact, width) for fact in view.facts[: max(0, height - _LEAST - 2)]]
+        strips = [self.line(view.title, width)]
+        strips += [self.line(fact, width) for fact in view.facts[: max(0, height - _LEAST - 2)]]
         strips.append(self._session_rule(width))
         left = height - len(strips)
         happened = view.happened[: min(_EVENTS, max(0, left - _LEAST - 1))]
-        below = (
-            [self._rule("events", width), *[self._line(one, width) for one in happened]] if happened else []
-        )
+        below = [self.rule("events", width), *[self.line(one, width) for one in happened]] if happened else []
         return [*strips, *self._screen(width, left - len(below)), *below]
 
     @property
@@ -161,44 +142,18 @@ class Detail(Painted):
         return self._view.session or (("no session", "muted"),)
 
     def _session_rule(self, width: int) -> Strip:
-        line = Strip([Segment("── ", self.component("detail--rule")), *self._words(self._heading)])
+        line = Strip([Segment("── ", self.component("worded--rule")), *self.words(self._heading)])
         line = line.crop(0, width - 2)
         rest = width - line.cell_length - 1
-        rule = Segment(" " + "─" * rest, self.component("detail--rule"))
+        rule = Segment(" " + "─" * rest, self.component("worded--rule"))
         return Strip([*line, rule]).adjust_cell_length(width, self.base)
-
-    def _rule(self, name: str, width: int) -> Strip:
-        rule = self.component("detail--rule")
-        rest = "─" * max(0, width - cell_len(name) - 4)
-        words = [
-            Segment("── ", rule),
-            Segment(name, self.component("detail--muted")),
-            Segment(f" {rest}", rule),
-        ]
-        return Strip(words).adjust_cell_length(width, self.base)
 
     def _screen(self, width: int, height: int) -> list[Strip]:
         if height <= 0:
             return []
         view = self._view
         if view.glance is None or not view.glance.lines:
-            nothing = Segment(" " + view.nothing, self.component("detail--muted"))
+            nothing = Segment(" " + view.nothing, self.component("worded--muted"))
             first = Strip([nothing]).crop(0, width).adjust_cell_length(width, self.base)
             return [first] + [Strip.blank(width, self.base)] * (height - 1)
-        return thumbnail(view.glance, width, height, self.base, self.component("detail--warn"))
-
-    def _words(self, words: Words) -> list[Segment]:
-        return [
-            Segment(text, self.base if tone == "plain" else self.component(f"detail--{tone}"))
-            for text, tone in words
-        ]
-
-    def _line(self, words: Words, width: int) -> Strip:
-        strip = Strip(self._words(words))
-        if strip.cell_length > width:
-            text, tone = words[-1]
-            room = width - sum(cell_len(one) for one, _ in words[:-1])
-            if room > 1:
-                return self._line((*words[:-1], (fit(text, room), tone)), width)
-            strip = strip.crop(0, width)
-        return strip.adjust_cell_length(width, self.base)
+        return thumbnail(view.glance, width, height, self.base, self.component("worded--warn"))
