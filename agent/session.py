@@ -120,6 +120,11 @@ class Session:
         """Whether its leader runs."""
         return self._state == "running"
 
+    @property
+    def cgroup(self) -> Cgroup | None:
+        """That of its processes, until it has ended."""
+        return self._cgroup if self.record is None else None
+
     def run(self) -> None:
         """Start the program. When that fails the session has ended, with a record that says why."""
         try:

@@ -17,11 +17,11 @@ def main() -> int:
     os.environ.setdefault("TEXTUAL_FPS", str(_FRAMES_A_SECOND))
     sys.setswitchinterval(_SWITCH_SECONDS)
     from sandtop.tui.app import Console
-    from sandtop.tui.store import ProcessUsage, Store
+    from sandtop.tui.store import Store
     from sandtop.tui.tty.shutdown import Shutdown
 
     shutdown = Shutdown()
     shutdown.watch()
-    console = Console(Store(ProcessUsage()), shutdown=shutdown)
+    console = Console(Store(), shutdown=shutdown)
     console.run()
     return console.return_code or 0

@@ -100,6 +100,9 @@ class Group:
     def usage(self) -> Usage:
         return _USAGE
 
+    def memory(self) -> int:
+        return _USAGE.memory_peak or 0
+
 
 class Programs:
     """All programs of one guest."""
@@ -122,6 +125,9 @@ class Programs:
 
     def populated(self) -> bool:
         return bool(self._running)
+
+    def usage(self) -> tuple[int, int]:
+        return _USAGE.cpu_us * len(self._running), len(self._running)
 
     # for its reaper
 
