@@ -244,7 +244,7 @@ class Session:
     def _pump_input(self, fd: int) -> None:
         window = ReceiveWindow(self.number * STREAMS_PER_SESSION)
         self.input = InputPump(
-            self._host.loop, fd, window, self._host.outbox.credit, terminal=self.terminal is not None
+            self._host.loop, self._host.outbox, fd, window, terminal=self.terminal is not None
         )
 
     def _waits(self) -> None:
