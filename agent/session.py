@@ -287,7 +287,11 @@ class Session:
 
     def _check(self) -> None:
         """End the session once its output was read and its cgroup is empty or left running."""
-        if self._state == "ending" and self._usage and all(pump.closed for pump in self.outputs.values()):
+        if not all(pump.closed for pump in self.outputs.values()):
+            return
+        if self._state == "running":  # its program has closed all that it writes to, so it has probably ended
+            self._host.reaper.look()
+        elif self._state == "ending" and self._usage:
             self._conclude(
                 {
                     **self._outcome(),
