@@ -31,6 +31,7 @@ from sandtop.core.client.link import stop_core
 sys.path.insert(0, str(Path(__file__).parents[2]))  # this is run as a script, and imports what lies beside it
 
 from bench.exec.peers import IMAGE, GuestAgent, Peers, prepare, run
+from bench.goals import goals
 from bench.processes import private_mib
 from bench.python.host import Host
 from bench.python.works import FOLDER, WORKS, write
@@ -44,6 +45,8 @@ _HOST_RUNS: Final = 5
 _SHORTER: Final = {"pytest": 3, "compiler": 3, "mix": 3}
 """By what the rounds of long work are divided."""
 _MEMORY: Final = {"true": ("true",), "python": ("start",), "all": tuple(WORKS)}
+
+_CONTENDERS: Final = ("host", "guest", "sandtop", "qga", "ssh")
 
 Times = dict[str, list[float]]
 
@@ -112,24 +115,24 @@ async def _measure(
         await provide(sandbox, folder / "work")
         await peers.start(sandbox)
         with GuestAgent(peers.qga_socket) as qga:
-            results = {name: await compare(sandbox, peers, qga, host, name, rounds) for name in names}
+            results: dict[str, Times] = {}
+            for name in names:
+                results[name] = await compare(sandbox, peers, qga, host, name, rounds)
+                print(_row(name, results[name]), flush=True)
     held = await memory(folder / "work")
     stop_core()
     return results, held
 
 
-def _report(results: dict[str, Times], held: dict[str, float]) -> None:
-    contenders = ("host", "guest", "sandtop", "qga", "ssh")
-    print(f"{'ms':<10}", *(f"{who:>9}" for who in contenders), "   sandtop / host  / guest  / qga  / ssh")
-    for name, times in results.items():
-        p50 = {who: statistics.median(times[who]) * 1000 for who in contenders}
-        ratios = [p50["sandtop"] / p50[who] for who in ("host", "guest", "qga", "ssh")]
-        print(
-            f"{name:<10}", *(f"{p50[who]:9.1f}" for who in contenders),
-            "          {:8.2f} {:8.2f} {:6.2f} {:6.2f}".format(*ratios),
-        )  # fmt: skip
-    shown = "   ".join(f"after {after} {mib:.0f}" for after, mib in held.items())
-    print(f"\nmemory of a machine that went on from a template, MiB: {shown}")
+def _header() -> str:
+    return f"{'ms':<10}{''.join(f'{who:>9}' for who in _CONTENDERS)}   sandtop: / host  / guest    / qga    / ssh"
+
+
+def _row(name: str, times: Times) -> str:
+    p50 = {who: statistics.median(times[who]) * 1000 for who in _CONTENDERS}
+    figures = "".join(f"{p50[who]:9.1f}" for who in _CONTENDERS)
+    ratios = "".join(f"{p50['sandtop'] / p50[who]:9.2f}" for who in ("host", "guest", "qga", "ssh"))
+    return f"{name:<10}{figures}           {ratios}"
 
 
 def main() -> None:
@@ -141,14 +144,19 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("work", nargs="*", choices=[*WORKS, []], help="only these")
     options = parser.parse_args()
+    print(
+        f"{os.cpu_count()} processors, guest under software emulation unless sandtop doctor says otherwise\n"
+    )
+    print(_header(), flush=True)
     with tempfile.TemporaryDirectory(prefix="sandtop-bench-") as name:
         folder = Path(name)
         folder.chmod(0o777)  # QEMU, which has a uid of its own, makes a socket in it
         results, held = asyncio.run(_measure(folder, options.work or list(WORKS), options.rounds))
-    print(
-        f"{os.cpu_count()} processors, guest under software emulation unless sandtop doctor says otherwise\n"
-    )
-    _report(results, held)
+    shown = "   ".join(f"after {after} {mib:.0f}" for after, mib in held.items())
+    print(f"\nmemory of a machine that went on from a template, MiB: {shown}")
+    if "start" in results:
+        ratio = statistics.median(results["start"]["sandtop"]) / statistics.median(results["start"]["host"])
+        print(f"start: sandtop / host = {ratio:.2f}   {goals.PYTHON.verdict(ratio)}")
     if options.json:
         options.json.write_text(json.dumps({"seconds": results, "mib": held}))
 
