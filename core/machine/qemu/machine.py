@@ -199,18 +199,19 @@ class QemuMachine:
         """The last lines that the guest printed, fit for a terminal."""
         return console.tail(self.console_log, lines)
 
-    def _channel(self) -> tuple[Channel, str]:
+    def _channel(self, spec: MachineSpec) -> tuple[Channel, str]:
         """What carries the agent's bytes, and why."""
-        if not isinstance(self.way, Vsock):
-            return Channel.VIRTIO_SERIAL, "the machine has no vsock"
-        if self.way.refused is not None:
-            return Channel.VIRTIO_SERIAL, self.way.refused
-        return Channel.VSOCK, "the host has vhost-vsock"
+        if isinstance(self.way, Vsock):
+            if self.way.refused is not None:
+                return Channel.VIRTIO_SERIAL, self.way.refused
+            return Channel.VSOCK, spec.channel_reason or "an earlier core started the machine with vsock"
+        reason = spec.channel_reason or "an earlier core started the machine without vsock"
+        return Channel.VIRTIO_SERIAL, reason
 
     def facts(self, spec: MachineSpec) -> dict[str, object]:
         """The spec, and QEMU's command line as data: as it really is, with the descriptors that were computed."""
         command = command_line(spec, self.runtime).to_json()
-        channel, reason = self._channel()
+        channel, reason = self._channel(spec)
         return {
             "spec": {
                 **spec.to_json(),
