@@ -54,9 +54,9 @@ Times = dict[str, list[float]]
 
 async def provide(sandbox: Sandbox, folder: Path) -> None:
     """Copy the files of the work into ``sandbox``, by way of ``folder``."""
-    write(folder)
+    files = write(folder)
     await sandbox.shell(f"mkdir -p {FOLDER}")
-    await sandbox.upload(folder / ".", FOLDER)
+    await sandbox.upload(files, FOLDER)
 
 
 async def work(sandbox: Sandbox, command: Sequence[str]) -> float:
