@@ -24,7 +24,7 @@ from sandtop.core.machine.qemu import vsock as device
 from sandtop.core.machine.qemu import vsockdiag
 from sandtop.core.machine.qemu.driver import QemuDriver
 
-from .conftest import PATIENCE, Home, say
+from .conftest import PATIENCE, Home, eventually, say
 from .test_chaos import BLOCK, Killer, check, reading, sequence
 
 if TYPE_CHECKING:
