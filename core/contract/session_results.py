@@ -22,6 +22,8 @@ class ExitRecord(Record):
         duration_ms, cpu_us, memory_peak: milliseconds, microseconds, bytes; None when not known.
         source: who saw it, ``agent`` or ``core``.
         missing: how many bytes more its agent spoke of.
+        cause: why it ended badly, in a line: what it said last, the limit that it reached, who killed it. None when
+            that is not known, or nothing is wrong.
     """
 
     reason: str
@@ -37,6 +39,7 @@ class ExitRecord(Record):
     memory_peak: int | None = None
     source: str = "agent"
     missing: int = 0
+    cause: str | None = None
 
 
 class SessionInfo(Record):

@@ -75,8 +75,10 @@ def sandbox_view(sandbox: Sandbox) -> SandboxInfo:
         attention=attention.text if attention else None,
         attention_kind=attention.why.value if attention else None,
         attention_session=attention.session if attention else None,
+        attention_at=attention.at if attention else None,
         warnings=list(sandbox.sessions.warnings),
         acknowledged=row.acknowledged_at is not None,
+        changed_at=row.changed_at,
     )
 
 

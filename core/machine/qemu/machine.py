@@ -16,7 +16,13 @@ from sandtop.core.machine import console
 from sandtop.core.machine.driver import Death, DiskError
 from sandtop.core.machine.nursery import background
 from sandtop.core.machine.qemu import diskerror, qmp, snapshot
-from sandtop.core.machine.qemu.commandline import TB_SIZE_MIB, Role, command_line
+from sandtop.core.machine.qemu.commandline import (
+    EMULATION,
+    Emulation,
+    Role,
+    command_line,
+    translation_cache_mib,
+)
 from sandtop.core.machine.qemu.descriptors import remove_runtime
 from sandtop.core.machine.qemu.heard import Heard
 from sandtop.core.machine.qemu.process import Exit, MachineProcess, launch
@@ -212,7 +218,7 @@ class QemuMachine:
                 "transport": channel.value,
                 "transport_reason": reason,
                 "cid": self.identity.cid,
-                "tb_size_mib": TB_SIZE_MIB,
+                "tb_size_mib": translation_cache_mib(self.process.arguments),
             },
             **command,
             "argv": self.process.arguments or command["argv"],
@@ -246,6 +252,7 @@ async def start(
     runtime: Path,
     console_log: Path,
     qemu: Path,
+    emulation: Emulation = EMULATION,
     tied: int | None = None,
     insist: bool = False,
 ) -> AsyncGenerator[QemuMachine]:
@@ -257,7 +264,7 @@ async def start(
     `MachineError` when QEMU does not come up, saying why, and the errors of `launch`; nothing is left then.
     """
     console.clear(console_log)  # a panic of an earlier boot explains nothing
-    with await launch(spec, runtime, qemu=qemu, tied=tied) as child:
+    with await launch(spec, runtime, qemu=qemu, emulation=emulation, tied=tied) as child:
         async with AsyncExitStack() as stack:
             try:
                 machine = await stack.enter_async_context(
