@@ -12,6 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from tests.settings import SLOWER
 
 from sandtop.agent.wire import VSOCK_PORT, marker
 from sandtop.core import paths
@@ -60,13 +61,13 @@ def test_a_core_that_is_killed_in_a_flood_loses_nothing(vsock: Home) -> None:
     cid = spec_of(vsock)["cid"]
     running = vsock.popen("exec", "box", "--", "seq", "1", "2000000", stdout=subprocess.PIPE)
     read: list[bytes] = []
-    reader = threading.Thread(target=lambda: read.append(running.communicate(timeout=300)[0]))
+    reader = threading.Thread(target=lambda: read.append(running.communicate(timeout=300 * SLOWER)[0]))
     reader.start()
     killed = 0
     while killed < 5 and reader.is_alive():
         killed += vsock.kill_core() is not None
         eventually(lambda: vsock.run("core", "status").returncode == 0)
-    reader.join(300)
+    reader.join(300 * SLOWER)
     assert running.returncode == 0
     assert read[0] == b"".join(b"%d\n" % n for n in range(1, 2_000_001))
     assert spec_of(vsock)["cid"] == cid
@@ -101,7 +102,9 @@ def test_other_users_of_the_host_are_hung_up_on(vsock: Home) -> None:
         "except ConnectionResetError: sys.exit(0)\n"
     )
     python = "/usr/bin/python3" if nobody is not None else sys.executable
-    assert subprocess.run([python, "-c", script], user=nobody, check=False, timeout=60).returncode == 0
+    assert (
+        subprocess.run([python, "-c", script], user=nobody, check=False, timeout=60 * SLOWER).returncode == 0
+    )
     assert vsock.do("exec", "box", "--", "echo", "mine") == b"mine\n"
 
 
