@@ -61,8 +61,8 @@ def tar_checkout(out: Path) -> None:
 
 def find_or_build() -> Outer:
     """The outer machine for this checkout. Raises `SandtopError`, `CalledProcessError`."""
-    root = platformdirs.user_cache_path("sandtop-nested")
-    folder = root / _key()
+    folder = place()
+    root = folder.parent
     outer = Outer(folder / "vmlinuz", folder / "initrd.img", folder / "disk")
     if folder.exists():
         return outer
@@ -77,6 +77,11 @@ def find_or_build() -> Outer:
                 shutil.rmtree(other.parent)
         (Path(scratch) / "machine").rename(folder)
     return outer
+
+
+def place() -> Path:
+    """The folder for the outer machine of this checkout; there, when it is built."""
+    return platformdirs.user_cache_path("sandtop-nested") / _key()
 
 
 def _key() -> str:
