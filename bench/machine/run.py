@@ -55,7 +55,7 @@ for word do
 done
 exec {qemu} "$@"
 """
-_COUNTS: Final = ("exits", "io_exits", "mmio_exits", "irq_injections", "insn_emulation")
+_COUNTS: Final[tuple[str, ...]] = ("exits", "io_exits", "mmio_exits", "irq_injections", "insn_emulation")
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 Series = defaultdict[str, list[float]]
