@@ -77,7 +77,7 @@ async def _counts(machine: QemuMachine) -> dict[str, float]:
         return {}
     names = {"provider": "kvm", "names": list(_COUNTS)}
     answer = await machine.monitor.execute("query-stats", target="vcpu", providers=[names])
-    found = dict.fromkeys(_COUNTS, 0.0)
+    found: dict[str, float] = dict.fromkeys(_COUNTS, 0.0)
     for vcpu in cast("list[dict[str, list[dict[str, object]]]]", answer):
         for stat in vcpu["stats"]:
             found[str(stat["name"])] += cast("int", stat["value"])

@@ -43,7 +43,7 @@ two starts of Python: 7.6 s of processor time instead of 9.4 (medians of 3). And
 kernel against its own programs: with them an exec takes an eighth more. What holds a guest is the emulator.
 """
 
-TCG_ARGUMENTS: Final = "no_timer_check tsc=reliable norandmaps mitigations=off"
+TCG_ARGUMENTS: Final = "no_timer_check tsc=reliable norandmaps nokaslr mitigations=off"
 """Kernel arguments for an emulated machine.
 
 The first two are for a busy host, where its processors stand still for a while.
