@@ -55,7 +55,8 @@ at least 4 fell back to a clock that costs an exit per reading (acpi_pm); with t
 The third because QEMU 7.2 finds translated code again by its virtual address: with programs and libraries at other
 addresses each time, every exec of /bin/true translated 1.3 MB of code anew. Measured: 77 ms of processor time an exec
 with randomised addresses, 28 without. Guests under emulation do without that hardening; QEMU does not call TCG a
-security boundary to begin with. For the same reason the last: there is no speculation to mitigate.
+security boundary to begin with. For the same reason the fourth: a kernel that moves itself to a random address took a
+fifth more to boot. And the last: there is no speculation to mitigate.
 """
 
 TCG_SINGLE: Final = " nr_cpus=1"
@@ -207,7 +208,7 @@ def kernel_arguments(arguments: str, accelerator: Accelerator, cpus: int) -> str
 
 def _machine(spec: MachineSpec, fd: Mapping[Role, int]) -> list[str]:
     machine = {
-        # microvm hangs in timer calibration under TCG on a busy host; under KVM q35 boots too, so one type serves both
+        # one type for both accelerators, and not microvm: docs/decisions/0010-q35.md
         "type": "q35",
         "memory-backend": "ram",
         # Devices that no guest of ours has a use for: less to emulate, less to attack. The PIT stays: without it the
