@@ -16,11 +16,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from tests.nested.lacks import MEMORY_MIB, TRANSLATED_MIB, lacks
-from tests.nested.outer import CHECKOUT, find_or_build, tar_checkout
+from tests.nested.outer import CHECKOUT, find_or_build, shared_folder, tar_checkout
 
 from sandtop.core import paths
 from sandtop.core.errors import SandtopError
@@ -71,8 +70,7 @@ def _qemu(outer: Outer, share: Path, *, shell: bool) -> list[str]:
 def run(command: str, *, shell: bool) -> int:
     """The exit status of ``command``, a shell's, in the outer machine; 125 when that did not get so far."""
     outer = find_or_build()
-    with TemporaryDirectory(prefix="nested-") as folder:
-        share = Path(folder)
+    with shared_folder() as share:
         shutil.copy(Path(__file__).with_name("init"), share)
         tar_checkout(share / "checkout.tar")
         (share / "results").mkdir()

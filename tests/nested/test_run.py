@@ -118,3 +118,14 @@ def test_the_table_of_what_ran(tmp_path: Path) -> None:
         "| vm/b::skipped | skipped: why | skipped: why |\n"
         "| all | 4 in 4 s | 3 in 2 s |\n"
     )
+
+
+def test_what_a_killed_run_left_goes_with_the_next(host: Host) -> None:
+    killed = host.place().parent / "runs" / "run-killed"
+    killed.mkdir(parents=True)
+    (killed / "checkout.tar").touch()
+    with outer.shared_folder() as ours:
+        assert [*killed.parent.glob("*/")] == [ours]
+        with outer.shared_folder() as another:
+            assert {*killed.parent.glob("*/")} == {ours, another}
+    assert [*killed.parent.glob("*/")] == []
