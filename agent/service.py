@@ -173,6 +173,7 @@ class Service:
                 "pid": session.pid,
                 "record": session.record,
                 "waiting": session.waiting.who if session.waiting is not None else "",
+                "program": session.waiting.program if session.waiting is not None else "",
             }
             for session in self.sessions.values()
         ]
@@ -252,8 +253,8 @@ class Service:
     def _left_changed(self, key: str, processes: int) -> None:
         self._send({"type": "left", "id": key, "processes": processes})
 
-    def _waits(self, key: str, who: str) -> None:
-        self._send({"type": "waiting", "id": key, "who": who})
+    def _waits(self, key: str, who: str, program: str) -> None:
+        self._send({"type": "waiting", "id": key, "who": who, "program": program})
 
     def _release(self, message: Message) -> None:
         session = self._by_id.get(values.text(message, "id"))

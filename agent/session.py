@@ -60,7 +60,8 @@ class Host:
         root: the path of the sandbox's root in the guest runtime.
         left: what sessions left running.
         spawn: starts a program: that of `sandtop.agent.spawn`, where the agent is process 1 of a machine.
-        waits: called with a session's id and which of its processes waits for somebody to type, when that changes.
+        waits: called with a session's id, which of its processes waits for somebody to type, and the command line of
+            the one in the foreground, when either changes.
     """
 
     __slots__ = ("cgroups", "left", "loop", "null", "outbox", "reaper", "root", "runtime", "spawn", "waits")
@@ -77,7 +78,7 @@ class Host:
         self.root = root
         self.left = Leftovers(loop)
         self.spawn: Callable[[Plan, Cgroup, Cgroups], int] = spawn
-        self.waits: Callable[[str, Who], None] = lambda _id, _who: None
+        self.waits: Callable[[str, Who, str], None] = lambda _id, _who, _program: None
 
 
 class Session:
@@ -246,8 +247,9 @@ class Session:
             self._host.loop, fd, window, self._host.outbox.credit, terminal=self.terminal is not None
         )
 
-    def _waits(self, who: Who) -> None:
-        self._host.waits(self.id, who)
+    def _waits(self) -> None:
+        if self.waiting is not None:
+            self._host.waits(self.id, self.waiting.who, self.waiting.program)
 
     def _time_out(self) -> None:
         self._timed_out = True

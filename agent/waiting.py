@@ -1,4 +1,4 @@
-"""Whether a program on a terminal waits for somebody to type, found in /proc/PID/syscall (proc(5))."""
+"""Which program is in a terminal's foreground, and whether it waits for somebody to type (/proc/PID, proc(5))."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ _TELL: Final = 0.05
 _PROCESSES: Final = 64
 """Processes of a session that are looked at, so that a fork bomb does not cost the agent more."""
 
+_COMMAND: Final = 200
+"""Characters of the foreground program's command line that are told."""
+
 _CONSOLE: Final = os.makedev(5, 0)  # /dev/tty (devices.txt)
 _READ: Final = (0, 19)  # read, readv (syscall_64.tbl)
 _TIMEOUTS: Final = {7: 2, 232: 3, 281: 3}
@@ -36,11 +39,15 @@ _TIMES: Final = {23: 4, 270: 4, 271: 2}
 
 
 class Waiting:
-    """Looks once there was no output or input for a while; calls ``changed`` with which process waits, on a change.
+    """Looks once there was no output or input for a while; calls ``changed`` when one of its attributes has changed.
 
     A process waits when it is in the terminal's foreground and in a read of the terminal. When the terminal is not in
     line mode (readline, an editor), a poll without a timeout counts, too. A server that waits for its network does
     neither.
+
+    Attributes:
+        who: which process waits.
+        program: the command line of the foreground process group's first process; empty before the first look.
     """
 
     __slots__ = (
@@ -52,13 +59,15 @@ class Waiting:
         "_terminal",
         "_timer",
         "_touched",
+        "program",
         "who",
     )
 
     def __init__(
-        self, loop: Loop, terminal: Terminal, cgroup: Cgroup, leader: int, changed: Callable[[Who], None]
+        self, loop: Loop, terminal: Terminal, cgroup: Cgroup, leader: int, changed: Callable[[], None]
     ) -> None:
         self.who: Who = ""
+        self.program = ""
         self._loop = loop
         self._terminal = terminal
         self._cgroup = cgroup
@@ -96,9 +105,16 @@ class Waiting:
             self._timer = self._loop.call_in(self._pause, self._look)
 
     def _say(self, who: Who) -> None:
-        if who != self.who:
-            self.who = who
-            self._changed(who)
+        said = (self.who, self.program)
+        self.who, self.program = who, self._foreground()
+        if (self.who, self.program) != said:
+            self._changed()
+
+    def _foreground(self) -> str:
+        try:
+            return command_of(self._terminal.foreground())
+        except OSError:  # the terminal is closing
+            return ""
 
     def _find(self) -> Who:
         try:
@@ -112,6 +128,16 @@ class Waiting:
             if waits(pid, group, self._terminal.device, by_line=by_line):
                 return "leader" if pid == self._leader else "other"
         return ""
+
+
+def command_of(pid: int) -> str:
+    """The command line of process ``pid``, of a long one the beginning; empty when it has ended."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = file.read(4 * _COMMAND).rstrip(b"\0").split(b"\0")
+    except OSError:
+        return ""
+    return b" ".join(words).decode(errors="replace")[:_COMMAND]
 
 
 def waits(pid: int, group: int, device: int, *, by_line: bool) -> bool:

@@ -198,10 +198,18 @@ class Console(App[None], inherit_bindings=False):
         self.nav.pick_terminal()
 
     def action_next_trouble(self) -> None:
-        self.nav.show_trouble(1)
+        self.nav.show_evidence(1)
 
     def action_previous_trouble(self) -> None:
-        self.nav.show_trouble(-1)
+        self.nav.show_evidence(-1)
+
+    def action_failures(self) -> None:
+        self.nav.show_failures()
+
+    def action_unacknowledge(self) -> None:
+        screen = self.screen
+        if isinstance(screen, ConsoleScreen):
+            screen.ask_again()
 
     def action_dark(self) -> None:
         self.theme = LIGHT.name if self.current_theme.dark else DARK.name

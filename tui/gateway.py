@@ -81,13 +81,16 @@ async def forget(uuid: str, session: str) -> None:
     await Sandbox.at(uuid).remove_session(session)
 
 
-async def acknowledge(uuid: str, sessions: Sequence[str], *, machine: bool) -> None:
-    """Say that it was seen how ``sessions`` ended, and with ``machine`` that the sandbox itself failed."""
+async def acknowledge(uuid: str, sessions: Sequence[str], *, machine: bool, undo: bool = False) -> None:
+    """Say that it was seen how ``sessions`` ended, and with ``machine`` that the sandbox itself failed.
+
+    With ``undo`` that is taken back.
+    """
     sandbox = Sandbox.at(uuid)
     if machine:
-        await sandbox.acknowledge()
+        await sandbox.acknowledge(undo=undo)
     if sessions:
-        await sandbox.acknowledge(*sessions)
+        await sandbox.acknowledge(*sessions, undo=undo)
 
 
 async def inspect(uuid: str) -> dict[str, object]:

@@ -100,4 +100,4 @@ def what_next(state: str) -> str:
     """What to do with a sandbox in ``state``, in which nothing can run."""
     if state == "paused":
         return "p lets it go on"
-    return "u starts it" if state in ("stopped", "failed", "lost") else "wait a moment"
+    return "b starts it" if state in ("stopped", "failed", "lost") else "wait a moment"

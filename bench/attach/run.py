@@ -23,14 +23,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "exec"))
-
-from peers import IMAGE, Peers, prepare, wait_for
-from seat import Terminal
-
 from sandtop import Sandbox
 from sandtop.core.client.link import call, call_all, session_listing, stop_core
 from sandtop.core.contract.core import Status
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # this is run as a script, and imports what lies beside it
+
+from bench.exec.peers import IMAGE, Peers, prepare, wait_for
+from bench.exec.seat import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,10 +23,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from peers import IMAGE, GuestAgent, Peers, prepare, run, wait_for
-
 from sandtop import Exited, Sandbox, Started, Stdout
 from sandtop.core.client.link import stop_core
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # this is run as a script, and imports what lies beside it
+
+from bench.exec.peers import IMAGE, GuestAgent, Peers, prepare, run
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -78,7 +80,7 @@ async def _exec_true(sandbox: Sandbox, qga: GuestAgent, rounds: int, stages: Ser
         assert output.exit_code == 0
         await asyncio.sleep(_REST)
         with _timed(series, "qga"):
-            code, _polls = qga.run("/bin/true")
+            code = qga.run("/bin/true")
         assert code == 0
         await _stages(sandbox, stages)
         await asyncio.sleep(_REST)
@@ -157,20 +159,6 @@ def _ssh_stream(peers: Peers, command: str) -> int:
     return seen
 
 
-async def _prepare(sandbox: Sandbox, peers: Peers) -> None:
-    """Start the peers in the guest, and see that they answer."""
-    await peers.let_in(sandbox)
-    ports = await sandbox.shell("grep -l org.qemu.guest_agent.0 /sys/class/virtio-ports/*/name")
-    port = Path(ports.text.strip()).parent.name
-    for command in ("dropbear -R -F -E -p 22", f"qemu-ga -m virtio-serial -p /dev/{port}"):
-        await (await sandbox.exec_stream("sh", ["-c", f"exec {command}"], on_exit="detach")).aclose()
-    quiet = subprocess.DEVNULL
-    wait_for(
-        "ssh",
-        lambda: subprocess.run(peers.ssh("true", shared=True), stdout=quiet, stderr=quiet).returncode == 0,
-    )
-
-
 def _report(name: str, series: Series) -> list[str]:
     lines = [f"{name} ({series.unit})"]
     for who, values in series.values.items():
@@ -188,7 +176,7 @@ def _report(name: str, series: Series) -> list[str]:
 async def _measure(folder: Path, rounds: int, megabytes: int) -> dict[str, Series]:
     peers = await prepare(folder)
     async with await Sandbox.create(_NAME, image=IMAGE, network="user", cold=True) as sandbox:
-        await _prepare(sandbox, peers)
+        await peers.start(sandbox)
         stages = Series("ms")
         with GuestAgent(peers.qga_socket) as qga:
             exec_true = await _exec_true(sandbox, qga, rounds, stages)

@@ -24,12 +24,13 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "exec"))
-
-from peers import IMAGE, Peers, prepare, run, wait_for
-
 from sandtop import Sandbox, core_status
 from sandtop.core.client.link import stop_core
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # this is run as a script, and imports what lies beside it
+
+from bench.exec.peers import IMAGE, Peers, prepare, run, wait_for
+from bench.processes import cpu_seconds, private_mib
 
 _COLD_EVERY: Final = 6
 _IDLE_SECONDS: Final = 10.0
@@ -91,11 +92,11 @@ async def _fleet(count: int) -> list[str]:
         pids = await asyncio.gather(*(one(number) for number in range(count)))
         up = time.perf_counter() - begun
         await asyncio.sleep(_IDLE_SECONDS)
-        memory = [_private_mib(pid) for pid in pids]
+        memory = [private_mib(pid) for pid in pids]
         core = (await core_status()).pid
-        before = {pid: _cpu_seconds(pid) for pid in (*pids, core)}
+        before = {pid: cpu_seconds(pid) for pid in (*pids, core)}
         await asyncio.sleep(_IDLE_SECONDS)
-        share = {pid: (_cpu_seconds(pid) - before[pid]) / _IDLE_SECONDS * 100 for pid in before}
+        share = {pid: (cpu_seconds(pid) - before[pid]) / _IDLE_SECONDS * 100 for pid in before}
     each = [share[pid] for pid in pids]
     return [
         f"{count} sandboxes at once, each having run python3: {up:.1f} s",
@@ -103,16 +104,6 @@ async def _fleet(count: int) -> list[str]:
         f"  idle, % of a core: p50 {statistics.median(each):.2f}, most {max(each):.2f}   goal <= 0.5",
         f"  the core, idle, % of a core: {share[core]:.1f}   goal <= 5",
     ]
-
-
-def _private_mib(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
-
-
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _table(series: Series) -> list[str]:

@@ -6,6 +6,7 @@ import os
 import time
 
 from sandtop.core.cli import say
+from sandtop.core.phrases import byte_size
 
 from ._text import visible
 
@@ -76,12 +77,7 @@ def size(count: object) -> str:
     """``count`` bytes in the largest fitting binary unit."""
     if not isinstance(count, (int, float)):
         return "-"
-    value = float(count)
-    for unit in ("B", "KiB", "MiB"):
-        if value < 1024:
-            return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"
-        value /= 1024
-    return f"{value:.1f} GiB"
+    return byte_size(count)
 
 
 class Progress:

@@ -36,6 +36,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "type": Command("screen", "type_main", "type into a session's terminal"),
     "sessions": Command("listing", "sessions_main", "list what runs and ran"),
     "logs": Command("logs", "logs_main", "show a session's output"),
+    "failures": Command("failures", "failures_main", "list what ended badly, and why"),
     "ack": Command("ack", "ack_main", "say that failures and prompts were seen"),
     "signal": Command("control", "signal_main", "send a signal to a session"),
     "cp": Command("cp", "cp_main", "copy files into a sandbox, out of it, or to another"),

@@ -300,13 +300,14 @@ class Sandbox:
         """Forget an ended session and its output, and end what it left running. Raises `WrongState` while it runs."""
         run(lambda: self._async.remove_session(session))
 
-    def acknowledge(self, *sessions: str) -> None:
+    def acknowledge(self, *sessions: str, undo: bool = False) -> None:
         """Say that it was seen how ``sessions`` ended or that they wait, or without any that the sandbox itself
         failed or was lost.
 
-        They stay in the history; no console asks for somebody any more. Raises `WrongState` when that is not so.
+        They stay in the history; no console asks for somebody any more, until ``undo`` takes that back. Raises
+        `WrongState` when they did not end, nor wait.
         """
-        run(lambda: self._async.acknowledge(*sessions))
+        run(lambda: self._async.acknowledge(*sessions, undo=undo))
 
     def logs(
         self,

@@ -111,6 +111,36 @@ class Words:
                 raise InvalidRequest(f"argument {at} is no text without NUL: {word!r:.40}")
 
 
+class OneOf:
+    """Texts, each of which is one of ``known``."""
+
+    def __init__(self, known: Sequence[str], what: str) -> None:
+        self._known, self._what = known, what
+
+    def check(self, field: str, value: Sequence[str]) -> None:
+        for text in value:
+            if text not in self._known:
+                raise InvalidRequest(
+                    f"{field}: there is no {self._what} {text!r:.60}", hint=f"known: {', '.join(self._known)}"
+                )
+
+
+class Reached:
+    """By the ids of sessions, two offsets each."""
+
+    def check(self, field: str, value: Mapping[str, Sequence[int]]) -> None:
+        for key, pair in value.items():
+            if not SESSION_ID.match(key) or len(pair) != 2 or not all(0 <= at <= MAX_OFFSET for at in pair):
+                raise InvalidRequest(f"{field}: {key!r:.40} = {pair!r:.40} is not a session and two offsets")
+
+
+EVENT_KINDS: Final = (
+    "created", "started", "paused", "resumed", "stopped", "died", "failed", "lost", "adopted", "removed",
+    "acknowledged", "agent-lost", "agent-recovered", "disk-trouble", "disk-recovered", "logs-trouble",
+    "logs-recovered", "session-started", "session-exited", "session-removed", "oom", "core-started", "core-stopped",
+)  # fmt: skip
+"""What can happen; docs/protocol.md says what each means."""
+
 RequestId = Annotated[str, Ascii(0)]
 OpId = Annotated[str, Ascii(1)]
 ClientId = Annotated[str, Characters(MAX_ID)]
@@ -137,3 +167,5 @@ Timeout = Annotated[float, Number(0.0005, MAX_TIMEOUT_MS / 1000, "a number of se
 """That a program may take, kept by its agent in milliseconds."""
 
 Scope = Literal["leader", "group", "all"]
+EventKinds = Annotated[list[str], OneOf(EVENT_KINDS, "kind of event")]
+Offsets = Annotated[dict[str, list[int]], Reached()]

@@ -8,7 +8,7 @@ TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     from typing import Literal
 
-    from .limits import Disk, Environment, GuestPath, Memory, Name, Processors, Text, Time
+    from .limits import Count, Disk, Environment, GuestPath, Memory, Name, Processors, Text, Time
 
 
 class SandboxInfo(Record):
@@ -25,8 +25,11 @@ class SandboxInfo(Record):
         attention_kind: ``failed``, ``lost``, ``trouble`` (machine, agent or logs), ``session`` (one ended badly),
             ``prompt`` (a program waits for somebody to type), ``silent`` (see docs/console.md); None without a reason.
         attention_session: the id of the session that it is about, or None.
+        attention_at: since when that is so, seconds since the epoch: when the session ended, or output came last; None
+            where that is not known.
         warnings: what of its identity (its name, hosts, machine-id …) could not be written at its start, and why.
         acknowledged: somebody said to have seen that it is failed or lost.
+        changed_at: when it came into its state, seconds since the epoch; None where that is not known.
     """
 
     name: str
@@ -51,8 +54,10 @@ class SandboxInfo(Record):
     attention: str | None = None
     attention_kind: str | None = None
     attention_session: str | None = None
+    attention_at: Time | None = None
     warnings: list[str]
     acknowledged: bool = False
+    changed_at: Time | None = None
 
 
 class SandboxAnswer(Record):
@@ -91,6 +96,42 @@ class Pong(Record):
     """``seconds``: the round trip to the agent."""
 
     seconds: float
+
+
+class ProcessInfo(Record):
+    """A process in a sandbox, as its agent saw it.
+
+    Attributes:
+        parent: its parent's pid.
+        user: the name of its user in the sandbox, or the number of one without a name.
+        session: the id of the session that it is of; None for the agent.
+        state: as ps(1) has it: R, S, D, Z, T, I.
+        cpu: percent of one of the sandbox's processors, since it was asked last or for half a second.
+        cpu_seconds: since its start.
+        memory: bytes that it has in memory (its resident set).
+        command: its command line; in brackets the name of one that has none.
+    """
+
+    pid: int
+    parent: int
+    user: str
+    session: str | None = None
+    state: str
+    cpu: float
+    cpu_seconds: float
+    memory: int
+    threads: int
+    command: str
+
+
+class Processes(Record):
+    """The processes of a sandbox, those that take most of its processors first; ``total``: how many there are.
+
+    Of very many the agent tells some hundred.
+    """
+
+    processes: list[ProcessInfo]
+    total: int
 
 
 class Held(Event, kind="held"):
@@ -188,12 +229,32 @@ class SandboxHold(Stream[Nothing], op="sandbox.hold"):
 
 
 class SandboxAcknowledge(Request[SandboxAnswer], op="sandbox.acknowledge"):
-    """Somebody has seen that it failed or was lost."""
+    """Somebody has seen that it failed or was lost; with ``undo`` it asks for somebody again."""
 
     sandbox: str
+    undo: bool = False
 
 
 class SandboxPing(Request[Pong], op="sandbox.ping"):
     """Ask its agent whether it is there."""
 
     sandbox: str
+
+
+class SandboxTop(Request[Processes], op="sandbox.top"):
+    """What runs in it, by its agent's word."""
+
+    sandbox: str
+
+
+class SandboxConsole(Stream[Nothing], op="sandbox.console"):
+    """What its guest's kernel and agent print, as bytes on stream 1: of its last start, also when it does not run.
+
+    Attributes:
+        tail: the last so many lines; null: all that is kept (256 KiB).
+        follow: and what comes until its machine ends.
+    """
+
+    sandbox: str
+    tail: Count | None = None
+    follow: bool = False

@@ -175,6 +175,7 @@ class SessionSignal(Request[Nothing], op="session.signal"):
     Attributes:
         op_id: by which the agent knows a repeat.
         scope: its first process, that one's group (of a terminal the foreground one), or all that it started.
+        label: what people know the client by: the session's exit record names it when the signal ends it.
     """
 
     sandbox: str | None = None
@@ -182,6 +183,7 @@ class SessionSignal(Request[Nothing], op="session.signal"):
     signal: int
     scope: Scope = "group"
     op_id: OpId | None = None
+    label: str | None = None
 
 
 class SessionResize(Request[Nothing], op="session.resize"):
@@ -202,7 +204,8 @@ class SessionRemove(Change[Nothing], op="session.rm"):
 
 
 class SessionAcknowledge(Request["SessionsAnswer"], op="session.acknowledge"):
-    """Somebody has seen how these ended, or that they wait at a prompt."""
+    """Somebody has seen how these ended, or that they wait at a prompt; with ``undo`` they ask for somebody again."""
 
     sandbox: str
     sessions: list[str]
+    undo: bool = False

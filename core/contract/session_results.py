@@ -22,6 +22,8 @@ class ExitRecord(Record):
         duration_ms, cpu_us, memory_peak: milliseconds, microseconds, bytes; None when not known.
         source: who saw it, ``agent`` or ``core``.
         missing: how many bytes more its agent spoke of.
+        cause: why it ended badly, in a line: what it said last, the limit that it reached, who killed it. None when
+            that is not known, or nothing is wrong.
     """
 
     reason: str
@@ -37,6 +39,7 @@ class ExitRecord(Record):
     memory_peak: int | None = None
     source: str = "agent"
     missing: int = 0
+    cause: str | None = None
 
 
 class SessionInfo(Record):
@@ -57,6 +60,9 @@ class SessionInfo(Record):
         waiting: its program waits for somebody to type.
         attention: why somebody should look at it, or None: how it ended badly, or that it waits at a prompt.
         acknowledged: somebody said to have seen how it ended.
+        foreground: the command line of the program in its terminal's foreground, while it runs; None: not known.
+        last_line: the last line that it wrote, without colours, or its beginning; None without output, and on a
+            terminal on which a full-screen program draws.
     """
 
     id: str
@@ -82,6 +88,8 @@ class SessionInfo(Record):
     waiting: bool = False
     attention: str | None = None
     acknowledged: bool = False
+    foreground: str | None = None
+    last_line: str | None = None
 
 
 class SessionAnswer(Record):

@@ -75,8 +75,10 @@ def sandbox_view(sandbox: Sandbox) -> SandboxInfo:
         attention=attention.text if attention else None,
         attention_kind=attention.why.value if attention else None,
         attention_session=attention.session if attention else None,
+        attention_at=attention.at if attention else None,
         warnings=list(sandbox.sessions.warnings),
         acknowledged=row.acknowledged_at is not None,
+        changed_at=row.changed_at,
     )
 
 
@@ -107,4 +109,6 @@ def session_view(sandbox: Sandbox, session: Session) -> SessionInfo:
         input_holder=session.input.holder.label if session.input.holder else None,
         record=decode_result(ExitRecord, record.to_json()) if record else None,
         acknowledged=row.acknowledged_at is not None,
+        foreground=(session.foreground or None) if not session.ending else None,
+        last_line=session.last_line.text or None,
     )

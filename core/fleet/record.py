@@ -52,6 +52,7 @@ class Record:
             state=state.value,
             reason=reason,
             acknowledged_at=None,
+            changed_at=time.time(),
             **changes,  # type: ignore[arg-type]
         )
         try:
@@ -78,15 +79,15 @@ class Record:
         except StorageError as error:
             log.warning("%s: %s", self.name, error)
 
-    def acknowledge(self) -> None:
-        """Somebody has seen that it failed: it asks for attention no more.
+    def acknowledge(self, *, undo: bool = False) -> None:
+        """Somebody has seen that it failed: it asks for attention no more; with ``undo`` it asks again.
 
         Raises `WrongState` when it has not failed, `StorageError`.
         """
         if self.state not in _FAILED:
             raise WrongState(f"{self.name} has not failed: it is {self.state}", sandbox=self.name)
-        if self.row.acknowledged_at is None:
-            row = dataclasses.replace(self.row, acknowledged_at=time.time())
+        if (self.row.acknowledged_at is None) != undo:
+            row = dataclasses.replace(self.row, acknowledged_at=None if undo else time.time())
             self._database.update_sandbox(row)
             self.row = row
 

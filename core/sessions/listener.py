@@ -86,7 +86,7 @@ class SessionListener:
         pid = entry.get("pid")
         if pid is not None:
             self._started(session, pid)
-        session.waits(entry.get("waiting", ""))
+        session.waits(entry.get("waiting", ""), entry.get("program"))
         record = entry.get("record")
         if record is not None:
             self._ending(session, record)
@@ -118,7 +118,7 @@ class SessionListener:
         if session.ending:
             return False
         if kind == "waiting":
-            session.waits(message.get("who"))
+            session.waits(message.get("who"), message.get("program"))
             return False  # changes slowly, as what is left does
         if kind == "exited":
             self._ending(session, message.get("record"))

@@ -197,12 +197,15 @@ class SessionManager:
 
     # acknowledging and forgetting
 
-    def acknowledge(self, session: Session) -> None:
-        """Somebody has seen how a session ended, or that it waits at a prompt. Raises `StorageError`."""
+    def acknowledge(self, session: Session, *, undo: bool = False) -> None:
+        """Somebody has seen how a session ended, or that it waits at a prompt; with ``undo`` it asks again.
+
+        Raises `StorageError`.
+        """
         if not session.ended:
-            session.prompt_seen = True
-        elif session.row.acknowledged_at is None:
-            row = dataclasses.replace(session.row, acknowledged_at=time.time())
+            session.prompt_seen = not undo
+        elif (session.row.acknowledged_at is None) != undo:
+            row = dataclasses.replace(session.row, acknowledged_at=None if undo else time.time())
             self._database.update_session(row)
             session.row = row
             self._registry.judge(session)

@@ -142,7 +142,7 @@ class Recorder:
         """Store the end of a session, then let the agent forget it. On a full disk: later."""
         link = self._link()
         self._starts.begun(session, link)
-        now = time.time()
+        record, now = session.with_cause(record), time.time()
         seen = now if session.ended_as_told(record) else session.row.acknowledged_at
         row = dataclasses.replace(
             session.row, state=record.state, ended_at=now, record=record.to_json(), acknowledged_at=seen

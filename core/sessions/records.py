@@ -38,6 +38,7 @@ class SessionExit:
         stage, errno, message: what failed, for ``spawn``; ``message`` says why also for ``vm-died`` and ``unknown``.
         stdout, stderr: the streams' lengths in bytes: at first as the agent says, once stored as they are in the log.
         missing: bytes that the agent counted in them and that never came.
+        cause: why it ended badly, in a line, as the core found out; see `sandtop.core.sessions.cause`.
         duration_ms, cpu_us, memory_peak: milliseconds, microseconds, bytes; None where not known.
         source: whether the ``agent`` or the ``core`` made the record.
     """
@@ -55,6 +56,7 @@ class SessionExit:
     memory_peak: int | None = None
     source: str = "agent"
     missing: int = 0
+    cause: str | None = None
 
     def with_lengths(self, stdout: int, stderr: int) -> SessionExit:
         """This record with the lengths that the output has in the log, and what is `missing` to the agent's."""

@@ -59,7 +59,8 @@ class Run:
     Attributes:
         out: what came on stdout (or the terminal) and stderr.
         left: how many processes it left running, as the agent said last.
-        waiting: who waited for somebody to type, each time that the agent said so.
+        waiting: who waited for somebody to type, each time that this changed.
+        programs: the command lines that were in the terminal's foreground, one after the other.
         frozen: while set, output is neither acknowledged nor given more credit.
     """
 
@@ -71,6 +72,7 @@ class Run:
         self.refused: str | None = None
         self.left = 0
         self.waiting: list[str] = []
+        self.programs: list[str] = []
         self.out = {1: bytearray(), 2: bytearray()}
         self.windows = {stream: ReceiveWindow(self.base + stream) for stream in (1, 2)}
         self.stdin = SendStream(self.base)
@@ -219,7 +221,11 @@ class CoreSide:
             elif kind == "left":
                 run.left = cast("int", message["processes"])
             elif kind == "waiting":
-                run.waiting.append(cast("str", message["who"]))
+                who, program = cast("str", message["who"]), cast("str", message["program"])
+                if who != (run.waiting[-1] if run.waiting else ""):
+                    run.waiting.append(who)
+                if program and program != (run.programs[-1] if run.programs else ""):
+                    run.programs.append(program)
 
     def give_credit(self, run: Run) -> None:
         """Acknowledge its output and let more come."""

@@ -45,6 +45,17 @@ def test_a_program_in_the_foreground_of_a_shell(core: CoreSide) -> None:
 
 
 @pytest.mark.slow
+def test_the_program_in_the_foreground_is_told(core: CoreSide) -> None:
+    run = core.start("/bin/sh", "-mc", "sh -c 'read line; exit 3'; read line; exit 4", tty=SIZE)
+    core.wait(lambda: run.programs == ["sh -c read line; exit 3"])
+    core.write(run, b"y\n")
+    core.wait(lambda: len(run.programs) == 2)
+    assert run.programs[1].startswith("/bin/sh -mc")
+    core.write(run, b"y\n")
+    core.finish(run)
+
+
+@pytest.mark.slow
 def test_one_who_computes_or_sleeps_does_not_wait(core: CoreSide) -> None:
     run = core.start("/bin/sh", "-c", "sleep 2; echo asks; read line", tty=SIZE)
     core.wait(lambda: run.stdout == b"asks\r\n")

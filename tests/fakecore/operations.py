@@ -130,7 +130,7 @@ def _acknowledge(
     core: FakeCore, conn: Conn, request: sandboxes.SandboxAcknowledge
 ) -> sandboxes.SandboxAnswer:
     raw = core.find_sandbox(request.sandbox)
-    core.change(lambda: raw.update(acknowledged=True))
+    core.change(lambda: raw.update(acknowledged=not request.undo))
     return sandboxes.SandboxAnswer(sandbox=core.info(raw))
 
 
@@ -250,7 +250,7 @@ def _remove_session(core: FakeCore, conn: Conn, request: sessions.SessionRemove)
 def _seen(core: FakeCore, conn: Conn, request: sessions.SessionAcknowledge) -> SessionsAnswer:
     found = [core.find_session(request.sandbox, key) for key in request.sessions]
     for one in found:
-        core.change(lambda one=one: one.raw.update(acknowledged=True))  # type: ignore[misc]
+        core.change(lambda one=one: one.raw.update(acknowledged=not request.undo))  # type: ignore[misc]
     return SessionsAnswer(sessions=[one.info for one in found])
 
 

@@ -89,6 +89,12 @@ _SHELL = (
 )
 
 
+_TRACEBACK = (
+    b'Traceback (most recent call last):\n  File "/srv/work.py", line 88, in <module>\n    settle(order)\n'
+    b"ValueError: order 4711 has no customer\n"
+)
+
+
 def sessions() -> tuple[FakeSession, ...]:
     serve = session("a1", "api-1", "./serve", "--port", "8080", started_at=NOW - 7000)
     serve.pieces = access_log(400)
@@ -100,7 +106,7 @@ def sessions() -> tuple[FakeSession, ...]:
         serve, worker, shell,
         session("c4", "builder", "./release.sh", tty=True, started_at=NOW - 60, waits="leader"),
         session("b4", "builder", "cargo", "build", "--release", started_at=NOW - 900),
-        ended("d5", "api-2", "pytest", "-q", code=1, started_at=NOW - 300, ended_at=NOW - 200),
+        ended("d5", "api-2", "python3", "work.py", code=3, said=_TRACEBACK, started_at=NOW - 300, ended_at=NOW - 200),
         ended("e6", "api-1", "./migrate", started_at=NOW - 7100, ended_at=NOW - 7090),
         ended("f7", "api-1", "curl", "-sf", "localhost:8080/health", started_at=NOW - 60, ended_at=NOW - 59),
         session("97", "fuzz-07", "afl-fuzz", "-i", "seeds", "-o", "out", started_at=NOW - 86_000),

@@ -26,7 +26,7 @@ async def stale(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
         "message": "QEMU ended at once: no memory",
         "hint": "free some",
     }
-    await pilot.press("u")
+    await pilot.press("b")
     await until(pilot, lambda: console.notices.current(NOW) is not None)
     core.silent = True
     console.clock = lambda: NOW + 75

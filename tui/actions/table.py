@@ -10,7 +10,9 @@ from typing import Final, Literal
 
 from .model import Action, Scope
 
-ScopeName = Literal["app", "list", "fleet", "sandbox", "panes", "log", "live", "nobody", "terminal"]
+ScopeName = Literal[
+    "app", "list", "fleet", "sandbox", "failures", "panes", "log", "live", "nobody", "terminal"
+]
 
 # fmt: off
 SCOPES: Final[dict[ScopeName, Scope]] = {
@@ -18,6 +20,7 @@ SCOPES: Final[dict[ScopeName, Scope]] = {
     "list": Scope("Moving in a list", "widgets.row_list:RowList"),
     "fleet": Scope("Sandboxes", "screens.fleet:FleetScreen", below=("list", "app")),
     "sandbox": Scope("Sessions of a sandbox", "screens.sandbox:SandboxScreen", below=("list", "app")),
+    "failures": Scope("Failures", "screens.failures:FailuresScreen", below=("list", "app")),
     "panes": Scope("Panes", "screens.panes:PanesScreen", below=("app",)),
     "log": Scope("In a log", "widgets.log_pane:LogPane", below=("panes", "app")),
     "live": Scope("In a terminal: all other keys go to the program", "widgets.terminal:TerminalView"),
@@ -31,8 +34,12 @@ SCOPES: Final[dict[ScopeName, Scope]] = {
 ACTIONS: Final[tuple[Action, ...]] = (
     Action("app", "help", ("?", "f1"), "help", "the keys that work here", footer=90),
     Action("app", "command_palette", (":", "ctrl+p"), "commands", "find a command or a sandbox by name", footer=80),
-    Action("app", "next_trouble", ("e",), "problem", "go to the next sandbox that needs somebody", footer=35),
-    Action("app", "previous_trouble", ("E",), "previous problem", "go to the one before"),
+    Action("app", "next_trouble", ("e",), "problem",
+           "the evidence of the next that needs somebody: its log, its screen", footer=35),
+    Action("app", "previous_trouble", ("E",), "previous problem", "the evidence of the one before"),
+    Action("app", "unacknowledge", ("u",), "undo ok",
+           "take the last acknowledgement back: it asks again", cli="ack --undo"),
+    Action("app", "failures", ("F",), "failures", "all that ended badly, with its cause", footer=36, cli="failures"),
     Action("app", "terminals", ("A",), "terminals", "running terminals, to come back to", cli="sessions"),
     Action("app", "dark", (), "light or dark", "change between the light and the dark theme"),
     Action("app", "quit", ("ctrl+q",), "quit", "leave; sandboxes and what runs in them go on"),
@@ -54,7 +61,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("fleet", "exec", ("x",), "exec", "run a command in it", footer=22, cli="exec"),
     Action("fleet", "filter", ("/",), "filter", "text, !text, state:failed, label:team=a, image:base", footer=38),
     Action("fleet", "acknowledge", ("o",), "ok", "seen: its failures stop asking", footer=37, cli="ack"),
-    Action("fleet", "start", ("u",), "start", "start (up)", footer=50, cli="start"),
+    Action("fleet", "start", ("b",), "start", "start (boot)", footer=50, cli="start"),
     Action("fleet", "stop", ("h",), "stop", "stop (halt): ends what runs in it", footer=51, cli="stop"),
     Action("fleet", "pause", ("p",), "pause", "pause it, or let it go on", footer=52, cli="pause / resume"),
     Action("fleet", "restart", ("R",), "restart", "stop and start", footer=53, cli="restart"),
@@ -90,6 +97,13 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("sandbox", "cancel", ("escape",), "back", "dismiss the error, the filter, the marks; then back"),
     Action("sandbox", "back", ("q", "backspace"), "back", "back to the sandboxes", footer=95),
 
+    Action("failures", "filter", ("/",), "filter", "text, !text", footer=30),
+    Action("failures", "acknowledge", ("o",), "ok", "seen: how it ended", footer=37, cli="ack"),
+    Action("failures", "describe", ("d",), "describe", "all about the session", footer=55, cli="failures --json"),
+    Action("failures", "panes", ("w",), "panes", "go to the panes", footer=40),
+    Action("failures", "cancel", ("escape",), "back", "dismiss the error, the filter, the marks; then back"),
+    Action("failures", "back", ("q", "backspace"), "back", "back to the sandboxes", footer=95),
+
     Action("panes", "next", ("tab",), "next", "to the next pane", footer=30),
     Action("panes", "previous", ("shift+tab",), "previous", "to the pane before"),
     Action("panes", "go_left", ("ctrl+left",), "left", "to the pane at the left", handler="go('left')"),
@@ -105,6 +119,9 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("panes", "smaller", ("<",), "smaller", "make this pane smaller", handler="resize(-1)"),
     Action("panes", "even", ("=",), "even", "all panes the same size"),
     Action("panes", "close", ("x",), "close", "close this pane; the session goes on", footer=43),
+    Action("panes", "close_all", ("X",), "close all", "close all panes; the sessions go on"),
+    Action("panes", "acknowledge", ("o",), "ok",
+           "seen: how it ended; on to the next that needs somebody", footer=37, cli="ack"),
     Action("panes", "cancel", ("escape",), "list", "cancel what is open here, else back to the list", footer=94),
     Action("panes", "back", ("q",), "list", "back to the list; panes stay", footer=95),
 

@@ -57,7 +57,7 @@ def row(sandbox: SandboxView, now: float) -> Row:
     cells = {
         "name": Cell(neutral(info.name), "muted" if info.state == "stopped" else "plain"),
         "state": Cell(f"{glyph} {info.state}", tone),
-        "need": _need(sandbox),
+        "need": _need(sandbox, now),
         "uptime": Cell(age(now - info.started_at) if alive and info.started_at else "", "plain"),
         "sessions": _sessions(sandbox),
         "image": Cell(neutral(info.image), "muted"),
@@ -78,11 +78,14 @@ def row(sandbox: SandboxView, now: float) -> Row:
     return Row(info.uuid, cells)
 
 
-def _need(sandbox: SandboxView) -> Cell:
+def _need(sandbox: SandboxView, now: float) -> Cell:
     if sandbox.pending:
         return Cell(f"… {neutral(sandbox.pending)}", "accent")
     need = sandbox.need
-    return Cell(f"▲ {need.text}", _TONES[need.urgency]) if need.wants_someone else Cell("")
+    if not need.wants_someone:
+        return Cell("")
+    since = "" if need.at is None or need.urgency is Urgency.SILENT else f" · {age(now - need.at)}"
+    return Cell(f"▲ {need.text}{since}", _TONES[need.urgency])
 
 
 def _sessions(sandbox: SandboxView) -> Cell:
@@ -95,7 +98,7 @@ def _sessions(sandbox: SandboxView) -> Cell:
 _ORDERS: Final[dict[str, Callable[[SandboxView], object]]] = {
     "name": lambda s: s.info.name,
     "state": lambda s: s.info.state,
-    "need": lambda s: s.need.urgency,
+    "need": lambda s: s.need.order,
     "cpu": lambda s: -(s.cpu[-1] if s.cpu else -1.0),
     "memory": lambda s: -(s.memory[-1] if s.memory else -1.0),
     "uptime": lambda s: s.info.started_at or float("inf"),

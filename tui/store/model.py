@@ -34,15 +34,21 @@ class Urgency(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Why somebody should look at a sandbox. ``text`` is empty when nobody needs to."""
+    """Why somebody should look at a sandbox, and since when. ``text`` is empty when nobody needs to."""
 
     urgency: Urgency
     text: str = ""
+    at: float | None = None
 
     @property
     def wants_someone(self) -> bool:
         """Whether somebody should look."""
         return self.urgency <= Urgency.SILENT
+
+    @property
+    def order(self) -> tuple[int, float]:
+        """Where it comes: the most urgent first, and the newest of those that are as urgent."""
+        return self.urgency, -(self.at or 0.0) if self.wants_someone else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,4 +166,4 @@ class FleetView:
     def troubled(self) -> tuple[SandboxView, ...]:
         """The sandboxes that need somebody, the most urgent first."""
         needing = [sandbox for sandbox in self.sandboxes if sandbox.need.wants_someone]
-        return tuple(sorted(needing, key=lambda sandbox: (sandbox.need.urgency, sandbox.info.name)))
+        return tuple(sorted(needing, key=lambda sandbox: (sandbox.need.order, sandbox.info.name)))

@@ -296,16 +296,17 @@ class Sandbox(Executing, Attachable, Terminals, Copyable):
         """Forget an ended session and its output, and end what it left running. Raises `WrongState` while it runs."""
         await call(SessionRemove(sandbox=self.uuid, session=session))
 
-    async def acknowledge(self, *sessions: str) -> None:
+    async def acknowledge(self, *sessions: str, undo: bool = False) -> None:
         """Say that it was seen how ``sessions`` ended or that they wait, or without any that the sandbox itself
         failed or was lost.
 
-        They stay in the history; no console asks for somebody any more. Raises `WrongState` when that is not so.
+        They stay in the history; no console asks for somebody any more, until ``undo`` takes that back. Raises
+        `WrongState` when they did not end, nor wait.
         """
         if sessions:
-            await call(SessionAcknowledge(sandbox=self.uuid, sessions=[*sessions]))
+            await call(SessionAcknowledge(sandbox=self.uuid, sessions=[*sessions], undo=undo))
         else:
-            await self._do(SandboxAcknowledge(sandbox=self.uuid))
+            await self._do(SandboxAcknowledge(sandbox=self.uuid, undo=undo))
 
     async def logs(
         self,

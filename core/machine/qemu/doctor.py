@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from sandtop.core.errors import SandtopError
-from sandtop.core.findings import Finding, Verdict, apt, whoami
+from sandtop.core.findings import Finding, Verdict, whoami
+from sandtop.core.machine.qemu import vsockdiag
 from sandtop.core.machine.qemu.program import PACKAGE, find_qemu
 from sandtop.core.machine.qemu.users import KVM
-from sandtop.core.machine.spec import Accelerator
+from sandtop.core.machine.spec import Accelerator, Channel
+from sandtop.core.place import how_to_install
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +29,7 @@ def program() -> Finding:
     try:
         found = find_qemu()
     except SandtopError as error:
-        return Finding("qemu", Verdict.FAIL, error.message, apt(PACKAGE))
+        return Finding("qemu", Verdict.FAIL, error.message, how_to_install(PACKAGE))
     return Finding("qemu", Verdict.OK, f"{found.version}, {found.path}")
 
 
@@ -71,9 +73,12 @@ def open_kvm() -> str | None:
 
 
 def channel(driver: Driver) -> Finding:
-    """What machines are started with, and why."""
+    """What machines are started with, and why; a warning where a vsock that was asked for opens more than the agent."""
     try:
         choice = driver.choose_channel()
     except SandtopError as error:
         return Finding("channel", Verdict.FAIL, error.message, error.hint)
+    if choice.channel is Channel.VSOCK and (exposed := vsockdiag.exposed()) is not None:
+        mend = 'channel = "auto" in config.toml takes virtio-serial on such a host'
+        return Finding("channel", Verdict.WARN, f"vsock; {choice.reason}, but {exposed}", mend)
     return Finding("channel", Verdict.OK, f"{choice.channel.value}; {choice.reason}")

@@ -13,11 +13,12 @@ import trio
 
 from sandtop.core.errors import MachineError
 from sandtop.core.machine.driver import ChannelChoice, GuestNetwork, Info, Version
-from sandtop.core.machine.qemu import descriptors, doctor, machine, process, vsock
+from sandtop.core.machine.qemu import descriptors, doctor, machine, process, vsock, vsockdiag
 from sandtop.core.machine.qemu.accelerator import Accelerators
-from sandtop.core.machine.qemu.commandline import command_line
+from sandtop.core.machine.qemu.commandline import Emulation, command_line
 from sandtop.core.machine.qemu.program import QEMU, Qemu, find_qemu
 from sandtop.core.machine.spec import Accelerator, Channel, Memory, Network
+from sandtop.core.settings import TRANSLATION_CACHE_MIB
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator
@@ -45,11 +46,18 @@ _CPU_FACTS: Final = ("vendor_id", "cpu family", "model", "stepping", "microcode"
 class QemuDriver:
     """A `Driver`. What a trial of KVM answered is kept in the folder ``cache``.
 
-    ``channel`` is the one that machines must have; None for the best that works.
+    ``channel`` is the one that machines must have; None for the best that works. ``translation_cache_mib`` is the
+    size of TCG's cache of translated code in each machine.
     """
 
-    def __init__(self, cache: Path, channel: Channel | None = None) -> None:
+    def __init__(
+        self,
+        cache: Path,
+        channel: Channel | None = None,
+        translation_cache_mib: int = TRANSLATION_CACHE_MIB,
+    ) -> None:
         self._channel = channel
+        self._translation_cache_mib = translation_cache_mib
         self._has_vsock = False
         self._accelerators = Accelerators(cache)
         self._found: Qemu | None = None
@@ -87,22 +95,30 @@ class QemuDriver:
         )
 
     def choose_channel(self) -> ChannelChoice:
-        """vsock where the host has it; see `vsock.problem`. A "no" is not kept."""
+        """vsock where the host has it, and where a guest's vsock leads to nothing else. A "no" is not kept.
+
+        See `vsock.problem` and `vsockdiag.ports`.
+        """
         # to close the device takes a grace period of the kernel's: once it works, no start waits for that again
         problem = None if self._has_vsock else vsock.problem()
         self._has_vsock = problem is None
         if self._channel is Channel.VIRTIO_SERIAL:
             other = "this host has vhost-vsock, too" if problem is None else f"no vsock: {problem}"
             return ChannelChoice(self._channel, f"by the setting channel; {other}")
-        if problem is None:
-            why = "this host has vhost-vsock" if self._channel is None else "asked for"
-            return ChannelChoice(Channel.VSOCK, why)
         if self._channel is Channel.VSOCK:
+            if problem is None:
+                return ChannelChoice(self._channel, "asked for")
             raise MachineError(
                 f"vsock was asked for and cannot be used: {problem}",
                 hint='without it: channel = "virtio-serial" in config.toml, or --channel virtio-serial',
             )
-        return ChannelChoice(Channel.VIRTIO_SERIAL, f"no vsock: {problem}")
+        if problem is not None:
+            return ChannelChoice(Channel.VIRTIO_SERIAL, f"no vsock: {problem}")
+        if (exposed := vsockdiag.exposed()) is not None:
+            return ChannelChoice(Channel.VIRTIO_SERIAL, f"this host has vhost-vsock, but {exposed}")
+        return ChannelChoice(
+            Channel.VSOCK, "this host has vhost-vsock, and no service that a guest reaches by it"
+        )
 
     @asynccontextmanager
     async def start(self, spec: MachineSpec, *, runtime: Path, console_log: Path) -> AsyncGenerator[Machine]:
@@ -113,6 +129,7 @@ class QemuDriver:
             runtime=runtime,
             console_log=console_log,
             qemu=program.path,
+            emulation=self._emulation(program),
             insist=self._channel is not None,
         ) as started:
             yield started
@@ -126,6 +143,9 @@ class QemuDriver:
         opener = machine.adopt(identity, name, runtime=runtime, console_log=console_log, insist=insist)
         async with opener as adopted:
             yield adopted
+
+    def _emulation(self, program: Qemu) -> Emulation:
+        return Emulation(self._translation_cache_mib, program.finds_code_by_address)
 
     def lives(self, identity: Identity) -> bool:
         """Whether that QEMU runs."""
@@ -158,7 +178,9 @@ class QemuDriver:
         memory = None if spec.memory is None else Memory(_NOWHERE, spec.memory.state)
         nobodys = replace(spec, uuid=_NOBODY, name="template", memory=memory)
         host = _host_cpu() if spec.accelerator is Accelerator.KVM else ""
-        return (host, *command_line(nobodys, _NOWHERE).argv)
+        # QEMU's version, on which the rest depends, is in the key of a template by its stamp
+        emulation = Emulation(self._translation_cache_mib)
+        return (host, *command_line(nobodys, _NOWHERE, emulation=emulation).argv)
 
     def guest_network(self, network: Network) -> GuestNetwork | None:
         """The fixed addresses of QEMU's user-mode network."""

@@ -1,8 +1,7 @@
 """Run inside a guest, on its kernel's AF_VSOCK: agents of this project that listen on it, and cores that connect.
 
 Both ends are in the guest (vsock_loopback), so a core's CID is 1 here and not the host's 2. Prints a line of JSON: what
-was seen, by the name of each case. The standard library, the agent and what its tests speak to it with; the last case
-has trio, too.
+was seen, by the name of each case.
 """
 
 from __future__ import annotations
@@ -195,27 +194,6 @@ class Cases:
     def who_is_not_the_host(self) -> object:
         CoreSide(self.other).link()
         return hung_up(marker(TOKEN, "b" * 32), OTHER_PORT)
-
-    def the_transport_of_the_core(self) -> object:
-        import trio
-
-        from sandtop.core.channel.handshake import shake_hands
-        from sandtop.core.channel.vsock import DialError, Kernel
-
-        async def main() -> list[str]:
-            seen: list[str] = []
-            stream = await Kernel(LOCAL)(VSOCK_PORT)
-            async with stream:
-                await shake_hands(stream, TOKEN)
-                seen.append("hands shaken")
-            for cid, port in ((LOCAL, 999), (77, VSOCK_PORT)):
-                try:
-                    await Kernel(cid)(port)
-                except DialError as error:
-                    seen.append(errno.errorcode[error.number or 0])
-            return seen
-
-        return trio.run(main)
 
 
 def main() -> None:

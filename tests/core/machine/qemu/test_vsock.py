@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import socket
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +17,12 @@ import pytest
 from sandtop.core.errors import MachineError
 from sandtop.core.findings import Verdict
 from sandtop.core.machine import Accelerator, Channel, Identity, Memory
-from sandtop.core.machine.qemu import vsock
+from sandtop.core.machine.driver import ChannelChoice
+from sandtop.core.machine.qemu import vsock, vsockdiag
 from sandtop.core.machine.qemu.commandline import Role, command_line, needed
 from sandtop.core.machine.qemu.driver import QemuDriver
 from sandtop.core.machine.qemu.machine import _way  # pyright: ignore[reportPrivateUsage]
+from sandtop.core.machine.qemu.vsockdiag import _asked  # pyright: ignore[reportPrivateUsage]
 
 from .test_commandline import RUNTIME, SPEC
 
@@ -55,6 +58,20 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
     kernel = Kernel()
     monkeypatch.setattr("sandtop.core.machine.qemu.vsock.fcntl.ioctl", kernel.ioctl)
     return kernel
+
+
+@pytest.fixture
+def listening(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The ports that listen on the host; a negative one is an error that the kernel gives instead."""
+    ports: list[int] = []
+
+    def told() -> list[int]:
+        if ports and ports[0] < 0:
+            raise OSError(-ports[0], os.strerror(-ports[0]))
+        return ports
+
+    monkeypatch.setattr(vsockdiag, "ports", told)
+    return ports
 
 
 @pytest.fixture
@@ -117,7 +134,7 @@ def _without(device: Path) -> None:
 @pytest.mark.parametrize(
     ("asked", "host", "channel", "says"),
     [
-        (None, _with, "vsock", "this host has vhost-vsock"),
+        (None, _with, "vsock", "this host has vhost-vsock, and no service that a guest reaches by it"),
         (None, _without, "virtio-serial", "no vsock: .*vhost-vsock is not there: modprobe vhost_vsock"),
         (
             Channel.VIRTIO_SERIAL,
@@ -130,15 +147,68 @@ def _without(device: Path) -> None:
     ],
 )
 def test_vsock_where_the_host_has_it_and_nobody_asked_for_another(
-    tmp_path: Path, device: Path, asked: Channel | None, host: Callable[[Path], None], channel: str, says: str
+    tmp_path: Path,
+    device: Path,
+    listening: list[int],
+    asked: Channel | None,
+    host: Callable[[Path], None],
+    channel: str,
+    says: str,
 ) -> None:
     host(device)
+    assert not listening
     driver = QemuDriver(tmp_path, asked)
     choice = driver.choose_channel()
     assert choice.channel.value == channel
     finding = driver.examine_channel()
     assert finding.verdict is Verdict.OK
     assert re.fullmatch(f"{channel}; {says}.*", finding.detail)
+
+
+@pytest.mark.parametrize(
+    ("ports", "says"),
+    [
+        ([22, 2024], "guests would reach what listens on its AF_VSOCK, port 22, 2024"),
+        ([1, 2, 3, 4, 5, 6], "guests would reach what listens on its AF_VSOCK, port 1, 2, 3, 4, 5 ..."),
+        ([-errno.EPERM], "what guests would reach on its AF_VSOCK is not known: Operation not permitted"),
+    ],
+)
+def test_a_vsock_that_leads_to_services_of_the_host_is_only_for_those_who_ask(
+    tmp_path: Path, device: Path, listening: list[int], ports: list[int], says: str
+) -> None:
+    listening[:] = ports
+    choice = QemuDriver(tmp_path).choose_channel()
+    assert choice == ChannelChoice(Channel.VIRTIO_SERIAL, f"this host has vhost-vsock, but {says}")
+    insisting = QemuDriver(tmp_path, Channel.VSOCK)
+    assert insisting.choose_channel().channel is Channel.VSOCK
+    finding = insisting.examine_channel()
+    assert finding.verdict is Verdict.WARN
+    assert finding.detail == f"vsock; asked for, but {says}"
+
+
+def _told(*sockets: tuple[int, int, int]) -> bytes:
+    """What the kernel's dump has of these (state, CID, port): linux/netlink.h, linux/vm_sockets_diag.h."""
+    return b"".join(
+        struct.pack("=IHHII", 48, 20, 2, 1, 0)
+        + struct.pack("=BBBBIIIII2I", 40, 1, state, 0, cid, port, 0, 0, 0, 0, 0)
+        for state, cid, port in sockets
+    )
+
+
+def test_what_listens_is_read_out_of_the_kernels_answer() -> None:
+    anybody, host, local = 0xFFFFFFFF, 2, 1
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with ours, theirs:
+        theirs.send(_told((10, anybody, 2024), (10, local, 7), (1, host, 5000)))
+        theirs.send(_told((10, host, 22)))
+        theirs.send(struct.pack("=IHHIIi", 20, 3, 2, 1, 0, 0))
+        assert _asked(ours) == [22, 2024]
+        asked = theirs.recv(1000)
+        assert struct.unpack("=IHHII", asked[:16])[:3] == (len(asked), 20, 0x301)
+        assert struct.unpack_from("=BBHI", asked, 16) == (40, 0, 0, 1 << 10)
+        theirs.send(struct.pack("=IHHIIi", 36, 2, 0, 1, 0, -errno.ENOENT) + asked[:16])
+        with pytest.raises(OSError, match="this kernel has no vsock_diag"):
+            _asked(ours)
 
 
 def test_whoever_asks_for_vsock_in_vain_is_told_why(tmp_path: Path, device: Path) -> None:
@@ -158,8 +228,9 @@ def test_a_device_that_is_there_and_does_not_work_is_no_vsock(
 
 
 def test_a_device_that_works_is_looked_at_once_and_a_missing_one_again(
-    tmp_path: Path, device: Path, kernel: Kernel
+    tmp_path: Path, device: Path, kernel: Kernel, listening: list[int]
 ) -> None:
+    assert not listening
     driver = QemuDriver(tmp_path)
     device.unlink()
     assert driver.choose_channel().channel is Channel.VIRTIO_SERIAL
