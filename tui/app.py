@@ -14,14 +14,17 @@ from textual.reactive import Reactive
 from sandtop.tui.actions import bindings_of
 from sandtop.tui.garbage import GarbageCollection
 from sandtop.tui.input_priority import InputPriority
+from sandtop.tui.measuring import Measuring
 from sandtop.tui.notices import Notice, Notices
 from sandtop.tui.palette import Commands
 from sandtop.tui.polling import POLL_SECONDS, Polling
 from sandtop.tui.screens.base import ConsoleScreen
+from sandtop.tui.screens.listing import ListScreen
 from sandtop.tui.screens.pages import help_page
 from sandtop.tui.theme import DARK, LIGHT, LOOKS, THEMES, ThemeName, look
 from sandtop.tui.tty.driver import TerminalDriver
 from sandtop.tui.typeahead import KeyDelivered, TypeAhead
+from sandtop.tui.watching import Watching
 
 from .navigation import Navigation
 from .operations import Operations
@@ -49,6 +52,7 @@ class Console(App[None], inherit_bindings=False):
         notices: what is said to the operator.
         typeahead: the keys that wait for their turn.
         priority: whether output has to wait for a key.
+        watching: looks at the session that a list's cursor is on.
         clock: the time, in seconds since the epoch.
 
     ``colours`` is the system of colours that the terminal has, as Rich names them; None for none.
@@ -90,6 +94,8 @@ class Console(App[None], inherit_bindings=False):
         self.started_at = clock()
         self.operations = Operations(self)
         self.nav = Navigation(self)
+        self.watching = Watching(self._glanced)
+        self.measuring = Measuring(store, self._measured)
         self.polling = Polling(store, lambda: self.clock(), interval, self._answered)
 
     def on_mount(self) -> None:
@@ -102,6 +108,8 @@ class Console(App[None], inherit_bindings=False):
 
             self.shutdown.leave = leave
         self.run_worker(self.polling.run(), group="polling", exit_on_error=True)
+        self.run_worker(self.measuring.run(), group="measuring", exit_on_error=True)
+        self.run_worker(self.watching.run(), group="watching", exit_on_error=True)
         self.set_interval(_TICK_SECONDS, self.tick)
 
     def exit(self, result: None = None, return_code: int = 0, message: RenderableType | None = None) -> None:
@@ -167,6 +175,16 @@ class Console(App[None], inherit_bindings=False):
         if (screen := self._in_front) is not None:
             screen.show(self.store.view)
         self.tick()
+
+    def _measured(self) -> None:
+        """The core has measured what is used."""
+        self.store.measured()
+        self._show()
+
+    def _glanced(self) -> None:
+        """There is something new to show of the session that is looked at."""
+        if isinstance(screen := self._in_front, ListScreen):
+            screen.glanced()
 
     def tick(self) -> None:
         """Show the notice that is due, and the time; once a second, and after each change."""

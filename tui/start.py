@@ -20,13 +20,13 @@ def main() -> int:
     from textual import constants
 
     from sandtop.tui.app import Console
-    from sandtop.tui.store import ProcessUsage, Store
+    from sandtop.tui.store import Store
     from sandtop.tui.tty.shutdown import Shutdown
 
     shutdown = Shutdown()
     shutdown.watch()
     asked = cast("Literal['auto', 'standard', '256', 'truecolor'] | None", constants.COLOR_SYSTEM)
     colours = Terminal(force_terminal=True, color_system=asked).color_system
-    console = Console(Store(ProcessUsage()), shutdown=shutdown, colours=colours)
+    console = Console(Store(), shutdown=shutdown, colours=colours)
     console.run()
     return console.return_code or 0
