@@ -21,7 +21,7 @@ from sandtop.tui.polling import POLL_SECONDS, Polling
 from sandtop.tui.screens.base import ConsoleScreen
 from sandtop.tui.screens.listing import ListScreen
 from sandtop.tui.screens.pages import help_page
-from sandtop.tui.theme import DARK, DARK_ANSI, LIGHT, LIGHT_ANSI
+from sandtop.tui.theme import DARK, LIGHT, LOOKS, THEMES, ThemeName, look
 from sandtop.tui.tty.driver import TerminalDriver
 from sandtop.tui.typeahead import KeyDelivered, TypeAhead
 from sandtop.tui.watching import Watching
@@ -54,6 +54,8 @@ class Console(App[None], inherit_bindings=False):
         priority: whether output has to wait for a key.
         watching: looks at the session that a list's cursor is on.
         clock: the time, in seconds since the epoch.
+
+    ``colours`` is the system of colours that the terminal has, as Rich names them; None for none.
     """
 
     CSS_PATH = "app.tcss"
@@ -61,8 +63,8 @@ class Console(App[None], inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of("app")]
     COMMANDS: ClassVar[set[type[Commands]]] = {Commands}  # type: ignore[assignment]  # pyright: ignore
     ENABLE_COMMAND_PALETTE = True
-    ansi_theme_dark = Reactive(DARK_ANSI, init=False)
-    ansi_theme_light = Reactive(LIGHT_ANSI, init=False)
+    ansi_theme_dark = Reactive(DARK.programs, init=False)
+    ansi_theme_light = Reactive(LIGHT.programs, init=False)
 
     def __init__(
         self,
@@ -71,13 +73,17 @@ class Console(App[None], inherit_bindings=False):
         clock: Callable[[], float] = time.time,
         interval: float = POLL_SECONDS,
         shutdown: Shutdown | None = None,
+        colours: str | None = "truecolor",
     ) -> None:
         self.shutdown = shutdown
-        super().__init__(driver_class=TerminalDriver)
-        for theme in (DARK, LIGHT):
-            self.register_theme(theme)
+        self._colours = colours
+        first = look("dark", colours)
+        super().__init__(driver_class=TerminalDriver, ansi_color=first.theme.ansi)
+        for one in LOOKS:
+            self.register_theme(one.theme)
+        self.theme_name: ThemeName = "dark"
         # before the style sheets are read, so that they are read once
-        self.set_reactive(App.theme, DARK.name)
+        self.set_reactive(App.theme, first.theme.name)
         self.stylesheet.set_variables(self.get_css_variables())
         self.store = store
         self.clock = clock
@@ -229,5 +235,12 @@ class Console(App[None], inherit_bindings=False):
         if isinstance(screen, ConsoleScreen):
             screen.ask_again()
 
-    def action_dark(self) -> None:
-        self.theme = LIGHT.name if self.current_theme.dark else DARK.name
+    def use_theme(self, name: ThemeName) -> None:
+        """Draw in the colours of theme ``name``, as far as the terminal has them."""
+        self.theme_name = name
+        chosen = look(name, self._colours).theme
+        self.ansi_color = chosen.ansi
+        self.theme = chosen.name
+
+    def action_theme(self) -> None:
+        self.use_theme(THEMES[(THEMES.index(self.theme_name) + 1) % len(THEMES)])

@@ -56,7 +56,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
            "take the last acknowledgement back: it asks again", cli="ack --undo"),
     Action("app", "failures", ("F",), "failures", "all that ended badly, with its cause", footer=36, cli="failures"),
     Action("app", "terminals", ("A",), "terminals", "running terminals, to come back to", cli="sessions"),
-    Action("app", "dark", (), "light or dark", "change between the light and the dark theme"),
+    Action("app", "theme", (), "theme", "the next theme: dark, light, the terminal's own colours"),
     Action("app", "quit", ("ctrl+q",), "quit", "leave; sandboxes and what runs in them go on"),
 
     Action("list", "down", ("down", "j"), "down", "down"),
