@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -37,7 +38,7 @@ async def send_logs(connection: Connection, session: Session, request: SessionLo
     reader = _Reader(connection, session, begin, stamped=request.timestamps)
     try:
         if tail is not None:
-            await reader.tail(tail, since)
+            await reader.tail(tail, since, request.most)
         else:
             await reader.forward(since)
         while request.follow and not (session.ended and reader.all_sent):
@@ -91,11 +92,11 @@ class _Reader:
         await self._flush()
         return self._reached != before
 
-    async def tail(self, count: int, since: float | None) -> None:
-        """Send the last ``count`` lines."""
+    async def tail(self, count: int, since: float | None, most: int | None) -> None:
+        """Send the last ``count`` lines, of them no more than the newest ``most`` bytes."""
         stop = self._log.span.stop
         ends = {stream: self._log.end(stream) for stream in self._reached}
-        for piece in await last_lines(self._log, set(self._reached), count, since):
+        for piece in await last_lines(self._log, set(self._reached), count, since, most):
             await self._send(piece)
         await self._flush()
         self._reached = dict(ends)
@@ -143,9 +144,12 @@ class _Reader:
             await self._connection.send_bytes(data)
 
 
-async def last_lines(log: SessionLog, streams: set[int], count: int, since: float | None) -> list[Piece]:
+async def last_lines(
+    log: SessionLog, streams: set[int], count: int, since: float | None, most: int | None = None
+) -> list[Piece]:
     """The pieces with the last ``count`` lines, read backwards so that a long log costs no more than what is asked."""
     kept: list[Piece] = []
+    room = math.inf if most is None else most
     first, stop = log.span.start, log.span.stop
     while count > 0:
         start = max(stop - _AT_ONCE, first)
@@ -153,8 +157,11 @@ async def last_lines(log: SessionLog, streams: set[int], count: int, since: floa
             if since is not None and piece.time < since:
                 return kept[::-1]
             if piece.stream in streams:
+                if (size := piece.end - piece.start) > room:
+                    piece = piece.between(piece.end - int(room), piece.end)
                 count = await _take_lines(log, piece, count, kept)
-                if count == 0:
+                room -= size
+                if count == 0 or room <= 0:
                     return kept[::-1]
         if start <= first:
             break

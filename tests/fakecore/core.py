@@ -12,7 +12,6 @@ from sandtop import __version__
 from sandtop.agent.wire import LONG, LONG_STREAM, Control, Data, control
 from sandtop.core.contract import find as find_operation
 from sandtop.core.contract.codec import decode_request
-from sandtop.core.contract.core_events import ExitRecord, Happening
 from sandtop.core.contract.record import Change, Record
 from sandtop.core.errors import CoreFailure, NotFound, SandtopError
 from sandtop.core.paths import find
@@ -21,12 +20,14 @@ from .link import Conn, Message, Script
 from .operations import HANDLERS
 from .program import Program
 from .state import NOW, FakeSession, Raw, sandbox_info, session
+from .watching import FakeHost, FakeLoad
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from sandtop.core.contract.sandbox import SandboxInfo
+    from sandtop.core.contract.core_events import Happening
+    from sandtop.core.contract.sandbox import ProcessInfo, SandboxInfo
     from sandtop.core.contract.session import SessionExec
 
 T = TypeVar("T")
@@ -40,15 +41,15 @@ class FakeCore:
         sandboxes: by name.
         sessions: by id.
         images: their names.
+        loads, processes, consoles: what sandboxes use, what runs in them and what their kernels printed, by name.
+        host: what the host has.
+        happenings: what happened.
         programs: sessions run programs of this host; else what is typed into one is all that it writes.
         requests: every one so far, as it came.
         results: of those that are done once, by their id.
         scripts: what tests do in its place, by operation.
         refusals: by operation, the error that it is answered with.
         following: the requests of those who follow a session now.
-        happened: its events; `happen` adds one.
-        consoles: what the kernels of sandboxes printed, by name.
-        metrics: where they are served.
         silent: it takes requests and answers none; `speak` ends it.
         news: whoever changes something holds this, and tells.
     """
@@ -63,6 +64,11 @@ class FakeCore:
         self.sandboxes = {str(raw["name"]): raw for raw in sandboxes}
         self.sessions = {one.id: one for one in sessions}
         self.images = ["base"]
+        self.loads: dict[str, FakeLoad] = {}
+        self.host = FakeHost()
+        self.happenings: list[Happening] = []
+        self.processes: dict[str, list[ProcessInfo]] = {}
+        self.consoles: dict[str, bytes] = {}
         self.path = Path()
         self.programs = programs
         self.clock = clock
@@ -72,9 +78,6 @@ class FakeCore:
         self.refusals: dict[str, Raw] = {}
         self.following: list[Message] = []
         self.silent = False
-        self.happened: list[Happening] = []
-        self.consoles: dict[str, bytes] = {}
-        self.metrics: str | None = None
         self.news = threading.Condition()
         self._connections: list[Conn] = []
         self._threads: list[threading.Thread] = []
@@ -147,24 +150,6 @@ class FakeCore:
             self.silent = False
 
         self.change(do)
-
-    def happen(
-        self,
-        kind: str,
-        sandbox: str | None = None,
-        message: str = "",
-        *,
-        at: float | None = None,
-        session: str | None = None,
-        record: ExitRecord | None = None,
-    ) -> None:
-        """An event, of ``sandbox`` by its name."""
-        uuid = None if sandbox is None else str(self.of(sandbox)["uuid"])
-        event = Happening(
-            id=len(self.happened) + 1, at=self.clock() if at is None else at, kind=kind, sandbox=sandbox, uuid=uuid,
-            session=session, message=message, record=record,
-        )  # fmt: skip
-        self.change(lambda: self.happened.append(event))
 
     def write(self, one: FakeSession, stream: int, data: bytes) -> None:
         self.change(lambda: one.pieces.append((self.clock(), stream, data)))

@@ -1,15 +1,13 @@
-"""What the fake core tells of use, events, processes and consoles; and the logs of several sandboxes, merged.
-
-All figures follow from the names of sandboxes and from `NOW`: pictures of them stay the same.
-"""
+"""What the fake core says of what is used, what happened, and what several sessions wrote."""
 
 from __future__ import annotations
 
-import zlib
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
-from sandtop.agent.wire import split
-from sandtop.core.contract.core import Address
+from sandtop.agent.wire import STREAMS_PER_SESSION, split
+from sandtop.core.contract import core as cores
+from sandtop.core.contract import sandbox as sandboxes
 from sandtop.core.contract.core_events import (
     Happened,
     HostHistory,
@@ -17,211 +15,221 @@ from sandtop.core.contract.core_events import (
     Sample,
     SandboxHistory,
     SandboxStats,
-    SessionStats,
     Source,
 )
 from sandtop.core.contract.record import Nothing
-from sandtop.core.contract.sandbox import Processes, ProcessInfo
 from sandtop.core.contract.session_events import At
+from sandtop.core.errors import WrongState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from sandtop.core.contract.core import Events, Logs, Metrics, Stats
-    from sandtop.core.contract.sandbox import SandboxConsole, SandboxTop
-
     from .core import FakeCore
     from .link import Conn
     from .state import FakeSession, Raw
 
-MIB = 1 << 20
-STEP = 10.0
+_MIB = 1048576
+_UP = ("running", "paused", "starting", "stopping")
 
 
-def _chosen(core: FakeCore, names: Sequence[str] | None, labels: Mapping[str, str] | None) -> list[Raw]:
-    found = list(core.sandboxes.values()) if names is None else [core.find_sandbox(name) for name in names]
-    return [raw for raw in found if (labels or {}).items() <= dict[str, str](raw["labels"]).items()]  # type: ignore[call-overload]
+@dataclass
+class FakeLoad:
+    """What a sandbox uses, at each look the same: ``cpu`` percent, value by value, the newest last; MiB of memory."""
+
+    cpu: tuple[float, ...] = (0.0,)
+    memory: float = 60.0
+    processes: int = 3
+    disk: float = 40.0
 
 
-def _until_gone(core: FakeCore, conn: Conn) -> None:
-    """A follower to whom nothing more happens."""
-    try:
-        while True:
-            conn.receive()
-    except (OSError, ValueError):
-        with core.news:
-            conn.gone = True
-            core.news.notify_all()
+@dataclass
+class FakeHost:
+    """What the host has."""
+
+    cpu: tuple[float, ...] = (12.0,)
+    cpus: int = 8
+    memory: int = 5 << 30
+    memory_total: int = 16 << 30
+    disk_free: int = 120 << 30
+    disk_total: int = 400 << 30
+    latency: float = 0.0008
 
 
-def stats(core: FakeCore, conn: Conn, request: Stats) -> Nothing | None:
-    chosen = _chosen(core, request.sandboxes, request.labels)
+def sandbox_stats(core: FakeCore, raw: Raw) -> SandboxStats:
+    load, up = core.loads.get(str(raw["name"]), FakeLoad()), raw["state"] in _UP
+    its = [one for one in core.sessions.values() if one.raw["sandbox"] == raw["name"]]
+    return SandboxStats(
+        sandbox=str(raw["name"]),
+        uuid=str(raw["uuid"]),
+        state=str(raw["state"]),
+        cpu=load.cpu[-1] if up else None,
+        cpu_seconds=sum(load.cpu) if up else None,
+        cpus=cast("int", raw["cpus"]),
+        memory=int(load.memory * _MIB) if up else None,
+        memory_limit=cast("int", raw["memory"]) * _MIB,
+        memory_peak=int(load.memory * _MIB) if up else None,
+        host_memory=int(load.memory * _MIB * 1.2) if up else None,
+        disk=int(load.disk * _MIB),
+        disk_size=cast("int", raw["disk"]) * _MIB,
+        processes=load.processes if up else None,
+        sessions=sum(not one.ended for one in its),
+        output_bytes=sum(len(one.output(1)) + len(one.output(2)) for one in its),
+    )
+
+
+def _host_stats(core: FakeCore) -> HostStats:
+    host = core.host
+    states = [str(raw["state"]) for raw in core.sandboxes.values()]
+    return HostStats(
+        cpu=host.cpu[-1],
+        cpus=host.cpus,
+        load=host.cpu[-1] / 100,
+        memory=host.memory,
+        memory_total=host.memory_total,
+        disk_free=host.disk_free,
+        disk_total=host.disk_total,
+        sandboxes={state: states.count(state) for state in sorted(set(states))},
+        sessions=sum(not one.ended for one in core.sessions.values()),
+        latency=host.latency,
+        core_cpu=1.0,
+        core_memory=48 * _MIB,
+    )
+
+
+def stats(core: FakeCore, conn: Conn, request: cores.Stats) -> Nothing | None:
+    asked = request.sandboxes
+
+    def wanted() -> list[Raw]:
+        return [
+            raw for raw in core.sandboxes.values() if asked is None or {raw["name"], raw["uuid"]} & set(asked)
+        ]
+
     if request.history:
-        count = min(360, int(request.history / STEP))
-        at = [core.clock() - STEP * (count - index) for index in range(count)]
-        wave = [float(20 + index % 30) for index in range(count)]
-        conn.tell(
-            HostHistory(
-                step=STEP, at=at, cpu=[*wave], memory=[4.0 * (1 << 30)] * count, disk_free=[60.0 * (1 << 30)] * count,
-                running=[1.0] * count, sessions=[1.0] * count, latency=[0.001] * count,
-            )
-        )  # fmt: skip
-        for raw in chosen:
-            conn.tell(
-                SandboxHistory(
-                    sandbox=str(raw["name"]), uuid=str(raw["uuid"]), step=STEP, at=at, cpu=[*wave],
-                    memory=[100.0 * MIB] * count, disk=[10.0 * MIB] * count, processes=[3.0] * count,
-                    sessions=[1.0] * count, output_rate=[*wave],
-                )
-            )  # fmt: skip
-    conn.tell(Sample(at=core.clock(), host=host_stats(core), sandboxes=[
-        sandbox_stats(core, raw, sessions=request.sessions) for raw in chosen
-    ]))  # fmt: skip
+        step = request.step or 10.0
+        conn.tell(_host_history(core, step))
+        for raw in wanted():
+            conn.tell(_history(core, raw, step))
+    seen = None
     if request.follow:
-        _until_gone(core, conn)
+        core.start(_listen, core, conn)
+    while True:
+        with core.news:
+            while not conn.broken and seen == (core.loads, core.host):
+                core.news.wait()
+            if conn.broken:
+                return None
+            seen = (dict(core.loads), core.host)
+            found = [sandbox_stats(core, raw) for raw in wanted()]
+            host = _host_stats(core)
+        conn.tell(Sample(at=core.clock(), host=host, sandboxes=found))
+        if not request.follow:
+            return Nothing()
+
+
+def _listen(core: FakeCore, conn: Conn) -> None:
+    """Until the client is gone."""
+    try:
+        conn.receive()
+    except OSError:
+        core.change(lambda: setattr(conn, "gone", True))
+
+
+def _times(core: FakeCore, count: int, step: float) -> list[float]:
+    return [core.clock() - step * (count - number) for number in range(count)]
+
+
+def _host_history(core: FakeCore, step: float) -> HostHistory:
+    cpu = list(core.host.cpu)
+    flat: list[float | None] = [1.0] * len(cpu)
+    return HostHistory(
+        step=step, at=_times(core, len(cpu), step), cpu=[*cpu], memory=[*flat], disk_free=[*flat], running=[*flat],
+        sessions=[*flat], latency=[*flat],
+    )  # fmt: skip
+
+
+def _history(core: FakeCore, raw: Raw, step: float) -> SandboxHistory:
+    load = core.loads.get(str(raw["name"]), FakeLoad())
+    cpu = list(load.cpu)
+    memory: list[float | None] = [
+        load.memory * _MIB * (0.6 + 0.4 * n / len(cpu)) for n in range(1, len(cpu) + 1)
+    ]
+    flat: list[float | None] = [1.0] * len(cpu)
+    return SandboxHistory(
+        sandbox=str(raw["name"]), uuid=str(raw["uuid"]), step=step, at=_times(core, len(cpu), step), cpu=[*cpu],
+        memory=memory, disk=[*flat], processes=[*flat], sessions=[*flat], output_rate=[*flat],
+    )  # fmt: skip
+
+
+def events(core: FakeCore, conn: Conn, request: cores.Events) -> Nothing | None:
+    of = None if request.sandboxes is None else set(request.sandboxes)
+    found = [one for one in core.happenings if of is None or {one.sandbox, one.uuid} & of]
+    conn.tell(Happened(events=found[-(request.limit or len(found) or 1) :]))
+    if request.follow:
+        _listen(core, conn)
         return None
     return Nothing()
 
 
-def host_stats(core: FakeCore) -> HostStats:
-    states: dict[str, int] = {}
-    for raw in core.sandboxes.values():
-        states[str(raw["state"])] = states.get(str(raw["state"]), 0) + 1
-    return HostStats(
-        cpu=52.5, cpus=4, load=1.25, memory=6 << 30, memory_total=16 << 30, disk_free=60 << 30, disk_total=200 << 30,
-        disk_reserve=512 * MIB, sandboxes=states, sessions=sum(not one.ended for one in core.sessions.values()),
-        clients=1, latency=0.002, core_cpu=0.4, core_memory=40 * MIB,
-    )  # fmt: skip
+def top(core: FakeCore, conn: Conn, request: sandboxes.SandboxTop) -> sandboxes.Processes:
+    raw = core.find_sandbox(request.sandbox)
+    if raw["state"] != "running":
+        raise WrongState(f"cannot ask {raw['name']}: it is {raw['state']}")
+    found = core.processes.get(str(raw["name"]), [])
+    return sandboxes.Processes(processes=found, total=len(found))
 
 
-def sandbox_stats(core: FakeCore, raw: Raw, *, sessions: bool = False) -> SandboxStats:
-    number, runs = zlib.crc32(str(raw["name"]).encode()), raw["state"] == "running"
-    limit = int(str(raw["memory"])) * MIB
-    its = [one for one in core.sessions.values() if one.raw["sandbox"] == raw["name"] and not one.ended]
-    memory = limit * (20 + number % 60) // 100 if runs else None
-    return SandboxStats(
-        sandbox=str(raw["name"]), uuid=str(raw["uuid"]), state=str(raw["state"]),
-        cpu=float(number % 100) if runs else None, cpu_seconds=float(number % 1000) if runs else None,
-        guest_cpu=float(number % 90) if runs else None, cpus=int(str(raw["cpus"])), memory=memory, memory_limit=limit,
-        memory_peak=memory, host_memory=memory, disk=(1 + number % 50) * MIB, disk_size=int(str(raw["disk"])) * MIB,
-        processes=len(its) * 2 if runs else None, sessions=len(its), output_rate=float(number % 3000) if runs else None,
-        output_bytes=number % 100_000,
-        by_session=[
-            SessionStats(id=one.id, cpu=1.5, cpu_seconds=3.0, memory=8 * MIB, processes=2) for one in its
-        ] if sessions and runs else None,
-    )  # fmt: skip
+def console(core: FakeCore, conn: Conn, request: sandboxes.SandboxConsole) -> Nothing:
+    text = core.consoles.get(str(core.find_sandbox(request.sandbox)["name"]), b"")
+    if request.tail is not None:
+        text = b"".join(text.splitlines(keepends=True)[-request.tail :])
+    conn.send(*split(1, 0, text))
+    return Nothing()
 
 
-def events(core: FakeCore, conn: Conn, request: Events) -> Nothing | None:
-    uuids = None
-    if request.sandboxes is not None or request.labels:
-        uuids = {raw["uuid"] for raw in _chosen(core, request.sandboxes, request.labels)}
-    done = request.after or 0
-    if request.follow:
-        core.start(_until_gone, core, conn)
+def logs(core: FakeCore, conn: Conn, request: cores.Logs) -> Nothing | None:
+    """The sessions of the sandboxes, piece by piece in the order of time; with ``follow`` what comes then, too."""
+    numbers: dict[str, int] = {}
+    told: dict[str, int] = {}
+    sent: dict[tuple[str, int], int] = {}
+    core.start(_listen, core, conn)
     first = True
     while True:
         with core.news:
-            if request.follow and not first:
-                core.news.wait_for(lambda done=done: conn.broken or len(core.happened) > done)  # type: ignore[misc]
-                if conn.broken:
-                    return None
-            found = core.happened[done:]
-            done = len(core.happened)
-        chosen = [
-            one
-            for one in found
-            if (uuids is None or one.uuid in uuids)
-            and (request.kinds is None or one.kind in request.kinds)
-            and (request.since or 0.0) <= one.at <= (request.until or one.at)
-        ]
-        if first and request.limit is not None:
-            chosen = chosen[max(0, len(chosen) - request.limit) :]
-        if chosen:
-            conn.tell(Happened(events=chosen))
+            while not (first or conn.broken or any(_fresh(one, told) for one in _its(core, request))):
+                core.news.wait()
+            if conn.broken:
+                return None
+            found = [
+                (at, stream, data, one)
+                for one in _its(core, request)
+                for at, stream, data in one.pieces[told.get(one.id, 0) :]
+            ]
+            told.update({one.id: len(one.pieces) for one in _its(core, request)})
+        for at, stream, data, one in sorted(found, key=lambda piece: piece[0]):
+            if one.id not in numbers:
+                numbers[one.id] = len(numbers)
+                conn.tell(_source(core, one, numbers[one.id]))
+            offset = sent.get((one.id, stream), 0)
+            sent[one.id, stream] = offset + len(data)
+            conn.tell(At(at=at))
+            conn.send(*split(STREAMS_PER_SESSION * numbers[one.id] + stream, offset, data))
         if not request.follow:
             return Nothing()
         first = False
 
 
-def logs(core: FakeCore, conn: Conn, request: Logs) -> Nothing | None:
-    names = {raw["name"] for raw in _chosen(core, request.sandboxes, request.labels)}
-    wanted = {1 if name == "stdout" else 2 for name in request.streams or ("stdout", "stderr")}
-    if request.follow:
-        core.start(_until_gone, core, conn)
-    numbers: dict[str, int] = {}
-    done: dict[str, int] = {}
-    at: dict[tuple[str, int], int] = {}
-
-    def unread() -> list[tuple[float, FakeSession, int, bytes]]:
-        return sorted(
-            (
-                (when, one, stream, data)
-                for one in core.sessions.values()
-                if one.raw["sandbox"] in names
-                for when, stream, data in one.pieces[done.get(one.id, 0) :]
-            ),
-            key=lambda each: each[0],
-        )
-
-    while True:
-        with core.news:
-            if request.follow:
-                core.news.wait_for(lambda: conn.broken or unread())
-            if conn.broken:
-                return None
-            found = unread()
-            done |= {one.id: len(one.pieces) for one in core.sessions.values()}
-        for when, one, stream, data in found:
-            begin = at.get((one.id, stream), 0)
-            at[one.id, stream] = begin + len(data)
-            if stream not in wanted or when < (request.since or 0.0):
-                continue
-            if one.id not in numbers:
-                numbers[one.id] = len(numbers) + 1
-                raw = core.of(str(one.raw["sandbox"]))
-                conn.tell(
-                    Source(
-                        number=numbers[one.id], sandbox=str(raw["name"]), uuid=str(raw["uuid"]), session=one.id,
-                        argv=one.info.argv, tty=one.info.tty,
-                    )
-                )  # fmt: skip
-            conn.tell(At(at=when))
-            conn.send(*split(4 * numbers[one.id] + stream, begin, data))
-        if not request.follow:
-            return Nothing()
+def _fresh(one: FakeSession, told: dict[str, int]) -> bool:
+    return len(one.pieces) > told.get(one.id, 0)
 
 
-def top(core: FakeCore, conn: Conn, request: SandboxTop) -> Processes:
-    raw = core.find_sandbox(request.sandbox)
-    its = [one for one in core.sessions.values() if one.raw["sandbox"] == raw["name"] and not one.ended]
-    found = [
-        ProcessInfo(
-            pid=100 + index, parent=1, user="root", session=one.id, state="S", cpu=float(10 - index % 10),
-            cpu_seconds=3.0 + index, memory=(8 + index) * MIB, threads=1, command=" ".join(one.info.argv),
-        )
-        for index, one in enumerate(its)
-    ]  # fmt: skip
-    agent = ProcessInfo(
-        pid=1, parent=0, user="root", state="S", cpu=0.0, cpu_seconds=0.5, memory=11 * MIB, threads=1,
-        command="/usr/bin/python3 -I -S -m sandtop.agent",
+def _its(core: FakeCore, request: cores.Logs) -> list[FakeSession]:
+    if request.sandboxes is None:
+        return list(core.sessions.values())
+    names = {core.find_sandbox(one)["name"] for one in request.sandboxes}
+    return [one for one in core.sessions.values() if one.raw["sandbox"] in names]
+
+
+def _source(core: FakeCore, one: FakeSession, number: int) -> Source:
+    raw = core.find_sandbox(str(one.raw["sandbox"]))
+    return Source(
+        number=number, sandbox=str(raw["name"]), uuid=str(raw["uuid"]), session=one.id,
+        argv=cast("list[str]", one.raw["argv"]), tty=one.raw["tty"] is True,
     )  # fmt: skip
-    return Processes(processes=[*found, agent], total=len(found) + 1)
-
-
-def console(core: FakeCore, conn: Conn, request: SandboxConsole) -> Nothing | None:
-    text = core.consoles.get(str(core.find_sandbox(request.sandbox)["name"]), b"")
-    lines = text.splitlines(keepends=True)
-    if request.tail is not None:
-        lines = lines[-request.tail :] if request.tail else []
-    conn.send(*split(1, 0, b"".join(lines)))
-    if request.follow:
-        _until_gone(core, conn)
-        return None
-    return Nothing()
-
-
-def metrics(core: FakeCore, conn: Conn, request: Metrics) -> Address:
-    if request.address is not None:
-        core.metrics = None if request.address == "off" else request.address
-    return Address(address=core.metrics)
