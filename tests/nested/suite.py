@@ -56,6 +56,8 @@ RUNS: Final = {Channel.VIRTIO_SERIAL: (*ONCE, *EACH), Channel.VSOCK: (*VSOCK, *E
 
 _SLOWER: Final = "5"
 """Deadlines of tests are so many times as long as on other hosts: see `tests.settings.SLOWER`."""
+_ROUNDS: Final = "2"
+"""How often tests kill the core that do so again and again: a new one takes half a minute there."""
 _TRIES: Final = 3
 
 
@@ -81,6 +83,7 @@ def run(channel: Channel, settings: str, results: Path) -> int:
     asked = os.environ.get("SANDTOP_TEST_SETTINGS", "")
     environment = {
         "SANDTOP_TEST_SLOWER": _SLOWER,
+        "SANDTOP_CHAOS_ROUNDS": _ROUNDS,
         **os.environ,
         "SANDTOP_TEST_SETTINGS": f"{settings}{ours}{asked}",
     }
