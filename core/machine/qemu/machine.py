@@ -42,7 +42,8 @@ QUIT_DEADLINE: Final = 5.0
 """Seconds for QEMU to flush its disks and exit when asked to."""
 
 _FIRST_ANSWER: Final = 30.0
-"""Seconds for a QEMU that was just started to answer: it is loaded and sets its machine up, which a busy host delays."""
+"""Seconds for a QEMU that was just started to answer: it sets its machine up first, and a busy host delays that."""
+
 STOP_DEADLINE: Final = 60.0
 """Seconds for QEMU to stop a machine: its processors stand still at once, but the answer comes when what the guest has
 written is on the host's disk."""

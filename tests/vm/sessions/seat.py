@@ -110,8 +110,8 @@ class Seat:
         while not (what in self.text if isinstance(what, str) else what()):
             left = begun + seconds - time.monotonic()
             assert left > 0, f"not within {seconds} s: {what}; on the screen:\n{self.text}"
-            over = isinstance(what, str) and self._process.poll() is not None
-            if not self._look(min(left, 0.1)) and over:
+            over = self._process.poll() is not None
+            if not self._look(min(left, 0.1)) and over and isinstance(what, str):
                 assert what in self.text, f"it has ended; on the screen:\n{self.text}"
         return time.monotonic() - begun
 
