@@ -1,6 +1,7 @@
 """``just bench channels``: the same over vsock and over virtio-serial, in pairs, on a host that has both.
 
-    python bench/channels/run.py [--rounds N] [--megabytes N] [--streams N] [--machines N] [--json FILE]
+    python bench/channels/run.py [--rounds N] [--megabytes N] [--streams N] [--machines N]
+        [--accelerator auto|kvm|tcg] [--json FILE]
 
 ``just nested bench`` runs it on such a host, itself emulated: only the ratios mean anything there. One core has
 sandboxes of both kinds: those that it made under vsock keep that when the core is started anew for virtio-serial. Each
@@ -50,12 +51,14 @@ def _sandtop(*words: str) -> None:
     subprocess.run([*_SANDTOP, *words], check=True, stdout=subprocess.DEVNULL)
 
 
-def _home(folder: Path) -> None:
+def _home(folder: Path, accelerator: str) -> None:
     """A home of the bench's own, which shares the user's cache, and where no machine stands by and disturbs."""
     cache = paths.find().cache
     (folder / "cache").symlink_to(cache)
     (folder / "config").mkdir(mode=0o700)
-    (folder / "config" / "config.toml").write_text("warm_machines = 0\nboot_seconds = 600\n")
+    (folder / "config" / "config.toml").write_text(
+        f'warm_machines = 0\nboot_seconds = 600\naccelerator = "{accelerator}"\n'
+    )
     os.environ["SANDTOP_HOME"] = str(folder)
 
 
@@ -186,12 +189,13 @@ def main() -> None:
     parser.add_argument("--megabytes", type=int, default=100)
     parser.add_argument("--streams", type=int, default=3)
     parser.add_argument("--machines", type=int, default=2)
+    parser.add_argument("--accelerator", choices=["auto", "kvm", "tcg"], default="auto")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="sandtop-bench-") as name:
         folder = Path(name)
         folder.chmod(0o711)
-        _home(folder)
+        _home(folder, options.accelerator)
         try:
             _make(options.machines)
             found = asyncio.run(_measure(options))
