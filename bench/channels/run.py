@@ -25,11 +25,12 @@ import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "exec"))
+sys.path.insert(0, str(Path(__file__).parents[2]))  # this is run as a script, and imports what lies beside it
 
-from seat import Terminal
+from bench.exec.seat import Terminal
+from bench.processes import private_mib
 
 from sandtop import Sandbox, Stdout
 from sandtop.core import paths
@@ -79,8 +80,7 @@ def _make(machines: int) -> None:
 async def _check(sandboxes: dict[str, Sandbox]) -> None:
     for channel, sandbox in sandboxes.items():
         machine = (await sandbox.inspect()).machine
-        spec = machine["spec"] if machine is not None else {}
-        assert isinstance(spec, dict)
+        spec = cast("dict[str, object]", (machine or {}).get("spec"))
         assert spec["transport"] == channel
         print(f"{channel}: {spec['accelerator']}, {spec['transport_reason']}")
 
@@ -94,13 +94,8 @@ async def _memory(machines: int) -> Series:
     await asyncio.sleep(_SETTLED)
     for channel in _CHANNELS:
         pids = [(await Sandbox.get(name)).info.pid for name in _names(channel, machines)]
-        found[channel] = [_private_mib(pid) for pid in pids if pid is not None]
+        found[channel] = [private_mib(pid) for pid in pids if pid is not None]
     return found
-
-
-def _private_mib(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
 
 
 async def _execs(sandboxes: dict[str, Sandbox], rounds: int) -> tuple[Series, Series]:
