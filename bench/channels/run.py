@@ -39,6 +39,8 @@ _CHANNELS: Final = ("virtio-serial", "vsock")
 _SANDTOP: Final = [sys.executable, "-m", "sandtop"]
 _REST: Final = 0.06
 """Seconds between two measurements, as in ``bench/exec``."""
+_QUIET: Final = 2.0
+"""Seconds after which nothing more of an attach's beginning comes, which would be taken for an echo."""
 _SETTLED: Final = 10.0
 """Seconds after which a sandbox that does nothing has tidied up."""
 _KEYS: Final = b"abcdefghijklmnopqrstuvwxyz"
@@ -121,6 +123,7 @@ def _keys(rounds: int) -> Series:
         for terminal in terminals.values():
             terminal.type(b"ready")
             terminal.until(b"ready")
+            terminal.draw_for(_QUIET)
         for turn in range(rounds):
             key = _KEYS[turn % len(_KEYS) :][:1]
             for channel, terminal in terminals.items():
@@ -129,7 +132,7 @@ def _keys(rounds: int) -> Series:
                 if turn % _LINE == _LINE - 1:
                     terminal.type(b"\r")
                     terminal.until(b"\n")
-                time.sleep(_REST)
+                terminal.draw_for(_REST)
     return found
 
 
