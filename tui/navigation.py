@@ -13,7 +13,7 @@ from sandtop.tui.screens.terminals import TerminalsScreen, terminals_of
 from sandtop.tui.text import what_next
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from sandtop.tui.screens.base import ConsoleScreen
     from sandtop.tui.screens.panes import PanesScreen
@@ -95,6 +95,11 @@ class Navigation:
             self.panes.open_terminal(sandbox.uuid, sandbox.name, session.info, with_input=False)
         else:
             self.panes.open_log(sandbox.uuid, sandbox.name, session.info)
+        self.show_panes()
+
+    def open_merged(self, sandboxes: Sequence[SandboxView]) -> None:
+        """Show the logs of several sandboxes in one pane."""
+        self.panes.open_merged({sandbox.uuid: sandbox.name for sandbox in sandboxes})
         self.show_panes()
 
     def attach(self, sandbox: SandboxView, session: SessionView) -> None:

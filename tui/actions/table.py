@@ -72,7 +72,8 @@ ACTIONS: Final[tuple[Action, ...]] = (
 
     Action("fleet", "create", ("c", "insert"), "create", "make a new sandbox", footer=20, cli="create"),
     Action("fleet", "shell", ("a", "s"), "shell", "open a shell in it", footer=15, cli="attach"),
-    Action("fleet", "logs", ("l",), "logs", "tail its newest session", footer=25, cli="logs -f"),
+    Action("fleet", "logs", ("l",), "logs", "tail its newest session; of several marked, all in one pane", footer=25,
+           cli="logs -f"),
     Action("fleet", "exec", ("x",), "exec", "run a command in it", footer=22, cli="exec"),
     Action("fleet", "filter", ("/",), "filter", "text, !text, state:failed, label:team=a, image:base", footer=38),
     Action("fleet", "acknowledge", ("o",), "ok", "seen: its failures stop asking", footer=37, cli="ack"),

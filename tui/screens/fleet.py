@@ -9,7 +9,6 @@ from textual.content import Content
 from textual.widgets import Static
 
 from sandtop.tui.actions import ScopeName, bindings_of
-from sandtop.tui.operations import PANES_AT_ONCE
 from sandtop.tui.screens.changes import PAUSE, REMOVE, RESTART, RESUME, START, STOP, Change
 from sandtop.tui.store import SandboxView, parse_filter
 from sandtop.tui.text import plural
@@ -214,10 +213,10 @@ class FleetScreen(ListScreen):
         if targets and not ran:
             self.console_app.say_error(f"nothing has run in {targets[0].name} yet: x runs a command in it")
             return
-        for sandbox in [*ran[1:PANES_AT_ONCE], *ran[:1]]:  # the pane opened last has the focus
-            self.console_app.nav.open_session(sandbox, sandbox.sessions[-1])
-        if left_out := _left_out(len(targets) - len(ran), len(ran) - PANES_AT_ONCE):
-            self.console_app.say(left_out)
+        if len(targets) > 1:
+            self.console_app.nav.open_merged(targets)
+        elif ran:
+            self.console_app.nav.open_session(ran[0], ran[0].sessions[-1])
         self.rows.clear_marks()
 
     def action_acknowledge(self) -> None:
@@ -240,13 +239,3 @@ class FleetScreen(ListScreen):
             console.say(f"q again leaves and closes {plural(panes, 'pane')}; what runs goes on")
         else:
             app_of(self).exit()
-
-
-def _left_out(idle: int, too_many: int) -> str:
-    """What to say of the marked sandboxes that got no pane; empty if all got one."""
-    parts: list[str] = []
-    if too_many > 0:
-        parts.append(f"a pane for the first {PANES_AT_ONCE}, none for {too_many} more")
-    if idle > 0:
-        parts.append(f"nothing has run in {idle} of them yet")
-    return "; ".join(parts)
