@@ -53,6 +53,28 @@ def age(seconds: float) -> str:
     return f"{whole // 86400}d"
 
 
+def byte_size(count: float) -> str:
+    """A number of bytes in the largest binary unit that fits: ``999 B``, ``1.5 KiB``, ``118 MiB``."""
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 10 else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"
+
+
+def time_span(seconds: float) -> str:
+    """A span of time that somebody set: ``0.5 s``, ``30 s``, ``5 min``, ``2 h``."""
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:g} s"
+
+
+def told(ended: str, cause: str | None) -> str:
+    """How a session ended, and why: ``exit 3 · ValueError: boom``."""
+    return f"{ended} · {cause}" if cause else ended
+
+
 def ending(reason: str | None, exit_code: int | None, signal: int | None) -> str:
     """How a session ended, in a word or two: ``exit 1``, ``signal 9``, ``timeout``, ``not started 127``."""
     if reason == "signaled":

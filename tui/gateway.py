@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
-from sandtop.core.client.sdk import Overview, Sandbox
+from sandtop.core.client.sdk import Overview, Sample, Sandbox, SandboxHistory, events, follow_stats
 from sandtop.core.errors import CoreUnavailable, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from sandtop.core.client.sdk import SandboxInfo, SessionInfo
+    from sandtop.core.client.sdk import Happening, Processes, SandboxInfo, SessionInfo
 
 LOOK_SECONDS: Final = 10.0
 """A look at the core that takes longer is given up, and tried again."""
@@ -81,13 +82,42 @@ async def forget(uuid: str, session: str) -> None:
     await Sandbox.at(uuid).remove_session(session)
 
 
-async def acknowledge(uuid: str, sessions: Sequence[str], *, machine: bool) -> None:
-    """Say that it was seen how ``sessions`` ended, and with ``machine`` that the sandbox itself failed."""
+async def acknowledge(uuid: str, sessions: Sequence[str], *, machine: bool, undo: bool = False) -> None:
+    """Say that it was seen how ``sessions`` ended, and with ``machine`` that the sandbox itself failed.
+
+    With ``undo`` that is taken back.
+    """
     sandbox = Sandbox.at(uuid)
     if machine:
-        await sandbox.acknowledge()
+        await sandbox.acknowledge(undo=undo)
     if sessions:
-        await sandbox.acknowledge(*sessions)
+        await sandbox.acknowledge(*sessions, undo=undo)
+
+
+async def processes(uuid: str) -> Processes:
+    """What runs in a sandbox, by its agent's word."""
+    return await Sandbox.at(uuid).top()
+
+
+async def happened(uuid: str, count: int) -> list[Happening]:
+    """The last ``count`` events of a sandbox, oldest first."""
+    return await events([uuid], limit=count)
+
+
+async def guest_console(uuid: str, lines: int) -> bytes:
+    """The last lines that a sandbox's kernel and agent printed."""
+    return await Sandbox.at(uuid).console(tail=lines)
+
+
+async def last_hour(uuid: str, step: float) -> SandboxHistory | None:
+    """What a sandbox used in the last hour, a value for each ``step`` seconds; None when the core knows nothing."""
+    async with aclosing(follow_stats([uuid], history=3600.0, step=step)) as stream:
+        async for item in stream:
+            if isinstance(item, SandboxHistory):
+                return item
+            if isinstance(item, Sample):
+                return None
+    return None
 
 
 async def inspect(uuid: str) -> dict[str, object]:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sandtop.tui.screens.dialogs import Pick
+from sandtop.tui.evidence import Evidence, after, evidence_in
+from sandtop.tui.screens.failures import FailuresScreen
 from sandtop.tui.screens.fleet import FleetScreen
 from sandtop.tui.screens.sandbox import SandboxScreen
+from sandtop.tui.screens.sandbox_page import SandboxPage
+from sandtop.tui.screens.terminals import TerminalsScreen, terminals_of
 from sandtop.tui.text import what_next
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sandtop.tui.screens.base import ConsoleScreen
     from sandtop.tui.screens.panes import PanesScreen
     from sandtop.tui.store import SandboxView, SessionView
@@ -23,6 +28,8 @@ class Navigation:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._panes: PanesScreen | None = None
+        self._seen: str | None = None
+        self._acknowledged: set[str] = set()
         self.fleet = FleetScreen()
 
     def begin(self) -> None:
@@ -66,6 +73,10 @@ class Navigation:
         self.show_fleet(uuid)
         self._console.push_screen(SandboxScreen(uuid))
 
+    def show_page(self, uuid: str) -> None:
+        """A sandbox's own page, over whatever shows."""
+        self._console.push_screen(SandboxPage(uuid))
+
     def show_panes(self) -> None:
         """The panes, over whatever shows."""
         if not self.open_panes:
@@ -104,39 +115,75 @@ class Navigation:
     # finding something
 
     def pick_terminal(self) -> None:
-        """Ask which of the running terminals to come back to."""
-        found = {
-            session.id: (sandbox, session)
-            for sandbox in self._console.store.view.sandboxes
-            for session in sandbox.sessions
-            if session.info.tty and not session.ended
-        }
-        if not found:
-            self._console.say("no terminal is running: a opens a shell")
-            return
-
-        def chosen(key: str | None) -> None:
-            if key is not None:
-                self.attach(*found[key])
-
-        options = [(key, _terminal_line(*pair)) for key, pair in found.items()]
-        self._console.push_screen(Pick("Come back to a terminal", options), chosen)
-
-    def show_trouble(self, step: int) -> None:
-        """The list, with the cursor on the next (1) or previous (-1) sandbox that needs somebody."""
+        """The running terminals, to come back to one."""
         console = self._console
-        troubled = [sandbox.uuid for sandbox in console.store.view.troubled]
-        if not troubled:
+        if not any(terminals_of(console.store.view)):
+            console.say("no terminal is running: a opens a shell")
+        elif not isinstance(console.screen, TerminalsScreen):
+            console.push_screen(TerminalsScreen())
+
+    # what needs somebody
+
+    def show_evidence(self, step: int, *, done: str | None = None) -> None:
+        """Open the next (1) or previous (-1) piece of what needs somebody: a log, a screen, or a sandbox in the list.
+
+        ``done``: the piece that has just been acknowledged; what is known of the core does not say so yet.
+        """
+        console = self._console
+        if done is not None:
+            self._acknowledged.add(done)
+        everything = evidence_in(console.store.view)
+        self._acknowledged &= {one.key for one in everything}
+        at = self._at
+        # where one stands counts, though it was acknowledged: from there it goes on
+        found = [one for one in everything if one.key == at or one.key not in self._acknowledged]
+        if not any(one.key not in self._acknowledged for one in found):
+            if done is not None and self._panes is not None and console.screen is self._panes:
+                self._panes.action_back()
             console.say("nobody needs you")
             return
-        cursor = self.fleet.cursor
-        at = troubled.index(cursor.uuid) if cursor is not None and cursor.uuid in troubled else None
-        if console.screen is not self.fleet and at is not None and len(troubled) == 1:
-            step = 0
-        number = (0 if step > 0 else -1) if at is None else (at + step) % len(troubled)
-        self.show_fleet(troubled[number])
+        cursor = self.fleet.cursor if console.screen is self.fleet else None
+        self._open_evidence(after(found, at, step, beside=cursor.uuid if cursor else None))
 
+    def ask_again(self, keys: Iterable[str]) -> None:
+        """What these pieces show is not acknowledged any more."""
+        self._acknowledged.difference_update(keys)
 
-def _terminal_line(sandbox: SandboxView, session: SessionView) -> str:
-    held = f"  held by {session.info.input_holder}" if session.info.input_holder else "  nobody types"
-    return f"{sandbox.name}  {session.command}  {session.id[:8]}{held}"
+    @property
+    def _at(self) -> str | None:
+        """The piece that is looked at now, if any."""
+        screen = self._console.screen
+        if self._panes is not None and screen is self._panes:
+            pane = self._panes.current
+            return pane.info.id if pane is not None and pane.info is not None else None
+        if screen is self.fleet and (cursor := self.fleet.cursor) is not None and cursor.uuid == self._seen:
+            return cursor.uuid
+        return None
+
+    def _open_evidence(self, one: Evidence) -> None:
+        self._seen = one.key
+        if one.session is None:
+            self.show_fleet(one.sandbox.uuid)
+        elif one.session.info.tty:
+            self.panes.open_terminal(
+                one.sandbox.uuid, one.sandbox.name, one.session.info, with_input=False, evidence=True
+            )
+            self.show_panes()
+        else:
+            self.panes.open_log(one.sandbox.uuid, one.sandbox.name, one.session.info, evidence=True)
+            self.show_panes()
+
+    def show_session_evidence(self, uuid: str, key: str) -> bool:
+        """The log of a session where its failure shows, or its screen; False when it is gone."""
+        sandbox = self._console.store.view.find(uuid)
+        session = next((one for one in sandbox.sessions if one.id == key), None) if sandbox else None
+        if sandbox is None or session is None:
+            return False
+        self._open_evidence(Evidence(sandbox, session))
+        return True
+
+    def show_failures(self) -> None:
+        """The timeline of all failures."""
+        if not isinstance(self._console.screen, FailuresScreen):
+            self._leave_to(self.fleet)
+            self._console.push_screen(FailuresScreen())

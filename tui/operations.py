@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from .app import Console
 
+Seen = tuple["SandboxView", list[str], bool]
+"""What is acknowledged: of a sandbox these sessions, and whether the failure of the sandbox itself is."""
 PANES_AT_ONCE: Final = 8
 """Panes that one key opens; more have no room to read in."""
 LATE_SECONDS: Final = 10.0
@@ -69,6 +71,7 @@ class Operations:
         self._console = console
         self._room = asyncio.Semaphore(_AT_ONCE)
         self._waits: list[Wait] = []
+        self._acknowledged: list[list[Seen]] = []
         self.commands: list[str] = []
         """Commands that were run, oldest first."""
 
@@ -187,31 +190,53 @@ class Operations:
         self, sandboxes: Sequence[SandboxView], sessions: Sequence[SessionView] | None = None
     ) -> None:
         """Acknowledge the failures of ``sessions``; without them all failures of ``sandboxes``, their machines' too."""
-        found: list[tuple[SandboxView, list[str], bool]] = []
+        found: list[Seen] = []
         for sandbox in sandboxes:
             seen = [s.id for s in (sandbox.sessions if sessions is None else sessions) if s.needs_someone]
             machine = sessions is None and sandbox.has_failed
             if seen or machine:
                 found.append((sandbox, seen, machine))
+        self.acknowledge_these(found)
+
+    def acknowledge_these(self, found: list[Seen]) -> None:
+        """Acknowledge what is ``found``; say so when that is nothing."""
         if not found:
             self._console.say("nothing to acknowledge here")
             return
+        self._acknowledged = [*self._acknowledged, found][-_HISTORY:]
         what = found[0][0].name if len(found) == 1 else f"{len(found)} sandboxes"
         self.perform(f"acknowledging {what}", partial(self._acknowledge, found, what))
 
-    async def _acknowledge(self, found: Sequence[tuple[SandboxView, list[str], bool]], what: str) -> str:
+    def unacknowledge(self, found: Sequence[Seen] | None = None) -> None:
+        """Let what was acknowledged ask for somebody again: ``found``, else what this console acknowledged last."""
+        if found is None:
+            if not self._acknowledged:
+                self._console.say(
+                    "nothing was acknowledged here: F lists all failures, and u there takes one back"
+                )
+                return
+            found = self._acknowledged.pop()
+        self._console.nav.ask_again(
+            key for sandbox, sessions, machine in found for key in [*sessions, *([sandbox.uuid] * machine)]
+        )
+        what = found[0][0].name if len(found) == 1 else f"{len(found)} sandboxes"
+        self.perform(f"asking again for {what}", partial(self._acknowledge, found, what, undo=True))
+
+    async def _acknowledge(self, found: Sequence[Seen], what: str, *, undo: bool = False) -> str:
         count = 0
         for sandbox, sessions, machine in found:
             try:
-                await gateway.acknowledge(sandbox.uuid, sessions, machine=machine)
+                await gateway.acknowledge(sandbox.uuid, sessions, machine=machine, undo=undo)
             except SandtopError as error:
                 self._console.say_error(f"acknowledging {sandbox.name}: {error}")
             else:
                 count += len(sessions) + machine
         if not count:
             return ""
+        if undo:
+            return f"{plural(count, 'failure')} of {what} asks for somebody again"
         kept = "it" if count == 1 else "them"
-        return f"{plural(count, 'failure')} of {what} acknowledged; the history keeps {kept}"
+        return f"{plural(count, 'failure')} of {what} acknowledged; u takes it back, the history keeps {kept}"
 
     # commands
 

@@ -12,6 +12,7 @@ from sandtop.core.phrases import age
 __all__ = [
     "MAX_NAME",
     "age",
+    "bar",
     "command_line",
     "neutral",
     "one_line",
@@ -86,6 +87,13 @@ def sparkline(values: tuple[float, ...], ceiling: float, width: int) -> str:
     return "".join(bars).rjust(width)
 
 
+def bar(share: float, width: int) -> str:
+    """``share`` (0 to 1) of ``width`` cells as a thick line, to half a cell; the rest is a thin one."""
+    full, half = divmod(round(min(1.0, max(0.0, share)) * width * 2), 2)
+    filled = "━" * full + ("╾" if half else "")
+    return filled + "─" * (width - len(filled))
+
+
 def plural(count: int, noun: str) -> str:
     """``1 session``, ``2 sessions``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
@@ -100,4 +108,4 @@ def what_next(state: str) -> str:
     """What to do with a sandbox in ``state``, in which nothing can run."""
     if state == "paused":
         return "p lets it go on"
-    return "u starts it" if state in ("stopped", "failed", "lost") else "wait a moment"
+    return "b starts it" if state in ("stopped", "failed", "lost") else "wait a moment"

@@ -312,6 +312,7 @@ class Relay(Conversation):
             signal=int(number),
             scope=scope,
             op_id=new_id(),
+            label=f"sandtop exec (pid {os.getpid()})",
         )
         try:
             call(request)

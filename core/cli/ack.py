@@ -5,6 +5,7 @@ from __future__ import annotations
 from sandtop.core.client.link import call, call_all, session_listing
 from sandtop.core.contract.sandbox import SandboxAcknowledge, SandboxInspect
 from sandtop.core.contract.session import SessionAcknowledge
+from sandtop.core.errors import InvalidRequest
 
 from ._args import Parser
 from ._output import write, write_json
@@ -23,7 +24,7 @@ def ack_main(argv: Sequence[str]) -> int:
         "ack",
         "[OPTIONS] NAME [SESSION…]",
         "Say that failures and prompts were seen: they stay in the history, and the console asks for nobody any more.",
-        "  sandtop ack demo\n  sandtop ack demo 3fa9",
+        "  sandtop ack demo\n  sandtop ack demo 3fa9\n  sandtop ack --undo demo 3fa9",
     )
     parser.add_argument("name", metavar="NAME", help="the sandbox")
     parser.add_argument(
@@ -32,16 +33,28 @@ def ack_main(argv: Sequence[str]) -> int:
         nargs="*",
         help="sessions that ended or wait; else all that ask for somebody, and itself",
     )
+    parser.add_argument(
+        "--undo",
+        action="store_true",
+        help="take it back: these sessions, or the failed sandbox itself, ask again",
+    )
     parser.json()
     options = parser.parse_args(list(argv))
     sandbox: SandboxInfo | None = None
     keys = list(options.sessions)
     if not keys:
         now = call(SandboxInspect(sandbox=options.name)).sandbox
-        if now.state in ("failed", "lost") and not now.acknowledged:
-            sandbox = call(SandboxAcknowledge(sandbox=options.name)).sandbox
-        keys = [session.id for session in call_all(session_listing(options.name)) if _asks(session)]
-    seen = call(SessionAcknowledge(sandbox=options.name, sessions=keys)).sessions if keys else []
+        if now.state in ("failed", "lost") and now.acknowledged == options.undo:
+            sandbox = call(SandboxAcknowledge(sandbox=options.name, undo=options.undo)).sandbox
+        elif options.undo:
+            raise InvalidRequest(
+                f"--undo needs the sessions of {options.name}",
+                hint=f"sandtop failures {options.name} lists them; such as: sandtop ack --undo {options.name} 3fa9",
+            )
+        if not options.undo:
+            keys = [session.id for session in call_all(session_listing(options.name)) if _asks(session)]
+    request = SessionAcknowledge(sandbox=options.name, sessions=keys, undo=options.undo)
+    seen = call(request).sessions if keys else []
     if options.json:
         shown = None if sandbox is None else sandbox.to_json()
         write_json({"sandbox": shown, "sessions": [session.to_json() for session in seen]})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from sandtop.core.client.link import call, new_id, signal_number
 from sandtop.core.contract.sandbox import (
     SandboxAnswer,
@@ -140,6 +142,7 @@ def signal_main(argv: Sequence[str]) -> int:
         signal=signal_number(options.signal),
         scope=options.scope,
         op_id=new_id(),
+        label=f"sandtop signal (pid {os.getpid()})",
     )
     call(request)
     return 0

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from sandtop.core.contract.sandbox import SandboxInfo
     from sandtop.core.contract.session_results import SessionInfo
 
-_ARGV_SHOWN: Final = 60
-"""Characters of a command that the table shows."""
+_SHOWN: Final = 60
+"""Characters of a command, or a cause, that a table shows."""
 
 
 def ls_main(argv: Sequence[str]) -> int:
@@ -44,6 +44,8 @@ def ls_main(argv: Sequence[str]) -> int:
 
 def _sandbox_row(sandbox: SandboxInfo) -> tuple[object, ...]:
     reason = sandbox.attention or sandbox.reason or ""
+    if sandbox.attention and sandbox.attention_at is not None:
+        reason += f" · {age(sandbox.attention_at)}"
     return (
         sandbox.name, sandbox.state, sandbox.image, sandbox.cpus, f"{sandbox.memory} MiB", sandbox.sessions,
         age(sandbox.created_at), reason,
@@ -86,6 +88,7 @@ def sessions_main(argv: Sequence[str]) -> int:
             "in",
             "clients",
             "input",
+            "cause",
             "command",
         )
         table(columns, [_session_row(session) for session in sessions])
@@ -111,15 +114,26 @@ def _session_row(session: SessionInfo) -> tuple[object, ...]:
     return (
         session.id, session.sandbox, session.state, status, age(started), ran, session.left or "-",
         size(session.stdout_bytes), size(session.stderr_bytes), size(session.stdin_bytes), session.attached,
-        session.input_holder or "-", _command(session.argv) + (" (tty)" if session.tty else ""),
+        session.input_holder or "-", shortened(cause_of(session) or "-"),
+        command(session.argv) + (" (tty)" if session.tty else ""),
     )  # fmt: skip
 
 
-def _command(argv: Sequence[str]) -> str:
+def command(argv: Sequence[str]) -> str:
+    """A command line, as much of it as a table shows."""
     import shlex
 
-    line = shlex.join(argv) or FILES_COPIED
-    return line if len(line) <= _ARGV_SHOWN else line[: _ARGV_SHOWN - 1] + "…"
+    return shortened(shlex.join(argv) or FILES_COPIED)
+
+
+def shortened(text: str) -> str:
+    """As much of ``text`` as a column of a table shows."""
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def cause_of(session: SessionInfo) -> str | None:
+    """Why a session ended badly, where that is known."""
+    return session.record.cause if session.record else None
 
 
 def inspect_main(argv: Sequence[str]) -> int:

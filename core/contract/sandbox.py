@@ -25,8 +25,11 @@ class SandboxInfo(Record):
         attention_kind: ``failed``, ``lost``, ``trouble`` (machine, agent or logs), ``session`` (one ended badly),
             ``prompt`` (a program waits for somebody to type), ``silent`` (see docs/console.md); None without a reason.
         attention_session: the id of the session that it is about, or None.
+        attention_at: since when that is so, seconds since the epoch: when the session ended, or output came last; None
+            where that is not known.
         warnings: what of its identity (its name, hosts, machine-id …) could not be written at its start, and why.
         acknowledged: somebody said to have seen that it is failed or lost.
+        changed_at: when it came into its state, seconds since the epoch; None where that is not known.
     """
 
     name: str
@@ -51,8 +54,10 @@ class SandboxInfo(Record):
     attention: str | None = None
     attention_kind: str | None = None
     attention_session: str | None = None
+    attention_at: Time | None = None
     warnings: list[str]
     acknowledged: bool = False
+    changed_at: Time | None = None
 
 
 class SandboxAnswer(Record):
@@ -224,9 +229,10 @@ class SandboxHold(Stream[Nothing], op="sandbox.hold"):
 
 
 class SandboxAcknowledge(Request[SandboxAnswer], op="sandbox.acknowledge"):
-    """Somebody has seen that it failed or was lost."""
+    """Somebody has seen that it failed or was lost; with ``undo`` it asks for somebody again."""
 
     sandbox: str
+    undo: bool = False
 
 
 class SandboxPing(Request[Pong], op="sandbox.ping"):

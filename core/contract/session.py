@@ -127,7 +127,8 @@ class SessionLogs(Stream["SessionAnswer"], op="session.logs"):
         session: null: the latest.
         streams: ``stdout``, ``stderr``; null: both.
         since: seconds since the epoch.
-        tail: a number of lines.
+        tail: a number of lines …
+        most: … in no more than about so many bytes, the newest.
         timestamps: an `At` before each piece.
         stdout, stderr: offsets to go on from after a break.
     """
@@ -137,6 +138,7 @@ class SessionLogs(Stream["SessionAnswer"], op="session.logs"):
     streams: list[Literal["stdout", "stderr"]] | None = None
     since: Time | None = None
     tail: Count | None = None
+    most: Count | None = None
     follow: bool = False
     timestamps: bool = False
     stdout: Offset | None = None
@@ -175,6 +177,7 @@ class SessionSignal(Request[Nothing], op="session.signal"):
     Attributes:
         op_id: by which the agent knows a repeat.
         scope: its first process, that one's group (of a terminal the foreground one), or all that it started.
+        label: what people know the client by: the session's exit record names it when the signal ends it.
     """
 
     sandbox: str | None = None
@@ -182,6 +185,7 @@ class SessionSignal(Request[Nothing], op="session.signal"):
     signal: int
     scope: Scope = "group"
     op_id: OpId | None = None
+    label: str | None = None
 
 
 class SessionResize(Request[Nothing], op="session.resize"):
@@ -202,7 +206,8 @@ class SessionRemove(Change[Nothing], op="session.rm"):
 
 
 class SessionAcknowledge(Request["SessionsAnswer"], op="session.acknowledge"):
-    """Somebody has seen how these ended, or that they wait at a prompt."""
+    """Somebody has seen how these ended, or that they wait at a prompt; with ``undo`` they ask for somebody again."""
 
     sandbox: str
     sessions: list[str]
+    undo: bool = False

@@ -22,6 +22,8 @@ class ExitRecord(Record):
         duration_ms, cpu_us, memory_peak: milliseconds, microseconds, bytes; None when not known.
         source: who saw it, ``agent`` or ``core``.
         missing: how many bytes more its agent spoke of.
+        cause: why it ended badly, in a line: what it said last, the limit that it reached, who killed it. None when
+            that is not known, or nothing is wrong.
     """
 
     reason: str
@@ -37,6 +39,7 @@ class ExitRecord(Record):
     memory_peak: int | None = None
     source: str = "agent"
     missing: int = 0
+    cause: str | None = None
 
 
 class SessionInfo(Record):
@@ -60,6 +63,7 @@ class SessionInfo(Record):
         foreground: the command line of the program in its terminal's foreground, while it runs; None: not known.
         last_line: the last line that it wrote, without colours, or its beginning; None without output, and on a
             terminal on which a full-screen program draws.
+        output_at: when output came last, seconds since the epoch; None before any came, and where that is not known.
     """
 
     id: str
@@ -87,6 +91,7 @@ class SessionInfo(Record):
     acknowledged: bool = False
     foreground: str | None = None
     last_line: str | None = None
+    output_at: Time | None = None
 
 
 class SessionAnswer(Record):

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from sandtop.core.contract.session import SessionExec, SessionFollow
     from sandtop.core.sessions import Session
 
-_MAX_LABEL: Final = 60
+MAX_LABEL: Final = 60
+"""Characters of what people know a client by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def claim_of(request: SessionExec | SessionFollow, peer: int, *, client: str, wa
     return Claim(
         wanted=wanted if request.input is None else request.input,
         client=request.client or client,
-        label=printable(request.label)[:_MAX_LABEL] if request.label else f"pid {peer}",
+        label=printable(request.label)[:MAX_LABEL] if request.label else f"pid {peer}",
         take=request.take,
         resumed=request.resumed,
     )

@@ -273,11 +273,12 @@ class Follower:
 
     async def _steer(self, todo: trio.MemoryReceiveChannel[Control]) -> None:
         """Pass signals and sizes on, apart from `_receive`: however slow the agent, a client's end shows at once."""
-        async for order in todo:
-            message = order.message
+        async for asked in todo:
+            message = asked.message
             try:
                 if message["type"] == "signal":
-                    await send_signal(self._sandbox, self._session, decode_event(Signal, message))
+                    order = decode_event(Signal, message)
+                    await send_signal(self._sandbox, self._session, order, self.label)
                 elif self._session.input.holder is self:  # a watcher's window is its own affair
                     await resize(self._sandbox, self._session, decode_event(Resize, message))
             except SandtopError:

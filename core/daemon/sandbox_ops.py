@@ -127,7 +127,7 @@ async def remove(core: Core, request: SandboxRemove, work: Work) -> Nothing:
 @answers(SandboxAcknowledge)
 async def acknowledge(core: Core, request: SandboxAcknowledge) -> SandboxAnswer:
     sandbox = core.fleet.get(request.sandbox)
-    sandbox.record.acknowledge()
+    sandbox.record.acknowledge(undo=request.undo)
     return SandboxAnswer(sandbox=sandbox_view(sandbox))
 
 

@@ -20,7 +20,7 @@ from sandtop.core.contract.session import (
     SessionSignal,
 )
 from sandtop.core.contract.session_results import SessionAnswer, SessionEnd, SessionPage, SessionsAnswer
-from sandtop.core.daemon.claims import claim_of
+from sandtop.core.daemon.claims import MAX_LABEL, claim_of
 from sandtop.core.daemon.connection import ClientGone
 from sandtop.core.daemon.dispatch import answers, makes, serves
 from sandtop.core.daemon.following import Follower
@@ -30,7 +30,7 @@ from sandtop.core.daemon.steering import end_left, resize, send_signal
 from sandtop.core.daemon.viewing import view_of_follower, view_of_new
 from sandtop.core.daemon.views import page, session_view
 from sandtop.core.errors import InvalidRequest, NotFound, SpawnError, WrongState
-from sandtop.core.sessions import STDERR, STDOUT, spawn_message
+from sandtop.core.sessions import STDERR, STDOUT, printable, spawn_message
 from sandtop.core.store import SessionRow
 
 if TYPE_CHECKING:
@@ -221,7 +221,9 @@ async def list_sessions(core: Core, request: SessionList) -> SessionPage:
 @answers(SessionSignal)
 async def signal_session(core: Core, request: SessionSignal) -> Nothing:
     sandbox, session = find_session(core.fleet, request.sandbox, request.session)
-    await send_signal(sandbox, session, request)
+    await send_signal(
+        sandbox, session, request, printable(request.label or "a client of sandtop")[:MAX_LABEL]
+    )
     return Nothing()
 
 
@@ -244,7 +246,7 @@ async def acknowledge_sessions(core: Core, request: SessionAcknowledge) -> Sessi
                 hint=f"sandtop sessions {sandbox.name} lists those that have",
             )
     for session in sessions:
-        sandbox.sessions.acknowledge(session)
+        sandbox.sessions.acknowledge(session, undo=request.undo)
     return SessionsAnswer(sessions=[session_view(sandbox, session) for session in sessions])
 
 

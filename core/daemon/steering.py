@@ -22,15 +22,17 @@ if TYPE_CHECKING:
 _DEADLINE: Final = 10.0
 
 
-async def send_signal(sandbox: Sandbox, session: Session, asked: SessionSignal | Signal) -> None:
+async def send_signal(sandbox: Sandbox, session: Session, asked: SessionSignal | Signal, by: str) -> None:
     """Send the signal that is ``asked`` for; with the scope ``all`` also to what an ended session left running.
+
+    ``by``: what people know by who asks.
 
     Raises `InvalidRequest`, `WrongState` for one that has ended, `ChannelError`.
     """
     number = asked.signal
     if not 0 < number < signal.NSIG:
         raise InvalidRequest(f"there is no signal {number!r:.20}", sandbox=sandbox.name)
-    session.was_sent(number)
+    session.was_sent(number, by)
     message = {"type": "signal", "signal": number, "scope": asked.scope, **_operation(asked.op_id)}
     await _ask(sandbox, session, message, "signal", left=asked.scope == "all")
     if number == signal.SIGKILL and session.ended:

@@ -75,8 +75,10 @@ def sandbox_view(sandbox: Sandbox) -> SandboxInfo:
         attention=attention.text if attention else None,
         attention_kind=attention.why.value if attention else None,
         attention_session=attention.session if attention else None,
+        attention_at=attention.at if attention else None,
         warnings=list(sandbox.sessions.warnings),
         acknowledged=row.acknowledged_at is not None,
+        changed_at=row.changed_at,
     )
 
 
@@ -109,4 +111,5 @@ def session_view(sandbox: Sandbox, session: Session) -> SessionInfo:
         acknowledged=row.acknowledged_at is not None,
         foreground=(session.foreground or None) if not session.ending else None,
         last_line=session.last_line.text or None,
+        output_at=session.output.heard_at or None,
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from sandtop.core.phrases import age, command_line, ending, is_bare_shell
+from sandtop.core.phrases import age, command_line, ending, is_bare_shell, told
 from sandtop.core.sessions.records import printable
 
 if TYPE_CHECKING:
@@ -42,11 +42,13 @@ class Attention:
     Attributes:
         text: why, in a few words.
         session: the id of the session that it is about; None for the sandbox itself.
+        at: since when it is so, seconds since the epoch; None where that is not known.
     """
 
     why: Why
     text: str
     session: str | None = None
+    at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,7 @@ class SessionFacts:
 
     Attributes:
         ended: how it ended, in a word or two; empty while it runs.
+        cause: why it ended badly, where that is known; see `sandtop.core.sessions.cause`.
         failed: it ended, and not well.
         seen: somebody has seen how it ended, or that it waits.
         waiting: who in it waits for somebody to type: ``leader``, ``other``, or nobody.
@@ -65,6 +68,7 @@ class SessionFacts:
     id: str
     argv: Sequence[str]
     ended: str = ""
+    cause: str | None = None
     failed: bool = False
     seen: bool = False
     waiting: str = ""
@@ -80,7 +84,7 @@ class SessionFacts:
         if self.seen:
             return None
         if self.ended:
-            return self.ended if self.failed else None
+            return told(self.ended, self.cause) if self.failed else None
         waits = self.waiting == "other" or (self.waiting == "leader" and not is_bare_shell(self.argv))
         return PROMPT if waits and not self.held else None
 
@@ -95,6 +99,7 @@ class SandboxFacts:
         trouble: what is wrong with its machine, agent or logs.
         sessions: those that run, and those that ended badly.
         heard_at: when it started, or any of its sessions wrote last; seconds since the epoch.
+        at: when it came into its state; None where that is not known.
     """
 
     state: str
@@ -104,12 +109,13 @@ class SandboxFacts:
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     sessions: Sequence[SessionFacts] = ()
     heard_at: float = 0.0
+    at: float | None = None
 
 
 def judge(facts: SandboxFacts, now: float) -> Attention | None:
     """The most urgent reason to look; None when there is none. ``now``: seconds since the epoch."""
     if facts.state in ("failed", "lost") and not facts.seen:
-        return Attention(Why(facts.state), facts.reason or facts.state)
+        return Attention(Why(facts.state), facts.reason or facts.state, at=facts.at)
     if facts.trouble is not None:
         return Attention(Why.TROUBLE, facts.trouble)
     asking = [session for session in facts.sessions if session.text is not None]
@@ -122,11 +128,13 @@ def judge(facts: SandboxFacts, now: float) -> Attention | None:
 
 
 def _about(why: Why, sessions: Sequence[SessionFacts]) -> Attention:
-    """The first of ``sessions``, and how many more there are."""
+    """The first of ``sessions``, and how many more there are. Its command stands for a cause that is not known."""
     first = sessions[0]
-    command = printable(" ".join(command_line(first.argv).split()))[:_COMMAND]
+    said = first.text
+    if first.cause is None:
+        said = f"{said}: {printable(' '.join(command_line(first.argv).split()))[:_COMMAND]}"
     more = f" (+{len(sessions) - 1})" if len(sessions) > 1 else ""
-    return Attention(why, f"{first.text}: {command}{more}", first.id)
+    return Attention(why, f"{said}{more}", first.id, first.at or None)
 
 
 def _silence(facts: SandboxFacts, now: float) -> Attention | None:
@@ -135,7 +143,9 @@ def _silence(facts: SandboxFacts, now: float) -> Attention | None:
     if not (wanted.isascii() and wanted.isdigit() and len(wanted) <= 9):
         return None
     quiet = now - facts.heard_at
-    return Attention(Why.SILENT, f"silent for {age(quiet)}") if quiet >= int(wanted) else None
+    return (
+        Attention(Why.SILENT, f"silent for {age(quiet)}", at=facts.heard_at) if quiet >= int(wanted) else None
+    )
 
 
 def of_sandbox(sandbox: Sandbox, now: float) -> Attention | None:
@@ -152,6 +162,7 @@ def of_sandbox(sandbox: Sandbox, now: float) -> Attention | None:
         labels=row.config.labels,
         sessions=[facts_of(each) for each in (*sessions.failures, *sessions.open)],
         heard_at=max(heard),
+        at=row.changed_at,
     )
     return judge(facts, now)
 
@@ -171,6 +182,7 @@ def facts_of(session: Session) -> SessionFacts:
         id=row.id,
         argv=row.argv,
         ended=ending(record.reason, record.exit_status, record.signal),
+        cause=record.cause,
         failed=record.exit_status != 0,
         seen=row.acknowledged_at is not None,
         at=row.ended_at or 0.0,

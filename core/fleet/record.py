@@ -11,10 +11,21 @@ from sandtop.core.errors import StorageError, WrongState
 from sandtop.core.fleet.state import State, check_transition
 
 if TYPE_CHECKING:
+    from sandtop.core.events import Teller
     from sandtop.core.store import Database, Ownership, SandboxRow
 
 log = logging.getLogger(__name__)
 _FAILED: Final = frozenset({State.FAILED, State.LOST})
+_TOLD: Final = {
+    (State.STARTING, State.RUNNING): "started",
+    (State.PAUSED, State.RUNNING): "resumed",
+    **{
+        (old, new): new.value
+        for old in State
+        for new in (State.PAUSED, State.STOPPED, State.FAILED, State.LOST)
+    },
+}
+"""The kinds of event that changes of the state are; others are none."""
 
 
 class Record:
@@ -27,10 +38,12 @@ class Record:
         row: as it is now.
     """
 
-    def __init__(self, row: SandboxRow, database: Database) -> None:
+    def __init__(self, row: SandboxRow, database: Database, tell: Teller) -> None:
+        """``tell`` adds what happens to the events."""
         self.row = row
         self._database = database
         self._unsaved = False
+        self._tell = tell
 
     @property
     def name(self) -> str:
@@ -52,6 +65,7 @@ class Record:
             state=state.value,
             reason=reason,
             acknowledged_at=None,
+            changed_at=time.time(),
             **changes,  # type: ignore[arg-type]
         )
         try:
@@ -61,6 +75,8 @@ class Record:
                 self.row, self._unsaved = before, unsaved
                 raise
             log.warning("%s is %s, which could not be stored: %s", self.name, state, error)
+        if (kind := _TOLD.get((State(before.state), state))) is not None:
+            self._tell(kind, "" if reason == state.value else reason)
 
     def own(self, ownership: Ownership) -> None:
         """Keep how its machine is found again. Raises `StorageError`; a core that has not stored that may lose it."""
@@ -78,17 +94,18 @@ class Record:
         except StorageError as error:
             log.warning("%s: %s", self.name, error)
 
-    def acknowledge(self) -> None:
-        """Somebody has seen that it failed: it asks for attention no more.
+    def acknowledge(self, *, undo: bool = False) -> None:
+        """Somebody has seen that it failed: it asks for attention no more; with ``undo`` it asks again.
 
         Raises `WrongState` when it has not failed, `StorageError`.
         """
         if self.state not in _FAILED:
             raise WrongState(f"{self.name} has not failed: it is {self.state}", sandbox=self.name)
-        if self.row.acknowledged_at is None:
-            row = dataclasses.replace(self.row, acknowledged_at=time.time())
+        if (self.row.acknowledged_at is None) != undo:
+            row = dataclasses.replace(self.row, acknowledged_at=None if undo else time.time())
             self._database.update_sandbox(row)
             self.row = row
+            self._tell("acknowledged")
 
     def save(self) -> None:
         """Store what a full disk refused when it happened. Raises `StorageError` when it still does."""
@@ -102,6 +119,7 @@ class Record:
             self._database.update_sandbox(self.row)
         else:
             self._database.remove_sandbox(self.row.uuid)
+        self._tell("removed")
 
     def _store(self) -> None:
         self._unsaved = True

@@ -42,6 +42,7 @@ class Disconnects:
         """The client of a session that must not outlive it is gone: kill all its processes, however long that takes."""
         if not session.ended and session.row.id not in self._killing:
             self._killing.add(session.row.id)
+            session.abandoned()
             self._nursery.start_soon(self._kill, session, name=f"end of {session.row.id}")
 
     async def _kill(self, session: Session) -> None:

@@ -16,14 +16,17 @@ from sandtop.core.errors import (
     EXIT_SANDTOP_FAILED,
     EXIT_TIMEOUT,
 )
+from sandtop.core.phrases import command_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _AGENT_REASONS: Final = frozenset({"exited", "signaled", "timeout", "oom", "spawn"})
 _NEEDED: Final = {"exited": "code", "signaled": "signal", "spawn": "stage"}
 _NOT_FOUND: Final = (errno_names.ENOENT, errno_names.ENOTDIR)
 _MAX_TEXT: Final = 500
+_BRIEF: Final = 200
+"""Characters of a command line in an event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class SessionExit:
         stage, errno, message: what failed, for ``spawn``; ``message`` says why also for ``vm-died`` and ``unknown``.
         stdout, stderr: the streams' lengths in bytes: at first as the agent says, once stored as they are in the log.
         missing: bytes that the agent counted in them and that never came.
+        cause: why it ended badly, in a line, as the core found out; see `sandtop.core.sessions.cause`.
         duration_ms, cpu_us, memory_peak: milliseconds, microseconds, bytes; None where not known.
         source: whether the ``agent`` or the ``core`` made the record.
     """
@@ -55,6 +59,7 @@ class SessionExit:
     memory_peak: int | None = None
     source: str = "agent"
     missing: int = 0
+    cause: str | None = None
 
     def with_lengths(self, stdout: int, stderr: int) -> SessionExit:
         """This record with the lengths that the output has in the log, and what is `missing` to the agent's."""
@@ -144,6 +149,11 @@ def _text(data: Mapping[str, object], name: str) -> str | None:
     if not isinstance(value, str):
         raise ProtocolError(f"an exit record whose {name} is not text")
     return printable(value)
+
+
+def brief(argv: Sequence[str]) -> str:
+    """A command line in one line that is not long, fit for a terminal."""
+    return printable(" ".join(command_line(argv).split()))[:_BRIEF]
 
 
 def printable(text: str) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, cast
 
 import trio
 
 from sandtop.agent.wire import STREAMS_PER_SESSION, ProtocolError
+from sandtop.core.sessions.cause import TAIL_BYTES, cause_of, last_words
 from sandtop.core.sessions.input import SessionInput
 from sandtop.core.sessions.last_line import LastLine
 from sandtop.core.sessions.log import SessionLog
@@ -61,8 +63,10 @@ class Session:
         self._ending: SessionExit | None = None
         self._given_up = False
         self._news = trio.lowlevel.ParkingLot()
-        self._sent: set[int] = set()
+        self._sent: dict[int, str] = {}
         self._stopped = False
+        self._abandoned = False
+        self._followed_from_start = row.pid is None
         self.gone = False
         self.attached = 0
         self.left = 0
@@ -115,14 +119,19 @@ class Session:
 
     # how it ends
 
-    def was_sent(self, number: int) -> None:
-        """Somebody sends it the signal ``number``."""
-        self._sent.add(number)
+    def was_sent(self, number: int, by: str = "a client of sandtop") -> None:
+        """Somebody, whom people know as ``by``, sends it the signal ``number``."""
+        self._sent[number] = by
 
     def told_to_end(self) -> None:
         """Its sandbox is being stopped: it gets SIGTERM, then SIGKILL, and in the end its machine is switched off."""
-        self._sent |= {signal.SIGTERM, signal.SIGKILL}
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            self._sent.setdefault(number, "its sandbox's stop")
         self._stopped = True
+
+    def abandoned(self) -> None:
+        """Its client is gone, and it must not outlive that: it is killed."""
+        self._abandoned = True
 
     def ended_as_told(self, record: SessionExit) -> bool:
         """Whether it ended by a signal that somebody sent, or with a machine that was stopped: nobody need look at it.
@@ -134,6 +143,43 @@ class Session:
         if record.reason == "vm-died":
             return self._stopped
         return record.reason == "exited" and record.code is not None and record.code - 128 in self._sent
+
+    def with_cause(self, record: SessionExit) -> SessionExit:
+        """``record`` with why it ended badly, as far as that is known now: the session's output is stored."""
+        if record.exit_status == 0:
+            return record
+        timeout = self.row.start.get("timeout_ms")
+        return dataclasses.replace(
+            record,
+            cause=cause_of(
+                record,
+                self._last_words,
+                timeout_ms=timeout if isinstance(timeout, int) else None,
+                by=self._sender(record.signal or 0),
+            ),
+        )
+
+    def _sender(self, number: int) -> str | None:
+        if number == signal.SIGKILL and self._abandoned:
+            return "sandtop, as its client was gone"
+        return self._sent.get(number, "" if self._followed_from_start else None)
+
+    def _last_words(self) -> str:
+        """What its program said last: on stderr, else on stdout or its terminal. Empty when the log cannot be read."""
+        for stream in (STDERR, STDOUT):
+            end = self.log.end(stream)
+            start = max(end - TAIL_BYTES, self.log.first(stream))
+            with suppress(OSError):
+                if end > start and (said := last_words(self._tail(stream, start, end), begun=start == 0)):
+                    return said
+        return ""
+
+    def _tail(self, stream: int, start: int, end: int) -> bytes:
+        data = bytearray()
+        while start < end and (piece := self.log.read(stream, start, end - start)):
+            data += piece
+            start += len(piece)
+        return bytes(data)
 
     def set_ending(self, record: SessionExit) -> None:
         """The agent's exit record came; output that belongs before it may still be on its way."""

@@ -45,11 +45,14 @@ _MIGRATIONS: Final = (
     ALTER TABLE sandbox ADD COLUMN acknowledged_at REAL;
     ALTER TABLE session ADD COLUMN acknowledged_at REAL;
     """,
+    """
+    ALTER TABLE sandbox ADD COLUMN changed_at REAL;
+    """,
 )
 """Each is applied once, in order; ``user_version`` counts them. Never change one that was released: add another."""
 _SANDBOX: Final = (
     "uuid, name, config, state, reason, created_at, started_at, ownership, request_id, image_digest,"
-    " removed_at, acknowledged_at"
+    " removed_at, acknowledged_at, changed_at"
 )
 _SESSION: Final = (
     "id, uuid, number, start, state, created_at, started_at, ended_at, pid, labels, record, on_hangup,"
@@ -121,11 +124,11 @@ class Database:
         """Store a new sandbox. Raises `AlreadyExists` when its name is taken."""
         try:
             self._execute(
-                f"INSERT INTO sandbox ({_SANDBOX}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+                f"INSERT INTO sandbox ({_SANDBOX}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
                 (
                     row.uuid, row.name, _dump(row.config.to_json()), row.state, _text(row.reason), row.created_at,
                     row.started_at, _dump_ownership(row.ownership), row.request_id, row.image_digest, row.removed_at,
-                    row.acknowledged_at,
+                    row.acknowledged_at, row.changed_at,
                 ),
             )  # fmt: skip
         except sqlite3.IntegrityError as error:
@@ -139,11 +142,11 @@ class Database:
         """Store what changes in a sandbox's life: state, reason, times, ownership, image digest."""
         self._execute(
             "UPDATE sandbox SET state=?, reason=?, started_at=?, ownership=?, image_digest=?, removed_at=?,"
-            " acknowledged_at=?"
+            " acknowledged_at=?, changed_at=?"
             " WHERE uuid=?",
             (
                 row.state, _text(row.reason), row.started_at, _dump_ownership(row.ownership), row.image_digest,
-                row.removed_at, row.acknowledged_at, row.uuid,
+                row.removed_at, row.acknowledged_at, row.changed_at, row.uuid,
             ),
         )  # fmt: skip
 
@@ -251,13 +254,14 @@ def _sandbox(row: tuple[Any, ...]) -> SandboxRow:
         digest,
         removed,
         acknowledged,
+        changed,
     ) = row
     return SandboxRow(
         uuid=uuid, name=name, config=SandboxConfig.from_json(_load(config)), state=state, reason=reason,
         created_at=created, started_at=started,
         ownership=Ownership(*json.loads(ownership)) if ownership else None,
         request_id=request_id, image_digest=digest, removed_at=removed,
-        acknowledged_at=acknowledged,
+        acknowledged_at=acknowledged, changed_at=changed,
     )  # fmt: skip
 
 

@@ -72,6 +72,7 @@ class SandboxRow:
     Attributes:
         removed_at: set when only its history is left.
         acknowledged_at: when somebody said to have seen that it failed; another failure asks anew.
+        changed_at: when it came into its state; None where an earlier release stored that.
     """
 
     uuid: str
@@ -86,6 +87,7 @@ class SandboxRow:
     image_digest: str = ""
     removed_at: float | None = None
     acknowledged_at: float | None = None
+    changed_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from sandtop.core.errors import InvalidRequest, WrongState
 from sandtop.core.screens.look import look
 from sandtop.core.terminal import Emulator
 
+from . import watching
 from .following import Follower, send_log
 from .state import sandbox
 
@@ -130,7 +131,7 @@ def _acknowledge(
     core: FakeCore, conn: Conn, request: sandboxes.SandboxAcknowledge
 ) -> sandboxes.SandboxAnswer:
     raw = core.find_sandbox(request.sandbox)
-    core.change(lambda: raw.update(acknowledged=True))
+    core.change(lambda: raw.update(acknowledged=not request.undo))
     return sandboxes.SandboxAnswer(sandbox=core.info(raw))
 
 
@@ -250,13 +251,18 @@ def _remove_session(core: FakeCore, conn: Conn, request: sessions.SessionRemove)
 def _seen(core: FakeCore, conn: Conn, request: sessions.SessionAcknowledge) -> SessionsAnswer:
     found = [core.find_session(request.sandbox, key) for key in request.sessions]
     for one in found:
-        core.change(lambda one=one: one.raw.update(acknowledged=True))  # type: ignore[misc]
+        core.change(lambda one=one: one.raw.update(acknowledged=not request.undo))  # type: ignore[misc]
     return SessionsAnswer(sessions=[one.info for one in found])
 
 
 HANDLERS: Final[dict[type[Request[Any]], Callable[[FakeCore, Conn, Any], Record | None]]] = {
     cores.Status: _status,
     cores.Stop: _stop,
+    cores.Stats: watching.stats,
+    cores.Events: watching.events,
+    cores.Logs: watching.logs,
+    sandboxes.SandboxTop: watching.top,
+    sandboxes.SandboxConsole: watching.console,
     sandboxes.SandboxCreate: _create,
     sandboxes.SandboxList: _list,
     sandboxes.SandboxInspect: _inspect,

@@ -12,6 +12,8 @@ from sandtop.core.contract.sandbox import SandboxInfo
 from sandtop.core.contract.session_results import SessionInfo
 from sandtop.core.fleet.attention import SandboxFacts, SessionFacts, judge
 from sandtop.core.phrases import ending
+from sandtop.core.sessions import SessionExit
+from sandtop.core.sessions.cause import cause_of, last_words
 from sandtop.core.sessions.last_line import last_line_of
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ def sandbox(name: str, state: str = "running", **fields: object) -> Raw:
         "cpus": 1, "memory": 512, "disk": 1024, "network": "none", "accelerator": "tcg", "pid": None, "reason": None,
         "created_at": NOW - 7200, "started_at": NOW - 3600 if state in ("running", "paused") else None,
         "labels": {}, "env": {}, "workdir": "/root", "shell": "/bin/sh", "user": "root", "sessions": 0,
-        "trouble": None, "warnings": [], "acknowledged": False, **fields,
+        "trouble": None, "warnings": [], "acknowledged": False, "changed_at": NOW - 3600, **fields,
     }  # fmt: skip
 
 
@@ -63,6 +65,7 @@ def sandbox_info(raw: Raw, sessions: Iterable[FakeSession], now: float) -> Sandb
             labels=cast("dict[str, str]", raw["labels"]),
             sessions=[one.facts for one in its],
             heard_at=max(heard),
+            at=cast("float | None", raw["changed_at"]),
         ),
         now,
     )
@@ -71,6 +74,7 @@ def sandbox_info(raw: Raw, sessions: Iterable[FakeSession], now: float) -> Sandb
         "attention": found.text if found else None,
         "attention_kind": found.why.value if found else None,
         "attention_session": found.session if found else None,
+        "attention_at": found.at if found else None,
     }
     return made(SandboxInfo, fields | attention)
 
@@ -151,6 +155,7 @@ class FakeSession:
             ended=ending(cast("str | None", raw["reason"]), self.exit_code, cast("int | None", raw["signal"]))
             if self.ended
             else "",
+            cause=cast("str | None", (self.record or {}).get("cause")),
             failed=self.ended and self.exit_code != 0,
             seen=raw["acknowledged"] is True,
             waiting="" if self.ended else str(raw["waits"]),
@@ -169,6 +174,7 @@ class FakeSession:
             "stderr_bytes": len(self.output(2)) + self.gaps.get(2, 0),
             "stdin_bytes": len(self.typed),
             "last_line": self.last_line,
+            "output_at": self.pieces[-1][0] if self.pieces else None,
         }
         return made(SessionInfo, {name: value for name, value in self.raw.items() if name != "waits"} | told)
 
@@ -187,6 +193,11 @@ class FakeSession:
     def end(self, at: float, record: Raw, exit_code: int | None, state: str = "exited") -> None:
         """It ended at that time; ``record`` says how."""
         lengths: Raw = {"stdout": len(self.output(1)), "stderr": len(self.output(2)), "source": "agent"}
+        ending = SessionExit.from_json(record)
+        if "cause" not in record and exit_code:  # as `Session.with_cause` has it of a real one
+            lengths["cause"] = cause_of(
+                ending, lambda: last_words(bytes(self.output(2))) or last_words(bytes(self.output(1)))
+            )
         self.raw |= {
             "state": state,
             "exit_code": exit_code,
@@ -208,9 +219,11 @@ def session(key: str, of: str, *argv: str, tty: bool = False, **fields: object) 
     return FakeSession(raw)
 
 
-def ended(key: str, of: str, *argv: str, code: int = 0, **fields: object) -> FakeSession:
-    """A session that exited with ``code``."""
+def ended(key: str, of: str, *argv: str, code: int = 0, said: bytes = b"", **fields: object) -> FakeSession:
+    """A session that exited with ``code``, and ``said`` something on stderr before."""
     one = session(key, of, *argv)
+    if said:
+        one.pieces = [(NOW - 60, 2, said)]
     one.end(NOW - 60, {"reason": "exited", "code": code}, code)
     one.raw |= fields
     return one

@@ -1,4 +1,4 @@
-"""The tables of keys in docs/console.md, made from the table of actions: ``just generate`` writes them anew."""
+"""The tables of keys in docs/console.md and README.md, made from that of the actions: ``just generate`` writes them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from sandtop.tui.actions import SCOPES, ScopeName, actions_of, shown_key
 
 DOCS = Path(__file__).parents[2] / "docs" / "console.md"
+README = Path(__file__).parents[2] / "README.md"
 _HEAD = "| keys | what | the command that does the same |\n|---|---|---|\n"
 
 
@@ -35,5 +36,22 @@ def renewed(text: str) -> str:
     return text
 
 
+def readme(text: str) -> str:
+    """``text``, README's, with its table of the keys in the last lines made anew."""
+    rows: list[str] = []
+    for scope, entry in SCOPES.items():
+        where = entry.title.partition(":")[0]
+        for action in actions_of(scope) if scope != "list" else ():
+            if action.footer and action.keys:
+                rows.append(f"| {where} | {shown_keys(action.keys)} | {action.help} |\n")
+                where = ""
+    return re.sub(
+        r"(\| where \| keys \| what \|\n\|---\|---\|---\|\n)(?:\|.*\n)*",
+        lambda found: found[1] + "".join(rows),
+        text,
+    )
+
+
 if __name__ == "__main__":
     DOCS.write_text(renewed(DOCS.read_text()))
+    README.write_text(readme(README.read_text()))

@@ -105,7 +105,7 @@ async def test_actions_apply_to_the_marked_that_they_fit() -> None:
     with fleet() as core:
         async with running() as (app, pilot):
             await pilot.press("N", "g", "space", "j", "ctrl+@")
-            await pilot.press("u")
+            await pilot.press("b")
             await until(pilot, lambda: len(core.asked("sandbox.start")) == 2)
             started = {request["sandbox"] for request in core.asked("sandbox.start")}
             assert started == {core.of("db")["uuid"], core.of("old")["uuid"]}
@@ -114,7 +114,7 @@ async def test_actions_apply_to_the_marked_that_they_fit() -> None:
 
 @pytest.mark.parametrize(
     ("name", "key", "said"),
-    [("web", "u", "nothing to start: web is running"), ("old", "h", "nothing to stop: old is stopped")],
+    [("web", "b", "nothing to start: web is running"), ("old", "h", "nothing to stop: old is stopped")],
 )
 async def test_what_is_so_already_is_no_error(name: str, key: str, said: str) -> None:
     with fleet() as core:
@@ -215,31 +215,13 @@ async def test_an_error_stays_until_it_is_read() -> None:
             "hint": "free some",
         }
         async with running() as (app, pilot):
-            await pilot.press("u")
+            await pilot.press("b")
             await until(pilot, lambda: "no [bold]memory[/] (free some)" in notice(app))
             app.clock = lambda: NOW + 1000
             app.nav.fleet.tick()
             assert "memory" in notice(app)
             await pilot.press("escape")
             assert notice(app) == ""
-
-
-async def test_problems_from_anywhere_and_acknowledged_with_one_key() -> None:
-    with fleet():
-        async with running() as (app, pilot):
-            await pilot.press("N", "G", "e")
-            assert at(app) == "db"
-            await pilot.press("e")
-            assert at(app) == "api"
-            await pilot.press("E")
-            assert at(app) == "db"
-            await pilot.press("o")
-            await until(pilot, lambda: [one.name for one in app.store.view.troubled] == ["api"])
-            await pilot.press("enter")
-            assert isinstance(app.screen, SandboxScreen)
-            await pilot.press("e")
-            assert in_list(app)
-            assert at(app) == "api"
 
 
 async def test_run_a_command_and_tail_it() -> None:

@@ -10,7 +10,21 @@ from typing import Final, Literal
 
 from .model import Action, Scope
 
-ScopeName = Literal["app", "list", "fleet", "sandbox", "panes", "log", "live", "nobody", "terminal"]
+ScopeName = Literal[
+    "app",
+    "list",
+    "fleet",
+    "sandbox",
+    "terminals",
+    "failures",
+    "page",
+    "box",
+    "panes",
+    "log",
+    "live",
+    "nobody",
+    "terminal",
+]
 
 # fmt: off
 SCOPES: Final[dict[ScopeName, Scope]] = {
@@ -18,6 +32,10 @@ SCOPES: Final[dict[ScopeName, Scope]] = {
     "list": Scope("Moving in a list", "widgets.row_list:RowList"),
     "fleet": Scope("Sandboxes", "screens.fleet:FleetScreen", below=("list", "app")),
     "sandbox": Scope("Sessions of a sandbox", "screens.sandbox:SandboxScreen", below=("list", "app")),
+    "terminals": Scope("Running terminals", "screens.terminals:TerminalsScreen", below=("list", "app")),
+    "failures": Scope("Failures", "screens.failures:FailuresScreen", below=("list", "app")),
+    "page": Scope("A sandbox's own page", "screens.sandbox_page:SandboxPage", below=("box", "app")),
+    "box": Scope("In a box of a page", "widgets.text_box:TextBox"),
     "panes": Scope("Panes", "screens.panes:PanesScreen", below=("app",)),
     "log": Scope("In a log", "widgets.log_pane:LogPane", below=("panes", "app")),
     "live": Scope("In a terminal: all other keys go to the program", "widgets.terminal:TerminalView"),
@@ -31,10 +49,14 @@ SCOPES: Final[dict[ScopeName, Scope]] = {
 ACTIONS: Final[tuple[Action, ...]] = (
     Action("app", "help", ("?", "f1"), "help", "the keys that work here", footer=90),
     Action("app", "command_palette", (":", "ctrl+p"), "commands", "find a command or a sandbox by name", footer=80),
-    Action("app", "next_trouble", ("e",), "problem", "go to the next sandbox that needs somebody", footer=35),
-    Action("app", "previous_trouble", ("E",), "previous problem", "go to the one before"),
+    Action("app", "next_trouble", ("e",), "problem",
+           "the evidence of the next that needs somebody: its log, its screen", footer=35),
+    Action("app", "previous_trouble", ("E",), "previous problem", "the evidence of the one before"),
+    Action("app", "unacknowledge", ("u",), "undo ok",
+           "take the last acknowledgement back: it asks again", cli="ack --undo"),
+    Action("app", "failures", ("F",), "failures", "all that ended badly, with its cause", footer=36, cli="failures"),
     Action("app", "terminals", ("A",), "terminals", "running terminals, to come back to", cli="sessions"),
-    Action("app", "dark", (), "light or dark", "change between the light and the dark theme"),
+    Action("app", "theme", (), "theme", "the next theme: dark, light, the terminal's own colours"),
     Action("app", "quit", ("ctrl+q",), "quit", "leave; sandboxes and what runs in them go on"),
 
     Action("list", "down", ("down", "j"), "down", "down"),
@@ -54,12 +76,13 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("fleet", "exec", ("x",), "exec", "run a command in it", footer=22, cli="exec"),
     Action("fleet", "filter", ("/",), "filter", "text, !text, state:failed, label:team=a, image:base", footer=38),
     Action("fleet", "acknowledge", ("o",), "ok", "seen: its failures stop asking", footer=37, cli="ack"),
-    Action("fleet", "start", ("u",), "start", "start (up)", footer=50, cli="start"),
+    Action("fleet", "start", ("b",), "start", "start (boot)", footer=50, cli="start"),
     Action("fleet", "stop", ("h",), "stop", "stop (halt): ends what runs in it", footer=51, cli="stop"),
     Action("fleet", "pause", ("p",), "pause", "pause it, or let it go on", footer=52, cli="pause / resume"),
     Action("fleet", "restart", ("R",), "restart", "stop and start", footer=53, cli="restart"),
     Action("fleet", "remove", ("ctrl+d",), "remove", "remove it, with all in it", footer=54, cli="rm --force"),
-    Action("fleet", "describe", ("d",), "describe", "all about it", footer=55, cli="inspect"),
+    Action("fleet", "describe", ("d",), "its page", "its page: usage, processes, events, console",
+           footer=55, cli="top"),
     Action("fleet", "raw", ("y",), "raw", "the same as JSON", cli="inspect --json"),
     Action("fleet", "panes", ("w",), "panes", "go to the panes", footer=40),
     Action("fleet", "reverse", ("r",), "reverse", "reverse the order"),
@@ -90,6 +113,36 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("sandbox", "cancel", ("escape",), "back", "dismiss the error, the filter, the marks; then back"),
     Action("sandbox", "back", ("q", "backspace"), "back", "back to the sandboxes", footer=95),
 
+    Action("terminals", "watch", ("W",), "watch only", "look at it in a pane, without the keyboard", footer=20,
+           cli="attach --read-only"),
+    Action("terminals", "filter", ("/",), "filter", "text, !text", footer=30),
+    Action("terminals", "cancel", ("escape",), "back", "dismiss the error, the filter; then back"),
+    Action("terminals", "back", ("q",), "back", "back to where you were", footer=95),
+
+    Action("failures", "filter", ("/",), "filter", "text, !text", footer=30),
+    Action("failures", "acknowledge", ("o",), "ok", "seen: how it ended", footer=37, cli="ack"),
+    Action("failures", "describe", ("d",), "describe", "all about the session", footer=55, cli="failures --json"),
+    Action("failures", "panes", ("w",), "panes", "go to the panes", footer=40),
+    Action("failures", "cancel", ("escape",), "back", "dismiss the error, the filter, the marks; then back"),
+    Action("failures", "back", ("q", "backspace"), "back", "back to the sandboxes", footer=95),
+
+    Action("page", "next", ("tab",), "next", "to the next box", footer=10),
+    Action("page", "previous", ("shift+tab",), "previous", "to the box before"),
+    Action("page", "zoom", ("z", "f"), "zoom", "one box over the whole screen, and back", footer=20),
+    Action("page", "shell", ("a", "s"), "shell", "open a shell in it", footer=30, cli="attach"),
+    Action("page", "raw", ("y",), "raw", "all about it as JSON", footer=40, cli="inspect --json"),
+    Action("page", "panes", ("w",), "panes", "go to the panes"),
+    Action("page", "cancel", ("escape",), "back", "dismiss the error; then back"),
+    Action("page", "back", ("q", "d"), "back", "back to where you were", footer=95),
+
+    Action("box", "down", ("down", "j"), "down", "a line down", handler="by(1)"),
+    Action("box", "up", ("up", "k"), "up", "a line up", handler="by(-1)"),
+    Action("box", "page_down", ("pagedown", "ctrl+f", "space"), "page down", "a page down", handler="page(1)"),
+    Action("box", "page_up", ("pageup", "ctrl+b"), "page up", "a page up", handler="page(-1)"),
+    Action("box", "top", ("home", "g"), "top", "to the first line", handler="by(-1000000)"),
+    Action("box", "bottom", ("end", "G"), "bottom", "to the last line", handler="by(1000000)"),
+    Action("box", "copy", ("c",), "copy", "copy all of its lines", footer=50),
+
     Action("panes", "next", ("tab",), "next", "to the next pane", footer=30),
     Action("panes", "previous", ("shift+tab",), "previous", "to the pane before"),
     Action("panes", "go_left", ("ctrl+left",), "left", "to the pane at the left", handler="go('left')"),
@@ -105,6 +158,9 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("panes", "smaller", ("<",), "smaller", "make this pane smaller", handler="resize(-1)"),
     Action("panes", "even", ("=",), "even", "all panes the same size"),
     Action("panes", "close", ("x",), "close", "close this pane; the session goes on", footer=43),
+    Action("panes", "close_all", ("X",), "close all", "close all panes; the sessions go on"),
+    Action("panes", "acknowledge", ("o",), "ok",
+           "seen: how it ended; on to the next that needs somebody", footer=37, cli="ack"),
     Action("panes", "cancel", ("escape",), "list", "cancel what is open here, else back to the list", footer=94),
     Action("panes", "back", ("q",), "list", "back to the list; panes stay", footer=95),
 

@@ -112,6 +112,10 @@ class ConsoleScreen(Screen[None]):
         """Do what the palette chose, as its key would have done it."""
         await self.console_app.run_action(action.call, default_namespace=self.owner_of(action.scope))
 
+    def ask_again(self) -> None:
+        """Take an acknowledgement back: the last one."""
+        self.console_app.operations.unacknowledge()
+
     def show_keys(self) -> None:
         """Put the keys that work now into the last line."""
         self.query_one(KeyBar).show(self.actions())

@@ -51,6 +51,7 @@ class PanesScreen(ConsoleScreen):
         self._panes: dict[str, Pane] = {}
         self._layout = PaneLayout()
         self._opened = 0
+        self._evidence: Pane | None = None
         self._streams = Streams(self)
 
     def body(self) -> Iterable[Widget]:
@@ -146,13 +147,34 @@ class PanesScreen(ConsoleScreen):
 
     # opening and closing
 
-    def open_log(self, uuid: str, sandbox: str, info: SessionInfo, *, behind: bool = False) -> None:
-        """Show a session's log in a pane, an open one if there is one; ``behind``: in a new one without the focus."""
-        if behind or not self._go_to_session(info.id):
-            self._add(LogPane(self._key(), uuid, sandbox, info, self.console_app.clock), behind=behind)
+    def open_log(
+        self, uuid: str, sandbox: str, info: SessionInfo, *, behind: bool = False, evidence: bool = False
+    ) -> None:
+        """Show a session's log in a pane, an open one if there is one; ``behind``: in a new one without the focus.
 
-    def open_terminal(self, uuid: str, sandbox: str, info: SessionInfo, *, with_input: bool) -> None:
-        """Show a session's terminal in a pane, an open one if there is one; ``with_input`` it takes the keyboard."""
+        As ``evidence`` it shows what was written last to stderr from its first line, and goes when the next one comes.
+        """
+        if behind or not self._go_to_session(info.id):
+            pane = LogPane(self._key(), uuid, sandbox, info, self.console_app.clock)
+            self._add(pane, behind=behind)
+            if evidence:
+                self._is_evidence(pane)
+        if evidence and isinstance(shown := self._pane_of(info.id), LogPane):
+            shown.show_evidence()
+
+    def _is_evidence(self, pane: Pane) -> None:
+        """``pane`` was opened to show what needs somebody: the one that was before goes."""
+        before, self._evidence = self._evidence, pane
+        if before is not None and before in self._panes.values():
+            self.close(before)
+
+    def open_terminal(
+        self, uuid: str, sandbox: str, info: SessionInfo, *, with_input: bool, evidence: bool = False
+    ) -> None:
+        """Show a session's terminal in a pane, an open one if there is one; ``with_input`` it takes the keyboard.
+
+        As ``evidence`` the pane goes when the next one comes.
+        """
         pane = self._pane_of(info.id)
         if isinstance(pane, TerminalPane):
             self._go_to_session(info.id)
@@ -161,7 +183,10 @@ class PanesScreen(ConsoleScreen):
             elif with_input and pane.ready and pane.terminal.reads_keys:
                 pane.terminal.action_step_in()
             return
-        self._add(TerminalPane(self._key(), uuid, sandbox, info, typing=with_input))
+        fresh = TerminalPane(self._key(), uuid, sandbox, info, typing=with_input, stepped_out=evidence)
+        self._add(fresh)
+        if evidence:
+            self._is_evidence(fresh)
 
     def open_shell(self, info: SandboxInfo) -> None:
         """Open a pane and start a shell in it, as soon as the pane knows its size: the first prompt is right then."""
@@ -367,6 +392,20 @@ class PanesScreen(ConsoleScreen):
     def action_close(self) -> None:
         if (pane := self.current) is not None:
             self.close(pane)
+
+    def action_close_all(self) -> None:
+        for pane in list(self._panes.values()):
+            self.close(pane)
+
+    def action_acknowledge(self) -> None:
+        """Acknowledge how the session of this pane ended, or that it waits; on to the next that needs somebody."""
+        pane = self.current
+        found = self.view.session(pane.info.id) if pane is not None and pane.info is not None else None
+        if found is None or not found[1].needs_someone:
+            self.console_app.say("nothing to acknowledge here: e goes to the next that needs somebody")
+            return
+        self.console_app.operations.acknowledge([found[0]], [found[1]])
+        self.console_app.nav.show_evidence(1, done=found[1].id)
 
     def action_cancel(self) -> None:
         pane = self.current

@@ -32,5 +32,6 @@ _BY_STATE: Final = {
 def need_of(info: SandboxInfo) -> Need:
     """What the sandbox ``info`` needs. A kind of attention that this console does not know counts as trouble."""
     if info.attention:
-        return Need(_BY_KIND.get(info.attention_kind or "", Urgency.TROUBLE), neutral(info.attention))
+        urgency = _BY_KIND.get(info.attention_kind or "", Urgency.TROUBLE)
+        return Need(urgency, neutral(info.attention), info.attention_at)
     return Need(_BY_STATE.get(info.state, Urgency.RUNNING))

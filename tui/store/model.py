@@ -7,10 +7,14 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from sandtop.core.phrases import ending
-from sandtop.tui.text import command_line
+from sandtop.tui.text import command_line, neutral, one_line
+
+from .usage import NO_HOST_USAGE, NO_USAGE
 
 if TYPE_CHECKING:
     from sandtop.core.client.sdk import SandboxInfo, SessionInfo
+
+    from .usage import HostUsage, Usage
 
 
 class Urgency(IntEnum):
@@ -34,15 +38,21 @@ class Urgency(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Why somebody should look at a sandbox. ``text`` is empty when nobody needs to."""
+    """Why somebody should look at a sandbox, and since when. ``text`` is empty when nobody needs to."""
 
     urgency: Urgency
     text: str = ""
+    at: float | None = None
 
     @property
     def wants_someone(self) -> bool:
         """Whether somebody should look."""
         return self.urgency <= Urgency.SILENT
+
+    @property
+    def order(self) -> tuple[int, float]:
+        """Where it comes: the most urgent first, and the newest of those that are as urgent."""
+        return self.urgency, -(self.at or 0.0) if self.wants_someone else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +60,7 @@ class SessionView:
     """A session.
 
     Attributes:
-        last_output: when output last came, as far as the console saw; None before it saw any.
+        last_output: when output came last; None before any did.
         rate: bytes a second, of stdout and stderr together.
     """
 
@@ -65,6 +75,13 @@ class SessionView:
     @property
     def command(self) -> str:
         return command_line(self.info.argv)
+
+    @property
+    def doing(self) -> str:
+        """What it does now: on a terminal the command line of the program in front, else its own."""
+        if self.info.foreground and not self.ended:
+            return neutral(one_line(self.info.foreground))
+        return self.command
 
     @property
     def ended(self) -> bool:
@@ -93,15 +110,13 @@ class SandboxView:
     """A sandbox with its sessions, the oldest first, and what its machine uses of the host.
 
     Attributes:
-        cpu: percent of one host core, sample by sample, the newest last.
-        memory: resident bytes, the same way.
+        usage: what it uses.
         pending: the change that is under way, such as ``stopping``; empty when there is none.
     """
 
     info: SandboxInfo
     sessions: tuple[SessionView, ...] = ()
-    cpu: tuple[float, ...] = ()
-    memory: tuple[float, ...] = ()
+    usage: Usage = NO_USAGE
     need: Need = Need(Urgency.RUNNING)
     pending: str = ""
 
@@ -117,6 +132,19 @@ class SandboxView:
     def has_failed(self) -> bool:
         """Whether its machine could not start, or died, and nobody has acknowledged that."""
         return self.info.state in ("failed", "lost") and not self.info.acknowledged
+
+    @property
+    def cpu(self) -> float | None:
+        """What its machine takes of the host's processors, in percent of one; None where that is not known."""
+        return self.usage.stats.cpu if self.usage.stats is not None else None
+
+    @property
+    def memory_percent(self) -> float | None:
+        """The memory that it uses, as the guest sees it, in percent of what it has; None where that is not known."""
+        stats = self.usage.stats
+        if stats is None or stats.memory is None or not stats.memory_limit:
+            return None
+        return stats.memory / stats.memory_limit * 100
 
     @property
     def last_output(self) -> float | None:
@@ -137,12 +165,14 @@ class FleetView:
         at: when the core last answered; 0 before its first answer.
         version: goes up whenever a view is made.
         trouble: why the core did not answer when last asked; empty if it did.
+        host: what the host has.
     """
 
     sandboxes: tuple[SandboxView, ...] = ()
     at: float = 0.0
     version: int = 0
     trouble: str = ""
+    host: HostUsage = NO_HOST_USAGE
 
     def find(self, uuid: str) -> SandboxView | None:
         """The sandbox with that uuid, or None."""
@@ -160,4 +190,4 @@ class FleetView:
     def troubled(self) -> tuple[SandboxView, ...]:
         """The sandboxes that need somebody, the most urgent first."""
         needing = [sandbox for sandbox in self.sandboxes if sandbox.need.wants_someone]
-        return tuple(sorted(needing, key=lambda sandbox: (sandbox.need.urgency, sandbox.info.name)))
+        return tuple(sorted(needing, key=lambda sandbox: (sandbox.need.order, sandbox.info.name)))

@@ -14,7 +14,7 @@ from sandtop.tui.text import command_line, neutral, plural, rate, size
 from .app_of import app_of
 from .ask_line import AskLine
 from .log_lines import STREAMS, Pattern, compile_pattern
-from .log_search import Arrival, search
+from .log_search import Arrival, search, show_last_stderr
 from .log_view import LogView
 from .pane import Pane
 from .pane_title import Badge, PaneTitle
@@ -59,6 +59,7 @@ class LogPane(Pane):
         self._arrival = Arrival()
         self._clock = clock
         self._whole = False
+        self._evidence = False
 
     def compose(self) -> ComposeResult:
         yield PaneTitle()
@@ -70,6 +71,8 @@ class LogPane(Pane):
     def opens(self, stdout: int, stderr: int) -> None:
         """The log, which holds so many bytes of each stream, begins to come."""
         self._arrival.expect(stdout, stderr)
+        if self._evidence:
+            self.show_evidence()
 
     def take(self, stream: int, data: bytes, offset: int, at: float | None) -> None:
         self.view.ring.take(stream, data, offset, at if at is not None else self._clock())
@@ -105,6 +108,12 @@ class LogPane(Pane):
     def older(self) -> bool:
         """Whether the log has lines before those that the pane has read."""
         return not self._whole and any(self.view.ring.first_offset.values())
+
+    def show_evidence(self) -> None:
+        """Stand at the first line of what was written last to stderr, as soon as all has come; else at the end."""
+        self._evidence = not self._arrival.begun
+        if self._arrival.begun:
+            self.run_worker(show_last_stderr(self.view, self._arrival), group="search", exclusive=True)
 
     # the title
 

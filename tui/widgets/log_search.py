@@ -17,6 +17,9 @@ _STEP: Final = 2000
 _ARRIVES_WITHIN: Final = 5.0
 """Seconds for which a search waits for what the pane has yet to open with."""
 
+_MOST_EVIDENCE: Final = 100_000
+"""Lines, the newest, among which stderr is looked for."""
+
 
 class Arrival:
     """How much has come of what the log held when its pane opened it.
@@ -43,6 +46,11 @@ class Arrival:
     def restart(self) -> None:
         """The log is read anew."""
         self._held, self.reached = None, {1: 0, 2: 0}
+
+    @property
+    def begun(self) -> bool:
+        """Whether it is known how much there is to come."""
+        return self._held is not None
 
     @property
     def _complete(self) -> bool:
@@ -90,6 +98,22 @@ async def search(view: LogView, step: int, arrival: Arrival) -> bool:
             start = view.ring.end if step < 0 else start
         else:
             return False
+
+
+async def show_last_stderr(view: LogView, arrival: Arrival) -> None:
+    """Show the first of the last lines that stderr wrote without stdout between them; stay at the end without any."""
+    while await arrival.wait_for_more():
+        continue
+    first: int | None = None
+    for looked, line in enumerate(view.ring.backwards(view.ring.end), 1):
+        if line.stream == 2:
+            first = line.number
+        elif first is not None or looked > _MOST_EVIDENCE:
+            break
+        if looked % _STEP == 0:
+            await asyncio.sleep(0)
+    if first is not None:
+        view.reveal(first)
 
 
 async def _starting_line(view: LogView, step: int, arrival: Arrival) -> int:

@@ -29,7 +29,8 @@ class TerminalPane(Pane):
     """Takes a session's output, as a `sandtop.tui.stream.attachment.TerminalSink`, and shows it.
 
     Attributes:
-        typing: it asks for the session's input; otherwise it watches.
+        typing: it asks for the session's input; otherwise it watches. With ``stepped_out`` keys are commands from
+            the start.
         taking: it takes the input from whoever holds it.
         sized: set as soon as its size is known.
         size_in_cells: that size, rows and columns.
@@ -42,9 +43,19 @@ class TerminalPane(Pane):
     """
     SCOPE = "terminal"
 
-    def __init__(self, key: str, uuid: str, sandbox: str, info: SessionInfo | None, *, typing: bool) -> None:
+    def __init__(
+        self,
+        key: str,
+        uuid: str,
+        sandbox: str,
+        info: SessionInfo | None,
+        *,
+        typing: bool,
+        stepped_out: bool = False,
+    ) -> None:
         super().__init__(key, uuid, sandbox, info)
         self.typing = typing
+        self._stepped_out = stepped_out
         self.taking = False
         self._over = False
         self.sized = asyncio.Event()
@@ -52,7 +63,9 @@ class TerminalPane(Pane):
 
     def compose(self) -> ComposeResult:
         yield PaneTitle()
-        yield TerminalView()
+        terminal = TerminalView()
+        terminal.live = not self._stepped_out
+        yield terminal
         yield AskLine()
 
     @property

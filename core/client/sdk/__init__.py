@@ -9,6 +9,7 @@ from sandtop.core.client import lazily
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
+    from sandtop.core.client.link.listening import LogPiece
     from sandtop.core.client.session.events import (
         Event,
         Exited,
@@ -20,8 +21,18 @@ if TYPE_CHECKING:
         Stdout,
     )
     from sandtop.core.contract.core import CoreStatus
+    from sandtop.core.contract.core_events import (
+        Happening,
+        HostHistory,
+        HostStats,
+        Sample,
+        SandboxHistory,
+        SandboxStats,
+        SessionStats,
+        Source,
+    )
     from sandtop.core.contract.image import ImageInfo
-    from sandtop.core.contract.sandbox import Inspection, SandboxInfo
+    from sandtop.core.contract.sandbox import Inspection, Processes, ProcessInfo, SandboxInfo
     from sandtop.core.contract.session_results import SessionInfo
 
     from .attach import Detached
@@ -34,12 +45,15 @@ if TYPE_CHECKING:
     from .sandbox import Sandbox
     from .screen import Screen
     from .streams import LogStream, TerminalStream
+    from .watching import events, follow_events, follow_stats, merged_logs, serve_metrics, stats
 
 __all__ = [
-    "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "Gap", "ImageInfo", "Inspection", "Log", "LogStream",
-    "Output", "Overview", "Process", "Redrawn", "Sandbox", "SandboxInfo", "Screen", "SessionInfo", "Started", "Stderr",
-    "Stdout", "TerminalStream", "build_image", "checked", "core_status", "images", "remove_image", "sessions",
-    "stop_core", "warm_image",
+    "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "Gap", "Happening", "HostHistory", "HostStats",
+    "ImageInfo", "Inspection", "Log", "LogPiece", "LogStream", "Output", "Overview", "Process", "ProcessInfo",
+    "Processes", "Redrawn", "Sample", "Sandbox", "SandboxHistory", "SandboxInfo", "SandboxStats", "Screen",
+    "SessionInfo", "SessionStats", "Source", "Started", "Stderr", "Stdout", "TerminalStream", "build_image", "checked",
+    "core_status", "events", "follow_events", "follow_stats", "images", "merged_logs", "remove_image", "serve_metrics",
+    "sessions", "stats", "stop_core", "warm_image",
 ]  # fmt: skip
 
 _HOME = {
@@ -51,15 +65,20 @@ _HOME = {
     "overview": ("Overview",),
     "process": ("Process",),
     "sandbox": ("Sandbox",),
+    "sandtop.core.client.link.listening": ("LogPiece",),
     "sandtop.core.client.session.events": (
         "Event", "ExitRecord", "Exited", "Gap", "Redrawn", "Started", "Stderr", "Stdout",
     ),
     "sandtop.core.contract.core": ("CoreStatus",),
+    "sandtop.core.contract.core_events": (
+        "Happening", "HostHistory", "HostStats", "Sample", "SandboxHistory", "SandboxStats", "SessionStats", "Source",
+    ),
     "sandtop.core.contract.image": ("ImageInfo",),
-    "sandtop.core.contract.sandbox": ("Inspection", "SandboxInfo"),
+    "sandtop.core.contract.sandbox": ("Inspection", "ProcessInfo", "Processes", "SandboxInfo"),
     "sandtop.core.contract.session_results": ("SessionInfo",),
     "screen": ("Screen",),
     "streams": ("LogStream", "TerminalStream"),
+    "watching": ("events", "follow_events", "follow_stats", "merged_logs", "serve_metrics", "stats"),
 }  # fmt: skip
 
 __getattr__ = lazily(__name__, _HOME)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal as signals
+import sys
 import weakref
 from typing import TYPE_CHECKING, Final, Literal, Self
 
@@ -235,5 +237,13 @@ async def begun(process: Process) -> None:
 
 async def send_signal(sandbox: str, session: str, signal: int | str, scope: Scope) -> None:
     """Send ``signal`` to ``session``: see `Process.signal`."""
-    number = signal_number(signal)
-    await call(SessionSignal(sandbox=sandbox, session=session, signal=number, scope=scope, op_id=new_id()))
+    await call(
+        SessionSignal(
+            sandbox=sandbox,
+            session=session,
+            signal=signal_number(signal),
+            scope=scope,
+            op_id=new_id(),
+            label=f"{os.path.basename(sys.argv[0]) or 'python'} (pid {os.getpid()})",
+        )
+    )

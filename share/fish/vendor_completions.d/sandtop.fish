@@ -50,7 +50,7 @@ function _shtab_sandtop_using
   test "$_shtab_sandtop_cmdpath" = "$argv"
 end
 
-set -g _shtab_sandtop_commands create run ls exec shell attach screen type sessions logs ack signal cp stop start pause resume restart rm inspect image core completion setup uninstall version bug-report doctor
+set -g _shtab_sandtop_commands create run ls exec shell attach screen type sessions logs failures ack signal cp stop start pause resume restart rm inspect image core completion setup uninstall version bug-report doctor
 set -g _shtab_sandtop_opts_with_value --accelerator --allow --channel --cpus --cwd --detach-keys --disk --env --image --key --label --memory --network --remove --rlimit --scope --shell --since --tail --timeout --user --wait-for --workdir -e -u -w
 
 complete -c sandtop -e
@@ -156,8 +156,14 @@ complete -c sandtop -n '_shtab_sandtop_using logs' -l timestamps -d 'say before 
 complete -c sandtop -n '_shtab_sandtop_using logs' -l tail -x -d 'the last N lines'
 complete -c sandtop -n '_shtab_sandtop_using logs' -l keep-cr -d 'let carriage returns act on a terminal, as progress bars want it'
 complete -c sandtop -n '_shtab_sandtop_using logs; and test $_shtab_sandtop_npos -eq 0' -ka "(sandtop __complete sandboxes)" -d 'the sandbox'
+complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 0' -a failures -d 'list what ended badly, and why'
+complete -c sandtop -n '_shtab_sandtop_using failures' -s h -l help -d 'show this help message and exit'
+complete -c sandtop -n '_shtab_sandtop_using failures' -l new -d 'only those that nobody has acknowledged'
+complete -c sandtop -n '_shtab_sandtop_using failures' -l json -d 'print JSON'
+complete -c sandtop -n '_shtab_sandtop_using failures; and test $_shtab_sandtop_npos -eq 0' -ka "(sandtop __complete sandboxes)" -d 'the sandbox; else all'
 complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 0' -a ack -d 'say that failures and prompts were seen'
 complete -c sandtop -n '_shtab_sandtop_using ack' -s h -l help -d 'show this help message and exit'
+complete -c sandtop -n '_shtab_sandtop_using ack' -l undo -d 'take it back: these sessions, or the failed sandbox itself, ask again'
 complete -c sandtop -n '_shtab_sandtop_using ack' -l json -d 'print JSON'
 complete -c sandtop -n '_shtab_sandtop_using ack; and test $_shtab_sandtop_npos -eq 0' -ka "(sandtop __complete sandboxes)" -d 'the sandbox'
 complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 0' -a signal -d 'send a signal to a session'

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 import trio
 
-from sandtop.agent.wire import ProtocolError
+from sandtop.agent.wire import Data, ProtocolError
 from sandtop.core.fleet.attention import Attention, Why, facts_of, of_sandbox
 from sandtop.core.fleet.state import State
 from sandtop.core.sessions import Session, SessionManager
@@ -55,7 +55,9 @@ class Box:
         assert session.ended
 
     def look(self) -> Attention | None:
-        return of_sandbox(cast("Sandbox", self), 1000.0)
+        """What it asks for, whenever that began."""
+        found = of_sandbox(cast("Sandbox", self), 1000.0)
+        return found and dataclasses.replace(found, at=None)
 
 
 Case = Callable[[Box], None]
@@ -155,6 +157,60 @@ def test_what_ended_badly_until_somebody_has_seen_it(box: Callable[[Case], None]
             box.sessions.acknowledge(session)
             assert facts_of(session).text is None
         assert box.look() is None
+
+    box(case)
+
+
+def test_the_cause_stands_in_for_the_command(box: Callable[[Case], None]) -> None:
+    def case(box: Box) -> None:
+        session = box.run("./work", tty=False)
+        box.says(session, type="waiting", who="")
+        assert [*session.output.credits(anew=True)]
+        session.output.take(Data(session.base + 2, 0, b"Traceback:\n  at 1\nValueError: boom\n"))
+        session.output.store()
+        record = {"reason": "exited", "code": 3, "stdout": 0, "stderr": 35}
+        box.says(session, type="exited", record=record)
+        assert box.look() == Attention(Why.SESSION, "exit 3 · ValueError: boom", session.row.id)
+        assert facts_of(session).text == "exit 3 · ValueError: boom"
+        found = of_sandbox(cast("Sandbox", box), 1000.0)
+        assert found is not None
+        assert found.at == session.row.ended_at is not None
+        box.ends(box.run("false", tty=False), 1)
+        box.sessions.acknowledge(box.made[-1])
+        assert box.look() is not None
+
+    box(case)
+
+
+def test_an_acknowledgement_is_taken_back(box: Callable[[Case], None]) -> None:
+    def case(box: Box) -> None:
+        ended, waits = box.run("false", tty=False), box.run("sh", "deploy.sh")
+        box.ends(ended, 1)
+        box.says(waits, type="waiting", who="leader")
+        for session in (ended, waits):
+            box.sessions.acknowledge(session)
+            assert facts_of(session).text is None
+            box.sessions.acknowledge(session, undo=True)
+            assert facts_of(session).text is not None
+        assert box.look() == Attention(Why.SESSION, "exit 1: false", ended.row.id)
+
+    box(case)
+
+
+def test_who_killed_it(box: Callable[[Case], None]) -> None:
+    def case(box: Box) -> None:
+        killed = {"reason": "signaled", "signal": 9, "stdout": 0, "stderr": 0}
+        for told, cause in (
+            (lambda session: session.was_sent(9, "sandtop signal (pid 7)"), "sent by sandtop signal (pid 7)"),
+            (lambda session: session.told_to_end(), "sent by its sandbox's stop"),
+            (lambda session: session.abandoned(), "sent by sandtop, as its client was gone"),
+            (lambda session: None, "killed, sent in the sandbox"),
+        ):  # type: tuple[Callable[[Session], None], str]
+            session = box.run("sleep", "9", tty=False)
+            told(session)
+            box.says(session, type="exited", record=killed)
+            assert session.record is not None
+            assert session.record.cause == cause
 
     box(case)
 
