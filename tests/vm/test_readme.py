@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.test_package import copy_of_the_project
 
 from sandtop.core import paths
 from sandtop.core.guest import GuestStore
-from tests.test_package import copy_of_the_project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +78,8 @@ def test_the_package(reader: Reader, tmp_path: Path) -> None:
         "sh",
         "-euc",
         f"""
-        export PIPX_HOME={tmp_path}/pipx PIPX_BIN_DIR={tmp_path}/bin PIPX_MAN_DIR={tmp_path}/man PATH={tmp_path}/bin:$PATH
+        export PIPX_HOME={tmp_path}/pipx PIPX_BIN_DIR={tmp_path}/bin PIPX_MAN_DIR={tmp_path}/man
+        PATH={tmp_path}/bin:$PATH
         cd clone
         {PACKAGE}
         command -v sandtop
