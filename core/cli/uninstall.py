@@ -32,6 +32,8 @@ DATA: Final = (
     "sandtop.db-shm",
     "sandboxes",
     "logs",
+    "events",
+    "events.1",
     "core.log",
     "core.log.1",
 )
