@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 
 from sandtop.core.contract.core_events import Happening
+from sandtop.core.contract.record import is_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -60,9 +61,9 @@ class EventLog:
     @property
     def last(self) -> int:
         """The id of the last event; 0 before the first ever."""
-        if self._last is None:
-            self._last = max((event["id"] for event in self._stored(_TAIL)), default=0)
-        return self._last
+        if (last := self._last) is None:
+            last = self._last = max((int(event["id"]) for event in self._stored(_TAIL)), default=0)
+        return last
 
     def add(
         self,
@@ -150,8 +151,8 @@ class EventLog:
                 break
         for line in data.split(b"\n"):
             with suppress(ValueError):
-                event = json.loads(line) if line else None
-                if isinstance(event, dict) and isinstance(event.get("id"), int):
+                event: object = json.loads(line) if line else None
+                if is_object(event) and isinstance(event.get("id"), int):
                     yield event
 
 

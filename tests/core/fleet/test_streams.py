@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import socket
 import time
 from contextlib import asynccontextmanager
@@ -11,19 +12,22 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 import trio
 
+from sandtop.agent.wire import Control, Decoder
 from sandtop.core.client.link.listening import EventsListening, LogsListening, StatsListening
+from sandtop.core.contract.codec import decode_request
 from sandtop.core.contract.core import Events, Logs, Stats
 from sandtop.core.contract.core_events import Happening, HostHistory, Sample, SandboxHistory
 from sandtop.core.daemon.connection import ClientGone, Connection
-from sandtop.core.daemon.dispatch import HANDLERS
-from sandtop.core.daemon.server import OPERATIONS
+from sandtop.core.daemon.event_ops import events
+from sandtop.core.daemon.logs_ops import logs
+from sandtop.core.daemon.stats_ops import stats
 from sandtop.core.errors import NotFound
 
-from .lab import CONFIG
+from .lab import CONFIG, SETTINGS
 from .test_upkeep import execute
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from sandtop.core.client.link.listening import Listening, LogPiece
     from sandtop.core.contract.record import Request
@@ -33,7 +37,11 @@ if TYPE_CHECKING:
     from .conftest import RunCase
     from .lab import Core, Lab
 
-assert OPERATIONS  # whose import registers the handlers
+SERVED: dict[type[Request[Any]], Callable[..., Awaitable[object]]] = {
+    Events: events,
+    Logs: logs,
+    Stats: stats,
+}
 
 
 class Heard:
@@ -68,7 +76,7 @@ async def asked(core: Core, operation: Listening[Any], request: Request[Any]) ->
     async def serve() -> None:
         async with theirs:
             try:
-                await HANDLERS[type(request)](SimpleNamespace(fleet=core.fleet), request, Connection(theirs))
+                await SERVED[type(request)](SimpleNamespace(fleet=core.fleet), request, Connection(theirs))
             except ClientGone:
                 return
 
@@ -97,7 +105,7 @@ async def two(core: Core) -> list[tuple[Sandbox, Session]]:
     """Two sandboxes with a session each."""
     found: list[tuple[Sandbox, Session]] = []
     for name, label in (("a", "x"), ("b", "y")):
-        box = await core.create(name, CONFIG.__class__(memory=16, disk=32, labels={"team": label}))
+        box = await core.create(name, dataclasses.replace(CONFIG, labels={"team": label}))
         found.append((box, execute(box, name * 16, "sleep", "1000")))
     await core.settle()
     return found
@@ -177,12 +185,9 @@ def test_a_client_that_comes_back_gets_what_it_has_not(run: RunCase) -> None:
                 assert (await heard.next()).data == b"1\n"
             write(one, "2\n")
             write(other, "3\n")
-            operation.opening()  # as the next connection begins
-            again = Logs(
-                follow=False,
-                offsets=cast("dict[str, list[int]]", operation._message["offsets"]),
-                since=cast("float", operation._message["since"]),
-            )
+            _hello, asks = Decoder().feed(operation.opening())  # of the next connection
+            assert isinstance(asks, Control)
+            again = dataclasses.replace(decode_request(Logs, asks.message), follow=False)
             async with asked(core, operation, again) as heard:
                 assert sorted(piece.data for piece in await heard.rest()) == [b"2\n", b"3\n"]
 
@@ -191,9 +196,9 @@ def test_a_client_that_comes_back_gets_what_it_has_not(run: RunCase) -> None:
 
 def test_what_fell_to_the_cap_is_a_gap(run: RunCase) -> None:
     async def case(lab: Lab) -> None:
+        lab.settings = dataclasses.replace(SETTINGS, session_log_bytes=1000)
         async with lab.core() as core:
             (_, one), _ = await two(core)
-            one.log.cap, one.log._segment_bytes = 1000, 250
             for number in range(40):
                 write(one, f"{number:099}\n")
             pieces = await told(core, sandboxes=["a"])
@@ -298,7 +303,7 @@ def test_a_sandbox_that_there_is_not(run: RunCase, request_: Request[Any]) -> No
     async def case(lab: Lab) -> None:
         async with lab.core() as core:
             with pytest.raises(NotFound):
-                await HANDLERS[type(request_)](
+                await SERVED[type(request_)](
                     SimpleNamespace(fleet=core.fleet), request_, cast("Connection", None)
                 )
 

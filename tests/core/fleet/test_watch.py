@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import pytest
 import trio
 
-from sandtop.agent.wire.limits import MAX_AGENT_MESSAGE
+from sandtop.agent import measure
+from sandtop.agent.wire.limits import MAX_AGENT_MESSAGE, MAX_AGENT_VALUES
 from sandtop.core.errors import ChannelError, WrongState
 from sandtop.core.fleet import State
 from sandtop.core.fleet.top import processes
@@ -174,7 +177,8 @@ def test_rates_and_the_past(run: RunCase) -> None:
                 await watch.next()
                 stats = watch.of(box)
                 assert stats is not None
-                assert stats.cpu == pytest.approx(50, abs=1)
+                assert stats.cpu is not None
+                assert 49 < stats.cpu < 51
                 assert (stats.sandbox, stats.state, stats.host_memory) == ("box", "running", 100 << 20)
                 assert (stats.memory_limit, stats.disk_size) == (CONFIG.memory << 20, CONFIG.disk << 20)
                 assert stats.memory is not None  # by the answer to a ping
@@ -189,7 +193,7 @@ def test_rates_and_the_past(run: RunCase) -> None:
             assert len(history.at) == 30
             assert history.at == sorted(history.at)
             middle = [one for one in history.cpu[3:-3] if one is not None]
-            assert middle == pytest.approx([25.0] * len(middle), abs=1)
+            assert all(24 < one < 26 for one in middle)
             coarse = watch.history(box, 300, 60)
             assert coarse is not None
             assert coarse.step == 60
@@ -212,7 +216,8 @@ def test_output_is_counted(run: RunCase) -> None:
                 stats = watch.of(box)
                 assert stats is not None
                 assert stats.output_bytes == 1000
-                assert stats.output_rate == pytest.approx(1000 / LIVE_SECONDS, rel=0.3)
+                assert stats.output_rate is not None
+                assert 0.7 * 1000 / LIVE_SECONDS < stats.output_rate < 1.3 * 1000 / LIVE_SECONDS
 
     run(case)
 
@@ -367,7 +372,9 @@ def test_hostile_rows_are_left_out_or_made_fit_for_a_terminal(run: RunCase) -> N
 
 
 def test_an_answer_fits_a_message() -> None:
-    """The agent's own bound on its rows is within what the core takes."""
-    from sandtop.agent import measure
-
-    assert measure._MOST_BYTES * 1.2 < MAX_AGENT_MESSAGE  # and some 60 bytes a row for its numbers
+    """Of very many processes the agent tells as many as a message takes, and counts the others."""
+    told = measure.processes([(None, [os.getpid()] * 1000), ("a" * 16, [os.getpid()])])
+    text = json.dumps({"type": "processes", "seq": "0" * 16, **told})
+    assert len(text) < MAX_AGENT_MESSAGE
+    assert sum(len(row) + 1 for row in cast("list[list[object]]", told["rows"])) < MAX_AGENT_VALUES
+    assert told["total"] == 1001
