@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from sandtop.core.contract.core_events import Happening
 from sandtop.core.contract.record import is_object
 
 if TYPE_CHECKING:
@@ -75,14 +74,13 @@ class EventLog:
         session: str | None = None,
         record: Mapping[str, object] | None = None,
     ) -> None:
-        """``kind`` has happened; see `Happening` for the rest."""
+        """``kind`` has happened; `sandtop.core.contract.core_events.Happening` has the rest."""
         self._last = self.last + 1
         self.counts[kind] += 1
-        known = Happening(
-            id=self._last, at=self._now(), kind=kind, sandbox=sandbox, uuid=uuid, session=session,
-            message=message[:_MESSAGE],
-        )  # fmt: skip
-        event = {**known.to_json(), "record": None if record is None else dict(record)}
+        event: Event = {
+            "id": self._last, "at": self._now(), "kind": kind, "sandbox": sandbox, "uuid": uuid, "session": session,
+            "message": message[:_MESSAGE], "record": None if record is None else dict(record),
+        }  # fmt: skip
         self._recent.append(event)
         self._waiting += json.dumps(event, separators=(",", ":")).encode() + b"\n"
         try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
+from sandtop.core.contract.core_events import Happening
 from sandtop.core.events import RECENT, EventLog, Teller
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def test_the_next_core_goes_on_with_the_ids(tmp_path: Path) -> None:
     later.add("removed")
     assert [event["id"] for event in later.stored()] == [1, 2, 3]
     first, second, _ = later.stored()
+    assert first.keys() == Happening.fields.keys()
     assert (first["sandbox"], first["uuid"], first["at"], first["message"]) == ("box", "u", 5.0, "of base")
     assert second["record"] == {"reason": "exited", "code": 3}
     assert (tmp_path / "events").stat().st_mode & 0o777 == 0o600

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sandtop.agent import measure
 from sandtop.agent.wire.limits import MAX_AGENT_MESSAGE, MAX_AGENT_VALUES
@@ -288,6 +290,24 @@ def test_of_what_an_agent_says_that_which_makes_sense_is_taken() -> None:
     assert found is not None
     assert (found.cpu_us, found.memory, found.processes) == (1, 2, 3)
     assert list(found.sessions) == ["a", "d", "e"]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=5)
+        | st.dictionaries(st.sampled_from(["cpu_us", "memory", "sessions"]), inner)
+    ),
+    max_leaves=20,
+)
+
+
+@given(JSON, st.lists(JSON, max_size=80))
+def test_whatever_an_agent_says_of_use_is_bounded(said: object, rows: list[object]) -> None:
+    usage_of(said)
+    found = usage_of({"clock_us": 1, "cpu_us": 1, "memory": 1, "processes": 1, "sessions": rows})
+    assert found is not None
+    assert len(found.sessions) <= 64
 
 
 # processes
