@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from textual.pilot import Pilot
 
 pytestmark = pytest.mark.anyio
+WHOLE = {"theme": "dark", "sort": ["need", False], "filter": "", "marks": [], "panes": None, "zoomed": None}
 
 
 @pytest.fixture(autouse=True)
@@ -67,9 +68,9 @@ async def test_settings_are_in_use_from_the_start() -> None:
         assert rows.keys == [one.uuid for one in app.store.view.sandboxes if "api" in one.name]
         assert "ATTENTION" not in rows.render_line(0).text
         await pilot.press("d")
-        assert app.screen is app.nav.fleet
+        assert app.nav.fleet.is_current
         await pilot.press("ctrl+e")
-        assert app.screen is not app.nav.fleet
+        assert not app.nav.fleet.is_current
 
 
 async def test_a_change_is_taken_in_while_it_runs() -> None:
@@ -155,9 +156,8 @@ async def test_what_config_says_later_comes_first() -> None:
     "text",
     [
         "", "{", "[]", "null", '{"theme": 3}', "[" * 100_000, "x" * 300_000,
-        json.dumps({"theme": "dark", "sort": ["need"], "filter": "", "marks": [], "panes": None, "zoomed": None}),
-        json.dumps({"theme": "dark", "sort": ["need", False], "filter": "", "marks": [], "panes": {"of": [1]}, "zoomed": 1}),
-        json.dumps({"theme": "dark", "sort": ["no", 3], "filter": "", "marks": [3], "panes": "gone", "zoomed": None}),
+        json.dumps(WHOLE | {"sort": ["need"]}), json.dumps(WHOLE | {"panes": {"of": [1]}, "zoomed": 1}),
+        json.dumps(WHOLE | {"sort": ["no", 3], "marks": [3], "panes": "gone"}),
     ],
 )  # fmt: skip
 async def test_a_spoilt_memory_is_none(text: str) -> None:
