@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Inspection,
         Log,
         LogStream,
+        Outcome,
         Output,
         Overview,
         Process,
@@ -35,9 +36,11 @@ if TYPE_CHECKING:
         TerminalStream,
         build_image,
         core_status,
+        exec_all,
         images,
         remove_image,
         sessions,
+        shell_all,
         stop_core,
         warm_image,
     )
@@ -62,9 +65,9 @@ if TYPE_CHECKING:
 _HOME = {
     "sandtop.core.client.sdk": (
         "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "Gap", "ImageInfo", "Inspection", "Log",
-        "LogStream", "Output", "Overview", "Process", "Redrawn", "Sandbox", "SandboxInfo", "Screen", "SessionInfo",
-        "Started", "Stderr", "Stdout", "TerminalStream", "build_image", "core_status", "images", "remove_image",
-        "sessions", "stop_core", "warm_image",
+        "LogStream", "Outcome", "Output", "Overview", "Process", "Redrawn", "Sandbox", "SandboxInfo", "Screen",
+        "SessionInfo", "Started", "Stderr", "Stdout", "TerminalStream", "build_image", "core_status", "exec_all",
+        "images", "remove_image", "sessions", "shell_all", "stop_core", "warm_image",
     ),
     "sandtop.core.errors": (
         "AlreadyExists", "ChannelError", "CoreFailure", "CoreUnavailable", "ImageError", "InvalidRequest",
@@ -76,10 +79,10 @@ _HOME = {
 __all__ = [
     "AlreadyExists", "ChannelError", "CoreFailure", "CoreStatus", "CoreUnavailable", "Detached", "Event", "ExitRecord",
     "Exited", "Gap", "ImageError", "ImageInfo", "Inspection", "InvalidRequest", "Log", "LogStream", "MachineError",
-    "MissingDependency", "NotFound", "Output", "Overview", "Process", "Redrawn", "Sandbox", "SandboxInfo",
+    "MissingDependency", "NotFound", "Outcome", "Output", "Overview", "Process", "Redrawn", "Sandbox", "SandboxInfo",
     "SandtopError", "Screen", "SessionInfo", "SpawnError", "Started", "Stderr", "Stdout", "StorageError",
-    "TerminalStream", "TimedOut", "WrongState", "__version__", "build_image", "core_status", "images", "remove_image",
-    "sessions", "stop_core", "warm_image",
+    "TerminalStream", "TimedOut", "WrongState", "__version__", "build_image", "core_status", "exec_all", "images",
+    "remove_image", "sessions", "shell_all", "stop_core", "warm_image",
 ]  # fmt: skip
 
 

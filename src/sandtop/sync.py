@@ -13,6 +13,7 @@ from sandtop.core.client.sdk import (
     ImageInfo,
     Inspection,
     Log,
+    Outcome,
     Output,
     SandboxInfo,
     Screen,
@@ -26,9 +27,11 @@ from sandtop.core.client.sync import (
     Sandbox,
     build_image,
     core_status,
+    exec_all,
     images,
     remove_image,
     sessions,
+    shell_all,
     stop_core,
     warm_image,
 )
@@ -52,7 +55,8 @@ from sandtop.core.errors import (
 __all__ = [
     "AlreadyExists", "ChannelError", "CoreFailure", "CoreStatus", "CoreUnavailable", "Detached", "Event", "ExitRecord",
     "Exited", "Gap", "ImageError", "ImageInfo", "Inspection", "InvalidRequest", "Log", "MachineError",
-    "MissingDependency", "NotFound", "Output", "Process", "Sandbox", "SandboxInfo", "SandtopError", "Screen",
-    "SessionInfo", "SpawnError", "Started", "Stderr", "Stdout", "StorageError", "TimedOut", "WrongState",
-    "build_image", "core_status", "images", "remove_image", "sessions", "stop_core", "warm_image",
+    "MissingDependency", "NotFound", "Outcome", "Output", "Process", "Sandbox", "SandboxInfo", "SandtopError",
+    "Screen", "SessionInfo", "SpawnError", "Started", "Stderr", "Stdout", "StorageError", "TimedOut", "WrongState",
+    "build_image", "core_status", "exec_all", "images", "remove_image", "sessions", "shell_all", "stop_core",
+    "warm_image",
 ]  # fmt: skip

@@ -29,17 +29,19 @@ if TYPE_CHECKING:
     from .copying import checked
     from .core import core_status, sessions, stop_core
     from .image import build_image, images, remove_image, warm_image
+    from .outcome import Outcome, outcomes
     from .overview import Overview
     from .process import Process
     from .sandbox import Sandbox
     from .screen import Screen
     from .streams import LogStream, TerminalStream
+    from .together import exec_all, shell_all
 
 __all__ = [
     "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "Gap", "ImageInfo", "Inspection", "Log", "LogStream",
-    "Output", "Overview", "Process", "Redrawn", "Sandbox", "SandboxInfo", "Screen", "SessionInfo", "Started", "Stderr",
-    "Stdout", "TerminalStream", "build_image", "checked", "core_status", "images", "remove_image", "sessions",
-    "stop_core", "warm_image",
+    "Outcome", "Output", "Overview", "Process", "Redrawn", "Sandbox", "SandboxInfo", "Screen", "SessionInfo",
+    "Started", "Stderr", "Stdout", "TerminalStream", "build_image", "checked", "core_status", "exec_all", "images",
+    "outcomes", "remove_image", "sessions", "shell_all", "stop_core", "warm_image",
 ]  # fmt: skip
 
 _HOME = {
@@ -48,6 +50,7 @@ _HOME = {
     "copying": ("checked",),
     "core": ("core_status", "sessions", "stop_core"),
     "image": ("build_image", "images", "remove_image", "warm_image"),
+    "outcome": ("Outcome", "outcomes"),
     "overview": ("Overview",),
     "process": ("Process",),
     "sandbox": ("Sandbox",),
@@ -60,6 +63,7 @@ _HOME = {
     "sandtop.core.contract.session_results": ("SessionInfo",),
     "screen": ("Screen",),
     "streams": ("LogStream", "TerminalStream"),
+    "together": ("exec_all", "shell_all"),
 }  # fmt: skip
 
 __getattr__ = lazily(__name__, _HOME)
