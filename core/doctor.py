@@ -16,12 +16,12 @@ from sandtop import __version__
 from sandtop.core.client.link import call_running
 from sandtop.core.contract.core import Status
 from sandtop.core.errors import CoreOutdated, SandtopError
-from sandtop.core.findings import Finding, Verdict, apt, whoami
+from sandtop.core.findings import Finding, Verdict, whoami
 from sandtop.core.fleet.room import FIRST_WRITES, may_grow, space
 from sandtop.core.guest import GuestStore, archive, foundation, kernel, runtime, tools
 from sandtop.core.machine import host_memory
 from sandtop.core.machine.registry import ANY_CHANNEL, driver_for
-from sandtop.core.place import here
+from sandtop.core.place import here, how_to_install
 from sandtop.core.settings import GUEST_RELEASE, Settings
 from sandtop.core.store import SandboxConfig
 from sandtop.core.templates import trial_of
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from sandtop.core.paths import Paths
 
 _SETUP: Final = "sandtop setup"
+SUBORDINATE_IDS: Final = (Path("/etc/subuid"), Path("/etc/subgid"))
+"""See subuid(5)."""
 _BUILD_MIB: Final = 1024
 """What building kernel, runtime and base image from nothing takes at its height."""
 _RUN_MIB: Final = 64
@@ -103,7 +105,7 @@ def _build_tools(prepared: bool) -> Iterator[Finding]:
         missing.append("the keys of Debian's archive")
         packages.append("debian-archive-keyring")
     if missing:
-        yield Finding("build-tools", bad, f"not installed: {', '.join(missing)}", apt(*packages))
+        yield Finding("build-tools", bad, f"not installed: {', '.join(missing)}", how_to_install(*packages))
     else:
         yield Finding("build-tools", Verdict.OK, ", ".join(tools.TO_BUILD))
     if os.geteuid() != 0:
@@ -111,28 +113,32 @@ def _build_tools(prepared: bool) -> Iterator[Finding]:
 
 
 def _user_namespaces(bad: Verdict) -> Finding:
-    """Without root mmdebstrap builds in a user namespace with a range of subordinate ids: so make one."""
+    """Without root mmdebstrap builds in a user namespace with a range of subordinate ids: so make one, the way it does.
+
+    Where it is installed, it makes it itself: Ubuntu's AppArmor lets some programs do that and others not.
+    """
     name = "user-namespaces"
     if shutil.which("newuidmap") is None:
-        return Finding(name, bad, "newuidmap is not installed", apt("uidmap"))
+        return Finding(name, bad, "newuidmap is not installed", how_to_install("uidmap"))
     user = whoami()
-    for file in ("/etc/subuid", "/etc/subgid"):
+    for file in SUBORDINATE_IDS:
         try:
-            given = f"\n{user}:" in "\n" + Path(file).read_text()
+            given = f"\n{user}:" in "\n" + file.read_text()
         except OSError:
             given = False
         if not given:
             ids = "--add-subuids 100000-165535 --add-subgids 100000-165535"
             return Finding(name, bad, f"{file} has no ids for {user}", f"sudo usermod {ids} {user}")
+    argv = ["unshare", "--map-root-user", "--map-auto", "true"]
+    if shutil.which("mmdebstrap") is not None:
+        argv = ["mmdebstrap", "--unshare-helper", "true"]
     try:
-        subprocess.run(
-            ["unshare", "--map-root-user", "--map-auto", "true"], capture_output=True, timeout=10, check=True
-        )
+        subprocess.run(argv, capture_output=True, timeout=10, check=True)
     except subprocess.CalledProcessError as error:
         said = error.stderr.decode(errors="replace").strip().replace("\n", " / ")
         return Finding(name, bad, f"cannot be made: {said}", f"sudo sysctl {_forbidding()}")
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Finding(name, bad, f"cannot be made: {error}", apt("util-linux"))
+        return Finding(name, bad, f"cannot be made: {error}", how_to_install("util-linux"))
     return Finding(name, Verdict.OK, f"work, with subordinate ids of {user}")
 
 

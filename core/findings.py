@@ -32,12 +32,6 @@ class Finding:
     mend: str | None = None
 
 
-def apt(*packages: str) -> str:
-    """The command with which this user installs Debian ``packages``, also where apt has no lists yet."""
-    sudo = "" if os.geteuid() == 0 else "sudo "
-    return f"{sudo}apt-get update && {sudo}apt-get install --no-install-recommends {' '.join(packages)}"
-
-
 def whoami() -> str:
     """The name of this user for a command to show, or the number where there is none, as in containers."""
     try:

@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import os
-import platform
+import shlex
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sandtop.core.findings import Finding, Verdict
 
-_FEDORA: Final = "squashfs-tools e2fsprogs xz zstd apt dpkg debian-keyring mmdebstrap shadow-utils"
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 _AMD64: Final = ("x86_64", "amd64")
+_UBUNTU: Final = ("24.04", "26.04")
+"""The releases whose package lists have each package that sandtop needs (mmdebstrap and Debian's keys in universe)."""
+# What other than Debian calls them; where nothing is said it is the same word.
+_FEDORA: Final = {
+    "qemu-system-x86": "qemu-system-x86-core",
+    "xz-utils": "xz",
+    "debian-archive-keyring": "debian-keyring",
+    "uidmap": "shadow-utils",
+    "mount": "util-linux",
+}
+_NOT_FEDORA: Final = "mmdebstrap"
+"""Fedora's lists were searched for it in vain; what it needs, apt and dpkg, is there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """A machine: ``system`` as `sys.platform` has it, the ``processor`` as uname does.
 
-    The ``distribution`` and the ones that it is ``like`` are the words of os-release(5), ``name`` is for people.
+    The ``distribution``, those that it is ``like``, and its ``release`` are words of os-release(5). ``name`` is for us.
     """
 
     system: str
@@ -27,6 +42,7 @@ class Place:
     distribution: str = ""
     like: tuple[str, ...] = ()
     name: str = "this Linux"
+    release: str = ""
 
     @property
     def refusal(self) -> str | None:
@@ -41,25 +57,40 @@ class Place:
     @property
     def has_apt(self) -> bool:
         """Whether apt installs programs here."""
-        return "debian" in (self.distribution, *self.like) or "ubuntu" in (self.distribution, *self.like)
+        return bool({"debian", "ubuntu"} & self._kinds)
 
     @property
     def untried(self) -> str | None:
         """What nobody knows about this distribution; None for Debian, where sandtop is tested."""
         if self.distribution == "debian":
             return None
+        tried = f"{self.name} has been tried by nobody:"
+        if self.distribution == "ubuntu" and self.release in _UBUNTU:
+            return f"{tried} its package lists have what sandtop needs, and the guest is Debian's everywhere"
         if self.has_apt:
-            return f"{self.name} has been tried by nobody: it should do, as the guest is Debian's everywhere"
-        if "fedora" in (self.distribution, *self.like):
-            from sandtop.core.machine.registry import PROGRAMS  # which only Linux can import
+            return f"{tried} it should do, as the guest is Debian's everywhere"
+        if "fedora" in self._kinds:
+            return f"{tried} Fedora has what sandtop needs, but for {_NOT_FEDORA}, which has to come from its source"
+        return f"{tried} install what Debian's packages of these names hold"
 
-            packages = f"{' '.join(PROGRAMS)} {_FEDORA}"
-            return f"{self.name} has been tried by nobody: install these packages with dnf: {packages}"
-        return f"{self.name} has been tried by nobody: install what these Debian packages hold"
+    def how_to_install(self, packages: Sequence[str], *, root: bool) -> str:
+        """The command that installs these Debian packages here, or what to do where there is none."""
+        sudo = "" if root else "sudo "
+        if self.has_apt:
+            words = shlex.join(packages)
+            return f"{sudo}apt-get update && {sudo}apt-get install --no-install-recommends {words}"
+        if "fedora" in self._kinds:
+            names = [_FEDORA.get(name, name) for name in packages if name != _NOT_FEDORA]
+            steps = [f"{sudo}dnf install {shlex.join(names)}"] if names else []
+            source = [f"install {_NOT_FEDORA} from its source"] if _NOT_FEDORA in packages else []
+            return ", and ".join(steps + source)
+        return f"install what these Debian packages hold: {' '.join(packages)}"
 
     @property
     def finding(self) -> Finding:
         """The row of ``doctor``."""
+        import platform  # for some milliseconds, which no other command has to spare
+
         if self.refusal is not None:
             return Finding("host", Verdict.FAIL, self.refusal)
         if self.untried is not None:
@@ -68,7 +99,12 @@ class Place:
             "host", Verdict.OK, f"{self.name}, {self.processor}, Python {platform.python_version()}"
         )
 
+    @property
+    def _kinds(self) -> set[str]:
+        return {self.distribution, *self.like}
 
+
+@cache
 def here() -> Place:
     """This machine."""
     facts: dict[str, str] = {}
@@ -85,4 +121,10 @@ def here() -> Place:
         facts.get("ID", ""),
         tuple(facts.get("ID_LIKE", "").split()),
         facts.get("PRETTY_NAME", "this Linux"),
+        facts.get("VERSION_ID", ""),
     )
+
+
+def how_to_install(*packages: str) -> str:
+    """The command with which this user installs Debian ``packages`` here, also where apt has no lists yet."""
+    return here().how_to_install(packages, root=os.geteuid() == 0)

@@ -15,9 +15,12 @@ if TYPE_CHECKING:
 
 _NAMES: Final = ("attach_allow",)
 _MAY_BE_ZERO: Final = ("warm_machines", "disk_reserve_bytes")
-_MOST: Final = {"stop_seconds": MAX_GRACE_MS // 1000}
+_LEAST: Final = {"translation_cache_mib": 16}
+_MOST: Final = {"stop_seconds": MAX_GRACE_MS // 1000, "translation_cache_mib": 1024}
 GUEST_RELEASE: Final = "bookworm"
 """The Debian release that guests are made of unless told: the one whose kernel and Python start fastest."""
+TRANSLATION_CACHE_MIB: Final = 64
+"""TBD"""
 _CHOICES: Final = {
     "accelerator": ("auto", "kvm", "tcg"),
     "channel": ("auto", "vsock", "virtio-serial"),
@@ -40,6 +43,7 @@ class Settings:
         accelerator: ``kvm`` or ``tcg`` for all sandboxes that do not ask for one; ``auto`` for the best that works.
         channel: ``vsock`` or ``virtio-serial`` between the core and agents; ``auto`` for the best that works.
         guest_release: the Debian release of the guests' kernel and runtime, and of ``base`` when it is built.
+        translation_cache_mib: the memory, in MiB, that an emulated machine may fill with translated code.
         disk_reserve_bytes: free space on the disk of the sandboxes below which those that fill it are stopped, but no
             more than a twentieth of that disk; 0 for none.
     """
@@ -53,6 +57,7 @@ class Settings:
     accelerator: str = "auto"
     channel: str = "auto"
     guest_release: str = GUEST_RELEASE
+    translation_cache_mib: int = TRANSLATION_CACHE_MIB
     disk_reserve_bytes: int = 512 << 20
     attach_allow: tuple[str, ...] = ()
 
@@ -81,7 +86,8 @@ class Settings:
             if name in _NAMES:
                 data[name] = _names(value, f"{path}: {name}")
                 continue
-            least, most = 0 if name in _MAY_BE_ZERO else 1, _MOST.get(name, math.inf)
+            least = 0 if name in _MAY_BE_ZERO else _LEAST.get(name, 1)
+            most = _MOST.get(name, math.inf)
             if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
                 wanted = f"from {least} on" if most == math.inf else f"from {least} to {most}"
                 raise InvalidRequest(f"{path}: {name} must be a whole number {wanted}, not {value!r}")

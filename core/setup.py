@@ -7,10 +7,10 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING, Final
 
-from sandtop.core import findings
 from sandtop.core.errors import MissingDependency
 from sandtop.core.guest import archive, tools
 from sandtop.core.machine.registry import PROGRAMS
+from sandtop.core.place import how_to_install
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,7 @@ def install(packages: Sequence[str]) -> None:
 
     Raises `MissingDependency` when it did not work, with the command to give to whoever is root.
     """
-    command = findings.apt(*packages)
+    command = how_to_install(*packages)
     sudo: list[str] = []
     if os.geteuid() != 0:
         if shutil.which("sudo") is None:

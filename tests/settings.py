@@ -26,7 +26,7 @@ def accelerator() -> str:
 
 def channel() -> str:
     """The same as the setting ``channel``."""
-    return str(tomllib.loads(_ASKED).get("channel", Settings.channel))
+    return str(tomllib.loads(_ASKED).get("channel", Settings().channel))
 
 
 def write_settings(home: Path, *own: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from sandtop.core import paths
 from sandtop.core.cli import say
 from sandtop.core.errors import MissingDependency
-from sandtop.core.place import here
+from sandtop.core.place import here, how_to_install
 
 from ._args import Parser
 
@@ -61,14 +61,18 @@ def _install(packages: Sequence[str], *, ask: bool) -> None:
     if place.untried is not None:
         say(place.untried)
     if not place.has_apt:
-        raise MissingDependency(f"these packages are missing: {words}", hint="then run: sandtop setup")
+        how = how_to_install(*packages)
+        raise MissingDependency(
+            f"these packages are missing: {words}", hint=f"{how}; then run: sandtop setup"
+        )
     say(f"these Debian packages are missing{setup.cost(packages)}: {words}")
     if ask:
         if not (os.isatty(0) and os.isatty(2)):
             raise MissingDependency("nobody is here to ask about them", hint="run: sandtop setup --yes")
         os.write(2, b"Install them? [y/N] ")
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            raise MissingDependency("nothing was installed", hint="run: sandtop setup")
+            by_hand = how_to_install(*packages)
+            raise MissingDependency("nothing was installed", hint=f"by hand: {by_hand}; then: sandtop setup")
     setup.install(packages)
     left = setup.missing()
     if left:

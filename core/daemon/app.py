@@ -89,7 +89,7 @@ async def _main(paths: Paths, channel: str | None = None) -> None:
     with Database(paths.database) as database:
         async with trio.open_nursery() as nursery:
             guest = GuestStore(paths, release=settings.guest_release)
-            driver = driver_for(paths, channel or settings.channel)
+            driver = driver_for(paths, channel or settings.channel, settings.translation_cache_mib)
             templates = Templates(paths, driver, nursery, settings.boot_seconds)
             screens = Screens(nursery)
             fleet = Fleet(Context(paths, database, settings, nursery, driver, guest, templates, screens))

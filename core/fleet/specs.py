@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -61,8 +62,9 @@ async def machine_spec(
     known = None if wanted == _ANY else Accelerator(wanted)
     trial = trial_of(files, context.paths.runtime)
     chosen = (await driver.choose_accelerator(trial, progress, wanted=known)).accelerator
-    channel = (await trio.to_thread.run_sync(driver.choose_channel)).channel
-    return _spec(driver, row, overlay, files, chosen, channel)
+    choice = await trio.to_thread.run_sync(driver.choose_channel)
+    spec = _spec(driver, row, overlay, files, chosen, choice.channel)
+    return replace(spec, channel_reason=choice.reason)
 
 
 async def spec_of_running(

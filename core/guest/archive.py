@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sandtop.core.errors import ImageError, MissingDependency
-from sandtop.core.findings import apt
 from sandtop.core.guest import tools
+from sandtop.core.place import how_to_install
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -151,7 +151,7 @@ def keyring() -> Path:
     if found is None:
         raise MissingDependency(
             "the keys of Debian's archive are not here, by which the guest's packages are checked",
-            hint=f"run: {apt('debian-archive-keyring')}",
+            hint=f"run: {how_to_install('debian-archive-keyring')}",
         )
     return found
 

@@ -62,16 +62,20 @@ def unpack(
     apt checks what it downloads against its signed lists. Raises `ImageError`, `StorageError`.
     """
     megabytes = sum(package.size for package in packages) / 1e6
-    progress(f"downloading {len(packages)} packages ({megabytes:.0f} MB)")
+    progress(f"downloading {_packages(len(packages))} ({megabytes:.0f} MB)")
     archive.run(
         ["apt-get", "download", "-qq", *(f"{package.name}={package.version}" for package in packages)],
         f"downloading {' '.join(package.name for package in packages)}",
         timeout=600,
         cwd=scratch,
     )
-    progress(f"unpacking {len(packages)} packages")
+    progress(f"unpacking {_packages(len(packages))}")
     for file in sorted(scratch.glob("*.deb")):
         run(["dpkg-deb", "--extract", file, into], f"unpacking {file.name}", timeout=120)
+
+
+def _packages(number: int) -> str:
+    return "1 package" if number == 1 else f"{number} packages"
 
 
 def below_usr(tree: Path, name: str) -> Path:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from sandtop.core.errors import ImageError, MissingDependency, SandtopError, StorageError
-from sandtop.core.findings import apt
+from sandtop.core.place import how_to_install
 
 Progress = Callable[[str], None]
 """Receives one line of text, without a newline, for each step of a build."""
@@ -166,7 +166,7 @@ def missing(program: str) -> SandtopError:
     package = PACKAGES.get(program)
     if package is None:  # of something that we unpacked ourselves
         return ImageError(f"{program} is not there")
-    return MissingDependency(f"{program} is not installed", hint=f"run: {apt(package)}")
+    return MissingDependency(f"{program} is not installed", hint=f"run: {how_to_install(package)}")
 
 
 def failure(doing: str, program: str, status: int, stderr: bytes) -> SandtopError:

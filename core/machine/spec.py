@@ -75,6 +75,7 @@ class MachineSpec:
         memory_mib: guest memory, MiB.
         cpus: virtual processors.
         channel: what is to carry the agent's byte stream.
+        channel_reason: why that one, for people; empty when it is not known any more.
         memory: the file behind its memory; None for a machine that boots, and of which no snapshot will be taken.
     """
 
@@ -90,6 +91,7 @@ class MachineSpec:
     network: Network = Network.NONE
     accelerator: Accelerator = Accelerator.TCG
     channel: Channel = Channel.VIRTIO_SERIAL
+    channel_reason: str = ""
     memory: Memory | None = None
 
     @property
@@ -107,7 +109,7 @@ class MachineSpec:
         values: dict[str, object] = {
             field.name: str(value) if isinstance(value := getattr(self, field.name), Path) else value
             for field in dataclasses.fields(self)
-            if field.name != "memory"
+            if field.name not in ("memory", "channel_reason")
         }
         return {**values, "restored": self.restored}
 

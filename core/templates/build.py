@@ -86,9 +86,10 @@ async def _boot_and_save(order: Order, spec: MachineSpec, folder: Path) -> None:
                 with trio.move_on_after(order.boot_seconds) as patience:
                     await machine.ready()
                 if patience.cancelled_caught:
+                    lines = machine.console_tail(3).splitlines()
+                    console = f"console's last lines: {' | '.join(lines)}" if lines else "console is empty"
                     raise MachineError(
-                        f"its agent was not ready within {order.boot_seconds:g} s; the console's last lines: "
-                        + " | ".join(machine.console_tail(3).splitlines())
+                        f"its agent was not ready within {order.boot_seconds:g} s; its {console}"
                     )
                 await machine.save(folder / STATE)
             finally:

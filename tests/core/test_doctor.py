@@ -62,6 +62,34 @@ def test_a_bare_machine_fails_and_every_failure_says_what_mends_it(paths: Paths,
 
 
 @pytest.mark.parametrize(
+    ("helper", "verdict", "detail"),
+    [
+        ('test "$*" = "--unshare-helper true"', Verdict.OK, "work"),
+        ("echo E: unshare failed >&2; exit 1", Verdict.FAIL, "cannot be made: E: unshare failed"),
+    ],
+)
+def test_a_user_builds_where_mmdebstrap_may_make_a_namespace(
+    paths: Paths,
+    programs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    helper: str,
+    verdict: Verdict,
+    detail: str,
+) -> None:
+    """It is asked itself: Ubuntu lets it and not ``unshare``, which here is not even there."""
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1000)
+    monkeypatch.setattr(doctor, "whoami", lambda: "somebody")
+    monkeypatch.setattr(doctor, "SUBORDINATE_IDS", (programs / "ids",))
+    (programs / "ids").write_text("somebody:100000:65536\n")
+    program(programs, "newuidmap")
+    program(programs, "mmdebstrap", helper)
+    found = examine(paths)["user-namespaces"]
+    assert found.verdict is verdict
+    assert detail in found.detail
+    assert "sysctl" in str(found.mend) or verdict is Verdict.OK
+
+
+@pytest.mark.parametrize(
     ("says", "verdict", "detail"),
     [
         ("QEMU emulator version 7.2.22 (Debian 1:7.2)", Verdict.OK, "7.2.22 (Debian 1:7.2), "),

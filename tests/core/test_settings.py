@@ -30,6 +30,7 @@ def test_what_is_set(tmp_path: Path) -> None:
         ("accelerator = 1", "accelerator must be one of auto, kvm, tcg, not 1"),
         ('warm_machines = "2"', "warm_machines must be a whole number from 0 on, not '2'"),
         ("stop_seconds = 601", "stop_seconds must be a whole number from 1 to 600, not 601"),
+        ("translation_cache_mib = 8", "translation_cache_mib must be a whole number from 16 to 1024, not 8"),
         ("warm = 2", "there is no setting warm"),
         ("accelerator", "is not valid"),
     ],

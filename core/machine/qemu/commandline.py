@@ -13,12 +13,12 @@ The options were chosen by measuring: QEMU 7.2 and the 6.1 cloud kernel of Debia
 from start to the end of a small init, the medians of 5 boots taken in turns on a host that others were using too
 (differences below 0.2 mean nothing). Plain q35 with SeaBIOS and a bzImage 4.15, with an uncompressed vmlinux 3.6; the
 devices below left out 3.4; qboot for SeaBIOS 3.0 (with a bzImage 3.4). No difference was seen between the processors
-max, qemu64 and max less la57, or between translation caches of 32 MiB and QEMU's own size; 32 saves 15 MB a machine.
-An idle guest takes 0.3 % of a core, 0.2 to 0.9 in single runs; with an hpet 1.2.
+max, qemu64 and max less la57. An idle guest takes 0.3 % of a core, 0.2 to 0.9 in single runs; with an hpet 1.2.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -27,13 +27,11 @@ from sandtop.agent.wire import PORT_NAME
 from sandtop.core.machine.qemu.vsock import DEVICE as VSOCK_DEVICE
 from sandtop.core.machine.qemu.vsock import NOMINAL_CID
 from sandtop.core.machine.spec import Accelerator, Channel, MachineSpec, Network
+from sandtop.core.settings import TRANSLATION_CACHE_MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
-
-TB_SIZE_MIB: Final = 32
-"""TCG's cache of translated code. QEMU's own default is a quarter of the memory of old hosts, at most 1 GiB."""
 
 TCG_CPU: Final = "max,erms=off,fsrm=off,smap=off,smep=off"
 """All that QEMU emulates, but for two things.
@@ -43,7 +41,7 @@ two starts of Python: 7.6 s of processor time instead of 9.4 (medians of 3). And
 kernel against its own programs: with them an exec takes an eighth more. What holds a guest is the emulator.
 """
 
-TCG_ARGUMENTS: Final = "no_timer_check tsc=reliable norandmaps mitigations=off"
+TCG_ARGUMENTS: Final = "no_timer_check tsc=reliable mitigations=off"
 """Kernel arguments for an emulated machine.
 
 The first two are for a busy host, where its processors stand still for a while.
@@ -52,16 +50,37 @@ The kernel tests its timer against the wall clock, and the time stamp counter ag
 that booted at once on 2 cores, 6 found the timer broken, one of those panicked ("IO-APIC + timer doesn't work"), and
 at least 4 fell back to a clock that costs an exit per reading (acpi_pm); with these two, 10 of 10 booted on the tsc.
 
-The third because QEMU 7.2 finds translated code again by its virtual address: with programs and libraries at other
-addresses each time, every exec of /bin/true translated 1.3 MB of code anew. Measured: 77 ms of processor time an exec
-with randomised addresses, 28 without. Guests under emulation do without that hardening; QEMU does not call TCG a
-security boundary to begin with. For the same reason the last: there is no speculation to mitigate.
+The last because there is no speculation to mitigate.
+"""
+
+TCG_FIXED: Final = " norandmaps"
+"""And one for a QEMU that finds translated code again by its virtual address; see `Qemu.wants_fixed_addresses`.
+
+With programs and libraries at other addresses each time, every exec of /bin/true translated 1.3 MB of code anew under
+QEMU 7.2: 77 ms of processor time instead of 28. Guests there do without that hardening.
 """
 
 TCG_SINGLE: Final = " nr_cpus=1"
-"""And one more when there is a single processor: locks are then none, which saves a few per cent."""
+"""And another when there is a single processor: locks are then none, which saves a few per cent."""
 
 _FIRST_DESCRIPTOR: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Emulation:
+    """How TCG is set up.
+
+    Attributes:
+        cache_mib: its cache of translated code. QEMU's own default is an eighth of the host's memory, at most 1 GiB.
+        fixed_addresses: programs and libraries are always at the same addresses in the guest (``norandmaps``).
+    """
+
+    cache_mib: int = TRANSLATION_CACHE_MIB
+    fixed_addresses: bool = True
+
+
+EMULATION: Final = Emulation()
+"""What suits every QEMU."""
 
 
 class Role(StrEnum):
@@ -151,11 +170,12 @@ def command_line(
     qemu: str = "qemu-system-x86_64",
     numbers: Mapping[Role, int] | None = None,
     cid: int | None = None,
+    emulation: Emulation = EMULATION,
 ) -> CommandLine:
     """The command line of ``spec``; a pure function.
 
     ``numbers`` are the descriptors to speak of, one for each of `needed`. Without them they count from 3, as
-    ``inspect`` shows it. ``cid`` is the machine's, where it has vsock.
+    ``inspect`` shows it. ``cid`` is the machine's, where it has vsock; ``emulation`` plays no part under KVM.
     """
     paths = needed(spec, runtime)
     fd = numbers if numbers is not None else {role: _FIRST_DESCRIPTOR + n for n, role in enumerate(paths)}
@@ -163,8 +183,8 @@ def command_line(
         qemu,
         *_identity(spec),
         *hardening(),
-        *_machine(spec, fd),
-        *_boot(spec, fd),
+        *_machine(spec, fd, emulation),
+        *_boot(spec, fd, emulation),
         *_qmp(fd),
         *_console(fd),
         *_disks(fd),
@@ -191,21 +211,33 @@ def hardening() -> list[str]:
     ]  # fmt: skip
 
 
-def accelerated(accelerator: Accelerator) -> list[str]:
+def accelerated(accelerator: Accelerator, emulation: Emulation = EMULATION) -> list[str]:
     """What executes the guest, and the processor that it sees."""
     if accelerator is Accelerator.KVM:
         return ["-accel", "kvm", "-cpu", "host"]
-    return ["-accel", f"tcg,thread=multi,tb-size={TB_SIZE_MIB}", "-cpu", TCG_CPU]
+    return ["-accel", f"tcg,thread=multi,tb-size={emulation.cache_mib}", "-cpu", TCG_CPU]
 
 
-def kernel_arguments(arguments: str, accelerator: Accelerator, cpus: int) -> str:
+def translation_cache_mib(arguments: Iterable[str]) -> int | None:
+    """The size of TCG's cache of translated code on this command line; None under KVM."""
+    found = re.search(r"\btb-size=(\d+)", " ".join(arguments))
+    return int(found[1]) if found else None
+
+
+def kernel_arguments(
+    arguments: str,
+    accelerator: Accelerator,
+    cpus: int,
+    emulation: Emulation = EMULATION,
+) -> str:
     """``arguments`` for the guest's kernel, and what the accelerator wants to have with them."""
-    if accelerator is Accelerator.TCG:
-        return f"{arguments} {TCG_ARGUMENTS}{TCG_SINGLE if cpus == 1 else ''}".lstrip()
-    return arguments
+    if accelerator is Accelerator.KVM:
+        return arguments
+    fixed = TCG_FIXED if emulation.fixed_addresses else ""
+    return f"{arguments} {TCG_ARGUMENTS}{fixed}{TCG_SINGLE if cpus == 1 else ''}".lstrip()
 
 
-def _machine(spec: MachineSpec, fd: Mapping[Role, int]) -> list[str]:
+def _machine(spec: MachineSpec, fd: Mapping[Role, int], emulation: Emulation) -> list[str]:
     machine = {
         # microvm hangs in timer calibration under TCG on a busy host; under KVM q35 boots too, so one type serves both
         "type": "q35",
@@ -225,7 +257,7 @@ def _machine(spec: MachineSpec, fd: Mapping[Role, int]) -> list[str]:
     }
     return [
         "-machine", ",".join(f"{key}={value}" for key, value in machine.items()),
-        *accelerated(spec.accelerator),
+        *accelerated(spec.accelerator, emulation),
         "-smp", _processors(spec),
         "-m", f"size={spec.memory_mib}M",
         "-object", _memory(spec, fd),
@@ -252,7 +284,7 @@ def _memory(spec: MachineSpec, fd: Mapping[Role, int]) -> str:
     return f"memory-backend-file,{size},mem-path=/proc/self/fd/{fd[Role.MEMORY]},share={share}"
 
 
-def _boot(spec: MachineSpec, fd: Mapping[Role, int]) -> list[str]:
+def _boot(spec: MachineSpec, fd: Mapping[Role, int], emulation: Emulation) -> list[str]:
     if (
         spec.restored
     ):  # the kernel is in memory already: to read it once more would take time and memory of its own
@@ -261,7 +293,7 @@ def _boot(spec: MachineSpec, fd: Mapping[Role, int]) -> list[str]:
         "-bios", "qboot.rom",
         "-kernel", f"/proc/self/fd/{fd[Role.KERNEL]}",
         "-initrd", f"/proc/self/fd/{fd[Role.INITRAMFS]}",
-        "-append", kernel_arguments(spec.arguments, spec.accelerator, spec.cpus),
+        "-append", kernel_arguments(spec.arguments, spec.accelerator, spec.cpus, emulation),
     ]  # fmt: skip
 
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from sandtop.core.errors import SandtopError
-from sandtop.core.findings import Finding, Verdict, apt, whoami
+from sandtop.core.findings import Finding, Verdict, whoami
 from sandtop.core.machine.qemu import vsockdiag
 from sandtop.core.machine.qemu.program import PACKAGE, find_qemu
 from sandtop.core.machine.qemu.users import KVM
 from sandtop.core.machine.spec import Accelerator, Channel
+from sandtop.core.place import how_to_install
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +29,7 @@ def program() -> Finding:
     try:
         found = find_qemu()
     except SandtopError as error:
-        return Finding("qemu", Verdict.FAIL, error.message, apt(PACKAGE))
+        return Finding("qemu", Verdict.FAIL, error.message, how_to_install(PACKAGE))
     return Finding("qemu", Verdict.OK, f"{found.version}, {found.path}")
 
 

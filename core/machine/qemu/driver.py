@@ -15,9 +15,10 @@ from sandtop.core.errors import MachineError
 from sandtop.core.machine.driver import ChannelChoice, GuestNetwork, Info, Version
 from sandtop.core.machine.qemu import descriptors, doctor, machine, process, vsock, vsockdiag
 from sandtop.core.machine.qemu.accelerator import Accelerators
-from sandtop.core.machine.qemu.commandline import command_line
+from sandtop.core.machine.qemu.commandline import Emulation, command_line
 from sandtop.core.machine.qemu.program import QEMU, Qemu, find_qemu
 from sandtop.core.machine.spec import Accelerator, Channel, Memory, Network
+from sandtop.core.settings import TRANSLATION_CACHE_MIB
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator
@@ -45,11 +46,18 @@ _CPU_FACTS: Final = ("vendor_id", "cpu family", "model", "stepping", "microcode"
 class QemuDriver:
     """A `Driver`. What a trial of KVM answered is kept in the folder ``cache``.
 
-    ``channel`` is the one that machines must have; None for the best that works.
+    ``channel`` is the one that machines must have; None for the best that works. ``translation_cache_mib`` is the
+    size of TCG's cache of translated code in each machine.
     """
 
-    def __init__(self, cache: Path, channel: Channel | None = None) -> None:
+    def __init__(
+        self,
+        cache: Path,
+        channel: Channel | None = None,
+        translation_cache_mib: int = TRANSLATION_CACHE_MIB,
+    ) -> None:
         self._channel = channel
+        self._translation_cache_mib = translation_cache_mib
         self._has_vsock = False
         self._accelerators = Accelerators(cache)
         self._found: Qemu | None = None
@@ -121,6 +129,7 @@ class QemuDriver:
             runtime=runtime,
             console_log=console_log,
             qemu=program.path,
+            emulation=self._emulation(program),
             insist=self._channel is not None,
         ) as started:
             yield started
@@ -134,6 +143,9 @@ class QemuDriver:
         opener = machine.adopt(identity, name, runtime=runtime, console_log=console_log, insist=insist)
         async with opener as adopted:
             yield adopted
+
+    def _emulation(self, program: Qemu) -> Emulation:
+        return Emulation(self._translation_cache_mib, program.finds_code_by_address)
 
     def lives(self, identity: Identity) -> bool:
         """Whether that QEMU runs."""
@@ -166,7 +178,9 @@ class QemuDriver:
         memory = None if spec.memory is None else Memory(_NOWHERE, spec.memory.state)
         nobodys = replace(spec, uuid=_NOBODY, name="template", memory=memory)
         host = _host_cpu() if spec.accelerator is Accelerator.KVM else ""
-        return (host, *command_line(nobodys, _NOWHERE).argv)
+        # QEMU's version, on which the rest depends, is in the key of a template by its stamp
+        emulation = Emulation(self._translation_cache_mib)
+        return (host, *command_line(nobodys, _NOWHERE, emulation=emulation).argv)
 
     def guest_network(self, network: Network) -> GuestNetwork | None:
         """The fixed addresses of QEMU's user-mode network."""

@@ -16,7 +16,13 @@ from sandtop.core.machine import console
 from sandtop.core.machine.driver import Death, DiskError
 from sandtop.core.machine.nursery import background
 from sandtop.core.machine.qemu import diskerror, qmp, snapshot
-from sandtop.core.machine.qemu.commandline import TB_SIZE_MIB, Role, command_line
+from sandtop.core.machine.qemu.commandline import (
+    EMULATION,
+    Emulation,
+    Role,
+    command_line,
+    translation_cache_mib,
+)
 from sandtop.core.machine.qemu.descriptors import remove_runtime
 from sandtop.core.machine.qemu.heard import Heard
 from sandtop.core.machine.qemu.process import Exit, MachineProcess, launch
@@ -193,25 +199,26 @@ class QemuMachine:
         """The last lines that the guest printed, fit for a terminal."""
         return console.tail(self.console_log, lines)
 
-    def _channel(self) -> tuple[Channel, str]:
+    def _channel(self, spec: MachineSpec) -> tuple[Channel, str]:
         """What carries the agent's bytes, and why."""
-        if not isinstance(self.way, Vsock):
-            return Channel.VIRTIO_SERIAL, "the machine has no vsock"
-        if self.way.refused is not None:
-            return Channel.VIRTIO_SERIAL, self.way.refused
-        return Channel.VSOCK, "the host has vhost-vsock"
+        if isinstance(self.way, Vsock):
+            if self.way.refused is not None:
+                return Channel.VIRTIO_SERIAL, self.way.refused
+            return Channel.VSOCK, spec.channel_reason or "an earlier core started the machine with vsock"
+        reason = spec.channel_reason or "an earlier core started the machine without vsock"
+        return Channel.VIRTIO_SERIAL, reason
 
     def facts(self, spec: MachineSpec) -> dict[str, object]:
         """The spec, and QEMU's command line as data: as it really is, with the descriptors that were computed."""
         command = command_line(spec, self.runtime).to_json()
-        channel, reason = self._channel()
+        channel, reason = self._channel(spec)
         return {
             "spec": {
                 **spec.to_json(),
                 "transport": channel.value,
                 "transport_reason": reason,
                 "cid": self.identity.cid,
-                "tb_size_mib": TB_SIZE_MIB,
+                "tb_size_mib": translation_cache_mib(self.process.arguments),
             },
             **command,
             "argv": self.process.arguments or command["argv"],
@@ -245,6 +252,7 @@ async def start(
     runtime: Path,
     console_log: Path,
     qemu: Path,
+    emulation: Emulation = EMULATION,
     tied: int | None = None,
     insist: bool = False,
 ) -> AsyncGenerator[QemuMachine]:
@@ -256,7 +264,7 @@ async def start(
     `MachineError` when QEMU does not come up, saying why, and the errors of `launch`; nothing is left then.
     """
     console.clear(console_log)  # a panic of an earlier boot explains nothing
-    with await launch(spec, runtime, qemu=qemu, tied=tied) as child:
+    with await launch(spec, runtime, qemu=qemu, emulation=emulation, tied=tied) as child:
         async with AsyncExitStack() as stack:
             try:
                 machine = await stack.enter_async_context(

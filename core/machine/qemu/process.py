@@ -26,7 +26,14 @@ import trio
 from sandtop.core.errors import MachineError, MissingDependency
 from sandtop.core.machine import procfs
 from sandtop.core.machine.driver import Identity, Running
-from sandtop.core.machine.qemu.commandline import CommandLine, Role, command_line, needed
+from sandtop.core.machine.qemu.commandline import (
+    EMULATION,
+    CommandLine,
+    Emulation,
+    Role,
+    command_line,
+    needed,
+)
 from sandtop.core.machine.qemu.descriptors import Descriptors, remove_runtime
 from sandtop.core.machine.qemu.users import kvm_groups, machine_uid
 from sandtop.core.machine.qemu.vsock import take_cid
@@ -215,7 +222,14 @@ def _readable(descriptor: int) -> bool:
     return bool(poll.poll(0))
 
 
-async def launch(spec: MachineSpec, runtime: Path, *, qemu: Path, tied: int | None = None) -> MachineProcess:
+async def launch(
+    spec: MachineSpec,
+    runtime: Path,
+    *,
+    qemu: Path,
+    emulation: Emulation = EMULATION,
+    tied: int | None = None,
+) -> MachineProcess:
     """Start QEMU for ``spec`` with its processors standing still: QMP's ``cont`` lets them run.
 
     ``runtime`` becomes the folder of its sockets; what an earlier machine left there is removed. ``qemu`` is the
@@ -227,12 +241,14 @@ async def launch(spec: MachineSpec, runtime: Path, *, qemu: Path, tied: int | No
     if (
         tied is not None
     ):  # on this thread: it is that of the thread that forked by whose end PR_SET_PDEATHSIG goes
-        return _launch(spec, runtime, qemu, tied)
+        return _launch(spec, runtime, qemu, emulation, tied)
     # fork copies the core's page tables, and opening files may wait for a disk: not on the event loop
-    return await trio.to_thread.run_sync(partial(_launch, spec, runtime, qemu))
+    return await trio.to_thread.run_sync(partial(_launch, spec, runtime, qemu, emulation))
 
 
-def _launch(spec: MachineSpec, runtime: Path, qemu: Path, tied: int | None = None) -> MachineProcess:
+def _launch(
+    spec: MachineSpec, runtime: Path, qemu: Path, emulation: Emulation, tied: int | None = None
+) -> MachineProcess:
     uid = machine_uid(spec.uuid)
     remove_runtime(runtime)
     stderr = _bounded_file()
@@ -240,7 +256,9 @@ def _launch(spec: MachineSpec, runtime: Path, qemu: Path, tied: int | None = Non
         with Descriptors(needed(spec, runtime), spec.name, reader=uid) as descriptors:
             vsock = descriptors.numbers.get(Role.VSOCK)
             cid = None if vsock is None else take_cid(vsock, spec.name)
-            command = command_line(spec, runtime, qemu=str(qemu), numbers=descriptors.numbers, cid=cid)
+            command = command_line(
+                spec, runtime, qemu=str(qemu), numbers=descriptors.numbers, cid=cid, emulation=emulation
+            )
             return _spawn(command, spec, uid, stderr, tied, cid)
     except BaseException:
         os.close(stderr)

@@ -16,6 +16,8 @@ QEMU: Final = "qemu-system-x86_64"
 _OLDEST: Final = (7, 2)
 """Debian 12's; nothing older was tried."""
 
+_SHARES_CODE: Final = (9, 0)
+
 PACKAGE: Final = "qemu-system-x86"
 
 _INSTALL: Final = "run: sandtop setup"
@@ -29,6 +31,24 @@ class Qemu:
 
     path: Path
     version: str
+
+    @property
+    def release(self) -> tuple[int, int]:
+        """Such as ``(7, 2)``."""
+        found = re.match(r"(\d+)\.(\d+)", self.version)
+        assert found is not None, "find_qemu() takes none without"
+        return int(found[1]), int(found[2])
+
+    @property
+    def finds_code_by_address(self) -> bool:
+        """Whether TCG finds translated code again only at the same virtual address, though the same page is there.
+
+        Then randomised addresses cost a translation of every program at every start. So it is with 7.2.9, 8.1.5, 8.2.1
+        and their successors, which took back what 7.2 had brought ("accel/tcg: Revert mapping of PCREL translation
+        block to multiple virtual addresses"). 9.0 and newer have it, mended. The few releases before those, from 7.2.0
+        to 8.2.0, have it with the faults for which it was taken back.
+        """
+        return self.release < _SHARES_CODE
 
 
 def find_qemu() -> Qemu:

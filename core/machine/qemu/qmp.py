@@ -68,6 +68,7 @@ class QmpClient:
     """One connection, made by `connect`.
 
     Attributes:
+        release: QEMU's version, such as ``(7, 2)``.
         events: what QEMU reports, oldest first; ends when the connection does.
         dropped_events: how many events found `EVENTS` others waiting before them.
         shutdown: why the machine ended, once QEMU has said so: ``guest-shutdown``, ``guest-reset``,
@@ -85,6 +86,7 @@ class QmpClient:
         self._broken: str | None = None
         self._report, self.events = trio.open_memory_channel[Event](EVENTS)
         self.dropped_events = 0
+        self.release = (0, 0)
         self.shutdown: str | None = None
         self.ended = trio.Event()
 
@@ -186,8 +188,7 @@ class QmpClient:
         """Read until the connection ends: the one task that `connect` gives the client. Never raises of its own."""
         try:
             greeting, _ = await self._read_line()
-            if "QMP" not in greeting:
-                raise _NotQmp("a greeting that is not QMP's")
+            self.release = _release(greeting)
             while True:
                 self._take(*await self._read_line())
         except _NotQmp as error:
@@ -229,6 +230,18 @@ class QmpClient:
             self._report.send_nowait(event)
         except trio.WouldBlock:
             self.dropped_events += 1
+
+
+def _release(greeting: object) -> tuple[int, int]:
+    """The version that QEMU greets with. Raises `_NotQmp`."""
+    found = greeting
+    for key in ("QMP", "version", "qemu"):
+        found = cast("dict[str, object]", found).get(key) if isinstance(found, dict) else None
+    facts = cast("dict[str, object]", found) if isinstance(found, dict) else {}
+    major, minor = facts.get("major"), facts.get("minor")
+    if not isinstance(major, int) or not isinstance(minor, int):
+        raise _NotQmp("a greeting that is not QMP's")
+    return major, minor
 
 
 @asynccontextmanager

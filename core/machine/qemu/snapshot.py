@@ -2,8 +2,8 @@
 
 The memory is not copied: with QEMU's migration capability x-ignore-shared it stays in the file that the saved machine
 wrote to, and each machine that goes on from it maps that file privately. What is saved is the state of the devices,
-some tens of KiB. Both ends must have the same devices, memory size and QEMU. The state goes through descriptors
-(``fd:``): under ``-sandbox on,spawn=deny`` QEMU cannot start a program to write it, nor open a path of the user's.
+some tens of KiB. Both ends must have the same devices, memory size and QEMU. The state goes through a descriptor that
+QEMU is handed: under ``-sandbox on,spawn=deny`` it cannot start a program to write it, nor open a path of the user's.
 """
 
 from __future__ import annotations
@@ -30,6 +30,11 @@ _POLL: Final = 0.002
 """Seconds between questions after the end of a migration that takes a few times that."""
 
 _DESCRIPTOR: Final = "state"
+_SET: Final = 9
+"""The set of descriptors with the state's alone; disks have lower ones."""
+
+_TAKES_FILES: Final = (9, 1)
+"""From this QEMU on ``fd:`` with a file is deprecated, for ``file:`` with a set of descriptors (its deprecated.rst)."""
 
 
 async def save(monitor: QmpClient, name: str, state: Path) -> None:
@@ -43,8 +48,8 @@ async def save(monitor: QmpClient, name: str, state: Path) -> None:
     except OSError as error:
         raise from_os_error(error, "saving a machine's state") from error
     try:
-        await _pass(monitor, descriptor)
-        await monitor.execute("migrate", uri=f"fd:{_DESCRIPTOR}")
+        uri = await _pass(monitor, descriptor)
+        await monitor.execute("migrate", uri=uri)
         await _finished(monitor, name, SAVE_DEADLINE)
     finally:
         os.close(descriptor)
@@ -61,17 +66,22 @@ async def load(monitor: QmpClient, name: str, state: Path) -> None:
     except OSError as error:
         raise from_os_error(error, "loading a machine's state") from error
     try:
-        await _pass(monitor, descriptor)
+        uri = await _pass(monitor, descriptor)
     finally:
         os.close(descriptor)
-    await monitor.execute("migrate-incoming", uri=f"fd:{_DESCRIPTOR}")
+    await monitor.execute("migrate-incoming", uri=uri)
     await _finished(monitor, name, LOAD_DEADLINE)
 
 
-async def _pass(monitor: QmpClient, descriptor: int) -> None:
+async def _pass(monitor: QmpClient, descriptor: int) -> str:
+    """Hand ``descriptor`` to QEMU; the address that it then has for a migration."""
     capability = {"capability": "x-ignore-shared", "state": True}
     await monitor.execute("migrate-set-capabilities", capabilities=[capability])
-    await monitor.pass_descriptor(_DESCRIPTOR, descriptor)
+    if monitor.release < _TAKES_FILES:
+        await monitor.pass_descriptor(_DESCRIPTOR, descriptor)
+        return f"fd:{_DESCRIPTOR}"
+    await monitor.execute("add-fd", descriptor=descriptor, **{"fdset-id": _SET})
+    return f"file:/dev/fdset/{_SET}"
 
 
 async def _finished(monitor: QmpClient, name: str, deadline: float) -> None:
@@ -81,6 +91,8 @@ async def _finished(monitor: QmpClient, name: str, deadline: float) -> None:
             facts = cast("dict[str, object]", answer) if isinstance(answer, dict) else {}
             status = facts.get("status")
             if status == "completed":
+                if monitor.release >= _TAKES_FILES:
+                    await monitor.execute("remove-fd", **{"fdset-id": _SET})
                 return
             if status in ("failed", "cancelled"):
                 said = str(facts.get("error-desc", "it does not say why"))[:200]

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from sandtop.core.errors import InvalidRequest
 from sandtop.core.machine import Accelerator, MachineSpec, Network
-from sandtop.core.machine.qemu.commandline import TCG_ARGUMENTS, CommandLine, command_line
+from sandtop.core.machine.qemu.commandline import (
+    TCG_ARGUMENTS,
+    CommandLine,
+    Emulation,
+    command_line,
+    translation_cache_mib,
+)
 
 SPEC = MachineSpec(
     uuid="0e5a9a4c-93a4-4a58-a5d0-4d1b1f6f0a01",
@@ -75,16 +81,27 @@ def test_only_the_overlay_is_writable() -> None:
 
 
 def test_the_accelerators_bring_their_processor() -> None:
-    assert after(line(SPEC), "-accel") == ["tcg,thread=multi,tb-size=32"]
-    assert after(line(SPEC), "-append") == [f"console=ttyS0 quiet {TCG_ARGUMENTS} nr_cpus=1"]
+    assert after(line(SPEC), "-accel") == ["tcg,thread=multi,tb-size=64"]
+    assert after(line(SPEC), "-append") == [f"console=ttyS0 quiet {TCG_ARGUMENTS} norandmaps nr_cpus=1"]
     two = line(replace(SPEC, cpus=2))
-    assert after(two, "-append") == [f"console=ttyS0 quiet {TCG_ARGUMENTS}"]
+    assert after(two, "-append") == [f"console=ttyS0 quiet {TCG_ARGUMENTS} norandmaps"]
     assert after(two, "-smp") == ["cpus=2,sockets=1,cores=2,threads=1"]
     # with one alone QEMU 7.2 leaves memory barriers out
     assert after(line(SPEC), "-smp") == ["cpus=1,maxcpus=2,sockets=1,cores=2,threads=1"]
     kvm = line(replace(SPEC, accelerator=Accelerator.KVM))
     assert after(kvm, "-append") == ["console=ttyS0 quiet"]
     assert (after(kvm, "-accel"), after(kvm, "-cpu")) == (["kvm"], ["host"])
+
+
+def test_an_emulation_has_its_own_cache_and_randomised_addresses_where_they_cost_nothing() -> None:
+    emulation = Emulation(cache_mib=128, fixed_addresses=False)
+    command = command_line(SPEC, RUNTIME, emulation=emulation)
+    assert after(command, "-accel") == ["tcg,thread=multi,tb-size=128"]
+    assert after(command, "-append") == [f"console=ttyS0 quiet {TCG_ARGUMENTS} nr_cpus=1"]
+    assert translation_cache_mib(command.argv) == 128
+    kvm = replace(SPEC, accelerator=Accelerator.KVM)
+    assert command_line(kvm, RUNTIME, emulation=emulation) == line(kvm)
+    assert translation_cache_mib(line(kvm).argv) is None
 
 
 def test_the_numbers_given_are_the_numbers_used() -> None:

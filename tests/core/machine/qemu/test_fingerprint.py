@@ -54,6 +54,10 @@ def test_another_machine_has_another(driver: QemuDriver, change: dict[str, objec
     assert driver.fingerprint(other) != driver.fingerprint(SPEC)
 
 
+def test_another_translation_cache_has_another(driver: QemuDriver, tmp_path: Path) -> None:
+    assert QemuDriver(tmp_path, translation_cache_mib=128).fingerprint(SPEC) != driver.fingerprint(SPEC)
+
+
 def test_under_kvm_the_hosts_processor_is_in_it(driver: QemuDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     kvm = replace(SPEC, accelerator=Accelerator.KVM)
     here, emulated = driver.fingerprint(kvm), driver.fingerprint(SPEC)

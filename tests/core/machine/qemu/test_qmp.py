@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-GREETING = b'{"QMP": {"version": {}, "capabilities": []}}\n'
+GREETING = b'{"QMP": {"version": {"qemu": {"micro": 3, "minor": 1, "major": 9}}, "capabilities": []}}\n'
 
 
 # ---- real QEMU
@@ -267,6 +267,13 @@ async def test_a_peer_that_stops_reading_breaks_the_connection_and_not_the_clien
     await against(peer, victim)
 
 
+async def test_the_greeting_tells_the_version() -> None:
+    async def victim(client: QmpClient) -> None:
+        assert client.release == (9, 1)
+
+    await against(trio.SocketStream.send_eof, victim)
+
+
 async def test_a_waiting_command_ends_with_the_connection() -> None:
     async def peer(stream: trio.SocketStream) -> None:
         await stream.receive_some()
@@ -288,6 +295,7 @@ async def no_victim(_client: QmpClient) -> None:
     [
         (b"SSH-2.0-OpenSSH_9.2\r\n", "not JSON"),
         (b'{"event": "STOP"}\n', "a greeting that is not QMP's"),
+        (b'{"QMP": {"version": {}, "capabilities": []}}\n', "a greeting that is not QMP's"),
         (
             GREETING + b'{"error": {"desc": "no \\u001b[3m"}, "id": 1}\n',
             r"refused qmp_capabilities: no \S\[3m",
