@@ -12,6 +12,7 @@ from textual.events import Event, Key, MouseDown, Paste
 from textual.reactive import Reactive
 
 from sandtop.tui.actions import bindings_of
+from sandtop.tui.alerts import NewAlerts
 from sandtop.tui.garbage import GarbageCollection
 from sandtop.tui.input_priority import InputPriority
 from sandtop.tui.notices import Notice, Notices
@@ -84,6 +85,7 @@ class Console(App[None], inherit_bindings=False):
         self.started_at = clock()
         self.operations = Operations(self)
         self.nav = Navigation(self)
+        self._alerts = NewAlerts()
         self.polling = Polling(store, lambda: self.clock(), interval, self._answered)
 
     def on_mount(self) -> None:
@@ -151,8 +153,18 @@ class Console(App[None], inherit_bindings=False):
     def _answered(self) -> None:
         """The core was asked, and answered or did not."""
         self._show()
+        self._tell_alerts()
         if self.store.view.version == 1 and not self.is_headless:
             self._garbage.freeze()
+
+    def _tell_alerts(self) -> None:
+        """Ring the bell, or have the terminal notify, for alerts that were raised since the last look."""
+        for said in self._alerts.new_in(self.store.view):
+            self.say(f"alert: {said.text}")
+            if said.notify == "bell":
+                self.bell()
+            elif self._driver is not None and not self.is_headless:
+                self._driver.write(f"\x1b]9;{said.text}\x07")
 
     def _show(self) -> None:
         """Show what is known on the screen in front. The others show it when they come to the front."""

@@ -193,7 +193,7 @@ class Operations:
         found: list[Seen] = []
         for sandbox in sandboxes:
             seen = [s.id for s in (sandbox.sessions if sessions is None else sessions) if s.needs_someone]
-            machine = sessions is None and sandbox.has_failed
+            machine = sessions is None and sandbox.asks_itself
             if seen or machine:
                 found.append((sandbox, seen, machine))
         self.acknowledge_these(found)

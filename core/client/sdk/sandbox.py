@@ -148,6 +148,7 @@ class Sandbox(Executing, Attachable, Terminals, Copyable):
                 labels={},
                 env={},
                 warnings=[],
+                alerts=[],
             )
         )
 
