@@ -24,6 +24,7 @@ from sandtop.tui.theme import DARK, DARK_ANSI, LIGHT, LIGHT_ANSI
 from sandtop.tui.tty.driver import TerminalDriver
 from sandtop.tui.typeahead import KeyDelivered, TypeAhead
 
+from .commands import RunCommands
 from .navigation import Navigation
 from .operations import Operations
 
@@ -47,6 +48,7 @@ class Console(App[None], inherit_bindings=False):
         store: what is known of the core; ``polling`` fills it.
         nav: the screens, and the ways between them.
         operations: what was asked of the core and is under way.
+        commands: what the operator runs in sandboxes.
         notices: what is said to the operator.
         typeahead: the keys that wait for their turn.
         priority: whether output has to wait for a key.
@@ -85,6 +87,7 @@ class Console(App[None], inherit_bindings=False):
         self.started_at = clock()
         self.operations = Operations(self)
         self.nav = Navigation(self)
+        self.commands = RunCommands(self)
         self._alerts = NewAlerts()
         self.polling = Polling(store, lambda: self.clock(), interval, self._answered)
 
@@ -217,6 +220,9 @@ class Console(App[None], inherit_bindings=False):
 
     def action_failures(self) -> None:
         self.nav.show_failures()
+
+    def action_last_result(self) -> None:
+        self.commands.show_last()
 
     def action_unacknowledge(self) -> None:
         screen = self.screen

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from sandtop.core.errors import SandtopError
 from sandtop.tui import gateway
-from sandtop.tui.screens.dialogs import Prompt
-from sandtop.tui.text import neutral, one_line, plural, what_next
+from sandtop.tui.text import neutral, plural
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -26,16 +25,14 @@ if TYPE_CHECKING:
 
 Seen = tuple["SandboxView", list[str], bool]
 """What is acknowledged: of a sandbox these sessions, and whether the failure of the sandbox itself is."""
-PANES_AT_ONCE: Final = 8
+PANES_AT_ONCE: Final = 4
 """Panes that one key opens; more have no room to read in."""
 LATE_SECONDS: Final = 10.0
 """After so long the operator is taken to look elsewhere: what comes then changes neither the screen nor the focus."""
 _AT_ONCE: Final = 8
 """Operations that run at the same time; more of them wait for their turn."""
 _HISTORY: Final = 100
-"""Commands that are remembered."""
-_COMMAND: Final = 40
-"""Characters of a command that a notice about it shows."""
+"""Acknowledgements that can be taken back."""
 
 
 @dataclass(eq=False)
@@ -72,8 +69,6 @@ class Operations:
         self._room = asyncio.Semaphore(_AT_ONCE)
         self._waits: list[Wait] = []
         self._acknowledged: list[list[Seen]] = []
-        self.commands: list[str] = []
-        """Commands that were run, oldest first."""
 
     # carrying out
 
@@ -237,43 +232,3 @@ class Operations:
             return f"{plural(count, 'failure')} of {what} asks for somebody again"
         kept = "it" if count == 1 else "them"
         return f"{plural(count, 'failure')} of {what} acknowledged; u takes it back, the history keeps {kept}"
-
-    # commands
-
-    def ask_command(self, sandboxes: Sequence[SandboxView]) -> None:
-        """Ask for a command; run it in each of ``sandboxes``, with its output in a pane."""
-        idle = [sandbox for sandbox in sandboxes if sandbox.info.state != "running"]
-        if idle:
-            self._console.say_error(
-                f"{idle[0].name} is {idle[0].info.state}: {what_next(idle[0].info.state)}"
-            )
-        sandboxes = [sandbox for sandbox in sandboxes if sandbox.info.state == "running"]
-        if not sandboxes:
-            return
-        where = sandboxes[0].name if len(sandboxes) == 1 else f"{len(sandboxes)} sandboxes"
-
-        def answered(script: str | None) -> None:
-            if script is not None:
-                self.commands = [*[old for old in self.commands if old != script], script][-_HISTORY:]
-                for number, sandbox in enumerate(sandboxes):
-                    run = partial(self._run, sandbox, script, shown=number < PANES_AT_ONCE)
-                    self.await_result(f"running in {sandbox.name}", run)
-                if (left := len(sandboxes) - PANES_AT_ONCE) > 0:
-                    self._console.say(f"{left} more run it without a pane: enter on a session opens one")
-
-        prompt = Prompt(f"Run in {where}", "a command for its shell", history=self.commands)
-        self._console.push_screen(prompt, answered)
-
-    async def _run(self, sandbox: SandboxView, script: str, wait: Wait, *, shown: bool) -> str | None:
-        info = await gateway.run_script(sandbox.uuid, script)
-        if not shown:
-            return None
-        console = self._console
-        console.nav.panes.open_log(sandbox.uuid, sandbox.name, info, behind=wait.over)
-        if not wait.over:
-            console.nav.show_panes()
-            return None
-        command = one_line(neutral(script))
-        if len(command) > _COMMAND:
-            command = f"{command[: _COMMAND - 1]}…"
-        return f"{sandbox.name} › {command} runs in a pane in the background: w goes to the panes"

@@ -9,9 +9,10 @@ from tests.fakecore import NOW, FakeCore, ended, sandbox, session
 from textual.widgets import Input
 
 from sandtop.tui.screens.create import CreateForm, free_name, read_form
-from sandtop.tui.screens.dialogs import Confirm, Prompt
+from sandtop.tui.screens.dialogs import Confirm
 from sandtop.tui.screens.pages import Page
 from sandtop.tui.screens.panes import PanesScreen
+from sandtop.tui.screens.run import RunPrompt
 from sandtop.tui.screens.sandbox import SandboxScreen
 from sandtop.tui.widgets.row_list import RowList
 
@@ -229,7 +230,7 @@ async def test_run_a_command_and_tail_it() -> None:
         async with running() as (app, pilot):
             app.nav.fleet.select(str(core.of("web")["uuid"]))
             await pilot.press("x")
-            assert isinstance(app.screen, Prompt)
+            assert isinstance(app.screen, RunPrompt)
             await pilot.press(*"ls -l", "enter")
             await until(pilot, lambda: isinstance(app.screen, PanesScreen))
             assert core.asked("session.exec")[0]["script"] == "ls -l"

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from .model import Action, Scope
 
 ScopeName = Literal[
-    "app", "list", "fleet", "sandbox", "failures", "panes", "log", "live", "nobody", "terminal"
+    "app", "list", "fleet", "sandbox", "failures", "result", "panes", "log", "live", "nobody", "terminal"
 ]
 
 # fmt: off
@@ -21,6 +21,7 @@ SCOPES: Final[dict[ScopeName, Scope]] = {
     "fleet": Scope("Sandboxes", "screens.fleet:FleetScreen", below=("list", "app")),
     "sandbox": Scope("Sessions of a sandbox", "screens.sandbox:SandboxScreen", below=("list", "app")),
     "failures": Scope("Failures", "screens.failures:FailuresScreen", below=("list", "app")),
+    "result": Scope("A command in many sandboxes", "screens.result:ResultScreen", below=("list", "app")),
     "panes": Scope("Panes", "screens.panes:PanesScreen", below=("app",)),
     "log": Scope("In a log", "widgets.log_pane:LogPane", below=("panes", "app")),
     "live": Scope("In a terminal: all other keys go to the program", "widgets.terminal:TerminalView"),
@@ -41,6 +42,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
            "take the last acknowledgement back: it asks again", cli="ack --undo"),
     Action("app", "failures", ("F",), "failures", "all that ended badly, with its cause", footer=36, cli="failures"),
     Action("app", "terminals", ("A",), "terminals", "running terminals, to come back to", cli="sessions"),
+    Action("app", "last_result", (), "last result", "what the last command in several sandboxes came to"),
     Action("app", "dark", (), "light or dark", "change between the light and the dark theme"),
     Action("app", "quit", ("ctrl+q",), "quit", "leave; sandboxes and what runs in them go on"),
 
@@ -53,12 +55,15 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("list", "open", ("enter",), "open", "open what the cursor is on", footer=10),
     Action("list", "mark", ("space",), "mark",
            "mark; what can be done with several applies to all marked", footer=60),
+    Action("list", "mark_all", ("*",), "mark all", "mark all that the filter shows, or none"),
+    Action("list", "mark_others", ("!",), "mark others", "mark the others instead"),
     Action("list", "mark_range", ("ctrl+@",), "mark range", "mark from the last mark to here"),
 
     Action("fleet", "create", ("c", "insert"), "create", "make a new sandbox", footer=20, cli="create"),
     Action("fleet", "shell", ("a", "s"), "shell", "open a shell in it", footer=15, cli="attach"),
     Action("fleet", "logs", ("l",), "logs", "tail its newest session", footer=25, cli="logs -f"),
-    Action("fleet", "exec", ("x",), "exec", "run a command in it", footer=22, cli="exec"),
+    Action("fleet", "exec", ("x",), "exec", "run a command in it; in all that are marked, as one result", footer=22,
+           cli="exec"),
     Action("fleet", "filter", ("/",), "filter", "text, !text, state:failed, label:team=a, image:base", footer=38),
     Action("fleet", "acknowledge", ("o",), "ok", "seen: its failures stop asking", footer=37, cli="ack"),
     Action("fleet", "start", ("b",), "start", "start (boot)", footer=50, cli="start"),
@@ -103,6 +108,17 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("failures", "panes", ("w",), "panes", "go to the panes", footer=40),
     Action("failures", "cancel", ("escape",), "back", "dismiss the error, the filter, the marks; then back"),
     Action("failures", "back", ("q", "backspace"), "back", "back to the sandboxes", footer=95),
+
+    Action("result", "rerun", ("ctrl+r",), "rerun", "run it once more where it failed", footer=20),
+    Action("result", "stop_rest", ("ctrl+k",), "end the rest",
+           "end it where it still runs", footer=24, cli="signal"),
+    Action("result", "mark_sandboxes", ("m",), "mark them",
+           "mark the group's sandboxes in the list", footer=28),
+    Action("result", "filter", ("/",), "filter", "text, !text", footer=30),
+    Action("result", "describe", ("d",), "describe", "all that the group wrote", footer=55),
+    Action("result", "panes", ("w",), "panes", "go to the panes", footer=40),
+    Action("result", "cancel", ("escape",), "back", "dismiss the error, the filter, the marks; then back"),
+    Action("result", "back", ("q", "backspace"), "back", "back to where it was run", footer=95),
 
     Action("panes", "next", ("tab",), "next", "to the next pane", footer=30),
     Action("panes", "previous", ("shift+tab",), "previous", "to the pane before"),

@@ -110,7 +110,7 @@ class FleetScreen(ListScreen):
 
     def place(self) -> tuple[str, ...]:
         text = self.filter_field.value
-        return (f"/{text}",) if text else ()
+        return (*([f"/{text}"] if text else []), *self.marks)
 
     @on(RowList.Moved, "#fleet")
     def _moved(self) -> None:
@@ -205,7 +205,7 @@ class FleetScreen(ListScreen):
         app_of(self).push_screen(CreateForm(sandbox.name for sandbox in self.view.sandboxes), filled)
 
     def action_exec(self) -> None:
-        self.console_app.operations.ask_command(self.targets())
+        self.console_app.commands.ask(self.targets())
 
     def action_shell(self) -> None:
         if self.cursor is not None:

@@ -107,7 +107,7 @@ class SandboxScreen(ListScreen):
         return self.view.find(self._uuid)
 
     def place(self) -> tuple[str, ...]:
-        return (self._called,)
+        return (self._called, *self.marks)
 
     def show(self, view: FleetView) -> None:
         sandbox = view.find(self._uuid)
@@ -162,7 +162,7 @@ class SandboxScreen(ListScreen):
 
     def action_exec(self) -> None:
         if (sandbox := self.sandbox) is not None:
-            self.console_app.operations.ask_command([sandbox])
+            self.console_app.commands.ask([sandbox])
 
     def action_signal(self) -> None:
         running = [session for session in self.targets() if not session.ended or session.info.left]
