@@ -11,8 +11,11 @@ from textual.app import App
 from textual.events import Event, Key, MouseDown, Paste
 from textual.reactive import Reactive
 
+from sandtop.core.paths import find
 from sandtop.tui.actions import bindings_of
 from sandtop.tui.alerts import NewAlerts
+from sandtop.tui.config import Config, ConfigError, load
+from sandtop.tui.custom import CustomCommands
 from sandtop.tui.garbage import GarbageCollection
 from sandtop.tui.input_priority import InputPriority
 from sandtop.tui.notices import Notice, Notices
@@ -49,6 +52,7 @@ class Console(App[None], inherit_bindings=False):
         nav: the screens, and the ways between them.
         operations: what was asked of the core and is under way.
         commands: what the operator runs in sandboxes.
+        custom: commands of the operator's own.
         notices: what is said to the operator.
         typeahead: the keys that wait for their turn.
         priority: whether output has to wait for a key.
@@ -88,8 +92,17 @@ class Console(App[None], inherit_bindings=False):
         self.operations = Operations(self)
         self.nav = Navigation(self)
         self.commands = RunCommands(self)
+        self.custom = CustomCommands(self, self._config())
         self._alerts = NewAlerts()
         self.polling = Polling(store, lambda: self.clock(), interval, self._answered)
+
+    def _config(self) -> Config:
+        """The user's settings for the console; the defaults, with an error to read, when something is wrong in them."""
+        try:
+            return load(find().settings)
+        except ConfigError as error:
+            self.notices.error(str(error), self.clock())
+            return Config()
 
     def on_mount(self) -> None:
         self.nav.begin()
@@ -207,7 +220,7 @@ class Console(App[None], inherit_bindings=False):
     def action_help(self) -> None:
         screen = self.screen
         if isinstance(screen, ConsoleScreen):
-            self.push_screen(help_page(screen.scopes()))
+            self.push_screen(help_page(screen.scopes(), self.custom.actions(screen.scopes())))
 
     def action_terminals(self) -> None:
         self.nav.pick_terminal()

@@ -6,7 +6,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from sandtop.core.errors import SandtopError
 from sandtop.tui import gateway
@@ -165,7 +165,13 @@ class Operations:
         self.perform(f"{change.doing} {sandbox.name}", work, sandbox=sandbox)
 
     def create(self, fields: dict[str, object]) -> None:
-        """Make a sandbox as the form says; put the cursor on it if the operator has done nothing meanwhile."""
+        """Make the sandboxes of the form; put the cursor on the first if the operator has done nothing meanwhile."""
+        names = cast("list[str]", fields["names"])
+        others = {key: value for key, value in fields.items() if key != "names"}
+        for number, name in enumerate(names):
+            self._create({**others, "name": name}, first=number == 0)
+
+    def _create(self, fields: dict[str, object], *, first: bool) -> None:
         console, name = self._console, str(fields["name"])
 
         async def work(wait: Wait) -> str:
@@ -175,7 +181,7 @@ class Operations:
 
             made = await gateway.create(fields, progress)
             console.polling.ask_now()
-            if not wait.left:  # also when it took long: the cursor disturbs nobody who only watches
+            if first and not wait.left:  # also when it took long: the cursor disturbs nobody who only watches
                 console.nav.fleet.wanted = made.uuid
             return f"{name} is running: a opens a shell in it, x runs a command"
 

@@ -190,6 +190,15 @@ async def test_the_first_sandbox_in_two_keys() -> None:
             await until(pilot, lambda: at(app) == "box")
 
 
+async def test_several_at_once() -> None:
+    with FakeCore() as core:
+        async with running() as (app, pilot):
+            await pilot.press("c", *["backspace"] * 3, *"web-{8..10} db", "enter")
+            await until(pilot, lambda: len(core.sandboxes) == 4)
+            assert sorted(core.sandboxes) == ["db", "web-10", "web-8", "web-9"]
+            await until(pilot, lambda: at(app) == "web-8")
+
+
 async def test_the_form_says_what_is_wrong() -> None:
     with FakeCore() as core:
         async with running() as (app, pilot):
@@ -200,9 +209,16 @@ async def test_the_form_says_what_is_wrong() -> None:
 
 
 def test_what_the_form_asks_for() -> None:
-    values = {"name": "a", "image": "", "cpus": "2", "memory": "2G", "labels": "team=a x="}
-    assert read_form(values) == {"name": "a", "cpus": 2, "memory": 2048, "labels": {"team": "a", "x": ""}}
-    for wrong in ({"name": "A"}, {"cpus": "0"}, {"memory": "lots"}, {"labels": "team"}):
+    values = {
+        "name": "a", "image": "", "cpus": "2", "memory": "2G", "disk": "4096", "network": "user", "labels": "team=a x=",
+    }  # fmt: skip
+    asked = {"cpus": 2, "memory": 2048, "disk": 4096, "network": "user", "labels": {"team": "a", "x": ""}}
+    assert read_form(values) == {"names": ["a"], **asked}
+    wrongs = [
+        {"name": "A"}, {"name": ""}, {"name": "a a"}, {"name": "a{3..1}"}, {"name": "a{1..9999}"}, {"cpus": "0"},
+        {"memory": "lots"}, {"disk": "-"}, {"network": "wifi"}, {"labels": "team"},
+    ]  # fmt: skip
+    for wrong in wrongs:
         with pytest.raises(ValueError, match=r"\w"):
             read_form({**values, **wrong})
     assert free_name(["box", "box-2"]) == "box-3"

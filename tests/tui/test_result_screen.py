@@ -69,7 +69,7 @@ async def test_groups_as_they_end_and_how_they_differ() -> None:
             await until(pilot, lambda: "4 exit 0" in result(app).place()[1])
             found = lines(app)
             assert found[0].endswith("3 ● exit 0 6.1.0 web-0 web-1 web-2")
-            assert found[1].endswith("1 ● exit 0 differs: -6.1.0 web-3")
+            assert found[1].endswith("1 ● exit 0 differs: +6.1.9 web-3")
             assert result(app).place()[1] == "4 exit 0 · 1 pending · 1 differ"
             await pilot.press("g", "j")
             assert "+6.1.9" in output(app)

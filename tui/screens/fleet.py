@@ -22,7 +22,7 @@ from sandtop.tui.widgets.row_list import RowList
 from . import fleet_rows
 from .create import CreateForm, Fields
 from .dialogs import Confirm
-from .facts import sandbox_facts
+from .facts import sandbox_facts, sandbox_values
 from .listing import NOTHING_MATCHES, ListScreen
 from .pages import FactPage, text_page
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
     from textual.widget import Widget
 
+    from sandtop.tui.custom import Target
     from sandtop.tui.operations import Wait
     from sandtop.tui.store import FleetView
 
@@ -179,6 +180,9 @@ class FleetScreen(ListScreen):
         for sandbox in sandboxes:
             self.console_app.operations.change(sandbox, change)
         self.rows.clear_marks()
+
+    def custom_targets(self) -> list[Target]:
+        return [(sandbox, sandbox_values(sandbox)) for sandbox in self.targets()]
 
     def action_start(self) -> None:
         self._change(START, self.targets())

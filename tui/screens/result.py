@@ -45,7 +45,7 @@ class ResultScreen(ListScreen):
     """The groups, the largest first; below them what the one under the cursor wrote, against the largest."""
 
     DEFAULT_CSS = """
-    ResultScreen RowList { height: auto; max-height: 50%; min-height: 3; }
+    ResultScreen RowList { height: 3; }
     ResultScreen #output { height: 1fr; border-top: solid $border-blurred; padding: 0 1; }
     """
     SCOPE: ClassVar[ScopeName] = "result"
@@ -78,6 +78,7 @@ class ResultScreen(ListScreen):
                 "names": Cell(neutral(names), "muted"),
             }
             rows.append(Row(_PENDING, cells))
+        self.rows.styles.height = min(len(rows) + 1, max(4, self.size.height // 2))
         self.rows.show(rows)
         self._show_output()
         self.tick()
@@ -87,7 +88,10 @@ class ResultScreen(ListScreen):
         good = written.ended == "exit 0"
         first = next((line for line in written.lines if line.strip()), "")
         if group is not self._largest and (lines := self._difference(group)):
-            first = f"differs: {next((one for one in lines if one[:1] in '+-'), lines[0])}"
+            own = (
+                [one for one in lines if one[:1] == "+"] or [one for one in lines if one[:1] == "-"] or lines
+            )
+            first = f"differs: {own[0]}"
         cells = {
             "count": Cell(str(len(group.names))),
             "ended": Cell(f"{'●' if good else '✖'} {neutral(written.ended)}", "good" if good else "bad"),

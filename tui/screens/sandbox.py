@@ -17,7 +17,7 @@ from sandtop.tui.widgets.row_list import RowList
 from sandtop.tui.widgets.row_view import Cell, Row
 
 from .dialogs import Confirm, Pick
-from .facts import session_facts
+from .facts import session_facts, session_values
 from .listing import NOTHING_MATCHES, ListScreen
 from .pages import FactPage
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
     from textual.widget import Widget
 
+    from sandtop.tui.custom import Target
     from sandtop.tui.store import FleetView, SandboxView, SessionView
 
 COLUMNS: Final = (
@@ -140,6 +141,10 @@ class SandboxScreen(ListScreen):
         """The sessions that an action applies to: the marked ones, else the one under the cursor."""
         found = [self._session(key) for key in self.rows.chosen]
         return [session for session in found if session is not None]
+
+    def custom_targets(self) -> list[Target]:
+        sandbox = self.sandbox
+        return [] if sandbox is None else [(sandbox, session_values(sandbox, one)) for one in self.targets()]
 
     @on(RowList.Opened, "#sessions")
     def _opened(self, event: RowList.Opened) -> None:
