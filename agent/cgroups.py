@@ -66,6 +66,8 @@ class Cgroups:
         # kept open because each start of a program writes to it
         self._home = os.open(f"{own}/cgroup.procs", os.O_WRONLY)
         self.leave()
+        self._cpu = _open(f"{self.sessions}/cpu.stat")
+        self._tasks = _open(f"{self.sessions}/pids.current")
         self._count = 0
         self._spare = [self._make()]
         self._empty: list[Cgroup] = []
@@ -132,6 +134,11 @@ class Cgroups:
     def populated(self) -> bool:
         """Whether any session has a process."""
         return _populated(self.sessions)
+
+    def usage(self) -> tuple[int, int]:
+        """What all sessions together used, in microseconds of CPU, and how many processes and threads they have."""
+        tasks = _read_open(self._tasks).strip()
+        return _number(_read_open(self._cpu), "usage_usec"), int(tasks) if tasks.isdecimal() else 0
 
 
 class Cgroup:
@@ -245,6 +252,17 @@ class Cgroup:
         peak = _read_open(self._peak).strip()
         cpu_us = _number(_read_open(self._cpu), "usage_usec")
         return Usage(cpu_us, int(peak) if peak.isdecimal() else None)
+
+    def tasks(self) -> int:
+        """How many processes and threads are in it, and in cgroups below it."""
+        tasks = _read(f"{self.path}/pids.current").strip()
+        return int(tasks) if tasks.isdecimal() else 0
+
+    def memory(self) -> int:
+        """Bytes of memory that its processes hold, without what the kernel can take back at once."""
+        held = _read(f"{self.path}/memory.current").strip()
+        idle = _number(_read(f"{self.path}/memory.stat"), "inactive_file")
+        return max(0, int(held) - idle) if held.isdecimal() else 0
 
     def _close(self) -> None:
         if self._watched:

@@ -8,7 +8,7 @@ from .loop import READ
 
 TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Final
 
     from .cgroups import Cgroup
@@ -88,6 +88,10 @@ class Leftover:
         else:
             self._drains.append(Drain(self._loop, fd))
 
+    def pids(self) -> Iterator[int]:
+        """All of them."""
+        return self._cgroup.pids()
+
     def signal(self, number: int) -> None:
         """Send all of them a signal."""
         self._cgroup.signal(number)
@@ -128,6 +132,10 @@ class Leftovers:
     def all(self) -> dict[str, int]:
         """The number of processes of each session that has left any."""
         return {key: left.processes for key, left in self._held.items()}
+
+    def each(self) -> list[tuple[str, Leftover]]:
+        """What each session left, by the session's id."""
+        return list(self._held.items())
 
     def _over(self, key: str) -> None:
         del self._held[key]

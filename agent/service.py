@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections import OrderedDict
 
+from . import measure
 from .arriving import Arrivals
 from .defaults import Defaults
 from .machine import Identity
@@ -25,7 +27,7 @@ from .wire.values import InvalidMessage
 
 TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Final
 
     from .machine import Machine
@@ -79,7 +81,8 @@ class Service:
         self._arrivals = Arrivals(host.outbox.credit, self._start, self._operate)
         self._messages: dict[str, Callable[[Message], None]] = {
             "hello": self._hello,
-            "ping": lambda message: self._send({"type": "pong", "seq": message.get("seq")}),
+            "ping": self._ping,
+            "top": self._top,
             "start": self._start,
             "release": self._release,
         }
@@ -186,6 +189,7 @@ class Service:
                 "timings": self._timings,
                 "warnings": self._warnings,
                 "long_starts": True,
+                "measures": True,
                 "sessions": sessions,
                 "left": self._host.left.all(),
             }
@@ -195,6 +199,19 @@ class Service:
                 session.input.give_credit()
             if session.record is not None:
                 self._say_exited(session)
+
+    def _ping(self, message: Message) -> None:
+        answer: Message = {"type": "pong", "seq": message.get("seq")}
+        if (wanted := message.get("usage")) is not None:
+            sessions = self.sessions.values() if wanted == "sessions" else None
+            answer["usage"] = measure.usage(self._host.cgroups, sessions)
+        self._send(answer)
+
+    def _top(self, message: Message) -> None:
+        groups: list[tuple[str | None, Iterable[int]]] = [(None, (os.getpid(),))]
+        groups += [(one.id, one.cgroup.pids()) for one in self.sessions.values() if one.cgroup is not None]
+        groups += [(key, left.pids()) for key, left in self._host.left.each()]
+        self._send({"type": "processes", "seq": message.get("seq"), **measure.processes(groups)})
 
     def _start(self, message: Message) -> None:
         key = values.text(message, "id")

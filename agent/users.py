@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 _MAX_FILE: Final = 4 << 20
 _MAX_ID: Final = (1 << 32) - 2
 _MAX_GROUPS: Final = 1024
+_MAX_NAMES: Final = 4096
+_MAX_SHOWN: Final = 32
+"""Characters of a name that people are shown."""
 
 
 class UnknownUser(Exception):
@@ -59,6 +62,22 @@ def find_user(wanted: str, etc: str = "/etc") -> User:
         _known.clear()
     _known[wanted, etc] = signature, user
     return user
+
+
+_names: tuple[_Signature, dict[int, str]] = ((), {})
+
+
+def names_of(etc: str = "/etc") -> dict[int, str]:
+    """The name of each user by its number: the first in /etc/passwd, of several."""
+    global _names
+    signature = _signature(f"{etc}/passwd")
+    if _names[0] != signature:
+        found: dict[int, str] = {}
+        for name, _password, uid_text, *_ in _entries(f"{etc}/passwd", 6):
+            if (uid := _number(uid_text)) is not None and len(found) < _MAX_NAMES:
+                found.setdefault(uid, name[:_MAX_SHOWN])
+        _names = signature, found
+    return _names[1]
 
 
 def _signature(path: str) -> _Signature:

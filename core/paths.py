@@ -39,6 +39,11 @@ class Paths:
         return self.data / "sandtop.db"
 
     @property
+    def events(self) -> Path:
+        """What happened, a line an event; the older half of it in ``events.1`` beside it."""
+        return self.data / "events"
+
+    @property
     def sandboxes(self) -> Path:
         """One folder a sandbox, named by its uuid: overlay disk, console log."""
         return self.data / "sandboxes"

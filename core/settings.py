@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 _NAMES: Final = ("attach_allow",)
 CONSOLE: Final = "console"
 """The table of the console's own settings, which it reads itself."""
+_TEXTS: Final = ("metrics",)
 _MAY_BE_ZERO: Final = ("warm_machines", "disk_reserve_bytes")
 _LEAST: Final = {"translation_cache_mib": 16}
 _MOST: Final = {"stop_seconds": MAX_GRACE_MS // 1000, "translation_cache_mib": 1024}
 GUEST_RELEASE: Final = "bookworm"
 """The Debian release that guests are made of unless told: the one whose kernel and Python start fastest."""
 TRANSLATION_CACHE_MIB: Final = 64
-"""TBD"""
+"""The code of one start of Python is some 43 MB, and when TCG's cache is full all of it is thrown away: with 32 MiB
+each start of Python takes four times as long. More is of use to few programs; docs/speed.md has figures."""
 _CHOICES: Final = {
     "accelerator": ("auto", "kvm", "tcg"),
     "channel": ("auto", "vsock", "virtio-serial"),
@@ -51,6 +53,7 @@ class Settings:
         translation_cache_mib: the memory, in MiB, that an emulated machine may fill with translated code.
         disk_reserve_bytes: free space on the disk of the sandboxes below which those that fill it are stopped, but no
             more than a twentieth of that disk; 0 for none.
+        metrics: where the core serves them: ``unix:PATH``, or a loopback address and a port; empty for nowhere.
     """
 
     session_log_bytes: int = 256 << 20
@@ -66,6 +69,7 @@ class Settings:
     disk_reserve_bytes: int = 512 << 20
     attach_allow: tuple[str, ...] = ()
     alerts: tuple[Rule, ...] = ()
+    metrics: str = ""
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -92,6 +96,10 @@ class Settings:
                 if value not in _CHOICES[name]:
                     wanted = ", ".join(_CHOICES[name])
                     raise InvalidRequest(f"{path}: {name} must be one of {wanted}, not {value!r}")
+                continue
+            if name in _TEXTS:
+                if not isinstance(value, str):
+                    raise InvalidRequest(f"{path}: {name} must be a text, not {value!r}")
                 continue
             if name in _NAMES:
                 data[name] = _names(value, f"{path}: {name}")

@@ -18,14 +18,17 @@ from sandtop.tui.config import Config, ConfigError, load
 from sandtop.tui.custom import CustomCommands
 from sandtop.tui.garbage import GarbageCollection
 from sandtop.tui.input_priority import InputPriority
+from sandtop.tui.measuring import Measuring
 from sandtop.tui.notices import Notice, Notices
 from sandtop.tui.palette import Commands
 from sandtop.tui.polling import POLL_SECONDS, Polling
 from sandtop.tui.screens.base import ConsoleScreen
+from sandtop.tui.screens.listing import ListScreen
 from sandtop.tui.screens.pages import help_page
-from sandtop.tui.theme import DARK, DARK_ANSI, LIGHT, LIGHT_ANSI
+from sandtop.tui.theme import DARK, LIGHT, LOOKS, THEMES, ThemeName, look
 from sandtop.tui.tty.driver import TerminalDriver
 from sandtop.tui.typeahead import KeyDelivered, TypeAhead
+from sandtop.tui.watching import Watching
 
 from .commands import RunCommands
 from .navigation import Navigation
@@ -56,7 +59,10 @@ class Console(App[None], inherit_bindings=False):
         notices: what is said to the operator.
         typeahead: the keys that wait for their turn.
         priority: whether output has to wait for a key.
+        watching: looks at the session that a list's cursor is on.
         clock: the time, in seconds since the epoch.
+
+    ``colours`` is the system of colours that the terminal has, as Rich names them; None for none.
     """
 
     CSS_PATH = "app.tcss"
@@ -64,8 +70,8 @@ class Console(App[None], inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of("app")]
     COMMANDS: ClassVar[set[type[Commands]]] = {Commands}  # type: ignore[assignment]  # pyright: ignore
     ENABLE_COMMAND_PALETTE = True
-    ansi_theme_dark = Reactive(DARK_ANSI, init=False)
-    ansi_theme_light = Reactive(LIGHT_ANSI, init=False)
+    ansi_theme_dark = Reactive(DARK.programs, init=False)
+    ansi_theme_light = Reactive(LIGHT.programs, init=False)
 
     def __init__(
         self,
@@ -74,13 +80,17 @@ class Console(App[None], inherit_bindings=False):
         clock: Callable[[], float] = time.time,
         interval: float = POLL_SECONDS,
         shutdown: Shutdown | None = None,
+        colours: str | None = "truecolor",
     ) -> None:
         self.shutdown = shutdown
-        super().__init__(driver_class=TerminalDriver)
-        for theme in (DARK, LIGHT):
-            self.register_theme(theme)
+        self._colours = colours
+        first = look("dark", colours)
+        super().__init__(driver_class=TerminalDriver, ansi_color=first.theme.ansi)
+        for one in LOOKS:
+            self.register_theme(one.theme)
+        self.theme_name: ThemeName = "dark"
         # before the style sheets are read, so that they are read once
-        self.set_reactive(App.theme, DARK.name)
+        self.set_reactive(App.theme, first.theme.name)
         self.stylesheet.set_variables(self.get_css_variables())
         self.store = store
         self.clock = clock
@@ -94,6 +104,8 @@ class Console(App[None], inherit_bindings=False):
         self.commands = RunCommands(self)
         self.custom = CustomCommands(self, self._config())
         self._alerts = NewAlerts()
+        self.watching = Watching(self._glanced)
+        self.measuring = Measuring(store, self._measured)
         self.polling = Polling(store, lambda: self.clock(), interval, self._answered)
 
     def _config(self) -> Config:
@@ -114,6 +126,8 @@ class Console(App[None], inherit_bindings=False):
 
             self.shutdown.leave = leave
         self.run_worker(self.polling.run(), group="polling", exit_on_error=True)
+        self.run_worker(self.measuring.run(), group="measuring", exit_on_error=True)
+        self.run_worker(self.watching.run(), group="watching", exit_on_error=True)
         self.set_interval(_TICK_SECONDS, self.tick)
 
     def exit(self, result: None = None, return_code: int = 0, message: RenderableType | None = None) -> None:
@@ -190,6 +204,16 @@ class Console(App[None], inherit_bindings=False):
             screen.show(self.store.view)
         self.tick()
 
+    def _measured(self) -> None:
+        """The core has measured what is used."""
+        self.store.measured()
+        self._show()
+
+    def _glanced(self) -> None:
+        """There is something new to show of the session that is looked at."""
+        if isinstance(screen := self._in_front, ListScreen):
+            screen.glanced()
+
     def tick(self) -> None:
         """Show the notice that is due, and the time; once a second, and after each change."""
         self._garbage.collect_if_idle(self.priority.last_input_at)
@@ -242,5 +266,12 @@ class Console(App[None], inherit_bindings=False):
         if isinstance(screen, ConsoleScreen):
             screen.ask_again()
 
-    def action_dark(self) -> None:
-        self.theme = LIGHT.name if self.current_theme.dark else DARK.name
+    def use_theme(self, name: ThemeName) -> None:
+        """Draw in the colours of theme ``name``, as far as the terminal has them."""
+        self.theme_name = name
+        chosen = look(name, self._colours).theme
+        self.ansi_color = chosen.ansi
+        self.theme = chosen.name
+
+    def action_theme(self) -> None:
+        self.use_theme(THEMES[(THEMES.index(self.theme_name) + 1) % len(THEMES)])

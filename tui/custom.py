@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from .app import Console
 
-    Target = tuple[SandboxView, Mapping[str, str]]
+    Chosen = tuple[SandboxView, Mapping[str, str]]
     """A row's sandbox, and its values."""
 
 SECONDS: Final = 60.0
@@ -64,7 +64,7 @@ class CustomCommands:
                 return number
         return None
 
-    def run(self, number: int, targets: Sequence[Target]) -> None:
+    def run(self, number: int, targets: Sequence[Chosen]) -> None:
         """Run it on each of ``targets``, after its question if it has one."""
         command = self._commands[number]
         if not targets:
@@ -86,7 +86,7 @@ class CustomCommands:
             return f"{values['name']}: {_script(command, values)}"
         return shlex.join(_words(command, values))
 
-    def _begin(self, command: CustomCommand, targets: Sequence[Target]) -> None:
+    def _begin(self, command: CustomCommand, targets: Sequence[Chosen]) -> None:
         if command.script and len({_script(command, values) for _, values in targets}) == 1:
             self._console.commands.run(Run(_script(command, targets[0][1])), [box for box, _ in targets])
         elif command.script:
@@ -96,7 +96,7 @@ class CustomCommands:
             what = f"{command.name} on {plural(len(targets), 'row')}" if len(targets) > 1 else command.name
             self._console.operations.perform(what, partial(self._on_host, command, targets))
 
-    async def _on_host(self, command: CustomCommand, targets: Sequence[Target]) -> str:
+    async def _on_host(self, command: CustomCommand, targets: Sequence[Chosen]) -> str:
         """Run the program once for each row; what it wrote is a page."""
         room = asyncio.Semaphore(_AT_ONCE)
 

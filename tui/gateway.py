@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
-from sandtop.core.client.sdk import Overview, Sandbox
+from sandtop.core.client.sdk import Overview, Sample, Sandbox, SandboxHistory, events, follow_stats
 from sandtop.core.errors import CoreUnavailable, NotFound
 from sandtop.tui.together import MOST_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from sandtop.core.client.sdk import Log, SandboxInfo, SessionInfo
+    from sandtop.core.client.sdk import Happening, Log, Processes, SandboxInfo, SessionInfo
     from sandtop.tui.screens.run import Run
 
 LOOK_SECONDS: Final = 10.0
@@ -102,6 +103,32 @@ async def acknowledge(uuid: str, sessions: Sequence[str], *, machine: bool, undo
         await sandbox.acknowledge(undo=undo)
     if sessions:
         await sandbox.acknowledge(*sessions, undo=undo)
+
+
+async def processes(uuid: str) -> Processes:
+    """What runs in a sandbox, by its agent's word."""
+    return await Sandbox.at(uuid).top()
+
+
+async def happened(uuid: str, count: int) -> list[Happening]:
+    """The last ``count`` events of a sandbox, oldest first."""
+    return await events([uuid], limit=count)
+
+
+async def guest_console(uuid: str, lines: int) -> bytes:
+    """The last lines that a sandbox's kernel and agent printed."""
+    return await Sandbox.at(uuid).console(tail=lines)
+
+
+async def last_hour(uuid: str, step: float) -> SandboxHistory | None:
+    """What a sandbox used in the last hour, a value for each ``step`` seconds; None when the core knows nothing."""
+    async with aclosing(follow_stats([uuid], history=3600.0, step=step)) as stream:
+        async for item in stream:
+            if isinstance(item, SandboxHistory):
+                return item
+            if isinstance(item, Sample):
+                return None
+    return None
 
 
 async def inspect(uuid: str) -> dict[str, object]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandtop.tui.evidence import Evidence, after, evidence_in
-from sandtop.tui.screens.dialogs import Pick
 from sandtop.tui.screens.failures import FailuresScreen
 from sandtop.tui.screens.fleet import FleetScreen
 from sandtop.tui.screens.sandbox import SandboxScreen
+from sandtop.tui.screens.sandbox_page import SandboxPage
+from sandtop.tui.screens.terminals import TerminalsScreen, terminals_of
 from sandtop.tui.text import what_next
 
 if TYPE_CHECKING:
@@ -78,6 +79,10 @@ class Navigation:
         self.show_fleet(uuid)
         self._console.push_screen(SandboxScreen(uuid))
 
+    def show_page(self, uuid: str) -> None:
+        """A sandbox's own page, over whatever shows."""
+        self._console.push_screen(SandboxPage(uuid))
+
     def show_panes(self) -> None:
         """The panes, over whatever shows."""
         if not self.open_panes:
@@ -116,23 +121,12 @@ class Navigation:
     # finding something
 
     def pick_terminal(self) -> None:
-        """Ask which of the running terminals to come back to."""
-        found = {
-            session.id: (sandbox, session)
-            for sandbox in self._console.store.view.sandboxes
-            for session in sandbox.sessions
-            if session.info.tty and not session.ended
-        }
-        if not found:
-            self._console.say("no terminal is running: a opens a shell")
-            return
-
-        def chosen(key: str | None) -> None:
-            if key is not None:
-                self.attach(*found[key])
-
-        options = [(key, _terminal_line(*pair)) for key, pair in found.items()]
-        self._console.push_screen(Pick("Come back to a terminal", options), chosen)
+        """The running terminals, to come back to one."""
+        console = self._console
+        if not any(terminals_of(console.store.view)):
+            console.say("no terminal is running: a opens a shell")
+        elif not isinstance(console.screen, TerminalsScreen):
+            console.push_screen(TerminalsScreen())
 
     # what needs somebody
 
@@ -199,8 +193,3 @@ class Navigation:
         if not isinstance(self._console.screen, FailuresScreen):
             self._leave_to(self.fleet)
             self._console.push_screen(FailuresScreen())
-
-
-def _terminal_line(sandbox: SandboxView, session: SessionView) -> str:
-    held = f"  held by {session.info.input_holder}" if session.info.input_holder else "  nobody types"
-    return f"{sandbox.name}  {session.command}  {session.id[:8]}{held}"

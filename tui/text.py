@@ -12,6 +12,7 @@ from sandtop.core.phrases import age
 __all__ = [
     "MAX_NAME",
     "age",
+    "bar",
     "command_line",
     "neutral",
     "one_line",
@@ -84,6 +85,13 @@ def sparkline(values: tuple[float, ...], ceiling: float, width: int) -> str:
         _BLOCKS[min(7, int(max(0.0, value) / ceiling * 8))] if ceiling > 0 else _BLOCKS[0] for value in shown
     ]
     return "".join(bars).rjust(width)
+
+
+def bar(share: float, width: int) -> str:
+    """``share`` (0 to 1) of ``width`` cells as a thick line, to half a cell; the rest is a thin one."""
+    full, half = divmod(round(min(1.0, max(0.0, share)) * width * 2), 2)
+    filled = "━" * full + ("╾" if half else "")
+    return filled + "─" * (width - len(filled))
 
 
 def plural(count: int, noun: str) -> str:

@@ -96,6 +96,8 @@ class AgentLink:
     Attributes:
         listener: takes what the agent says. It is replaced only when the agent has nothing to say to the one before.
         connected: whether the agent has said hello on a link that stands.
+        measures: whether the agent of a link that stands knows `processes`; an older one does not.
+        measured: what its guest uses, as the agent said last, unchecked; and when that was, by trio's clock.
         fault: how the agent broke the protocol, until a link has stood for `_STEADY` seconds since; else None.
     """
 
@@ -114,6 +116,8 @@ class AgentLink:
         self._throttle = Throttle()
         self.connected = False
         self.fault: str | None = None
+        self.measures = False
+        self.measured: tuple[float, object] | None = None
 
     @property
     def silent(self) -> bool:
@@ -164,12 +168,23 @@ class AgentLink:
             op = secrets.token_hex(8)
         return await self._ask(f"done {op}", {**message, "op": op}, deadline)
 
-    async def ping(self, deadline: float = 5.0) -> float:
-        """The seconds that the agent took to answer. Raises `ChannelError` after ``deadline`` seconds."""
+    async def ping(self, deadline: float = 5.0, *, sessions: bool = False) -> float:
+        """The seconds that the agent took to answer. Raises `ChannelError` after ``deadline`` seconds.
+
+        `measured` is new then, with ``sessions`` also as to what each session uses.
+        """
         sequence = secrets.token_hex(8)
         begun = trio.current_time()
-        await self._ask(f"pong {sequence}", {"type": "ping", "seq": sequence}, deadline)
+        message: Message = {"type": "ping", "seq": sequence, "usage": "sessions" if sessions else "total"}
+        answer = await self._ask(f"pong {sequence}", message, deadline)
+        if (usage := answer.get("usage")) is not None:
+            self.measured = trio.current_time(), usage
         return trio.current_time() - begun
+
+    async def processes(self, deadline: float) -> Message:
+        """The agent's ``processes``: what runs in its guest. Raises `ChannelError` after ``deadline`` seconds."""
+        sequence = secrets.token_hex(8)
+        return await self._ask(f"processes {sequence}", {"type": "top", "seq": sequence}, deadline)
 
     async def _ask(self, key: str, message: Message, deadline: float) -> Message:
         waiting = self._answers.get(key)
@@ -337,7 +352,7 @@ class AgentLink:
             return True
         if not self.connected:
             raise ProtocolError(f"{kind!r:.40} before the agent's hello")
-        if kind not in ("done", "pong"):
+        if kind not in ("done", "pong", "processes"):
             return self.listener.message(message)
         number = message.get("op") if kind == "done" else message.get("seq")
         waiting = self._answers.get(f"{kind} {number}") if isinstance(number, str) else None
@@ -351,7 +366,7 @@ class AgentLink:
         version = message.get("version")
         if self.connected or not isinstance(version, int) or not _OLDEST_AGENT <= version <= AGENT_PROTOCOL:
             raise ProtocolError(f"a hello of version {version!r:.40}")
-        self.connected = True
+        self.connected, self.measures = True, message.get("measures") is True
         self.listener.link_up(message)
         for waiting in self._answers.values():
             self._outbox.control(waiting.message)

@@ -107,6 +107,17 @@ def seconds(text: str) -> float:
     return number * unit
 
 
+def moment(text: str) -> float:
+    """An ISO 8601 time, or a duration such as ``10m`` for so long ago, as seconds since the epoch."""
+    import time
+    from datetime import datetime
+
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return time.time() - seconds(text)
+
+
 def _number_and_unit(text: str, units: dict[str, int]) -> tuple[float | None, int | None]:
     digits = text.rstrip("bBiIkKmMgGtTsShHdD")
     suffix = text[len(digits) :].lower()

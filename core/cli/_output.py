@@ -42,8 +42,26 @@ def write_json(value: object) -> None:
     write(json.dumps(value, indent=2) + "\n")
 
 
+def write_line(value: object) -> None:
+    """Print ``value`` as JSON on one line."""
+    import json
+
+    write(json.dumps(value, separators=(",", ":")) + "\n")
+
+
+def clock(at: float) -> str:
+    """The time ``at``, in seconds since the epoch, in UTC to the millisecond (ISO 8601)."""
+    seconds, milliseconds = divmod(round(at * 1000), 1000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{milliseconds:03d}Z"
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print an aligned table; its heading is bold on a terminal. The last column is not padded."""
+    write(formatted(columns, rows))
+
+
+def formatted(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """What `table` prints."""
     texts = [[visible(value) for value in row] for row in rows]
     heading = [column.upper() for column in columns]
     widths = [max(len(row[i]) for row in [heading, *texts]) for i in range(len(columns))]
@@ -55,7 +73,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     first = line(heading)
     if os.isatty(STDOUT) and not os.environ.get("NO_COLOR"):
         first = f"{_BOLD}{first}{_PLAIN}"
-    write("\n".join([first, *(line(row) for row in texts)]) + "\n")
+    return "\n".join([first, *(line(row) for row in texts)]) + "\n"
 
 
 def age(since: object) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sandtop import __version__
 from sandtop.core.cli import say
-from sandtop.core.client.link import call, call_running, launch, stop_core
-from sandtop.core.contract.core import CoreStatus, Status
-from sandtop.core.errors import WrongState
+from sandtop.core.client.link import call, call_running, launch, new_id, stop_core
+from sandtop.core.contract.core import CoreStatus, Metrics, Status
+from sandtop.core.errors import InvalidRequest, WrongState
 
 from ._args import Parser
 from ._output import age, write, write_json
@@ -20,7 +20,8 @@ _EXAMPLES: Final = """\
   sandtop core status
   sandtop core start --channel virtio-serial
   sandtop core stop          # sandboxes go on running; the next command starts a core again
-  sandtop core stop --all    # stops them too"""
+  sandtop core stop --all    # stops them too
+  sandtop core start --metrics 127.0.0.1:9464"""
 NOT_RUNNING: Final = 1
 """The exit status of ``core status`` when no core runs."""
 
@@ -35,8 +36,15 @@ def core_main(argv: Sequence[str]) -> int:
         choices=("auto", "vsock", "virtio-serial"),
         help="with start: between the core and agents, instead of the setting",
     )
+    parser.add_argument(
+        "--metrics",
+        metavar="ADDRESS",
+        help="with start: serve metrics for Prometheus on unix:PATH or 127.0.0.1:PORT, until it is stopped; or off",
+    )
     parser.json()
     options = parser.parse_args(list(argv))
+    if options.metrics is not None and options.action != "start":
+        raise InvalidRequest("--metrics goes with start", hint="see 'sandtop core --help'")
     if options.action == "stop":
         if not stop_core(machines=options.all):
             say("the core is not running")
@@ -49,6 +57,8 @@ def core_main(argv: Sequence[str]) -> int:
                     hint="sandtop core stop, then start it anew; sandboxes go on meanwhile",
                 )
             launch(options.channel)
+        if options.metrics is not None:
+            call(Metrics(address=options.metrics, request_id=new_id()))
         return _show(call(Status()), as_json=options.json)
     status = call_running(Status())
     if status is None:

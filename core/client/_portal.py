@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import islice
 from queue import SimpleQueue
@@ -19,7 +19,15 @@ from anyio.from_thread import BlockingPortalProvider
 from anyio.to_thread import run_sync
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterable,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Generator,
+        Iterable,
+    )
     from contextlib import AbstractAsyncContextManager
 
     from sandtop.core.client.sdk.process import Process
@@ -138,6 +146,33 @@ class Iterated:
             if not self._ready:
                 return
             yield self._ready.popleft()
+
+
+def iterated(source: Callable[[], AsyncGenerator[T]]) -> Generator[T]:
+    """What the async generator that ``source`` makes yields, on the loop, which is kept while it is iterated over."""
+    lease = Lease()
+    items: list[AsyncGenerator[T]] = []
+
+    async def step() -> list[T]:
+        if not items:
+            items.append(source())
+        return [item async for item in _first(items[0])]
+
+    try:
+        while found := run(step):
+            yield from found
+    finally:
+        try:
+            for generator in items:
+                run(generator.aclose)
+        finally:
+            lease.release()
+
+
+async def _first(items: AsyncGenerator[T]) -> AsyncGenerator[T]:
+    """The next of ``items``, or none at the end."""
+    with suppress(StopAsyncIteration):
+        yield await anext(items)
 
 
 @contextmanager

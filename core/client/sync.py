@@ -10,20 +10,22 @@ from typing import TYPE_CHECKING, Self
 from sandtop.core.client.sdk import core as _core
 from sandtop.core.client.sdk import image as _image
 from sandtop.core.client.sdk import together as _together
+from sandtop.core.client.sdk import watching as _watching
 from sandtop.core.client.sdk.collect import MAX_OUTPUT
 from sandtop.core.client.sdk.sandbox import Sandbox as _Sandbox
 from sandtop.core.client.sdk.together import MAX_EACH
 from sandtop.core.client.session.detach import DETACH_KEYS
 
-from ._portal import Iterated, chunks, held, run, run_here, run_telling, writes
+from ._portal import Iterated, chunks, held, iterated, run, run_here, run_telling, writes
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from types import TracebackType
     from typing import Literal
 
+    from sandtop.core.client.link.listening import LogPiece
     from sandtop.core.client.link.values import Rlimit
     from sandtop.core.client.sdk.attach import Detached
     from sandtop.core.client.sdk.collect import Log, Output
@@ -32,8 +34,9 @@ if TYPE_CHECKING:
     from sandtop.core.client.sdk.screen import Screen
     from sandtop.core.client.session.events import ExitRecord
     from sandtop.core.contract.core import CoreStatus
+    from sandtop.core.contract.core_events import Happening, HostHistory, Sample, SandboxHistory
     from sandtop.core.contract.image import ImageInfo
-    from sandtop.core.contract.sandbox import Inspection, SandboxInfo
+    from sandtop.core.contract.sandbox import Inspection, Processes, SandboxInfo
     from sandtop.core.contract.session_results import SessionInfo
 
     _Kind = type[BaseException]
@@ -231,6 +234,24 @@ class Sandbox:
     def ping(self) -> float:
         """Ask its agent whether it is there; the seconds that it took. Raises `WrongState`, `ChannelError`."""
         return run(lambda: self._async.ping())
+
+    def top(self) -> Processes:
+        """What runs in it, by its agent's word, what takes most of its processors first.
+
+        Raises `WrongState` when it does not run, or its agent is of an older sandtop; `ChannelError`.
+        """
+        return run(lambda: self._async.top())
+
+    def console(self, *, tail: int | None = None) -> bytes:
+        """What its guest's kernel and agent printed since its last start: the last 256 KiB, or ``tail`` lines of it.
+
+        A guest can print anything: it is not fit for a terminal as it is.
+        """
+        return run(lambda: self._async.console(tail=tail))
+
+    def follow_console(self, *, tail: int | None = None) -> Generator[bytes]:
+        """As `console`, and what comes until its machine ends."""
+        return iterated(lambda: self._async.follow_console(tail=tail))
 
     def start(self, *, cold: bool = False, accelerator: Literal["kvm", "tcg"] | None = None) -> None:
         """Start it, from a template or, with ``cold``, by booting; ``accelerator`` is for this start alone.
@@ -790,3 +811,101 @@ def shell_all(
             max_output=max_output,
         )
     )
+
+
+def stats(
+    sandboxes: Sequence[str] | None = None, *, labels: Mapping[str, str] | None = None, sessions: bool = False
+) -> Sample:
+    """What the host and ``sandboxes`` (names or uuids; None: all) with ``labels`` use now; it takes a second or two.
+
+    With ``sessions`` also what each session uses. Raises `NotFound`.
+    """
+    return run(lambda: _watching.stats(sandboxes, labels=labels, sessions=sessions))
+
+
+def follow_stats(
+    sandboxes: Sequence[str] | None = None,
+    *,
+    labels: Mapping[str, str] | None = None,
+    sessions: bool = False,
+    history: float = 0.0,
+    step: float = 0.0,
+) -> Generator[Sample | HostHistory | SandboxHistory]:
+    """As `stats`, again every two seconds; first, with ``history``, what was used in so many seconds before (an hour).
+
+    ``step``: seconds that a value of the history stands for; the core keeps one for each ten. It comes anew when the
+    core was started anew, which begins with none. Raises `NotFound`, `CoreUnavailable`.
+    """
+    return iterated(
+        lambda: _watching.follow_stats(
+            sandboxes, labels=labels, sessions=sessions, history=history, step=step
+        )
+    )
+
+
+def events(
+    sandboxes: Sequence[str] | None = None,
+    *,
+    labels: Mapping[str, str] | None = None,
+    kinds: Sequence[str] | None = None,
+    since: float | None = None,
+    until: float | None = None,
+    limit: int | None = None,
+) -> list[Happening]:
+    """What happened to ``sandboxes``, also removed ones, oldest first; with None to all, and to the core.
+
+    ``since`` and ``until`` are in seconds since the epoch; ``limit``: no more than the newest. The core keeps the last
+    15,000 or so. Raises `InvalidRequest` for a kind that there is not.
+    """
+    return run(
+        lambda: _watching.events(sandboxes, labels=labels, kinds=kinds, since=since, until=until, limit=limit)
+    )
+
+
+def follow_events(
+    sandboxes: Sequence[str] | None = None,
+    *,
+    labels: Mapping[str, str] | None = None,
+    kinds: Sequence[str] | None = None,
+    since: float | None = None,
+    after: int | None = None,
+    limit: int | None = None,
+) -> Generator[Happening]:
+    """As `events`, and what happens from now on; ``after``: those with a higher ``id``. None is told twice or missed,
+    also when the core dies meanwhile.
+    """
+    return iterated(
+        lambda: _watching.follow_events(
+            sandboxes, labels=labels, kinds=kinds, since=since, after=after, limit=limit
+        )
+    )
+
+
+def merged_logs(
+    sandboxes: Sequence[str] | None = None,
+    *,
+    labels: Mapping[str, str] | None = None,
+    streams: Sequence[Literal["stdout", "stderr"]] | None = None,
+    since: float | None = None,
+    tail: int | None = None,
+    follow: bool = False,
+) -> Generator[LogPiece]:
+    """What all sessions of ``sandboxes`` (None: all) with ``labels`` wrote, merged by the time at which it came.
+
+    ``since`` is in seconds since the epoch, ``tail`` a number of lines of each session. With ``follow`` it goes on with
+    what they write, and with sessions and sandboxes that begin later. Raises `NotFound`, `CoreUnavailable`.
+    """
+    return iterated(
+        lambda: _watching.merged_logs(
+            sandboxes, labels=labels, streams=streams, since=since, tail=tail, follow=follow
+        )
+    )
+
+
+def serve_metrics(address: str | None = None) -> str | None:
+    """Have the core serve metrics in Prometheus' text format, and say where it does.
+
+    ``address`` is ``unix:PATH``, ``127.0.0.1:PORT`` or ``[::1]:PORT``; ``off`` for nowhere; None changes nothing.
+    Raises `InvalidRequest`, and what keeps the core from listening there.
+    """
+    return run(lambda: _watching.serve_metrics(address))

@@ -7,16 +7,12 @@ from .session_results import ExitRecord
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
-    from typing import Final
-
     from .limits import Time
 
 __all__ = [
     "ExitRecord", "Happened", "Happening", "HostHistory", "HostStats", "Sample", "SandboxHistory", "SandboxStats",
     "SessionStats", "Source",
 ]  # fmt: skip
-KINDS_OF_FAILURE: Final = ("died", "failed", "lost", "oom")
-"""Kinds of `Happening` that are always bad; a ``session-exited`` is when its record says so."""
 
 
 class SessionStats(Record):

@@ -136,8 +136,8 @@ class Reached:
 
 EVENT_KINDS: Final = (
     "created", "started", "paused", "resumed", "stopped", "died", "failed", "lost", "adopted", "removed",
-    "acknowledged", "agent-lost", "agent-recovered", "disk-trouble", "disk-recovered", "logs-trouble",
-    "logs-recovered", "session-started", "session-exited", "session-removed", "oom", "core-started", "core-stopped",
+    "acknowledged", "trouble", "recovered", "session-started", "session-exited", "session-removed", "oom",
+    "core-started", "core-stopped",
 )  # fmt: skip
 """What can happen; docs/protocol.md says what each means."""
 

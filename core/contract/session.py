@@ -127,7 +127,8 @@ class SessionLogs(Stream["SessionAnswer"], op="session.logs"):
         session: null: the latest.
         streams: ``stdout``, ``stderr``; null: both.
         since: seconds since the epoch.
-        tail: a number of lines.
+        tail: a number of lines …
+        most: … in no more than about so many bytes, the newest.
         timestamps: an `At` before each piece.
         stdout, stderr: offsets to go on from after a break.
     """
@@ -137,6 +138,7 @@ class SessionLogs(Stream["SessionAnswer"], op="session.logs"):
     streams: list[Literal["stdout", "stderr"]] | None = None
     since: Time | None = None
     tail: Count | None = None
+    most: Count | None = None
     follow: bool = False
     timestamps: bool = False
     stdout: Offset | None = None

@@ -63,6 +63,7 @@ class SessionInfo(Record):
         foreground: the command line of the program in its terminal's foreground, while it runs; None: not known.
         last_line: the last line that it wrote, without colours, or its beginning; None without output, and on a
             terminal on which a full-screen program draws.
+        output_at: when output came last, seconds since the epoch; None before any came, and where that is not known.
     """
 
     id: str
@@ -90,6 +91,7 @@ class SessionInfo(Record):
     acknowledged: bool = False
     foreground: str | None = None
     last_line: str | None = None
+    output_at: Time | None = None
 
 
 class SessionAnswer(Record):

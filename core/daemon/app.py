@@ -17,6 +17,7 @@ import trio
 
 from sandtop import __version__
 from sandtop.core.daemon.dispatch import Core
+from sandtop.core.daemon.metrics import MetricsServer
 from sandtop.core.daemon.server import Server
 from sandtop.core.daemon.supervisor import ALREADY_RUNNING, UMASK
 from sandtop.core.errors import EXIT_SANDTOP_FAILED, SandtopError, from_os_error
@@ -96,15 +97,21 @@ async def _main(paths: Paths, channel: str | None = None) -> None:
             nursery.start_soon(screens.run)
             await fleet.adopt_all()
             nursery.start_soon(fleet.maintain)
-            core = Core(paths, fleet, guest, time.time(), trio.Event())
+            metrics = MetricsServer(paths, fleet, nursery)
+            core = Core(paths, fleet, guest, time.time(), trio.Event(), metrics)
             server = Server(core, nursery)
+            fleet.watch.clients = lambda: server.clients
+            await metrics.begin(settings.metrics)
             nursery.start_soon(_stop_on_signal, core)
             listener = _listen(paths)
             nursery.start_soon(trio.serve_listeners, server.serve, [listener])
             log.info("sandtop %s, pid %d, listens on %s", __version__, os.getpid(), paths.core_socket)
+            fleet.events.add("core-started", f"sandtop {__version__}, pid {os.getpid()}")
             await core.stopping.wait()
             await trio.sleep(0.05)  # the answer to `core stop` is on its way
             paths.core_socket.unlink(missing_ok=True)
+            fleet.events.add("core-stopped", "machines go on")
+            metrics.stop()
             await fleet.close()
             nursery.cancel_scope.cancel()
     log.info("stopped; machines go on")

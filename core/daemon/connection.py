@@ -69,6 +69,11 @@ class Connection:
             self._frames.extend(self._decoder.feed(bytes(data)))
         return self._frames.popleft()
 
+    async def until_gone(self) -> None:
+        """Raise `ClientGone` when the client closes its connection; what it says meanwhile is nothing."""
+        while True:
+            await self.receive()
+
     async def receive_message(self, kind: str) -> dict[str, object]:
         """The next control message, which must be of ``kind``. Raises as `receive`."""
         with trio.move_on_after(REQUEST_DEADLINE):

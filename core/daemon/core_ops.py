@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from sandtop import __version__
-from sandtop.core.contract.core import CoreStatus, Status, Stop, Stopped
+from sandtop.core.contract.core import Address, CoreStatus, Metrics, Status, Stop, Stopped
 from sandtop.core.daemon.dispatch import answers, makes
 from sandtop.core.errors import SandtopError
 from sandtop.core.fleet import State
@@ -32,6 +32,13 @@ async def status(core: Core, request: Status) -> CoreStatus:
         socket=str(core.paths.core_socket),
         home=str(core.paths.data),
     )
+
+
+@makes(Metrics)
+async def serve_metrics(core: Core, request: Metrics, work: Work) -> Address:
+    if request.address is not None:
+        await core.metrics.serve(request.address)
+    return Address(address=core.metrics.address)
 
 
 @makes(Stop)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import trio
 
     from sandtop.core.daemon.connection import Connection
+    from sandtop.core.daemon.metrics import MetricsServer
     from sandtop.core.daemon.once import Once, Work
     from sandtop.core.fleet import Fleet
     from sandtop.core.guest import GuestStore
@@ -37,6 +38,7 @@ class Core:
     Attributes:
         started_at: seconds since the epoch.
         stopping: set when the core is to end.
+        metrics: serves them, where somebody wants them.
     """
 
     paths: Paths
@@ -44,6 +46,7 @@ class Core:
     guest: GuestStore
     started_at: float
     stopping: trio.Event
+    metrics: MetricsServer
 
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -22,22 +23,22 @@ _AT_ONCE: Final = 2048
 """Pieces looked at before others get their turn."""
 _SEND: Final = 256 * 1024
 """Bytes gathered before they are sent."""
-_NAMES: Final = {"stdout": STDOUT, "stderr": STDERR}
+NAMES: Final = {"stdout": STDOUT, "stderr": STDERR}
 
 
 async def send_logs(connection: Connection, session: Session, request: SessionLogs) -> None:
     """Send what ``request`` asks for of the session's log. Raises `StorageError`, `ClientGone`."""
     since, tail = request.since, request.tail
     begin: dict[int, int | None] = {}
-    for name in _NAMES if request.streams is None else request.streams:
+    for name in NAMES if request.streams is None else request.streams:
         offset = (
             request.stdout if name == "stdout" else request.stderr
         )  # where one that lost its connection goes on
-        begin[_NAMES[name]] = offset or 0 if since is tail is None or offset is not None else None
+        begin[NAMES[name]] = offset or 0 if since is tail is None or offset is not None else None
     reader = _Reader(connection, session, begin, stamped=request.timestamps)
     try:
         if tail is not None:
-            await reader.tail(tail, since)
+            await reader.tail(tail, since, request.most)
         else:
             await reader.forward(since)
         while request.follow and not (session.ended and reader.all_sent):
@@ -91,11 +92,11 @@ class _Reader:
         await self._flush()
         return self._reached != before
 
-    async def tail(self, count: int, since: float | None) -> None:
-        """Send the last ``count`` lines."""
+    async def tail(self, count: int, since: float | None, most: int | None) -> None:
+        """Send the last ``count`` lines, of them no more than the newest ``most`` bytes."""
         stop = self._log.span.stop
         ends = {stream: self._log.end(stream) for stream in self._reached}
-        for piece in await _last_lines(self._log, set(self._reached), count, since):
+        for piece in await last_lines(self._log, set(self._reached), count, since, most):
             await self._send(piece)
         await self._flush()
         self._reached = dict(ends)
@@ -143,9 +144,12 @@ class _Reader:
             await self._connection.send_bytes(data)
 
 
-async def _last_lines(log: SessionLog, streams: set[int], count: int, since: float | None) -> list[Piece]:
+async def last_lines(
+    log: SessionLog, streams: set[int], count: int, since: float | None, most: int | None = None
+) -> list[Piece]:
     """The pieces with the last ``count`` lines, read backwards so that a long log costs no more than what is asked."""
     kept: list[Piece] = []
+    room = math.inf if most is None else most
     first, stop = log.span.start, log.span.stop
     while count > 0:
         start = max(stop - _AT_ONCE, first)
@@ -153,8 +157,11 @@ async def _last_lines(log: SessionLog, streams: set[int], count: int, since: flo
             if since is not None and piece.time < since:
                 return kept[::-1]
             if piece.stream in streams:
+                if (size := piece.end - piece.start) > room:
+                    piece = piece.between(piece.end - int(room), piece.end)
                 count = await _take_lines(log, piece, count, kept)
-                if count == 0:
+                room -= size
+                if count == 0 or room <= 0:
                     return kept[::-1]
         if start <= first:
             break

@@ -33,7 +33,7 @@ async def screen(core: Core, request: SessionScreen, connection: Connection) -> 
     try:
         with unwrapped():
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_until_gone, connection)
+                nursery.start_soon(connection.until_gone)
                 seen = await core.fleet.screens.look(
                     session,
                     scrollback=request.scrollback,
@@ -76,9 +76,3 @@ def _find(fleet: Fleet, request: SessionScreen) -> tuple[Sandbox, Session]:
     if session.record is not None and session.record.stdout and not session.log.end(STDOUT):
         raise NotFound(f"the screen of session {key} was removed to keep within the settings", sandbox=name)
     return sandbox, session
-
-
-async def _until_gone(connection: Connection) -> None:
-    """Raises `ClientGone` when the client is."""
-    while True:
-        await connection.receive()

@@ -11,7 +11,17 @@ import trio
 from sandtop import __version__
 from sandtop.agent.wire import LONG, ProtocolError
 from sandtop.core.contract.core import Stop
-from sandtop.core.daemon import core_ops, image_ops, sandbox_ops, screen_ops, session_ops
+from sandtop.core.daemon import (
+    core_ops,
+    event_ops,
+    image_ops,
+    logs_ops,
+    sandbox_ops,
+    screen_ops,
+    session_ops,
+    stats_ops,
+    top_ops,
+)
 from sandtop.core.daemon.connection import PROTOCOL, ClientGone, Connection
 from sandtop.core.daemon.dispatch import answer, fault, operation
 from sandtop.core.daemon.once import Once
@@ -27,22 +37,32 @@ log = logging.getLogger(__name__)
 MAX_CLIENTS: Final = 512
 _LAST_WORD: Final = 5.0
 """Seconds for a client to take the final answer."""
-OPERATIONS: Final = (core_ops, sandbox_ops, image_ops, session_ops, screen_ops)
+OPERATIONS: Final = (
+    core_ops,
+    event_ops,
+    stats_ops,
+    logs_ops,
+    sandbox_ops,
+    top_ops,
+    image_ops,
+    session_ops,
+    screen_ops,
+)
 """The modules with the handlers: each has registered its own."""
 
 
 class Server:
-    """Answers the clients of one core."""
+    """Answers the clients of one core; ``clients`` counts them."""
 
     def __init__(self, core: Core, nursery: trio.Nursery) -> None:
         self._core = core
         self._once = Once(nursery, core.fleet.first_request)
-        self._clients = 0
+        self.clients = 0
 
     async def serve(self, stream: trio.SocketStream) -> None:
         """One connection, from its first byte to its last."""
         connection = Connection(stream)
-        self._clients += 1
+        self.clients += 1
         try:
             async with stream:
                 with trio.CancelScope() as scope:
@@ -53,14 +73,14 @@ class Server:
             # one client's connection, whatever went wrong on it, is not the end of all the others
             log.exception("a fault of ours on a client's connection")
         finally:
-            self._clients -= 1
+            self.clients -= 1
 
     async def _converse(self, connection: Connection, scope: trio.CancelScope) -> None:
         last: tuple[str, Mapping[str, object]] | None
         op = "?"
         try:
             connection.check_peer()
-            if self._clients > MAX_CLIENTS:
+            if self.clients > MAX_CLIENTS:
                 raise InvalidRequest(f"the core serves {MAX_CLIENTS} clients already", hint="close some")
             newer = await self._greet(connection)
             message = await connection.receive_message("request")

@@ -122,4 +122,5 @@ def session_view(sandbox: Sandbox, session: Session) -> SessionInfo:
         acknowledged=row.acknowledged_at is not None,
         foreground=(session.foreground or None) if not session.ending else None,
         last_line=session.last_line.text or None,
+        output_at=session.output.heard_at or None,
     )

@@ -114,6 +114,7 @@ async def _adopt_running(sandbox: Sandbox, context: Context, spec: MachineSpec, 
     if machine.vm.restored:  # an earlier core had it go on from a template
         machine.spec = replace(spec, memory=_OF_A_TEMPLATE)
     record = sandbox.record
+    sandbox.tell("adopted")
     if record.state is State.STARTING:
         # how far it had come is not known, and nobody waits for it: `start` makes a new one
         record.to(State.FAILED, "the core died while it was starting", ownership=None)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from sandtop.core.events import EventLog
 from sandtop.core.fleet.room import Space, space
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Context:
         driver: runs their machines.
         starting: held from a machine's launch until its agent is ready: more of them at once than the host has
             processors would only all be late.
+        events: what happened to them.
         room: what the disk of the sandboxes had when it was looked at last; None when that cannot be known.
     """
 
@@ -49,6 +51,10 @@ class Context:
     screens: Screens
     starting: trio.CapacityLimiter = field(default_factory=_one_a_processor)
     room: Space | None = None
+    events: EventLog = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.events = EventLog(self.paths.events)
 
     def look_at_room(self) -> Space | None:
         """Look at the disk of the sandboxes now. Blocks as long as that disk does."""

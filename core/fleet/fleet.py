@@ -32,6 +32,7 @@ from sandtop.core.fleet.sandbox import Sandbox
 from sandtop.core.fleet.specs import machine_spec, resolve_image, template_for
 from sandtop.core.fleet.state import ALIVE, State
 from sandtop.core.fleet.warm_pool import WarmPool, end_leftovers
+from sandtop.core.fleet.watch import Watch
 from sandtop.core.sessions import retire
 from sandtop.core.store import SandboxConfig, SandboxRow
 from sandtop.core.templates import Kind
@@ -39,6 +40,7 @@ from sandtop.core.templates import Kind
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from sandtop.core.events import EventLog
     from sandtop.core.fleet.context import Context
     from sandtop.core.screens.screens import Screens
     from sandtop.core.templates import Templates
@@ -59,6 +61,9 @@ class Fleet:
         self._sandboxes: dict[str, Sandbox] = {}
         self._unheld: dict[str, float] = {}
         self._pool = WarmPool(context)
+        self.watch = Watch(context, self.all)
+        """What host and sandboxes use."""
+        self.watch.standing_by = lambda: sum(self.warm_machines.values())
         for row in context.database.sandboxes():
             self._sandboxes[row.uuid] = Sandbox(row, context)
         for session in context.database.sessions():
@@ -67,6 +72,10 @@ class Fleet:
     @property
     def templates(self) -> Templates:
         return self._context.templates
+
+    @property
+    def events(self) -> EventLog:
+        return self._context.events
 
     @property
     def screens(self) -> Screens:
@@ -91,6 +100,10 @@ class Fleet:
         raise NotFound(
             f"no sandbox named {reference[:80]}", sandbox=reference[:80], hint="sandtop ls lists them"
         )
+
+    def find(self, uuid: str) -> Sandbox | None:
+        """The sandbox with this uuid, removed ones too, as far as anything of them is kept."""
+        return self._sandboxes.get(uuid)
 
     def history(self, reference: str) -> Sandbox:
         """As `get`, and failing that the removed sandbox of that name, the latest, whose history was kept."""
@@ -183,6 +196,7 @@ class Fleet:
         if warm is not None:
             warm.become(row)
             self._pool.given_away(warm)
+        sandbox.tell("created", f"of {row.config.image}")
         return sandbox
 
     def _of_request(self, name: str, request_id: str) -> Sandbox | None:
@@ -282,6 +296,7 @@ class Fleet:
         self._context.nursery.start_soon(
             AlertWatch(self._context.settings.alerts, self.all, self._context.nursery).run
         )
+        self._context.nursery.start_soon(self.watch.run)
         self._context.nursery.start_soon(keep_clocks, self._clocks, self._context.nursery)
         said: dict[str, str] = {}  # a disk that stays broken is not written about for ever
         while True:

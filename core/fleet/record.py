@@ -11,10 +11,21 @@ from sandtop.core.errors import StorageError, WrongState
 from sandtop.core.fleet.state import State, check_transition
 
 if TYPE_CHECKING:
+    from sandtop.core.events import Teller
     from sandtop.core.store import Database, Ownership, SandboxRow
 
 log = logging.getLogger(__name__)
 _FAILED: Final = frozenset({State.FAILED, State.LOST})
+_TOLD: Final = {
+    (State.STARTING, State.RUNNING): "started",
+    (State.PAUSED, State.RUNNING): "resumed",
+    **{
+        (old, new): new.value
+        for old in State
+        for new in (State.PAUSED, State.STOPPED, State.FAILED, State.LOST)
+    },
+}
+"""The kinds of event that changes of the state are; others are none."""
 
 
 class Record:
@@ -27,10 +38,12 @@ class Record:
         row: as it is now.
     """
 
-    def __init__(self, row: SandboxRow, database: Database) -> None:
+    def __init__(self, row: SandboxRow, database: Database, tell: Teller) -> None:
+        """``tell`` adds what happens to the events."""
         self.row = row
         self._database = database
         self._unsaved = False
+        self._tell = tell
 
     @property
     def name(self) -> str:
@@ -62,6 +75,8 @@ class Record:
                 self.row, self._unsaved = before, unsaved
                 raise
             log.warning("%s is %s, which could not be stored: %s", self.name, state, error)
+        if (kind := _TOLD.get((State(before.state), state))) is not None:
+            self._tell(kind, "" if reason == state.value else reason)
 
     def own(self, ownership: Ownership) -> None:
         """Keep how its machine is found again. Raises `StorageError`; a core that has not stored that may lose it."""
@@ -90,6 +105,7 @@ class Record:
             row = dataclasses.replace(self.row, acknowledged_at=None if undo else time.time())
             self._database.update_sandbox(row)
             self.row = row
+            self._tell("acknowledged")
 
     def save(self) -> None:
         """Store what a full disk refused when it happened. Raises `StorageError` when it still does."""
@@ -103,6 +119,7 @@ class Record:
             self._database.update_sandbox(self.row)
         else:
             self._database.remove_sandbox(self.row.uuid)
+        self._tell("removed")
 
     def _store(self) -> None:
         self._unsaved = True

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from sandtop.core.errors import SandtopError, WrongState
+from sandtop.core.events import Teller
 from sandtop.core.fleet.adoption import end_unreachable, unreachable
 from sandtop.core.fleet.alerts import Alerts
 from sandtop.core.fleet.launch import Launch
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from sandtop.core.fleet.context import Context
     from sandtop.core.fleet.machine import RunningMachine
+    from sandtop.core.fleet.top import Look
     from sandtop.core.store import SandboxRow
 
 log = logging.getLogger(__name__)
@@ -38,8 +40,11 @@ _ADOPT_SECONDS: Final = 60.0
 class Sandbox:
     """A sandbox of this core. Life-cycle steps exclude each other; everything else goes on beside them."""
 
-    def __init__(self, row: SandboxRow, context: Context) -> None:
-        self.record = Record(row, context.database)
+    def __init__(self, row: SandboxRow, context: Context, *, warm: bool = False) -> None:
+        """``warm``: it is nobody's yet, and what happens to it is no event."""
+        self.tell = Teller(None if warm else context.events, row.name, row.uuid)
+        """Adds to the events."""
+        self.record = Record(row, context.database, self.tell)
         self._context = context
         self.lifecycle = trio.Lock()
         """Held by whatever starts, stops, removes or adopts it."""
@@ -52,13 +57,15 @@ class Sandbox:
         self.timings: dict[str, float] = {}
         self.holders = 0
         self.alerts = Alerts()
+        self.looked: Look | None = None
+        """The last look at what runs in it."""
         self.sessions = self._new_sessions()
 
     def _new_sessions(self) -> SessionManager:
         context, row = self._context, self.row
         logs = context.paths.logs / row.uuid
         return SessionManager(
-            row.uuid, row.name, context.database, logs, context.settings, context.nursery, context.screens
+            row.uuid, row.name, context.database, logs, context.settings, context.nursery, context.screens, self.tell
         )  # fmt: skip
 
     @property
@@ -176,7 +183,9 @@ class Sandbox:
 
     def become(self, row: SandboxRow) -> None:
         """The warm machine is that of the sandbox ``row`` from now on, which has its uuid; `start` it."""
-        self.record = Record(dataclasses.replace(row, ownership=self.row.ownership), self._context.database)
+        self.tell = Teller(self._context.events, row.name, row.uuid)
+        owned = dataclasses.replace(row, ownership=self.row.ownership)
+        self.record = Record(owned, self._context.database, self.tell)
         self.sessions = self._new_sessions()
         if self.machine is not None:
             self.machine.belong_to(row, self.sessions)

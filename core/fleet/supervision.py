@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
+    from sandtop.core.events import Teller
     from sandtop.core.fleet.context import Context
     from sandtop.core.fleet.record import Record
     from sandtop.core.machine import Machine, MachineSpec
@@ -33,6 +34,7 @@ class Owner(Protocol):
     """The sandbox that a machine is for."""
 
     record: Record
+    tell: Teller
     sessions: SessionManager
     machine: RunningMachine | None
 
@@ -109,6 +111,7 @@ async def _settle(sandbox: Owner, context: Context, machine: RunningMachine) -> 
     if record.state is State.STOPPING:
         record.to(State.STOPPED, "stopped", ownership=None)
     elif record.state in (State.RUNNING, State.PAUSED):
+        sandbox.tell("died", reason)
         if death and death.orderly and _FATAL not in said:  # an agent that fails switches its machine off
             record.to(State.STOPPED, reason, ownership=None)
         else:

@@ -228,7 +228,7 @@ class WarmPool:
                 del self._shelves[shape]
 
     async def _fill(self, shape: _Shape, shelf: _Shelf) -> None:
-        sandbox = Sandbox(shape.row(), self._context)
+        sandbox = Sandbox(shape.row(), self._context, warm=True)
         kept = False
         try:
             sandbox.folder.mkdir(mode=0o700)

@@ -17,6 +17,7 @@ from sandtop.core.machine.driver import (
     Machine,
     Running,
     Trial,
+    Usage,
     Version,
 )
 from sandtop.core.machine.host import check_memory, host_memory
@@ -40,6 +41,7 @@ __all__ = [
     "Network",
     "Running",
     "Trial",
+    "Usage",
     "Version",
     "check_memory",
     "host_memory",

@@ -102,6 +102,65 @@ def tail(path: Path, lines: int = 20) -> str:
     return last_lines(raw, lines)
 
 
+class ConsoleReader:
+    """Reads the console log at ``path`` from its beginning, and goes on with what is written; a context manager.
+
+    Nothing is where there is none. Of a console that prints more than is kept between two calls some is lost.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def begin(self, lines: int | None = None) -> bytes:
+        """All that is kept, or the last ``lines`` of it. Raises OSError, as `read` does."""
+        older = b""
+        with suppress(FileNotFoundError):
+            older = _older(self._path).read_bytes()
+        data = older + self.read()
+        if lines is None:
+            return data
+        return b"".join(data.splitlines(keepends=True)[-lines:]) if lines else b""
+
+    def read(self) -> bytes:
+        """What was written since the last call; empty when nothing was."""
+        data = b""
+        if self._descriptor >= 0:
+            data = self._rest()
+            if self._is_current():
+                return data
+            self._close()  # it was begun anew: a new file, or another machine
+        with suppress(FileNotFoundError):
+            self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            data += self._rest()
+        return data
+
+    def _rest(self) -> bytes:
+        pieces: list[bytes] = []
+        while piece := os.read(self._descriptor, _READ_BYTES):
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def _is_current(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self._path.stat())
+        except FileNotFoundError:
+            return True
+
+
 @asynccontextmanager
 async def recorded(path: Path, log: Path, name: str, *, deadline: float = 5.0) -> AsyncGenerator[trio.Event]:
     """Copy the console socket at ``path`` into the log file ``log`` while the context lasts.

@@ -148,6 +148,14 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What a machine takes of the host: seconds of its processors since it started, and bytes of memory."""
+
+    cpu_seconds: float
+    memory: int
+
+
+@dataclass(frozen=True, slots=True)
 class Death:
     """How a machine ended.
 
@@ -259,6 +267,10 @@ class Machine(Protocol):
 
     def console_tail(self, lines: int = 20) -> str:
         """The last lines that its guest printed, fit for a terminal; empty when there are none."""
+        ...
+
+    def usage(self) -> Usage | None:
+        """What it takes of the host; None once it has ended. Blocks for a moment, and may be called from a thread."""
         ...
 
     def facts(self, spec: MachineSpec) -> dict[str, object]:

@@ -13,6 +13,12 @@ def host_memory() -> tuple[int, int]:
     return found["MemTotal"] // 1024, found["MemAvailable"] // 1024
 
 
+def memory_bytes() -> tuple[int, int]:
+    """The same in bytes."""
+    found = _meminfo()
+    return found["MemTotal"] * 1024, found["MemAvailable"] * 1024
+
+
 def check_memory(mib: int, sandbox: str | None = None) -> None:
     """Raises `InvalidRequest` for a machine with more memory than the host has."""
     most, _ = host_memory()

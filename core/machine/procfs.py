@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,41 @@ def start_time(pid: int) -> int | None:
         stat = (_PROC / str(pid) / "stat").read_text(errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return None
-    # the second field, the program's name, may hold blanks and parentheses: count from behind it
-    return int(stat.rpartition(")")[2].split()[22 - 3])
+    return int(_fields(stat)[22 - 3])
+
+
+def _fields(stat: str) -> list[str]:
+    """The fields of a stat from the third on: the second, a program's name, may hold blanks and parentheses."""
+    return stat.rpartition(")")[2].split()
+
+
+def usage(pid: int, started: int) -> tuple[float, int] | None:
+    """The seconds of processor time that ``pid`` took, all its threads together, and the bytes that it has in memory.
+
+    None when the process that began at ``started`` (see `start_time`) is gone.
+    """
+    try:
+        stat = (_PROC / str(pid) / "stat").read_text(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    fields = _fields(stat)
+    if int(fields[22 - 3]) != started:
+        return None
+    ticks = int(fields[14 - 3]) + int(fields[15 - 3])
+    return ticks / os.sysconf("SC_CLK_TCK"), int(fields[24 - 3]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def busy_seconds() -> float:
+    """The seconds of processor time that was not idle since the host booted, of all processors together."""
+    with (_PROC / "stat").open() as file:
+        ticks = [int(word) for word in file.readline().split()[1:]]
+    busy = sum(ticks[:8]) - ticks[3] - ticks[4]  # what guests took is in the first two; less idle and iowait
+    return busy / os.sysconf("SC_CLK_TCK")
+
+
+def load() -> float:
+    """The load average of the last minute."""
+    return float((_PROC / "loadavg").read_text().split()[0])
 
 
 def arguments(pid: int) -> list[str]:

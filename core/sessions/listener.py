@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Final, cast
 from sandtop.agent.wire import STREAMS_PER_SESSION, Credit, Data, ProtocolError
 from sandtop.core.sessions import left
 from sandtop.core.sessions.input import STDIN
-from sandtop.core.sessions.records import SessionExit, printable
+from sandtop.core.sessions.records import SessionExit, brief, printable
 from sandtop.core.sessions.reports import entries_of, pid_of, record_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sandtop.core.channel import AgentLink
+    from sandtop.core.events import Teller
     from sandtop.core.sessions.recorder import Recorder
     from sandtop.core.sessions.registry import SessionRegistry
     from sandtop.core.sessions.session import Session
@@ -27,6 +28,7 @@ class SessionListener:
     """Takes what an agent says of the sessions in ``registry``: a `sandtop.core.channel.Listener`.
 
     Attributes:
+        output_bytes: how much output came of all sessions since the core started.
         warnings: what of its identity (name, hosts, machine-id) the guest could not write, in the agent's words.
     """
 
@@ -36,12 +38,15 @@ class SessionListener:
         recorder: Recorder,
         starts: Starts,
         link: Callable[[], AgentLink | None],
+        tell: Teller,
     ) -> None:
         self._registry = registry
         self._recorder = recorder
         self._starts = starts
         self._link = link
+        self._tell = tell
         self.warnings: list[str] = []
+        self.output_bytes = 0
 
     # a link comes and goes
 
@@ -133,6 +138,7 @@ class SessionListener:
         news = session.started(pid_of(pid), time.time())
         if news:
             self._recorder.begun(session)
+            self._tell("session-started", brief(session.row.argv), session=session.row.id)
         return news
 
     def _ending(self, session: Session, record: object) -> None:
@@ -145,6 +151,7 @@ class SessionListener:
             return False  # the rest of a session that was ended here
         if not session.output.take(frame):
             return False
+        self.output_bytes += len(frame.data)
         self._recorder.touched(session)
         return True
 

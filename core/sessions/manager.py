@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import trio
 
+from sandtop.core.events import Teller
 from sandtop.core.sessions import left
 from sandtop.core.sessions.disconnects import Disconnects
 from sandtop.core.sessions.input import STDIN
@@ -30,7 +32,7 @@ class SessionManager:
     """The sessions of the sandbox ``uuid``, whether its machine runs or not.
 
     ``nursery`` owns what goes on when no machine is there, such as writing what a full disk refused. ``observer`` is
-    told what happens to terminals.
+    told what happens to terminals, and ``tell`` adds to the events.
 
     Attributes:
         listener: takes what the agent says; for the sandbox's link, while its machine runs.
@@ -45,6 +47,7 @@ class SessionManager:
         settings: Settings,
         nursery: trio.Nursery,
         observer: TerminalObserver | None = None,
+        tell: Teller | None = None,
     ) -> None:
         self._database = database
         self._observer = observer
@@ -56,9 +59,12 @@ class SessionManager:
         cap = settings.session_log_bytes
         self._registry = SessionRegistry(name, logs, cap, database.last_number(uuid), observer)
         self._starts = Starts(name, database)
-        self._recorder = Recorder(name, self._registry, database, self._starts, observer, nursery, link)
+        self._tell = tell or Teller(None, name, uuid)
+        self._recorder = Recorder(
+            name, self._registry, database, self._starts, observer, nursery, link, self._tell
+        )
         self._disconnects = Disconnects(name, nursery, link)
-        self.listener = SessionListener(self._registry, self._recorder, self._starts, link)
+        self.listener = SessionListener(self._registry, self._recorder, self._starts, link, self._tell)
 
     # which there are
 
@@ -103,6 +109,10 @@ class SessionManager:
     def get(self, reference: str) -> Session:
         """The session with this id, or the only one whose id begins with it. Raises `NotFound`, `InvalidRequest`."""
         return self._registry.get(reference)
+
+    def since(self, number: int) -> list[Session]:
+        """Those with a higher number than that, newest first."""
+        return list(takewhile(lambda each: each.row.number > number, reversed(self._registry.by_id.values())))
 
     def next_number(self) -> int:
         """A session number that no session of this sandbox ever had."""
@@ -214,12 +224,14 @@ class SessionManager:
             self._database.update_session(row)
             session.row = row
             self._registry.judge(session)
+            self._tell("acknowledged", session=row.id)
 
     def remove(self, session: Session) -> None:
         """Forget an ended session and its log, and end what it left running. Raises `StorageError`."""
         session.log.clear()
         self._database.remove_session(session.row.id)
         self._registry.remove(session)
+        self._tell("session-removed", session=session.row.id)
         if session.left and self._link is not None:
             let_go(self._link, session.row.id, kill=True)
             self._link.flush()

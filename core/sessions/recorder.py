@@ -11,9 +11,11 @@ import time
 from typing import TYPE_CHECKING
 
 from sandtop.core.errors import StorageError
+from sandtop.core.phrases import ending
 from sandtop.core.sessions.credit import OutputCredit
 from sandtop.core.sessions.input import STDIN
 from sandtop.core.sessions.overdue import Overdue
+from sandtop.core.sessions.records import brief
 from sandtop.core.sessions.storage_retry import StorageRetry
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     import trio
 
     from sandtop.core.channel import AgentLink
+    from sandtop.core.events import Teller
     from sandtop.core.sessions.records import SessionExit
     from sandtop.core.sessions.registry import SessionRegistry
     from sandtop.core.sessions.session import Session
@@ -51,6 +54,7 @@ class Recorder:
         observer: TerminalObserver | None,
         nursery: trio.Nursery,
         link: Callable[[], AgentLink | None],
+        tell: Teller,
     ) -> None:
         self._name = name
         self._registry = registry
@@ -58,6 +62,7 @@ class Recorder:
         self._starts = starts
         self._observer = observer
         self._link = link
+        self._tell = tell
         self._touched: set[Session] = set()
         self._begun: set[Session] = set()
         self._overdue = Overdue(nursery, link, self.settle)
@@ -154,9 +159,17 @@ class Recorder:
             return
         session.end(row, record)
         self._registry.ended(session)
+        self._tell_end(session, record)
         if session.tty is not None and self._observer is not None:
             self._observer.ended(session.row.id)
         if link is not None:
             link.outbox.remove(session.base + STDIN)
             if not session.gone:
                 link.send({"type": "release", "id": row.id})
+
+    def _tell_end(self, session: Session, record: SessionExit) -> None:
+        command, key, kept = brief(session.row.argv), session.row.id, record.to_json()
+        if record.reason == "oom":
+            self._tell("oom", f"ran out of memory: {command}", session=key, record=kept)
+        how = ending(record.reason, record.exit_status, record.signal)
+        self._tell("session-exited", f"{how}: {command}", session=key, record=kept)

@@ -16,14 +16,17 @@ from sandtop.core.errors import (
     EXIT_SANDTOP_FAILED,
     EXIT_TIMEOUT,
 )
+from sandtop.core.phrases import command_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _AGENT_REASONS: Final = frozenset({"exited", "signaled", "timeout", "oom", "spawn"})
 _NEEDED: Final = {"exited": "code", "signaled": "signal", "spawn": "stage"}
 _NOT_FOUND: Final = (errno_names.ENOENT, errno_names.ENOTDIR)
 _MAX_TEXT: Final = 500
+_BRIEF: Final = 200
+"""Characters of a command line in an event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +149,11 @@ def _text(data: Mapping[str, object], name: str) -> str | None:
     if not isinstance(value, str):
         raise ProtocolError(f"an exit record whose {name} is not text")
     return printable(value)
+
+
+def brief(argv: Sequence[str]) -> str:
+    """A command line in one line that is not long, fit for a terminal."""
+    return printable(" ".join(command_line(argv).split()))[:_BRIEF]
 
 
 def printable(text: str) -> str:

@@ -10,7 +10,9 @@ from __future__ import annotations
 from .core import FakeCore
 from .link import Conn, Message, Script
 from .state import NOW, FakeSession, Raw, described, ended, sandbox, session
+from .watching import FakeHost, FakeLoad
 
 __all__ = [
-    "NOW", "Conn", "FakeCore", "FakeSession", "Message", "Raw", "Script", "described", "ended", "sandbox", "session",
+    "NOW", "Conn", "FakeCore", "FakeHost", "FakeLoad", "FakeSession", "Message", "Raw", "Script", "described", "ended",
+    "sandbox", "session",
 ]  # fmt: skip

@@ -20,12 +20,14 @@ from .link import Conn, Message, Script
 from .operations import HANDLERS
 from .program import Program
 from .state import NOW, FakeSession, Raw, sandbox_info, session
+from .watching import FakeHost, FakeLoad
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from sandtop.core.contract.sandbox import SandboxInfo
+    from sandtop.core.contract.core_events import Happening
+    from sandtop.core.contract.sandbox import ProcessInfo, SandboxInfo
     from sandtop.core.contract.session import SessionExec
 
 T = TypeVar("T")
@@ -39,6 +41,9 @@ class FakeCore:
         sandboxes: by name.
         sessions: by id.
         images: their names.
+        loads, processes, consoles: what sandboxes use, what runs in them and what their kernels printed, by name.
+        host: what the host has.
+        happenings: what happened.
         programs: sessions run programs of this host; else what is typed into one is all that it writes.
         requests: every one so far, as it came.
         results: of those that are done once, by their id.
@@ -59,6 +64,11 @@ class FakeCore:
         self.sandboxes = {str(raw["name"]): raw for raw in sandboxes}
         self.sessions = {one.id: one for one in sessions}
         self.images = ["base"]
+        self.loads: dict[str, FakeLoad] = {}
+        self.host = FakeHost()
+        self.happenings: list[Happening] = []
+        self.processes: dict[str, list[ProcessInfo]] = {}
+        self.consoles: dict[str, bytes] = {}
         self.path = Path()
         self.programs = programs
         self.clock = clock

@@ -156,7 +156,7 @@ def send_log(core: FakeCore, conn: Conn, session: FakeSession, request: SessionL
     for stream, count in session.gaps.items():
         conn.tell(Gap(stream=stream, bytes=count))
     with core.news:
-        pieces = _last_lines(session.pieces, request.tail, at)
+        pieces = _last_lines(session.pieces, request.tail, at, request.most)
     done = 0
     while True:
         for when, stream, data in pieces:
@@ -181,7 +181,7 @@ def send_log(core: FakeCore, conn: Conn, session: FakeSession, request: SessionL
 
 
 def _last_lines(
-    pieces: list[tuple[float, int, bytes]], tail: int | None, at: dict[int, int]
+    pieces: list[tuple[float, int, bytes]], tail: int | None, at: dict[int, int], most: int | None
 ) -> list[tuple[float, int, bytes]]:
     """As many pieces from the end as hold ``tail`` lines; ``at`` skips the others. Empty ones keep the count."""
     if tail is None:
@@ -191,6 +191,9 @@ def _last_lines(
     for when, stream, data in reversed(pieces):
         lines = data.splitlines(keepends=True)
         shown = b"".join(lines[-left:]) if left > 0 else b""
+        if most is not None:
+            shown = shown[len(shown) - max(0, most) :] if len(shown) > most else shown
+            most -= len(shown)
         left -= len(lines)
         at[stream] += len(data) - len(shown)
         kept.append((when, stream, shown))

@@ -24,6 +24,7 @@ from sandtop.core.errors import InvalidRequest, WrongState
 from sandtop.core.screens.look import look
 from sandtop.core.terminal import Emulator
 
+from . import watching
 from .following import Follower, send_log
 from .state import sandbox
 
@@ -257,6 +258,11 @@ def _seen(core: FakeCore, conn: Conn, request: sessions.SessionAcknowledge) -> S
 HANDLERS: Final[dict[type[Request[Any]], Callable[[FakeCore, Conn, Any], Record | None]]] = {
     cores.Status: _status,
     cores.Stop: _stop,
+    cores.Stats: watching.stats,
+    cores.Events: watching.events,
+    cores.Logs: watching.logs,
+    sandboxes.SandboxTop: watching.top,
+    sandboxes.SandboxConsole: watching.console,
     sandboxes.SandboxCreate: _create,
     sandboxes.SandboxList: _list,
     sandboxes.SandboxInspect: _inspect,

@@ -179,6 +179,7 @@ class FakeSession:
             "stderr_bytes": len(self.output(2)) + self.gaps.get(2, 0),
             "stdin_bytes": len(self.typed),
             "last_line": self.last_line,
+            "output_at": self.pieces[-1][0] if self.pieces else None,
         }
         return made(SessionInfo, {name: value for name, value in self.raw.items() if name != "waits"} | told)
 

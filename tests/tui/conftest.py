@@ -17,7 +17,7 @@ from sandtop.core.client.link import launching
 from sandtop.core.errors import CoreUnavailable
 from sandtop.tui import gateway
 from sandtop.tui.app import Console
-from sandtop.tui.store import ProcessUsage, Store
+from sandtop.tui.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
@@ -134,9 +134,9 @@ def late_shell(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     return begin
 
 
-def make_console(*, clock: Callable[[], float] = lambda: NOW, proc: str = "/nowhere") -> Console:
-    """A console whose clock stands still, that sees no real process."""
-    return Console(Store(ProcessUsage(proc)), clock=clock, interval=LOOK_SECONDS)
+def make_console(*, clock: Callable[[], float] = lambda: NOW) -> Console:
+    """A console whose clock stands still."""
+    return Console(Store(), clock=clock, interval=LOOK_SECONDS)
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:

@@ -24,12 +24,15 @@ if TYPE_CHECKING:
     Compare = Callable[..., bool]
     Steps = Callable[[Console, Pilot[None], FakeCore], Awaitable[None]]
 
-SIZES = {"80x24": (80, 24), "200x50": (200, 50)}
-THEMES = {"dark": DARK.name, "light": LIGHT.name}
+SIZES = {"60x20": (60, 20), "80x24": (80, 24), "120x40": (120, 40), "200x50": (200, 50)}
+THEMES = {"dark": DARK.theme.name, "light": LIGHT.theme.name}
 BOTH = (("80x24", "dark"), ("200x50", "light"))
 ALL = (*BOTH, ("80x24", "light"), ("200x50", "dark"))
+FOUR = (("80x24", "dark"), ("60x20", "dark"), ("120x40", "light"), ("200x50", "dark"))
 
 
+NARROW_AND_WIDE = {"a-log", "a-screen", "evidence", "terminals"}
+"""States that look different at each of four sizes."""
 MAIN = {"busy", "empty", "sessions", "split"}
 """States that are seen most; of the others two views show enough."""
 
@@ -39,19 +42,22 @@ def views(states: Iterable[str]) -> list[ParameterSet]:
     return [
         pytest.param(state, size, theme, marks=[] if (size, theme) == ALL[0] else pytest.mark.slow)
         for state in states
-        for size, theme in (ALL if state in MAIN else BOTH)
+        for size, theme in (FOUR if state in NARROW_AND_WIDE else ALL if state in MAIN else BOTH)
     ]
 
 
 def picture(compare: Compare, size: str, theme: str, steps: Steps, core: FakeCore | None = None) -> bool:
     """Compare the console after ``steps`` with its picture."""
-    fake = core or FakeCore(*scene.sandboxes(), sessions=scene.sessions())
-    console = Console(Store(scene.StillUsage()), clock=lambda: NOW, interval=LOOK_SECONDS)
+    fake = core or scene.core()
+    console = Console(Store(), clock=lambda: NOW, interval=LOOK_SECONDS)
 
     async def before(pilot: Pilot[None]) -> None:
         console.theme = THEMES[theme]
-        await until(pilot, lambda: console.store.view.version > 0)
+        await until(
+            pilot, lambda: console.store.view.version > 0 and console.store.view.host.stats is not None
+        )
         await steps(console, pilot, fake)
+        await until(pilot, lambda: console.watching.idle)
         for field in console.screen.query(Input):
             field.cursor_blink = False
         await pilot.pause()

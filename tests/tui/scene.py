@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from tests.fakecore import NOW, FakeSession, Raw, ended, sandbox, session
+from tests.fakecore import NOW, FakeCore, FakeHost, FakeLoad, FakeSession, Raw, ended, sandbox, session
 
-from sandtop.tui.store import ProcessUsage
-from sandtop.tui.store.usage import Usage
+from sandtop.core.contract.core_events import Happening
+from sandtop.core.contract.sandbox import ProcessInfo
 
-_BUSY = (12, 18, 25, 22, 40, 65, 80, 74, 60, 66, 71, 90, 97, 99, 88, 93)
-_CALM = (1, 0, 0, 2, 1, 0, 0, 0, 3, 1, 0, 0, 1, 1, 0, 0)
+_BUSY = (12.0, 18, 25, 22, 40, 65, 80, 74, 60, 66, 71, 90, 97, 99, 88, 93)
+_CALM = (1.0, 0, 0, 2, 1, 0, 0, 0, 3, 1, 0, 0, 1, 1, 0, 0)
 _LOADS = {
-    11: (_BUSY, 480),
-    12: (_CALM, 96),
-    13: (tuple(reversed(_BUSY)), 210),
-    14: (_CALM, 61),
-    15: (_CALM, 120),
+    "api-1": FakeLoad(_BUSY, 480),
+    "api-2": FakeLoad(_CALM, 96),
+    "builder": FakeLoad(tuple(reversed(_BUSY)), 210, processes=19, disk=700),
+    "fuzz-07": FakeLoad(_CALM, 61),
+    "notebook": FakeLoad(_CALM, 120),
+    "review-318": FakeLoad(_CALM, 96),
+    "scratch": FakeLoad(_CALM, 96),
 }
 
 
-class StillUsage(ProcessUsage):
-    """The same load at every look."""
-
-    def sample(self, pids: set[int], now: float) -> dict[int, Usage]:
-        found: dict[int, Usage] = {}
-        for pid in pids & _LOADS.keys():
-            cpu, memory = _LOADS[pid]
-            steps = tuple(memory * 1048576 * (0.6 + 0.4 * n / 15) for n in range(16))
-            found[pid] = Usage(tuple(map(float, cpu)), steps)
-        return found
+def core(*more: FakeSession) -> FakeCore:
+    """The core that knows it all, and ``more`` sessions."""
+    fake = FakeCore(*sandboxes(), sessions=(*sessions(), *more))
+    fake.loads = dict(_LOADS)
+    fake.host = FakeHost(cpu=(180.0, 210, 260, 190, 240, 310, 330, 290, 260, 280))
+    return fake
 
 
 def sandboxes() -> list[Raw]:
@@ -112,3 +110,34 @@ def sessions() -> tuple[FakeSession, ...]:
         session("97", "fuzz-07", "afl-fuzz", "-i", "seeds", "-o", "out", started_at=NOW - 86_000),
         ended("88", "old-db", "pg_dump", "-Fc", "app", started_at=NOW - 90_000, ended_at=NOW - 89_000),
     )  # fmt: skip
+
+
+def page(fake: FakeCore) -> FakeCore:
+    """``fake`` with what the page of ``api-1`` shows."""
+    commands = (
+        ("root", "S", 88.4, 402, "python3 -m worker", "a2"), ("root", "R", 4.1, 61, "./serve --port 8080", "a1"),
+        ("www", "S", 0.0, 18, "nginx: worker process", "a1"), ("root", "S", 0.0, 9, "[sandtop-agent]", None),
+    )  # fmt: skip
+    fake.processes["api-1"] = [
+        ProcessInfo(
+            pid=100 + number, parent=1, user=user, session=(key * 16)[:16] if key else None, state=state, cpu=cpu,
+            cpu_seconds=cpu * 70, memory=memory << 20, threads=2, command=command,
+        )
+        for number, (user, state, cpu, memory, command, key) in enumerate(commands)
+    ]  # fmt: skip
+    uuid = str(fake.of("api-1")["uuid"])
+    happened = (
+        (7200, "sandbox-started", "started from its template in 0.41 s"), (7100, "session-started", "./migrate"),
+        (7090, "session-exited", "./migrate: exit 0"), (900, "memory-high", "94 % of 512 MiB"),
+        (59, "session-exited", "curl -sf localhost:8080/health: exit 0"),
+    )  # fmt: skip
+    fake.happenings = [
+        Happening(id=number, at=NOW - ago, kind=kind, sandbox="api-1", uuid=uuid, message=message)
+        for number, (ago, kind, message) in enumerate(happened)
+    ]
+    printed = [
+        f"[{0.1 * number:12.6f}] virtio_blk virtio{number}: 1/0/0 default/read/poll queues"
+        for number in range(40)
+    ]
+    fake.consoles["api-1"] = "\n".join([*printed, "[    4.100000] sandtop-agent: ready"]).encode()
+    return fake

@@ -28,7 +28,7 @@ def core() -> FakeCore:
         {"reason": "timeout", "signal": 9, "duration_ms": 900_000, "cause": "after its limit of 15 min"},
         124,
     )
-    return FakeCore(*scene.sandboxes(), sessions=(*scene.sessions(), more, late))
+    return scene.core(more, late)
 
 
 async def evidence(console: Console, pilot: Pilot[None], core: FakeCore) -> None:

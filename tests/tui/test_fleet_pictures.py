@@ -45,8 +45,33 @@ async def hostile(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
     await until(pilot, lambda: console.store.view.sandboxes[6].name.startswith("[red]"))
 
 
+async def hostile_screen(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
+    junk = (
+        b"\x1b]0;\x1b[2Jpwn\x07\x1b[41m"
+        + "界‮x".encode() * 90
+        + b"\x1b[1;1H\x1b[5m[red]not markup[/]\x1b[0m\xff\xfe"
+    )
+    core.emit("c3", junk)
+    await on(console, core, "review-318")
+
+
+async def on(console: Console, core: FakeCore, name: str) -> None:
+    console.nav.fleet.select(str(core.of(name)["uuid"]))
+
+
+def with_cursor_on(name: str) -> Steps:
+    async def steps(console: Console, _pilot: Pilot[None], core: FakeCore) -> None:
+        await on(console, core, name)
+
+    return steps
+
+
 FLEET: dict[str, Steps] = {
     "busy": pressing(),
+    "a-log": with_cursor_on("api-1"),
+    "a-screen": with_cursor_on("review-318"),
+    "evidence": with_cursor_on("api-2"),
+    "hostile-screen": hostile_screen,
     "filtered": pressing("slash", *"label:team=core"),
     "marked": pressing("N", "g", "space", "space"),
     "stale": stale,

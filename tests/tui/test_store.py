@@ -1,4 +1,4 @@
-"""The store: what changed between two looks, who needs somebody, what a filter means, what /proc says."""
+"""The store: what changed between two looks, who needs somebody, what a filter means, what is used."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.fakecore import NOW, FakeSession, Raw, described, ended, sandbox, session
+from tests.fakecore.state import made
 
-from sandtop.core.client.sdk import SandboxInfo, SessionInfo
+from sandtop.core.client.sdk import HostStats, Sample, SandboxHistory, SandboxInfo, SandboxStats, SessionInfo
 from sandtop.core.contract.codec import decode_result
-from sandtop.tui.store import FleetView, ProcessUsage, Store, parse_filter
+from sandtop.tui.store import FleetView, Store, parse_filter
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sandtop.tui.store.model import Urgency
 
 
@@ -25,7 +24,7 @@ def look(store: Store, *sandboxes: Raw, sessions: tuple[FakeSession, ...] = (), 
 
 @pytest.fixture
 def store() -> Store:
-    return Store(ProcessUsage("/nowhere"))
+    return Store()
 
 
 def urgency(view: FleetView, name: str) -> Urgency:
@@ -61,10 +60,10 @@ def test_an_acknowledged_failure_asks_no_more_and_the_next_one_does(store: Store
     assert [one.name for one in look(store, failed).troubled] == ["db"]
 
 
-def test_rates_and_last_output_come_from_what_grew(store: Store) -> None:
+def test_rates_come_from_what_grew_and_the_core_says_when(store: Store) -> None:
     one = session("a", "web", "yes")
     look(store, sandbox("web"), sessions=(one,))
-    one.pieces.append((NOW, 1, b"x" * 1000))
+    one.pieces.append((NOW + 1, 1, b"x" * 1000))
     grown = look(store, sandbox("web"), sessions=(one,), at=NOW + 1).sandboxes[0].sessions[0]
     assert (grown.rate, grown.last_output) == (500.0, NOW + 1)
     still = look(store, sandbox("web"), sessions=(one,), at=NOW + 2).sandboxes[0].sessions[0]
@@ -98,18 +97,41 @@ def test_filters(store: Store, text: str, found: list[str]) -> None:
     assert [one.name for one in view.sandboxes if wanted.matches(one)] == found
 
 
-def write_stat(proc: Path, pid: int, ticks: int, pages: int) -> None:
-    (proc / str(pid)).mkdir(exist_ok=True)
-    fields = ["S", *["0"] * 10, str(ticks), "0", *["0"] * 8, str(pages), "0"]
-    (proc / str(pid) / "stat").write_text(f"{pid} (a ) name) {' '.join(fields)}\n")
+def stats_of(uuid: str, cpu: float) -> SandboxStats:
+    fields = {"sandbox": "web", "state": "running", "cpus": 1, "memory_limit": 100, "disk_size": 100}
+    return made(SandboxStats, {"uuid": uuid, "cpu": cpu, "memory": 25, **fields})
 
 
-def test_processor_and_memory_come_from_proc(tmp_path: Path) -> None:
-    usage = ProcessUsage(str(tmp_path))
-    write_stat(tmp_path, 7, 100, 1000)
-    assert usage.sample({7, 8}, 10.0)[7].cpu == ()
-    write_stat(tmp_path, 7, 150, 2000)
-    sampled = usage.sample({7}, 11.0)
-    assert sampled[7].cpu == (50.0,)
-    assert sampled[7].memory == (1000 * 4096.0, 2000 * 4096.0)
-    assert 8 not in sampled
+def sample_at(at: float, *stats: SandboxStats) -> Sample:
+    host = HostStats(
+        cpu=50.0, cpus=2, load=0.5, memory=1, memory_total=2, sandboxes={"running": 1}, sessions=1
+    )
+    return Sample(at=at, host=host, sandboxes=list(stats))
+
+
+def test_what_is_used_comes_from_the_core(store: Store) -> None:
+    view = look(store, sandbox("web"))
+    assert (view.sandboxes[0].cpu, view.sandboxes[0].memory_percent, view.host.stats) == (None, None, None)
+    uuid, none = view.sandboxes[0].uuid, [None, None]
+    store.usages.take_history(
+        SandboxHistory(
+            sandbox="web", uuid=uuid, step=30.0, at=[NOW - 60, NOW - 30], cpu=[10.0, None], memory=[*none],
+            disk=[*none], processes=[*none], sessions=[*none], output_rate=[*none],
+        )
+    )  # fmt: skip
+    store.usages.take_sample(sample_at(NOW, stats_of(uuid, 40.0)))
+    store.usages.take_sample(sample_at(NOW + 2, stats_of(uuid, 60.0)))
+    one = store.measured().sandboxes[0]
+    assert (one.cpu, one.memory_percent, one.usage.line) == (60.0, 25.0, (10.0, 0.0, 50.0))
+    store.usages.take_sample(sample_at(NOW + 31, stats_of(uuid, 80.0)))
+    assert store.measured().sandboxes[0].usage.line == (10.0, 0.0, 50.0, 80.0)
+    store.usages.take_sample(sample_at(NOW + 33))
+    view = store.measured()
+    assert (view.sandboxes[0].cpu, view.host.line) == (None, (50.0, 50.0))
+
+
+def test_a_line_is_of_ten_minutes(store: Store) -> None:
+    uuid = look(store, sandbox("web")).sandboxes[0].uuid
+    for number in range(100):
+        store.usages.take_sample(sample_at(NOW + 30 * number, stats_of(uuid, float(number))))
+    assert store.measured().sandboxes[0].usage.line == tuple(float(number) for number in range(80, 100))

@@ -11,7 +11,20 @@ from typing import Final, Literal
 from .model import Action, Scope
 
 ScopeName = Literal[
-    "app", "list", "fleet", "sandbox", "failures", "result", "panes", "log", "live", "nobody", "terminal"
+    "app",
+    "list",
+    "fleet",
+    "sandbox",
+    "terminals",
+    "failures",
+    "result",
+    "page",
+    "box",
+    "panes",
+    "log",
+    "live",
+    "nobody",
+    "terminal",
 ]
 
 # fmt: off
@@ -20,8 +33,11 @@ SCOPES: Final[dict[ScopeName, Scope]] = {
     "list": Scope("Moving in a list", "widgets.row_list:RowList"),
     "fleet": Scope("Sandboxes", "screens.fleet:FleetScreen", below=("list", "app")),
     "sandbox": Scope("Sessions of a sandbox", "screens.sandbox:SandboxScreen", below=("list", "app")),
+    "terminals": Scope("Running terminals", "screens.terminals:TerminalsScreen", below=("list", "app")),
     "failures": Scope("Failures", "screens.failures:FailuresScreen", below=("list", "app")),
     "result": Scope("A command in many sandboxes", "screens.result:ResultScreen", below=("list", "app")),
+    "page": Scope("A sandbox's own page", "screens.sandbox_page:SandboxPage", below=("box", "app")),
+    "box": Scope("In a box of a page", "widgets.text_box:TextBox"),
     "panes": Scope("Panes", "screens.panes:PanesScreen", below=("app",)),
     "log": Scope("In a log", "widgets.log_pane:LogPane", below=("panes", "app")),
     "live": Scope("In a terminal: all other keys go to the program", "widgets.terminal:TerminalView"),
@@ -43,7 +59,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("app", "failures", ("F",), "failures", "all that ended badly, with its cause", footer=36, cli="failures"),
     Action("app", "terminals", ("A",), "terminals", "running terminals, to come back to", cli="sessions"),
     Action("app", "last_result", (), "last result", "what the last command in several sandboxes came to"),
-    Action("app", "dark", (), "light or dark", "change between the light and the dark theme"),
+    Action("app", "theme", (), "theme", "the next theme: dark, light, the terminal's own colours"),
     Action("app", "quit", ("ctrl+q",), "quit", "leave; sandboxes and what runs in them go on"),
 
     Action("list", "down", ("down", "j"), "down", "down"),
@@ -71,7 +87,8 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("fleet", "pause", ("p",), "pause", "pause it, or let it go on", footer=52, cli="pause / resume"),
     Action("fleet", "restart", ("R",), "restart", "stop and start", footer=53, cli="restart"),
     Action("fleet", "remove", ("ctrl+d",), "remove", "remove it, with all in it", footer=54, cli="rm --force"),
-    Action("fleet", "describe", ("d",), "describe", "all about it", footer=55, cli="inspect"),
+    Action("fleet", "describe", ("d",), "its page", "its page: usage, processes, events, console",
+           footer=55, cli="top"),
     Action("fleet", "raw", ("y",), "raw", "the same as JSON", cli="inspect --json"),
     Action("fleet", "panes", ("w",), "panes", "go to the panes", footer=40),
     Action("fleet", "reverse", ("r",), "reverse", "reverse the order"),
@@ -102,6 +119,12 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("sandbox", "cancel", ("escape",), "back", "dismiss the error, the filter, the marks; then back"),
     Action("sandbox", "back", ("q", "backspace"), "back", "back to the sandboxes", footer=95),
 
+    Action("terminals", "watch", ("W",), "watch only", "look at it in a pane, without the keyboard", footer=20,
+           cli="attach --read-only"),
+    Action("terminals", "filter", ("/",), "filter", "text, !text", footer=30),
+    Action("terminals", "cancel", ("escape",), "back", "dismiss the error, the filter; then back"),
+    Action("terminals", "back", ("q",), "back", "back to where you were", footer=95),
+
     Action("failures", "filter", ("/",), "filter", "text, !text", footer=30),
     Action("failures", "acknowledge", ("o",), "ok", "seen: how it ended", footer=37, cli="ack"),
     Action("failures", "describe", ("d",), "describe", "all about the session", footer=55, cli="failures --json"),
@@ -119,6 +142,23 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("result", "panes", ("w",), "panes", "go to the panes", footer=40),
     Action("result", "cancel", ("escape",), "back", "dismiss the error, the filter, the marks; then back"),
     Action("result", "back", ("q", "backspace"), "back", "back to where it was run", footer=95),
+
+    Action("page", "next", ("tab",), "next", "to the next box", footer=10),
+    Action("page", "previous", ("shift+tab",), "previous", "to the box before"),
+    Action("page", "zoom", ("z", "f"), "zoom", "one box over the whole screen, and back", footer=20),
+    Action("page", "shell", ("a", "s"), "shell", "open a shell in it", footer=30, cli="attach"),
+    Action("page", "raw", ("y",), "raw", "all about it as JSON", footer=40, cli="inspect --json"),
+    Action("page", "panes", ("w",), "panes", "go to the panes"),
+    Action("page", "cancel", ("escape",), "back", "dismiss the error; then back"),
+    Action("page", "back", ("q", "d"), "back", "back to where you were", footer=95),
+
+    Action("box", "down", ("down", "j"), "down", "a line down", handler="by(1)"),
+    Action("box", "up", ("up", "k"), "up", "a line up", handler="by(-1)"),
+    Action("box", "page_down", ("pagedown", "ctrl+f", "space"), "page down", "a page down", handler="page(1)"),
+    Action("box", "page_up", ("pageup", "ctrl+b"), "page up", "a page up", handler="page(-1)"),
+    Action("box", "top", ("home", "g"), "top", "to the first line", handler="by(-1000000)"),
+    Action("box", "bottom", ("end", "G"), "bottom", "to the last line", handler="by(1000000)"),
+    Action("box", "copy", ("c",), "copy", "copy all of its lines", footer=50),
 
     Action("panes", "next", ("tab",), "next", "to the next pane", footer=30),
     Action("panes", "previous", ("shift+tab",), "previous", "to the pane before"),

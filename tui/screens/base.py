@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from textual.widget import Widget
 
     from sandtop.tui.app import Console
-    from sandtop.tui.custom import Target
+    from sandtop.tui.custom import Chosen
     from sandtop.tui.store import FleetView
 
 STALE_SECONDS = 3.0
@@ -111,7 +111,7 @@ class ConsoleScreen(Screen[None]):
         """Carry out a command of the user's own, on what is marked or under the cursor."""
         self.console_app.custom.run(number, self.custom_targets())
 
-    def custom_targets(self) -> list[Target]:
+    def custom_targets(self) -> list[Chosen]:
         """What a command of the user's own applies to."""
         return []
 

@@ -11,13 +11,16 @@ from textual.widgets import Static
 from sandtop.core.failures import Failure, has_failed, of_sandbox, of_session
 from sandtop.tui.actions import ScopeName, bindings_of
 from sandtop.tui.text import age, neutral, size
+from sandtop.tui.watching import Target
 from sandtop.tui.widgets.app_of import app_of
 from sandtop.tui.widgets.cells import Column
+from sandtop.tui.widgets.detail import Detail, DetailView
 from sandtop.tui.widgets.row_list import RowList
 from sandtop.tui.widgets.row_view import Cell, Row
 
+from .detail_views import sandbox_detail, session_detail
 from .facts import sandbox_facts, session_facts
-from .listing import NOTHING_MATCHES, ListScreen
+from .listing import NOTHING_MATCHES, ListScreen, Master
 from .pages import FactPage
 
 if TYPE_CHECKING:
@@ -34,11 +37,11 @@ COLUMNS: Final = (
     Column("at", "AGO", 5, rank=1, align="right"),
     Column("sandbox", "SANDBOX", 12, most=24, rank=0),
     Column("ended", "ENDED", 12, most=16, rank=2),
-    Column("cause", "CAUSE", 26, most=100, rank=3),
+    Column("cause", "CAUSE", 26, share=3, rank=3),
     Column("took", "TOOK", 5, rank=4, align="right"),
     Column("memory", "PEAK", 5, rank=5, align="right"),
     Column("cpu", "CPU", 6, rank=6, align="right"),
-    Column("command", "COMMAND", 16, most=60, rank=7),
+    Column("command", "COMMAND", 16, share=1, rank=7),
 )
 
 
@@ -69,7 +72,7 @@ class FailuresScreen(ListScreen):
     DEFAULT_CSS = """
     FailuresScreen #nothing { display: none; padding: 1 2; color: $text-muted; }
     FailuresScreen.-empty #nothing { display: block; }
-    FailuresScreen.-empty RowList { display: none; }
+    FailuresScreen.-empty Master { display: none; }
     """
     AUTO_FOCUS: ClassVar[str | None] = "RowList"
     SCOPE: ClassVar[ScopeName] = "failures"
@@ -80,7 +83,7 @@ class FailuresScreen(ListScreen):
         self._entries: dict[str, Entry] = {}
 
     def body(self) -> Iterable[Widget]:
-        yield RowList(COLUMNS, id="failures")
+        yield Master(RowList(COLUMNS, id="failures"), Detail())
         yield Static(Content("Nothing has failed."), id="nothing", markup=False)
         yield from super().body()
 
@@ -96,6 +99,21 @@ class FailuresScreen(ListScreen):
         self._entries = {_key(entry): entry for entry in found}
         self.set_class(not everything, "-empty")
         self.rows.show([row(entry, now) for entry in found], nothing=NOTHING_MATCHES if everything else "")
+        self.show_detail()
+
+    def detail_target(self) -> Target | None:
+        entry = self._entries.get(self.rows.cursor or "")
+        return Target(entry[1].uuid, entry[2].info) if entry is not None and entry[2] is not None else None
+
+    def detail_view(self) -> DetailView | None:
+        entry = self._entries.get(self.rows.cursor or "")
+        if entry is None:
+            return None
+        (_, sandbox, session), watching = entry, self.console_app.watching
+        now, trouble = self.console_app.clock(), watching.trouble
+        if session is None:
+            return sandbox_detail(sandbox, None, trouble, now)
+        return session_detail(session, watching.last(session.id), trouble, now).of(neutral(sandbox.name))
 
     def _chosen(self) -> list[Entry]:
         return [self._entries[key] for key in self.rows.chosen if key in self._entries]

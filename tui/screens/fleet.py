@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.content import Content
 from textual.widgets import Static
 
-from sandtop.tui import gateway
 from sandtop.tui.actions import ScopeName, bindings_of
 from sandtop.tui.operations import PANES_AT_ONCE
 from sandtop.tui.screens.changes import PAUSE, REMOVE, RESTART, RESUME, START, STOP, Change
 from sandtop.tui.store import SandboxView, parse_filter
 from sandtop.tui.text import plural
 from sandtop.tui.widgets.app_of import app_of
-from sandtop.tui.widgets.preview import Preview
+from sandtop.tui.widgets.detail import Detail, DetailView
+from sandtop.tui.widgets.meters import Meters
 from sandtop.tui.widgets.row_list import RowList
 
 from . import fleet_rows
 from .create import CreateForm, Fields
+from .detail_views import sandbox_detail, shown_session, target_of
 from .dialogs import Confirm
-from .facts import sandbox_facts, sandbox_values
-from .listing import NOTHING_MATCHES, ListScreen
-from .pages import FactPage, text_page
+from .facts import sandbox_values
+from .listing import NOTHING_MATCHES, ListScreen, Master
+from .reading import show_raw
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,12 +32,10 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
     from textual.widget import Widget
 
-    from sandtop.tui.custom import Target
-    from sandtop.tui.operations import Wait
+    from sandtop.tui.custom import Chosen
     from sandtop.tui.store import FleetView
+    from sandtop.tui.watching import Target
 
-_PREVIEW_HEIGHT = 34
-"""A screen of so many rows has room for the preview below the list."""
 _TWICE_SECONDS = 6.0
 """How soon a second ``q`` must follow the first, to leave while panes are open."""
 _WELCOME = Content.assemble(
@@ -72,9 +70,9 @@ class FleetScreen(ListScreen):
         """The uuid of a sandbox that the cursor goes to as soon as it is in the list."""
 
     def body(self) -> Iterable[Widget]:
-        yield RowList(fleet_rows.COLUMNS, id="fleet")
+        yield Meters()
+        yield Master(RowList(fleet_rows.COLUMNS, id="fleet"), Detail())
         yield Static(_WELCOME, id="welcome")
-        yield Preview()
         yield from super().body()
 
     # showing
@@ -92,30 +90,30 @@ class FleetScreen(ListScreen):
             descending=self._descending,
             nothing=NOTHING_MATCHES if view.sandboxes else "",
         )
+        self.query_one(Meters).show(view)
         self.set_class(view.version > 0 and not view.sandboxes, "-empty")
         if self.wanted is not None and view.find(self.wanted) is not None:
             wanted_uuid, self.wanted = self.wanted, None
             rows.select(wanted_uuid)
-        self._show_preview()
+        self.show_detail()
 
-    def _show_preview(self) -> None:
-        preview = self.query_one(Preview)
-        tall = self.size.height >= _PREVIEW_HEIGHT and bool(self.view.sandboxes)
-        preview.display = tall
-        cursor = self.rows.cursor
-        if tall and cursor is not None and (sandbox := self.view.find(cursor)) is not None:
-            preview.show(sandbox, self.console_app.clock())
+    def detail_target(self) -> Target | None:
+        return target_of(self.cursor)
 
-    def on_resize(self) -> None:
-        self._show_preview()
+    def detail_view(self) -> DetailView | None:
+        if (sandbox := self.cursor) is None:
+            return None
+        watching, session = self.console_app.watching, shown_session(sandbox)
+        glance = watching.last(session.id) if session is not None else None
+        return sandbox_detail(sandbox, glance, watching.trouble, self.console_app.clock())
+
+    def ahead(self) -> list[Target]:
+        near = [self.view.find(key) for key in self.rows.near]
+        return [target for sandbox in near if (target := target_of(sandbox)) is not None]
 
     def place(self) -> tuple[str, ...]:
         text = self.filter_field.value
         return (*([f"/{text}"] if text else []), *self.marks)
-
-    @on(RowList.Moved, "#fleet")
-    def _moved(self) -> None:
-        self._show_preview()
 
     @on(RowList.Opened, "#fleet")
     def _opened(self, event: RowList.Opened) -> None:
@@ -181,7 +179,7 @@ class FleetScreen(ListScreen):
             self.console_app.operations.change(sandbox, change)
         self.rows.clear_marks()
 
-    def custom_targets(self) -> list[Target]:
+    def custom_targets(self) -> list[Chosen]:
         return [(sandbox, sandbox_values(sandbox)) for sandbox in self.targets()]
 
     def action_start(self) -> None:
@@ -232,21 +230,11 @@ class FleetScreen(ListScreen):
 
     def action_describe(self) -> None:
         if (sandbox := self.cursor) is not None:
-            app_of(self).push_screen(FactPage(sandbox.name, sandbox_facts(sandbox, self.console_app.clock())))
+            self.console_app.nav.show_page(sandbox.uuid)
 
     def action_raw(self) -> None:
         if (sandbox := self.cursor) is not None:
-
-            async def read(wait: Wait) -> str | None:
-                raw = await gateway.inspect(sandbox.uuid)
-                if wait.over:
-                    return f"{sandbox.name} was read late: y shows it"
-                app_of(self).push_screen(
-                    text_page(sandbox.name, json.dumps(raw, indent=2, ensure_ascii=False))
-                )
-                return None
-
-            self.console_app.operations.await_result(f"reading {sandbox.name}", read)
+            show_raw(self.console_app, sandbox)
 
     def action_quit(self) -> None:
         """Leave the console. While panes are open ``q`` must come twice: one presses it coming back from them."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sandtop.tui.store.model import Urgency
-from sandtop.tui.text import age, neutral, size, sparkline
+from sandtop.tui.text import age, bar, neutral
 from sandtop.tui.widgets.cells import Column
 from sandtop.tui.widgets.row_view import Cell, Row
+
+from .detail_views import GLYPHS, activity, memory_tone, newest_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -17,28 +19,23 @@ if TYPE_CHECKING:
 COLUMNS: Final = (
     Column("name", "NAME", 12, most=28, rank=0),
     Column("state", "STATE", 10, rank=1),
-    Column("need", "ATTENTION", 30, most=100, rank=2),
+    Column("command", "COMMAND", 14, share=1, comfort=18, rank=5),
+    Column("need", "ATTENTION · OUTPUT", 28, share=3, comfort=36, rank=2),
     Column("cpu", "CPU", 4, rank=3, align="right"),
-    Column("cpu_line", "", 12, rank=11),
-    Column("memory", "MEM", 5, rank=4, align="right"),
-    Column("memory_line", "", 8, rank=12),
-    Column("uptime", "UP", 5, rank=5, align="right"),
-    Column("sessions", "SESS", 5, rank=6, align="right"),
-    Column("output", "OUT", 4, rank=7, align="right"),
-    Column("exit", "EXIT", 10, most=14, rank=8),
-    Column("image", "IMAGE", 8, most=16, rank=9),
-    Column("labels", "LABELS", 10, most=40, rank=10),
+    Column("cpu_line", "", 12, rank=12),
+    Column("memory", "MEM", 4, rank=4, align="right"),
+    Column("memory_line", "", 8, rank=9),
+    Column("uptime", "UP", 5, rank=6, align="right"),
+    Column("sessions", "SESS", 5, rank=7, align="right"),
+    Column("output", "OUT", 4, rank=8, align="right"),
+    Column("exit", "EXIT", 10, rank=11),
+    Column("image", "IMAGE", 8, most=16, rank=10),
+    Column("labels", "LABELS", 10, most=30, rank=13),
 )
-GLYPHS: Final = {
-    "creating": ("◌", "accent"),
-    "starting": ("◌", "accent"),
-    "running": ("●", "good"),
-    "paused": ("‖", "accent"),
-    "stopping": ("◌", "accent"),
-    "stopped": ("○", "muted"),
-    "failed": ("✖", "bad"),
-    "lost": ("?", "bad"),
-}
+_CPU_STEP: Final = 5.0
+"""Percent of a core by which two sandboxes must differ to be sorted by it: else the list would never stand still."""
+_CPU_CELLS: Final = 2
+"""Cells of a sparkline whose mean it is that the list is sorted by."""
 _TONES: Final = {
     Urgency.FAILED: "bad",
     Urgency.LOST: "bad",
@@ -58,20 +55,20 @@ def row(sandbox: SandboxView, now: float) -> Row:
     cells = {
         "name": Cell(neutral(info.name), "muted" if info.state == "stopped" else "plain"),
         "state": Cell(f"{glyph} {info.state}", tone),
+        "command": _command(sandbox),
         "need": _need(sandbox, now),
         "uptime": Cell(age(now - info.started_at) if alive and info.started_at else "", "plain"),
         "sessions": _sessions(sandbox),
         "image": Cell(neutral(info.image), "muted"),
         "labels": Cell(neutral(" ".join(f"{k}={v}" for k, v in sorted(info.labels.items()))), "muted"),
     }
-    if alive and sandbox.cpu:
-        cells["cpu"] = Cell(
-            f"{sandbox.cpu[-1]:.0f}%", "warn" if sandbox.cpu[-1] >= 90 * info.cpus else "plain"
-        )
-        cells["cpu_line"] = Cell(sparkline(sandbox.cpu, 100.0 * info.cpus, 12), "accent")
-    if alive and sandbox.memory:
-        cells["memory"] = Cell(size(sandbox.memory[-1]))
-        cells["memory_line"] = Cell(sparkline(sandbox.memory, info.memory * 1048576 * 1.25, 8), "accent")
+    if alive and (cpu := sandbox.cpu) is not None:
+        cells["cpu"] = Cell(f"{cpu:.0f}%", "warn" if cpu >= 90 * info.cpus else "plain")
+        cells["cpu_line"] = Cell(activity(sandbox, 12), "accent")
+    if alive and (percent := sandbox.memory_percent) is not None:
+        tone = memory_tone(percent)
+        cells["memory"] = Cell(f"{percent:.0f}%", tone)
+        cells["memory_line"] = Cell(bar(percent / 100, 8), "accent" if tone == "plain" else tone)
     if (heard := sandbox.last_output) is not None:
         cells["output"] = Cell(age(now - heard), "muted")
     if (ended := sandbox.last_ended) is not None:
@@ -83,10 +80,18 @@ def _need(sandbox: SandboxView, now: float) -> Cell:
     if sandbox.pending:
         return Cell(f"… {neutral(sandbox.pending)}", "accent")
     need = sandbox.need
-    if not need.wants_someone:
+    if need.wants_someone:
+        since = "" if need.at is None or need.urgency is Urgency.SILENT else f" · {age(now - need.at)}"
+        return Cell(f"▲ {need.text}{since}", _TONES[need.urgency])
+    session = newest_session(sandbox)
+    return Cell(neutral(session.info.last_line or "") if session is not None else "", "muted")
+
+
+def _command(sandbox: SandboxView) -> Cell:
+    session = newest_session(sandbox)
+    if session is None:
         return Cell("")
-    since = "" if need.at is None or need.urgency is Urgency.SILENT else f" · {age(now - need.at)}"
-    return Cell(f"▲ {need.text}{since}", _TONES[need.urgency])
+    return Cell(session.doing, "muted" if session.ended else "plain")
 
 
 def _sessions(sandbox: SandboxView) -> Cell:
@@ -96,16 +101,23 @@ def _sessions(sandbox: SandboxView) -> Cell:
     return Cell(f"{running}/{len(sandbox.sessions)}", "plain" if running else "muted")
 
 
+def _steady_cpu(sandbox: SandboxView) -> float:
+    """The mean of the last minute or so, in steps."""
+    values = sandbox.usage.line[-_CPU_CELLS:]
+    return round(sum(values) / len(values) / _CPU_STEP) * _CPU_STEP if values else -1.0
+
+
 _ORDERS: Final[dict[str, Callable[[SandboxView], object]]] = {
     "name": lambda s: s.info.name,
     "state": lambda s: s.info.state,
     "need": lambda s: s.need.order,
-    "cpu": lambda s: -(s.cpu[-1] if s.cpu else -1.0),
-    "memory": lambda s: -(s.memory[-1] if s.memory else -1.0),
+    "cpu": lambda s: -_steady_cpu(s),
+    "memory": lambda s: -round(s.memory_percent or -1.0),
     "uptime": lambda s: s.info.started_at or float("inf"),
     "sessions": lambda s: -sum(not session.ended for session in s.sessions),
     "output": lambda s: -(s.last_output or 0.0),
     "exit": lambda s: (s.last_ended is None, -((s.last_ended.info.exit_code or 0) if s.last_ended else 0)),
+    "command": lambda s: found.doing if (found := newest_session(s)) is not None else "~",
     "image": lambda s: s.info.image,
     "labels": lambda s: (not s.info.labels, sorted(s.info.labels.items())),
 }

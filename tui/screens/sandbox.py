@@ -11,14 +11,17 @@ from textual.widgets import Static
 from sandtop.tui import gateway
 from sandtop.tui.actions import ScopeName, bindings_of
 from sandtop.tui.text import age, neutral, rate, size
+from sandtop.tui.watching import Target
 from sandtop.tui.widgets.app_of import app_of
 from sandtop.tui.widgets.cells import Column
+from sandtop.tui.widgets.detail import Detail, DetailView
 from sandtop.tui.widgets.row_list import RowList
 from sandtop.tui.widgets.row_view import Cell, Row
 
+from .detail_views import session_detail, session_order
 from .dialogs import Confirm, Pick
 from .facts import session_facts, session_values
-from .listing import NOTHING_MATCHES, ListScreen
+from .listing import NOTHING_MATCHES, ListScreen, Master
 from .pages import FactPage
 
 if TYPE_CHECKING:
@@ -27,20 +30,21 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
     from textual.widget import Widget
 
-    from sandtop.tui.custom import Target
+    from sandtop.tui.custom import Chosen
     from sandtop.tui.store import FleetView, SandboxView, SessionView
 
 COLUMNS: Final = (
     Column("id", "SESSION", 8, rank=3),
     Column("state", "STATE", 14, rank=0),
-    Column("command", "COMMAND", 18, most=100, rank=1),
-    Column("tty", "TTY", 4, rank=6),
+    Column("command", "COMMAND", 18, share=2, comfort=24, rank=1),
+    Column("last", "OUTPUT", 18, share=3, comfort=24, rank=6),
+    Column("tty", "TTY", 4, rank=9),
     Column("bytes", "BYTES", 5, rank=4, align="right"),
     Column("rate", "RATE", 7, rank=5, align="right"),
-    Column("output", "OUT", 4, rank=7, align="right"),
+    Column("output", "OUT", 4, rank=8, align="right"),
     Column("began", "BEGAN", 5, rank=2, align="right"),
-    Column("lasted", "TOOK", 5, rank=8, align="right"),
-    Column("holder", "KEYBOARD", 12, most=24, rank=9),
+    Column("lasted", "TOOK", 5, rank=7, align="right"),
+    Column("holder", "KEYBOARD", 12, most=24, rank=10),
 )
 SIGNALS: Final = (
     ("15", "TERM   please end"), ("2", "INT    as ctrl-c does"), ("9", "KILL   end at once"),
@@ -62,7 +66,8 @@ def row(session: SessionView, now: float) -> Row:
     cells = {
         "id": Cell(neutral(info.id[:8]), "muted"),
         "state": Cell(f"{glyph} {session.badge}{f' +{info.left}' if info.left else ''}", tone),
-        "command": Cell(session.command, "muted" if session.ended and not session.needs_someone else "plain"),
+        "command": Cell(session.doing, "muted" if session.ended and not session.needs_someone else "plain"),
+        "last": Cell(neutral(info.last_line or ""), "muted"),
         "tty": Cell("term" if info.tty else "", "accent"),
         "bytes": Cell(size(info.stdout_bytes + info.stderr_bytes)),
         "rate": Cell(rate(session.rate), "accent"),
@@ -77,7 +82,7 @@ def row(session: SessionView, now: float) -> Row:
 
 def ordered(sessions: Iterable[SessionView]) -> list[SessionView]:
     """Sorted: those that need somebody, then those that run, then those that have ended; the newest first of each."""
-    return sorted(sessions, key=lambda s: (not s.needs_someone, s.ended, -(s.info.started_at or 0.0)))
+    return sorted(sessions, key=session_order)
 
 
 class SandboxScreen(ListScreen):
@@ -94,7 +99,7 @@ class SandboxScreen(ListScreen):
 
     def body(self) -> Iterable[Widget]:
         yield Static("", id="facts", markup=False)
-        yield RowList(COLUMNS, id="sessions")
+        yield Master(RowList(COLUMNS, id="sessions"), Detail())
         yield Static(
             Content("Nothing has run in it yet.  x runs a command, a opens a shell."),
             id="nothing",
@@ -127,6 +132,21 @@ class SandboxScreen(ListScreen):
         rows.show([row(session, now) for session in found], nothing=nothing)
         self.set_class(not sandbox.sessions, "-empty")
         self.query_one("#facts", Static).update(_summary(sandbox, now))
+        self.show_detail()
+
+    def detail_target(self) -> Target | None:
+        session = self.cursor
+        return Target(self._uuid, session.info) if session is not None else None
+
+    def detail_view(self) -> DetailView | None:
+        if (session := self.cursor) is None:
+            return None
+        watching = self.console_app.watching
+        return session_detail(session, watching.last(session.id), watching.trouble, self.console_app.clock())
+
+    def ahead(self) -> list[Target]:
+        near = [self._session(key) for key in self.rows.near]
+        return [Target(self._uuid, session.info) for session in near if session is not None]
 
     @property
     def cursor(self) -> SessionView | None:
@@ -142,7 +162,7 @@ class SandboxScreen(ListScreen):
         found = [self._session(key) for key in self.rows.chosen]
         return [session for session in found if session is not None]
 
-    def custom_targets(self) -> list[Target]:
+    def custom_targets(self) -> list[Chosen]:
         sandbox = self.sandbox
         return [] if sandbox is None else [(sandbox, session_values(sandbox, one)) for one in self.targets()]
 

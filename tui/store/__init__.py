@@ -5,9 +5,9 @@ from __future__ import annotations
 from .filters import Filter, parse_filter
 from .model import FleetView, Need, SandboxView, SessionView
 from .store import Store
-from .usage import ProcessUsage
+from .usage import HostUsage, Usage
 
 __all__ = [
-    "Filter", "FleetView", "Need", "ProcessUsage", "SandboxView", "SessionView", "Store",
+    "Filter", "FleetView", "HostUsage", "Need", "SandboxView", "SessionView", "Store", "Usage",
     "parse_filter",
 ]  # fmt: skip

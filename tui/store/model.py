@@ -7,10 +7,14 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from sandtop.core.phrases import ending
-from sandtop.tui.text import command_line
+from sandtop.tui.text import command_line, neutral, one_line
+
+from .usage import NO_HOST_USAGE, NO_USAGE
 
 if TYPE_CHECKING:
     from sandtop.core.client.sdk import SandboxInfo, SessionInfo
+
+    from .usage import HostUsage, Usage
 
 
 class Urgency(IntEnum):
@@ -58,7 +62,7 @@ class SessionView:
     """A session.
 
     Attributes:
-        last_output: when output last came, as far as the console saw; None before it saw any.
+        last_output: when output came last; None before any did.
         rate: bytes a second, of stdout and stderr together.
     """
 
@@ -73,6 +77,13 @@ class SessionView:
     @property
     def command(self) -> str:
         return command_line(self.info.argv)
+
+    @property
+    def doing(self) -> str:
+        """What it does now: on a terminal the command line of the program in front, else its own."""
+        if self.info.foreground and not self.ended:
+            return neutral(one_line(self.info.foreground))
+        return self.command
 
     @property
     def ended(self) -> bool:
@@ -101,15 +112,13 @@ class SandboxView:
     """A sandbox with its sessions, the oldest first, and what its machine uses of the host.
 
     Attributes:
-        cpu: percent of one host core, sample by sample, the newest last.
-        memory: resident bytes, the same way.
+        usage: what it uses.
         pending: the change that is under way, such as ``stopping``; empty when there is none.
     """
 
     info: SandboxInfo
     sessions: tuple[SessionView, ...] = ()
-    cpu: tuple[float, ...] = ()
-    memory: tuple[float, ...] = ()
+    usage: Usage = NO_USAGE
     need: Need = Need(Urgency.RUNNING)
     pending: str = ""
 
@@ -132,6 +141,19 @@ class SandboxView:
         return self.has_failed or any(not alert.acknowledged for alert in self.info.alerts)
 
     @property
+    def cpu(self) -> float | None:
+        """What its machine takes of the host's processors, in percent of one; None where that is not known."""
+        return self.usage.stats.cpu if self.usage.stats is not None else None
+
+    @property
+    def memory_percent(self) -> float | None:
+        """The memory that it uses, as the guest sees it, in percent of what it has; None where that is not known."""
+        stats = self.usage.stats
+        if stats is None or stats.memory is None or not stats.memory_limit:
+            return None
+        return stats.memory / stats.memory_limit * 100
+
+    @property
     def last_output(self) -> float | None:
         return max((at for s in self.sessions if (at := s.last_output) is not None), default=None)
 
@@ -150,12 +172,14 @@ class FleetView:
         at: when the core last answered; 0 before its first answer.
         version: goes up whenever a view is made.
         trouble: why the core did not answer when last asked; empty if it did.
+        host: what the host has.
     """
 
     sandboxes: tuple[SandboxView, ...] = ()
     at: float = 0.0
     version: int = 0
     trouble: str = ""
+    host: HostUsage = NO_HOST_USAGE
 
     def find(self, uuid: str) -> SandboxView | None:
         """The sandbox with that uuid, or None."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .attention import need_of
 from .model import FleetView, SandboxView, SessionView
-from .usage import ProcessUsage, Usage
+from .usage import Usages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class _Heard:
-    """What a session had written by ``looked_at``, and when that last grew."""
+    """What a session had written by ``looked_at``, and how fast it writes."""
 
     written: int
     looked_at: float
-    last_output: float | None
     rate: float = 0.0
 
 
 class Store:
     """Holds the newest `FleetView`, in ``view``."""
 
-    def __init__(self, usage: ProcessUsage) -> None:
+    def __init__(self) -> None:
         self.view = FleetView()
         self.pending: dict[str, str] = {}
         """The changes that are under way, by the sandbox's uuid; see `again`."""
-        self._usage = usage
+        self.usages = Usages()
+        """What they use: `sandtop.tui.measuring` fills it."""
         self._heard: dict[str, _Heard] = {}
 
     def take(
@@ -44,9 +44,8 @@ class Store:
         by_name: dict[str, list[SessionView]] = {}
         for session in sessions:
             by_name.setdefault(session.sandbox, []).append(self._listen(session, now))
-        usage = self._usage.sample({info.pid for info in sandboxes if info.pid is not None}, now)
-        views = [self._sandbox(info, by_name.get(info.name, []), usage) for info in sandboxes]
-        self.view = FleetView(tuple(views), now, self.view.version + 1)
+        views = [self._sandbox(info, by_name.get(info.name, [])) for info in sandboxes]
+        self.view = FleetView(tuple(views), now, self.view.version + 1, host=self.usages.host)
         return self.view
 
     def failed(self, why: str) -> FleetView:
@@ -64,18 +63,21 @@ class Store:
         written = info.stdout_bytes + info.stderr_bytes
         heard = self._heard.get(info.id)
         if heard is None:
-            heard = self._heard[info.id] = _Heard(written, now, info.ended_at if written else None)
+            heard = self._heard[info.id] = _Heard(written, now)
         elif now > heard.looked_at:
             grown = written - heard.written
             heard.rate = 0.5 * heard.rate + 0.5 * grown / (now - heard.looked_at) if grown else 0.0
-            if grown:
-                heard.last_output = now
             heard.written, heard.looked_at = written, now
-        return SessionView(info, heard.last_output, heard.rate)
+        return SessionView(info, info.output_at or (info.ended_at if written else None), heard.rate)
 
-    def _sandbox(
-        self, info: SandboxInfo, sessions: list[SessionView], usage: dict[int, Usage]
-    ) -> SandboxView:
-        used = usage.get(info.pid, Usage()) if info.pid is not None else Usage()
-        view = SandboxView(info, tuple(sessions), used.cpu, used.memory, need_of(info))
+    def _sandbox(self, info: SandboxInfo, sessions: list[SessionView]) -> SandboxView:
+        view = SandboxView(info, tuple(sessions), self.usages.of(info.uuid), need_of(info))
         return replace(view, pending=self.pending.get(info.uuid, ""))
+
+    def measured(self) -> FleetView:
+        """The same answer as a new view, after `usages` has changed."""
+        views = [replace(view, usage=self.usages.of(view.uuid)) for view in self.view.sandboxes]
+        self.view = replace(
+            self.view, sandboxes=tuple(views), version=self.view.version + 1, host=self.usages.host
+        )
+        return self.view

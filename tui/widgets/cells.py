@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from rich.cells import cell_len, set_cell_size
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 Align = Literal["left", "right"]
+OPTIONAL: Final = 9
+"""The rank from which on a column gives way to the comfort of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,10 @@ class Column:
 
     Attributes:
         width: the cells that it takes at least.
-        most: the cells that it takes at most, if its texts are that long; 0: always ``width``.
+        most: the cells that it takes at most, if its texts are that long; 0: always ``width``. For names, which
+            seldom change: a column of values would jump.
+        share: how much of the room that is left it takes, whatever its texts are, in proportion to the other shares.
+        comfort: the cells that it should have before a column is shown whose rank is `OPTIONAL` or more.
         rank: when not all columns fit, the one with the highest rank is left out first.
     """
 
@@ -27,6 +32,8 @@ class Column:
     title: str
     width: int
     most: int = 0
+    share: int = 0
+    comfort: int = 0
     rank: int = 0
     align: Align = "left"
 
@@ -46,6 +53,12 @@ def place(columns: Sequence[Column], room: int, longest: Mapping[str, int]) -> t
     """
     least = {column.key: _least(column, longest) for column in columns}
     shown = list(columns)
+    while (
+        len(shown) > 1
+        and max(column.rank for column in shown) >= OPTIONAL
+        and sum(max(least[column.key], column.comfort) + 1 for column in shown) - 1 > room
+    ):
+        shown.remove(max(shown, key=lambda column: column.rank))
     while len(shown) > 1 and sum(least[column.key] + 1 for column in shown) - 1 > room:
         shown.remove(max(shown, key=lambda column: column.rank))
     widths = {column.key: least[column.key] for column in shown}
@@ -55,6 +68,12 @@ def place(columns: Sequence[Column], room: int, longest: Mapping[str, int]) -> t
         grown = min(max(0, spare), max(0, wanted - widths[column.key]))
         widths[column.key] += grown
         spare -= grown
+    sharing = [column for column in shown if column.share]
+    left = sum(column.share for column in sharing)
+    for column in sharing:
+        grown = spare * column.share // left
+        widths[column.key] += grown
+        spare, left = spare - grown, left - column.share
     return tuple(Placed(column, widths[column.key]) for column in shown)
 
 

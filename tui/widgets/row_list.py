@@ -79,6 +79,15 @@ class RowList(RowView, can_focus=True):
             return [row.key for row in self._rows if row.key in self.marked]
         return [self.cursor] if self.cursor is not None else []
 
+    @property
+    def near(self) -> list[str]:
+        """The keys of the rows below and above the one under the cursor."""
+        number = self._row_number()
+        return [
+            row.key
+            for row in (*self._rows[number + 1 : number + 2], *self._rows[max(0, number - 1) : number])
+        ]
+
     def select(self, key: str) -> bool:
         """Put the cursor on ``key``; False when it is not in the list."""
         if key not in self._index:

@@ -54,8 +54,9 @@ class RowView(Painted):
     DEFAULT_CSS = """
     RowView { height: 1fr; }
     RowView > .rows--title { color: $text-muted; text-style: bold; }
-    RowView > .rows--cursor { background: $primary 35%; }
-    RowView > .rows--cursor-blurred { background: $primary 15%; }
+    RowView > .rows--cursor { background: $cursor-row; }
+    RowView > .rows--cursor-blurred { background: $cursor-row-blurred; }
+    RowView:ansi > .rows--cursor { background: $background; text-style: reverse; }
     RowView > .rows--muted { color: $text-muted; }
     RowView > .rows--good { color: $text-success; }
     RowView > .rows--warn { color: $text-warning; }
@@ -198,7 +199,8 @@ class RowView(Painted):
     def _row_strip(self, row: Row, on_cursor: bool, marked: bool, width: int) -> Strip:
         background = Style()
         if on_cursor:
-            background = Style(bgcolor=self._style("cursor" if self.has_focus else "cursor-blurred").bgcolor)
+            cursor = self._style("cursor" if self.has_focus else "cursor-blurred")
+            background = Style(bgcolor=cursor.bgcolor, reverse=cursor.reverse or None)
         plain = self.base + background
         gutter = ("❯" if on_cursor else " ") + ("✓" if marked else " ")
         segments = [Segment(gutter, self._style("accent") + background)]

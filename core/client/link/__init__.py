@@ -7,18 +7,20 @@ from sandtop.core.client import lazily
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     from .answers import answer
-    from .blocking import Conversation, call, call_all, call_running, hold, progress_line, stop_core
+    from .blocking import Conversation, call, call_all, call_running, hold, listen, progress_line, stop_core
     from .exec_messages import exec_message, request_of, takes_input
     from .launching import launch
+    from .listening import ConsoleListening, EventsListening, LogPiece, LogsListening, StatsListening
     from .listing import sandbox_listing, session_listing
     from .operation import HELLO_SECONDS, Operation
     from .plain import Link, ask, new_id
     from .values import image_source, limits, signal_number
 
 __all__ = [
-    "HELLO_SECONDS", "Conversation", "Link", "Operation", "answer", "ask", "call", "call_all", "call_running",
-    "exec_message", "hold", "image_source", "launch", "limits", "new_id", "progress_line", "request_of",
-    "sandbox_listing", "session_listing", "signal_number", "stop_core", "takes_input",
+    "HELLO_SECONDS", "ConsoleListening", "Conversation", "EventsListening", "Link", "LogPiece", "LogsListening",
+    "Operation", "StatsListening", "answer", "ask", "call", "call_all", "call_running", "exec_message", "hold",
+    "image_source", "launch", "limits", "listen", "new_id", "progress_line", "request_of", "sandbox_listing",
+    "session_listing", "signal_number", "stop_core", "takes_input",
 ]  # fmt: skip
 
 __getattr__ = lazily(
@@ -26,10 +28,11 @@ __getattr__ = lazily(
     {
         "answers": ("answer",),
         "blocking": (
-            "Conversation", "call", "call_all", "call_running", "hold", "progress_line", "stop_core",
+            "Conversation", "call", "call_all", "call_running", "hold", "listen", "progress_line", "stop_core",
         ),
         "exec_messages": ("exec_message", "request_of", "takes_input"),
         "launching": ("launch",),
+        "listening": ("ConsoleListening", "EventsListening", "LogPiece", "LogsListening", "StatsListening"),
         "listing": ("sandbox_listing", "session_listing"),
         "operation": ("HELLO_SECONDS", "Operation"),
         "plain": ("Link", "ask", "new_id"),

@@ -23,7 +23,7 @@ from .plain import CREDENTIALS, READ_BYTES, SEND_SECONDS, LinkLost, check_owner,
 from .recovery import Recovery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Callable
     from typing import TypeVar
 
     from sandtop.agent.wire import Frame
@@ -31,11 +31,13 @@ if TYPE_CHECKING:
     from sandtop.core.contract.sandbox import SandboxPage
     from sandtop.core.contract.session_results import SessionPage
 
+    from .listening import Listening
     from .listing import Listing
 
     R = TypeVar("R", bound=Record)
     P = TypeVar("P", bound=SandboxPage | SessionPage)
     T = TypeVar("T")
+    Item = TypeVar("Item")
 
 _CONNECT_SECONDS = 10.0
 
@@ -211,3 +213,17 @@ async def call_all(listing: Listing[P, T], pages: int | None = None) -> list[T]:
     while listing.take(await call(listing.request)) and pages != 1:
         pages = None if pages is None else pages - 1
     return listing.items
+
+
+async def listen(operation: Listening[Item]) -> AsyncGenerator[Item]:
+    """What comes of ``operation``, until it is over. Raises what the core reports, or `CoreUnavailable`."""
+    conversation = AsyncConversation(operation)
+    try:
+        while True:
+            while operation.items:
+                yield operation.items.popleft()
+            if operation.over:
+                return
+            await conversation.advance()
+    finally:
+        await conversation.aclose()

@@ -15,7 +15,7 @@ from .recovery import SUPERVISOR_SECONDS, NotRunning, OnlyRunning, Recovery, not
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
     from typing import TypeVar
 
     from sandtop.agent.wire import Frame
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sandtop.core.contract.sandbox import SandboxPage
     from sandtop.core.contract.session_results import SessionPage
 
+    from .listening import Listening
     from .listing import Listing
     from .plain import Link
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     R = TypeVar("R", bound=Record)
     P = TypeVar("P", bound=SandboxPage | SessionPage)
     T = TypeVar("T")
+    Item = TypeVar("Item")
 
 
 class Conversation:
@@ -166,6 +168,20 @@ def call_all(listing: Listing[P, T]) -> list[T]:
     while listing.take(call(listing.request)):
         pass
     return listing.items
+
+
+def listen(operation: Listening[Item]) -> Generator[Item]:
+    """What comes of ``operation``, until it is over. Raises as `call`."""
+    conversation = Conversation(operation)
+    try:
+        while True:
+            while operation.items:
+                yield operation.items.popleft()
+            if operation.over:
+                return
+            conversation.advance()
+    finally:
+        conversation.close()
 
 
 def call_running(request: Request[R], *, wait: float = SUPERVISOR_SECONDS) -> R | None:

@@ -9,6 +9,7 @@ from sandtop.core.client import lazily
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
+    from sandtop.core.client.link.listening import LogPiece
     from sandtop.core.client.session.events import (
         Event,
         Exited,
@@ -20,8 +21,18 @@ if TYPE_CHECKING:
         Stdout,
     )
     from sandtop.core.contract.core import CoreStatus
+    from sandtop.core.contract.core_events import (
+        Happening,
+        HostHistory,
+        HostStats,
+        Sample,
+        SandboxHistory,
+        SandboxStats,
+        SessionStats,
+        Source,
+    )
     from sandtop.core.contract.image import ImageInfo
-    from sandtop.core.contract.sandbox import Inspection, SandboxInfo
+    from sandtop.core.contract.sandbox import Inspection, Processes, ProcessInfo, SandboxInfo
     from sandtop.core.contract.session_results import SessionInfo
 
     from .attach import Detached
@@ -36,12 +47,15 @@ if TYPE_CHECKING:
     from .screen import Screen
     from .streams import LogStream, TerminalStream
     from .together import exec_all, shell_all
+    from .watching import events, follow_events, follow_stats, merged_logs, serve_metrics, stats
 
 __all__ = [
-    "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "Gap", "ImageInfo", "Inspection", "Log", "LogStream",
-    "Outcome", "Output", "Overview", "Process", "Redrawn", "Sandbox", "SandboxInfo", "Screen", "SessionInfo",
-    "Started", "Stderr", "Stdout", "TerminalStream", "build_image", "checked", "core_status", "exec_all", "images",
-    "outcomes", "remove_image", "sessions", "shell_all", "stop_core", "warm_image",
+    "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "Gap", "Happening", "HostHistory", "HostStats",
+    "ImageInfo", "Inspection", "Log", "LogPiece", "LogStream", "Outcome", "Output", "Overview", "Process",
+    "ProcessInfo", "Processes", "Redrawn", "Sample", "Sandbox", "SandboxHistory", "SandboxInfo", "SandboxStats",
+    "Screen", "SessionInfo", "SessionStats", "Source", "Started", "Stderr", "Stdout", "TerminalStream", "build_image",
+    "checked", "core_status", "events", "exec_all", "follow_events", "follow_stats", "images", "merged_logs",
+    "outcomes", "remove_image", "serve_metrics", "sessions", "shell_all", "stats", "stop_core", "warm_image",
 ]  # fmt: skip
 
 _HOME = {
@@ -54,16 +68,21 @@ _HOME = {
     "overview": ("Overview",),
     "process": ("Process",),
     "sandbox": ("Sandbox",),
+    "sandtop.core.client.link.listening": ("LogPiece",),
     "sandtop.core.client.session.events": (
         "Event", "ExitRecord", "Exited", "Gap", "Redrawn", "Started", "Stderr", "Stdout",
     ),
     "sandtop.core.contract.core": ("CoreStatus",),
+    "sandtop.core.contract.core_events": (
+        "Happening", "HostHistory", "HostStats", "Sample", "SandboxHistory", "SandboxStats", "SessionStats", "Source",
+    ),
     "sandtop.core.contract.image": ("ImageInfo",),
-    "sandtop.core.contract.sandbox": ("Inspection", "SandboxInfo"),
+    "sandtop.core.contract.sandbox": ("Inspection", "ProcessInfo", "Processes", "SandboxInfo"),
     "sandtop.core.contract.session_results": ("SessionInfo",),
     "screen": ("Screen",),
     "streams": ("LogStream", "TerminalStream"),
     "together": ("exec_all", "shell_all"),
+    "watching": ("events", "follow_events", "follow_stats", "merged_logs", "serve_metrics", "stats"),
 }  # fmt: skip
 
 __getattr__ = lazily(__name__, _HOME)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final, Self
 
 import anyio
 
-from sandtop.core.client.link.asynchronous import AsyncConversation, call, call_all
+from sandtop.core.client.link.asynchronous import AsyncConversation, call, call_all, listen
+from sandtop.core.client.link.listening import ConsoleListening
 from sandtop.core.client.link.listing import sandbox_listing, session_listing
 from sandtop.core.client.link.operation import Holding
 from sandtop.core.client.link.plain import new_id
@@ -15,6 +16,7 @@ from sandtop.core.client.session.following import STDERR, STDOUT, Following, Rea
 from sandtop.core.client.session.stream import EventStream
 from sandtop.core.contract.sandbox import (
     SandboxAcknowledge,
+    SandboxConsole,
     SandboxCreate,
     SandboxHold,
     SandboxInfo,
@@ -26,6 +28,7 @@ from sandtop.core.contract.sandbox import (
     SandboxResume,
     SandboxStart,
     SandboxStop,
+    SandboxTop,
 )
 from sandtop.core.contract.session import (
     SessionAcknowledge,
@@ -49,7 +52,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from sandtop.core.contract.record import Request
-    from sandtop.core.contract.sandbox import Inspection, SandboxAnswer
+    from sandtop.core.contract.sandbox import Inspection, Processes, SandboxAnswer
     from sandtop.core.contract.session_results import SessionInfo
 
     Size = tuple[int, int]
@@ -202,6 +205,28 @@ class Sandbox(Executing, Attachable, Terminals, Copyable):
     async def ping(self) -> float:
         """Ask its agent whether it is there; the seconds that it took. Raises `WrongState`, `ChannelError`."""
         return (await call(SandboxPing(sandbox=self.uuid))).seconds
+
+    async def top(self) -> Processes:
+        """What runs in it, by its agent's word, what takes most of its processors first.
+
+        Raises `WrongState` when it does not run, or its agent is of an older sandtop; `ChannelError`.
+        """
+        return await call(SandboxTop(sandbox=self.uuid))
+
+    async def console(self, *, tail: int | None = None) -> bytes:
+        """What its guest's kernel and agent printed since its last start: the last 256 KiB, or ``tail`` lines of it.
+
+        A guest can print anything: it is not fit for a terminal as it is.
+        """
+        request = SandboxConsole(sandbox=self.uuid, tail=tail)
+        return b"".join([piece async for piece in listen(ConsoleListening(request))])
+
+    async def follow_console(self, *, tail: int | None = None) -> AsyncGenerator[bytes]:
+        """As `console`, and what comes until its machine ends."""
+        async for piece in listen(
+            ConsoleListening(SandboxConsole(sandbox=self.uuid, tail=tail, follow=True))
+        ):
+            yield piece
 
     async def start(self, *, cold: bool = False, accelerator: Literal["kvm", "tcg"] | None = None) -> None:
         """Start it, from a template or, with ``cold``, by booting; ``accelerator`` is for this start alone.

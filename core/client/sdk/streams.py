@@ -108,7 +108,8 @@ class TerminalStream:
 class LogStream:
     """A session's log: its last ``tail`` lines (None: all), and with ``follow`` all that comes until the session ends.
 
-    ``lengths`` are those of stdout and stderr when it begins. Move it along with `advance`, take what came with `take`.
+    With ``most`` the last lines are no more than about so many bytes, the newest. ``lengths`` are those of stdout and
+    stderr when it begins. Move it along with `advance`, take what came with `take`.
 
     Attributes:
         at: when what was taken last had come, in seconds since the epoch; None where that is not known.
@@ -116,9 +117,18 @@ class LogStream:
     """
 
     def __init__(
-        self, sandbox: str, session: str, *, tail: int | None, follow: bool, lengths: tuple[int, int]
+        self,
+        sandbox: str,
+        session: str,
+        *,
+        tail: int | None,
+        follow: bool,
+        lengths: tuple[int, int],
+        most: int | None = None,
     ) -> None:
-        request = SessionLogs(sandbox=sandbox, session=session, tail=tail, follow=follow, timestamps=True)
+        request = SessionLogs(
+            sandbox=sandbox, session=session, tail=tail, most=most, follow=follow, timestamps=True
+        )
         self._reading = _Stamped(request, {STDOUT: lengths[0], STDERR: lengths[1]}, session=session)
         self._events = EventStream(self._reading)
         self.at: float | None = None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import trio
 
 from sandtop.core.errors import MachineError, from_os_error
-from sandtop.core.machine.driver import Death, DiskError
+from sandtop.core.machine.driver import Death, DiskError, Usage
 from sandtop.core.machine.memory.agent import Agent
 from sandtop.core.machine.spec import Channel
 
@@ -44,6 +44,7 @@ class Guest:
         refused: the write that its processors stand still by, or stood still by last.
         processors: what they do.
         death: how it ended.
+        usage: what it is taken to use of the host.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Guest:
         self.refused: DiskError | None = None
         self.processors: Processors = "paused"
         self.death: Death | None = None
+        self.usage = Usage(0.0, 64 << 20)
         self.ended = trio.Event()
         self.up = trio.Event()
         """Its agent has opened its port."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sandtop.core.channel.transport import Transport
-    from sandtop.core.machine.driver import Death, DiskError
+    from sandtop.core.machine.driver import Death, DiskError, Usage
     from sandtop.core.machine.memory.faults import Step
     from sandtop.core.machine.memory.guest import Guest
     from sandtop.core.machine.memory.world import World
@@ -120,6 +120,9 @@ class MemoryMachine:
 
     def console_tail(self, lines: int = 20) -> str:
         return console.tail(self._console_log, lines)
+
+    def usage(self) -> Usage | None:
+        return self._guest.usage if self._guest.death is None else None
 
     def facts(self, spec: MachineSpec) -> dict[str, object]:
         return {"spec": spec.to_json(), "driver": "memory", "pid": self._guest.pid}

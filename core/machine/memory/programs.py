@@ -100,6 +100,9 @@ class Group:
     def usage(self) -> Usage:
         return _USAGE
 
+    def memory(self) -> int:
+        return _USAGE.memory_peak or 0
+
 
 class Programs:
     """All programs of one guest."""
@@ -123,11 +126,17 @@ class Programs:
     def populated(self) -> bool:
         return bool(self._running)
 
+    def usage(self) -> tuple[int, int]:
+        return _USAGE.cpu_us * len(self._running), len(self._running)
+
     # for its reaper
 
     def expect(self, _pid: int, ended: Callable[[int], None]) -> None:
         """Of the program that was started last: whoever starts one asks at once."""
         self._running[-1].ended = ended
+
+    def look(self) -> None:
+        """Ends are told as soon as there are any."""
 
     # for its way to start a program
 

@@ -12,8 +12,8 @@ import trio
 from sandtop.core.channel.transport import UnixSocket
 from sandtop.core.channel.vsock import Kernel, Vsock
 from sandtop.core.errors import MachineError, StorageError
-from sandtop.core.machine import console
-from sandtop.core.machine.driver import Death, DiskError
+from sandtop.core.machine import console, procfs
+from sandtop.core.machine.driver import Death, DiskError, Usage
 from sandtop.core.machine.nursery import background
 from sandtop.core.machine.qemu import diskerror, qmp, snapshot
 from sandtop.core.machine.qemu.commandline import (
@@ -207,6 +207,11 @@ class QemuMachine:
             return Channel.VSOCK, spec.channel_reason or "an earlier core started the machine with vsock"
         reason = spec.channel_reason or "an earlier core started the machine without vsock"
         return Channel.VIRTIO_SERIAL, reason
+
+    def usage(self) -> Usage | None:
+        """What QEMU takes, all its threads together; None once it has ended."""
+        found = procfs.usage(self.identity.pid, self.identity.start_time)
+        return None if found is None else Usage(*found)
 
     def facts(self, spec: MachineSpec) -> dict[str, object]:
         """The spec, and QEMU's command line as data: as it really is, with the descriptors that were computed."""

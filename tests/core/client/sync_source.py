@@ -6,6 +6,7 @@ Its methods have the same names, arguments and docstrings without ``await``; `sa
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import textwrap
@@ -24,7 +25,7 @@ CLASSES: Final = {
         ["Sandbox", "Executing", "Attachable", "Terminals", "Copyable"],
     ),
 }
-FUNCTIONS: Final = ("core.py", "image.py", "together.py")
+FUNCTIONS: Final = ("core.py", "image.py", "together.py", "watching.py")
 HERE: Final = {"attach", "attach_shell", "attach_session"}
 """What needs this process's signals and terminal: it runs on the caller's own thread."""
 LEFT_OUT: Final = {"abandon", "started"}
@@ -52,16 +53,17 @@ from typing import TYPE_CHECKING, Self
 from sandtop.core.client.sdk import core as _core
 from sandtop.core.client.sdk import image as _image
 from sandtop.core.client.sdk import together as _together
+from sandtop.core.client.sdk import watching as _watching
 from sandtop.core.client.sdk.collect import MAX_OUTPUT
 from sandtop.core.client.sdk.sandbox import Sandbox as _Sandbox
 from sandtop.core.client.sdk.together import MAX_EACH
 from sandtop.core.client.session.detach import DETACH_KEYS
 
-from ._portal import Iterated, chunks, held, run, run_here, run_telling, writes
+from ._portal import Iterated, chunks, held, iterated, run, run_here, run_telling, writes
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from types import TracebackType
     from typing import Literal
@@ -73,9 +75,11 @@ if TYPE_CHECKING:
     from sandtop.core.client.sdk.process import Stdin as _Stdin
     from sandtop.core.client.sdk.screen import Screen
     from sandtop.core.client.session.events import ExitRecord
+    from sandtop.core.client.link.listening import LogPiece
     from sandtop.core.contract.core import CoreStatus
+    from sandtop.core.contract.core_events import Happening, HostHistory, Sample, SandboxHistory
     from sandtop.core.contract.image import ImageInfo
-    from sandtop.core.contract.sandbox import Inspection, SandboxInfo
+    from sandtop.core.contract.sandbox import Inspection, Processes, SandboxInfo
     from sandtop.core.contract.session_results import SessionInfo
 
     _Kind = type[BaseException]
@@ -95,6 +99,7 @@ class _Plain(ast.NodeTransformer):
 def _signature(node: ast.AsyncFunctionDef | ast.FunctionDef) -> tuple[str, str]:
     """The arguments, and what comes back, in source."""
     returns = "None" if node.returns is None else ast.unparse(_Plain().visit(node.returns))
+    returns = re.sub(r"^AsyncGenerator\[", "Generator[", returns)
     return ast.unparse(_Plain().visit(node.args)), returns
 
 
@@ -131,6 +136,8 @@ def _body(owner: str, node: ast.AsyncFunctionDef | ast.FunctionDef, returns: str
     target = f"_Sandbox.{node.name}" if on_class else f"self._async.{node.name}"
     if any(isinstance(one, ast.Name) and one.id == "property" for one in node.decorator_list):
         return f"return Stdin({target})" if returns == "Stdin" else f"return {target}"
+    if returns.startswith("Generator["):
+        return f"return iterated(lambda: {target}({_passed(node)}))"
     if "AbstractContextManager" in returns:
         return f"return held({target})"
     if returns == "Process":
@@ -233,8 +240,11 @@ def source() -> str:
     for file in FUNCTIONS:
         for name, node in coroutines(file).items():
             arguments, returns = _signature(node)
-            call = _call(f"_{file.removesuffix('.py')}.{name}", node)
+            target = f"_{file.removesuffix('.py')}.{name}"
+            call = _call(target, node)
             body = call if returns == "None" else f"return {call}"
+            if returns.startswith("Generator["):
+                body = f"return iterated(lambda: {target}({_passed(node)}))"
             parts.append(_function(name, arguments, returns, node, body, []))
     return formatted("\n\n\n".join(parts) + "\n", TARGET)
 

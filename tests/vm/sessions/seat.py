@@ -13,6 +13,8 @@ import termios
 import time
 from typing import TYPE_CHECKING, Self
 
+from tests.settings import SLOWER
+
 from sandtop.core.terminal import Emulator
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     from .conftest import Home
 
-PATIENCE = 60.0
+PATIENCE = 60.0 * SLOWER
 """Seconds for anything on the screen to come: emulated guests on a busy host are slow."""
 
 

@@ -1,0 +1,89 @@
+"""``core.events``: what happened, and what happens."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+
+from sandtop.core.contract.core import Events
+from sandtop.core.contract.core_events import Happened
+from sandtop.core.contract.record import Nothing
+from sandtop.core.daemon.dispatch import serves
+from sandtop.core.daemon.selection import Selection
+from sandtop.core.groups import unwrapped
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sandtop.core.daemon.connection import Connection
+    from sandtop.core.daemon.dispatch import Core
+
+    Event = dict[str, Any]
+
+_AT_ONCE: Final = 256
+"""Events in one message: some 100 KiB."""
+
+
+@serves(Events)
+async def events(core: Core, request: Events, connection: Connection) -> Nothing:
+    kept = core.fleet.events
+    wanted = Wanted(core, request)
+    reached = request.after or 0
+    found = await trio.to_thread.run_sync(kept.stored, reached)
+    reached = found[-1]["id"] if found else max(reached, kept.last)
+    found = wanted.of(found)
+    if request.limit is not None:
+        found = found[max(0, len(found) - request.limit) :]
+    await _send(connection, found)
+    if not request.follow:
+        return Nothing()
+    with unwrapped():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(connection.until_gone)
+            with trio.move_on_after(wanted.seconds_left):
+                while True:
+                    news = kept.recent(reached)
+                    if news is None:  # more came than memory holds while this client read
+                        news = await trio.to_thread.run_sync(kept.stored, reached)
+                    if news:
+                        reached = news[-1]["id"]
+                        await _send(connection, wanted.of(news))
+                    else:
+                        await kept.wait()
+            nursery.cancel_scope.cancel()
+    return Nothing()
+
+
+async def _send(connection: Connection, found: Sequence[Event]) -> None:
+    for at in range(0, len(found), _AT_ONCE):
+        await connection.message(Happened.kind, {"events": [*found[at : at + _AT_ONCE]]})
+
+
+class Wanted:
+    """Which events a request asks for."""
+
+    def __init__(self, core: Core, request: Events) -> None:
+        self._selection = Selection(core.fleet, request.sandboxes, request.labels, history=True)
+        self._kinds = None if request.kinds is None else frozenset(request.kinds)
+        self._since = request.since or 0.0
+        self._until = request.until
+
+    @property
+    def seconds_left(self) -> float:
+        """How long what happens can still be asked for."""
+        return math.inf if self._until is None else max(0.0, self._until - time.time())
+
+    def of(self, events: Sequence[Event]) -> list[Event]:
+        """Those of ``events``, in order."""
+        return [event for event in events if self._has(event)]
+
+    def _has(self, event: Event) -> bool:
+        at = event["at"]
+        if at < self._since or (self._until is not None and at > self._until):
+            return False
+        if self._kinds is not None and event["kind"] not in self._kinds:
+            return False
+        return self._selection.has(event["uuid"], event["sandbox"])

@@ -1,0 +1,214 @@
+"""A sandbox's own page: what it uses, its processes, events and console, how its sessions ended, what it is made of."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from textual import on
+from textual.containers import Container
+
+from sandtop.core.errors import SandtopError
+from sandtop.tui import gateway
+from sandtop.tui.actions import ScopeName, bindings_of
+from sandtop.tui.text import neutral, plural
+from sandtop.tui.widgets.app_of import app_of
+from sandtop.tui.widgets.text_box import TextBox
+from sandtop.tui.widgets.usage_panel import UsagePanel
+
+from . import page_lines
+from .base import ConsoleScreen
+from .reading import show_raw
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from textual.binding import BindingType
+    from textual.dom import DOMNode
+    from textual.widget import Widget
+
+    from sandtop.core.client.sdk import SandboxHistory
+    from sandtop.tui.store import FleetView, SandboxView
+
+_EVENTS: Final = 200
+_CONSOLE_LINES: Final = 400
+_AGAIN_SECONDS: Final = 2.0
+_HOUR_STEP: Final = 60.0
+_WIDE: Final = 120
+"""From this width on all boxes are seen at once, if there are `_HIGH` rows; else one is."""
+_HIGH: Final = 30
+
+
+class SandboxPage(ConsoleScreen):
+    """The page of the sandbox ``uuid``. It reads again every two seconds, while it is in front."""
+
+    CSS_PATH = "sandbox_page.tcss"
+    AUTO_FOCUS: ClassVar[str | None] = "#processes"
+    SCOPE: ClassVar[ScopeName] = "page"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of("page")]
+
+    def __init__(self, uuid: str) -> None:
+        super().__init__()
+        self._uuid = uuid
+        self._called = ""
+        self._hour: SandboxHistory | None = None
+        self._zoomed = False
+
+    def body(self) -> Iterable[Widget]:
+        yield UsagePanel()
+        yield Container(
+            Container(TextBox("processes"), TextBox("exits"), id="left"),
+            Container(TextBox("events"), TextBox("console", from_end=True), TextBox("facts"), id="right"),
+            id="boxes",
+        )
+
+    def on_mount(self) -> None:
+        self.run_worker(self._read(), group="reading", exclusive=True)
+
+    def place(self) -> tuple[str, ...]:
+        return (self._called, "page")
+
+    @property
+    def sandbox(self) -> SandboxView | None:
+        """The sandbox, or None when it was removed."""
+        return self.view.find(self._uuid)
+
+    def owner_of(self, scope: ScopeName) -> DOMNode:
+        focused = self.focused
+        return focused if scope == "box" and isinstance(focused, TextBox) else super().owner_of(scope)
+
+    # what it shows
+
+    def show(self, view: FleetView) -> None:
+        sandbox, now = view.find(self._uuid), self.console_app.clock()
+        panel = self.query_one(UsagePanel)
+        if sandbox is None:
+            panel.show([(("It is gone: q goes back.", "bad"),)])
+            return
+        self._called = neutral(sandbox.name)
+        panel.show(page_lines.usage(sandbox, self._hour, self.size.width, now))
+        exits = page_lines.exit_lines(sandbox, now)
+        self._box("exits").show(
+            exits or [_nothing("no session has ended yet")],
+            head=page_lines.EXIT_HEAD if exits else (),
+            note=plural(len(exits), "session"),
+        )
+        self._box("facts").show(page_lines.fact_lines(sandbox, now))
+
+    def _box(self, name: str) -> TextBox:
+        return self.query_one(f"#{name}", TextBox)
+
+    async def _read(self) -> None:
+        """Ask what the view does not tell, again and again."""
+        await self._into("events", self._read_hour)
+        while True:
+            if self.is_current:
+                for name, read in (
+                    ("processes", self._read_processes), ("events", self._read_events), ("console", self._read_console),
+                ):  # fmt: skip
+                    await self._into(name, read)
+                self.show(self.view)
+            await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def _into(self, name: str, read: Callable[[], Awaitable[None]]) -> None:
+        """``read``, or say in the box why that cannot be."""
+        try:
+            await read()
+        except SandtopError as error:
+            self._box(name).show([(("✖ ", "warn"), (neutral(error.message, 400), "muted"))])
+
+    async def _read_hour(self) -> None:
+        self._hour = await gateway.last_hour(self._uuid, _HOUR_STEP)
+
+    async def _read_processes(self) -> None:
+        sandbox, box = self.sandbox, self._box("processes")
+        if sandbox is None or sandbox.info.state != "running":
+            box.show([_nothing("it does not run")])
+            return
+        found = await gateway.processes(self._uuid)
+        box.show(
+            page_lines.process_lines(found.processes),
+            head=page_lines.PROCESS_HEAD,
+            note=str(found.total),
+        )
+
+    async def _read_events(self) -> None:
+        found = await gateway.happened(self._uuid, _EVENTS)
+        lines = page_lines.event_lines(found, self.console_app.clock())
+        self._box("events").show(lines or [_nothing("nothing happened yet")])
+
+    async def _read_console(self) -> None:
+        lines = page_lines.console_lines(await gateway.guest_console(self._uuid, _CONSOLE_LINES))
+        self._box("console").show(lines or [_nothing("nothing was printed since its last start")])
+
+    # which boxes are seen
+
+    def on_resize(self) -> None:
+        if self.ready:
+            self._arrange()
+
+    def on_descendant_focus(self) -> None:
+        self._arrange()
+
+    def _arrange(self) -> None:
+        """Show all boxes where there is room, else the one with the focus."""
+        width, height = self.size
+        together = width >= _WIDE and height >= _HIGH and not self._zoomed
+        focused = self.focused
+        for box in self.query(TextBox):
+            box.display = together or box is focused or (focused is None and box.id == "processes")
+        for column in ("left", "right"):
+            boxes = list(self.query_one(f"#{column}").query(TextBox))
+            self.query_one(f"#{column}").display = any(box.display for box in boxes)
+        self.query_one("#boxes").set_class(together, "-together")
+        self.query_one(UsagePanel).show_tabs("" if together else _tabs(self.query(TextBox), focused))
+
+    def _move(self, step: int) -> None:
+        boxes = list(self.query(TextBox))
+        at = next((number for number, box in enumerate(boxes) if box.has_focus), 0)
+        box = boxes[(at + step) % len(boxes)]
+        self.query_one(f"#{box.parent.id if box.parent is not None else 'left'}").display = True
+        box.display = True
+        self.set_focus(box)
+
+    def action_next(self) -> None:
+        self._move(1)
+
+    def action_previous(self) -> None:
+        self._move(-1)
+
+    def action_zoom(self) -> None:
+        self._zoomed = not self._zoomed
+        self._arrange()
+
+    # what can be done
+
+    @on(TextBox.Said)
+    def _said(self, event: TextBox.Said) -> None:
+        self.console_app.say(event.text)
+
+    def action_shell(self) -> None:
+        if (sandbox := self.sandbox) is not None:
+            self.console_app.nav.open_shell(sandbox)
+
+    def action_raw(self) -> None:
+        if (sandbox := self.sandbox) is not None:
+            show_raw(self.console_app, sandbox)
+
+    def action_panes(self) -> None:
+        self.console_app.nav.show_panes()
+
+    def action_cancel(self) -> None:
+        if not self.cancelled():
+            self.action_back()
+
+    def action_back(self) -> None:
+        app_of(self).pop_screen()
+
+
+def _nothing(text: str) -> tuple[tuple[str, str], ...]:
+    return ((text, "muted"),)
+
+
+def _tabs(boxes: Iterable[TextBox], focused: Widget | None) -> str:
+    return "  ".join(f"[{box.id}]" if box is focused else str(box.id) for box in boxes)
