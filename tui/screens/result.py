@@ -123,6 +123,11 @@ class ResultScreen(ListScreen):
     def _called(self, uuid: str) -> str:
         return self._together.members[uuid].name
 
+    def show_detail(self) -> None:
+        """Below the list is what the group wrote, however small the screen."""
+        self.console_app.watching.look_at(None)
+        self._show_output()
+
     def _show_output(self) -> None:
         group = self._groups.get(self.rows.cursor or "")
         self.query_one("#output", Static).update(
@@ -145,10 +150,6 @@ class ResultScreen(ListScreen):
         elif group.written.cut or len(lines) > _LINES:
             shown.append(("… there is more: ⏎ opens a log", "$text-muted"))
         return shown
-
-    @on(RowList.Moved, "#groups")
-    def _moved(self) -> None:
-        self._show_output()
 
     @on(RowList.Opened, "#groups")
     def _opened(self, event: RowList.Opened) -> None:
