@@ -26,12 +26,12 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Final
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "exec"))
-
-from seat import Terminal
-
 from sandtop import Sandbox, Stdout
 from sandtop.core import paths
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # this is run as a script, and imports what lies beside it
+
+from bench.exec.seat import Terminal
 
 _CHANNELS: Final = ("virtio-serial", "vsock")
 _SANDTOP: Final = [sys.executable, "-m", "sandtop"]
