@@ -44,16 +44,16 @@ if TYPE_CHECKING:
     from .process import Process
     from .sandbox import Sandbox
     from .screen import Screen
-    from .streams import LogStream, TerminalStream
+    from .streams import LogStream, MergedLogStream, TerminalStream
     from .watching import events, follow_events, follow_stats, merged_logs, serve_metrics, stats
 
 __all__ = [
     "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "Gap", "Happening", "HostHistory", "HostStats",
-    "ImageInfo", "Inspection", "Log", "LogPiece", "LogStream", "Output", "Overview", "Process", "ProcessInfo",
-    "Processes", "Redrawn", "Sample", "Sandbox", "SandboxHistory", "SandboxInfo", "SandboxStats", "Screen",
-    "SessionInfo", "SessionStats", "Source", "Started", "Stderr", "Stdout", "TerminalStream", "build_image", "checked",
-    "core_status", "events", "follow_events", "follow_stats", "images", "merged_logs", "remove_image", "serve_metrics",
-    "sessions", "stats", "stop_core", "warm_image",
+    "ImageInfo", "Inspection", "Log", "LogPiece", "LogStream", "MergedLogStream", "Output", "Overview", "Process",
+    "ProcessInfo", "Processes", "Redrawn", "Sample", "Sandbox", "SandboxHistory", "SandboxInfo", "SandboxStats",
+    "Screen", "SessionInfo", "SessionStats", "Source", "Started", "Stderr", "Stdout", "TerminalStream", "build_image",
+    "checked", "core_status", "events", "follow_events", "follow_stats", "images", "merged_logs", "remove_image",
+    "serve_metrics", "sessions", "stats", "stop_core", "warm_image",
 ]  # fmt: skip
 
 _HOME = {
@@ -77,7 +77,7 @@ _HOME = {
     "sandtop.core.contract.sandbox": ("Inspection", "ProcessInfo", "Processes", "SandboxInfo"),
     "sandtop.core.contract.session_results": ("SessionInfo",),
     "screen": ("Screen",),
-    "streams": ("LogStream", "TerminalStream"),
+    "streams": ("LogStream", "MergedLogStream", "TerminalStream"),
     "watching": ("events", "follow_events", "follow_stats", "merged_logs", "serve_metrics", "stats"),
 }  # fmt: skip
 
