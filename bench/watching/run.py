@@ -34,7 +34,7 @@ from bench.processes import cpu_seconds
 GOAL: Final = 0.1
 _SETTLE: Final = 12.0
 """Seconds between a core's start and the measurement: it adopts, and its first pings are over."""
-_SERVE: Final = "from sandtop.core.daemon.app import serve; raise SystemExit(serve())"
+_SERVE: Final = "from sandtop.core.daemon.app import serve; raise SystemExit(serve(None))"
 _WITHOUT: Final = """
 import trio
 from sandtop.core.channel.link import AgentLink
