@@ -9,14 +9,14 @@ from tests.fakecore import NOW, FakeCore, ended
 
 from . import scene
 from .conftest import until
-from .picture import Compare, picture, pressing, views
+from .picture import picture, pressing, views
 
 if TYPE_CHECKING:
     from textual.pilot import Pilot
 
     from sandtop.tui.app import Console
 
-    from .picture import Steps
+    from .picture import Compare, Steps
 
 
 def core() -> FakeCore:

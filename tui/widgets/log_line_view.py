@@ -45,6 +45,7 @@ class LogLineView(Painted):
         "log--time",
         "log--match",
         "log--found",
+        "log--selected",
     }
     DEFAULT_CSS = """
     LogLineView { height: 1fr; }
@@ -52,6 +53,7 @@ class LogLineView(Painted):
     LogLineView > .log--note { color: $text-accent; text-style: italic; }
     LogLineView > .log--time { color: $text-muted; }
     LogLineView > .log--match { background: $warning 50%; }
+    LogLineView > .log--selected { background: $primary 60%; }
     LogLineView > .log--found { background: $accent 60%; text-style: bold; }
     """
 
