@@ -103,15 +103,15 @@ release VERSION: check
     echo "==> sandtop $version is in dist/ and tagged. To publish it: git push --follow-tags, then hand dist/* to the index"
     echo "    To take it back: git tag --delete v$version && git reset --hard HEAD~"
 
-# Measure: NAME is a folder of bench/
-bench NAME *ARGS: setup
+# Measure: NAME is a folder of bench/; without one, each goal of speed, met or not
+bench NAME="goals" *ARGS: setup
     python bench/{{ NAME }}/run.py {{ ARGS }}
 
 # Kill what can be killed while work goes on, ROUNDS times; the tests do the same for fewer
 chaos ROUNDS="200" *ARGS: setup
     SANDTOP_CHAOS_ROUNDS={{ ROUNDS }} pytest -m chaos -s {{ ARGS }}
 
-# On a machine in which KVM and vhost-vsock work, itself emulated: the VM tests that they matter to (test), the bench of channels (bench), a COMMAND, or a shell
+# In an emulated machine whose KVM and vhost-vsock work: the VM tests that they matter to (test), a bench (bench), a COMMAND, or a shell
 nested *ARGS: setup
     @python -m tests.nested.run {{ ARGS }}
 

@@ -9,14 +9,15 @@ from .loop import WRITE
 
 TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Final
 
     from .loop import Loop
-    from .wire import Credit, ReceiveWindow
+    from .wire import Credit, Outbox, ReceiveWindow
 
 BUFFER: Final = 256 * 1024
 """Bytes that are accepted, and acknowledged, before the program reads them."""
+_TYPED: Final = 1024
+"""Bytes of one frame that may have been typed, and so have an echo."""
 
 
 class InputPump:
@@ -26,15 +27,13 @@ class InputPump:
     ever.
     """
 
-    __slots__ = ("_blocked", "_buffer", "_fd", "_grant", "_loop", "_terminal", "_window")
+    __slots__ = ("_blocked", "_buffer", "_fd", "_loop", "_outbox", "_terminal", "_window")
 
-    def __init__(
-        self, loop: Loop, fd: int, window: ReceiveWindow, grant: Callable[[Credit], None], *, terminal: bool
-    ) -> None:
+    def __init__(self, loop: Loop, outbox: Outbox, fd: int, window: ReceiveWindow, *, terminal: bool) -> None:
         self._loop = loop
         self._fd = fd
         self._window = window
-        self._grant = grant
+        self._outbox = outbox
         self._terminal = terminal
         self._buffer = bytearray()
         self._blocked = False
@@ -47,7 +46,10 @@ class InputPump:
             self._buffer += fresh
             if not self._blocked:
                 self._write(0)
-        self.give_credit()
+        if self._terminal and len(data) <= _TYPED:  # its credit goes with its echo, in one write to the port
+            self._outbox.postpone_credit(self._credit())
+        else:
+            self.give_credit()
 
     def finish(self, offset: int) -> None:
         """The core says that no more will come. Raises ProtocolError."""
@@ -58,7 +60,10 @@ class InputPump:
 
     def give_credit(self) -> None:
         """Acknowledge what was accepted, and give credit for as much as there is room."""
-        self._grant(self._window.grant(self._window.received + BUFFER - len(self._buffer)))
+        self._outbox.credit(self._credit())
+
+    def _credit(self) -> Credit:
+        return self._window.grant(self._window.received + BUFFER - len(self._buffer))
 
     def discard(self) -> None:
         """Nobody will read any more: drop what is there, and what comes."""

@@ -41,9 +41,10 @@ class Reaper:
             os.read(self._wakeup, 4096)
         except BlockingIOError:
             return
-        self._reap()
+        self.look()
 
-    def _reap(self) -> None:
+    def look(self) -> None:
+        """Reap those that have ended. Whoever has a reason to think that one has need not wait for the signal."""
         for _ in range(_AT_ONCE):
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -54,7 +55,7 @@ class Reaper:
             ended = self._waiting.pop(pid, None)
             if ended is not None:
                 ended(status)
-        self._loop.soon(self._reap)
+        self._loop.soon(self.look)
 
 
 def _nothing(_signal: int, _frame: object) -> None:

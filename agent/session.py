@@ -249,7 +249,7 @@ class Session:
     def _pump_input(self, fd: int) -> None:
         window = ReceiveWindow(self.number * STREAMS_PER_SESSION)
         self.input = InputPump(
-            self._host.loop, fd, window, self._host.outbox.credit, terminal=self.terminal is not None
+            self._host.loop, self._host.outbox, fd, window, terminal=self.terminal is not None
         )
 
     def _waits(self) -> None:
@@ -292,7 +292,11 @@ class Session:
 
     def _check(self) -> None:
         """End the session once its output was read and its cgroup is empty or left running."""
-        if self._state == "ending" and self._usage and all(pump.closed for pump in self.outputs.values()):
+        if not all(pump.closed for pump in self.outputs.values()):
+            return
+        if self._state == "running":  # its program has closed all that it writes to, so it has probably ended
+            self._host.reaper.look()
+        elif self._state == "ending" and self._usage:
             self._conclude(
                 {
                     **self._outcome(),

@@ -94,6 +94,8 @@ def spawn(plan: Plan, cgroup: Cgroup, cgroups: Cgroups) -> int:
         raise SpawnFailed("cgroup", error.errno or 0, f"cannot enter its cgroup: {error.strerror}") from None
     limits = _limit_descriptors()
     try:
+        if _is_root(plan.user) and plan.cwd == "/":  # as most are: the agent is all that already
+            return _posix_spawn(plan)
         _become(plan.user)
         try:
             _enter_folder(plan.cwd)
@@ -113,9 +115,13 @@ def _limit_descriptors() -> tuple[int, int]:
     return limits
 
 
+def _is_root(user: User) -> bool:
+    return not (user.uid or user.gid or user.groups)
+
+
 def _become(user: User) -> None:
     """Become ``user``, and keep root as the saved user id, to become root again; in the child exec(2) overwrites it."""
-    if user.uid or user.gid or user.groups:
+    if not _is_root(user):
         os.setgroups(user.groups)
         os.setresgid(user.gid, user.gid, user.gid)
         os.setresuid(user.uid, user.uid, 0)

@@ -21,13 +21,15 @@ from sandtop.tui.polling import POLL_SECONDS, Polling
 from sandtop.tui.screens.base import ConsoleScreen
 from sandtop.tui.screens.listing import ListScreen
 from sandtop.tui.screens.pages import help_page
-from sandtop.tui.theme import DARK, DARK_ANSI, LIGHT, LIGHT_ANSI
+from sandtop.tui.screens.settings import settings_page
+from sandtop.tui.theme import DARK, LIGHT, LOOKS, THEMES, ThemeName, look
 from sandtop.tui.tty.driver import TerminalDriver
 from sandtop.tui.typeahead import KeyDelivered, TypeAhead
 from sandtop.tui.watching import Watching
 
 from .navigation import Navigation
 from .operations import Operations
+from .personal import Personal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
     from textual.screen import Screen
 
+    from sandtop.core.paths import Paths
     from sandtop.tui.store import Store
     from sandtop.tui.tty.shutdown import Shutdown
 
@@ -52,8 +55,12 @@ class Console(App[None], inherit_bindings=False):
         notices: what is said to the operator.
         typeahead: the keys that wait for their turn.
         priority: whether output has to wait for a key.
+        personal: the operator's own settings, and what is remembered.
         watching: looks at the session that a list's cursor is on.
         clock: the time, in seconds since the epoch.
+
+    ``colours`` is the system of colours that the terminal has, as Rich names them; None for none. ``paths`` say where
+    the operator's settings are; without them there are none, and nothing is remembered.
     """
 
     CSS_PATH = "app.tcss"
@@ -61,8 +68,8 @@ class Console(App[None], inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of("app")]
     COMMANDS: ClassVar[set[type[Commands]]] = {Commands}  # type: ignore[assignment]  # pyright: ignore
     ENABLE_COMMAND_PALETTE = True
-    ansi_theme_dark = Reactive(DARK_ANSI, init=False)
-    ansi_theme_light = Reactive(LIGHT_ANSI, init=False)
+    ansi_theme_dark = Reactive(DARK.programs, init=False)
+    ansi_theme_light = Reactive(LIGHT.programs, init=False)
 
     def __init__(
         self,
@@ -71,13 +78,18 @@ class Console(App[None], inherit_bindings=False):
         clock: Callable[[], float] = time.time,
         interval: float = POLL_SECONDS,
         shutdown: Shutdown | None = None,
+        colours: str | None = "truecolor",
+        paths: Paths | None = None,
     ) -> None:
         self.shutdown = shutdown
-        super().__init__(driver_class=TerminalDriver)
-        for theme in (DARK, LIGHT):
-            self.register_theme(theme)
+        self._colours = colours
+        first = look("dark", colours)
+        super().__init__(driver_class=TerminalDriver, ansi_color=first.theme.ansi)
+        for one in LOOKS:
+            self.register_theme(one.theme)
+        self.theme_name: ThemeName = "dark"
         # before the style sheets are read, so that they are read once
-        self.set_reactive(App.theme, DARK.name)
+        self.set_reactive(App.theme, first.theme.name)
         self.stylesheet.set_variables(self.get_css_variables())
         self.store = store
         self.clock = clock
@@ -86,13 +98,16 @@ class Console(App[None], inherit_bindings=False):
         self._garbage = GarbageCollection()
         self.typeahead = TypeAhead(self, self._settled)
         self.started_at = clock()
+        self._answered_before = False
         self.operations = Operations(self)
         self.nav = Navigation(self)
+        self.personal = Personal(self, paths)
         self.watching = Watching(self._glanced)
         self.measuring = Measuring(store, self._measured)
         self.polling = Polling(store, lambda: self.clock(), interval, self._answered)
 
     def on_mount(self) -> None:
+        self.personal.begin()
         self.nav.begin()
         if self.shutdown is not None:
             loop = asyncio.get_running_loop()
@@ -104,9 +119,14 @@ class Console(App[None], inherit_bindings=False):
         self.run_worker(self.polling.run(), group="polling", exit_on_error=True)
         self.run_worker(self.measuring.run(), group="measuring", exit_on_error=True)
         self.run_worker(self.watching.run(), group="watching", exit_on_error=True)
-        self.set_interval(_TICK_SECONDS, self.tick)
+        self.set_interval(_TICK_SECONDS, self._every_second)
+
+    def _every_second(self) -> None:
+        self.personal.look()
+        self.tick()
 
     def exit(self, result: None = None, return_code: int = 0, message: RenderableType | None = None) -> None:
+        self.personal.write()
         super().exit(result, return_code, message)
         if self.shutdown is not None:
             self.shutdown.leaving(return_code)
@@ -158,6 +178,9 @@ class Console(App[None], inherit_bindings=False):
 
     def _answered(self) -> None:
         """The core was asked, and answered or did not."""
+        if self.store.view.version and not self._answered_before:
+            self._answered_before = True
+            self.personal.first_view(self.store.view)
         self._show()
         if self.store.view.version == 1 and not self.is_headless:
             self._garbage.freeze()
@@ -229,5 +252,19 @@ class Console(App[None], inherit_bindings=False):
         if isinstance(screen, ConsoleScreen):
             screen.ask_again()
 
-    def action_dark(self) -> None:
-        self.theme = LIGHT.name if self.current_theme.dark else DARK.name
+    def action_settings(self) -> None:
+        self.push_screen(settings_page(self.personal.config, self.personal.path, self.personal.trouble))
+
+    def action_suspend(self) -> None:
+        """Stop the console as ctrl-z stops a program of the shell's, which ``fg`` continues."""
+        self.action_suspend_process()
+
+    def use_theme(self, name: ThemeName) -> None:
+        """Draw in the colours of theme ``name``, as far as the terminal has them."""
+        self.theme_name = name
+        chosen = look(name, self._colours).theme
+        self.ansi_color = chosen.ansi
+        self.theme = chosen.name
+
+    def action_theme(self) -> None:
+        self.use_theme(THEMES[(THEMES.index(self.theme_name) + 1) % len(THEMES)])

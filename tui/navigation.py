@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sandtop.tui import tiles
 from sandtop.tui.evidence import Evidence, after, evidence_in
 from sandtop.tui.screens.failures import FailuresScreen
 from sandtop.tui.screens.fleet import FleetScreen
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
     from sandtop.tui.screens.base import ConsoleScreen
     from sandtop.tui.screens.panes import PanesScreen
-    from sandtop.tui.store import SandboxView, SessionView
+    from sandtop.tui.store import FleetView, SandboxView, SessionView
+    from sandtop.tui.tiles import Tree
 
     from .app import Console
 
@@ -88,6 +90,13 @@ class Navigation:
                 self._console.push_screen("panes")
 
     # opening panes
+
+    def open_again(self, tree: Tree, zoomed: str | None, view: FleetView) -> None:
+        """Have the panes that were open when the console was left, behind the list."""
+        if not self.open_panes and tiles.mapped(
+            tree, lambda session: session if view.session(session) else None
+        ):
+            self.panes.open_again(tree, zoomed, view)
 
     def open_session(self, sandbox: SandboxView, session: SessionView) -> None:
         """Show a session in a pane: a terminal to watch, anything else as a log."""

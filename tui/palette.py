@@ -35,14 +35,14 @@ class Commands(Provider):
 
     async def discover(self) -> Hits:
         for action in self._actions():
-            yield DiscoveryHit(_line(action), partial(self._run, action), action.label, _help(action))
+            yield DiscoveryHit(_line(action), partial(self._run, action), action.label)
 
     async def search(self, query: str) -> Hits:
         matcher = self.matcher(query)
         for action in self._actions():
             score = max(matcher.match(action.label), matcher.match(action.help) * 0.8)
             if score > 0:
-                yield Hit(score, _line(action), partial(self._run, action), action.label, _help(action))
+                yield Hit(score, _line(action), partial(self._run, action), action.label)
         console = cast("Console", self.app)
         for sandbox in console.store.view.sandboxes:
             if (score := matcher.match(sandbox.name)) > 0:
@@ -52,9 +52,9 @@ class Commands(Provider):
 
 
 def _line(action: Action) -> Content:
-    key = f"  {shown_key(action.keys[0])}" if action.keys else ""
-    return Content.assemble(action.label, (key, "$text-muted"))
-
-
-def _help(action: Action) -> str:
-    return f"{action.help} (sandtop {action.cli})" if action.cli else action.help
+    """One line: what it is called, its key, what it does."""
+    key = shown_key(action.keys[0]) if action.keys else ""
+    cli = f" (sandtop {action.cli})" if action.cli else ""
+    return Content.assemble(
+        f"{action.label:<17}", (f"{key:<8}", "$text-accent"), (action.help + cli, "$text-muted")
+    )

@@ -199,7 +199,7 @@ class ReceiveWindow:
 class Outbox:
     """What waits to be sent on one link: control messages go first, then credits, then the streams in turn."""
 
-    __slots__ = ("_control", "_credits", "_patient", "_ready", "_streams")
+    __slots__ = ("_control", "_credits", "_later", "_patient", "_ready", "_streams")
 
     def __init__(self) -> None:
         self._control: deque[bytes] = deque()
@@ -207,6 +207,7 @@ class Outbox:
             dict[str, object]
         ] = []  # control messages that wait for something to be sent with
         self._credits: dict[int, Credit] = {}
+        self._later: dict[int, Credit] = {}  # credits that wait for something to be sent with
         self._streams: dict[int, SendStream] = {}
         self._ready: deque[int] = deque()  # numbers of streams that may have something, each at most once
 
@@ -230,17 +231,27 @@ class Outbox:
 
     @property
     def postponed(self) -> bool:
-        """Whether messages wait for something to be sent with."""
-        return bool(self._patient)
+        """Whether messages or credits wait for something to be sent with."""
+        return bool(self._patient or self._later)
 
     def hurry(self) -> None:
-        """Send postponed messages without waiting for anything else."""
-        self._control.extend(encode(Control(message)) for message in self._patient)
-        self._patient.clear()
+        """Send what is postponed without waiting for anything else."""
+        if self._patient:
+            self._control.extend(encode(Control(message)) for message in self._patient)
+            self._patient.clear()
+        if self._later:
+            self._credits.update(self._later)
+            self._later.clear()
 
     def credit(self, credit: Credit) -> None:
         """Queue a credit; a later one for the same stream takes its place."""
+        if self._later:
+            self._later.pop(credit.stream, None)
         self._credits[credit.stream] = credit
+
+    def postpone_credit(self, credit: Credit) -> None:
+        """Queue a credit that is sent with, and before, whatever is sent next. `hurry` sends it alone."""
+        self._later[credit.stream] = credit
 
     def add(self, stream: SendStream) -> None:
         """Send what is in ``stream`` on this link, as soon as the stream has credit."""
@@ -269,13 +280,14 @@ class Outbox:
         self._control.clear()
         self._patient.clear()
         self._credits.clear()
+        self._later.clear()
         self._ready.clear()
         for stream in self._streams.values():
             stream.rewind()
 
     @property
     def empty(self) -> bool:
-        return not (self._control or self._patient or self._credits or self._ready)
+        return not (self._control or self._patient or self._credits or self._later or self._ready)
 
     def batch(self) -> bytes:
         """The bytes of all small frames that wait, and of one data frame; empty when nothing may be sent.
@@ -291,7 +303,7 @@ class Outbox:
 
     def pull(self) -> Sequence[bytes | memoryview] | None:
         """The pieces of the next frame, or None when nothing may be sent."""
-        if self._patient and (self._credits or self._ready):
+        if (self._patient or self._later) and (self._control or self._credits or self._ready):
             self.hurry()
         if self._control:
             return (self._control.popleft(),)

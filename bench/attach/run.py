@@ -31,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # this is run as a script, a
 
 from bench.exec.peers import IMAGE, Peers, prepare, wait_for
 from bench.exec.seat import Terminal
+from bench.goals import goals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,10 +54,10 @@ async def _prepare(sandbox: Sandbox, peers: Peers) -> None:
     wait_for("ssh", lambda: subprocess.run(ssh, stdout=quiet, stderr=quiet).returncode == 0)
 
 
-def _keys(peers: Peers, rounds: int) -> dict[str, list[float]]:
+def keys(name: str, peers: Peers, rounds: int) -> dict[str, list[float]]:
     """Milliseconds from a key to its echo."""
     commands = {
-        "sandtop": [*_SANDTOP, "attach", _NAME, "--", "cat"],
+        "sandtop": [*_SANDTOP, "attach", name, "--", "cat"],
         "ssh": [*peers.ssh(shared=True)[:-1], "-tt", peers.ssh(shared=True)[-1], "cat"],
     }
     seen: dict[str, list[float]] = {who: [] for who in commands}
@@ -151,18 +152,17 @@ def _line(name: str, values: list[float]) -> str:
 
 
 def _ratio(quantile: str, ours: float, theirs: float) -> str:
-    met = "met" if ours <= theirs else "NOT met"
-    return f"  sandtop / ssh at {quantile} = {ours / theirs:.2f}   goal <= 1.0   {met}"
+    return f"  sandtop / ssh at {quantile} = {ours / theirs:.2f}   {goals.KEY.verdict(ours / theirs)}"
 
 
 async def _measure(folder: Path, rounds: int) -> dict[str, object]:
     peers = await prepare(folder)
     async with await Sandbox.create(_NAME, image=IMAGE, network="user", cold=True) as sandbox:
         await _prepare(sandbox, peers)
-        keys = _keys(peers, rounds)
-        print("key to echo (ms)", *(_line(who, values) for who, values in keys.items()), sep="\n")
-        print(_ratio("p50", statistics.median(keys["sandtop"]), statistics.median(keys["ssh"])))
-        print(_ratio("p95", _p95(keys["sandtop"]), _p95(keys["ssh"])))
+        echoes = keys(_NAME, peers, rounds)
+        print("key to echo (ms)", *(_line(who, values) for who, values in echoes.items()), sep="\n")
+        print(_ratio("p50", statistics.median(echoes["sandtop"]), statistics.median(echoes["ssh"])))
+        print(_ratio("p95", _p95(echoes["sandtop"]), _p95(echoes["ssh"])))
         stops = _stops(max(3, rounds // 40))
         print("\nctrl-c to prompt (ms), goal <= 300", *(_line(*item) for item in stops.items()), sep="\n")
         scrolls = {
@@ -173,7 +173,7 @@ async def _measure(folder: Path, rounds: int) -> dict[str, object]:
         for name, values in scrolls.items():
             print(f"  {name:<20} " + "   ".join(f"{what} {value:.1f}" for what, value in values.items()))
     stop_core()
-    return {"keys": keys, "stops": stops, "scrolls": scrolls}
+    return {"keys": echoes, "stops": stops, "scrolls": scrolls}
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """``just bench python``: what work costs in a sandbox, beside the host's kernel, qemu-guest-agent and ssh, in one run.
 
-    python bench/python/run.py [--rounds N] [--json FILE] [WORK…]
+    python bench/python/run.py [--rounds N] [--machines N] [--json FILE] [WORK…]
 
 The work is a start of Python, imports, a loop, pytest of 50 small tests, a run of a compiler, and a mix of apt, perl,
 find and tar (`works.py`). "host" is the same files, the unpacked image, run by the host's own kernel and processor;
@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +32,7 @@ from sandtop.core.client.link import stop_core
 sys.path.insert(0, str(Path(__file__).parents[2]))  # this is run as a script, and imports what lies beside it
 
 from bench.exec.peers import IMAGE, GuestAgent, Peers, prepare, run
+from bench.goals import goals
 from bench.processes import private_mib
 from bench.python.host import Host
 from bench.python.works import FOLDER, WORKS, write
@@ -45,14 +47,16 @@ _SHORTER: Final = {"pytest": 3, "compiler": 3, "mix": 3}
 """By what the rounds of long work are divided."""
 _MEMORY: Final = {"true": ("true",), "python": ("start",), "all": tuple(WORKS)}
 
+_CONTENDERS: Final = ("host", "guest", "sandtop", "qga", "ssh")
+
 Times = dict[str, list[float]]
 
 
 async def provide(sandbox: Sandbox, folder: Path) -> None:
     """Copy the files of the work into ``sandbox``, by way of ``folder``."""
-    write(folder)
+    files = write(folder)
     await sandbox.shell(f"mkdir -p {FOLDER}")
-    await sandbox.upload(folder / ".", FOLDER)
+    await sandbox.upload(files, FOLDER)
 
 
 async def work(sandbox: Sandbox, command: Sequence[str]) -> float:
@@ -90,46 +94,50 @@ async def compare(
     return times
 
 
-async def memory(folder: Path) -> dict[str, float]:
-    """MiB that are a machine's own, in the order in which it did this work."""
-    async with await Sandbox.create("bench-memory", image=IMAGE) as sandbox:
-        assert sandbox.info.pid is not None
-        await provide(sandbox, folder)
-        held: dict[str, float] = {}
-        for after, names in _MEMORY.items():
-            for name in names:
-                await work(sandbox, WORKS[name])
-            held[after] = private_mib(sandbox.info.pid)
-        return held
+async def memory(folder: Path, machines: int = 1) -> dict[str, list[float]]:
+    """MiB that are each machine's own after this work; all of them live at the same time."""
+    held: dict[str, list[float]] = defaultdict(list)
+    async with AsyncExitStack() as stack:
+        for number in range(machines):
+            sandbox = await stack.enter_async_context(
+                await Sandbox.create(f"bench-memory-{number}", image=IMAGE)
+            )
+            assert sandbox.info.pid is not None
+            await provide(sandbox, folder)
+            for after, names in _MEMORY.items():
+                for name in names:
+                    await work(sandbox, WORKS[name])
+                held[after].append(private_mib(sandbox.info.pid))
+    return held
 
 
 async def _measure(
-    folder: Path, names: Sequence[str], rounds: int
-) -> tuple[dict[str, Times], dict[str, float]]:
+    folder: Path, names: Sequence[str], rounds: int, machines: int
+) -> tuple[dict[str, Times], dict[str, list[float]]]:
     peers = await prepare(folder)
     async with await Sandbox.create("bench-work", image=IMAGE, network="user", cold=True) as sandbox:
         host = Host.unpack((await sandbox.inspect()).image_digest, folder / "root")
         await provide(sandbox, folder / "work")
         await peers.start(sandbox)
         with GuestAgent(peers.qga_socket) as qga:
-            results = {name: await compare(sandbox, peers, qga, host, name, rounds) for name in names}
-    held = await memory(folder / "work")
+            results: dict[str, Times] = {}
+            for name in names:
+                results[name] = await compare(sandbox, peers, qga, host, name, rounds)
+                print(_row(name, results[name]), flush=True)
+    held = await memory(folder / "work", machines)
     stop_core()
     return results, held
 
 
-def _report(results: dict[str, Times], held: dict[str, float]) -> None:
-    contenders = ("host", "guest", "sandtop", "qga", "ssh")
-    print(f"{'ms':<10}", *(f"{who:>9}" for who in contenders), "   sandtop / host  / guest  / qga  / ssh")
-    for name, times in results.items():
-        p50 = {who: statistics.median(times[who]) * 1000 for who in contenders}
-        ratios = [p50["sandtop"] / p50[who] for who in ("host", "guest", "qga", "ssh")]
-        print(
-            f"{name:<10}", *(f"{p50[who]:9.1f}" for who in contenders),
-            "          {:8.2f} {:8.2f} {:6.2f} {:6.2f}".format(*ratios),
-        )  # fmt: skip
-    shown = "   ".join(f"after {after} {mib:.0f}" for after, mib in held.items())
-    print(f"\nmemory of a machine that went on from a template, MiB: {shown}")
+def _header() -> str:
+    return f"{'ms':<10}{''.join(f'{who:>9}' for who in _CONTENDERS)}   sandtop: / host  / guest    / qga    / ssh"
+
+
+def _row(name: str, times: Times) -> str:
+    p50 = {who: statistics.median(times[who]) * 1000 for who in _CONTENDERS}
+    figures = "".join(f"{p50[who]:9.1f}" for who in _CONTENDERS)
+    ratios = "".join(f"{p50['sandtop'] / p50[who]:9.2f}" for who in ("host", "guest", "qga", "ssh"))
+    return f"{name:<10}{figures}           {ratios}"
 
 
 def main() -> None:
@@ -138,17 +146,33 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument(
+        "--machines",
+        type=int,
+        help="whose memory is measured, at the same time (1; 0 for some of the work alone)",
+    )
     parser.add_argument("--json", type=Path)
     parser.add_argument("work", nargs="*", choices=[*WORKS, []], help="only these")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="sandtop-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o777)  # QEMU, which has a uid of its own, makes a socket in it
-        results, held = asyncio.run(_measure(folder, options.work or list(WORKS), options.rounds))
+    if options.machines is None:
+        options.machines = 0 if options.work else 1
     print(
         f"{os.cpu_count()} processors, guest under software emulation unless sandtop doctor says otherwise\n"
     )
-    _report(results, held)
+    print(_header(), flush=True)
+    with tempfile.TemporaryDirectory(prefix="sandtop-bench-") as name:
+        folder = Path(name)
+        folder.chmod(0o777)  # QEMU, which has a uid of its own, makes a socket in it
+        results, held = asyncio.run(
+            _measure(folder, options.work or list(WORKS), options.rounds, options.machines)
+        )
+    if held:
+        print(f"\nmemory of each of {options.machines} machines that went on from a template, MiB")
+    for after, mib in held.items():
+        print(f"  after {after:<8} p50 {statistics.median(mib):6.0f}   most {max(mib):6.0f}")
+    if "start" in results:
+        ratio = statistics.median(results["start"]["sandtop"]) / statistics.median(results["start"]["host"])
+        print(f"start: sandtop / host = {ratio:.2f}   {goals.PYTHON.verdict(ratio)}")
     if options.json:
         options.json.write_text(json.dumps({"seconds": results, "mib": held}))
 

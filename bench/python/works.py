@@ -142,8 +142,8 @@ int main(int argc, char **argv) {
 """
 
 
-def write(folder: Path) -> None:
-    """Write the project of `TESTS` tests, the C source and the timer into ``folder``."""
+def write(folder: Path) -> list[Path]:
+    """Write the project of `TESTS` tests, the C source and the timer into ``folder``; where they are."""
     project = folder / "project"
     project.mkdir(parents=True, exist_ok=True)
     (project / "shop.py").write_text(_SHOP)
@@ -151,3 +151,4 @@ def write(folder: Path) -> None:
         (project / f"test_shop{number}.py").write_text(_TESTS.format(number=number))
     (folder / "sieve.c").write_text(_SIEVE)
     shutil.copy(Path(__file__).with_name("timer.py"), folder)
+    return [project, folder / "sieve.c", folder / "timer.py"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from sandtop.core.paths import Paths
 
-_READY_DEADLINE: Final = 30.0
+_READY_DEADLINE: Final = 120.0
 """Seconds for the core to accept connections: it adopts every machine only after that."""
 _POLL: Final = 0.02
 _LOCK_TRIES: Final = 25
@@ -57,13 +58,15 @@ def ensure_core(channel: str | None = None) -> int:
         return 0
     _trim_log(paths.core_log)
     mark = paths.core_log.stat().st_size if paths.core_log.exists() else 0
-    _detach(paths, channel)
+    alive = _detach(paths, channel)
     deadline = time.monotonic() + _READY_DEADLINE
     while time.monotonic() < deadline:
         if answers(paths.core_socket):
             return 0
-        if time.monotonic() > deadline - _READY_DEADLINE + 1 and not _held(paths.runtime / "supervisor.lock"):
-            break  # the supervisor has given up
+        if not select.select([alive], [], [], _POLL)[0]:
+            continue
+        if not _held(paths.runtime / "supervisor.lock"):
+            break  # the supervisor has given up, and none was there before it
         time.sleep(_POLL)
     sys.stderr.write(f"sandtop: the core did not start: {_reason(paths.core_log, mark)}\n")
     return EXIT_SANDTOP_FAILED
@@ -95,10 +98,15 @@ def _trim_log(log: Path) -> None:
         os.replace(log, log.with_suffix(".old"))
 
 
-def _detach(paths: Paths, channel: str | None) -> None:
-    """Leave the caller's session for good (daemon(7)), and keep the core there."""
+def _detach(paths: Paths, channel: str | None) -> int:
+    """Leave the caller's session for good (daemon(7)), and keep the core there.
+
+    The caller gets a descriptor on which nothing comes but its end, when the supervisor ends.
+    """
+    alive, held = os.pipe()
     if os.fork() != 0:
-        return
+        os.close(held)
+        return alive
     os.setsid()
     os.umask(UMASK)
     if os.fork() != 0:
@@ -108,7 +116,8 @@ def _detach(paths: Paths, channel: str | None) -> None:
     log = os.open(paths.core_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for target, source in ((0, null), (1, log), (2, log)):
         os.dup2(source, target)
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    os.closerange(3, held)
+    os.closerange(held + 1, os.sysconf("SC_OPEN_MAX"))
     _supervise(paths, [] if channel is None else [CHANNEL, channel])
 
 

@@ -32,7 +32,6 @@ KERNEL_ARGS: Final[tuple[str, ...]] = (
     "quiet",
     "panic=-1",  # a panic reboots at once, which ends a machine
     "cryptomgr.notests",  # known-answer tests of ciphers that nobody here uses: 0.4 s of an emulated boot
-    "nokaslr",  # clones of one template share their addresses anyway
     "random.trust_cpu=on",  # no waiting for entropy; virtio-rng and the host's own bytes come on top
 )
 """The command line that every guest boots with; the machine adds what an emulated processor wants."""

@@ -14,6 +14,7 @@ from sandtop.core.guest import KERNEL_ARGS, GuestStore
 from sandtop.core.machine.qemu.commandline import accelerated, kernel_arguments
 
 from ..accelerator import chosen
+from ..settings import SLOWER
 from .core_side import CoreSide
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MEMORY_MIB = 256
-_BOOT = 90.0
+_BOOT = 90.0 * SLOWER
 _DISK = 256 << 20
 
 

@@ -46,6 +46,7 @@ def turn_off() -> None:
 def main(cgroup: str, vsock_port: str = "", cid: str = "") -> None:
     os.set_blocking(PORT, False)
     os.set_inheritable(PORT, False)
+    os.chdir("/")
     root = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
     null = os.open("/dev/null", os.O_RDWR)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

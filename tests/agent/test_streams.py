@@ -267,6 +267,40 @@ def test_what_is_postponed_goes_right_before_the_next_that_is_sent() -> None:
     assert outbox.empty
 
 
+def test_a_postponed_credit_goes_right_before_the_next_that_is_sent() -> None:
+    stream = SendStream(1)
+    stream.credit(0, 1 << 20)
+    outbox = Outbox()
+    outbox.add(stream)
+    early, late = Credit(9, 1, 5), Credit(9, 2, 6)
+
+    outbox.postpone_credit(early)
+    outbox.postpone_credit(late)
+    assert outbox.pull() is None
+    assert outbox.postponed
+    assert not outbox.empty
+    stream.write(b"echo")
+    outbox.wake(1)
+    assert Decoder().feed(drain(outbox)) == [late, Data(1, 0, b"echo")], "the last word of a stream, once"
+    assert not outbox.postponed
+
+    outbox.postpone_credit(late)
+    outbox.control({"type": "x"})
+    assert Decoder().feed(drain(outbox)) == [Control({"type": "x"}), late]
+
+    outbox.postpone_credit(late)
+    outbox.hurry()
+    assert Decoder().feed(drain(outbox)) == [late]
+
+    outbox.postpone_credit(early)
+    outbox.credit(late)
+    assert Decoder().feed(drain(outbox)) == [late], "one that was postponed earlier does not come after it"
+
+    outbox.postpone_credit(late)
+    outbox.restart()
+    assert outbox.empty
+
+
 def test_a_peer_that_does_not_read_is_an_error_and_not_a_leak() -> None:
     outbox = Outbox()
     for queue in (outbox.control, outbox.postpone) * (MAX_CONTROL_QUEUE // 2):

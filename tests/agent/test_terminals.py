@@ -45,6 +45,21 @@ def test_what_is_typed_is_read_and_echoed(core: CoreSide) -> None:
     assert run.stdout == b"hello\r\ngot hello\r\n"
 
 
+def test_a_key_is_acknowledged_with_its_echo_or_soon_without(core: CoreSide) -> None:
+    run = core.start("/bin/sh", "-c", "echo up; read line; stty -echo; echo quiet; read line", tty=SIZE)
+    core.wait(lambda: run.stdout == b"up\r\n")
+    core.write(run, b"k")
+    core.wait(lambda: run.stdout == b"up\r\nk")
+    assert run.stdin.acked == 1, "before the echo, in the same write"
+    core.write(run, b"\n")
+    core.wait(lambda: run.stdout.endswith(b"quiet\r\n"))
+    core.write(run, b"k")
+    core.wait(lambda: run.stdin.acked == 3)
+    assert run.stdout.endswith(b"quiet\r\n"), "there was no echo to wait for"
+    core.write(run, b"\n")
+    core.finish(run)
+
+
 def test_the_interrupt_key_interrupts(core: CoreSide) -> None:
     run = core.start(
         "/bin/sh", "-c", "trap 'echo caught; exit 5' INT; echo up; while :; do sleep 0.01; done", tty=SIZE

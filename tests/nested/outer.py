@@ -7,21 +7,27 @@ all that it was made of, for every checkout that wants the same.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shlex
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Final
+from tempfile import TemporaryDirectory, mkdtemp
+from typing import TYPE_CHECKING, Final
 
 import platformdirs
 
 from sandtop.core import paths
 from sandtop.core.guest.archive import Archive, at, keyring, reaching
+from sandtop.core.guest.store import locked
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 CHECKOUT: Final = Path(__file__).parents[2]
 _HERE: Final = Path(__file__).parent
@@ -61,22 +67,56 @@ def tar_checkout(out: Path) -> None:
 
 def find_or_build() -> Outer:
     """The outer machine for this checkout. Raises `SandtopError`, `CalledProcessError`."""
-    root = platformdirs.user_cache_path("sandtop-nested")
-    folder = root / _key()
+    folder = place()
+    root = folder.parent
     outer = Outer(folder / "vmlinuz", folder / "initrd.img", folder / "disk")
     if folder.exists():
         return outer
-    root.mkdir(parents=True, exist_ok=True)
-    archive = at(paths.find().cache, _RELEASE)
-    archive.refresh(_say)
-    _say("building the outer machine, once: minutes")
-    with TemporaryDirectory(prefix="build-", dir=root) as scratch:
-        _build(archive, Path(scratch))
-        for other in root.glob("*/disk"):
-            if not other.parent.name.startswith("build-"):
-                shutil.rmtree(other.parent)
-        (Path(scratch) / "machine").rename(folder)
+    with locked(root, lambda: _say("waiting for another build of an outer machine")):
+        if folder.exists():
+            return outer
+        for old in root.glob("build-*"):  # of one that was killed
+            shutil.rmtree(old)
+        archive = at(paths.find().cache, _RELEASE)
+        archive.refresh(_say)
+        _say("building the outer machine, once: minutes")
+        with TemporaryDirectory(prefix="build-", dir=root) as scratch:
+            _build(archive, Path(scratch))
+            for other in root.glob("*/disk"):
+                if not other.parent.name.startswith("build-"):
+                    shutil.rmtree(other.parent)
+            (Path(scratch) / "machine").rename(folder)
     return outer
+
+
+@contextmanager
+def shared_folder() -> Generator[Path]:
+    """An empty folder for one run, which goes with it. Those of runs that were killed go, too."""
+    runs = place().parent / "runs"
+    with locked(runs, lambda: None):
+        for old in runs.glob("run-*"):
+            descriptor = _opened(old)
+            with suppress(BlockingIOError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(old)
+            os.close(descriptor)
+        folder = Path(mkdtemp(prefix="run-", dir=runs))
+        descriptor = _opened(folder)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+        os.close(descriptor)
+
+
+def _opened(folder: Path) -> int:
+    return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def place() -> Path:
+    """The folder for the outer machine of this checkout; there, when it is built."""
+    return platformdirs.user_cache_path("sandtop-nested") / _key()
 
 
 def _key() -> str:

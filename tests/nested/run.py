@@ -8,16 +8,18 @@ Everything else is gone with the machine.
 from __future__ import annotations
 
 import os
+import resource
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from tests.nested.outer import CHECKOUT, find_or_build, tar_checkout
+from tests.nested.lacks import MEMORY_MIB, TRANSLATED_MIB, lacks
+from tests.nested.outer import CHECKOUT, find_or_build, shared_folder, tar_checkout
 
 from sandtop.core import paths
 from sandtop.core.errors import SandtopError
@@ -33,11 +35,8 @@ _COMMANDS: Final = {
     "bench": "exec python bench/channels/run.py --json $RESULTS/channels.json",
 }
 """What the words stand for; others are a command."""
-_PASSED_ON: Final = ("SANDTOP_TEST_SETTINGS", "SANDTOP_CHAOS_ROUNDS")
+_PASSED_ON: Final = ("SANDTOP_TEST_SETTINGS", "SANDTOP_TEST_SLOWER", "SANDTOP_CHAOS_ROUNDS")
 _RESULTS: Final = CHECKOUT / "build" / "nested"
-_MEMORY_MIB: Final = 3072
-_TRANSLATED_MIB: Final = 1024
-"""QEMU's cache of translated code: it has two kernels and all of sandtop to hold."""
 _CPU: Final = "max,la57=off,erms=off,fsrm=off,smap=off,smep=off"
 """With erms the kernel's clear_page copies byte by byte, for minutes; la57 costs every page walk a level; the last two
 harden a kernel against programs that are our own."""
@@ -53,8 +52,8 @@ def _qemu(outer: Outer, share: Path, *, shell: bool) -> list[str]:
     return [
         # it ends with this process however that ends
         "setpriv", "--pdeathsig", "KILL",
-        "qemu-system-x86_64", "-M", "q35", "-accel", f"tcg,thread=multi,tb-size={_TRANSLATED_MIB}", "-cpu", _CPU,
-        "-smp", "2", "-m", f"{_MEMORY_MIB}M", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+        "qemu-system-x86_64", "-M", "q35", "-accel", f"tcg,thread=multi,tb-size={TRANSLATED_MIB}", "-cpu", _CPU,
+        "-smp", "2", "-m", f"{MEMORY_MIB}M", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
         "-kernel", str(outer.kernel), "-initrd", str(outer.initrd), "-append", _ARGUMENTS,
         "-drive", f"file={outer.disk},format=raw,if=virtio,snapshot=on,cache=unsafe,discard=unmap",
         "-fsdev", f"local,id=share,path={share},security_model=none",
@@ -71,8 +70,7 @@ def _qemu(outer: Outer, share: Path, *, shell: bool) -> list[str]:
 def run(command: str, *, shell: bool) -> int:
     """The exit status of ``command``, a shell's, in the outer machine; 125 when that did not get so far."""
     outer = find_or_build()
-    with TemporaryDirectory(prefix="nested-") as folder:
-        share = Path(folder)
+    with shared_folder() as share:
         shutil.copy(Path(__file__).with_name("init"), share)
         tar_checkout(share / "checkout.tar")
         (share / "results").mkdir()
@@ -84,9 +82,11 @@ def run(command: str, *, shell: bool) -> int:
         (share / "environment").write_text("\n".join([*passed, *plain, "export RESULTS=/share/results", ""]))
         (share / "command").write_text(command + "\n")
         argv = _qemu(outer, share, shell=shell)
-        subprocess.run(argv, stdin=None if shell else subprocess.DEVNULL, check=False)
-        if any((share / "results").iterdir()):
-            shutil.copytree(share / "results", _RESULTS, dirs_exist_ok=True)
+        try:
+            subprocess.run(argv, stdin=None if shell else subprocess.DEVNULL, check=False)
+        finally:  # what there is by then, when somebody ends it
+            if any((share / "results").iterdir()):
+                shutil.copytree(share / "results", _RESULTS, dirs_exist_ok=True)
         try:
             return int((share / "status").read_text())
         except (FileNotFoundError, ValueError):
@@ -98,32 +98,27 @@ def run(command: str, *, shell: bool) -> int:
             return 125
 
 
-def _lacks() -> str | None:
-    """What this host lacks, in words."""
-    if os.geteuid() != 0:
-        return "it makes a root file system and runs programs in it: run it as root"
-    needed = ("qemu-system-x86_64", "mmdebstrap", "mke2fs", "unshare", "setpriv", "git", "tar")
-    missing = [name for name in needed if shutil.which(name) is None]
-    return f"this host lacks {', '.join(missing)}: run ./bootstrap setup" if missing else None
-
-
 def _end(_number: int, _frame: object) -> NoReturn:
     raise SystemExit(143)
 
 
 def main(words: Sequence[str]) -> int:
-    if (lack := _lacks()) is not None:
+    if (lack := lacks()) is not None:
         sys.stderr.write(f"nested: {lack}\n")
         return 125
     signal.signal(signal.SIGTERM, _end)
-    said = shlex.join(words)
+    said, begun = shlex.join(words), time.monotonic()
     try:
-        return run(_COMMANDS.get(said, said), shell=not words)
+        status = run(_COMMANDS.get(said, said), shell=not words)
     except KeyboardInterrupt:
         return 130
     except (SandtopError, subprocess.CalledProcessError) as error:
         sys.stderr.write(f"nested: {error}\n")
         return 125
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    busy = used.ru_utime + used.ru_stime
+    sys.stderr.write(f"nested: {time.monotonic() - begun:.0f} s, and {busy:.0f} s of a processor's time\n")
+    return status
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Steps = Callable[[Console, Pilot[None], FakeCore], Awaitable[None]]
 
 SIZES = {"60x20": (60, 20), "80x24": (80, 24), "120x40": (120, 40), "200x50": (200, 50)}
-THEMES = {"dark": DARK.name, "light": LIGHT.name}
+THEMES = {"dark": DARK.theme.name, "light": LIGHT.theme.name}
 BOTH = (("80x24", "dark"), ("200x50", "light"))
 ALL = (*BOTH, ("80x24", "light"), ("200x50", "dark"))
 FOUR = (("80x24", "dark"), ("60x20", "dark"), ("120x40", "light"), ("200x50", "dark"))

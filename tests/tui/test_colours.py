@@ -77,7 +77,7 @@ def check(colours: list[Color], background: Color, *, dark: bool) -> None:
 
 
 @pytest.mark.parametrize("tty", [True, False], ids=["terminal", "log"])
-@pytest.mark.parametrize("theme", [DARK, LIGHT], ids=["dark", "light"])
+@pytest.mark.parametrize("theme", [DARK.theme, LIGHT.theme], ids=["dark", "light"])
 async def test_all_sixteen_colours_are_apart_and_readable(theme: Theme, tty: bool) -> None:
     one = session("t", "web", "colours", tty=tty)
     one.pieces = [(NOW, 1, LINES)]

@@ -56,7 +56,9 @@ ACTIONS: Final[tuple[Action, ...]] = (
            "take the last acknowledgement back: it asks again", cli="ack --undo"),
     Action("app", "failures", ("F",), "failures", "all that ended badly, with its cause", footer=36, cli="failures"),
     Action("app", "terminals", ("A",), "terminals", "running terminals, to come back to", cli="sessions"),
-    Action("app", "dark", (), "light or dark", "change between the light and the dark theme"),
+    Action("app", "settings", (), "settings", "what config.toml says of the console, and where it is"),
+    Action("app", "theme", (), "theme", "the next theme: dark, light, the terminal's own colours"),
+    Action("app", "suspend", ("ctrl+z",), "suspend", "back to your shell; fg comes back to the console"),
     Action("app", "quit", ("ctrl+q",), "quit", "leave; sandboxes and what runs in them go on"),
 
     Action("list", "down", ("down", "j"), "down", "down"),

@@ -25,13 +25,14 @@ from .listing import NOTHING_MATCHES, ListScreen, Master
 from .reading import show_raw
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from textual.binding import BindingType
     from textual.widget import Widget
 
     from sandtop.tui.store import FleetView
     from sandtop.tui.watching import Target
+    from sandtop.tui.widgets.cells import Column
 
 _TWICE_SECONDS = 6.0
 """How soon a second ``q`` must follow the first, to leave while panes are open."""
@@ -60,15 +61,17 @@ class FleetScreen(ListScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self._by = "need"
-        self._descending = False
+        self.order: tuple[str, bool] = ("need", False)
+        """By which column the list is sorted, and whether the other way round."""
+        self._columns: tuple[Column, ...] = fleet_rows.COLUMNS
+        self._first = ("", frozenset[str]())
         self._asked_to_quit = -_TWICE_SECONDS
         self.wanted: str | None = None
         """The uuid of a sandbox that the cursor goes to as soon as it is in the list."""
 
     def body(self) -> Iterable[Widget]:
         yield Meters()
-        yield Master(RowList(fleet_rows.COLUMNS, id="fleet"), Detail())
+        yield Master(RowList(self._columns, id="fleet"), Detail())
         yield Static(_WELCOME, id="welcome")
         yield from super().body()
 
@@ -80,11 +83,12 @@ class FleetScreen(ListScreen):
         now = self.console_app.clock()
         wanted = parse_filter(self.filter_field.value)
         found = [sandbox for sandbox in view.sandboxes if wanted.matches(sandbox)]
-        found = fleet_rows.ordered(found, self._by, descending=self._descending)
+        by, descending = self.order
+        found = fleet_rows.ordered(found, by, descending=descending)
         rows.show(
             [fleet_rows.row(s, now) for s in found],
-            sort=self._by,
-            descending=self._descending,
+            sort=by,
+            descending=descending,
             nothing=NOTHING_MATCHES if view.sandboxes else "",
         )
         self.query_one(Meters).show(view)
@@ -120,15 +124,48 @@ class FleetScreen(ListScreen):
     def _title_clicked(self, event: RowList.TitleClicked) -> None:
         self.action_sort(fleet_rows.sortable(event.column))
 
+    # the operator's own way of showing it
+
+    def begin_with(self, filter_text: str, marks: frozenset[str]) -> None:
+        """Filter by ``filter_text``, and mark the sandboxes ``marks``, as soon as there is a list."""
+        self._first = (filter_text, marks)
+
+    def on_mount(self) -> None:
+        self.filter_field.value = self._first[0]
+        self.filter_field.display = bool(self._first[0])
+        super().on_mount()
+
+    def mark_first(self) -> None:
+        """The core has answered for the first time: mark what `begin_with` named."""
+        if self._first[1]:
+            self.rows.marked = set(self._first[1])
+            self.show(self.view)
+
+    def use_columns(self, names: Sequence[str]) -> None:
+        """Show these columns, in this order."""
+        by_name = {column.key: column for column in fleet_rows.COLUMNS}
+        self._columns = tuple(by_name[name] for name in names)
+        if self.ready:
+            self.rows.use_columns(self._columns)
+
+    @property
+    def filter_text(self) -> str:
+        """What the list is filtered by."""
+        return self.filter_field.value if self.ready else self._first[0]
+
+    @property
+    def marks(self) -> frozenset[str]:
+        """The uuids of the marked sandboxes."""
+        return frozenset(self.rows.marked) if self.ready else self._first[1]
+
     # the order
 
     def action_sort(self, by: str) -> None:
-        self._descending = not self._descending if by == self._by else False
-        self._by = by
+        self.order = (by, not self.order[1] if by == self.order[0] else False)
         self.show(self.view)
 
     def action_reverse(self) -> None:
-        self.action_sort(self._by)
+        self.action_sort(self.order[0])
 
     # the sandboxes
 
@@ -157,7 +194,8 @@ class FleetScreen(ListScreen):
         sandboxes, left_alone = change.fitting(sandboxes)
         if left_alone:
             self.console_app.say(left_alone)
-        if change.loses is None or not sandboxes:
+        asks = change.loses is not None and change.verb in self.console_app.personal.config.confirm
+        if change.loses is None or not asks or not sandboxes:
             self._begin(change, sandboxes)
             return
         now = self.console_app.clock()

@@ -66,7 +66,7 @@ class ListScreen(ConsoleScreen):
 
     DEFAULT_CSS = """
     ListScreen #filter { display: none; background: $surface; height: 1; }
-    ListScreen #filter:focus { background: $primary 25%; }
+    ListScreen #filter:focus { background: $field-focus; }
     """
     FILTER_HELP = "text  !text"
     """What may be typed as a filter."""

@@ -96,7 +96,7 @@ class Banner(Static):
     """A warning across the screen, for as long as it holds."""
 
     DEFAULT_CSS = """
-    Banner { height: auto; display: none; background: $warning 25%; color: $foreground; padding: 0 1; }
+    Banner { height: auto; display: none; background: $warned; color: $foreground; padding: 0 1; }
     Banner.-on { display: block; }
     """
 
@@ -119,7 +119,7 @@ class NoticeBar(Static):
     NoticeBar { dock: bottom; layer: notices; height: auto; max-height: 3; display: none; padding: 0 1; }
     NoticeBar { background: $surface; }
     NoticeBar.-on { display: block; }
-    NoticeBar.-error { background: $surface; background-tint: $error 20%; }
+    NoticeBar.-error { background: $surface; background-tint: $failed; }
     """
 
     def __init__(self) -> None:

@@ -52,9 +52,9 @@ class LogLineView(Painted):
     LogLineView > .log--stderr { color: $text-warning; text-style: bold; }
     LogLineView > .log--note { color: $text-accent; text-style: italic; }
     LogLineView > .log--time { color: $text-muted; }
-    LogLineView > .log--match { background: $warning 50%; }
+    LogLineView > .log--match { background: $match; color: $match-text; }
+    LogLineView > .log--found { background: $match-here; color: $match-text; text-style: bold; }
     LogLineView > .log--selected { background: $primary 60%; }
-    LogLineView > .log--found { background: $accent 60%; text-style: bold; }
     """
 
     def __init__(self) -> None:

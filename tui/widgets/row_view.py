@@ -54,8 +54,9 @@ class RowView(Painted):
     DEFAULT_CSS = """
     RowView { height: 1fr; }
     RowView > .rows--title { color: $text-muted; text-style: bold; }
-    RowView > .rows--cursor { background: $primary 35%; }
-    RowView > .rows--cursor-blurred { background: $primary 15%; }
+    RowView > .rows--cursor { background: $cursor-row; }
+    RowView > .rows--cursor-blurred { background: $cursor-row-blurred; }
+    RowView:ansi > .rows--cursor { background: $background; text-style: reverse; }
     RowView > .rows--muted { color: $text-muted; }
     RowView > .rows--good { color: $text-success; }
     RowView > .rows--warn { color: $text-warning; }
@@ -76,6 +77,13 @@ class RowView(Painted):
         self.cursor: str | None = None
         """The key of the row that the cursor is on; None while there are no rows."""
         self.marked: set[str] = set()
+
+    def use_columns(self, columns: Sequence[Column]) -> None:
+        """Show these columns from now on."""
+        self._columns = tuple(columns)
+        self._placed = ()
+        self._place(self.size.width)
+        self.refresh()
 
     def show(
         self, rows: Sequence[Row], *, sort: str = "", descending: bool = False, nothing: str = ""
@@ -198,7 +206,8 @@ class RowView(Painted):
     def _row_strip(self, row: Row, on_cursor: bool, marked: bool, width: int) -> Strip:
         background = Style()
         if on_cursor:
-            background = Style(bgcolor=self._style("cursor" if self.has_focus else "cursor-blurred").bgcolor)
+            cursor = self._style("cursor" if self.has_focus else "cursor-blurred")
+            background = Style(bgcolor=cursor.bgcolor, reverse=cursor.reverse or None)
         plain = self.base + background
         gutter = ("❯" if on_cursor else " ") + ("✓" if marked else " ")
         segments = [Segment(gutter, self._style("accent") + background)]

@@ -54,8 +54,8 @@ class TerminalScreen(Painted):
     COMPONENT_CLASSES: ClassVar[set[str]] = {"terminal--selection", "terminal--found"}
     DEFAULT_CSS = """
     TerminalScreen { height: 1fr; }
-    TerminalScreen > .terminal--selection { background: $primary 60%; }
-    TerminalScreen > .terminal--found { background: $warning 50%; }
+    TerminalScreen > .terminal--selection { background: $selected; }
+    TerminalScreen > .terminal--found { background: $match; color: $match-text; }
     """
 
     @dataclass

@@ -9,7 +9,7 @@ from typing import Final
 
 from sandtop.core.errors import CoreUnavailable
 
-LAUNCH_SECONDS: Final = 60.0
+LAUNCH_SECONDS: Final = 150.0
 """How long the supervisor may take until its core listens; it adopts running machines first."""
 
 

@@ -86,7 +86,7 @@ class QmpClient:
         self._broken: str | None = None
         self._report, self.events = trio.open_memory_channel[Event](EVENTS)
         self.dropped_events = 0
-        self.release = (0, 0)
+        self.release: tuple[int, int] = (0, 0)
         self.shutdown: str | None = None
         self.ended = trio.Event()
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.accelerator import chosen
+from tests.settings import SLOWER
 
 from sandtop.core.guest import KERNEL_ARGS, GuestStore
 from sandtop.core.machine.qemu.commandline import accelerated, kernel_arguments
@@ -65,7 +66,7 @@ def machine(
 def boot(store: GuestStore, task: str, overlay: Path | None, image: Path | None = None) -> list[str]:
     """What such a machine says until it ends by itself."""
     with machine(store, task, overlay, image) as process:
-        said, _ = process.communicate(timeout=150)
+        said, _ = process.communicate(timeout=150 * SLOWER)
         assert process.returncode == 0
     return said.splitlines()
 
@@ -112,7 +113,12 @@ def test_a_killed_machine_leaves_its_disk_whole(standin_store: GuestStore, overl
     assert not any("repairing" in line for line in said)  # the journal was enough
     environment = {**os.environ, "PATH": f"{os.environ['PATH']}:/sbin:/usr/sbin"}
     checked = subprocess.run(
-        ["e2fsck", "-fn", overlay], capture_output=True, text=True, check=False, env=environment, timeout=60
+        ["e2fsck", "-fn", overlay],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        timeout=60 * SLOWER,
     )
     assert checked.returncode == 0, checked.stdout
 

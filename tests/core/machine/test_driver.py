@@ -19,6 +19,7 @@ import pytest
 import trio
 import trio.testing
 from tests.core.fleet import jumping
+from tests.settings import SLOWER
 
 from sandtop.core.channel import AgentLink
 from sandtop.core.errors import MachineError, StorageError
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from sandtop.agent.wire import Credit, Data
     from sandtop.core.machine.driver import Driver, Identity, Machine
 
-BOOT = 90.0
+BOOT = 90.0 * SLOWER
 TOKEN = "c0" * 16
 Case = Callable[[Bench], Awaitable[None]]
 

@@ -9,12 +9,14 @@ import sys
 import time
 from typing import TYPE_CHECKING, Self
 
+from tests.settings import SLOWER
+
 if TYPE_CHECKING:
     from types import TracebackType
 
     from .conftest import Home
 
-PATIENCE = 60.0
+PATIENCE = 60.0 * SLOWER
 
 
 class Panes:

@@ -65,7 +65,7 @@ def test_a_timeout_fires_while_core_and_supervisor_are_dead_and_the_idle_machine
     eventually(lambda: home.session(box, session["id"])["state"] == "exited")
     session = home.session(box, session["id"])
     assert (session["exit_code"], session["reason"]) == (124, "timeout")
-    assert 1900 <= session["record"]["duration_ms"] <= 3500  # on time, whenever the core came back
+    assert 1900 <= session["record"]["duration_ms"] <= 3500 * SLOWER  # on time, whenever the core came back
     assert home.do("logs", box, session["id"]) == b"on\n"
     say(f"an idle machine without a core: {shares[-1]:.2%} of a processor")
     assert shares[-1] < idle
@@ -133,9 +133,9 @@ def test_a_killed_machine_is_noticed_and_says_so(home: Home, other: str) -> None
         assert client.stdout.readline() == b"some\n"
         os.kill(home.box(other)["pid"], signal.SIGKILL)
         killed = time.monotonic()
-        status = client.wait(30)
+        status = client.wait(30 * SLOWER)
         assert status == 125  # never 0, never the status of a program
-        assert time.monotonic() - killed < 3
+        assert time.monotonic() - killed < 3 * SLOWER
         assert b"died" in client.stderr.read() or client.returncode == 125
     took = eventually(lambda: home.box(other)["state"] != "running", 2)
     shown = home.box(other)
@@ -148,7 +148,7 @@ def test_a_killed_machine_is_noticed_and_says_so(home: Home, other: str) -> None
     begun = time.monotonic()
     done = home.run("exec", other, "--", "true")
     assert done.returncode == 125
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 5 * SLOWER
     assert other in done.stderr.decode()
     home.do("start", other)
     assert home.do("exec", other, "--", "cat", "/root/kept") == b"whole\n"
@@ -212,7 +212,7 @@ def test_a_machine_that_hangs_holds_nobody_up_and_is_found_again(home: Home, box
         begun = time.monotonic()
         assert {each["name"] for each in home.json("ls")} >= {box, other}
         assert home.do("exec", box, "--", "echo", "here") == b"here\n"
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 10 * SLOWER
     finally:
         os.kill(hung, signal.SIGCONT)
     assert home.do("exec", other, "--", "echo", "back") == b"back\n"

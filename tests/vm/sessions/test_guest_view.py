@@ -7,6 +7,10 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.accelerator import chosen
+
+from sandtop.core.machine import Accelerator
+from sandtop.core.machine.qemu.program import find_qemu
 
 from .conftest import eventually
 
@@ -42,6 +46,7 @@ say cgroup cat /proc/self/cgroup
 say oom cat /proc/self/oom_score_adj
 say process ps -o pid=,sid=,pgid=,tty=,cls=,ni= -p $$
 say shell echo $$
+say addresses cat /proc/sys/kernel/randomize_va_space
 say ping cat /proc/sys/net/ipv4/ping_group_range
 say ports cat /proc/sys/net/ipv4/ip_unprivileged_port_start
 for limit in n c l q s f v t; do say "-$limit" bash -c "ulimit -S$limit; ulimit -H$limit"; done
@@ -95,6 +100,8 @@ def test_what_a_program_finds(home: Home, box: str) -> None:
     assert re.fullmatch(r"0::/sessions/\d+", found["cgroup"])
     assert found["oom"] == "0"
     assert found["process"].split() == [shell, shell, shell, "?", "TS", "0"]
+    fixed = chosen() is Accelerator.TCG and find_qemu().finds_code_by_address
+    assert found["addresses"] == ("0" if fixed else "2")
     assert (found["ping"].split(), found["ports"]) == (["0", "2147483647"], "0")
     limits = {name[1:]: value for name, value in found.items() if re.fullmatch("-.", name)}
     assert limits == {

@@ -24,7 +24,7 @@ from sandtop.core.machine.qemu import vsock as device
 from sandtop.core.machine.qemu import vsockdiag
 from sandtop.core.machine.qemu.driver import QemuDriver
 
-from .conftest import PATIENCE, Home, say
+from .conftest import PATIENCE, Home, eventually, say
 from .test_chaos import BLOCK, Killer, check, reading, sequence
 
 if TYPE_CHECKING:
@@ -42,7 +42,9 @@ def vsock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     folder.chmod(0o711)
     (folder / "cache").symlink_to(paths.find().cache)
     home = Home(folder)
-    home.do("core", "start", "--channel", "vsock")
+    # a core may take longer than a command waits for it: this host may itself be emulated, and busy
+    home.run("core", "start", "--channel", "vsock")
+    eventually(lambda: home.core_pid() is not None)
     home.do("create", "box")
     yield home
     for sandbox in home.json("ls"):

@@ -22,6 +22,7 @@ import pytest
 import trio
 from tests.accelerator import chosen
 from tests.agent.core_side import CoreSide
+from tests.settings import SLOWER
 
 from sandtop.core import paths
 from sandtop.core.channel import UnixSocket
@@ -39,9 +40,9 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.timeout(300)]
 
 CLONES = 4
-SETTLED = 16
+SETTLED = 16 * SLOWER
 """Seconds of uptime: half of that is how long a stir then holds, and a clone has spoken long before."""
-BOOT = 90.0
+BOOT = 90.0 * SLOWER
 MIB = 1 << 20
 
 
@@ -105,7 +106,7 @@ def settle(machine: Machine) -> None:
     """Return when the machine has run for a while and its randomness is fresh."""
     with core_of(machine) as core:
         stir(core)
-        core.shell(f"while read -r up _ </proc/uptime; [ ${{up%%.*}} -lt {SETTLED} ]; do sleep 0.2; done")
+        core.shell(f"while read -r up _ </proc/uptime; [ ${{up%%.*}} -lt {SETTLED:.0f} ]; do sleep 0.2; done")
         stir(core)
 
 

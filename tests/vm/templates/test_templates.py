@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.settings import SLOWER
 
 from sandtop.core.machine.qemu.process import running
 
@@ -31,7 +32,7 @@ def core_pid(home: Home) -> int:
 
 def wait_for(what: object, seconds: float = 60) -> None:
     assert callable(what)
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * SLOWER
     while not what():
         assert time.monotonic() < deadline, f"not within {seconds} s"
         time.sleep(0.02)
@@ -80,7 +81,7 @@ def test_the_core_is_killed_while_it_builds(private: Home) -> None:
         assert uuid not in others
         wait_for(lambda: uuid in {found.uuid for found in running()})
         os.kill(core_pid(private), signal.SIGKILL)
-        client.communicate(timeout=150)
+        client.communicate(timeout=150 * SLOWER)
     wait_for(lambda: uuid not in {found.uuid for found in running()})
     assert not mark.exists()
     private.do("rm", "--force", "killed")
@@ -115,7 +116,7 @@ def test_no_room_for_a_template(private: Home) -> None:
     assert complained.count("\n") == 1
     assert os.listdir(private.templates) == [".lock"]
     with private.popen("image", "warm", *shape) as process:
-        _, error = process.communicate(timeout=60)
+        _, error = process.communicate(timeout=60 * SLOWER)
     assert (process.returncode, error.count("\n")) == (125, 1)
 
 
