@@ -148,7 +148,7 @@ async def test_what_was_acknowledged_in_many_is_counted() -> None:
             for _ in boxes:
                 await pilot.press("space")
             await pilot.press("o")
-            said = "6 failures of 5 sandboxes acknowledged; the history keeps them"
+            said = "6 failures of 5 sandboxes acknowledged; u takes it back, the history keeps them"
             await until(pilot, lambda: notice(app) == said)
             assert all(one.raw["acknowledged"] for one in core.sessions.values())
 
