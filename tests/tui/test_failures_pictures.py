@@ -32,7 +32,7 @@ def core() -> FakeCore:
 
 
 async def evidence(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
-    await pilot.press("F", "j", "j", "enter")
+    await pilot.press("F", "j", "enter")
     await until(pilot, lambda: console.nav.open_panes == 1 and console.nav.panes.takes_keys)
     await pilot.pause(0.2)
 
