@@ -22,10 +22,11 @@ ASYNC: Final = ROOT / "core" / "client" / "sdk" / "__init__.py"
 PACKAGE: Final = ROOT / "src" / "sandtop" / "__init__.py"
 PAGE: Final = ROOT / "docs" / "sdk.md"
 SYNC: Final = ROOT / "src" / "sandtop" / "sync.py"
-INSIDE: Final = {"checked"}
+INSIDE: Final = {"checked", "outcomes"}
 """What the SDK has for the CLI alone."""
 ONLY_ASYNC: Final = {
     "LogStream": "for who draws a session in an event loop of its own; `Sandbox.logs` and `follow` read one",
+    "MergedLogStream": "likewise; `merged_logs` reads one",
     "Overview": "likewise; `Sandbox.list` and `sessions` list",
     "Redrawn": "what a TerminalStream gives",
     "TerminalStream": "likewise; `attach_session` attaches",

@@ -25,7 +25,7 @@ CLASSES: Final = {
         ["Sandbox", "Executing", "Attachable", "Terminals", "Copyable"],
     ),
 }
-FUNCTIONS: Final = ("core.py", "image.py", "watching.py")
+FUNCTIONS: Final = ("core.py", "image.py", "together.py", "watching.py")
 HERE: Final = {"attach", "attach_shell", "attach_session"}
 """What needs this process's signals and terminal: it runs on the caller's own thread."""
 LEFT_OUT: Final = {"abandon", "started"}
@@ -52,9 +52,11 @@ from typing import TYPE_CHECKING, Self
 
 from sandtop.core.client.sdk import core as _core
 from sandtop.core.client.sdk import image as _image
+from sandtop.core.client.sdk import together as _together
 from sandtop.core.client.sdk import watching as _watching
 from sandtop.core.client.sdk.collect import MAX_OUTPUT
 from sandtop.core.client.sdk.sandbox import Sandbox as _Sandbox
+from sandtop.core.client.sdk.together import MAX_EACH
 from sandtop.core.client.session.detach import DETACH_KEYS
 
 from ._portal import Iterated, chunks, held, iterated, run, run_here, run_telling, writes
@@ -69,6 +71,7 @@ if TYPE_CHECKING:
     from sandtop.core.client.link.values import Rlimit
     from sandtop.core.client.sdk.attach import Detached
     from sandtop.core.client.sdk.collect import Log, Output
+    from sandtop.core.client.sdk.outcome import Outcome
     from sandtop.core.client.sdk.process import Stdin as _Stdin
     from sandtop.core.client.sdk.screen import Screen
     from sandtop.core.client.session.events import ExitRecord
@@ -207,10 +210,16 @@ _END: Final = {
 }
 
 
-def coroutines(file: str) -> dict[str, ast.AsyncFunctionDef]:
-    """The functions of the module ``file`` of the SDK that are for programs, by name."""
+def coroutines(file: str) -> dict[str, ast.AsyncFunctionDef | ast.FunctionDef]:
+    """What of the module ``file`` of the SDK is for programs, by name: coroutines and async generators."""
     nodes = ast.parse((SDK / file).read_text()).body
-    return {node.name: node for node in nodes if _public(node) and isinstance(node, ast.AsyncFunctionDef)}
+    return {
+        node.name: node
+        for node in nodes
+        if _public(node)
+        and isinstance(node, ast.AsyncFunctionDef | ast.FunctionDef)
+        and (isinstance(node, ast.AsyncFunctionDef) or _signature(node)[1].startswith("Generator["))
+    }
 
 
 def source() -> str:
