@@ -13,7 +13,11 @@ from sandtop.core.errors import InvalidRequest, from_os_error
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sandtop.core.rules import Rule
+
 _NAMES: Final = ("attach_allow",)
+CONSOLE: Final = "console"
+"""The table of the console's own settings, which it reads itself."""
 _TEXTS: Final = ("metrics",)
 _MAY_BE_ZERO: Final = ("warm_machines", "disk_reserve_bytes")
 _LEAST: Final = {"translation_cache_mib": 16}
@@ -42,6 +46,7 @@ class Settings:
         sessions_kept: ended sessions that a sandbox keeps, with their exit records.
         boot_seconds: how long a machine may take until its agent answers.
         stop_seconds: how long the sessions of a sandbox may take to end after SIGTERM when it stops.
+        alerts: rules of the user's own for when somebody should look at a sandbox.
         attach_allow: what a program may do to the operator's terminal outside of its screen; read by clients.
         warm_machines: how many machines the warm pool has at most; 0 for none.
         accelerator: ``kvm`` or ``tcg`` for all sandboxes that do not ask for one; ``auto`` for the best that works.
@@ -65,6 +70,7 @@ class Settings:
     translation_cache_mib: int = TRANSLATION_CACHE_MIB
     disk_reserve_bytes: int = 512 << 20
     attach_allow: tuple[str, ...] = ()
+    alerts: tuple[Rule, ...] = ()
     metrics: str = ""
 
     @classmethod
@@ -78,6 +84,7 @@ class Settings:
             raise from_os_error(error, "cannot read the settings") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise InvalidRequest(f"{path} is not valid: {error}", hint="mend or remove it") from error
+        data.pop(CONSOLE, None)
         known = {field.name for field in fields(cls)}
         data.pop(CONSOLE, None)
         for name, value in data.items():
@@ -85,6 +92,9 @@ class Settings:
                 raise InvalidRequest(
                     f"{path}: there is no setting {name}", hint=f"known: {', '.join(sorted(known))}"
                 )
+            if name == "alerts":
+                data[name] = _rules(value, path)
+                continue
             if name in _CHOICES:
                 if value not in _CHOICES[name]:
                     wanted = ", ".join(_CHOICES[name])
@@ -103,6 +113,15 @@ class Settings:
                 wanted = f"from {least} on" if most == math.inf else f"from {least} to {most}"
                 raise InvalidRequest(f"{path}: {name} must be a whole number {wanted}, not {value!r}")
         return cls(**data)
+
+
+def _rules(value: object, path: Path) -> tuple[Rule, ...]:
+    from sandtop.core.rules import parse_rules  # commands that read other settings do not wait for it
+
+    try:
+        return parse_rules(value)
+    except ValueError as error:
+        raise InvalidRequest(f"{path}: {error}", hint="docs/triage.md has alert rules") from None
 
 
 def _names(value: object, what: str) -> tuple[str, ...]:

@@ -12,6 +12,8 @@ from textual.events import Event, Key, MouseDown, Paste
 from textual.reactive import Reactive
 
 from sandtop.tui.actions import bindings_of
+from sandtop.tui.alerts import NewAlerts
+from sandtop.tui.custom import CustomCommands
 from sandtop.tui.garbage import GarbageCollection
 from sandtop.tui.input_priority import InputPriority
 from sandtop.tui.measuring import Measuring
@@ -27,6 +29,7 @@ from sandtop.tui.tty.driver import TerminalDriver
 from sandtop.tui.typeahead import KeyDelivered, TypeAhead
 from sandtop.tui.watching import Watching
 
+from .commands import RunCommands
 from .navigation import Navigation
 from .operations import Operations
 from .personal import Personal
@@ -52,6 +55,8 @@ class Console(App[None], inherit_bindings=False):
         store: what is known of the core; ``polling`` fills it.
         nav: the screens, and the ways between them.
         operations: what was asked of the core and is under way.
+        commands: what the operator runs in sandboxes.
+        custom: commands of the operator's own.
         notices: what is said to the operator.
         typeahead: the keys that wait for their turn.
         priority: whether output has to wait for a key.
@@ -102,6 +107,9 @@ class Console(App[None], inherit_bindings=False):
         self.operations = Operations(self)
         self.nav = Navigation(self)
         self.personal = Personal(self, paths)
+        self.commands = RunCommands(self)
+        self.custom = CustomCommands(self)
+        self._alerts = NewAlerts()
         self.watching = Watching(self._glanced)
         self.measuring = Measuring(store, self._measured)
         self.polling = Polling(store, lambda: self.clock(), interval, self._answered)
@@ -182,8 +190,18 @@ class Console(App[None], inherit_bindings=False):
             self._answered_before = True
             self.personal.first_view(self.store.view)
         self._show()
+        self._tell_alerts()
         if self.store.view.version == 1 and not self.is_headless:
             self._garbage.freeze()
+
+    def _tell_alerts(self) -> None:
+        """Ring the bell, or have the terminal notify, for alerts that were raised since the last look."""
+        for said in self._alerts.new_in(self.store.view):
+            self.say(f"alert: {said.text}")
+            if said.notify == "bell":
+                self.bell()
+            elif self._driver is not None and not self.is_headless:
+                self._driver.write(f"\x1b]9;{said.text}\x07")
 
     def _show(self) -> None:
         """Show what is known on the screen in front. The others show it when they come to the front."""
@@ -233,7 +251,7 @@ class Console(App[None], inherit_bindings=False):
     def action_help(self) -> None:
         screen = self.screen
         if isinstance(screen, ConsoleScreen):
-            self.push_screen(help_page(screen.scopes()))
+            self.push_screen(help_page(screen.scopes(), self.custom.actions(screen.scopes())))
 
     def action_terminals(self) -> None:
         self.nav.pick_terminal()
@@ -246,6 +264,9 @@ class Console(App[None], inherit_bindings=False):
 
     def action_failures(self) -> None:
         self.nav.show_failures()
+
+    def action_last_result(self) -> None:
+        self.commands.show_last()
 
     def action_unacknowledge(self) -> None:
         screen = self.screen

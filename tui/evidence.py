@@ -44,7 +44,10 @@ def _of(sandbox: SandboxView) -> list[tuple[Need, Evidence]]:
         )
         for one in asking
     ]
-    if not pieces or sandbox.need.urgency not in (Urgency.FAILURE, Urgency.PROMPT):
+    if sandbox.need.urgency is Urgency.ALERT:
+        wrote = next((one for one in sandbox.sessions if one.id == sandbox.info.attention_session), None)
+        pieces.append((sandbox.need, Evidence(sandbox, wrote)))
+    elif not pieces or sandbox.need.urgency not in (Urgency.FAILURE, Urgency.PROMPT):
         pieces.append((sandbox.need, Evidence(sandbox)))
     return pieces
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sandtop.core.client.sdk import Overview, Sample, Sandbox, SandboxHistory, events, follow_stats
 from sandtop.core.errors import CoreUnavailable, NotFound
+from sandtop.tui.together import MOST_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from sandtop.core.client.sdk import Happening, Processes, SandboxInfo, SessionInfo
+    from sandtop.core.client.sdk import Happening, Log, Processes, SandboxInfo, SessionInfo
+    from sandtop.tui.screens.run import Run
 
 LOOK_SECONDS: Final = 10.0
 """A look at the core that takes longer is given up, and tried again."""
@@ -53,9 +55,18 @@ async def remove(uuid: str) -> None:
     await Sandbox.at(uuid).rm(force=True)
 
 
-async def run_script(uuid: str, script: str) -> SessionInfo:
-    """Start ``script`` by the sandbox's shell, and leave it running."""
-    return await Sandbox.at(uuid).shell_detached(script)
+async def run_script(uuid: str, run: Run) -> SessionInfo:
+    """Start a script by the sandbox's shell, and leave it running."""
+    env = {"TERM": "xterm-256color", **run.env} if run.tty else run.env
+    return await Sandbox.at(uuid).shell_detached(
+        run.script, cwd=run.cwd, user=run.user, env=env, timeout=run.timeout, tty=run.tty
+    )
+
+
+async def output_of(uuid: str, session: str) -> tuple[SessionInfo | None, Log]:
+    """A session that has ended, None when it is gone, and the beginning of what it wrote."""
+    sandbox = Sandbox.at(uuid)
+    return await session_info(uuid, session), await sandbox.logs(session, max_output=MOST_BYTES)
 
 
 async def open_shell(info: SandboxInfo, rows: int, columns: int) -> SessionInfo:

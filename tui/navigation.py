@@ -14,7 +14,7 @@ from sandtop.tui.screens.terminals import TerminalsScreen, terminals_of
 from sandtop.tui.text import what_next
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from sandtop.tui.screens.base import ConsoleScreen
     from sandtop.tui.screens.panes import PanesScreen
@@ -69,6 +69,12 @@ class Navigation:
         """The list of sandboxes, with the cursor on one of them."""
         self._leave_to(self.fleet)
         self.fleet.select(uuid)
+
+    def mark_in_list(self, uuids: Collection[str]) -> None:
+        """The list of sandboxes, with these marked and no others."""
+        if uuids:
+            self.show_fleet(next(iter(uuids)))
+            self.fleet.rows.mark_only(uuids)
 
     def show_sandbox(self, uuid: str) -> None:
         """The sessions of a sandbox."""

@@ -6,12 +6,11 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from sandtop.core.errors import SandtopError
 from sandtop.tui import gateway
-from sandtop.tui.screens.dialogs import Prompt
-from sandtop.tui.text import neutral, one_line, plural, what_next
+from sandtop.tui.text import neutral, plural
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -26,16 +25,14 @@ if TYPE_CHECKING:
 
 Seen = tuple["SandboxView", list[str], bool]
 """What is acknowledged: of a sandbox these sessions, and whether the failure of the sandbox itself is."""
-PANES_AT_ONCE: Final = 8
+PANES_AT_ONCE: Final = 4
 """Panes that one key opens; more have no room to read in."""
 LATE_SECONDS: Final = 10.0
 """After so long the operator is taken to look elsewhere: what comes then changes neither the screen nor the focus."""
 _AT_ONCE: Final = 8
 """Operations that run at the same time; more of them wait for their turn."""
 _HISTORY: Final = 100
-"""Commands that are remembered."""
-_COMMAND: Final = 40
-"""Characters of a command that a notice about it shows."""
+"""Acknowledgements that can be taken back."""
 
 
 @dataclass(eq=False)
@@ -72,8 +69,6 @@ class Operations:
         self._room = asyncio.Semaphore(_AT_ONCE)
         self._waits: list[Wait] = []
         self._acknowledged: list[list[Seen]] = []
-        self.commands: list[str] = []
-        """Commands that were run, oldest first."""
 
     # carrying out
 
@@ -170,7 +165,13 @@ class Operations:
         self.perform(f"{change.doing} {sandbox.name}", work, sandbox=sandbox)
 
     def create(self, fields: dict[str, object]) -> None:
-        """Make a sandbox as the form says; put the cursor on it if the operator has done nothing meanwhile."""
+        """Make the sandboxes of the form; put the cursor on the first if the operator has done nothing meanwhile."""
+        names = cast("list[str]", fields["names"])
+        others = {key: value for key, value in fields.items() if key != "names"}
+        for number, name in enumerate(names):
+            self._create({**others, "name": name}, first=number == 0)
+
+    def _create(self, fields: dict[str, object], *, first: bool) -> None:
         console, name = self._console, str(fields["name"])
 
         async def work(wait: Wait) -> str:
@@ -180,7 +181,7 @@ class Operations:
 
             made = await gateway.create(fields, progress)
             console.polling.ask_now()
-            if not wait.left:  # also when it took long: the cursor disturbs nobody who only watches
+            if first and not wait.left:  # also when it took long: the cursor disturbs nobody who only watches
                 console.nav.fleet.wanted = made.uuid
             return f"{name} is running: a opens a shell in it, x runs a command"
 
@@ -193,7 +194,7 @@ class Operations:
         found: list[Seen] = []
         for sandbox in sandboxes:
             seen = [s.id for s in (sandbox.sessions if sessions is None else sessions) if s.needs_someone]
-            machine = sessions is None and sandbox.has_failed
+            machine = sessions is None and sandbox.asks_itself
             if seen or machine:
                 found.append((sandbox, seen, machine))
         self.acknowledge_these(found)
@@ -237,43 +238,3 @@ class Operations:
             return f"{plural(count, 'failure')} of {what} asks for somebody again"
         kept = "it" if count == 1 else "them"
         return f"{plural(count, 'failure')} of {what} acknowledged; u takes it back, the history keeps {kept}"
-
-    # commands
-
-    def ask_command(self, sandboxes: Sequence[SandboxView]) -> None:
-        """Ask for a command; run it in each of ``sandboxes``, with its output in a pane."""
-        idle = [sandbox for sandbox in sandboxes if sandbox.info.state != "running"]
-        if idle:
-            self._console.say_error(
-                f"{idle[0].name} is {idle[0].info.state}: {what_next(idle[0].info.state)}"
-            )
-        sandboxes = [sandbox for sandbox in sandboxes if sandbox.info.state == "running"]
-        if not sandboxes:
-            return
-        where = sandboxes[0].name if len(sandboxes) == 1 else f"{len(sandboxes)} sandboxes"
-
-        def answered(script: str | None) -> None:
-            if script is not None:
-                self.commands = [*[old for old in self.commands if old != script], script][-_HISTORY:]
-                for number, sandbox in enumerate(sandboxes):
-                    run = partial(self._run, sandbox, script, shown=number < PANES_AT_ONCE)
-                    self.await_result(f"running in {sandbox.name}", run)
-                if (left := len(sandboxes) - PANES_AT_ONCE) > 0:
-                    self._console.say(f"{left} more run it without a pane: enter on a session opens one")
-
-        prompt = Prompt(f"Run in {where}", "a command for its shell", history=self.commands)
-        self._console.push_screen(prompt, answered)
-
-    async def _run(self, sandbox: SandboxView, script: str, wait: Wait, *, shown: bool) -> str | None:
-        info = await gateway.run_script(sandbox.uuid, script)
-        if not shown:
-            return None
-        console = self._console
-        console.nav.panes.open_log(sandbox.uuid, sandbox.name, info, behind=wait.over)
-        if not wait.over:
-            console.nav.show_panes()
-            return None
-        command = one_line(neutral(script))
-        if len(command) > _COMMAND:
-            command = f"{command[: _COMMAND - 1]}…"
-        return f"{sandbox.name} › {command} runs in a pane in the background: w goes to the panes"

@@ -35,4 +35,10 @@ def add_options(parser: Parser) -> None:
     )
     add("-w", "--cwd", metavar="DIR", help="working directory")
     add("-u", "--user", metavar="USER", help="name, uid, uid:gid or name:group")
-    add("--label", action="append", type=pair, metavar="KEY=VALUE", help="label the session (repeatable)")
+    add(
+        "--label",
+        action="append",
+        type=pair,
+        metavar="KEY=VALUE",
+        help="label the session (repeatable); without NAME: in all sandboxes that have it",
+    )

@@ -22,6 +22,8 @@ class Options:
 
     name: str
     command: list[str] | None = None
+    all: bool = False
+    json: bool = False
     script: str | None = None
 
     stdin: bool = False

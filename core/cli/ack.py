@@ -36,7 +36,7 @@ def ack_main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--undo",
         action="store_true",
-        help="take it back: these sessions, or the failed sandbox itself, ask again",
+        help="take it back: these sessions, or the sandbox itself, ask again",
     )
     parser.json()
     options = parser.parse_args(list(argv))
@@ -44,7 +44,8 @@ def ack_main(argv: Sequence[str]) -> int:
     keys = list(options.sessions)
     if not keys:
         now = call(SandboxInspect(sandbox=options.name)).sandbox
-        if now.state in ("failed", "lost") and now.acknowledged == options.undo:
+        failed = now.state in ("failed", "lost") and now.acknowledged == options.undo
+        if failed or any(alert.acknowledged == options.undo for alert in now.alerts):
             sandbox = call(SandboxAcknowledge(sandbox=options.name, undo=options.undo)).sandbox
         elif options.undo:
             raise InvalidRequest(

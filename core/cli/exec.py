@@ -25,7 +25,9 @@ _EXEC_EXAMPLES: Final = """\
   sandtop exec demo -- python3 -c "print('hello')"
   sandtop exec -w /tmp -e A=1 --timeout 30 demo -- make test
   tar c src | sandtop exec -i demo -- tar x -C /work
-  sandtop exec -d demo -- ./server        # prints the id; then: sandtop logs demo ID -f"""
+  sandtop exec -d demo -- ./server        # prints the id; then: sandtop logs demo ID -f
+  sandtop exec --label team=a -- uname -r # in all with that label, as one result
+  sandtop exec --all --json -- df / | jq '.[].stdout'"""
 _SHELL_EXAMPLES: Final = """\
   sandtop shell demo 'ls -la /tmp && echo done'
   sandtop shell demo < script.sh"""
@@ -34,6 +36,10 @@ _SHELL_EXAMPLES: Final = """\
 def exec_main(argv: Sequence[str]) -> int:
     """Run a command. Returns its exit status."""
     options = bare(argv) or parse(argv)
+    if not options.name:
+        from ._many import exec_many
+
+        return exec_many(options)
     if not options.command:
         raise InvalidRequest("no command was given", hint=f"such as: sandtop exec {options.name} -- true")
     return run_session(requested(options), options.name)
@@ -45,15 +51,40 @@ def parse(argv: Sequence[str]) -> Options:
     from ._exec_options import add_options
 
     head, command = split(argv)
-    parser = Parser("exec", "[OPTIONS] NAME -- CMD [ARG…]", "Run a command in a sandbox.", _EXEC_EXAMPLES)
+    parser = Parser(
+        "exec",
+        "[OPTIONS] NAME -- CMD [ARG…]\n       sandtop exec [OPTIONS] --all | --label KEY=VALUE -- CMD [ARG…]",
+        "Run a command in a sandbox; or in many at once, whose results are shown as groups of the same.",
+        _EXEC_EXAMPLES,
+    )
     add_options(parser)
-    parser.add_argument("name", metavar="NAME", help="the sandbox")
+    parser.add_argument("--all", action="store_true", help="in all that run, in place of NAME")
+    parser.json()
+    parser.add_argument(
+        "name", metavar="NAME", nargs="?", default="", help="the sandbox; else --all or --label"
+    )
     if command is None:
         parser.add_argument("command", nargs="...", metavar="CMD")
     options = parser.parse_args(head, Options())
     if command is not None:
         options.command = command
+    _check_choice(options, marked=command is not None)
     return options
+
+
+def _check_choice(options: Options, *, marked: bool) -> None:
+    """Raises `InvalidRequest` when it is not clear where to run it. ``marked``: ``--`` stands before the command."""
+    if options.all and (options.name or not marked):
+        where = f"give --all or {options.name}, not both" if marked else "put -- before the command"
+        raise InvalidRequest(where, hint="such as: sandtop exec --all -- uptime")
+    if not options.name and not options.all and not options.label:
+        raise InvalidRequest(
+            "no sandbox was named", hint="NAME, --all, or --label KEY=VALUE; see 'sandtop exec --help'"
+        )
+    if options.json and options.name:
+        raise InvalidRequest(
+            "--json is for many sandboxes", hint="sandtop sessions --json has what ran in one"
+        )
 
 
 def shell_main(argv: Sequence[str]) -> int:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Self
 
 from sandtop.core.client.sdk import core as _core
 from sandtop.core.client.sdk import image as _image
+from sandtop.core.client.sdk import together as _together
 from sandtop.core.client.sdk import watching as _watching
 from sandtop.core.client.sdk.collect import MAX_OUTPUT
 from sandtop.core.client.sdk.sandbox import Sandbox as _Sandbox
+from sandtop.core.client.sdk.together import MAX_EACH
 from sandtop.core.client.session.detach import DETACH_KEYS
 
 from ._portal import Iterated, chunks, held, iterated, run, run_here, run_telling, writes
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from sandtop.core.client.link.values import Rlimit
     from sandtop.core.client.sdk.attach import Detached
     from sandtop.core.client.sdk.collect import Log, Output
+    from sandtop.core.client.sdk.outcome import Outcome
     from sandtop.core.client.sdk.process import Stdin as _Stdin
     from sandtop.core.client.sdk.screen import Screen
     from sandtop.core.client.session.events import ExitRecord
@@ -745,6 +748,69 @@ def remove_image(name: str) -> None:
     While an image is built it waits for that.
     """
     run(lambda: _image.remove_image(name))
+
+
+def exec_all(
+    sandboxes: Sequence[str],
+    program: str,
+    args: Sequence[str] = (),
+    *,
+    cwd: str | None = None,
+    env: Mapping[str, str] | None = None,
+    user: str | None = None,
+    timeout: float | None = None,
+    rlimits: Mapping[str, Rlimit] | None = None,
+    labels: Mapping[str, str] | None = None,
+    max_output: int = MAX_EACH,
+) -> list[Outcome]:
+    """Run ``program`` in all ``sandboxes`` (names or uuids) at once and wait for all ends; one outcome each, in order.
+
+    One in which it cannot run is an outcome with an error, and keeps no other from running. Of each stream
+    ``max_output`` bytes are kept. ``timeout`` is for each; one that has not said how it ended 20 s after that gets the
+    error `TimedOut`. Cancelled, it ends the command everywhere. All else as in `Sandbox.exec`.
+    """
+    return run(
+        lambda: _together.exec_all(
+            sandboxes,
+            program,
+            args,
+            cwd=cwd,
+            env=env,
+            user=user,
+            timeout=timeout,
+            rlimits=rlimits,
+            labels=labels,
+            max_output=max_output,
+        )
+    )
+
+
+def shell_all(
+    sandboxes: Sequence[str],
+    script: str,
+    *,
+    cwd: str | None = None,
+    env: Mapping[str, str] | None = None,
+    user: str | None = None,
+    timeout: float | None = None,
+    rlimits: Mapping[str, Rlimit] | None = None,
+    labels: Mapping[str, str] | None = None,
+    max_output: int = MAX_EACH,
+) -> list[Outcome]:
+    """Run ``script`` by the shell of each of ``sandboxes``; everything else as in `exec_all`."""
+    return run(
+        lambda: _together.shell_all(
+            sandboxes,
+            script,
+            cwd=cwd,
+            env=env,
+            user=user,
+            timeout=timeout,
+            rlimits=rlimits,
+            labels=labels,
+            max_output=max_output,
+        )
+    )
 
 
 def stats(

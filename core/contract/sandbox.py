@@ -11,6 +11,26 @@ if TYPE_CHECKING:
     from .limits import Count, Disk, Environment, GuestPath, Memory, Name, Processors, Text, Time
 
 
+class Alert(Record):
+    """An alert rule of the configuration that holds of a sandbox, or did.
+
+    Attributes:
+        name: the rule's.
+        text: the line of output that it is about; empty for a rule that looks at none.
+        at: when it was raised, seconds since the epoch.
+        session: the session that wrote it, or None.
+        notify: how a console says so beside showing it: ``none``, ``bell`` or ``osc9``.
+        acknowledged: somebody said to have seen it.
+    """
+
+    name: str
+    text: str = ""
+    at: Time
+    session: str | None = None
+    notify: str = "none"
+    acknowledged: bool = False
+
+
 class SandboxInfo(Record):
     """A sandbox as it was when the core was asked.
 
@@ -23,13 +43,15 @@ class SandboxInfo(Record):
         sessions: how many sessions run in it.
         attention: why somebody should look at it, or None.
         attention_kind: ``failed``, ``lost``, ``trouble`` (machine, agent or logs), ``session`` (one ended badly),
-            ``prompt`` (a program waits for somebody to type), ``silent`` (see docs/console.md); None without a reason.
+            ``alert`` (a rule of the configuration holds), ``prompt`` (a program waits for somebody to type), ``silent``
+            (see docs/console.md); None without a reason.
         attention_session: the id of the session that it is about, or None.
         attention_at: since when that is so, seconds since the epoch: when the session ended, or output came last; None
             where that is not known.
         warnings: what of its identity (its name, hosts, machine-id …) could not be written at its start, and why.
         acknowledged: somebody said to have seen that it is failed or lost.
         changed_at: when it came into its state, seconds since the epoch; None where that is not known.
+        alerts: the rules of the configuration that hold of it, the newest first.
     """
 
     name: str
@@ -58,6 +80,7 @@ class SandboxInfo(Record):
     warnings: list[str]
     acknowledged: bool = False
     changed_at: Time | None = None
+    alerts: list[Alert]
 
 
 class SandboxAnswer(Record):
@@ -229,7 +252,7 @@ class SandboxHold(Stream[Nothing], op="sandbox.hold"):
 
 
 class SandboxAcknowledge(Request[SandboxAnswer], op="sandbox.acknowledge"):
-    """Somebody has seen that it failed or was lost; with ``undo`` it asks for somebody again."""
+    """Somebody has seen that it failed or was lost, and its alerts; with ``undo`` they ask for somebody again."""
 
     sandbox: str
     undo: bool = False

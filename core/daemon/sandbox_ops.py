@@ -127,7 +127,9 @@ async def remove(core: Core, request: SandboxRemove, work: Work) -> Nothing:
 @answers(SandboxAcknowledge)
 async def acknowledge(core: Core, request: SandboxAcknowledge) -> SandboxAnswer:
     sandbox = core.fleet.get(request.sandbox)
-    sandbox.record.acknowledge(undo=request.undo)
+    alerted = sandbox.alerts.acknowledge(undo=request.undo)
+    if not alerted or sandbox.state in (State.FAILED, State.LOST):
+        sandbox.record.acknowledge(undo=request.undo)
     return SandboxAnswer(sandbox=sandbox_view(sandbox))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from sandtop.core.contract.codec import decode_result
 from sandtop.core.contract.record import Record
-from sandtop.core.contract.sandbox import SandboxInfo
+from sandtop.core.contract.sandbox import Alert, SandboxInfo
 from sandtop.core.contract.session_results import ExitRecord, SessionInfo
 from sandtop.core.fleet import State
 from sandtop.core.fleet.attention import facts_of, of_sandbox
@@ -79,6 +79,17 @@ def sandbox_view(sandbox: Sandbox) -> SandboxInfo:
         warnings=list(sandbox.sessions.warnings),
         acknowledged=row.acknowledged_at is not None,
         changed_at=row.changed_at,
+        alerts=[
+            Alert(
+                name=alert.name,
+                text=alert.text,
+                at=alert.at,
+                session=alert.session,
+                notify=alert.notify,
+                acknowledged=alert.seen,
+            )
+            for alert in sandbox.alerts.all()
+        ],
     )
 
 

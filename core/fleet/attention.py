@@ -12,6 +12,7 @@ from sandtop.core.sessions.records import printable
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from sandtop.core.fleet.alerts import Alert
     from sandtop.core.fleet.sandbox import Sandbox
     from sandtop.core.sessions import Session
 
@@ -30,6 +31,8 @@ class Why(StrEnum):
     """Its machine, agent or logs: the text says what."""
     SESSION = "session"
     """A session ended badly."""
+    ALERT = "alert"
+    """A rule of the user's own holds."""
     PROMPT = "prompt"
     """A program waits for somebody to type, and nobody is there."""
     SILENT = "silent"
@@ -98,6 +101,7 @@ class SandboxFacts:
         seen: somebody has seen that it failed.
         trouble: what is wrong with its machine, agent or logs.
         sessions: those that run, and those that ended badly.
+        alerts: the user's own rules that hold, the newest first.
         heard_at: when it started, or any of its sessions wrote last; seconds since the epoch.
         at: when it came into its state; None where that is not known.
     """
@@ -108,6 +112,7 @@ class SandboxFacts:
     trouble: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     sessions: Sequence[SessionFacts] = ()
+    alerts: Sequence[Alert] = ()
     heard_at: float = 0.0
     at: float | None = None
 
@@ -122,6 +127,8 @@ def judge(facts: SandboxFacts, now: float) -> Attention | None:
     ended = sorted((each for each in asking if each.ended), key=lambda each: each.at, reverse=True)
     if ended:
         return _about(Why.SESSION, ended)
+    if alerts := [alert for alert in facts.alerts if not alert.seen]:
+        return _alerted(alerts)
     if facts.state != "running":
         return None
     return _about(Why.PROMPT, asking) if asking else _silence(facts, now)
@@ -135,6 +142,13 @@ def _about(why: Why, sessions: Sequence[SessionFacts]) -> Attention:
         said = f"{said}: {printable(' '.join(command_line(first.argv).split()))[:_COMMAND]}"
     more = f" (+{len(sessions) - 1})" if len(sessions) > 1 else ""
     return Attention(why, f"{said}{more}", first.id, first.at or None)
+
+
+def _alerted(alerts: Sequence[Alert]) -> Attention:
+    """The first of ``alerts``, and how many more there are."""
+    first = alerts[0]
+    more = f" (+{len(alerts) - 1})" if len(alerts) > 1 else ""
+    return Attention(Why.ALERT, f"{told(first.name, first.text)}{more}", first.session, first.at)
 
 
 def _silence(facts: SandboxFacts, now: float) -> Attention | None:
@@ -161,6 +175,7 @@ def of_sandbox(sandbox: Sandbox, now: float) -> Attention | None:
         trouble=sandbox.trouble,
         labels=row.config.labels,
         sessions=[facts_of(each) for each in (*sessions.failures, *sessions.open)],
+        alerts=sandbox.alerts.all(),
         heard_at=max(heard),
         at=row.changed_at,
     )

@@ -24,6 +24,7 @@ from sandtop.core.errors import (
     WrongState,
 )
 from sandtop.core.fleet.adoption import adopt_all
+from sandtop.core.fleet.alerts import AlertWatch
 from sandtop.core.fleet.clock import Clock, keep_clocks
 from sandtop.core.fleet.guard import Guard
 from sandtop.core.fleet.room import MIB, check_new, may_grow
@@ -292,6 +293,9 @@ class Fleet:
         """Keep retention and the warm pool, store what a full disk refused, end what nobody holds any more."""
         self._context.nursery.start_soon(self._pool.run)
         self._context.nursery.start_soon(Guard(self._context, self.all).run)
+        self._context.nursery.start_soon(
+            AlertWatch(self._context.settings.alerts, self.all, self._context.nursery).run
+        )
         self._context.nursery.start_soon(self.watch.run)
         self._context.nursery.start_soon(keep_clocks, self._clocks, self._context.nursery)
         said: dict[str, str] = {}  # a disk that stays broken is not written about for ever

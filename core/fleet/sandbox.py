@@ -14,6 +14,7 @@ import trio
 from sandtop.core.errors import SandtopError, WrongState
 from sandtop.core.events import Teller
 from sandtop.core.fleet.adoption import end_unreachable, unreachable
+from sandtop.core.fleet.alerts import Alerts
 from sandtop.core.fleet.launch import Launch
 from sandtop.core.fleet.record import Record
 from sandtop.core.fleet.state import ALIVE, State, require
@@ -55,6 +56,7 @@ class Sandbox:
         """That machine lives but does not answer."""
         self.timings: dict[str, float] = {}
         self.holders = 0
+        self.alerts = Alerts()
         self.looked: Look | None = None
         """The last look at what runs in it."""
         self.sessions = self._new_sessions()

@@ -55,7 +55,7 @@ def last_words(tail: bytes, *, begun: bool = True) -> str:
 
     ``begun``: the stream begins with it; else its first line may be a part of one, and counts only if it is alone.
     """
-    lines = _lines(tail.decode(errors="replace"))
+    lines = shown_lines(tail.decode(errors="replace"))
     if not begun and len(lines) > 1:
         del lines[0]
     spoken = [number for number, line in enumerate(lines) if _says_something(line)]
@@ -104,7 +104,7 @@ def _of_signal(number: int, words: Callable[[], str], by: str | None) -> str | N
     return f"{described}, sent in the sandbox" if described else "sent in the sandbox"
 
 
-def _lines(text: str) -> list[str]:
+def shown_lines(text: str) -> list[str]:
     """The lines of ``text`` as they showed in the end, without control characters; those that are empty left out."""
     ended = max(text.rfind("\x1b[?1049l"), text.rfind("\x1b[?1047l"), text.rfind("\x1b[?47l"))
     begun = max(text.rfind("\x1b[?1049h"), text.rfind("\x1b[?1047h"), text.rfind("\x1b[?47h"))

@@ -93,6 +93,11 @@ class SessionManager:
         return list(self._registry.running.values())
 
     @property
+    def last_ended(self) -> Session | None:
+        """The one that ended last."""
+        return self._registry.last_ended
+
+    @property
     def failures(self) -> list[Session]:
         """Those that ended badly and that nobody has acknowledged."""
         return self._registry.failures

@@ -21,6 +21,7 @@ class SessionRegistry:
         by_id: every session, oldest first.
         running: those that have not ended, by number.
         last_number: the highest number that a session of this sandbox ever had.
+        last_ended: the session that ended last, of those that are there.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class SessionRegistry:
         self.by_id: dict[str, Session] = {}
         self.running: dict[int, Session] = {}
         self.last_number = last_number
+        self.last_ended: Session | None = None
 
     @property
     def failures(self) -> list[Session]:
@@ -48,7 +50,14 @@ class SessionRegistry:
         self.last_number = max(self.last_number, row.number)
         if not session.ended:
             self.running[row.number] = session
+        else:
+            self._ended_last(session)
         return session
+
+    def _ended_last(self, session: Session) -> None:
+        last = self.last_ended
+        if last is None or (session.row.ended_at or 0.0) >= (last.row.ended_at or 0.0):
+            self.last_ended = session
 
     def judge(self, session: Session) -> None:
         """Put ``session`` among the failures, or take it out, after it ended or was acknowledged."""
@@ -61,6 +70,7 @@ class SessionRegistry:
         """``session`` has ended, and that is stored."""
         self.running.pop(session.row.number, None)
         self.judge(session)
+        self._ended_last(session)
 
     def get(self, reference: str) -> Session:
         """The session with this id, or the only one whose id begins with it. Raises `NotFound`, `InvalidRequest`."""
@@ -70,9 +80,13 @@ class SessionRegistry:
         """Forget one that has ended."""
         del self.by_id[session.row.id]
         self._failures.pop(session.row.id, None)
+        if session is self.last_ended:
+            ended = [one for one in self.by_id.values() if one.ended]
+            self.last_ended = max(ended, key=lambda one: one.row.ended_at or 0.0, default=None)
 
     def clear(self) -> None:
         """Forget all."""
         self.by_id.clear()
+        self.last_ended = None
         self.running.clear()
         self._failures.clear()

@@ -23,6 +23,13 @@ def test_what_is_set(tmp_path: Path) -> None:
     assert Settings.load(path) == Settings(accelerator="tcg", warm_machines=0)
 
 
+def test_alert_rules_and_the_consoles_own_table(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("[[alerts]]\nname = 'quiet'\nwhen = 'silence > 10m'\n[console]\nanything = 1\n")
+    (rule,) = Settings.load(path).alerts
+    assert (rule.name, rule.when.text) == ("quiet", "silence > 10m")
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -32,6 +39,8 @@ def test_what_is_set(tmp_path: Path) -> None:
         ("stop_seconds = 601", "stop_seconds must be a whole number from 1 to 600, not 601"),
         ("translation_cache_mib = 8", "translation_cache_mib must be a whole number from 16 to 1024, not 8"),
         ("warm = 2", "there is no setting warm"),
+        ("alerts = 3", "alerts must be tables"),
+        ("[[alerts]]\nname = 'a'\nwhen = 'exit ='", "alert 'a': when: after exit a comparison is missing"),
         ("accelerator", "is not valid"),
     ],
 )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from sandtop.core.contract.codec import decode_result
 from sandtop.core.contract.record import Record
 from sandtop.core.contract.sandbox import SandboxInfo
 from sandtop.core.contract.session_results import SessionInfo
+from sandtop.core.fleet.alerts import Alert
 from sandtop.core.fleet.attention import SandboxFacts, SessionFacts, judge
 from sandtop.core.phrases import ending
 from sandtop.core.sessions import SessionExit
@@ -44,7 +45,7 @@ def sandbox(name: str, state: str = "running", **fields: object) -> Raw:
         "cpus": 1, "memory": 512, "disk": 1024, "network": "none", "accelerator": "tcg", "pid": None, "reason": None,
         "created_at": NOW - 7200, "started_at": NOW - 3600 if state in ("running", "paused") else None,
         "labels": {}, "env": {}, "workdir": "/root", "shell": "/bin/sh", "user": "root", "sessions": 0,
-        "trouble": None, "warnings": [], "acknowledged": False, "changed_at": NOW - 3600, **fields,
+        "trouble": None, "warnings": [], "acknowledged": False, "changed_at": NOW - 3600, "alerts": [], **fields,
     }  # fmt: skip
 
 
@@ -64,6 +65,10 @@ def sandbox_info(raw: Raw, sessions: Iterable[FakeSession], now: float) -> Sandb
             trouble=cast("str | None", raw["trouble"]),
             labels=cast("dict[str, str]", raw["labels"]),
             sessions=[one.facts for one in its],
+            alerts=[
+                Alert(one["name"], one["text"], one["at"], one["notify"], one["session"], one["acknowledged"])
+                for one in cast("list[dict[str, Any]]", raw["alerts"])
+            ],
             heard_at=max(heard),
             at=cast("float | None", raw["changed_at"]),
         ),

@@ -9,9 +9,10 @@ from tests.fakecore import NOW, FakeCore, ended, sandbox, session
 from textual.widgets import Input
 
 from sandtop.tui.screens.create import CreateForm, free_name, read_form
-from sandtop.tui.screens.dialogs import Confirm, Prompt
+from sandtop.tui.screens.dialogs import Confirm
 from sandtop.tui.screens.pages import Page
 from sandtop.tui.screens.panes import PanesScreen
+from sandtop.tui.screens.run import RunPrompt
 from sandtop.tui.screens.sandbox import SandboxScreen
 from sandtop.tui.widgets.row_list import RowList
 
@@ -189,6 +190,15 @@ async def test_the_first_sandbox_in_two_keys() -> None:
             await until(pilot, lambda: at(app) == "box")
 
 
+async def test_several_at_once() -> None:
+    with FakeCore() as core:
+        async with running() as (app, pilot):
+            await pilot.press("c", *["backspace"] * 3, *"web-{8..10} db", "enter")
+            await until(pilot, lambda: len(core.sandboxes) == 4)
+            assert sorted(core.sandboxes) == ["db", "web-10", "web-8", "web-9"]
+            await until(pilot, lambda: at(app) == "web-8")
+
+
 async def test_the_form_says_what_is_wrong() -> None:
     with FakeCore() as core:
         async with running() as (app, pilot):
@@ -199,9 +209,16 @@ async def test_the_form_says_what_is_wrong() -> None:
 
 
 def test_what_the_form_asks_for() -> None:
-    values = {"name": "a", "image": "", "cpus": "2", "memory": "2G", "labels": "team=a x="}
-    assert read_form(values) == {"name": "a", "cpus": 2, "memory": 2048, "labels": {"team": "a", "x": ""}}
-    for wrong in ({"name": "A"}, {"cpus": "0"}, {"memory": "lots"}, {"labels": "team"}):
+    values = {
+        "name": "a", "image": "", "cpus": "2", "memory": "2G", "disk": "4096", "network": "user", "labels": "team=a x=",
+    }  # fmt: skip
+    asked = {"cpus": 2, "memory": 2048, "disk": 4096, "network": "user", "labels": {"team": "a", "x": ""}}
+    assert read_form(values) == {"names": ["a"], **asked}
+    wrongs = [
+        {"name": "A"}, {"name": ""}, {"name": "a a"}, {"name": "a{3..1}"}, {"name": "a{1..9999}"}, {"cpus": "0"},
+        {"memory": "lots"}, {"disk": "-"}, {"network": "wifi"}, {"labels": "team"},
+    ]  # fmt: skip
+    for wrong in wrongs:
         with pytest.raises(ValueError, match=r"\w"):
             read_form({**values, **wrong})
     assert free_name(["box", "box-2"]) == "box-3"
@@ -229,7 +246,7 @@ async def test_run_a_command_and_tail_it() -> None:
         async with running() as (app, pilot):
             app.nav.fleet.select(str(core.of("web")["uuid"]))
             await pilot.press("x")
-            assert isinstance(app.screen, Prompt)
+            assert isinstance(app.screen, RunPrompt)
             await pilot.press(*"ls -l", "enter")
             await until(pilot, lambda: isinstance(app.screen, PanesScreen))
             assert core.asked("session.exec")[0]["script"] == "ls -l"

@@ -12,6 +12,7 @@ from sandtop.tui.screens.fleet_rows import COLUMNS, ORDERS
 from sandtop.tui.store import parse_filter
 from sandtop.tui.theme import THEMES, ThemeName
 
+from .commands import CustomCommand, read_commands
 from .keys import read_keys
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 TABLE: Final = "console"
 _MAX_BYTES: Final = 1 << 20
 """The most that is read of the file: a mistake such as a log under its name is not taken in whole."""
-_NAMES: Final = ("theme", "columns", "filter", "sort", "confirm", "keys")
+_NAMES: Final = ("theme", "columns", "filter", "sort", "confirm", "keys", "commands")
 _COLUMN_NAMES: Final = tuple(column.key for column in COLUMNS)
 
 
@@ -36,6 +37,7 @@ class Config:
         sort: the column that the list is sorted by when the console opens.
         confirm: what comes with a question first.
         keys: the keys of actions that have others than those of the table of actions: by scope and name, with a dot.
+        commands: commands of the operator's own.
         named: which of these the file names. For the others, what was last seen in the console comes first.
     """
 
@@ -45,6 +47,7 @@ class Config:
     sort: str = "need"
     confirm: tuple[str, ...] = LOSING
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    commands: tuple[CustomCommand, ...] = ()
     named: frozenset[str] = frozenset()
 
 
@@ -85,6 +88,7 @@ def _config(table: object) -> Config:
             raise _Wrong(f"there is no setting {TABLE}.{name}", f"known: {', '.join(_NAMES)}")
     try:
         keys = read_keys(items.get("keys", {}))
+        commands = read_commands(items.get("commands", []), keys)
     except ValueError as error:
         raise _Wrong(str(error), "docs/console.md has the names of actions and keys") from None
     return Config(
@@ -94,6 +98,7 @@ def _config(table: object) -> Config:
         sort=_one_of(items, "sort", tuple(ORDERS), "need"),
         confirm=_some_of(items, "confirm", LOSING) if "confirm" in items else LOSING,
         keys=keys,
+        commands=commands,
         named=frozenset(items),
     )
 

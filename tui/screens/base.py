@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from textual.widget import Widget
 
     from sandtop.tui.app import Console
+    from sandtop.tui.custom import Chosen
     from sandtop.tui.store import FleetView
 
 STALE_SECONDS = 3.0
@@ -96,7 +97,23 @@ class ConsoleScreen(Screen[None]):
 
     def actions(self) -> list[Action]:
         """What can be done now."""
-        return actions_of(*self.scopes())
+        scopes = self.scopes()
+        return [*actions_of(*scopes), *self.console_app.custom.actions(scopes)]
+
+    def on_key(self, event: Key) -> None:
+        """A key that nothing here is bound to: a command of the user's own may be."""
+        number = self.console_app.custom.of_key(event.key, event.character, self.scopes())
+        if number is not None and self.ready:
+            event.stop()
+            self.action_custom(number)
+
+    def action_custom(self, number: int) -> None:
+        """Carry out a command of the user's own, on what is marked or under the cursor."""
+        self.console_app.custom.run(number, self.custom_targets())
+
+    def custom_targets(self) -> list[Chosen]:
+        """What a command of the user's own applies to."""
+        return []
 
     def catches(self, event: Key | Paste) -> bool:
         """Take ``event`` if it was meant for what this screen is about to open; False when it was not."""

@@ -18,14 +18,19 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
 
 Fields = dict[str, object]
-"""What the core is asked for."""
+"""What the core is asked for, once for each of its ``names``."""
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
+_RANGE: Final = re.compile(r"\{(\d{1,6})\.\.(\d{1,6})\}")
+MOST_AT_ONCE: Final = 100
+"""Sandboxes that one form makes."""
 _SIZE: Final = re.compile(r"(\d+)\s*([mMgG]?)\Z")
 _ROWS: Final = (
-    ("name", "name", "a-z, 0-9 and -"),
+    ("name", "name", "a-z, 0-9 and -; several: web-{1..3}, or with spaces"),
     ("image", "image", "base"),
     ("cpus", "processors", "1"),
     ("memory", "memory", "as the core decides; 512M, 1G …"),
+    ("disk", "disk", "as the core decides; 2G, 16G …"),
+    ("network", "network", "none; or user"),
     ("labels", "labels", "team=a purpose=tests"),
 )
 
@@ -39,23 +44,49 @@ def free_name(taken: Iterable[str]) -> str:
     return name
 
 
-def read_form(values: dict[str, str]) -> Fields:
-    """The fields of the core's ``sandbox.create``. Raises ValueError, which says which field is wrong and how."""
-    name = values["name"].strip()
-    if not _NAME.match(name):
+def read_names(text: str) -> list[str]:
+    """The names in ``text``: words, in each of which ``{1..5}`` stands for these numbers. Raises ValueError."""
+    names: list[str] = []
+    for word in text.split():
+        match = _RANGE.search(word)
+        if match is None:
+            names.append(word)
+            continue
+        first, last = int(match[1]), int(match[2])
+        if not first <= last < first + MOST_AT_ONCE:
+            raise ValueError(f"{match[0]} must go up, by at most {MOST_AT_ONCE}")
+        names += [f"{word[: match.start()]}{n}{word[match.end() :]}" for n in range(first, last + 1)]
+    if not names or not all(_NAME.match(name) for name in names):
         raise ValueError("the name may have a-z, 0-9 and -, and begins with a letter or digit")
-    fields: Fields = {"name": name}
+    if len(names) > MOST_AT_ONCE:
+        raise ValueError(f"at most {MOST_AT_ONCE} at once")
+    if len(set(names)) < len(names):
+        raise ValueError("one of the names is there twice")
+    return names
+
+
+def read_form(values: dict[str, str]) -> Fields:
+    """The fields of the core's ``sandbox.create``, with all ``names``.
+
+    Raises ValueError, which says which field is wrong and how.
+    """
+    fields: Fields = {"names": read_names(values["name"])}
     if image := values["image"].strip():
         fields["image"] = image
     if cpus := values["cpus"].strip():
         if not cpus.isdecimal() or not 1 <= int(cpus) <= 64:
             raise ValueError("processors are a number from 1 to 64")
         fields["cpus"] = int(cpus)
-    if memory := values["memory"].strip():
-        match = _SIZE.match(memory)
-        if match is None:
-            raise ValueError("memory is a number of MiB, or such as 512M or 2G")
-        fields["memory"] = int(match[1]) * (1024 if match[2] in ("g", "G") else 1)
+    for name in ("memory", "disk"):
+        if size := values[name].strip():
+            match = _SIZE.match(size)
+            if match is None:
+                raise ValueError(f"{name} is a number of MiB, or such as 512M or 2G")
+            fields[name] = int(match[1]) * (1024 if match[2] in ("g", "G") else 1)
+    if network := values["network"].strip():
+        if network not in ("none", "user"):
+            raise ValueError("network is none or user")
+        fields["network"] = network
     labels: dict[str, str] = {}
     for word in values["labels"].split():
         key, equals, value = word.partition("=")

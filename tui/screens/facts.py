@@ -52,3 +52,24 @@ def session_facts(session: SessionView) -> list[Fact]:
     if info.left:
         facts.append(("left running", f"{info.left} processes; forgetting it ends them"))
     return facts
+
+
+def sandbox_values(sandbox: SandboxView) -> dict[str, str]:
+    """What a command of the user's own may take of a sandbox; see `sandtop.tui.config.VALUES`."""
+    info = sandbox.info
+    session = info.attention_session or (sandbox.sessions[-1].id if sandbox.sessions else "")
+    found = {
+        "name": info.name, "uuid": info.uuid, "state": info.state, "image": info.image, "session": session,
+        "cause": info.attention or "",
+    }  # fmt: skip
+    return found | {f"label.{name}": text for name, text in info.labels.items()}
+
+
+def session_values(sandbox: SandboxView, session: SessionView) -> dict[str, str]:
+    """The same of a session."""
+    record = session.info.record
+    found = {
+        "session": session.id, "command": session.command, "state": session.info.state,
+        "cause": (record.cause if record else None) or "",
+    }  # fmt: skip
+    return sandbox_values(sandbox) | found

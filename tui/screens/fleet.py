@@ -21,6 +21,7 @@ from . import fleet_rows
 from .create import CreateForm, Fields
 from .detail_views import sandbox_detail, shown_session, target_of
 from .dialogs import Confirm
+from .facts import sandbox_values
 from .listing import NOTHING_MATCHES, ListScreen, Master
 from .reading import show_raw
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
     from textual.widget import Widget
 
+    from sandtop.tui.custom import Chosen
     from sandtop.tui.store import FleetView
     from sandtop.tui.watching import Target
     from sandtop.tui.widgets.cells import Column
@@ -114,7 +116,7 @@ class FleetScreen(ListScreen):
 
     def place(self) -> tuple[str, ...]:
         text = self.filter_field.value
-        return (f"/{text}",) if text else ()
+        return (*([f"/{text}"] if text else []), *self.marks)
 
     @on(RowList.Opened, "#fleet")
     def _opened(self, event: RowList.Opened) -> None:
@@ -149,14 +151,14 @@ class FleetScreen(ListScreen):
             self.rows.use_columns(self._columns)
 
     @property
+    def marked(self) -> frozenset[str]:
+        """The uuids of the marked sandboxes."""
+        return frozenset(self.rows.marked) if self.ready else self._first[1]
+
+    @property
     def filter_text(self) -> str:
         """What the list is filtered by."""
         return self.filter_field.value if self.ready else self._first[0]
-
-    @property
-    def marks(self) -> frozenset[str]:
-        """The uuids of the marked sandboxes."""
-        return frozenset(self.rows.marked) if self.ready else self._first[1]
 
     # the order
 
@@ -214,6 +216,9 @@ class FleetScreen(ListScreen):
             self.console_app.operations.change(sandbox, change)
         self.rows.clear_marks()
 
+    def custom_targets(self) -> list[Chosen]:
+        return [(sandbox, sandbox_values(sandbox)) for sandbox in self.targets()]
+
     def action_start(self) -> None:
         self._change(START, self.targets())
 
@@ -239,7 +244,7 @@ class FleetScreen(ListScreen):
         app_of(self).push_screen(CreateForm(sandbox.name for sandbox in self.view.sandboxes), filled)
 
     def action_exec(self) -> None:
-        self.console_app.operations.ask_command(self.targets())
+        self.console_app.commands.ask(self.targets())
 
     def action_shell(self) -> None:
         if self.cursor is not None:

@@ -41,6 +41,7 @@ _TONES: Final = {
     Urgency.LOST: "bad",
     Urgency.FAILURE: "bad",
     Urgency.TROUBLE: "warn",
+    Urgency.ALERT: "warn",
     Urgency.PROMPT: "warn",
     Urgency.SILENT: "warn",
 }

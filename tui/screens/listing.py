@@ -135,6 +135,16 @@ class ListScreen(ConsoleScreen):
         """Where the filter is typed."""
         return self.query_one("#filter", Input)
 
+    @on(RowList.Marked)
+    def _marked(self) -> None:
+        self.tick()
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """How many rows are marked, for the header; nothing when none are."""
+        count = len(self.rows.marked) if self.ready else 0
+        return (f"✓ {count} marked",) if count else ()
+
     def action_filter(self) -> None:
         open_field(self.filter_field)
 

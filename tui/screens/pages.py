@@ -66,9 +66,14 @@ class Page(Modal[None]):
         app_of(self).copy_to_clipboard(self._content.plain)
 
 
-def help_page(scopes: Sequence[ScopeName]) -> Page:
-    """The page behind ``?``: the keys of ``scopes``, in that order, each with the command that does the same."""
+def help_page(scopes: Sequence[ScopeName], own: Sequence[Action] = ()) -> Page:
+    """The page behind ``?``: the keys of ``scopes``, in that order, each with the command that does the same.
+
+    ``own``: commands of the user's own, which come first.
+    """
     parts: list[Content] = []
+    if own:
+        parts += [Content.styled("Your own\n", "bold $text-accent"), *map(_entry, own), Content("\n")]
     for scope in scopes:
         parts.append(Content.styled(f"{SCOPES[scope].title}\n", "bold $text-accent"))
         parts += [_entry(action) for action in actions_of(scope)]

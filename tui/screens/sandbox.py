@@ -20,7 +20,7 @@ from sandtop.tui.widgets.row_view import Cell, Row
 
 from .detail_views import session_detail, session_order
 from .dialogs import Confirm, Pick
-from .facts import session_facts
+from .facts import session_facts, session_values
 from .listing import NOTHING_MATCHES, ListScreen, Master
 from .pages import FactPage
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
     from textual.widget import Widget
 
+    from sandtop.tui.custom import Chosen
     from sandtop.tui.store import FleetView, SandboxView, SessionView
 
 COLUMNS: Final = (
@@ -112,7 +113,7 @@ class SandboxScreen(ListScreen):
         return self.view.find(self._uuid)
 
     def place(self) -> tuple[str, ...]:
-        return (self._called,)
+        return (self._called, *self.marks)
 
     def show(self, view: FleetView) -> None:
         sandbox = view.find(self._uuid)
@@ -161,6 +162,10 @@ class SandboxScreen(ListScreen):
         found = [self._session(key) for key in self.rows.chosen]
         return [session for session in found if session is not None]
 
+    def custom_targets(self) -> list[Chosen]:
+        sandbox = self.sandbox
+        return [] if sandbox is None else [(sandbox, session_values(sandbox, one)) for one in self.targets()]
+
     @on(RowList.Opened, "#sessions")
     def _opened(self, event: RowList.Opened) -> None:
         session, sandbox = self._session(event.key), self.sandbox
@@ -182,7 +187,7 @@ class SandboxScreen(ListScreen):
 
     def action_exec(self) -> None:
         if (sandbox := self.sandbox) is not None:
-            self.console_app.operations.ask_command([sandbox])
+            self.console_app.commands.ask([sandbox])
 
     def action_signal(self) -> None:
         running = [session for session in self.targets() if not session.ended or session.info.left]

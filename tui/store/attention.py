@@ -15,6 +15,7 @@ _BY_KIND: Final = {
     "failed": Urgency.FAILED,
     "lost": Urgency.LOST,
     "session": Urgency.FAILURE,
+    "alert": Urgency.ALERT,
     "prompt": Urgency.PROMPT,
     "silent": Urgency.SILENT,
 }

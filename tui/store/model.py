@@ -28,12 +28,14 @@ class Urgency(IntEnum):
     TROUBLE = 2
     FAILURE = 3
     """One of its sessions ended badly and nobody has acknowledged it."""
-    PROMPT = 4
-    SILENT = 5
-    BUSY = 6
-    RUNNING = 7
-    PAUSED = 8
-    STOPPED = 9
+    ALERT = 4
+    """A rule of the configuration holds."""
+    PROMPT = 5
+    SILENT = 6
+    BUSY = 7
+    RUNNING = 8
+    PAUSED = 9
+    STOPPED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,11 @@ class SandboxView:
     def has_failed(self) -> bool:
         """Whether its machine could not start, or died, and nobody has acknowledged that."""
         return self.info.state in ("failed", "lost") and not self.info.acknowledged
+
+    @property
+    def asks_itself(self) -> bool:
+        """Whether there is something to acknowledge of it beside its sessions: its failure, or alerts."""
+        return self.has_failed or any(not alert.acknowledged for alert in self.info.alerts)
 
     @property
     def cpu(self) -> float | None:

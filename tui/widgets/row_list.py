@@ -12,7 +12,7 @@ from sandtop.tui.actions import bindings_of
 from .row_view import GUTTER, RowView
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from textual import events
     from textual.binding import BindingType
@@ -58,6 +58,16 @@ class RowList(RowView, can_focus=True):
         def control(self) -> RowList:
             return self.rows
 
+    @dataclass
+    class Marked(Message):
+        """Other rows are marked, or fewer."""
+
+        rows: RowList
+
+        @property
+        def control(self) -> RowList:
+            return self.rows
+
     def __init__(self, columns: Sequence[Column], *, id: str | None = None) -> None:
         super().__init__(columns, id=id)
         self._anchor: str | None = None  # the row marked last, where a range begins
@@ -88,13 +98,23 @@ class RowList(RowView, can_focus=True):
         self._scroll_to_cursor()
         return True
 
+    def mark_only(self, keys: Collection[str]) -> None:
+        """Mark these rows, and no others."""
+        self.marked = self._index.keys() & set(keys)
+        self._anchor = None
+        self._marks_changed()
+
     def clear_marks(self) -> bool:
         """Take all marks away; False when there were none."""
         had = bool(self.marked)
         self.marked.clear()
         self._anchor = None
-        self.refresh()
+        self._marks_changed()
         return had
+
+    def _marks_changed(self) -> None:
+        self.refresh()
+        self.post_message(self.Marked(self))
 
     def _set_cursor(self, key: str | None) -> None:
         moved = key != self.cursor
@@ -134,7 +154,7 @@ class RowList(RowView, can_focus=True):
         if self.cursor is not None:
             self.marked ^= {self.cursor}
             self._anchor = self.cursor
-            self._refresh_row(self._row_number())
+            self._marks_changed()
             self.action_down()
 
     def action_mark_range(self) -> None:
@@ -143,7 +163,18 @@ class RowList(RowView, can_focus=True):
             return
         first, last = sorted((self._index.get(self._anchor or self.cursor, 0), self._row_number()))
         self.marked |= {row.key for row in self._rows[first : last + 1]}
-        self.refresh()
+        self._marks_changed()
+
+    def action_mark_all(self) -> None:
+        """Mark all rows that show; when all are marked, none."""
+        everything = set(self._index)
+        self.marked = set() if self.marked >= everything else everything
+        self._marks_changed()
+
+    def action_mark_others(self) -> None:
+        """Mark what is not marked, and take the marks of the others away."""
+        self.marked = set(self._index) - self.marked
+        self._marks_changed()
 
     def on_click(self, event: events.Click) -> None:
         event.stop()

@@ -40,20 +40,23 @@ if TYPE_CHECKING:
     from .copying import checked
     from .core import core_status, sessions, stop_core
     from .image import build_image, images, remove_image, warm_image
+    from .outcome import Outcome, outcomes
     from .overview import Overview
     from .process import Process
     from .sandbox import Sandbox
     from .screen import Screen
     from .streams import LogStream, MergedLogStream, TerminalStream
+    from .together import exec_all, shell_all
     from .watching import events, follow_events, follow_stats, merged_logs, serve_metrics, stats
 
 __all__ = [
     "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "Gap", "Happening", "HostHistory", "HostStats",
-    "ImageInfo", "Inspection", "Log", "LogPiece", "LogStream", "MergedLogStream", "Output", "Overview", "Process",
-    "ProcessInfo", "Processes", "Redrawn", "Sample", "Sandbox", "SandboxHistory", "SandboxInfo", "SandboxStats",
-    "Screen", "SessionInfo", "SessionStats", "Source", "Started", "Stderr", "Stdout", "TerminalStream", "build_image",
-    "checked", "core_status", "events", "follow_events", "follow_stats", "images", "merged_logs", "remove_image",
-    "serve_metrics", "sessions", "stats", "stop_core", "warm_image",
+    "ImageInfo", "Inspection", "Log", "LogPiece", "LogStream", "MergedLogStream", "Outcome", "Output", "Overview",
+    "Process", "ProcessInfo", "Processes", "Redrawn", "Sample", "Sandbox", "SandboxHistory", "SandboxInfo",
+    "SandboxStats", "Screen", "SessionInfo", "SessionStats", "Source", "Started", "Stderr", "Stdout", "TerminalStream",
+    "build_image", "checked", "core_status", "events", "exec_all", "follow_events", "follow_stats", "images",
+    "merged_logs", "outcomes", "remove_image", "serve_metrics", "sessions", "shell_all", "stats", "stop_core",
+    "warm_image",
 ]  # fmt: skip
 
 _HOME = {
@@ -62,6 +65,7 @@ _HOME = {
     "copying": ("checked",),
     "core": ("core_status", "sessions", "stop_core"),
     "image": ("build_image", "images", "remove_image", "warm_image"),
+    "outcome": ("Outcome", "outcomes"),
     "overview": ("Overview",),
     "process": ("Process",),
     "sandbox": ("Sandbox",),
@@ -78,6 +82,7 @@ _HOME = {
     "sandtop.core.contract.session_results": ("SessionInfo",),
     "screen": ("Screen",),
     "streams": ("LogStream", "MergedLogStream", "TerminalStream"),
+    "together": ("exec_all", "shell_all"),
     "watching": ("events", "follow_events", "follow_stats", "merged_logs", "serve_metrics", "stats"),
 }  # fmt: skip
 

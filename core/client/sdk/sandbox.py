@@ -151,6 +151,7 @@ class Sandbox(Executing, Attachable, Terminals, Copyable):
                 labels={},
                 env={},
                 warnings=[],
+                alerts=[],
             )
         )
 

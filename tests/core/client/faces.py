@@ -22,7 +22,7 @@ ASYNC: Final = ROOT / "core" / "client" / "sdk" / "__init__.py"
 PACKAGE: Final = ROOT / "src" / "sandtop" / "__init__.py"
 PAGE: Final = ROOT / "docs" / "sdk.md"
 SYNC: Final = ROOT / "src" / "sandtop" / "sync.py"
-INSIDE: Final = {"checked"}
+INSIDE: Final = {"checked", "outcomes"}
 """What the SDK has for the CLI alone."""
 ONLY_ASYNC: Final = {
     "LogStream": "for who draws a session in an event loop of its own; `Sandbox.logs` and `follow` read one",

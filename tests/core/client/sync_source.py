@@ -25,7 +25,7 @@ CLASSES: Final = {
         ["Sandbox", "Executing", "Attachable", "Terminals", "Copyable"],
     ),
 }
-FUNCTIONS: Final = ("core.py", "image.py", "watching.py")
+FUNCTIONS: Final = ("core.py", "image.py", "together.py", "watching.py")
 HERE: Final = {"attach", "attach_shell", "attach_session"}
 """What needs this process's signals and terminal: it runs on the caller's own thread."""
 LEFT_OUT: Final = {"abandon", "started"}
@@ -52,9 +52,11 @@ from typing import TYPE_CHECKING, Self
 
 from sandtop.core.client.sdk import core as _core
 from sandtop.core.client.sdk import image as _image
+from sandtop.core.client.sdk import together as _together
 from sandtop.core.client.sdk import watching as _watching
 from sandtop.core.client.sdk.collect import MAX_OUTPUT
 from sandtop.core.client.sdk.sandbox import Sandbox as _Sandbox
+from sandtop.core.client.sdk.together import MAX_EACH
 from sandtop.core.client.session.detach import DETACH_KEYS
 
 from ._portal import Iterated, chunks, held, iterated, run, run_here, run_telling, writes
@@ -69,6 +71,7 @@ if TYPE_CHECKING:
     from sandtop.core.client.link.values import Rlimit
     from sandtop.core.client.sdk.attach import Detached
     from sandtop.core.client.sdk.collect import Log, Output
+    from sandtop.core.client.sdk.outcome import Outcome
     from sandtop.core.client.sdk.process import Stdin as _Stdin
     from sandtop.core.client.sdk.screen import Screen
     from sandtop.core.client.session.events import ExitRecord

@@ -11,6 +11,7 @@ import pytest
 import trio
 
 from sandtop.agent.wire import Data, ProtocolError
+from sandtop.core.fleet.alerts import Alerts
 from sandtop.core.fleet.attention import Attention, Why, facts_of, of_sandbox
 from sandtop.core.fleet.state import State
 from sandtop.core.sessions import Session, SessionManager
@@ -32,6 +33,7 @@ class Box:
     row: SandboxRow
     sessions: SessionManager
     trouble: str | None = None
+    alerts: Alerts = field(default_factory=Alerts)
     made: list[Session] = field(default_factory=list[Session])
 
     def run(self, *argv: str, tty: bool = True) -> Session:
