@@ -20,7 +20,6 @@ _UBUNTU: Final = ("24.04", "26.04")
 """The releases whose package lists have each package that sandtop needs (mmdebstrap and Debian's keys in universe)."""
 # What other than Debian calls them; where nothing is said it is the same word.
 _FEDORA: Final = {
-    "qemu-system-x86": "qemu-system-x86-core",
     "xz-utils": "xz",
     "debian-archive-keyring": "debian-keyring",
     "uidmap": "shadow-utils",
