@@ -323,7 +323,7 @@ def hostile(box: Sandbox, answer: object) -> AgentLink:
     assert box.machine is not None
     link = box.machine.link
 
-    async def say(_deadline: float) -> dict[str, object]:
+    async def say(deadline: float) -> dict[str, object]:
         await trio.lowlevel.checkpoint()
         return cast("dict[str, object]", answer)
 
