@@ -11,10 +11,8 @@ from textual.app import App
 from textual.events import Event, Key, MouseDown, Paste
 from textual.reactive import Reactive
 
-from sandtop.core.paths import find
 from sandtop.tui.actions import bindings_of
 from sandtop.tui.alerts import NewAlerts
-from sandtop.tui.config import Config, ConfigError, load
 from sandtop.tui.custom import CustomCommands
 from sandtop.tui.garbage import GarbageCollection
 from sandtop.tui.input_priority import InputPriority
@@ -25,6 +23,7 @@ from sandtop.tui.polling import POLL_SECONDS, Polling
 from sandtop.tui.screens.base import ConsoleScreen
 from sandtop.tui.screens.listing import ListScreen
 from sandtop.tui.screens.pages import help_page
+from sandtop.tui.screens.settings import settings_page
 from sandtop.tui.theme import DARK, LIGHT, LOOKS, THEMES, ThemeName, look
 from sandtop.tui.tty.driver import TerminalDriver
 from sandtop.tui.typeahead import KeyDelivered, TypeAhead
@@ -33,6 +32,7 @@ from sandtop.tui.watching import Watching
 from .commands import RunCommands
 from .navigation import Navigation
 from .operations import Operations
+from .personal import Personal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
     from textual.screen import Screen
 
+    from sandtop.core.paths import Paths
     from sandtop.tui.store import Store
     from sandtop.tui.tty.shutdown import Shutdown
 
@@ -59,10 +60,12 @@ class Console(App[None], inherit_bindings=False):
         notices: what is said to the operator.
         typeahead: the keys that wait for their turn.
         priority: whether output has to wait for a key.
+        personal: the operator's own settings, and what is remembered.
         watching: looks at the session that a list's cursor is on.
         clock: the time, in seconds since the epoch.
 
-    ``colours`` is the system of colours that the terminal has, as Rich names them; None for none.
+    ``colours`` is the system of colours that the terminal has, as Rich names them; None for none. ``paths`` say where
+    the operator's settings are; without them there are none, and nothing is remembered.
     """
 
     CSS_PATH = "app.tcss"
@@ -81,6 +84,7 @@ class Console(App[None], inherit_bindings=False):
         interval: float = POLL_SECONDS,
         shutdown: Shutdown | None = None,
         colours: str | None = "truecolor",
+        paths: Paths | None = None,
     ) -> None:
         self.shutdown = shutdown
         self._colours = colours
@@ -99,24 +103,19 @@ class Console(App[None], inherit_bindings=False):
         self._garbage = GarbageCollection()
         self.typeahead = TypeAhead(self, self._settled)
         self.started_at = clock()
+        self._answered_before = False
         self.operations = Operations(self)
         self.nav = Navigation(self)
         self.commands = RunCommands(self)
-        self.custom = CustomCommands(self, self._config())
+        self.custom = CustomCommands(self)
         self._alerts = NewAlerts()
+        self.personal = Personal(self, paths)
         self.watching = Watching(self._glanced)
         self.measuring = Measuring(store, self._measured)
         self.polling = Polling(store, lambda: self.clock(), interval, self._answered)
 
-    def _config(self) -> Config:
-        """The user's settings for the console; the defaults, with an error to read, when something is wrong in them."""
-        try:
-            return load(find().settings)
-        except ConfigError as error:
-            self.notices.error(str(error), self.clock())
-            return Config()
-
     def on_mount(self) -> None:
+        self.personal.begin()
         self.nav.begin()
         if self.shutdown is not None:
             loop = asyncio.get_running_loop()
@@ -128,9 +127,14 @@ class Console(App[None], inherit_bindings=False):
         self.run_worker(self.polling.run(), group="polling", exit_on_error=True)
         self.run_worker(self.measuring.run(), group="measuring", exit_on_error=True)
         self.run_worker(self.watching.run(), group="watching", exit_on_error=True)
-        self.set_interval(_TICK_SECONDS, self.tick)
+        self.set_interval(_TICK_SECONDS, self._every_second)
+
+    def _every_second(self) -> None:
+        self.personal.look()
+        self.tick()
 
     def exit(self, result: None = None, return_code: int = 0, message: RenderableType | None = None) -> None:
+        self.personal.write()
         super().exit(result, return_code, message)
         if self.shutdown is not None:
             self.shutdown.leaving(return_code)
@@ -182,6 +186,9 @@ class Console(App[None], inherit_bindings=False):
 
     def _answered(self) -> None:
         """The core was asked, and answered or did not."""
+        if self.store.view.version and not self._answered_before:
+            self._answered_before = True
+            self.personal.first_view(self.store.view)
         self._show()
         self._tell_alerts()
         if self.store.view.version == 1 and not self.is_headless:
@@ -265,6 +272,13 @@ class Console(App[None], inherit_bindings=False):
         screen = self.screen
         if isinstance(screen, ConsoleScreen):
             screen.ask_again()
+
+    def action_settings(self) -> None:
+        self.push_screen(settings_page(self.personal.config, self.personal.path, self.personal.trouble))
+
+    def action_suspend(self) -> None:
+        """Stop the console as ctrl-z stops a program of the shell's, which ``fg`` continues."""
+        self.action_suspend_process()
 
     def use_theme(self, name: ThemeName) -> None:
         """Draw in the colours of theme ``name``, as far as the terminal has them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sandtop.tui import tiles
 from sandtop.tui.evidence import Evidence, after, evidence_in
 from sandtop.tui.screens.failures import FailuresScreen
 from sandtop.tui.screens.fleet import FleetScreen
@@ -13,11 +14,12 @@ from sandtop.tui.screens.terminals import TerminalsScreen, terminals_of
 from sandtop.tui.text import what_next
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from sandtop.tui.screens.base import ConsoleScreen
     from sandtop.tui.screens.panes import PanesScreen
-    from sandtop.tui.store import SandboxView, SessionView
+    from sandtop.tui.store import FleetView, SandboxView, SessionView
+    from sandtop.tui.tiles import Tree
 
     from .app import Console
 
@@ -95,12 +97,24 @@ class Navigation:
 
     # opening panes
 
+    def open_again(self, tree: Tree, zoomed: str | None, view: FleetView) -> None:
+        """Have the panes that were open when the console was left, behind the list."""
+        if not self.open_panes and tiles.mapped(
+            tree, lambda session: session if view.session(session) else None
+        ):
+            self.panes.open_again(tree, zoomed, view)
+
     def open_session(self, sandbox: SandboxView, session: SessionView) -> None:
         """Show a session in a pane: a terminal to watch, anything else as a log."""
         if session.info.tty:
             self.panes.open_terminal(sandbox.uuid, sandbox.name, session.info, with_input=False)
         else:
             self.panes.open_log(sandbox.uuid, sandbox.name, session.info)
+        self.show_panes()
+
+    def open_merged(self, sandboxes: Sequence[SandboxView]) -> None:
+        """Show the logs of several sandboxes in one pane."""
+        self.panes.open_merged({sandbox.uuid: sandbox.name for sandbox in sandboxes})
         self.show_panes()
 
     def attach(self, sandbox: SandboxView, session: SessionView) -> None:

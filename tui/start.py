@@ -19,14 +19,17 @@ def main() -> int:
     from rich.console import Console as Terminal
     from textual import constants
 
+    from sandtop.core.paths import find
     from sandtop.tui.app import Console
     from sandtop.tui.store import Store
     from sandtop.tui.tty.shutdown import Shutdown
 
+    paths = find()
+    paths.ensure()
     shutdown = Shutdown()
     shutdown.watch()
     asked = cast("Literal['auto', 'standard', '256', 'truecolor'] | None", constants.COLOR_SYSTEM)
     colours = Terminal(force_terminal=True, color_system=asked).color_system
-    console = Console(Store(), shutdown=shutdown, colours=colours)
+    console = Console(Store(), shutdown=shutdown, colours=colours, paths=paths)
     console.run()
     return console.return_code or 0

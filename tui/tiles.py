@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Direction = Literal["left", "right", "up", "down"]
 _STEP = 0.05
@@ -47,6 +50,19 @@ def leaves(tree: Tree | None) -> list[str]:
     if tree is None:
         return []
     return [tree.key] if isinstance(tree, Leaf) else leaves(tree.first) + leaves(tree.second)
+
+
+def mapped(tree: Tree | None, change: Callable[[str], str | None]) -> Tree | None:
+    """``tree`` with another key for each pane; one for which ``change`` has None is left out."""
+    if tree is None:
+        return None
+    if isinstance(tree, Leaf):
+        key = change(tree.key)
+        return None if key is None else Leaf(key)
+    first, second = mapped(tree.first, change), mapped(tree.second, change)
+    if first is None or second is None:
+        return first or second
+    return replace(tree, first=first, second=second)
 
 
 def insert(tree: Tree | None, beside: str, key: str, *, stacked: bool) -> Tree:

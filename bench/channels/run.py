@@ -1,6 +1,7 @@
 """``just bench channels``: the same over vsock and over virtio-serial, in pairs, on a host that has both.
 
-    python bench/channels/run.py [--rounds N] [--megabytes N] [--streams N] [--machines N] [--json FILE]
+    python bench/channels/run.py [--rounds N] [--megabytes N] [--streams N] [--machines N]
+        [--accelerator auto|kvm|tcg] [--json FILE]
 
 ``just nested bench`` runs it on such a host, itself emulated: only the ratios mean anything there. One core has
 sandboxes of both kinds: those that it made under vsock keep that when the core is started anew for virtio-serial. Each
@@ -24,11 +25,12 @@ import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "exec"))
+sys.path.insert(0, str(Path(__file__).parents[2]))  # this is run as a script, and imports what lies beside it
 
-from seat import Terminal
+from bench.exec.seat import Terminal
+from bench.processes import private_mib
 
 from sandtop import Sandbox, Stdout
 from sandtop.core import paths
@@ -37,6 +39,8 @@ _CHANNELS: Final = ("virtio-serial", "vsock")
 _SANDTOP: Final = [sys.executable, "-m", "sandtop"]
 _REST: Final = 0.06
 """Seconds between two measurements, as in ``bench/exec``."""
+_QUIET: Final = 2.0
+"""Seconds after which nothing more of an attach's beginning comes, which would be taken for an echo."""
 _SETTLED: Final = 10.0
 """Seconds after which a sandbox that does nothing has tidied up."""
 _KEYS: Final = b"abcdefghijklmnopqrstuvwxyz"
@@ -50,12 +54,14 @@ def _sandtop(*words: str) -> None:
     subprocess.run([*_SANDTOP, *words], check=True, stdout=subprocess.DEVNULL)
 
 
-def _home(folder: Path) -> None:
+def _home(folder: Path, accelerator: str) -> None:
     """A home of the bench's own, which shares the user's cache, and where no machine stands by and disturbs."""
     cache = paths.find().cache
     (folder / "cache").symlink_to(cache)
     (folder / "config").mkdir(mode=0o700)
-    (folder / "config" / "config.toml").write_text("warm_machines = 0\nboot_seconds = 600\n")
+    (folder / "config" / "config.toml").write_text(
+        f'warm_machines = 0\nboot_seconds = 600\naccelerator = "{accelerator}"\n'
+    )
     os.environ["SANDTOP_HOME"] = str(folder)
 
 
@@ -76,8 +82,7 @@ def _make(machines: int) -> None:
 async def _check(sandboxes: dict[str, Sandbox]) -> None:
     for channel, sandbox in sandboxes.items():
         machine = (await sandbox.inspect()).machine
-        spec = machine["spec"] if machine is not None else {}
-        assert isinstance(spec, dict)
+        spec = cast("dict[str, object]", (machine or {}).get("spec"))
         assert spec["transport"] == channel
         print(f"{channel}: {spec['accelerator']}, {spec['transport_reason']}")
 
@@ -91,13 +96,8 @@ async def _memory(machines: int) -> Series:
     await asyncio.sleep(_SETTLED)
     for channel in _CHANNELS:
         pids = [(await Sandbox.get(name)).info.pid for name in _names(channel, machines)]
-        found[channel] = [_private_mib(pid) for pid in pids if pid is not None]
+        found[channel] = [private_mib(pid) for pid in pids if pid is not None]
     return found
-
-
-def _private_mib(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
 
 
 async def _execs(sandboxes: dict[str, Sandbox], rounds: int) -> tuple[Series, Series]:
@@ -123,6 +123,7 @@ def _keys(rounds: int) -> Series:
         for terminal in terminals.values():
             terminal.type(b"ready")
             terminal.until(b"ready")
+            terminal.draw_for(_QUIET)
         for turn in range(rounds):
             key = _KEYS[turn % len(_KEYS) :][:1]
             for channel, terminal in terminals.items():
@@ -131,7 +132,7 @@ def _keys(rounds: int) -> Series:
                 if turn % _LINE == _LINE - 1:
                     terminal.type(b"\r")
                     terminal.until(b"\n")
-                time.sleep(_REST)
+                terminal.draw_for(_REST)
     return found
 
 
@@ -186,12 +187,13 @@ def main() -> None:
     parser.add_argument("--megabytes", type=int, default=100)
     parser.add_argument("--streams", type=int, default=3)
     parser.add_argument("--machines", type=int, default=2)
+    parser.add_argument("--accelerator", choices=["auto", "kvm", "tcg"], default="auto")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="sandtop-bench-") as name:
         folder = Path(name)
         folder.chmod(0o711)
-        _home(folder)
+        _home(folder, options.accelerator)
         try:
             _make(options.machines)
             found = asyncio.run(_measure(options))

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
+import sys
 import tempfile
 import time
 import uuid
@@ -23,6 +23,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 import trio
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # this is run as a script, and imports what lies beside it
+
+from bench.processes import cpu_seconds, private_mib
 
 from sandtop.core import paths
 from sandtop.core.guest import KERNEL_ARGS, GuestStore
@@ -61,19 +65,8 @@ done
 exec {qemu} "$@"
 """
 _COUNTS: Final[tuple[str, ...]] = ("exits", "io_exits", "mmio_exits", "irq_injections", "insn_emulation")
-_TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 Series = defaultdict[str, list[float]]
-
-
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
-
-
-def _private_mib(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
 
 
 async def _counts(machine: QemuMachine) -> dict[str, float]:
@@ -133,18 +126,18 @@ class Bench:
             pid = machine.identity.pid
             with trio.fail_after(600):
                 await machine.ready()
-            found = {"boot, s": time.perf_counter() - begun, "boot, s of processor": _cpu_seconds(pid)}
+            found = {"boot, s": time.perf_counter() - begun, "boot, s of processor": cpu_seconds(pid)}
             found |= {f"boot, {name}": count for name, count in (await _counts(machine)).items()}
             if not idle:
                 return found
             await trio.sleep(idle / 2)
-            before, used, since = await _counts(machine), _cpu_seconds(pid), time.perf_counter()
+            before, used, since = await _counts(machine), cpu_seconds(pid), time.perf_counter()
             await trio.sleep(idle)
             took = time.perf_counter() - since
-            found["idle, % of a processor"] = 100 * (_cpu_seconds(pid) - used) / took
+            found["idle, % of a processor"] = 100 * (cpu_seconds(pid) - used) / took
             after = await _counts(machine)
             found |= {f"idle, {name} / s": (after[name] - before[name]) / took for name in before}
-            found["private memory, MiB"] = _private_mib(pid)
+            found["private memory, MiB"] = private_mib(pid)
         return found
 
 

@@ -26,10 +26,14 @@ _EXAMPLES: Final = """\
 # Below a SANDTOP_HOME that is somebody's home directory there may be other things in folders of these names.
 DATA: Final = (
     "sandtop.db",
+    "events",
+    "events.1",
     "sandtop.db-wal",
     "sandtop.db-shm",
     "sandboxes",
     "logs",
+    "events",
+    "events.1",
     "core.log",
     "core.log.1",
 )

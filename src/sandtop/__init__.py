@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Log,
         LogPiece,
         LogStream,
+        MergedLogStream,
         Outcome,
         Output,
         Overview,
@@ -82,11 +83,12 @@ if TYPE_CHECKING:
 _HOME = {
     "sandtop.core.client.sdk": (
         "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "Gap", "Happening", "HostHistory", "HostStats",
-        "ImageInfo", "Inspection", "Log", "LogPiece", "LogStream", "Outcome", "Output", "Overview", "Process",
-        "ProcessInfo", "Processes", "Redrawn", "Sample", "Sandbox", "SandboxHistory", "SandboxInfo", "SandboxStats",
-        "Screen", "SessionInfo", "SessionStats", "Source", "Started", "Stderr", "Stdout", "TerminalStream",
-        "build_image", "core_status", "events", "exec_all", "follow_events", "follow_stats", "images", "merged_logs",
-        "remove_image", "serve_metrics", "sessions", "shell_all", "stats", "stop_core", "warm_image",
+        "ImageInfo", "Inspection", "Log", "LogPiece", "LogStream", "MergedLogStream", "Outcome", "Output", "Overview",
+        "Process", "ProcessInfo", "Processes", "Redrawn", "Sample", "Sandbox", "SandboxHistory", "SandboxInfo",
+        "SandboxStats", "Screen", "SessionInfo", "SessionStats", "Source", "Started", "Stderr", "Stdout",
+        "TerminalStream", "build_image", "core_status", "events", "exec_all", "follow_events", "follow_stats",
+        "images", "merged_logs", "remove_image", "serve_metrics", "sessions", "shell_all", "stats", "stop_core",
+        "warm_image",
     ),
     "sandtop.core.errors": (
         "AlreadyExists", "ChannelError", "CoreFailure", "CoreUnavailable", "ImageError", "InvalidRequest",
@@ -98,12 +100,12 @@ _HOME = {
 __all__ = [
     "AlreadyExists", "ChannelError", "CoreFailure", "CoreStatus", "CoreUnavailable", "Detached", "Event", "ExitRecord",
     "Exited", "Gap", "Happening", "HostHistory", "HostStats", "ImageError", "ImageInfo", "Inspection",
-    "InvalidRequest", "Log", "LogPiece", "LogStream", "MachineError", "MissingDependency", "NotFound", "Outcome",
-    "Output", "Overview", "Process", "ProcessInfo", "Processes", "Redrawn", "Sample", "Sandbox", "SandboxHistory",
-    "SandboxInfo", "SandboxStats", "SandtopError", "Screen", "SessionInfo", "SessionStats", "Source", "SpawnError",
-    "Started", "Stderr", "Stdout", "StorageError", "TerminalStream", "TimedOut", "WrongState", "__version__",
-    "build_image", "core_status", "events", "exec_all", "follow_events", "follow_stats", "images", "merged_logs",
-    "remove_image", "serve_metrics", "sessions", "shell_all", "stats", "stop_core", "warm_image",
+    "InvalidRequest", "Log", "LogPiece", "LogStream", "MachineError", "MergedLogStream", "MissingDependency",
+    "NotFound", "Outcome", "Output", "Overview", "Process", "ProcessInfo", "Processes", "Redrawn", "Sample", "Sandbox",
+    "SandboxHistory", "SandboxInfo", "SandboxStats", "SandtopError", "Screen", "SessionInfo", "SessionStats", "Source",
+    "SpawnError", "Started", "Stderr", "Stdout", "StorageError", "TerminalStream", "TimedOut", "WrongState",
+    "__version__", "build_image", "core_status", "events", "exec_all", "follow_events", "follow_stats", "images",
+    "merged_logs", "remove_image", "serve_metrics", "sessions", "shell_all", "stats", "stop_core", "warm_image",
 ]  # fmt: skip
 
 

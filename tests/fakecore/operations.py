@@ -52,6 +52,10 @@ def _status(core: FakeCore, conn: Conn, request: cores.Status) -> cores.CoreStat
     )
 
 
+def _metrics(core: FakeCore, conn: Conn, request: cores.Metrics) -> cores.Address:
+    return cores.Address(address=request.address)
+
+
 def _stop(core: FakeCore, conn: Conn, request: cores.Stop) -> None:
     conn.result(cores.Stopped(pid=os.getpid()))
     core.start(core.die)
@@ -261,6 +265,7 @@ HANDLERS: Final[dict[type[Request[Any]], Callable[[FakeCore, Conn, Any], Record 
     cores.Stats: watching.stats,
     cores.Events: watching.events,
     cores.Logs: watching.logs,
+    cores.Metrics: _metrics,
     sandboxes.SandboxTop: watching.top,
     sandboxes.SandboxConsole: watching.console,
     sandboxes.SandboxCreate: _create,

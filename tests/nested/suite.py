@@ -29,8 +29,10 @@ ONCE: Final = (
     f"{_BOOT}::test_a_killed_machine_leaves_its_disk_whole",
     "tests/agent/test_guest.py",
     "tests/vm/templates/test_entropy.py",
+    f"{_TEMPLATES}::test_the_core_is_killed_while_it_builds",
+    f"{_UNIQUE}::test_twenty_clones",
 )
-"""Machines by themselves: without a core, or with a channel that the test makes."""
+"""Machines by themselves, and what over vsock is among `VSOCK`."""
 VSOCK: Final = ("tests/vm/sessions/test_vhost.py",)
 EACH: Final = (
     "tests/core/machine/test_driver.py",
@@ -46,8 +48,6 @@ EACH: Final = (
     f"{_ATTACH}::test_keys_arrive_once_while_the_core_is_killed",
     "tests/vm/sessions/test_panes.py",
     f"{_TEMPLATES}::test_a_disk_of_its_own",
-    f"{_TEMPLATES}::test_the_core_is_killed_while_it_builds",
-    f"{_UNIQUE}::test_twenty_clones",
 )
 """Over each channel: life cycle, doctor, the table of sessions, adoption, attach, two panes, templates, clones. Of
 tests that show the same of KVM or of the channel, one; not the ten that see what the command line refuses."""
@@ -56,6 +56,8 @@ RUNS: Final = {Channel.VIRTIO_SERIAL: (*ONCE, *EACH), Channel.VSOCK: (*VSOCK, *E
 
 _SLOWER: Final = "5"
 """Deadlines of tests are so many times as long as on other hosts: see `tests.settings.SLOWER`."""
+_ROUNDS: Final = "2"
+"""How often tests kill the core that do so again and again: a new one takes half a minute there."""
 _TRIES: Final = 3
 
 
@@ -81,6 +83,7 @@ def run(channel: Channel, settings: str, results: Path) -> int:
     asked = os.environ.get("SANDTOP_TEST_SETTINGS", "")
     environment = {
         "SANDTOP_TEST_SLOWER": _SLOWER,
+        "SANDTOP_CHAOS_ROUNDS": _ROUNDS,
         **os.environ,
         "SANDTOP_TEST_SETTINGS": f"{settings}{ours}{asked}",
     }

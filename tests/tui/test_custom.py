@@ -6,21 +6,24 @@ import re
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from tests.fakecore import FakeCore, ended, sandbox
+from tests.fakecore import NOW, FakeCore, ended, sandbox
 
+from sandtop.core.errors import InvalidRequest
+from sandtop.core.paths import find
 from sandtop.tui import custom
-from sandtop.tui.config import Config, ConfigError, CustomCommand, filled, load
+from sandtop.tui.app import Console
+from sandtop.tui.config import Config, read
+from sandtop.tui.config.commands import CustomCommand, filled
 from sandtop.tui.custom import run_program
 from sandtop.tui.screens.dialogs import Confirm
 from sandtop.tui.screens.pages import Page
 from sandtop.tui.screens.result import ResultScreen
+from sandtop.tui.store import Store
 
-from .conftest import notice, running, until
+from .conftest import LOOK_SECONDS, notice, running, until
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from sandtop.tui.app import Console
 
 pytestmark = pytest.mark.anyio
 
@@ -46,10 +49,16 @@ run = ["sh", "-c", "echo $0: $1 >&2; exit 3", "{name}", "{cause}"]
 
 
 def write(home: Path, text: str) -> Path:
-    path = home / "config" / "config.toml"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text)
-    return path
+    paths = find()
+    assert paths.settings == home / "config" / "config.toml"
+    paths.ensure()
+    paths.settings.write_text(text)
+    return paths.settings
+
+
+def own() -> Console:
+    """A console that reads the test's settings."""
+    return Console(Store(), clock=lambda: NOW, interval=LOOK_SECONDS, paths=find())
 
 
 def fleet() -> FakeCore:
@@ -65,19 +74,18 @@ def page(app: Console) -> Page:
 
 
 async def test_what_is_read(tmp_path: Path) -> None:
-    say, reload, tell = load(write(tmp_path, SETTINGS)).commands
+    say, reload, tell = read(write(tmp_path, SETTINGS)).commands
     assert (say.name, say.key, say.where, say.run[0]) == ("say", "Z", "sandboxes", "echo")
     assert (reload.script, reload.question) == ("kill -HUP $(cat {label.pidfile})", "Reload {name}?")
     assert tell == CustomCommand("tell", "sessions", "Z", run=tell.run)
-    assert load(tmp_path / "nowhere") == Config()
-    assert load(write(tmp_path, "warm_machines = 1\n")) == Config()
+    assert read(tmp_path / "nowhere") == Config()
+    assert read(write(tmp_path, "warm_machines = 1\n")) == Config()
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("console = 3", "console must be a table"),
-        ("[console]\ntheme = 'x'", "console: there is no setting theme"),
         ("[console]\ncommands = 3", "console.commands must be tables"),
         ("[[console.commands]]\nrun = ['x']", "command 1: name must be"),
         (HEAD, "command 'it': it needs one of run"),
@@ -95,12 +103,12 @@ async def test_what_is_read(tmp_path: Path) -> None:
             HEAD + "run = ['x']\nkey = 'f7'\n" + HEAD.replace("it", "two") + "run = ['x']\nkey = 'f7'",
             "taken by 'it'",
         ),
-        ("console", "config.toml: "),
+        (HEAD + "run = ['x']\nkey = 'hyper'", "command 'it': there is no key 'hyper'"),
     ],
 )
 async def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(ConfigError, match=re.escape(said)):
-        load(write(tmp_path, text))
+    with pytest.raises(InvalidRequest, match=re.escape(said)):
+        read(write(tmp_path, text))
 
 
 async def test_values_in_braces() -> None:
@@ -111,7 +119,7 @@ async def test_values_in_braces() -> None:
 async def test_on_the_marked_ones_with_their_values(tmp_path: Path) -> None:
     write(tmp_path, SETTINGS)
     with fleet():
-        async with running() as (app, pilot):
+        async with running(own()) as (app, pilot):
             await pilot.press("N", "*", "Z")
             await until(pilot, lambda: isinstance(app.screen, Page))
             assert "web is running of a; base\n" in page(app).text
@@ -124,7 +132,7 @@ async def test_on_the_marked_ones_with_their_values(tmp_path: Path) -> None:
 async def test_after_a_question_in_the_sandboxes(tmp_path: Path) -> None:
     write(tmp_path, SETTINGS)
     with fleet() as core:
-        async with running() as (app, pilot):
+        async with running(own()) as (app, pilot):
             await pilot.press("N", "g", "f6")
             question = app.screen
             assert isinstance(question, Confirm)
@@ -139,7 +147,7 @@ async def test_after_a_question_in_the_sandboxes(tmp_path: Path) -> None:
 async def test_one_script_for_many_has_one_result(tmp_path: Path) -> None:
     write(tmp_path, HEAD + "key = 'f6'\nscript = 'uptime'")
     with fleet() as core:
-        async with running() as (app, pilot):
+        async with running(own()) as (app, pilot):
             await pilot.press("*", "f6")
             await until(pilot, lambda: len(core.asked("session.exec")) == 2)
             assert isinstance(app.screen, ResultScreen)
@@ -148,7 +156,7 @@ async def test_one_script_for_many_has_one_result(tmp_path: Path) -> None:
 async def test_on_a_session_and_how_it_failed(tmp_path: Path) -> None:
     write(tmp_path, SETTINGS)
     with fleet():
-        async with running() as (app, pilot):
+        async with running(own()) as (app, pilot):
             await pilot.press("N", "g", "enter", "Z")
             await until(pilot, lambda: isinstance(app.screen, Page))
             assert "web: boom\n(exit 3)" in page(app).text
@@ -158,7 +166,7 @@ async def test_on_a_session_and_how_it_failed(tmp_path: Path) -> None:
 async def test_settings_that_make_no_sense_are_an_error_to_read(tmp_path: Path) -> None:
     write(tmp_path, HEAD)
     with fleet():
-        async with running() as (app, _):
+        async with running(own()) as (app, _):
             assert "command 'it': it needs one of run" in notice(app)
 
 

@@ -128,28 +128,6 @@ async def test_what_was_read_and_made_late_takes_neither_view_nor_cursor() -> No
             assert app.nav.fleet.cursor.name == "zed"
 
 
-@pytest.mark.slow
-async def test_logs_of_all_that_are_marked_up_to_a_bound() -> None:
-    names = [f"box-{number:02}" for number in range(10)]
-    sessions = tuple(session(f"{number}a", name, "serve", name) for number, name in enumerate(names))
-    boxes = [sandbox(name) for name in [*names, "nothing-yet"]]
-    with FakeCore(*boxes, sessions=sessions) as core:
-        async with running(size=(200, 50)) as (app, pilot):
-            await pilot.press("N", "g")
-            for _ in boxes:
-                await pilot.press("space")
-            await pilot.press("l")
-            await until(
-                pilot,
-                lambda: app.nav.open_panes == operations.PANES_AT_ONCE and app.nav.panes.takes_keys,
-            )
-            current = app.nav.panes.current
-            assert current is not None
-            assert current.sandbox == "box-00"
-            assert notice(app) == "a pane for the first 4, none for 6 more; nothing has run in 1 of them yet"
-            assert not core.asked("session.exec")
-
-
 async def test_what_was_acknowledged_in_many_is_counted() -> None:
     boxes = [sandbox(f"box-{number}") for number in range(5)]
     failed = tuple(ended(f"{number}b", f"box-{number}", "make", code=2) for number in range(5))

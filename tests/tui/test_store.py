@@ -130,6 +130,12 @@ def test_what_is_used_comes_from_the_core(store: Store) -> None:
     assert (view.sandboxes[0].cpu, view.host.line) == (None, (50.0, 50.0))
 
 
+def test_a_sample_before_the_first_answer_is_no_answer(store: Store) -> None:
+    store.usages.take_sample(sample_at(NOW, stats_of("1", 40.0)))
+    assert store.measured().version == 0
+    assert look(store, sandbox("web")).host.stats is not None
+
+
 def test_a_line_is_of_ten_minutes(store: Store) -> None:
     uuid = look(store, sandbox("web")).sandboxes[0].uuid
     for number in range(100):

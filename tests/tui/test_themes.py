@@ -25,7 +25,7 @@ PLACES: dict[str, tuple[str, ...]] = {
 async def drawn(theme: ThemeName, colours: str, keys: tuple[str, ...]) -> set[Color]:
     """The colours that the terminal is told of after ``keys``."""
     with FakeCore(*scene.sandboxes(), sessions=scene.sessions()):
-        app = Console(Store(scene.StillUsage()), clock=lambda: NOW, interval=LOOK_SECONDS, colours=colours)
+        app = Console(Store(), clock=lambda: NOW, interval=LOOK_SECONDS, colours=colours)
         async with app.run_test(size=(80, 24)) as pilot:
             app.use_theme(theme)
             await until(pilot, lambda: app.store.view.version > 0)
@@ -83,7 +83,7 @@ def test_all_looks_have_the_same_variables() -> None:
 
 async def test_the_palette_goes_through_the_themes() -> None:
     with FakeCore(*scene.sandboxes()):
-        app = Console(Store(scene.StillUsage()), clock=lambda: NOW, interval=LOOK_SECONDS, colours="256")
+        app = Console(Store(), clock=lambda: NOW, interval=LOOK_SECONDS, colours="256")
         async with app.run_test(size=(80, 24)) as pilot:
             seen: list[str] = []
             for _ in range(4):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.test_package import copy_of_the_project
 
 from sandtop.core import paths
 from sandtop.core.guest import GuestStore
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 README = Path(__file__).parents[2] / "README.md"
+PACKAGE = "pipx install .\nsandtop setup\n"
 
 
 def blocks(language: str) -> list[str]:
@@ -60,12 +62,33 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
 
 
 def test_the_commands(reader: Reader) -> None:
-    tour = [block for block in blocks("sh") if "./bootstrap" not in block]
+    tour = [block for block in blocks("sh") if "./bootstrap" not in block and block != PACKAGE]
     assert len(tour) == 5
     said = reader.run("sh", "-eu", "-c", "".join(tour))
     assert said.startswith("hello\nbox\nLinux ")
     for line in ("hello from /tmp", "written once", "12", "42", "step 1\nstep 2\nstep 3"):
         assert f"\n{line}\n" in said
+
+
+def test_the_package(reader: Reader, tmp_path: Path) -> None:
+    """pipx fetches what sandtop needs from the index. The machine that set-up then finds has all that it builds."""
+    assert PACKAGE in blocks("sh")
+    copy_of_the_project(tmp_path / "clone")
+    said = reader.run(
+        "sh",
+        "-euc",
+        f"""
+        export PIPX_HOME={tmp_path}/pipx PIPX_BIN_DIR={tmp_path}/bin PIPX_MAN_DIR={tmp_path}/man
+        PATH={tmp_path}/bin:$PATH
+        cd clone
+        {PACKAGE}
+        command -v sandtop
+        sandtop run -- python3 -c "print('hello')"
+        sandtop core stop --all
+        """,
+    )
+    assert said.endswith(f"{tmp_path}/bin/sandtop\nhello\n")
+    assert (tmp_path / "man" / "man1" / "sandtop.1").exists()
 
 
 def test_the_program(reader: Reader) -> None:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from .lookup import actions_of, bindings_of, in_palette, scopes_at, shown_key
+from .lookup import (
+    actions_of,
+    bindings_of,
+    in_palette,
+    keymap_of,
+    scopes_at,
+    shown_key,
+    textual_key,
+    use_keys,
+)
 from .model import Action, Scope
 from .table import ACTIONS, SCOPES, ScopeName
 
 __all__ = [
-    "ACTIONS", "SCOPES", "Action", "Scope", "ScopeName", "actions_of", "bindings_of", "in_palette", "scopes_at",
-    "shown_key",
+    "ACTIONS", "SCOPES", "Action", "Scope", "ScopeName", "actions_of", "bindings_of", "in_palette", "keymap_of",
+    "scopes_at", "shown_key", "textual_key", "use_keys",
 ]  # fmt: skip

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from textual.binding import Binding
+from textual.keys import _character_to_key  # pyright: ignore[reportPrivateUsage]
 
 from .table import ACTIONS, SCOPES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .model import Action
     from .table import ScopeName
 
@@ -18,9 +22,19 @@ def scopes_at(scope: ScopeName) -> tuple[ScopeName, ...]:
     return (scope, *SCOPES[scope].below)
 
 
+_own_keys: dict[str, tuple[str, ...]] = {}
+
+
+def use_keys(keys: Mapping[str, tuple[str, ...]]) -> None:
+    """Have actions show keys of the operator's own; ``keys`` has them by the action's `id`. The others have theirs."""
+    _own_keys.clear()
+    _own_keys.update(keys)
+
+
 def actions_of(*scopes: ScopeName) -> list[Action]:
-    """The actions of ``scopes``, in that order."""
-    return [action for scope in scopes for action in ACTIONS if action.scope == scope]
+    """The actions of ``scopes``, in that order, with the keys that they have now."""
+    found = [action for scope in scopes for action in ACTIONS if action.scope == scope]
+    return [replace(one, keys=_own_keys[one.id]) if one.id in _own_keys else one for one in found]
 
 
 _MOTIONS: Final = frozenset({
@@ -38,10 +52,24 @@ def in_palette(action: Action) -> bool:
 def bindings_of(scope: ScopeName) -> list[Binding]:
     """What the owner of ``scope`` binds. None has priority: a terminal gets every key first."""
     return [
-        Binding(",".join(action.keys), action.call, action.label, show=False, id=f"{scope}.{action.name}")
-        for action in actions_of(scope)
-        if action.keys
+        Binding(",".join(action.keys) or _NO_KEY, action.call, action.label, show=False, id=action.id)
+        for action in ACTIONS
+        if action.scope == scope
     ]
+
+
+_NO_KEY: Final = "no_key"
+"""What an action without a key is bound to, so that the operator can give it one: no key has that name."""
+
+
+def keymap_of(keys: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """``keys`` of the operator's own as Textual takes a keymap."""
+    return {name: ",".join(map(textual_key, values)) or _NO_KEY for name, values in keys.items()}
+
+
+def textual_key(key: str) -> str:
+    """A key as Textual names it in events: ``question_mark`` for ``?``."""
+    return _character_to_key(key) if len(key) == 1 else key
 
 
 _SHOWN: Final = {

@@ -48,6 +48,11 @@ class Action:
     handler: str = ""
 
     @property
+    def id(self) -> str:
+        """Its name among all actions: what the operator's own keys are given to."""
+        return f"{self.scope}.{self.name}"
+
+    @property
     def call(self) -> str:
         """What carries it out, as Textual's ``run_action`` takes it."""
         return self.handler or self.name

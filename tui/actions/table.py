@@ -59,7 +59,9 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("app", "failures", ("F",), "failures", "all that ended badly, with its cause", footer=36, cli="failures"),
     Action("app", "terminals", ("A",), "terminals", "running terminals, to come back to", cli="sessions"),
     Action("app", "last_result", (), "last result", "what the last command in several sandboxes came to"),
+    Action("app", "settings", (), "settings", "what config.toml says of the console, and where it is"),
     Action("app", "theme", (), "theme", "the next theme: dark, light, the terminal's own colours"),
+    Action("app", "suspend", ("ctrl+z",), "suspend", "back to your shell; fg comes back to the console"),
     Action("app", "quit", ("ctrl+q",), "quit", "leave; sandboxes and what runs in them go on"),
 
     Action("list", "down", ("down", "j"), "down", "down"),
@@ -77,7 +79,8 @@ ACTIONS: Final[tuple[Action, ...]] = (
 
     Action("fleet", "create", ("c", "insert"), "create", "make a new sandbox", footer=20, cli="create"),
     Action("fleet", "shell", ("a", "s"), "shell", "open a shell in it", footer=15, cli="attach"),
-    Action("fleet", "logs", ("l",), "logs", "tail its newest session", footer=25, cli="logs -f"),
+    Action("fleet", "logs", ("l",), "logs", "tail its newest session; of several marked, all in one pane", footer=25,
+           cli="logs -f"),
     Action("fleet", "exec", ("x",), "exec", "run a command in it; in all that are marked, as one result", footer=22,
            cli="exec"),
     Action("fleet", "filter", ("/",), "filter", "text, !text, state:failed, label:team=a, image:base", footer=38),

@@ -69,3 +69,5 @@ RESTART: Final = Change("restart", "restarting", "restarted", loses=_ended_by)
 PAUSE: Final = Change("pause", "pausing", "paused", in_vain=_DOWN | {"paused"})
 RESUME: Final = Change("resume", "resuming", "resumed")
 REMOVE: Final = Change("remove", "removing", "removed", loses=_lost_by_removal)
+LOSING: Final = tuple(change.verb for change in (STOP, RESTART, REMOVE))
+"""Those that take something away: a question comes first, unless the operator wants none."""

@@ -9,7 +9,6 @@ from textual.content import Content
 from textual.widgets import Static
 
 from sandtop.tui.actions import ScopeName, bindings_of
-from sandtop.tui.operations import PANES_AT_ONCE
 from sandtop.tui.screens.changes import PAUSE, REMOVE, RESTART, RESUME, START, STOP, Change
 from sandtop.tui.store import SandboxView, parse_filter
 from sandtop.tui.text import plural
@@ -27,7 +26,7 @@ from .listing import NOTHING_MATCHES, ListScreen, Master
 from .reading import show_raw
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from textual.binding import BindingType
     from textual.widget import Widget
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from sandtop.tui.custom import Chosen
     from sandtop.tui.store import FleetView
     from sandtop.tui.watching import Target
+    from sandtop.tui.widgets.cells import Column
 
 _TWICE_SECONDS = 6.0
 """How soon a second ``q`` must follow the first, to leave while panes are open."""
@@ -63,15 +63,17 @@ class FleetScreen(ListScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self._by = "need"
-        self._descending = False
+        self.order: tuple[str, bool] = ("need", False)
+        """By which column the list is sorted, and whether the other way round."""
+        self._columns: tuple[Column, ...] = fleet_rows.COLUMNS
+        self._first = ("", frozenset[str]())
         self._asked_to_quit = -_TWICE_SECONDS
         self.wanted: str | None = None
         """The uuid of a sandbox that the cursor goes to as soon as it is in the list."""
 
     def body(self) -> Iterable[Widget]:
         yield Meters()
-        yield Master(RowList(fleet_rows.COLUMNS, id="fleet"), Detail())
+        yield Master(RowList(self._columns, id="fleet"), Detail())
         yield Static(_WELCOME, id="welcome")
         yield from super().body()
 
@@ -83,11 +85,12 @@ class FleetScreen(ListScreen):
         now = self.console_app.clock()
         wanted = parse_filter(self.filter_field.value)
         found = [sandbox for sandbox in view.sandboxes if wanted.matches(sandbox)]
-        found = fleet_rows.ordered(found, self._by, descending=self._descending)
+        by, descending = self.order
+        found = fleet_rows.ordered(found, by, descending=descending)
         rows.show(
             [fleet_rows.row(s, now) for s in found],
-            sort=self._by,
-            descending=self._descending,
+            sort=by,
+            descending=descending,
             nothing=NOTHING_MATCHES if view.sandboxes else "",
         )
         self.query_one(Meters).show(view)
@@ -113,7 +116,7 @@ class FleetScreen(ListScreen):
 
     def place(self) -> tuple[str, ...]:
         text = self.filter_field.value
-        return (*([f"/{text}"] if text else []), *self.marks)
+        return (*([f"/{text}"] if text else []), *self.marked_note)
 
     @on(RowList.Opened, "#fleet")
     def _opened(self, event: RowList.Opened) -> None:
@@ -123,15 +126,48 @@ class FleetScreen(ListScreen):
     def _title_clicked(self, event: RowList.TitleClicked) -> None:
         self.action_sort(fleet_rows.sortable(event.column))
 
+    # the operator's own way of showing it
+
+    def begin_with(self, filter_text: str, marks: frozenset[str]) -> None:
+        """Filter by ``filter_text``, and mark the sandboxes ``marks``, as soon as there is a list."""
+        self._first = (filter_text, marks)
+
+    def on_mount(self) -> None:
+        self.filter_field.value = self._first[0]
+        self.filter_field.display = bool(self._first[0])
+        super().on_mount()
+
+    def mark_first(self) -> None:
+        """The core has answered for the first time: mark what `begin_with` named."""
+        if self._first[1]:
+            self.rows.marked = set(self._first[1])
+            self.show(self.view)
+
+    def use_columns(self, names: Sequence[str]) -> None:
+        """Show these columns, in this order."""
+        by_name = {column.key: column for column in fleet_rows.COLUMNS}
+        self._columns = tuple(by_name[name] for name in names)
+        if self.ready:
+            self.rows.use_columns(self._columns)
+
+    @property
+    def filter_text(self) -> str:
+        """What the list is filtered by."""
+        return self.filter_field.value if self.ready else self._first[0]
+
+    @property
+    def marks(self) -> frozenset[str]:
+        """The uuids of the marked sandboxes."""
+        return frozenset(self.rows.marked) if self.ready else self._first[1]
+
     # the order
 
     def action_sort(self, by: str) -> None:
-        self._descending = not self._descending if by == self._by else False
-        self._by = by
+        self.order = (by, not self.order[1] if by == self.order[0] else False)
         self.show(self.view)
 
     def action_reverse(self) -> None:
-        self.action_sort(self._by)
+        self.action_sort(self.order[0])
 
     # the sandboxes
 
@@ -160,7 +196,8 @@ class FleetScreen(ListScreen):
         sandboxes, left_alone = change.fitting(sandboxes)
         if left_alone:
             self.console_app.say(left_alone)
-        if change.loses is None or not sandboxes:
+        asks = change.loses is not None and change.verb in self.console_app.personal.config.confirm
+        if change.loses is None or not asks or not sandboxes:
             self._begin(change, sandboxes)
             return
         now = self.console_app.clock()
@@ -219,10 +256,10 @@ class FleetScreen(ListScreen):
         if targets and not ran:
             self.console_app.say_error(f"nothing has run in {targets[0].name} yet: x runs a command in it")
             return
-        for sandbox in [*ran[1:PANES_AT_ONCE], *ran[:1]]:  # the pane opened last has the focus
-            self.console_app.nav.open_session(sandbox, sandbox.sessions[-1])
-        if left_out := _left_out(len(targets) - len(ran), len(ran) - PANES_AT_ONCE):
-            self.console_app.say(left_out)
+        if len(targets) > 1:
+            self.console_app.nav.open_merged(targets)
+        elif ran:
+            self.console_app.nav.open_session(ran[0], ran[0].sessions[-1])
         self.rows.clear_marks()
 
     def action_acknowledge(self) -> None:
@@ -245,13 +282,3 @@ class FleetScreen(ListScreen):
             console.say(f"q again leaves and closes {plural(panes, 'pane')}; what runs goes on")
         else:
             app_of(self).exit()
-
-
-def _left_out(idle: int, too_many: int) -> str:
-    """What to say of the marked sandboxes that got no pane; empty if all got one."""
-    parts: list[str] = []
-    if too_many > 0:
-        parts.append(f"a pane for the first {PANES_AT_ONCE}, none for {too_many} more")
-    if idle > 0:
-        parts.append(f"nothing has run in {idle} of them yet")
-    return "; ".join(parts)

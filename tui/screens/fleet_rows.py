@@ -107,7 +107,7 @@ def _steady_cpu(sandbox: SandboxView) -> float:
     return round(sum(values) / len(values) / _CPU_STEP) * _CPU_STEP if values else -1.0
 
 
-_ORDERS: Final[dict[str, Callable[[SandboxView], object]]] = {
+ORDERS: Final[dict[str, Callable[[SandboxView], object]]] = {
     "name": lambda s: s.info.name,
     "state": lambda s: s.info.state,
     "need": lambda s: s.need.order,
@@ -131,6 +131,6 @@ def sortable(column: str) -> str:
 
 def ordered(sandboxes: Iterable[SandboxView], by: str, *, descending: bool) -> list[SandboxView]:
     """``sandboxes`` sorted ``by`` one of the orders; equal ones by name."""
-    key = _ORDERS[by]
+    key = ORDERS[by]
     by_name = sorted(sandboxes, key=lambda sandbox: sandbox.info.name)
     return sorted(by_name, key=lambda sandbox: key(sandbox), reverse=descending)  # type: ignore[arg-type, return-value]  # pyright: ignore

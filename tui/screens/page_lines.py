@@ -37,7 +37,7 @@ def usage(sandbox: SandboxView, hour: SandboxHistory | None, width: int, now: fl
     lines: list[Words] = [((f"{glyph} {info.state}{up}", tone), (need, "bad"), (reason, "muted"))]
     if stats is None:
         return [*lines, (("the core has not measured it yet", "muted"),)]
-    room = max(0, min(60, width - 62))
+    room = max(0, min(60, width - 66))
     if stats.cpu is not None:
         share, past = (
             stats.cpu / 100 / max(1, info.cpus),

@@ -24,6 +24,14 @@ class PaneLayout:
         """All panes, in reading order."""
         return tiles.leaves(self.tree)
 
+    def arrange(self, tree: tiles.Tree | None, zoomed: str | None) -> None:
+        """Have the panes of ``tree`` in place of all others; the first one becomes the current one."""
+        self.tree = tree
+        self.current = next(iter(self.order), None)
+        self.zoomed = zoomed if zoomed in self.order else None
+        if self.zoomed is not None:
+            self.current = self.zoomed
+
     def insert(self, key: str, *, stacked: bool, behind: bool) -> None:
         """Put pane ``key`` beside the current one, or with ``stacked`` below it.
 

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Final
 from sandtop.core.errors import CoreUnavailable, SandtopError, WrongState
 from sandtop.tui import gateway
 from sandtop.tui.stream.attachment import Attachment
+from sandtop.tui.stream.merged import merge
 from sandtop.tui.stream.tail import tail
 from sandtop.tui.text import neutral
 from sandtop.tui.widgets.app_of import app_of
 from sandtop.tui.widgets.log_pane import LogPane
+from sandtop.tui.widgets.merged_pane import MergedPane
 from sandtop.tui.widgets.terminal_pane import TerminalPane
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 FIRST_LINES: Final = 2000
 """Lines that a log opens with; ``g`` reads more."""
+MERGED_LINES: Final = 500
+"""Lines of each session that the logs of several sandboxes open with."""
 ALL_LINES: Final = 400_000
 """Lines that ``g`` reads at most."""
 _SIZE_SECONDS: Final = 5.0
@@ -51,7 +55,9 @@ class Streams:
 
     def run(self, pane: Pane) -> None:
         """Start the stream of ``pane``, in place of the one that it has."""
-        if isinstance(pane, LogPane):
+        if isinstance(pane, MergedPane):
+            work = self._merge(pane)
+        elif isinstance(pane, LogPane):
             work = self._tail(pane, ALL_LINES if pane.wants_all else FIRST_LINES)
         else:
             assert isinstance(pane, TerminalPane)
@@ -122,6 +128,12 @@ class Streams:
         pane.opens(*floors)
         try:
             await tail(pane.uuid, info.id, lines, floors, pane, self._screen.console_app.priority)
+        except SandtopError as error:
+            self._failed(pane, error)
+
+    async def _merge(self, pane: MergedPane) -> None:
+        try:
+            await merge(list(pane.names), MERGED_LINES, pane, self._screen.console_app.priority)
         except SandtopError as error:
             self._failed(pane, error)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -10,11 +9,10 @@ from textual.events import Key
 
 from sandtop.tui import tiles
 from sandtop.tui.actions import Action, ScopeName, bindings_of, scopes_at
-from sandtop.tui.stream.save import save
-from sandtop.tui.text import size
 from sandtop.tui.widgets.app_of import app_of
 from sandtop.tui.widgets.bars import KeyBar
 from sandtop.tui.widgets.log_pane import LogPane
+from sandtop.tui.widgets.merged_pane import MergedPane
 from sandtop.tui.widgets.pane import Pane
 from sandtop.tui.widgets.terminal import TerminalView
 from sandtop.tui.widgets.terminal_copy import TerminalCopy
@@ -22,9 +20,9 @@ from sandtop.tui.widgets.terminal_pane import TerminalPane
 from sandtop.tui.widgets.tiling import Tiling
 
 from .base import ConsoleScreen
-from .dialogs import Prompt
 from .pane_layout import PaneLayout
 from .pane_streams import Streams
+from .saving import ask_save
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -145,6 +143,33 @@ class PanesScreen(ConsoleScreen):
         """See `Streams.settle_detached`."""
         self._streams.settle_detached(view, {pane.info.id for pane in self._panes.values() if pane.info})
 
+    # remembering
+
+    def arrangement(self) -> tuple[tiles.Tree | None, str | None]:
+        """How the panes share the screen, and which of them is zoomed: each named by the session that it shows."""
+        sessions = {key: pane.info.id for key, pane in self._panes.items() if pane.info is not None}
+        return tiles.mapped(self._layout.tree, sessions.get), sessions.get(self._layout.zoomed or "")
+
+    def open_again(self, tree: tiles.Tree, zoomed: str | None, view: FleetView) -> None:
+        """Open the panes of ``tree``, which an `arrangement` was before; sessions that are gone are left out."""
+        opened: dict[str, str] = {}
+
+        def open_one(session: str) -> str | None:
+            if (found := view.session(session)) is None:
+                return None
+            sandbox, shown = found
+            pane: Pane
+            if shown.info.tty:
+                pane = TerminalPane(self._key(), sandbox.uuid, sandbox.name, shown.info, typing=False)
+            else:
+                pane = LogPane(self._key(), sandbox.uuid, sandbox.name, shown.info, self.console_app.clock)
+            key = opened[session] = pane.id or ""
+            self._panes[key] = pane
+            return key
+
+        arranged = tiles.mapped(tree, open_one)
+        self._layout.arrange(arranged, opened.get(zoomed or ""))
+
     # opening and closing
 
     def open_log(
@@ -161,6 +186,10 @@ class PanesScreen(ConsoleScreen):
                 self._is_evidence(pane)
         if evidence and isinstance(shown := self._pane_of(info.id), LogPane):
             shown.show_evidence()
+
+    def open_merged(self, names: dict[str, str]) -> None:
+        """Show the logs of several sandboxes, uuid to name, merged in one pane."""
+        self._add(MergedPane(self._key(), names, self.console_app.clock))
 
     def _is_evidence(self, pane: Pane) -> None:
         """``pane`` was opened to show what needs somebody: the one that was before goes."""
@@ -320,27 +349,7 @@ class PanesScreen(ConsoleScreen):
             pane.start_over(whole=True)
             self._streams.run(pane)
         elif event.what == "save":
-            self._ask_save(pane)
-
-    def _ask_save(self, pane: LogPane) -> None:
-        info = pane.info
-        assert info is not None
-
-        def answered(name: str | None) -> None:
-            if name is None:
-                return
-            path = Path(name).expanduser()
-
-            async def work() -> str:
-                written = await save(pane.uuid, info.id, path, self.console_app.priority)
-                return f"{size(written)} saved to {path}"
-
-            self.console_app.operations.perform(f"saving {path.name}", work)
-
-        name = f"{pane.sandbox}-{info.id[:8]}.log"
-        app_of(self).push_screen(
-            Prompt("Save all of its output to", "a file", value=name, verb="save"), answered
-        )
+            ask_save(self.console_app, pane)
 
     # what is done with panes
 

@@ -75,7 +75,9 @@ class Store:
         return replace(view, pending=self.pending.get(info.uuid, ""))
 
     def measured(self) -> FleetView:
-        """The same answer as a new view, after `usages` has changed."""
+        """The same answer as a new view, after `usages` has changed; before the first answer there is none."""
+        if not self.view.version:
+            return self.view
         views = [replace(view, usage=self.usages.of(view.uuid)) for view in self.view.sandboxes]
         self.view = replace(
             self.view, sandboxes=tuple(views), version=self.view.version + 1, host=self.usages.host

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from rich.cells import cell_len
 from rich.segment import Segment
+from rich.style import Style
 from textual.strip import Strip
 
 from sandtop.tui.ansi import styled
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from sandtop.tui.stream.ring import Line
 
+_SOURCES: Final = tuple(Style.parse(f"color({number})") for number in (6, 3, 2, 5, 4, 14, 11, 10, 13, 12))
+"""The colours of sources, of the theme's sixteen."""
 _SIDEWAYS: Final = 16
 """Cells that one step to the left or right moves cut lines."""
 _KEPT: Final = 600
@@ -60,6 +63,16 @@ class LogLineView(Painted):
         self.found: int | None = None
         self._left = 0  # cells of cut lines that are out of view at the left
         self._strips: dict[int, list[Strip]] = {}
+        self._sources: dict[int, tuple[str, int]] = {}
+
+    def name_source(self, number: int, name: str, colour: int) -> None:
+        """Lines of the streams ``4 * number`` and some begin with ``name``, in the colour of that number."""
+        self._sources[number] = (name, colour)
+
+    def source_of(self, line: Line) -> str:
+        """What a line begins with; empty when all are of one session."""
+        named = self._sources.get(line.stream // 4) if line.stream != NOTE else None
+        return f"{named[0]} " if named is not None else ""
 
     def _strips_of(self, line: Line) -> list[Strip]:
         cached = self._strips.get(line.number)
@@ -111,7 +124,9 @@ class LogLineView(Painted):
         if self.times:
             at = time.strftime("%H:%M:%S", time.localtime(line.at)) if line.at is not None else "        "
             parts.append(Segment(f"{at} ", self.component("log--time")))
-        if line.stream == 2:
+        if line.stream != NOTE and (named := self._sources.get(line.stream // 4)) is not None:
+            parts.append(Segment(f"{named[0]} ", self.over_base(_SOURCES[named[1] % len(_SOURCES)])))
+        if line.stream % 4 == 2:
             parts.append(Segment("▌", self.component("log--stderr")))
         else:
             parts.append(Segment(" ", self.base))

@@ -85,8 +85,12 @@ class ShownLines:
             line.stream == NOTE or self._text_passes(plain(line.text))
         )
 
+    def passes_raw(self, stream: int, text: bytes) -> bool:
+        """Whether a line of ``stream`` with that text is shown."""
+        return self._stream_passes(stream) and self._text_passes(plain(text))
+
     def _stream_passes(self, stream: int) -> bool:
-        return stream == NOTE or self.streams == "all" or (stream == 2) == (self.streams == "stderr")
+        return stream == NOTE or self.streams == "all" or (stream % 4 == 2) == (self.streams == "stderr")
 
     def _text_passes(self, text: str) -> bool:
         return all((pattern.regex.search(text) is None) == pattern.inverted for pattern in self.patterns)

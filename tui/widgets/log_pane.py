@@ -52,7 +52,7 @@ class LogPane(Pane):
         text: str
 
     def __init__(
-        self, key: str, uuid: str, sandbox: str, info: SessionInfo, clock: Callable[[], float]
+        self, key: str, uuid: str, sandbox: str, info: SessionInfo | None, clock: Callable[[], float]
     ) -> None:
         super().__init__(key, uuid, sandbox, info)
         self.view = LogView()

@@ -106,7 +106,7 @@ async def show_last_stderr(view: LogView, arrival: Arrival) -> None:
         continue
     first: int | None = None
     for looked, line in enumerate(view.ring.backwards(view.ring.end), 1):
-        if line.stream == 2:
+        if line.stream % 4 == 2:
             first = line.number
         elif first is not None or looked > _MOST_EVIDENCE:
             break

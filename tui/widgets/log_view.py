@@ -226,7 +226,8 @@ class LogView(LogLineView, can_focus=True):
     def text_shown(self) -> str:
         """The lines on screen, whole, without their colours."""
         numbers = sorted({number for number, _ in self._rows})
-        return "\n".join(plain(line.text) for number in numbers if (line := self.ring.line(number)))
+        lines = [line for number in numbers if (line := self.ring.line(number))]
+        return "\n".join(f"{self.source_of(line)}{plain(line.text)}" for line in lines)
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         event.stop()

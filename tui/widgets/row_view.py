@@ -78,6 +78,13 @@ class RowView(Painted):
         """The key of the row that the cursor is on; None while there are no rows."""
         self.marked: set[str] = set()
 
+    def use_columns(self, columns: Sequence[Column]) -> None:
+        """Show these columns from now on."""
+        self._columns = tuple(columns)
+        self._placed = ()
+        self._place(self.size.width)
+        self.refresh()
+
     def show(
         self, rows: Sequence[Row], *, sort: str = "", descending: bool = False, nothing: str = ""
     ) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual.message import Message
 
-from sandtop.tui.actions import actions_of, bindings_of
+from sandtop.tui.actions import ScopeName, actions_of, bindings_of, textual_key
 
 from .app_of import app_of
 from .keys import MOVE, PRESS, RELEASE, encode_key, encode_mouse, encode_paste
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 _EARLY_BYTES: Final = 16 * 1024
 """Bytes that are kept of what is typed while the program is being started."""
-_KEPT_BACK: Final = {key: action.name for action in actions_of("live") for key in action.keys}
-"""The keys that never go to the program, and the action of each."""
-_FOR_NOBODY: Final = {key: action.name for action in actions_of("nobody") for key in action.keys}
-"""The same while no program reads keys. All other keys are dropped: they were meant for a program, not as commands."""
+
+
+def _names(scope: ScopeName) -> dict[str, str]:
+    """The keys of ``scope``, and the action of each."""
+    return {textual_key(key): action.name for action in actions_of(scope) for key in action.keys}
 
 
 class TerminalView(TerminalCopy, can_focus=True):
@@ -118,8 +119,9 @@ class TerminalView(TerminalCopy, can_focus=True):
         if self.awaiting and key == "escape":
             return "step_out"  # escape ends the wait for the program
         if self.reads_keys:
-            return _KEPT_BACK.get(key)
-        action = _FOR_NOBODY.get(key)
+            return _names("live").get(key)  # these never go to the program
+        # all others are dropped: they were meant for a program, not as commands
+        action = _names("nobody").get(key)
         return action if action != "take" or self.may_take else None
 
     def on_paste(self, event: events.Paste) -> None:

@@ -45,17 +45,18 @@ if TYPE_CHECKING:
     from .process import Process
     from .sandbox import Sandbox
     from .screen import Screen
-    from .streams import LogStream, TerminalStream
+    from .streams import LogStream, MergedLogStream, TerminalStream
     from .together import exec_all, shell_all
     from .watching import events, follow_events, follow_stats, merged_logs, serve_metrics, stats
 
 __all__ = [
     "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "Gap", "Happening", "HostHistory", "HostStats",
-    "ImageInfo", "Inspection", "Log", "LogPiece", "LogStream", "Outcome", "Output", "Overview", "Process",
-    "ProcessInfo", "Processes", "Redrawn", "Sample", "Sandbox", "SandboxHistory", "SandboxInfo", "SandboxStats",
-    "Screen", "SessionInfo", "SessionStats", "Source", "Started", "Stderr", "Stdout", "TerminalStream", "build_image",
-    "checked", "core_status", "events", "exec_all", "follow_events", "follow_stats", "images", "merged_logs",
-    "outcomes", "remove_image", "serve_metrics", "sessions", "shell_all", "stats", "stop_core", "warm_image",
+    "ImageInfo", "Inspection", "Log", "LogPiece", "LogStream", "MergedLogStream", "Outcome", "Output", "Overview",
+    "Process", "ProcessInfo", "Processes", "Redrawn", "Sample", "Sandbox", "SandboxHistory", "SandboxInfo",
+    "SandboxStats", "Screen", "SessionInfo", "SessionStats", "Source", "Started", "Stderr", "Stdout", "TerminalStream",
+    "build_image", "checked", "core_status", "events", "exec_all", "follow_events", "follow_stats", "images",
+    "merged_logs", "outcomes", "remove_image", "serve_metrics", "sessions", "shell_all", "stats", "stop_core",
+    "warm_image",
 ]  # fmt: skip
 
 _HOME = {
@@ -80,7 +81,7 @@ _HOME = {
     "sandtop.core.contract.sandbox": ("Inspection", "ProcessInfo", "Processes", "SandboxInfo"),
     "sandtop.core.contract.session_results": ("SessionInfo",),
     "screen": ("Screen",),
-    "streams": ("LogStream", "TerminalStream"),
+    "streams": ("LogStream", "MergedLogStream", "TerminalStream"),
     "together": ("exec_all", "shell_all"),
     "watching": ("events", "follow_events", "follow_stats", "merged_logs", "serve_metrics", "stats"),
 }  # fmt: skip

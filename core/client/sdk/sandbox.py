@@ -221,12 +221,9 @@ class Sandbox(Executing, Attachable, Terminals, Copyable):
         request = SandboxConsole(sandbox=self.uuid, tail=tail)
         return b"".join([piece async for piece in listen(ConsoleListening(request))])
 
-    async def follow_console(self, *, tail: int | None = None) -> AsyncGenerator[bytes]:
+    def follow_console(self, *, tail: int | None = None) -> AsyncGenerator[bytes]:
         """As `console`, and what comes until its machine ends."""
-        async for piece in listen(
-            ConsoleListening(SandboxConsole(sandbox=self.uuid, tail=tail, follow=True))
-        ):
-            yield piece
+        return listen(ConsoleListening(SandboxConsole(sandbox=self.uuid, tail=tail, follow=True)))
 
     async def start(self, *, cold: bool = False, accelerator: Literal["kvm", "tcg"] | None = None) -> None:
         """Start it, from a template or, with ``cold``, by booting; ``accelerator`` is for this start alone.

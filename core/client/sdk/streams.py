@@ -6,14 +6,20 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from sandtop.agent.wire import Control, Data
+from sandtop.core.client.link.asynchronous import AsyncConversation
+from sandtop.core.client.link.listening import LogsListening
 from sandtop.core.client.session.attached import returning
 from sandtop.core.client.session.events import Redrawn, Stderr, Stdout
 from sandtop.core.client.session.following import STDERR, STDOUT, Following, Reading
 from sandtop.core.client.session.stream import EventStream
+from sandtop.core.contract.core import Logs
 from sandtop.core.contract.session import SessionFollow, SessionLogs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sandtop.agent.wire import Frame
+    from sandtop.core.client.link.listening import LogPiece
     from sandtop.core.client.session.events import Event, ExitRecord
     from sandtop.core.contract.session_results import SessionInfo
 
@@ -153,6 +159,34 @@ class LogStream:
     async def aclose(self) -> None:
         """Close the connection."""
         await self._events.aclose()
+
+
+class MergedLogStream:
+    """The logs of ``sandboxes`` (names or uuids) merged by time: ``tail`` lines of each session, and what comes then.
+
+    Move it along with `advance`, take what came with `take`. The core may die meanwhile.
+    """
+
+    def __init__(self, sandboxes: Sequence[str], *, tail: int, follow: bool = True) -> None:
+        self._listening = LogsListening(Logs(sandboxes=list(sandboxes), tail=tail, follow=follow))
+        self._conversation = AsyncConversation(self._listening)
+
+    @property
+    def over(self) -> bool:
+        """Whether all was read; never, while it follows."""
+        return self._listening.over
+
+    async def advance(self) -> None:
+        """As `TerminalStream.advance`."""
+        await self._conversation.advance()
+
+    def take(self) -> LogPiece | None:
+        """The next piece, or None when none has come yet."""
+        return self._listening.items.popleft() if self._listening.items else None
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        await self._conversation.aclose()
 
 
 class _Stamped(Reading):

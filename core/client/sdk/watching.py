@@ -1,7 +1,11 @@
-"""What host and sandboxes use, what happens, and what several of them write."""
+"""What host and sandboxes use, what happens, and what several of them write.
+
+Whoever leaves an iteration over what is followed before its end closes it: `contextlib.aclosing`.
+"""
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING, TypeVar
 
 from sandtop.core.client.link.asynchronous import call, listen
@@ -32,13 +36,14 @@ async def stats(
     With ``sessions`` also what each session uses. Raises `NotFound`.
     """
     request = Stats(sandboxes=_some(sandboxes), labels=dict(labels or {}), sessions=sessions)
-    async for item in listen(StatsListening(request)):
-        if isinstance(item, Sample):
-            return item
+    async with aclosing(listen(StatsListening(request))) as items:
+        async for item in items:
+            if isinstance(item, Sample):
+                return item
     raise CoreFailure("the core told nothing of what is used", hint="see its log")
 
 
-async def follow_stats(
+def follow_stats(
     sandboxes: Sequence[str] | None = None,
     *,
     labels: Mapping[str, str] | None = None,
@@ -55,8 +60,7 @@ async def follow_stats(
         sandboxes=_some(sandboxes), labels=dict(labels or {}), sessions=sessions, history=history, step=step,
         follow=True,
     )  # fmt: skip
-    async for item in listen(StatsListening(request)):
-        yield item
+    return listen(StatsListening(request))
 
 
 async def events(
@@ -80,7 +84,7 @@ async def events(
     return [event async for event in listen(EventsListening(request))]
 
 
-async def follow_events(
+def follow_events(
     sandboxes: Sequence[str] | None = None,
     *,
     labels: Mapping[str, str] | None = None,
@@ -95,11 +99,10 @@ async def follow_events(
         sandboxes=_some(sandboxes), labels=dict(labels or {}), kinds=_some(kinds), since=since, after=after,
         limit=limit, follow=True,
     )  # fmt: skip
-    async for event in listen(EventsListening(request)):
-        yield event
+    return listen(EventsListening(request))
 
 
-async def merged_logs(
+def merged_logs(
     sandboxes: Sequence[str] | None = None,
     *,
     labels: Mapping[str, str] | None = None,
@@ -117,8 +120,7 @@ async def merged_logs(
         sandboxes=_some(sandboxes), labels=dict(labels or {}), streams=_some(streams), since=since, tail=tail,
         follow=follow,
     )  # fmt: skip
-    async for piece in listen(LogsListening(request)):
-        yield piece
+    return listen(LogsListening(request))
 
 
 async def serve_metrics(address: str | None = None) -> str | None:

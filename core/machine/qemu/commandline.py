@@ -240,7 +240,7 @@ def kernel_arguments(
 
 def _machine(spec: MachineSpec, fd: Mapping[Role, int], emulation: Emulation) -> list[str]:
     machine = {
-        # one type for both accelerators, and not microvm: docs/decisions/0010-q35.md
+        # one type for both accelerators, and not microvm: docs/decisions/0011-q35.md
         "type": "q35",
         "memory-backend": "ram",
         # Devices that no guest of ours has a use for: less to emulate, less to attack. The PIT stays: without it the

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 QUIT_DEADLINE: Final = 5.0
 """Seconds for QEMU to flush its disks and exit when asked to."""
 
+_FIRST_ANSWER: Final = 30.0
+"""Seconds for a QEMU that was just started to answer: it sets its machine up first, and a busy host delays that."""
+
 STOP_DEADLINE: Final = 60.0
 """Seconds for QEMU to stop a machine: its processors stand still at once, but the answer comes when what the guest has
 written is on the host's disk."""
@@ -273,7 +276,15 @@ async def start(
         async with AsyncExitStack() as stack:
             try:
                 machine = await stack.enter_async_context(
-                    _attached(child, spec.name, runtime, console_log, restored=spec.restored, insist=insist)
+                    _attached(
+                        child,
+                        spec.name,
+                        runtime,
+                        console_log,
+                        restored=spec.restored,
+                        insist=insist,
+                        patience=_FIRST_ANSWER,
+                    )
                 )
                 if spec.memory is not None and spec.memory.state is not None:
                     await snapshot.load(machine.monitor, spec.name, spec.memory.state)
@@ -319,12 +330,19 @@ async def adopt(
 
 @asynccontextmanager
 async def _attached(
-    child: MachineProcess, name: str, runtime: Path, console_log: Path, *, restored: bool, insist: bool
+    child: MachineProcess,
+    name: str,
+    runtime: Path,
+    console_log: Path,
+    *,
+    restored: bool,
+    insist: bool,
+    patience: float = qmp.DEADLINE,
 ) -> AsyncGenerator[QemuMachine]:
     heard = Heard()
     async with (
         console.recorded(runtime / Role.CONSOLE.value, console_log, name) as console_ended,
-        qmp.connect(runtime / Role.QMP.value, name) as monitor,
+        qmp.connect(runtime / Role.QMP.value, name, deadline=patience) as monitor,
         background(partial(heard.listen, monitor.events)),
     ):
         if await monitor.execute("query-uuid") != {"UUID": child.identity.uuid}:

@@ -26,6 +26,7 @@ INSIDE: Final = {"checked", "outcomes"}
 """What the SDK has for the CLI alone."""
 ONLY_ASYNC: Final = {
     "LogStream": "for who draws a session in an event loop of its own; `Sandbox.logs` and `follow` read one",
+    "MergedLogStream": "likewise; `merged_logs` reads one",
     "Overview": "likewise; `Sandbox.list` and `sessions` list",
     "Redrawn": "what a TerminalStream gives",
     "TerminalStream": "likewise; `attach_session` attaches",

@@ -210,10 +210,16 @@ _END: Final = {
 }
 
 
-def coroutines(file: str) -> dict[str, ast.AsyncFunctionDef]:
-    """The functions of the module ``file`` of the SDK that are for programs, by name."""
+def coroutines(file: str) -> dict[str, ast.AsyncFunctionDef | ast.FunctionDef]:
+    """What of the module ``file`` of the SDK is for programs, by name: coroutines and async generators."""
     nodes = ast.parse((SDK / file).read_text()).body
-    return {node.name: node for node in nodes if _public(node) and isinstance(node, ast.AsyncFunctionDef)}
+    return {
+        node.name: node
+        for node in nodes
+        if _public(node)
+        and isinstance(node, ast.AsyncFunctionDef | ast.FunctionDef)
+        and (isinstance(node, ast.AsyncFunctionDef) or _signature(node)[1].startswith("Generator["))
+    }
 
 
 def source() -> str:

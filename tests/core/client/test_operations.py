@@ -36,6 +36,10 @@ def calls(box: Sandbox, session: str, folder: Path) -> dict[str, Callable[[], Aw
         async with await box.follow(session):
             pass
 
+    async def merged() -> None:
+        async for _ in sandtop.merged_logs():
+            pass
+
     async def resize() -> None:
         async with await box.exec_stream("cat", tty=True) as process:
             await process.resize(30, 100)
@@ -68,6 +72,12 @@ def calls(box: Sandbox, session: str, folder: Path) -> dict[str, Callable[[], Aw
         "sandbox.rm": box.rm,
         "sandbox.stop": box.stop,
         "core.stop": sandtop.stop_core,
+        "core.metrics": sandtop.serve_metrics,
+        "core.stats": sandtop.stats,
+        "core.events": sandtop.events,
+        "core.logs": merged,
+        "sandbox.top": box.top,
+        "sandbox.console": box.console,
     }
 
 

@@ -24,6 +24,7 @@ from tests.fuzz.target import Budget
 
 from sandtop.agent.wire import MAX_PAYLOAD, Control, Credit, Data, Decoder, Eof, ProtocolError, encode
 from sandtop.core.daemon.dispatch import Core
+from sandtop.core.daemon.metrics import MetricsServer
 from sandtop.core.daemon.server import Server
 from sandtop.core.fleet import Context, Fleet
 from sandtop.core.guest import GuestStore
@@ -198,7 +199,9 @@ async def _serve(folder: Path, connections: list[bytes], turns: Turns) -> None:
             fleet = Fleet(
                 Context(paths, database, settings, nursery, driver, guest, templates, Screens(nursery))
             )
-            server = Server(Core(paths, fleet, guest, 0.0, trio.Event()), nursery)
+            server = Server(
+                Core(paths, fleet, guest, 0.0, trio.Event(), MetricsServer(paths, fleet, nursery)), nursery
+            )
             trio.lowlevel.add_instrument(turns)
             for data in connections:
                 await _converse(server, data)

@@ -102,12 +102,17 @@ class Seat:
         return True
 
     def until(self, what: str | Callable[[], object], seconds: float = PATIENCE) -> float:
-        """Wait until a text is on the screen or in its scrollback, or something is true; how long that took."""
+        """Wait until a text is on the screen or in its scrollback, or something is true; how long that took.
+
+        Nobody waits for a text of a program that has ended.
+        """
         begun = time.monotonic()
         while not (what in self.text if isinstance(what, str) else what()):
             left = begun + seconds - time.monotonic()
             assert left > 0, f"not within {seconds} s: {what}; on the screen:\n{self.text}"
-            self._look(min(left, 0.1))
+            over = self._process.poll() is not None
+            if not self._look(min(left, 0.1)) and over and isinstance(what, str):
+                assert what in self.text, f"it has ended; on the screen:\n{self.text}"
         return time.monotonic() - begun
 
     @property

@@ -74,3 +74,10 @@ def test_qemu_may_do_no_more_than_under_emulation(home: Home, name: str) -> None
     assert "0" not in status["Uid"]
     assert status["Groups"] == ([] if device.st_mode & 0o006 == 0o006 else [str(device.st_gid)])
     assert (status["CapEff"], status["Seccomp"], status["NoNewPrivs"]) == (["0" * 16], ["2"], ["1"])
+
+
+def test_the_guest_has_the_hardening_that_emulation_goes_without(home: Home, name: str) -> None:
+    home.do("create", name)
+    words = home.do("exec", name, "--", "cat", "/proc/cmdline").decode().split()
+    assert {"nokaslr", "norandmaps", "mitigations=off", "tsc=reliable", "no_timer_check"}.isdisjoint(words)
+    assert home.do("exec", name, "--", "cat", "/proc/sys/kernel/randomize_va_space") == b"2\n"

@@ -1,0 +1,182 @@
+"""The console is its operator's own: settings that are read while it runs, and what it remembers."""
+
+from __future__ import annotations
+
+import json
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.fakecore import NOW, FakeCore
+
+from sandtop.core.paths import find
+from sandtop.tui.actions import use_keys
+from sandtop.tui.app import Console
+from sandtop.tui.config import remembered
+from sandtop.tui.screens.dialogs import Confirm
+from sandtop.tui.screens.pages import FactPage
+from sandtop.tui.store import Store
+from sandtop.tui.tiles import Leaf, Split
+from sandtop.tui.widgets.bars import KeyBar
+
+from . import scene
+from .conftest import LOOK_SECONDS, until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterator
+    from pathlib import Path
+
+    from textual.pilot import Pilot
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def _keys() -> Iterator[None]:
+    yield
+    use_keys({})
+
+
+@asynccontextmanager
+async def console() -> AsyncGenerator[tuple[Console, Pilot[None]]]:
+    """The console with its settings and its memory, in the test's own home."""
+    paths = find()
+    paths.ensure()
+    with FakeCore(*scene.sandboxes(), sessions=scene.sessions()):
+        app = Console(Store(), clock=lambda: NOW, interval=LOOK_SECONDS, paths=paths)
+        async with app.run_test(size=(120, 30)) as pilot:
+            await until(pilot, lambda: app.store.view.version > 0)
+            yield app, pilot
+
+
+def settings(text: str) -> Path:
+    paths = find()
+    paths.ensure()
+    paths.settings.write_text(text)
+    return paths.settings
+
+
+async def test_settings_are_in_use_from_the_start() -> None:
+    settings(
+        '[console]\ntheme = "light"\ncolumns = ["name", "cpu"]\nsort = "name"\nfilter = "api"\n'
+        'confirm = []\n[console.keys.fleet]\ndescribe = "ctrl+e"\n'
+    )
+    async with console() as (app, pilot):
+        rows = app.nav.fleet.rows
+        assert app.theme_name == "light"
+        assert rows.keys == [one.uuid for one in app.store.view.sandboxes if "api" in one.name]
+        assert "ATTENTION" not in rows.render_line(0).text
+        await pilot.press("d")
+        assert app.screen is app.nav.fleet
+        await pilot.press("ctrl+e")
+        assert app.screen is not app.nav.fleet
+
+
+async def test_a_change_is_taken_in_while_it_runs() -> None:
+    async with console() as (app, pilot):
+        path = settings('[console.keys.fleet]\nlogs = "Z"\n')
+        app.personal.look()
+        assert app.notices.current(NOW) is not None
+        await pilot.pause()
+        assert " Z" in str(app.screen.query_one(KeyBar).render())
+        path.write_text('[console]\ntheme = "pinkish"\n')
+        app.personal.look()
+        notice = app.notices.current(NOW)
+        assert notice is not None
+        assert "console.theme must be one of" in notice[0].text
+        await app.run_action("settings")
+        await pilot.pause()
+        assert isinstance(app.screen, FactPage)
+        assert "pinkish" in app.screen.text
+        assert "keys.fleet.logs" in app.screen.text
+        await pilot.press("escape")
+        path.unlink()
+        app.personal.look()
+        assert app.personal.trouble == ""
+        await pilot.press("Z")
+        assert app.screen is app.nav.fleet
+
+
+async def test_what_needs_no_question_gets_none() -> None:
+    settings('[console]\nconfirm = ["remove"]\n')
+    async with console() as (app, pilot):
+        await pilot.press("j", "R")
+        assert not isinstance(app.screen, Confirm)
+        await pilot.press("ctrl+d")
+        await until(pilot, lambda: isinstance(app.screen, Confirm))
+
+
+async def test_theme_order_filter_and_marks_are_as_they_were() -> None:
+    async with console() as (app, pilot):
+        app.use_theme("light")
+        await pilot.press("slash", "a", "p", "i", "enter", "space")
+        app.nav.fleet.action_sort("name")
+        app.nav.fleet.action_reverse()
+        marked = app.nav.fleet.marks
+        assert len(marked) == 1
+        app.personal.write()
+    async with console() as (app, _pilot):
+        assert app.theme_name == "light"
+        assert app.nav.fleet.order == ("name", True)
+        assert app.nav.fleet.filter_text == "api"
+        assert app.nav.fleet.marks == marked
+
+
+async def test_panes_are_as_they_were() -> None:
+    async with console() as (app, pilot):
+        await pilot.press("slash", "a", "p", "i", "enter", "l")
+        await until(pilot, lambda: app.nav.open_panes == 1 and app.nav.panes.takes_keys)
+        await pilot.press("vertical_line")
+        await until(pilot, lambda: app.nav.open_panes == 2 and app.nav.panes.takes_keys)
+        before = app.nav.panes.arrangement()
+        assert isinstance(before[0], Split)
+        app.personal.write()
+    async with console() as (app, pilot):
+        assert app.screen is app.nav.fleet
+        assert app.nav.open_panes == 2
+        assert app.nav.panes.arrangement() == before
+        await pilot.press("w")
+        await until(pilot, lambda: app.screen is app.nav.panes and app.nav.panes.takes_keys)
+
+
+async def test_what_config_says_later_comes_first() -> None:
+    async with console() as (app, _pilot):
+        app.use_theme("light")
+        app.nav.fleet.action_sort("name")
+        app.personal.write()
+    path = settings('[console]\ntheme = "terminal"\n')
+    async with console() as (app, _pilot):
+        assert app.theme_name == "terminal"
+        assert app.nav.fleet.order == ("name", False)
+    assert path.exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "{", "[]", "null", '{"theme": 3}', "[" * 100_000, "x" * 300_000,
+        json.dumps({"theme": "dark", "sort": ["need"], "filter": "", "marks": [], "panes": None, "zoomed": None}),
+        json.dumps({"theme": "dark", "sort": ["need", False], "filter": "", "marks": [], "panes": {"of": [1]}, "zoomed": 1}),
+        json.dumps({"theme": "dark", "sort": ["no", 3], "filter": "", "marks": [3], "panes": "gone", "zoomed": None}),
+    ],
+)  # fmt: skip
+async def test_a_spoilt_memory_is_none(text: str) -> None:
+    paths = find()
+    paths.ensure()
+    (paths.data / remembered.NAME).write_text(text)
+    async with console() as (app, _pilot):
+        assert app.theme_name == "dark"
+        assert app.nav.open_panes == 0
+        assert app.nav.fleet.order == ("need", False)
+
+
+def test_memory_is_private_and_whole(tmp_path: Path) -> None:
+    what = remembered.Remembered(
+        "light", ("cpu", True), "a", ("u",), Split(True, Leaf("s"), Leaf("t"), 0.25), "t"
+    )
+    path = tmp_path / remembered.NAME
+    remembered.write(path, what)
+    assert remembered.read(path)[0] == what
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [one.name for one in tmp_path.iterdir()] == [remembered.NAME]
+    remembered.write(tmp_path / "gone" / remembered.NAME, what)  # there is nowhere to put it: nothing is said

@@ -1,0 +1,117 @@
+"""A sandbox's own page: what it reads of the core, and what it shows of that at which size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sandtop.tui.screens.pages import Page
+from sandtop.tui.screens.sandbox_page import SandboxPage
+from sandtop.tui.widgets.text_box import TextBox
+from sandtop.tui.widgets.usage_panel import UsagePanel
+
+from . import scene
+from .conftest import notice, running, until
+
+if TYPE_CHECKING:
+    from textual.pilot import Pilot
+
+    from sandtop.tui.app import Console
+
+pytestmark = pytest.mark.anyio
+
+
+async def opened(app: Console, pilot: Pilot[None]) -> None:
+    await pilot.press("N", "g", "d")
+    assert isinstance(app.screen, SandboxPage)
+    await until(pilot, lambda: "worker" in text(app, "processes") and "virtio" in text(app, "console"))
+
+
+def text(app: Console, name: str) -> str:
+    return app.screen.query_one(f"#{name}", TextBox).text
+
+
+def visible(app: Console) -> list[str]:
+    return [str(box.id) for box in app.screen.query(TextBox) if box.display]
+
+
+async def test_all_that_is_known_of_a_sandbox() -> None:
+    with scene.page(scene.core()):
+        async with running(size=(200, 50)) as (app, pilot):
+            await opened(app, pilot)
+            await until(pilot, lambda: "480M of 512M" in app.screen.query_one(UsagePanel).text)
+            panel = app.screen.query_one(UsagePanel).text
+            assert "93% of 100%" in panel
+            assert "40M of 1.0G" in panel
+            assert "▇" in panel
+            assert "88.4" in text(app, "processes")
+            assert "memory-high 94 % of 512 MiB" in text(app, "events")
+            assert "sandtop-agent: ready" in text(app, "console")
+            assert "exit 0" in text(app, "exits")
+            assert "network" in text(app, "facts")
+            assert visible(app) == ["processes", "exits", "events", "console", "facts"]
+
+
+async def test_on_a_small_screen_one_box_at_a_time() -> None:
+    with scene.page(scene.core()):
+        async with running(size=(80, 24)) as (app, pilot):
+            await opened(app, pilot)
+            assert visible(app) == ["processes"]
+            await pilot.press("tab", "tab")
+            assert visible(app) == ["events"]
+            await pilot.press("shift+tab", "shift+tab", "shift+tab")
+            assert visible(app) == ["facts"]
+            await pilot.press("shift+tab")
+            box = app.screen.query_one("#console", TextBox)
+            assert "ready" in "".join(box.render_line(y).text for y in range(box.size.height))
+            await pilot.press("g")
+            assert "ready" not in "".join(box.render_line(y).text for y in range(box.size.height))
+            await pilot.press("c")
+            assert "ready" in app.clipboard
+            assert "copied console" in notice(app)
+            await pilot.press("q")
+            assert app.screen is app.nav.fleet
+
+
+async def test_one_box_over_the_whole_screen() -> None:
+    with scene.page(scene.core()):
+        async with running(size=(200, 50)) as (app, pilot):
+            await opened(app, pilot)
+            await pilot.press("z")
+            assert visible(app) == ["processes"]
+            await pilot.press("f")
+            assert len(visible(app)) == 5
+
+
+async def test_what_cannot_be_read_says_why() -> None:
+    with scene.page(scene.core()) as core:
+        core.refusals["sandbox.top"] = {"code": "channel", "message": "its agent does not answer"}
+        async with running(size=(200, 50)) as (app, pilot):
+            await pilot.press("N", "g", "d")
+            await until(pilot, lambda: "its agent does not answer" in text(app, "processes"))
+            await until(pilot, lambda: "virtio" in text(app, "console"))
+
+
+async def test_one_that_does_not_run_and_one_that_goes() -> None:
+    with scene.page(scene.core()) as core:
+        async with running(
+            size=(200, 50),
+        ) as (app, pilot):
+            await pilot.press("N", "G", "k", "k", "d")
+            await until(pilot, lambda: "it does not run" in text(app, "processes"))
+            assert "pg_dump" in text(app, "exits")
+            core.change(lambda: core.sandboxes.pop("old-db"))
+            await until(pilot, lambda: "It is gone" in app.screen.query_one(UsagePanel).text)
+            await pilot.press("escape")
+            assert app.screen is app.nav.fleet
+
+
+async def test_it_is_there_as_json_too() -> None:
+    with scene.page(scene.core()):
+        async with running(size=(80, 24)) as (app, pilot):
+            await opened(app, pilot)
+            await pilot.press("y")
+            await until(pilot, lambda: isinstance(app.screen, Page))
+            assert isinstance(app.screen, Page)
+            assert '"uuid"' in app.screen.text

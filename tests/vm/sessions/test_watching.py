@@ -1,0 +1,207 @@
+"""What is told of use, processes, events and consoles is true of a real guest, and goes on when the core dies."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .conftest import PATIENCE, Home, eventually
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.vm]
+MIB = 1 << 20
+
+
+def stats(home: Home, *arguments: str) -> dict[str, Any]:
+    """What ``sandtop stats`` says of the first sandbox."""
+    sample = json.loads(home.do("stats", *arguments, "--json"))
+    found: dict[str, Any] = sample["sandboxes"][0]
+    return found
+
+
+def processes(home: Home, box: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(home.do("top", box, "--json"))["processes"]
+    return found
+
+
+def test_a_program_that_takes_the_processor_is_first(home: Home, box: str) -> None:
+    session = home.do("exec", "-d", box, "--", "sh", "-c", "while :; do :; done").decode().strip()
+    try:
+
+        def burns() -> bool:
+            first = processes(home, box)[0]
+            return first["session"] == session and first["cpu"] > 20
+
+        eventually(burns)
+        row = next(one for one in processes(home, box) if one["session"] == session)
+        assert (row["user"], row["state"], row["command"]) == ("root", "R", "sh -c while :; do :; done")
+        agent = next(one for one in processes(home, box) if one["pid"] == 1)
+        assert agent["session"] is None
+
+        def counted() -> bool:
+            its = {one["id"]: one for one in stats(home, box, "--sessions")["by_session"] or ()}
+            return session in its and (its[session]["cpu"] or 0) > 20
+
+        eventually(counted)
+        assert stats(home, box)["cpu"] > 1
+    finally:
+        home.do("signal", "--all", box, session, "KILL")
+
+
+def test_memory_that_is_taken_is_seen(home: Home, box: str) -> None:
+    before = stats(home, box)
+    script = "import time; a = bytearray(b'x') * (80 << 20); print('there', flush=True); time.sleep(1000)"
+    session = home.do("exec", "-d", box, "--", "python3", "-c", script).decode().strip()
+    try:
+        eventually(lambda: home.do("logs", box, session) == b"there\n")
+        now = stats(home, box, "--sessions")
+        assert now["memory"] - before["memory"] > 60 * MIB
+        assert now["memory_peak"] >= now["memory"]
+        assert now["memory"] <= now["memory_limit"]
+        assert now["host_memory"] > 80 * MIB
+        its = next(one for one in now["by_session"] if one["id"] == session)
+        assert 80 * MIB < its["memory"] < 130 * MIB
+        row = next(one for one in processes(home, box) if one["session"] == session)
+        assert 80 * MIB < row["memory"] < 130 * MIB
+    finally:
+        home.do("signal", "--all", box, session, "KILL")
+
+
+def test_what_runs_out_of_memory_is_an_event(home: Home, box: str) -> None:
+    script = "a = []\nwhile True: a.append(bytearray(b'x') * (8 << 20))"
+    assert home.run("exec", box, "--", "python3", "-c", script).returncode == 137
+    event = home.json("events", box, "--kind", "oom")[-1]
+    assert event["record"]["reason"] == "oom"
+    assert event["record"]["memory_peak"] > 50 * MIB
+    assert event["message"].startswith("ran out of memory: ")
+    told = [one["kind"] for one in home.json("events", box) if one["session"] == event["session"]]
+    assert told == ["session-started", "oom", "session-exited"]
+
+
+def test_what_the_kernel_prints(home: Home, box: str) -> None:
+    home.do("exec", box, "--", "sh", "-c", "echo '<0>a word of the kernel' > /dev/kmsg")
+    eventually(lambda: b"a word of the kernel" in home.do("console", box, "--tail", "20"))
+    with home.popen("console", box, "-f", "--tail", "0", "--json", stdout=subprocess.PIPE) as following:
+        assert following.stdout is not None
+        try:
+            for number in range(60):  # until the first comes: it may not have begun to follow
+                home.do("exec", box, "--", "sh", "-c", f"echo '<0>another {number}' > /dev/kmsg")
+                if following.poll() is not None or number == 2:
+                    break
+            assert "another" in json.loads(following.stdout.readline())["line"]
+        finally:
+            following.kill()
+
+
+def test_merged_logs_go_on_when_the_core_dies(home: Home, box: str, other: str) -> None:
+    script = "for i in $(seq 20); do echo $0 $i; sleep 0.3; done"
+    begun = time.time()
+    with home.popen(
+        "logs",
+        "--sandbox",
+        box,
+        "--sandbox",
+        other,
+        "--since",
+        "0.1s",
+        "-f",
+        "--json",
+        stdout=subprocess.PIPE,
+    ) as following:
+        assert following.stdout is not None
+        keys = [
+            home.do("exec", "-d", name, "--", "sh", "-c", script, name).decode().strip()
+            for name in (box, other)
+        ]
+        seen: list[dict[str, Any]] = []
+        try:
+            while len(seen) < 40:
+                line = json.loads(following.stdout.readline())
+                if line["session"] in keys:
+                    seen.append(line)
+                    if len(seen) == 10:
+                        home.kill_core()
+        finally:
+            following.kill()
+    for name, key in zip((box, other), keys, strict=True):
+        assert [one["line"] for one in seen if one["session"] == key] == [
+            f"{name} {n + 1}" for n in range(20)
+        ]
+    text = home.do(
+        "logs", "--sandbox", box, "--sandbox", other, "--since", f"{time.time() - begun:.1f}s", "--timestamps"
+    )
+    lines = [
+        line.split(b" ", 3)
+        for line in text.splitlines()
+        if line.split(b" ")[2][:4].decode() in {k[:4] for k in keys}
+    ]
+    assert len(lines) == 40
+    assert [line[0] for line in lines] == sorted(line[0] for line in lines)
+    assert {line[1].decode() for line in lines} == {box, other}
+
+
+def test_events_that_are_followed_come_once_although_the_core_dies(home: Home, box: str) -> None:
+    with home.popen("events", box, "-f", "--since", "0.1s", "--json", stdout=subprocess.PIPE) as following:
+        assert following.stdout is not None
+        try:
+            home.do("exec", box, "--", "true")
+            events = [json.loads(following.stdout.readline()) for _ in range(2)]
+            home.kill_core()
+            home.do("exec", box, "--", "false")
+            while [one["kind"] for one in events].count("session-exited") < 2:
+                events.append(json.loads(following.stdout.readline()))
+        finally:
+            following.kill()
+    ids = [one["id"] for one in events]
+    assert ids == sorted(set(ids))
+    assert [one["kind"] for one in events if one["kind"] != "adopted"] == [
+        "session-started",
+        "session-exited",
+    ] * 2
+    assert [one["message"] for one in events if one["record"]] == ["exit 0: true", "exit 1: false"]
+
+
+def scrape(path: Path) -> dict[str, str]:
+    """The metrics behind a Unix socket: each line's name with its labels, and its value."""
+    with socket.socket(socket.AF_UNIX) as link:
+        link.settimeout(PATIENCE)
+        link.connect(str(path))
+        link.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        data = b""
+        while piece := link.recv(65536):
+            data += piece
+    head, _, body = data.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
+    lines = [line for line in body.decode().splitlines() if not line.startswith("#")]
+    return dict(line.rsplit(" ", 1) for line in lines)  # type: ignore[misc]
+
+
+def test_metrics_are_scraped_also_of_the_next_core(home: Home, box: str, tmp_path: Path) -> None:
+    pytest.importorskip("prometheus_client")
+    path = tmp_path / "m.sock"
+    home.do("core", "start", "--metrics", f"unix:{path}")
+    found = scrape(path)
+    uuid = home.box(box)["uuid"]
+    seconds = float(found[f'sandtop_sandbox_cpu_seconds_total{{sandbox="{box}",uuid="{uuid}"}}'])
+    assert seconds > 0
+    home.do("exec", box, "--", "sh", "-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done")
+    home.kill_core()
+
+    def again() -> bool:
+        try:
+            later = scrape(path)
+        except OSError:
+            return False
+        key = f'sandtop_sandbox_cpu_seconds_total{{sandbox="{box}",uuid="{uuid}"}}'
+        return key in later and float(later[key]) > seconds
+
+    eventually(again)
+    home.do("core", "start", "--metrics", "off")
+    assert not path.exists()

@@ -1,0 +1,8 @@
+"""The operator's own settings of the console: the ``[console]`` table of config.toml."""
+
+from __future__ import annotations
+
+from .file import ConfigFile
+from .model import Config, read
+
+__all__ = ["Config", "ConfigFile", "read"]
