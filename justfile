@@ -41,6 +41,22 @@ quick *ARGS:
     @date '+==> %T Testing, the quick ones'
     pytest -m 'not vm and not slow' -n 3 --dist loadfile {{ ARGS }}
 
+# The quick tests by another PYTHON, such as 3.13, where it is installed, in an environment of its own
+quick-by PYTHON *ARGS:
+    #!/bin/sh
+    set -eu
+    for python in python{{ PYTHON }} "${PYENV_ROOT:-$HOME/.pyenv}"/versions/{{ PYTHON }}.*/bin/python3; do
+        "$python" --version >/dev/null 2>&1 && break || python=
+    done
+    [ -n "$python" ] || { echo '==> Python {{ PYTHON }} is not here: nothing was tested by it'; exit 0; }
+    venv=build/python{{ PYTHON }}
+    date "+==> %T Testing, the quick ones, by $("$python" --version)"
+    if [ ! -x $venv/bin/pytest ]; then
+        "$python" -m venv --clear $venv
+        $venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+    fi
+    PATH="$PWD/$venv/bin:$PATH" $venv/bin/pytest -m 'not vm and not slow' -n 3 --dist loadfile {{ ARGS }}
+
 # The quick tests, and how much of each module they reach, lines and branches
 coverage:
     @date '+==> %T Testing, the quick ones, and what they reach'

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sandtop.tui.actions import Action
-from sandtop.tui.config.commands import WHERE, CustomCommand, filled
+from sandtop.tui.config import WHERE, CustomCommand, filled
 from sandtop.tui.screens.dialogs import Confirm
 from sandtop.tui.screens.pages import text_page
 from sandtop.tui.screens.run import Run
@@ -36,13 +36,13 @@ _MOST_BYTES: Final = 64 << 10
 
 
 class CustomCommands:
-    """Those that the operator's settings have now."""
+    """Those that the settings of ``console`` have now."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
 
     @property
-    def _commands(self) -> tuple[CustomCommand, ...]:
+    def _commands(self) -> Sequence[CustomCommand]:
         return self._console.personal.config.commands
 
     def actions(self, scopes: Sequence[ScopeName]) -> list[Action]:
@@ -69,9 +69,9 @@ class CustomCommands:
 
     def run(self, number: int, targets: Sequence[Chosen]) -> None:
         """Run it on each of ``targets``, after its question if it has one."""
-        if number >= len(self._commands) or not targets:
-            return
         command = self._commands[number]
+        if not targets:
+            return
         if not command.question:
             self._begin(command, targets)
             return

@@ -104,7 +104,12 @@ class Personal:
         fleet, panes = self._console.nav.fleet, self._console.nav.panes_if_any
         tree, zoomed = panes.arrangement() if panes is not None else (None, None)
         now = remembered.Remembered(
-            self._console.theme_name, fleet.order, fleet.filter_text, tuple(sorted(fleet.marks)), tree, zoomed
+            self._console.theme_name,
+            fleet.order,
+            fleet.filter_text,
+            tuple(sorted(fleet.marked)),
+            tree,
+            zoomed,
         )
         if now != self._last:
             self._last = now

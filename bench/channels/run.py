@@ -27,13 +27,13 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Final, cast
 
+from sandtop import Sandbox, Stdout
+from sandtop.core import paths
+
 sys.path.insert(0, str(Path(__file__).parents[2]))  # this is run as a script, and imports what lies beside it
 
 from bench.exec.seat import Terminal
 from bench.processes import private_mib
-
-from sandtop import Sandbox, Stdout
-from sandtop.core import paths
 
 _CHANNELS: Final = ("virtio-serial", "vsock")
 _SANDTOP: Final = [sys.executable, "-m", "sandtop"]

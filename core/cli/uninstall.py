@@ -25,18 +25,9 @@ _EXAMPLES: Final = """\
   sandtop uninstall --yes"""
 # Below a SANDTOP_HOME that is somebody's home directory there may be other things in folders of these names.
 DATA: Final = (
-    "sandtop.db",
-    "events",
-    "events.1",
-    "sandtop.db-wal",
-    "sandtop.db-shm",
-    "sandboxes",
-    "logs",
-    "events",
-    "events.1",
-    "core.log",
-    "core.log.1",
-)
+    "sandtop.db", "sandtop.db-wal", "sandtop.db-shm", "sandboxes", "logs", "events", "events.1",
+    "core.log", "core.log.1", "console.json",
+)  # fmt: skip
 CACHE: Final = (
     "apt", "kernels", "foundations", "runtimes", "images", "blanks", "templates", "scratch", "accelerator.json",
 )  # fmt: skip

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from textual.pilot import Pilot
 
     from sandtop.core.client.sdk import SandboxInfo, SessionInfo
+    from sandtop.core.paths import Paths
 
 SNAPSHOTS = Path(__file__).parents[2] / "snapshots"
 WAIT_SECONDS = 10.0
@@ -134,9 +135,9 @@ def late_shell(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     return begin
 
 
-def make_console(*, clock: Callable[[], float] = lambda: NOW) -> Console:
-    """A console whose clock stands still."""
-    return Console(Store(), clock=clock, interval=LOOK_SECONDS)
+def make_console(*, clock: Callable[[], float] = lambda: NOW, paths: Paths | None = None) -> Console:
+    """A console whose clock stands still; with ``paths`` it has the settings and the memory that are there."""
+    return Console(Store(), clock=clock, interval=LOOK_SECONDS, paths=paths)
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:

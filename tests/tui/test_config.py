@@ -93,7 +93,8 @@ def test_two_actions_may_change_places(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("typed", "name"),
-    [("x", "x"), ("?", "?"), ("Ctrl+X", "ctrl+x"), ("F5", "f5"), ("ctrl+space", "ctrl+@"), ("ctrl+]", "ctrl+right_square_bracket"),
+    [("x", "x"), ("?", "?"), ("Ctrl+X", "ctrl+x"), ("F5", "f5"), ("ctrl+space", "ctrl+@"), 
+     ("ctrl+]", "ctrl+right_square_bracket"),
      ("shift+Tab", "shift+tab"), (",", ","), ("+", "+")],
 )  # fmt: skip
 def test_keys_as_they_are_written(typed: str, name: str) -> None:

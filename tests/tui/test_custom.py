@@ -6,24 +6,23 @@ import re
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from tests.fakecore import NOW, FakeCore, ended, sandbox
+from tests.fakecore import FakeCore, ended, sandbox
 
 from sandtop.core.errors import InvalidRequest
 from sandtop.core.paths import find
 from sandtop.tui import custom
-from sandtop.tui.app import Console
-from sandtop.tui.config import Config, read
-from sandtop.tui.config.commands import CustomCommand, filled
+from sandtop.tui.config import Config, CustomCommand, filled, read
 from sandtop.tui.custom import run_program
 from sandtop.tui.screens.dialogs import Confirm
 from sandtop.tui.screens.pages import Page
 from sandtop.tui.screens.result import ResultScreen
-from sandtop.tui.store import Store
 
-from .conftest import LOOK_SECONDS, notice, running, until
+from .conftest import make_console, notice, running, until
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from sandtop.tui.app import Console
 
 pytestmark = pytest.mark.anyio
 
@@ -49,16 +48,10 @@ run = ["sh", "-c", "echo $0: $1 >&2; exit 3", "{name}", "{cause}"]
 
 
 def write(home: Path, text: str) -> Path:
-    paths = find()
-    assert paths.settings == home / "config" / "config.toml"
-    paths.ensure()
-    paths.settings.write_text(text)
-    return paths.settings
-
-
-def own() -> Console:
-    """A console that reads the test's settings."""
-    return Console(Store(), clock=lambda: NOW, interval=LOOK_SECONDS, paths=find())
+    path = home / "config" / "config.toml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return path
 
 
 def fleet() -> FakeCore:
@@ -86,6 +79,7 @@ async def test_what_is_read(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("console = 3", "console must be a table"),
+        ("[console]\nthem = 'x'", "there is no setting console.them"),
         ("[console]\ncommands = 3", "console.commands must be tables"),
         ("[[console.commands]]\nrun = ['x']", "command 1: name must be"),
         (HEAD, "command 'it': it needs one of run"),
@@ -103,7 +97,7 @@ async def test_what_is_read(tmp_path: Path) -> None:
             HEAD + "run = ['x']\nkey = 'f7'\n" + HEAD.replace("it", "two") + "run = ['x']\nkey = 'f7'",
             "taken by 'it'",
         ),
-        (HEAD + "run = ['x']\nkey = 'hyper'", "command 'it': there is no key 'hyper'"),
+        ("console", "config.toml is not valid: "),
     ],
 )
 async def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
@@ -119,7 +113,7 @@ async def test_values_in_braces() -> None:
 async def test_on_the_marked_ones_with_their_values(tmp_path: Path) -> None:
     write(tmp_path, SETTINGS)
     with fleet():
-        async with running(own()) as (app, pilot):
+        async with running(make_console(paths=find())) as (app, pilot):
             await pilot.press("N", "*", "Z")
             await until(pilot, lambda: isinstance(app.screen, Page))
             assert "web is running of a; base\n" in page(app).text
@@ -132,7 +126,7 @@ async def test_on_the_marked_ones_with_their_values(tmp_path: Path) -> None:
 async def test_after_a_question_in_the_sandboxes(tmp_path: Path) -> None:
     write(tmp_path, SETTINGS)
     with fleet() as core:
-        async with running(own()) as (app, pilot):
+        async with running(make_console(paths=find())) as (app, pilot):
             await pilot.press("N", "g", "f6")
             question = app.screen
             assert isinstance(question, Confirm)
@@ -147,7 +141,7 @@ async def test_after_a_question_in_the_sandboxes(tmp_path: Path) -> None:
 async def test_one_script_for_many_has_one_result(tmp_path: Path) -> None:
     write(tmp_path, HEAD + "key = 'f6'\nscript = 'uptime'")
     with fleet() as core:
-        async with running(own()) as (app, pilot):
+        async with running(make_console(paths=find())) as (app, pilot):
             await pilot.press("*", "f6")
             await until(pilot, lambda: len(core.asked("session.exec")) == 2)
             assert isinstance(app.screen, ResultScreen)
@@ -156,7 +150,7 @@ async def test_one_script_for_many_has_one_result(tmp_path: Path) -> None:
 async def test_on_a_session_and_how_it_failed(tmp_path: Path) -> None:
     write(tmp_path, SETTINGS)
     with fleet():
-        async with running(own()) as (app, pilot):
+        async with running(make_console(paths=find())) as (app, pilot):
             await pilot.press("N", "g", "enter", "Z")
             await until(pilot, lambda: isinstance(app.screen, Page))
             assert "web: boom\n(exit 3)" in page(app).text
@@ -166,7 +160,7 @@ async def test_on_a_session_and_how_it_failed(tmp_path: Path) -> None:
 async def test_settings_that_make_no_sense_are_an_error_to_read(tmp_path: Path) -> None:
     write(tmp_path, HEAD)
     with fleet():
-        async with running(own()) as (app, _):
+        async with running(make_console(paths=find())) as (app, _):
             assert "command 'it': it needs one of run" in notice(app)
 
 

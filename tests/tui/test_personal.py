@@ -11,16 +11,14 @@ from tests.fakecore import NOW, FakeCore
 
 from sandtop.core.paths import find
 from sandtop.tui.actions import use_keys
-from sandtop.tui.app import Console
 from sandtop.tui.config import remembered
 from sandtop.tui.screens.dialogs import Confirm
 from sandtop.tui.screens.pages import FactPage
-from sandtop.tui.store import Store
 from sandtop.tui.tiles import Leaf, Split
 from sandtop.tui.widgets.bars import KeyBar
 
 from . import scene
-from .conftest import LOOK_SECONDS, until
+from .conftest import make_console, running, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
@@ -28,7 +26,10 @@ if TYPE_CHECKING:
 
     from textual.pilot import Pilot
 
+    from sandtop.tui.app import Console
+
 pytestmark = pytest.mark.anyio
+WHOLE = {"theme": "dark", "sort": ["need", False], "filter": "", "marks": [], "panes": None, "zoomed": None}
 
 
 @pytest.fixture(autouse=True)
@@ -43,10 +44,12 @@ async def console() -> AsyncGenerator[tuple[Console, Pilot[None]]]:
     paths = find()
     paths.ensure()
     with FakeCore(*scene.sandboxes(), sessions=scene.sessions()):
-        app = Console(Store(), clock=lambda: NOW, interval=LOOK_SECONDS, paths=paths)
-        async with app.run_test(size=(120, 30)) as pilot:
-            await until(pilot, lambda: app.store.view.version > 0)
+        async with running(make_console(paths=paths), size=(120, 30)) as (app, pilot):
             yield app, pilot
+
+
+def in_list(app: Console) -> bool:
+    return app.screen is app.nav.fleet
 
 
 def settings(text: str) -> Path:
@@ -67,9 +70,9 @@ async def test_settings_are_in_use_from_the_start() -> None:
         assert rows.keys == [one.uuid for one in app.store.view.sandboxes if "api" in one.name]
         assert "ATTENTION" not in rows.render_line(0).text
         await pilot.press("d")
-        assert app.screen is app.nav.fleet
+        assert in_list(app)
         await pilot.press("ctrl+e")
-        assert app.screen is not app.nav.fleet
+        assert not in_list(app)
 
 
 async def test_a_change_is_taken_in_while_it_runs() -> None:
@@ -94,7 +97,7 @@ async def test_a_change_is_taken_in_while_it_runs() -> None:
         app.personal.look()
         assert app.personal.trouble == ""
         await pilot.press("Z")
-        assert app.screen is app.nav.fleet
+        assert in_list(app)
 
 
 async def test_what_needs_no_question_gets_none() -> None:
@@ -112,14 +115,14 @@ async def test_theme_order_filter_and_marks_are_as_they_were() -> None:
         await pilot.press("slash", "a", "p", "i", "enter", "space")
         app.nav.fleet.action_sort("name")
         app.nav.fleet.action_reverse()
-        marked = app.nav.fleet.marks
+        marked = app.nav.fleet.marked
         assert len(marked) == 1
         app.personal.write()
     async with console() as (app, _pilot):
         assert app.theme_name == "light"
         assert app.nav.fleet.order == ("name", True)
         assert app.nav.fleet.filter_text == "api"
-        assert app.nav.fleet.marks == marked
+        assert app.nav.fleet.marked == marked
 
 
 async def test_panes_are_as_they_were() -> None:
@@ -155,9 +158,8 @@ async def test_what_config_says_later_comes_first() -> None:
     "text",
     [
         "", "{", "[]", "null", '{"theme": 3}', "[" * 100_000, "x" * 300_000,
-        json.dumps({"theme": "dark", "sort": ["need"], "filter": "", "marks": [], "panes": None, "zoomed": None}),
-        json.dumps({"theme": "dark", "sort": ["need", False], "filter": "", "marks": [], "panes": {"of": [1]}, "zoomed": 1}),
-        json.dumps({"theme": "dark", "sort": ["no", 3], "filter": "", "marks": [3], "panes": "gone", "zoomed": None}),
+        json.dumps(WHOLE | {"sort": ["need"]}), json.dumps(WHOLE | {"panes": {"of": [1]}, "zoomed": 1}),
+        json.dumps(WHOLE | {"sort": ["no", 3], "marks": [3], "panes": "gone"}),
     ],
 )  # fmt: skip
 async def test_a_spoilt_memory_is_none(text: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from .commands import WHERE, CustomCommand, filled
 from .file import ConfigFile
 from .model import Config, read
 
-__all__ = ["Config", "ConfigFile", "read"]
+__all__ = ["WHERE", "Config", "ConfigFile", "CustomCommand", "filled", "read"]

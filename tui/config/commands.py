@@ -1,4 +1,4 @@
-"""Commands of the operator's own, as config.toml has them: checked, with errors that name the command."""
+"""Commands of the operator's own: ``[[console.commands]]`` of config.toml."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import string
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, cast
 
-from sandtop.tui.actions import ScopeName, actions_of, scopes_at, shown_key
+from sandtop.tui.actions import ACTIONS, ScopeName, scopes_at, shown_key
 
 from .keys import key_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 Where = Literal["sandboxes", "sessions"]
 WHERE: Final[dict[Where, ScopeName]] = {"sandboxes": "fleet", "sessions": "sandbox"}
@@ -28,15 +28,15 @@ _MAX_NAME: Final = 40
 
 @dataclass(frozen=True, slots=True)
 class CustomCommand:
-    """A command of the operator's own.
+    """A command of the user's own.
 
     Attributes:
         name: what ``?`` and the palette call it.
+        key: as Textual names keys; empty for none.
         where: in which list.
-        key: as the table of actions has keys; empty for none.
         run: a program of this host and its arguments, with a row's values in braces; or
         script: for the shell of the sandbox, the same way.
-        question: asked before; empty for none.
+        question: asked before; empty for none. ``{name}`` is what it is about.
     """
 
     name: str
@@ -53,9 +53,9 @@ class CustomCommand:
 
 
 def read_commands(data: object, keys: Mapping[str, tuple[str, ...]]) -> tuple[CustomCommand, ...]:
-    """The commands in ``data``, the array of tables; ``keys`` are those that were given to actions.
+    """The commands in ``data``, a list of tables; ``keys`` are those that the operator gave to actions.
 
-    Raises ValueError, which names the command and what is wrong with it.
+    Raises ValueError saying what is wrong.
     """
     items = cast("list[object]", data) if isinstance(data, list) else None
     if items is None or not all(isinstance(item, dict) for item in items):
@@ -87,7 +87,7 @@ def _command(number: int, item: Mapping[str, object]) -> CustomCommand:
     command = CustomCommand(
         name,
         where,
-        _key(str(item.get("key", "")), what),
+        _key(item, what),
         tuple(str(word) for word in words),
         str(item.get("script", "")),
         str(item.get("question", "")),
@@ -99,38 +99,45 @@ def _command(number: int, item: Mapping[str, object]) -> CustomCommand:
     return command
 
 
-def _key(written: str, what: str) -> str:
+def _key(item: Mapping[str, object], what: str) -> str:
+    if not (written := str(item.get("key", ""))):
+        return ""
     try:
-        return key_name(written) if written else ""
+        return key_name(written)
     except ValueError as error:
         raise ValueError(f"{what}: {error}") from None
 
 
 def _check_values(text: str, where: Where, what: str) -> None:
     try:
-        pieces = [piece[1:] for piece in string.Formatter().parse(text) if piece[1] is not None]
+        names = [name for _, name, form, convert in string.Formatter().parse(text) if name is not None]
+        plain = all(
+            not form and not convert for _, name, form, convert in string.Formatter().parse(text) if name
+        )
     except ValueError as error:
         raise ValueError(f"{what}: {text!r:.60}: {error}; {{{{ is a brace") from None
     known = ", ".join([*sorted(VALUES[where]), "label.NAME"])
-    for name, form, conversion in pieces:
-        if form or conversion or not (name in VALUES[where] or str(name).startswith("label.")):
+    for name in names:
+        if not plain or not (name in VALUES[where] or name.startswith("label.")):
             raise ValueError(
                 f"{what}: there is no value {{{name}}} of {where} (known: {known}; {{{{ is a brace)"
             )
 
 
-def _check_keys(commands: Sequence[CustomCommand], keys: Mapping[str, tuple[str, ...]]) -> None:
+def _check_keys(commands: list[CustomCommand], keys: Mapping[str, tuple[str, ...]]) -> None:
     taken: dict[tuple[Where, str], str] = {
         (where, key): action.label
         for where, scope in WHERE.items()
-        for action in actions_of(*scopes_at(scope))
+        for action in ACTIONS
+        if action.scope in scopes_at(scope)
         for key in keys.get(action.id, action.keys)
     }
     for command in commands:
         place = command.where, command.key
         if command.key and place in taken:
-            key = shown_key(command.key)
-            raise ValueError(f"command {command.name!r}: the key {key} is taken by {taken[place]!r} there")
+            raise ValueError(
+                f"command {command.name!r}: the key {shown_key(command.key)} is taken by {taken[place]!r} there"
+            )
         taken[place] = command.name
 
 

@@ -37,7 +37,7 @@ class Config:
         sort: the column that the list is sorted by when the console opens.
         confirm: what comes with a question first.
         keys: the keys of actions that have others than those of the table of actions: by scope and name, with a dot.
-        commands: those of the operator's own.
+        commands: commands of the operator's own.
         named: which of these the file names. For the others, what was last seen in the console comes first.
     """
 

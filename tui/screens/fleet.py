@@ -151,14 +151,14 @@ class FleetScreen(ListScreen):
             self.rows.use_columns(self._columns)
 
     @property
+    def marked(self) -> frozenset[str]:
+        """The uuids of the marked sandboxes."""
+        return frozenset(self.rows.marked) if self.ready else self._first[1]
+
+    @property
     def filter_text(self) -> str:
         """What the list is filtered by."""
         return self.filter_field.value if self.ready else self._first[0]
-
-    @property
-    def marks(self) -> frozenset[str]:
-        """The uuids of the marked sandboxes."""
-        return frozenset(self.rows.marked) if self.ready else self._first[1]
 
     # the order
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandtop.tui.screens.pages import FactPage
+from sandtop.tui.text import neutral
 
 if TYPE_CHECKING:
     from sandtop.tui.config import Config
@@ -21,6 +22,7 @@ def settings_page(config: Config, path: str, wrong: str) -> FactPage:
         ("filter", config.filter or "none"),
         ("sort", config.sort),
         ("confirm", " ".join(config.confirm) or "nothing"),
+        *[(f"commands.{one.name}", neutral(one.shown, 80)) for one in config.commands],
         *[(f"keys.{action}", " ".join(keys) or "none") for action, keys in sorted(config.keys.items())],
     ]
     shown = [

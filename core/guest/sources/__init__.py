@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sandtop.core.errors import InvalidRequest
@@ -57,8 +56,12 @@ def pick(path: Path) -> Source:
         source = next((source for source in found if source is not None), None)
     except OSError as error:
         raise InvalidRequest(f"cannot read {path}: {error.strerror}") from error
-    if source is None and not os.path.lexists(path):
-        raise InvalidRequest(f"{path} is not there")
     if source is None:
+        try:
+            path.lstat()  # since Python 3.14 whatever asks whether it exists says no of what may not be looked at
+        except FileNotFoundError as error:
+            raise InvalidRequest(f"{path} is not there") from error
+        except OSError as error:
+            raise InvalidRequest(f"cannot read {path}: {error.strerror}") from error
         raise InvalidRequest(f"{path} is neither a folder nor a tar file")
     return source

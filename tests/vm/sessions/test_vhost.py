@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from tests.settings import SLOWER
+from tests.settings import SLOWER, write_settings
 
 from sandtop.agent.wire import VSOCK_PORT, marker
 from sandtop.core import paths
@@ -41,6 +41,7 @@ def vsock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     folder = tmp_path_factory.mktemp("v")
     folder.chmod(0o711)
     (folder / "cache").symlink_to(paths.find().cache)
+    write_settings(folder)
     home = Home(folder)
     # a core may take longer than a command waits for it: this host may itself be emulated, and busy
     home.run("core", "start", "--channel", "vsock")
