@@ -80,7 +80,6 @@ class Settings:
             raise from_os_error(error, "cannot read the settings") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise InvalidRequest(f"{path} is not valid: {error}", hint="mend or remove it") from error
-        data.pop(CONSOLE, None)
         known = {field.name for field in fields(cls)}
         for name, value in data.items():
             if name not in known:

@@ -116,7 +116,7 @@ class FleetScreen(ListScreen):
 
     def place(self) -> tuple[str, ...]:
         text = self.filter_field.value
-        return (*([f"/{text}"] if text else []), *self.marks)
+        return (*([f"/{text}"] if text else []), *self.marked_note)
 
     @on(RowList.Opened, "#fleet")
     def _opened(self, event: RowList.Opened) -> None:
