@@ -16,16 +16,12 @@ if TYPE_CHECKING:
     from sandtop.core.rules import Rule
 
 _NAMES: Final = ("attach_allow",)
-CONSOLE: Final = "console"
-"""The table of the console's own settings, which it reads itself."""
 _TEXTS: Final = ("metrics",)
 _MAY_BE_ZERO: Final = ("warm_machines", "disk_reserve_bytes")
 _LEAST: Final = {"translation_cache_mib": 16}
 _MOST: Final = {"stop_seconds": MAX_GRACE_MS // 1000, "translation_cache_mib": 1024}
 GUEST_RELEASE: Final = "bookworm"
 """The Debian release that guests are made of unless told: the one whose kernel and Python start fastest."""
-CONSOLE: Final = "console"
-"""The table of the console's own settings, which it reads itself."""
 TRANSLATION_CACHE_MIB: Final = 64
 """The code of one start of Python is some 43 MB, and when TCG's cache is full all of it is thrown away: with 32 MiB
 each start of Python takes four times as long. More is of use to few programs; docs/speed.md has figures."""
@@ -84,9 +80,7 @@ class Settings:
             raise from_os_error(error, "cannot read the settings") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise InvalidRequest(f"{path} is not valid: {error}", hint="mend or remove it") from error
-        data.pop(CONSOLE, None)
         known = {field.name for field in fields(cls)}
-        data.pop(CONSOLE, None)
         for name, value in data.items():
             if name not in known:
                 raise InvalidRequest(
