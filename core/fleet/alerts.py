@@ -198,6 +198,9 @@ class AlertWatch:
     def _raise(self, sandbox: Sandbox, rule: Rule, alert: Alert) -> None:
         log.info("%s: alert %s", sandbox.name, rule.name)
         sandbox.alerts.put(alert)
+        sandbox.tell(
+            "alert", f"{rule.name}: {alert.text}" if alert.text else rule.name, session=alert.session
+        )
         now = trio.current_time()
         if rule.command and now >= self._busy.get(rule.name, 0.0):
             self._busy[rule.name] = now + _COMMAND_SECONDS + _COMMAND_PAUSE

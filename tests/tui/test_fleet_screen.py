@@ -14,7 +14,9 @@ from sandtop.tui.screens.pages import Page
 from sandtop.tui.screens.panes import PanesScreen
 from sandtop.tui.screens.run import RunPrompt
 from sandtop.tui.screens.sandbox import SandboxScreen
+from sandtop.tui.widgets.bars import Header, KeyBar
 from sandtop.tui.widgets.row_list import RowList
+from sandtop.tui.widgets.text_box import TextBox
 
 from .conftest import notice, running, until
 
@@ -275,13 +277,13 @@ async def test_describe_raw_help_and_palette() -> None:
 async def test_a_long_fact_goes_on_below_itself() -> None:
     reason = "the guest switched itself off; console: " + "a word and another " * 8
     with FakeCore(sandbox("db", "failed", reason=reason)):
-        async with running() as (app, pilot):
-            await pilot.press("d")
-            await until(pilot, lambda: isinstance(app.screen, Page))
-            values = list(app.screen.query(".value"))
-            long = next(value for value in values if str(value.render()).startswith("the guest"))
-            assert long.region.height > 1
-            assert {value.region.x for value in values} == {long.region.x}
+        async with running(size=(80, 24)) as (app, pilot):
+            await pilot.press("d", "shift+tab")
+            lines = app.screen.query_one("#facts", TextBox).text.splitlines()
+            first = next(number for number, line in enumerate(lines) if line.startswith("state"))
+            assert all(len(line) <= 78 for line in lines)
+            assert lines[first + 1].startswith(" " * 10)
+            assert "a word and another" in lines[first + 1]
 
 
 async def test_the_core_hangs_and_the_list_says_so() -> None:
@@ -366,3 +368,17 @@ async def test_with_panes_open_q_must_come_twice() -> None:
             assert notice(app) == "q again leaves and closes 1 pane; what runs goes on"
             await pilot.press("q")
         assert app.return_code == 0
+
+
+async def test_the_last_line_and_who_needs_you_can_be_clicked() -> None:
+    with fleet():
+        async with running(size=(120, 24)) as (app, pilot):
+            bar, header = app.screen.query_one(KeyBar), app.screen.query_one(Header)
+            keys = str(bar.render())
+            await pilot.click(bar, offset=(keys.index("create") + 2, 0))
+            assert isinstance(app.screen, CreateForm)
+            await pilot.press("escape")
+            await pilot.click(header, offset=(str(header.render()).index("need") + 1, 0))
+            assert at(app) == "db"
+            await pilot.click(header, offset=(1, 0))
+            assert in_list(app)

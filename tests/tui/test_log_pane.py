@@ -291,3 +291,44 @@ async def test_a_flood_is_taken_without_losing_a_line() -> None:
             core.emit("a", block)
         await until(pilot, lambda: pane(app).view.ring.total == 40_000)
         await until(pilot, lambda: screen(app)[-1].startswith(" 0001999"))
+
+
+async def test_matches_are_counted_and_which_one_it_is() -> None:
+    lines = [(1, b"GET /things/%d\n" % number) for number in range(100)] + [(1, b"a 404 here\n")]
+    async with tailing(*lines, size=(120, 24)) as (app, pilot, core):
+        await pilot.press("slash", *"things/.7", "enter")
+        await until(pilot, lambda: "/things/.7  9/9" in title(app))
+        await pilot.press("n")
+        await until(pilot, lambda: "8/9" in title(app))
+        core.emit("a", b"GET /things/47\n")
+        await until(pilot, lambda: "8/10" in title(app))
+        await pilot.press("v", *"things/1", "enter")
+        await until(pilot, lambda: "/9" in title(app))
+
+
+async def test_what_was_searched_for_before_comes_back_with_the_arrows() -> None:
+    async with tailing((1, b"one\ntwo\nthree\n")) as (app, pilot, _core):
+        for word in ("first-word", "second-word"):
+            await pilot.press("slash", *word, "enter")
+        await pilot.press("slash", "up", "up")
+        assert pane(app).query_one(Input).value == "first-word"
+        await pilot.press("down")
+        assert pane(app).query_one(Input).value == "second-word"
+        await pilot.press("down")
+        assert pane(app).query_one(Input).value == ""
+        await pilot.press("escape", "ampersand", "up")
+        assert "word" not in pane(app).query_one(Input).value
+
+
+async def test_dragging_selects_and_copies() -> None:
+    async with tailing((1, b"the first line\nthe second line\nthe third line\n")) as (app, pilot, core):
+        view = pane(app).view
+        await pilot.mouse_down(view, offset=(5, 0))
+        await pilot.hover(view, offset=(3, 2))
+        assert not view.following
+        core.emit("a", b"one more\n")
+        await pilot.mouse_up(view, offset=(3, 2))
+        await until(pilot, lambda: notice(app) == "copied 3 lines")
+        assert app.clipboard == "first line\nthe second line\nthe"
+        await pilot.click(view, offset=(5, 1))
+        assert app.clipboard == "first line\nthe second line\nthe"

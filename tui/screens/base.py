@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from textual import on
 from textual.screen import Screen
 
 from sandtop.tui.actions import Action, ScopeName, actions_of, scopes_at
@@ -132,6 +133,14 @@ class ConsoleScreen(Screen[None]):
     def ask_again(self) -> None:
         """Take an acknowledgement back: the last one."""
         self.console_app.operations.unacknowledge()
+
+    @on(KeyBar.Clicked)
+    async def _key_clicked(self, event: KeyBar.Clicked) -> None:
+        await self.carry_out(event.action)
+
+    @on(Header.NeedClicked)
+    def _need_clicked(self) -> None:
+        self.console_app.action_next_trouble()
 
     def show_keys(self) -> None:
         """Put the keys that work now into the last line."""

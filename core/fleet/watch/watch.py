@@ -221,11 +221,11 @@ class Watch:
         """The slots of the last ``seconds``, so many together as make a ``step``, and when each group ended."""
         if self._reading is None:
             return [], []
-        begin, count = self._reading.at - seconds, _step(step)
+        begin, count = int((self._reading.clock - seconds) / SLOT_SECONDS), _step(step)
         groups: list[list[int]] = []
         at: list[float] = []
         for slot, time in self._slots:
-            if time < begin:
+            if slot <= begin:
                 continue
             if groups and groups[-1][0] // count == slot // count:
                 groups[-1].append(slot)

@@ -34,6 +34,13 @@ class Alerted(Box):
     state = State.RUNNING
     name = "box"
 
+    def __init__(self, row: SandboxRow, sessions: SessionManager) -> None:
+        super().__init__(row, sessions)
+        self.told: list[tuple[str, str, str | None]] = []
+
+    def tell(self, kind: str, message: str, *, session: str | None) -> None:
+        self.told.append((kind, message, session))
+
     def writes(self, session: Session, data: bytes, stream: int = 1) -> None:
         assert [*session.output.credits(anew=True)]
         session.output.take(Data(session.base + stream, session.log.end(stream), data))
@@ -67,6 +74,7 @@ def test_one_that_holds_is_raised_until_it_does_not(tmp_path: Path) -> None:
         assert box.raised == []
         await watch.look(NOW + 11)
         assert box.raised == ["quiet"]
+        assert box.told == [("alert", "quiet", None)]
         found = of_sandbox(cast("Sandbox", box), NOW + 12)
         assert found is not None
         assert (found.why, found.text, found.session, found.at) == (Why.ALERT, "quiet", None, NOW + 11)

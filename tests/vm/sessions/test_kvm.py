@@ -79,5 +79,12 @@ def test_qemu_may_do_no_more_than_under_emulation(home: Home, name: str) -> None
 def test_the_guest_has_the_hardening_that_emulation_goes_without(home: Home, name: str) -> None:
     home.do("create", name)
     words = home.do("exec", name, "--", "cat", "/proc/cmdline").decode().split()
-    assert {"nokaslr", "norandmaps", "mitigations=off", "tsc=reliable", "no_timer_check"}.isdisjoint(words)
+    assert {
+        "nokaslr",
+        "norandmaps",
+        "mitigations=off",
+        "tsc=reliable",
+        "no_timer_check",
+        "init_on_alloc=0",
+    }.isdisjoint(words)
     assert home.do("exec", name, "--", "cat", "/proc/sys/kernel/randomize_va_space") == b"2\n"

@@ -154,7 +154,7 @@ def test_events_that_are_followed_come_once_although_the_core_dies(home: Home, b
             home.do("exec", box, "--", "true")
             events = [json.loads(following.stdout.readline()) for _ in range(2)]
             home.kill_core()
-            home.do("exec", box, "--", "false")
+            assert home.run("exec", box, "--", "false").returncode == 1
             while [one["kind"] for one in events].count("session-exited") < 2:
                 events.append(json.loads(following.stdout.readline()))
         finally:
