@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from sandtop.core.rules import Rule
 
 _NAMES: Final = ("attach_allow",)
-CONSOLE: Final = "console"
-"""The table of the console's own settings, which it reads itself."""
 _TEXTS: Final = ("metrics",)
 _MAY_BE_ZERO: Final = ("warm_machines", "disk_reserve_bytes")
 _LEAST: Final = {"translation_cache_mib": 16}
@@ -82,9 +80,7 @@ class Settings:
             raise from_os_error(error, "cannot read the settings") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise InvalidRequest(f"{path} is not valid: {error}", hint="mend or remove it") from error
-        data.pop(CONSOLE, None)
         known = {field.name for field in fields(cls)}
-        data.pop(CONSOLE, None)
         for name, value in data.items():
             if name not in known:
                 raise InvalidRequest(

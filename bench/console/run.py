@@ -337,7 +337,7 @@ def main() -> None:
             if options.memory and not options.home:
                 console = Console(home)
                 console.until(b"box-000")
-                console.press(b"N")
+                console.press(b"Sn")
                 measure_memory(console, options.memory)
                 console.close()
         finally:

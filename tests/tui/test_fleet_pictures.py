@@ -34,7 +34,7 @@ async def stale(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
 
 
 async def removing(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
-    await pilot.press("N", "g", "space", "space", "ctrl+d")
+    await pilot.press("S", "n", "g", "space", "space", "ctrl+d")
 
 
 async def hostile(console: Console, pilot: Pilot[None], core: FakeCore) -> None:

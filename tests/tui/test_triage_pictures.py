@@ -41,9 +41,9 @@ async def failure(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
 
 
 async def result(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
+    before = set(core.sessions)
     await pilot.press("slash", *"state:running", "enter", "*", "x", *"uname -r", "enter")
     running = [raw for raw in core.sandboxes.values() if raw["state"] == "running"]
-    before = set(scene.core().sessions)
     await until(pilot, lambda: len(core.sessions.keys() - before) == len(running))
     fresh = sorted(core.sessions.keys() - before, key=lambda key: str(core.sessions[key].raw["sandbox"]))
     for number, key in enumerate(fresh[:-1]):

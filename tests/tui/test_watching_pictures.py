@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 async def page(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
-    await pilot.press("N", "g", "d")
+    await pilot.press("S", "n", "g", "d")
     await until(pilot, lambda: "ready" in console.screen.query_one("#console", TextBox).text)
     await until(pilot, lambda: "worker" in console.screen.query_one("#processes", TextBox).text)
 
@@ -37,7 +37,7 @@ async def merged(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
     core.emit("b4", b"\x1b[32m   Compiling\x1b[0m sandtop v0.1.0\n")
     core.emit("b4", b"warning: unused variable\n", stream=2)
     core.emit("d5", b"collected 10 items\n")
-    await pilot.press("N", "g", "space", "space", "space", "l")
+    await pilot.press("S", "n", "g", "space", "space", "space", "l")
     await until(pilot, lambda: console.nav.open_panes == 1 and console.nav.panes.takes_keys)
     pane = console.nav.panes.current
     assert isinstance(pane, MergedPane)

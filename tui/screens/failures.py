@@ -89,7 +89,7 @@ class FailuresScreen(ListScreen):
 
     def place(self) -> tuple[str, ...]:
         text = self.filter_field.value if self.ready else ""
-        return ("failures", *([f"/{text}"] if text else []), *self.marks)
+        return ("failures", *([f"/{text}"] if text else []), *self.marked_note)
 
     def show(self, view: FleetView) -> None:
         now = self.console_app.clock()

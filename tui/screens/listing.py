@@ -140,7 +140,7 @@ class ListScreen(ConsoleScreen):
         self.tick()
 
     @property
-    def marks(self) -> tuple[str, ...]:
+    def marked_note(self) -> tuple[str, ...]:
         """How many rows are marked, for the header; nothing when none are."""
         count = len(self.rows.marked) if self.ready else 0
         return (f"✓ {count} marked",) if count else ()

@@ -113,7 +113,7 @@ class SandboxScreen(ListScreen):
         return self.view.find(self._uuid)
 
     def place(self) -> tuple[str, ...]:
-        return (self._called, *self.marks)
+        return (self._called, *self.marked_note)
 
     def show(self, view: FleetView) -> None:
         sandbox = view.find(self._uuid)
