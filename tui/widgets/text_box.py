@@ -45,16 +45,16 @@ class TextBox(Worded, can_focus=True):
         self._lines: tuple[Words, ...] = ()
         self._from_end = self._at_end = from_end
         self._top = 0
+        self._has_head = False
 
     def show(self, lines: Sequence[Words], *, head: Words = (), note: str = "") -> None:
         """Show ``lines``; ``head`` stays above them, ``note`` is in the title."""
-        fresh = ((head, *lines) if head else tuple(lines), note, bool(head))
-        if fresh != (self._lines, self._note, self._has_head):
-            self._lines, self._note, self._has_head = fresh
+        shown = (head, *lines) if head else tuple(lines)
+        if (shown, note) != (self._lines, self._note):
+            self._lines, self._note = shown, note
+            self._has_head = bool(head)
             self._keep_place()
             self.refresh()
-
-    _has_head = False
 
     @property
     def text(self) -> str:
