@@ -105,7 +105,8 @@ class Record:
             row = dataclasses.replace(self.row, acknowledged_at=None if undo else time.time())
             self._database.update_sandbox(row)
             self.row = row
-            self._tell("acknowledged")
+            if not undo:
+                self._tell("acknowledged")
 
     def save(self) -> None:
         """Store what a full disk refused when it happened. Raises `StorageError` when it still does."""

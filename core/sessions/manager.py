@@ -224,7 +224,8 @@ class SessionManager:
             self._database.update_session(row)
             session.row = row
             self._registry.judge(session)
-            self._tell("acknowledged", session=row.id)
+            if not undo:
+                self._tell("acknowledged", session=row.id)
 
     def remove(self, session: Session) -> None:
         """Forget an ended session and its log, and end what it left running. Raises `StorageError`."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import pytest
 import trio
@@ -28,11 +29,18 @@ if TYPE_CHECKING:
 NOW = 1_000.0
 
 
+@dataclass
 class Alerted(Box):
     """A sandbox, and what its programs write."""
 
-    state = State.RUNNING
-    name = "box"
+    state: ClassVar = State.RUNNING
+    name: ClassVar = "box"
+
+    told: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+
+    def tell(self, kind: str, message: str = "", *, session: str | None = None) -> None:
+        """As `sandtop.core.events.Teller`."""
+        self.told.append((kind, message))
 
     def writes(self, session: Session, data: bytes, stream: int = 1) -> None:
         assert [*session.output.credits(anew=True)]
@@ -97,6 +105,7 @@ def test_output_is_raised_once_for_each_new_line_that_nobody_has_seen(tmp_path: 
         found = of_sandbox(cast("Sandbox", box), NOW)
         assert found is not None
         assert found.text == "full · No space left on device"
+        assert box.told == [("alert", "full · No space left on device")]
         await watch.look(NOW + 3)
         assert box.raised == ["full"], "it stays until somebody has seen it"
         box.alerts.acknowledge()
