@@ -31,6 +31,7 @@ demo: setup
 
 # Everything that CI runs: the checks, all tests, what of the code the quick ones reach
 test: setup check coverage
+    @just quick-by 3.13 tests/agent tests/core/contract tests/core/guest tests/core/cli
     @date '+==> %T Testing, the slow ones'
     pytest -m 'slow and not vm' -n 3 --dist worksteal
     @date '+==> %T Testing on virtual machines'
@@ -49,6 +50,7 @@ quick-by PYTHON *ARGS:
         "$python" --version >/dev/null 2>&1 && break || python=
     done
     [ -n "$python" ] || { echo '==> Python {{ PYTHON }} is not here: nothing was tested by it'; exit 0; }
+    case "$(python --version)" in *' {{ PYTHON }}.'*) echo '==> Python {{ PYTHON }} is that of .venv'; exit 0 ;; esac
     venv=build/python{{ PYTHON }}
     date "+==> %T Testing, the quick ones, by $("$python" --version)"
     if [ ! -x $venv/bin/pytest ]; then

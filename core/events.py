@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from sandtop.core.contract.core_events import Happening
+from sandtop.core.contract.record import is_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -60,9 +60,9 @@ class EventLog:
     @property
     def last(self) -> int:
         """The id of the last event; 0 before the first ever."""
-        if self._last is None:
-            self._last = max((event["id"] for event in self._stored(_TAIL)), default=0)
-        return self._last
+        if (last := self._last) is None:
+            last = self._last = max((int(event["id"]) for event in self._stored(_TAIL)), default=0)
+        return last
 
     def add(
         self,
@@ -74,14 +74,13 @@ class EventLog:
         session: str | None = None,
         record: Mapping[str, object] | None = None,
     ) -> None:
-        """``kind`` has happened; see `Happening` for the rest."""
+        """``kind`` has happened; `sandtop.core.contract.core_events.Happening` has the rest."""
         self._last = self.last + 1
         self.counts[kind] += 1
-        known = Happening(
-            id=self._last, at=self._now(), kind=kind, sandbox=sandbox, uuid=uuid, session=session,
-            message=message[:_MESSAGE],
-        )  # fmt: skip
-        event = {**known.to_json(), "record": None if record is None else dict(record)}
+        event: Event = {
+            "id": self._last, "at": self._now(), "kind": kind, "sandbox": sandbox, "uuid": uuid, "session": session,
+            "message": message[:_MESSAGE], "record": None if record is None else dict(record),
+        }  # fmt: skip
         self._recent.append(event)
         self._waiting += json.dumps(event, separators=(",", ":")).encode() + b"\n"
         try:
@@ -150,8 +149,8 @@ class EventLog:
                 break
         for line in data.split(b"\n"):
             with suppress(ValueError):
-                event = json.loads(line) if line else None
-                if isinstance(event, dict) and isinstance(event.get("id"), int):
+                event: object = json.loads(line) if line else None
+                if is_object(event) and isinstance(event.get("id"), int):
                     yield event
 
 

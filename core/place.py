@@ -17,17 +17,16 @@ if TYPE_CHECKING:
 
 _AMD64: Final = ("x86_64", "amd64")
 _UBUNTU: Final = ("24.04", "26.04")
-"""The releases whose package lists have each package that sandtop needs (mmdebstrap and Debian's keys in universe)."""
+"""The releases whose package lists were looked at: mmdebstrap (in universe) and the emulator are there, new enough."""
 # What other than Debian calls them; where nothing is said it is the same word.
 _FEDORA: Final = {
-    "qemu-system-x86": "qemu-system-x86-core",
     "xz-utils": "xz",
     "debian-archive-keyring": "debian-keyring",
     "uidmap": "shadow-utils",
     "mount": "util-linux",
 }
 _NOT_FEDORA: Final = "mmdebstrap"
-"""Fedora's lists were searched for it in vain; what it needs, apt and dpkg, is there."""
+"""The pages of Fedora's packages were searched for it in vain. What it needs, apt and dpkg, is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +65,11 @@ class Place:
             return None
         tried = f"{self.name} has been tried by nobody:"
         if self.distribution == "ubuntu" and self.release in _UBUNTU:
-            return f"{tried} its package lists have what sandtop needs, and the guest is Debian's everywhere"
+            return f"{tried} its package lists have mmdebstrap and the emulator, and the guest is Debian's everywhere"
         if self.has_apt:
             return f"{tried} it should do, as the guest is Debian's everywhere"
         if "fedora" in self._kinds:
-            return f"{tried} Fedora has what sandtop needs, but for {_NOT_FEDORA}, which has to come from its source"
+            return f"{tried} Fedora seems to have all but {_NOT_FEDORA}, which has to come from its source"
         return f"{tried} install what Debian's packages of these names hold"
 
     def how_to_install(self, packages: Sequence[str], *, root: bool) -> str:

@@ -22,8 +22,6 @@ _LEAST: Final = {"translation_cache_mib": 16}
 _MOST: Final = {"stop_seconds": MAX_GRACE_MS // 1000, "translation_cache_mib": 1024}
 GUEST_RELEASE: Final = "bookworm"
 """The Debian release that guests are made of unless told: the one whose kernel and Python start fastest."""
-CONSOLE: Final = "console"
-"""The table of the console's own settings, which it reads itself."""
 TRANSLATION_CACHE_MIB: Final = 64
 """The code of one start of Python is some 43 MB, and when TCG's cache is full all of it is thrown away: with 32 MiB
 each start of Python takes four times as long. More is of use to few programs; docs/speed.md has figures."""
@@ -83,7 +81,6 @@ class Settings:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise InvalidRequest(f"{path} is not valid: {error}", hint="mend or remove it") from error
         known = {field.name for field in fields(cls)}
-        data.pop(CONSOLE, None)
         for name, value in data.items():
             if name not in known:
                 raise InvalidRequest(

@@ -16,7 +16,6 @@ from sandtop.tui.alerts import NewAlerts
 from sandtop.tui.custom import CustomCommands
 from sandtop.tui.garbage import GarbageCollection
 from sandtop.tui.input_priority import InputPriority
-from sandtop.tui.measuring import Measuring
 from sandtop.tui.notices import Notice, Notices
 from sandtop.tui.palette import Commands
 from sandtop.tui.polling import POLL_SECONDS, Polling
@@ -24,6 +23,7 @@ from sandtop.tui.screens.base import ConsoleScreen
 from sandtop.tui.screens.listing import ListScreen
 from sandtop.tui.screens.pages import help_page
 from sandtop.tui.screens.settings import settings_page
+from sandtop.tui.stream.measuring import Measuring
 from sandtop.tui.theme import DARK, LIGHT, LOOKS, THEMES, ThemeName, look
 from sandtop.tui.tty.driver import TerminalDriver
 from sandtop.tui.typeahead import KeyDelivered, TypeAhead

@@ -35,9 +35,12 @@ def flood_terminal(conn: Conn, request: Message) -> None:
     _pour(conn, None)
 
 
-def flood_log(conn: Conn, request: Message) -> None:
-    """A log that grows without end: that of session 1 at its rate, another as fast as it is read."""
-    _pour(conn, LOG_RATE if str(request["session"]).startswith("1") else None)
+def logs(core: FakeCore, conn: Conn, request: Message) -> None:
+    """A log that grows without end: that of session 1 at its rate, that of 2 as fast as it is read."""
+    if request.get("follow") and str(request["session"])[:1] in "12":
+        _pour(conn, LOG_RATE if str(request["session"]).startswith("1") else None)
+    elif (result := core.answer(conn, request)) is not None:
+        conn.result(result)
 
 
 def _pour(conn: Conn, rate: float | None) -> None:
@@ -58,6 +61,14 @@ def change(core: FakeCore, step: int) -> None:
             raw["trouble"] = "its agent does not answer" if (number + step) % 40 == 0 else None
 
 
+def working(number: int) -> FakeSession:
+    """A session of ``box-NUMBER`` that has written a screenful; each third one on a terminal."""
+    one = session(f"{number:x}f", f"box-{number:03}", "work", tty=number % 3 == 0)
+    lines = BLOCK[: BLOCK.index(b"\n", 1500) + 1] + b"output of box-%03d\r\n" % number
+    one.pieces = [(time.time(), 1, lines)]
+    return one
+
+
 def main() -> None:
     now = time.time()
     boxes = [sandbox(f"box-{number:03}", started_at=now - 60 * number) for number in range(SANDBOXES)]
@@ -66,10 +77,8 @@ def main() -> None:
         session("1", "box-001", "serve"),
         session("2", "box-002", "cat", "huge"),
     )
-    core = FakeCore(
-        *boxes, sessions=(*flooding, *[session(f"{n:x}f", f"box-{n:03}", "work") for n in range(3, 200)])
-    )
-    core.scripts |= {"session.follow": flood_terminal, "session.logs": flood_log}
+    core = FakeCore(*boxes, sessions=(*flooding, *map(working, range(3, 200))))
+    core.scripts |= {"session.follow": flood_terminal, "session.logs": partial(logs, core)}
     with core:
         sys.stdout.write("ready\n")
         sys.stdout.flush()

@@ -33,6 +33,6 @@ KEY: Final = Goal("key to echo", "ssh", 1.5)
 STREAM: Final = Goal("stream through one more pipe", "ssh", 3.5, at_least=True)
 CYCLE: Final = Goal("create, exec true, rm", "fresh ssh exec", 1.5)
 AFTER_PYTHON: Final = Goal("memory after a python start", "80 MiB", 1.0)
-AFTER_ALL: Final = Goal("memory after all of the work", "130 MiB", 1.0)
+AFTER_ALL: Final = Goal("memory after a day's work", "130 MiB", 1.0)
 AS_BEFORE: Final = 1.1
 """How much worse than in the run before is still as good: two runs of one tree differ by as much."""

@@ -15,7 +15,7 @@ _MIX: Final = (
     "apt-cache policy >/dev/null"
     " && perl -e 'my %h; $h{$_ % 97} .= chr(65 + $_ % 26) for 1..100000; print length join q(), values %h'"
     " && find /usr/lib /etc -type f | sort | wc -l"
-    " && tar -cf - /usr/lib/python3.11/email /etc | wc -c"
+    " && tar -cf - /usr/lib/python3*/email /etc | wc -c"
 )
 WORKS: Final[dict[str, tuple[str, ...]]] = {
     "true": ("/bin/true",),

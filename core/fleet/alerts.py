@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from sandtop.core.fleet.state import State
-from sandtop.core.phrases import command_line, told
+from sandtop.core.phrases import command_line
 from sandtop.core.sessions.cause import shown_lines
 
 if TYPE_CHECKING:
@@ -198,7 +198,9 @@ class AlertWatch:
     def _raise(self, sandbox: Sandbox, rule: Rule, alert: Alert) -> None:
         log.info("%s: alert %s", sandbox.name, rule.name)
         sandbox.alerts.put(alert)
-        sandbox.tell("alert", told(alert.name, alert.text), session=alert.session)
+        sandbox.tell(
+            "alert", f"{rule.name}: {alert.text}" if alert.text else rule.name, session=alert.session
+        )
         now = trio.current_time()
         if rule.command and now >= self._busy.get(rule.name, 0.0):
             self._busy[rule.name] = now + _COMMAND_SECONDS + _COMMAND_PAUSE

@@ -105,8 +105,7 @@ class Record:
             row = dataclasses.replace(self.row, acknowledged_at=None if undo else time.time())
             self._database.update_sandbox(row)
             self.row = row
-            if not undo:
-                self._tell("acknowledged")
+            self._tell("acknowledged", "taken back" if undo else "")
 
     def save(self) -> None:
         """Store what a full disk refused when it happened. Raises `StorageError` when it still does."""

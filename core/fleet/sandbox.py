@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from sandtop.core.fleet.context import Context
     from sandtop.core.fleet.machine import RunningMachine
-    from sandtop.core.fleet.top import Look
     from sandtop.core.store import SandboxRow
 
 log = logging.getLogger(__name__)
@@ -57,8 +56,6 @@ class Sandbox:
         self.timings: dict[str, float] = {}
         self.holders = 0
         self.alerts = Alerts()
-        self.looked: Look | None = None
-        """The last look at what runs in it."""
         self.sessions = self._new_sessions()
 
     def _new_sessions(self) -> SessionManager:

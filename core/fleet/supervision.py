@@ -102,6 +102,8 @@ async def _settle(sandbox: Owner, context: Context, machine: RunningMachine) -> 
     reason = death.reason if death else "the machine died"
     lines = machine.vm.console_tail(_LAST_WORDS).splitlines()
     said = next((line for line in lines if _FATAL in line), lines[-1] if lines else "")
+    if sandbox.record.state in (State.RUNNING, State.PAUSED):
+        sandbox.tell("died", reason)
     sandbox.machine = None
     sandbox.sessions.attach_link(None)
     sandbox.sessions.machine_gone(reason)
@@ -111,7 +113,6 @@ async def _settle(sandbox: Owner, context: Context, machine: RunningMachine) -> 
     if record.state is State.STOPPING:
         record.to(State.STOPPED, "stopped", ownership=None)
     elif record.state in (State.RUNNING, State.PAUSED):
-        sandbox.tell("died", reason)
         if death and death.orderly and _FATAL not in said:  # an agent that fails switches its machine off
             record.to(State.STOPPED, reason, ownership=None)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeGuard
+from weakref import WeakKeyDictionary
 
 import trio
 
@@ -30,13 +31,16 @@ _COMMAND: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What the agent of ``link`` told of its processes, and when: ``at`` by trio's clock, ``clock`` by its guest's."""
+    """What an agent told of its processes, and when: ``at`` by trio's clock, ``clock`` by its guest's."""
 
-    link: AgentLink
     at: float
     clock: float
     found: list[ProcessInfo]
     total: int
+
+
+_LATEST: Final[WeakKeyDictionary[AgentLink, Look]] = WeakKeyDictionary()
+"""The last look, by the link that it was taken over."""
 
 
 async def processes(sandbox: Sandbox) -> Processes:
@@ -52,11 +56,11 @@ async def processes(sandbox: Sandbox) -> Processes:
             sandbox=sandbox.name,
             hint=f"restart it: sandtop restart {sandbox.name}",
         )
-    before = sandbox.looked
-    if before is None or before.link is not link or not _BETWEEN <= trio.current_time() - before.at <= _OLD:
+    before = _LATEST.get(link)
+    if before is None or not _BETWEEN <= trio.current_time() - before.at <= _OLD:
         before = await _look(sandbox, link)
         await trio.sleep(_BETWEEN)
-    now = sandbox.looked = await _look(sandbox, link)
+    now = _LATEST[link] = await _look(sandbox, link)
     earlier = {each.pid: each.cpu_seconds for each in before.found}
     seconds, most = now.clock - before.clock, 100.0 * sandbox.row.config.cpus
     found = [
@@ -76,7 +80,7 @@ async def _look(sandbox: Sandbox, link: AgentLink) -> Look:
     total = answer.get("total")
     clock = answer.get("clock")
     at = float(clock) if isinstance(clock, (int, float)) and 0 <= clock <= _MOST else 0.0
-    return Look(link, trio.current_time(), at, found, max(len(found), total if _is_count(total) else 0))
+    return Look(trio.current_time(), at, found, max(len(found), total if _is_count(total) else 0))
 
 
 def _percent(taken: float, seconds: float, most: float) -> float:

@@ -224,8 +224,7 @@ class SessionManager:
             self._database.update_session(row)
             session.row = row
             self._registry.judge(session)
-            if not undo:
-                self._tell("acknowledged", session=row.id)
+            self._tell("acknowledged", "taken back" if undo else "", session=row.id)
 
     def remove(self, session: Session) -> None:
         """Forget an ended session and its log, and end what it left running. Raises `StorageError`."""

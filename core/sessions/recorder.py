@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from sandtop.core.errors import StorageError
-from sandtop.core.phrases import ending, told
+from sandtop.core.phrases import ending
 from sandtop.core.sessions.credit import OutputCredit
 from sandtop.core.sessions.input import STDIN
 from sandtop.core.sessions.overdue import Overdue
@@ -171,5 +171,6 @@ class Recorder:
         command, key, kept = brief(session.row.argv), session.row.id, record.to_json()
         if record.reason == "oom":
             self._tell("oom", f"ran out of memory: {command}", session=key, record=kept)
-        how = told(ending(record.reason, record.exit_status, record.signal), record.cause)
-        self._tell("session-exited", f"{how}: {command}", session=key, record=kept)
+        how = ending(record.reason, record.exit_status, record.signal)
+        why = f" ({record.cause})" if record.cause else ""
+        self._tell("session-exited", f"{how}: {command}{why}", session=key, record=kept)

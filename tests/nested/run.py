@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _COMMANDS: Final = {
     "": "exec bash -i",
     "test": "exec python -m tests.nested.suite",
-    "bench": "exec python bench/channels/run.py --json $RESULTS/channels.json",
+    "bench": "exec python bench/channels/run.py --accelerator kvm --json $RESULTS/channels.json",
 }
 """What the words stand for; others are a command."""
 _PASSED_ON: Final = ("SANDTOP_TEST_SETTINGS", "SANDTOP_TEST_SLOWER", "SANDTOP_CHAOS_ROUNDS")

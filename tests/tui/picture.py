@@ -31,7 +31,9 @@ ALL = (*BOTH, ("80x24", "light"), ("200x50", "dark"))
 FOUR = (("80x24", "dark"), ("60x20", "dark"), ("120x40", "light"), ("200x50", "dark"))
 
 
-NARROW_AND_WIDE = {"a-log", "a-screen", "evidence", "failures", "result", "terminals"}
+NARROW_AND_WIDE = {
+    "a-log", "a-screen", "asking", "failures", "merged", "page", "result", "terminals",
+}  # fmt: skip
 """States that look different at each of four sizes."""
 MAIN = {"busy", "empty", "sessions", "split"}
 """States that are seen most; of the others two views show enough."""

@@ -9,9 +9,9 @@ from urllib.parse import unquote
 
 import pytest
 
-from sandtop.tui.actions import ACTIONS, SCOPES, Action, ScopeName, actions_of, scopes_at
+from sandtop.tui.actions import ACTIONS, SCOPES, Action, ScopeName, actions_of, meaning_of, scopes_at
 
-from .keytables import DOCS, renewed, shown_keys
+from .keytables import DOCS, EXCEPTIONS, meanings, renewed, shown_keys
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -35,6 +35,17 @@ def test_no_key_means_two_things_at_one_place(scope: ScopeName) -> None:
         for key in action.keys:
             assert key not in seen, f"{key}: {seen.get(key)} and {action.scope}.{action.name}"
             seen[key] = f"{action.scope}.{action.name}"
+
+
+def test_a_letter_means_one_thing() -> None:
+    two = {key: sorted(found) for key, found in meanings().items() if len(found) > 1}
+    assert two == {}
+
+
+def test_exceptions_are_needed() -> None:
+    for key, scope in EXCEPTIONS:
+        here = next(action for action in actions_of(*SCOPES) if action.scope == scope and key in action.keys)
+        assert {meaning_of(here)} != set(meanings()[key])
 
 
 def test_the_docs_have_every_key() -> None:

@@ -114,7 +114,7 @@ async def test_on_the_marked_ones_with_their_values(tmp_path: Path) -> None:
     write(tmp_path, SETTINGS)
     with fleet():
         async with running(make_console(paths=find())) as (app, pilot):
-            await pilot.press("N", "*", "Z")
+            await pilot.press("S", "n", "*", "Z")
             await until(pilot, lambda: isinstance(app.screen, Page))
             assert "web is running of a; base\n" in page(app).text
             assert "zed is running of ; base" in page(app).text
@@ -127,7 +127,7 @@ async def test_after_a_question_in_the_sandboxes(tmp_path: Path) -> None:
     write(tmp_path, SETTINGS)
     with fleet() as core:
         async with running(make_console(paths=find())) as (app, pilot):
-            await pilot.press("N", "g", "f6")
+            await pilot.press("S", "n", "g", "f6")
             question = app.screen
             assert isinstance(question, Confirm)
             assert question.text.splitlines()[0] == "Reload web?"
@@ -151,7 +151,7 @@ async def test_on_a_session_and_how_it_failed(tmp_path: Path) -> None:
     write(tmp_path, SETTINGS)
     with fleet():
         async with running(make_console(paths=find())) as (app, pilot):
-            await pilot.press("N", "g", "enter", "Z")
+            await pilot.press("S", "n", "g", "enter", "Z")
             await until(pilot, lambda: isinstance(app.screen, Page))
             assert "web: boom\n(exit 3)" in page(app).text
             assert notice(app) == "tell failed on 1 of 1"

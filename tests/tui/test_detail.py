@@ -90,7 +90,7 @@ async def test_where_it_is(size: tuple[int, int], place: str) -> None:
         async with running(size=size) as (app, pilot):
             await pilot.pause()
             master = app.screen.query_one(Master)
-            assert {"-beside", "-below"} & master.classes == ({place} if place else set())
+            assert {"-beside", "-below"}.intersection(master.classes) == ({place} if place else set())
             if not place:
                 assert not core.asked("session.screen")
                 assert not core.asked("session.logs")

@@ -34,7 +34,7 @@ async def stale(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
 
 
 async def removing(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
-    await pilot.press("N", "g", "space", "space", "ctrl+d")
+    await pilot.press("S", "n", "g", "space", "space", "ctrl+d")
 
 
 async def hostile(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
@@ -70,7 +70,7 @@ FLEET: dict[str, Steps] = {
     "busy": pressing(),
     "a-log": with_cursor_on("api-1"),
     "a-screen": with_cursor_on("review-318"),
-    "evidence": with_cursor_on("api-2"),
+    "asking": with_cursor_on("api-2"),
     "hostile-screen": hostile_screen,
     "filtered": pressing("slash", *"label:team=core"),
     "marked": pressing("N", "g", "space", "space"),

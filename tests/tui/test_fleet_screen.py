@@ -14,7 +14,9 @@ from sandtop.tui.screens.pages import Page
 from sandtop.tui.screens.panes import PanesScreen
 from sandtop.tui.screens.run import RunPrompt
 from sandtop.tui.screens.sandbox import SandboxScreen
+from sandtop.tui.widgets.bars import Header, KeyBar
 from sandtop.tui.widgets.row_list import RowList
+from sandtop.tui.widgets.text_box import TextBox
 
 from .conftest import notice, running, until
 
@@ -75,20 +77,22 @@ async def test_the_cursor_stays_on_its_sandbox_when_the_order_changes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "order"),
+    ("letters", "order"),
     [
-        ("N", ["api", "db", "old", "web"]),
-        ("S", ["db", "api", "web", "old"]),
-        ("P", ["web", "api", "db", "old"]),
+        (("n",), ["api", "db", "old", "web"]),
+        (("s", "s", "enter"), ["db", "api", "web", "old"]),
+        (("s", "enter"), ["web", "api", "db", "old"]),
     ],
 )
-async def test_sorting(key: str, order: list[str]) -> None:
+async def test_sorting(letters: tuple[str, ...], order: list[str]) -> None:
     with fleet():
         async with running() as (app, pilot):
-            await pilot.press(key)
+            await pilot.press("S", *letters)
             assert names(app) == order
-            await pilot.press("N", "r")
-            assert names(app) == ["web", "old", "db", "api"] if key != "N" else ["api", "db", "old", "web"]
+            await pilot.press("S", "n", "r")
+            assert names(app) == (
+                ["web", "old", "db", "api"] if letters != ("n",) else ["api", "db", "old", "web"]
+            )
 
 
 async def test_filter_as_one_types_and_escape_takes_it_back() -> None:
@@ -105,7 +109,7 @@ async def test_filter_as_one_types_and_escape_takes_it_back() -> None:
 async def test_actions_apply_to_the_marked_that_they_fit() -> None:
     with fleet() as core:
         async with running() as (app, pilot):
-            await pilot.press("N", "g", "space", "j", "ctrl+@")
+            await pilot.press("S", "n", "g", "space", "j", "ctrl+@")
             await pilot.press("b")
             await until(pilot, lambda: len(core.asked("sandbox.start")) == 2)
             started = {request["sandbox"] for request in core.asked("sandbox.start")}
@@ -115,7 +119,7 @@ async def test_actions_apply_to_the_marked_that_they_fit() -> None:
 
 @pytest.mark.parametrize(
     ("name", "key", "said"),
-    [("web", "b", "nothing to start: web is running"), ("old", "h", "nothing to stop: old is stopped")],
+    [("web", "b", "nothing to start: web is running"), ("old", "H", "nothing to stop: old is stopped")],
 )
 async def test_what_is_so_already_is_no_error(name: str, key: str, said: str) -> None:
     with fleet() as core:
@@ -146,13 +150,13 @@ async def test_stop_asks_and_names_what_ends() -> None:
     with fleet() as core:
         async with running() as (app, pilot):
             app.nav.fleet.select(str(core.of("web")["uuid"]))
-            await pilot.press("h")
+            await pilot.press("H")
             assert isinstance(app.screen, Confirm)
             assert "tail -f log" in app.screen.text
             await pilot.press("enter")
             assert in_list(app)
             assert not core.asked("sandbox.stop")
-            await pilot.press("h", "y")
+            await pilot.press("H", "y")
             await until(pilot, lambda: core.of("web")["state"] == "stopped")
             await until(pilot, lambda: notice(app) == "web stopped")
 
@@ -275,13 +279,13 @@ async def test_describe_raw_help_and_palette() -> None:
 async def test_a_long_fact_goes_on_below_itself() -> None:
     reason = "the guest switched itself off; console: " + "a word and another " * 8
     with FakeCore(sandbox("db", "failed", reason=reason)):
-        async with running() as (app, pilot):
-            await pilot.press("d")
-            await until(pilot, lambda: isinstance(app.screen, Page))
-            values = list(app.screen.query(".value"))
-            long = next(value for value in values if str(value.render()).startswith("the guest"))
-            assert long.region.height > 1
-            assert {value.region.x for value in values} == {long.region.x}
+        async with running(size=(80, 24)) as (app, pilot):
+            await pilot.press("d", "shift+tab")
+            lines = app.screen.query_one("#facts", TextBox).text.splitlines()
+            first = next(number for number, line in enumerate(lines) if line.startswith("state"))
+            assert all(len(line) <= 78 for line in lines)
+            assert lines[first + 1].startswith(" " * 10)
+            assert "a word and another" in lines[first + 1]
 
 
 async def test_the_core_hangs_and_the_list_says_so() -> None:
@@ -366,3 +370,17 @@ async def test_with_panes_open_q_must_come_twice() -> None:
             assert notice(app) == "q again leaves and closes 1 pane; what runs goes on"
             await pilot.press("q")
         assert app.return_code == 0
+
+
+async def test_the_last_line_and_who_needs_you_can_be_clicked() -> None:
+    with fleet():
+        async with running(size=(120, 24)) as (app, pilot):
+            bar, header = app.screen.query_one(KeyBar), app.screen.query_one(Header)
+            keys = str(bar.render())
+            await pilot.click(bar, offset=(keys.index("create") + 2, 0))
+            assert isinstance(app.screen, CreateForm)
+            await pilot.press("escape")
+            await pilot.click(header, offset=(str(header.render()).index("need") + 1, 0))
+            assert at(app) == "db"
+            await pilot.click(header, offset=(1, 0))
+            assert in_list(app)

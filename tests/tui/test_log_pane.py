@@ -84,7 +84,7 @@ async def test_it_keeps_its_place_and_counts_what_came() -> None:
         assert screen(app)[-1] == " line 97"
         await pilot.press("end")
         assert screen(app)[-1] == " z"
-        await pilot.press("s", "s", "g")
+        await pilot.press("f", "f", "g")
         assert screen(app)[0] == " line 0"
         await pilot.press("pagedown", "pageup", "j", "k")
         assert screen(app)[0] == " line 0"
@@ -154,7 +154,7 @@ async def test_filters_stack_and_follow() -> None:
     async with tailing(*lines) as (app, pilot, core):
         await pilot.press("ampersand", *"500", "enter")
         await until(pilot, lambda: set(screen(app)) == {" GET /b 500", "▌trace 500 debug"})
-        await pilot.press("v", *"debug", "enter")
+        await pilot.press("exclamation_mark", *"debug", "enter")
         await until(pilot, lambda: set(screen(app)) == {" GET /b 500"})
         core.emit("a", b"GET /c 200\nGET /c 500\n")
         await until(pilot, lambda: screen(app)[-1] == " GET /c 500")
@@ -170,7 +170,7 @@ async def test_stderr_alone_and_times_and_wrap() -> None:
         assert screen(app)[2].endswith("x›")
         await pilot.press("right")
         await until(pilot, lambda: screen(app)[2].startswith(" xxxx"))
-        await pilot.press("left", "w")
+        await pilot.press("left", "L")
         await until(pilot, lambda: screen(app)[3].startswith(" xxxx"))
         await pilot.press("t")
         await until(pilot, lambda: screen(app)[1].startswith("22:13:21 ▌err"))
@@ -224,7 +224,7 @@ async def test_older_lines_come_when_one_goes_to_the_top() -> None:
     lines = [(1, b"".join(b"line %d\n" % number for number in range(5000)))]
     async with tailing() as (app, pilot, core):
         core.change(lambda: core.session("a").pieces.extend((NOW, s, d) for s, d in lines))
-        await pilot.press("x", "l")
+        await pilot.press("ctrl+w", "l")
         await until(pilot, lambda: pane(app).ready and pane(app).view.ring.total >= 2000)
         assert pane(app).older
         await pilot.press("g")
@@ -240,7 +240,7 @@ async def test_save_and_copy(tmp_path: Path) -> None:
             await pilot.press("enter")
 
         await until(pilot, lambda: pane(app).view.text_shown == "one\ntwo")
-        await pilot.press("c")
+        await pilot.press("y")
         assert app.clipboard == "one\ntwo"
         await save_to(tmp_path / "out.log")
         await until(pilot, lambda: (tmp_path / "out.log").exists() and "saved" in notice(app))
@@ -266,10 +266,10 @@ async def test_panes_split_zoom_move_and_close() -> None:
         assert pane(app) is third
         await pilot.press("z")
         await until(pilot, lambda: third.size.width == third.screen.size.width - 1)
-        await pilot.press("z", "greater_than_sign", "equals_sign", "x")
+        await pilot.press("z", "greater_than_sign", "equals_sign", "ctrl+w")
         await until(pilot, lambda: not third.is_attached)
         assert pane(app) is second
-        await pilot.press("x", "x")
+        await pilot.press("ctrl+w", "ctrl+w")
         await until(pilot, lambda: app.nav.panes.is_empty)
         assert app.screen is app.nav.fleet
 
@@ -291,3 +291,44 @@ async def test_a_flood_is_taken_without_losing_a_line() -> None:
             core.emit("a", block)
         await until(pilot, lambda: pane(app).view.ring.total == 40_000)
         await until(pilot, lambda: screen(app)[-1].startswith(" 0001999"))
+
+
+async def test_matches_are_counted_and_which_one_it_is() -> None:
+    lines = [(1, b"GET /things/%d\n" % number) for number in range(100)] + [(1, b"a 404 here\n")]
+    async with tailing(*lines, size=(120, 24)) as (app, pilot, core):
+        await pilot.press("slash", *"things/.7", "enter")
+        await until(pilot, lambda: "/things/.7  9/9" in title(app))
+        await pilot.press("n")
+        await until(pilot, lambda: "8/9" in title(app))
+        core.emit("a", b"GET /things/47\n")
+        await until(pilot, lambda: "8/10" in title(app))
+        await pilot.press("exclamation_mark", *"things/1", "enter")
+        await until(pilot, lambda: "/9" in title(app))
+
+
+async def test_what_was_searched_for_before_comes_back_with_the_arrows() -> None:
+    async with tailing((1, b"one\ntwo\nthree\n")) as (app, pilot, _core):
+        for word in ("first-word", "second-word"):
+            await pilot.press("slash", *word, "enter")
+        await pilot.press("slash", "up", "up")
+        assert pane(app).query_one(Input).value == "first-word"
+        await pilot.press("down")
+        assert pane(app).query_one(Input).value == "second-word"
+        await pilot.press("down")
+        assert pane(app).query_one(Input).value == ""
+        await pilot.press("escape", "ampersand", "up")
+        assert "word" not in pane(app).query_one(Input).value
+
+
+async def test_dragging_selects_and_copies() -> None:
+    async with tailing((1, b"the first line\nthe second line\nthe third line\n")) as (app, pilot, core):
+        view = pane(app).view
+        await pilot.mouse_down(view, offset=(5, 0))
+        await pilot.hover(view, offset=(3, 2))
+        assert not view.following
+        core.emit("a", b"one more\n")
+        await pilot.mouse_up(view, offset=(3, 2))
+        await until(pilot, lambda: notice(app) == "copied 3 lines")
+        assert app.clipboard == "first line\nthe second line\nthe"
+        await pilot.click(view, offset=(5, 1))
+        assert app.clipboard == "first line\nthe second line\nthe"

@@ -32,7 +32,7 @@ def fleet() -> FakeCore:
 
 
 async def opened(app: Console, pilot: Pilot[None]) -> MergedPane:
-    await pilot.press("N", "g", "space", "space", "l")
+    await pilot.press("S", "n", "g", "space", "space", "l")
     await until(pilot, lambda: app.nav.open_panes == 1 and app.nav.panes.takes_keys)
     pane = app.nav.panes.current
     assert isinstance(pane, MergedPane)
@@ -77,7 +77,7 @@ async def test_what_is_saved_passes_the_filters(tmp_path: Path) -> None:
     with fleet():
         async with running(size=(120, 40)) as (app, pilot):
             await opened(app, pilot)
-            await pilot.press("v", *"second", "enter", "ctrl+s")
+            await pilot.press("exclamation_mark", *"second", "enter", "ctrl+s")
             app.screen.query_one(Input).value = str(tmp_path / "log")
             await pilot.press("enter")
             await until(pilot, lambda: (tmp_path / "log").exists() and "saved" in notice(app))
@@ -90,7 +90,7 @@ async def test_the_core_comes_back_and_the_pane_goes_on() -> None:
             pane = await opened(app, pilot)
             await pilot.press("q")
             assert app.screen is app.nav.fleet
-            await pilot.press("w", "z")
+            await pilot.press("L", "z")
             assert len(core.asked("core.logs")) == 1
             core.end("a")
             core.emit("b", b"\nlast\n")

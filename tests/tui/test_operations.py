@@ -114,9 +114,9 @@ async def test_what_was_read_and_made_late_takes_neither_view_nor_cursor() -> No
     with FakeCore(sandbox("web"), sandbox("zed")) as core:
         async with running() as (app, pilot):
             hold(core)
-            await pilot.press("y", "j")
+            await pilot.press("J", "j")
             core.speak()
-            await until(pilot, lambda: notice(app) == "web was read late: y shows it")
+            await until(pilot, lambda: notice(app) == "web was read late: J shows it")
             assert app.screen is app.nav.fleet
             hold(core)
             await pilot.press("c", "enter")

@@ -54,7 +54,9 @@ async def searching(console: Console, pilot: Pilot[None], core: FakeCore) -> Non
 
 async def filtering(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
     await one_log(console, pilot, core)
-    await pilot.press("ampersand", *"error|trace", "enter", "v", *"line", "enter", "v")
+    await pilot.press(
+        "ampersand", *"error|trace", "enter", "exclamation_mark", *"line", "enter", "exclamation_mark"
+    )
 
 
 async def split(console: Console, pilot: Pilot[None], core: FakeCore) -> None:

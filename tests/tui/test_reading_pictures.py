@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .picture import Compare
 
 READING: dict[str, tuple[str, ...]] = {
-    "help": ("question_mark",), "palette": ("colon",), "describe": ("N", "g", "d"), "command": ("j", "x"),
+    "help": ("question_mark",), "palette": ("colon",), "command": ("j", "x"),
 }  # fmt: skip
 
 

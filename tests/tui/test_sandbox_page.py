@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def opened(app: Console, pilot: Pilot[None]) -> None:
-    await pilot.press("N", "g", "d")
+    await pilot.press("S", "n", "g", "d")
     assert isinstance(app.screen, SandboxPage)
     await until(pilot, lambda: "worker" in text(app, "processes") and "virtio" in text(app, "console"))
 
@@ -67,7 +67,7 @@ async def test_on_a_small_screen_one_box_at_a_time() -> None:
             assert "ready" in "".join(box.render_line(y).text for y in range(box.size.height))
             await pilot.press("g")
             assert "ready" not in "".join(box.render_line(y).text for y in range(box.size.height))
-            await pilot.press("c")
+            await pilot.press("y")
             assert "ready" in app.clipboard
             assert "copied console" in notice(app)
             await pilot.press("q")
@@ -88,7 +88,7 @@ async def test_what_cannot_be_read_says_why() -> None:
     with scene.page(scene.core()) as core:
         core.refusals["sandbox.top"] = {"code": "channel", "message": "its agent does not answer"}
         async with running(size=(200, 50)) as (app, pilot):
-            await pilot.press("N", "g", "d")
+            await pilot.press("S", "n", "g", "d")
             await until(pilot, lambda: "its agent does not answer" in text(app, "processes"))
             await until(pilot, lambda: "virtio" in text(app, "console"))
 
@@ -111,7 +111,7 @@ async def test_it_is_there_as_json_too() -> None:
     with scene.page(scene.core()):
         async with running(size=(80, 24)) as (app, pilot):
             await opened(app, pilot)
-            await pilot.press("y")
+            await pilot.press("J")
             await until(pilot, lambda: isinstance(app.screen, Page))
             assert isinstance(app.screen, Page)
             assert '"uuid"' in app.screen.text

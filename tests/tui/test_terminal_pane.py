@@ -244,7 +244,7 @@ async def test_the_end_gives_the_keys_back() -> None:
         core.end("t", 0)
         await until(pilot, lambda: not pane(app).terminal.holds_input)
         await until(pilot, lambda: "○ exit 0" in " ".join(text for text, _ in pane(app).badges()))
-        await pilot.press("escape", "x")
+        await pilot.press("escape", "ctrl+w")
         await until(pilot, lambda: app.nav.panes.is_empty)
 
 
@@ -254,7 +254,7 @@ async def test_a_new_shell_begins_with_the_right_size() -> None:
             await pilot.press("a")
             await until(pilot, lambda: bool(core.asked("session.exec")))
             asked = core.asked("session.exec")[0]
-            assert asked["tty"] == {"rows": 27, "columns": 89}
+            assert asked["tty"] == {"rows": 27, "columns": 90}
             assert asked["argv"] == ["/bin/sh"]
             await until(pilot, lambda: pane(app).ready and pane(app).terminal.holds_input)
             await pilot.press("h", "i")

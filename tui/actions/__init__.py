@@ -5,8 +5,10 @@ from __future__ import annotations
 from .lookup import (
     actions_of,
     bindings_of,
+    elsewhere,
     in_palette,
     keymap_of,
+    meaning_of,
     scopes_at,
     shown_key,
     textual_key,
@@ -16,6 +18,7 @@ from .model import Action, Scope
 from .table import ACTIONS, SCOPES, ScopeName
 
 __all__ = [
-    "ACTIONS", "SCOPES", "Action", "Scope", "ScopeName", "actions_of", "bindings_of", "in_palette", "keymap_of",
+    "ACTIONS", "SCOPES", "Action", "Scope", "ScopeName", "actions_of", "bindings_of", "elsewhere", "in_palette",
+    "keymap_of", "meaning_of",
     "scopes_at", "shown_key", "textual_key", "use_keys",
 ]  # fmt: skip

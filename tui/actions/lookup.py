@@ -11,7 +11,7 @@ from textual.keys import _character_to_key  # pyright: ignore[reportPrivateUsage
 from .table import ACTIONS, SCOPES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from .model import Action
     from .table import ScopeName
@@ -70,6 +70,27 @@ def keymap_of(keys: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
 def textual_key(key: str) -> str:
     """A key as Textual names it in events: ``question_mark`` for ``?``."""
     return _character_to_key(key) if len(key) == 1 else key
+
+
+_SAME: Final = {
+    "attach": "shell", "quit": "leave", "back": "leave", "search": "look for", "filter": "look for", "first": "top",
+    "last": "bottom", "line_down": "down", "line_up": "up", "forget": "remove", "stop_rest": "signal",
+    "previous_trouble": "next_trouble", "search_previous": "search_next",
+}  # fmt: skip
+"""Actions that mean the same to a hand, by the name of one of them."""
+
+
+def meaning_of(action: Action) -> str:
+    """What the keys of ``action`` mean: the same word for actions that a hand takes for the same."""
+    return _SAME.get(action.name, action.name)
+
+
+def elsewhere(key: str, here: Sequence[ScopeName]) -> Action | None:
+    """An action that ``key`` has at another place than ``here``, if it has none here."""
+    found = [one for one in actions_of(*SCOPES) if key in map(textual_key, one.keys)]
+    if any(one.scope in here for one in found):
+        return None
+    return next((one for one in found if one.scope not in ("live", "nobody")), None)
 
 
 _SHOWN: Final = {

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from textual import on
 from textual.screen import Screen
 
-from sandtop.tui.actions import Action, ScopeName, actions_of, scopes_at
+from sandtop.tui.actions import SCOPES, Action, ScopeName, actions_of, elsewhere, scopes_at, shown_key
 from sandtop.tui.text import age
 from sandtop.tui.widgets.app_of import app_of
 from sandtop.tui.widgets.bars import Banner, Header, KeyBar, NoticeBar
@@ -101,11 +102,17 @@ class ConsoleScreen(Screen[None]):
         return [*actions_of(*scopes), *self.console_app.custom.actions(scopes)]
 
     def on_key(self, event: Key) -> None:
-        """A key that nothing here is bound to: a command of the user's own may be."""
-        number = self.console_app.custom.of_key(event.key, event.character, self.scopes())
-        if number is not None and self.ready:
+        """A key that nothing here is bound to: a command of the user's own may be, or it does something elsewhere."""
+        scopes = self.scopes()
+        number = self.console_app.custom.of_key(event.key, event.character, scopes)
+        if not self.ready:
+            return
+        if number is not None:
             event.stop()
             self.action_custom(number)
+        elif (other := elsewhere(event.key, scopes)) is not None:
+            where, key = SCOPES[other.scope].title, shown_key(_written(event))
+            self.console_app.say(f"{key} does nothing here. {where}: {other.help}")
 
     def action_custom(self, number: int) -> None:
         """Carry out a command of the user's own, on what is marked or under the cursor."""
@@ -132,6 +139,14 @@ class ConsoleScreen(Screen[None]):
     def ask_again(self) -> None:
         """Take an acknowledgement back: the last one."""
         self.console_app.operations.unacknowledge()
+
+    @on(KeyBar.Clicked)
+    async def _key_clicked(self, event: KeyBar.Clicked) -> None:
+        await self.carry_out(event.action)
+
+    @on(Header.NeedClicked)
+    def _need_clicked(self) -> None:
+        self.console_app.action_next_trouble()
 
     def show_keys(self) -> None:
         """Put the keys that work now into the last line."""
@@ -174,3 +189,8 @@ class ConsoleScreen(Screen[None]):
             self.console_app.say("it goes on in the background, and says when it is there")
             return True
         return False
+
+
+def _written(event: Key) -> str:
+    """A key as the table of actions has it."""
+    return event.character if event.character and event.is_printable else event.key

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from textual.app import ComposeResult
     from textual.binding import BindingType
+    from textual.events import Key
 
 
 class Confirm(Modal[bool]):
@@ -104,7 +105,10 @@ class Prompt(Modal[str | None]):
 
 
 class Pick(Modal[str | None]):
-    """Asks for one of ``options``. Each is what is returned, and what is shown."""
+    """Asks for one of ``options``. Each is what is returned, and what is shown.
+
+    A letter chooses the one option that begins with it, or goes to the next of those that do.
+    """
 
     CSS_PATH = "dialogs.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -124,13 +128,25 @@ class Pick(Modal[str | None]):
             yield OptionList(
                 *[Option(Content(neutral(shown)), id=key) for key, shown in self._options], compact=True
             )
-            yield Static(Content("⏎ choose   esc cancel"), classes="hint")
+            yield Static(Content("⏎ or a letter chooses   esc cancel"), classes="hint")
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         self.answer(event.option_id)
 
     def action_leave(self) -> None:
         self.answer(None)
+
+    def on_key(self, event: Key) -> None:
+        letter, options = event.character or "", self.query_one(OptionList)
+        found = [n for n, (_, shown) in enumerate(self._options) if letter and shown.startswith(letter)]
+        if len(found) == 1:
+            self.answer(self._options[found[0]][0])
+        elif found:
+            at = options.highlighted if options.highlighted is not None else -1
+            options.highlighted = next((number for number in found if number > at), found[0])
+        else:
+            return
+        event.stop()
 
     def action_step(self, way: str) -> None:
         options = self.query_one(OptionList)

@@ -20,7 +20,7 @@ from sandtop.tui.widgets.row_list import RowList
 from . import fleet_rows
 from .create import CreateForm, Fields
 from .detail_views import sandbox_detail, shown_session, target_of
-from .dialogs import Confirm
+from .dialogs import Confirm, Pick
 from .facts import sandbox_values
 from .listing import NOTHING_MATCHES, ListScreen, Master
 from .reading import show_raw
@@ -165,6 +165,13 @@ class FleetScreen(ListScreen):
     def action_sort(self, by: str) -> None:
         self.order = (by, not self.order[1] if by == self.order[0] else False)
         self.show(self.view)
+
+    def action_sort_by(self) -> None:
+        def chosen(name: str | None) -> None:
+            if name is not None:
+                self.action_sort(name)
+
+        app_of(self).push_screen(Pick("Sort by", fleet_rows.ORDER_NAMES), chosen)
 
     def action_reverse(self) -> None:
         self.action_sort(self.order[0])

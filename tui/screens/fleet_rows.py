@@ -121,6 +121,8 @@ ORDERS: Final[dict[str, Callable[[SandboxView], object]]] = {
     "image": lambda s: s.info.image,
     "labels": lambda s: (not s.info.labels, sorted(s.info.labels.items())),
 }
+ORDER_NAMES: Final = [(name, "attention" if name == "need" else name) for name in ORDERS]
+"""What the operator chooses from: the order, and what it is called."""
 _LINES: Final = {"cpu_line": "cpu", "memory_line": "memory"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING, Final
 
 from sandtop.tui.ansi import plain
@@ -143,8 +144,13 @@ def exit_lines(sandbox: SandboxView, now: float) -> list[Words]:
 EXIT_HEAD: Final[Words] = ((f"{'AGO':>5}   {'ENDED':<12} {'TOOK':>5} {'PEAK':>6}  COMMAND", "muted"),)
 
 
-def fact_lines(sandbox: SandboxView, now: float) -> list[Words]:
-    """What it was made of."""
+def fact_lines(sandbox: SandboxView, now: float, width: int) -> list[Words]:
+    """What it was made of. A long value goes on below itself."""
     facts = sandbox_facts(sandbox, now)
-    width = max(len(name) for name, _ in facts) + 2
-    return [((f"{neutral(name):<{width}}", "muted"), (neutral(value, 400), "plain")) for name, value in facts]
+    names = max(len(name) for name, _ in facts) + 2
+    lines: list[Words] = []
+    for name, value in facts:
+        parts = wrap(neutral(value, 4000), max(20, width - names)) or [""]
+        lines.append(((f"{neutral(name):<{names}}", "muted"), (parts[0], "plain")))
+        lines += [((" " * names, "muted"), (part, "plain")) for part in parts[1:]]
+    return lines

@@ -33,7 +33,7 @@ class Page(Modal[None]):
         ("pageup,ctrl+b", "by(-20)", "page up"),
         ("g,home", "by(-100000)", "top"),
         ("G,end", "by(100000)", "bottom"),
-        ("c", "copy", "copy"),
+        ("y", "copy", "copy"),
     ]
 
     def __init__(self, title: str, content: Content) -> None:
@@ -44,7 +44,7 @@ class Page(Modal[None]):
     def compose(self) -> ComposeResult:
         with VerticalScroll(classes="page") as page:
             page.border_title = Content(neutral(self._title))
-            page.border_subtitle = "↑↓ scroll   c copy   esc back"
+            page.border_subtitle = "↑↓ scroll   y copy   esc back"
             yield from self.body()
 
     def body(self) -> ComposeResult:

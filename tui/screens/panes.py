@@ -271,6 +271,8 @@ class PanesScreen(ConsoleScreen):
             self._focus_current()
 
     def _lay_out(self) -> None:
+        for pane in self._panes.values():
+            pane.set_class(len(self._panes) == 1, "-alone")
         self.query_one(Tiling).lay_out(self._layout.tree, self._layout.zoomed)
 
     def _focus_current(self) -> None:

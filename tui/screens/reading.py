@@ -21,7 +21,7 @@ def show_raw(console: Console, sandbox: SandboxView) -> None:
     async def read(wait: Wait) -> str | None:
         raw = await gateway.inspect(sandbox.uuid)
         if wait.over:
-            return f"{sandbox.name} was read late: y shows it"
+            return f"{sandbox.name} was read late: J shows it"
         console.push_screen(text_page(sandbox.name, json.dumps(raw, indent=2, ensure_ascii=False)))
         return None
 

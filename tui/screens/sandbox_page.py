@@ -93,7 +93,8 @@ class SandboxPage(ConsoleScreen):
             head=page_lines.EXIT_HEAD if exits else (),
             note=plural(len(exits), "session"),
         )
-        self._box("facts").show(page_lines.fact_lines(sandbox, now))
+        facts = self._box("facts")
+        facts.show(page_lines.fact_lines(sandbox, now, facts.content_size.width or self.size.width - 2))
 
     def _box(self, name: str) -> TextBox:
         return self.query_one(f"#{name}", TextBox)

@@ -81,9 +81,10 @@ class SessionView:
     @property
     def doing(self) -> str:
         """What it does now: on a terminal the command line of the program in front, else its own."""
-        if self.info.foreground and not self.ended:
-            return neutral(one_line(self.info.foreground))
-        return self.command
+        front = one_line(self.info.foreground or "")
+        if not front or self.ended or one_line(" ".join(self.info.argv)).startswith(front):
+            return self.command
+        return neutral(front)
 
     @property
     def ended(self) -> bool:

@@ -32,7 +32,7 @@ class Store:
         self.pending: dict[str, str] = {}
         """The changes that are under way, by the sandbox's uuid; see `again`."""
         self.usages = Usages()
-        """What they use: `sandtop.tui.measuring` fills it."""
+        """What they use: `sandtop.tui.stream.measuring` fills it."""
         self._heard: dict[str, _Heard] = {}
 
     def take(

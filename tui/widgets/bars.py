@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from textual.content import Content
+from textual.message import Message
 from textual.widgets import Static
 
 from sandtop.tui.actions import Action, shown_key
@@ -21,7 +23,14 @@ if TYPE_CHECKING:
 
 
 class Header(Static):
-    """Which screen this is, how many sandboxes there are and need somebody, and whether the core answers."""
+    """Which screen this is, how many sandboxes there are and need somebody, and whether the core answers.
+
+    A click on how many need somebody goes to the next of them.
+    """
+
+    @dataclass
+    class NeedClicked(Message):
+        """A click on how many need somebody."""
 
     DEFAULT_CSS = """
     Header { height: 1; background: $panel; color: $foreground; }
@@ -31,6 +40,7 @@ class Header(Static):
         super().__init__("", markup=False)
         self._place: tuple[str, ...] = ()
         self._facts: tuple[tuple[str, str], ...] = ()
+        self._text = ""
         self._clock = ""
 
     def show(self, place: Sequence[str], view: FleetView, clock: str, stale: bool) -> None:
@@ -67,7 +77,15 @@ class Header(Static):
             facts.pop(0)
             right = _joined([*facts, (self._clock, "$text-muted")])
         gap = " " * max(1, width - left.cell_length - right.cell_length - 1)
-        self.update(left + gap + right, layout=False)
+        line = left + gap + right
+        self._text = line.plain
+        self.update(line, layout=False)
+
+    def on_click(self, event: events.Click) -> None:
+        begin, end = self._text.rfind("▲"), self._text.rfind(" you")
+        if 0 <= begin <= event.x < end + len(" you"):
+            event.stop()
+            self.post_message(self.NeedClicked())
 
 
 def _joined(facts: Sequence[tuple[str, str]]) -> Content:
@@ -131,7 +149,13 @@ class NoticeBar(Static):
 
 
 class KeyBar(Static):
-    """The last line: the most useful keys here. The page behind ``?`` has them all."""
+    """The last line: the most useful keys here; a click does what the key does. The page behind ``?`` has them all."""
+
+    @dataclass
+    class Clicked(Message):
+        """A click on an action."""
+
+        action: Action
 
     DEFAULT_CSS = """
     KeyBar { height: 1; background: $panel; color: $text-muted; }
@@ -141,6 +165,7 @@ class KeyBar(Static):
         super().__init__("", markup=False)
         self._actions: tuple[Action, ...] = ()
         self._lead = ""
+        self._places: list[tuple[int, int, Action]] = []
 
     def show(self, actions: Sequence[Action], lead: str = "") -> None:
         """Show those of ``actions`` that have a footer rank, as far as there is room.
@@ -168,9 +193,18 @@ class KeyBar(Static):
                 used += _key_width(action)
                 shown.append(action)
         parts: list[tuple[str, str] | str] = [(self._lead, "bold $text-warning")]
+        self._places, left = [], cell_len(self._lead)
         for action in shown:
+            self._places.append((left, left + _key_width(action), action))
+            left += _key_width(action)
             parts += [(f" {shown_key(action.keys[0])}", "bold $text-accent"), f" {action.label} "]
         self.update(Content.assemble(*parts), layout=False)
+
+    def on_click(self, event: events.Click) -> None:
+        event.stop()
+        for begin, end, action in self._places:
+            if begin <= event.x < end:
+                self.post_message(self.Clicked(action))
 
 
 def _key_width(action: Action) -> int:

@@ -45,6 +45,7 @@ class LogLineView(Painted):
         "log--time",
         "log--match",
         "log--found",
+        "log--selected",
     }
     DEFAULT_CSS = """
     LogLineView { height: 1fr; }
@@ -53,6 +54,7 @@ class LogLineView(Painted):
     LogLineView > .log--time { color: $text-muted; }
     LogLineView > .log--match { background: $match; color: $match-text; }
     LogLineView > .log--found { background: $match-here; color: $match-text; text-style: bold; }
+    LogLineView > .log--selected { background: $primary 60%; }
     """
 
     def __init__(self) -> None:

@@ -16,6 +16,7 @@ from .ask_line import AskLine
 from .log_lines import STREAMS, Pattern, compile_pattern
 from .log_search import Arrival, search, show_last_stderr
 from .log_view import LogView
+from .match_count import MatchCount
 from .pane import Pane
 from .pane_title import Badge, PaneTitle
 
@@ -60,6 +61,8 @@ class LogPane(Pane):
         self._clock = clock
         self._whole = False
         self._evidence = False
+        self._matches: MatchCount | None = None
+        self._counting = False
 
     def compose(self) -> ComposeResult:
         yield PaneTitle()
@@ -139,7 +142,8 @@ class LogPane(Pane):
             badges.append((f"{view.lines.streams} only", "bold $text-warning"))
         badges += [(neutral(pattern.label, 40), "$text-warning") for pattern in view.lines.patterns]
         if view.looking_for is not None:
-            badges.append((f"/{neutral(view.looking_for.pattern, 30)}", "$text-accent"))
+            count = f"  {self._matches.at(view.found)}" if self._matches is not None else ""
+            badges.append((f"/{neutral(view.looking_for.pattern, 30)}{count}", "$text-accent"))
         return badges
 
     @property
@@ -155,6 +159,20 @@ class LogPane(Pane):
 
     def on_log_view_changed(self) -> None:
         self.show_title()
+        if self._matches is not None and not self._counting and self._matches.behind(self.view.lines):
+            self._counting = True
+            self.run_worker(self._count(self._matches), group="count")
+
+    async def _count(self, matches: MatchCount) -> None:
+        try:
+            await matches.go_on(self.view.lines)
+        finally:
+            self._counting = False
+        self.show_title()
+
+    def on_log_view_selected(self, event: LogView.Selected) -> None:
+        app_of(self).copy_to_clipboard(event.text)
+        self.post_message(self.Said(f"copied {plural(event.text.count(chr(10)) + 1, 'line')}"))
 
     def take_focus(self) -> None:
         self.view.focus()
@@ -218,6 +236,7 @@ class LogPane(Pane):
     def _search_for(self, text: str) -> None:
         if pattern := self.sought(text):
             self.view.looking_for, self.view.found = pattern, None
+            self._matches = MatchCount(pattern)
             self.view.renew()
             self.action_search_next(-1)
 
@@ -229,7 +248,7 @@ class LogPane(Pane):
     def stop_searching(self) -> bool:
         if self.view.looking_for is None:
             return False
-        self.view.looking_for = self.view.found = None
+        self.view.looking_for = self.view.found = self._matches = None
         self.view.renew()
         return True
 
@@ -239,6 +258,8 @@ class LogPane(Pane):
             self._filters_changed()
 
     def _filters_changed(self) -> None:
+        if self.view.looking_for is not None:
+            self._matches = MatchCount(self.view.looking_for)
         self.view.lines.reset()
         self.view.renew()
         self.show_title()

@@ -15,6 +15,7 @@ from sandtop.tui.stream.ring import Ring
 from .app_of import app_of, priority_of
 from .log_line_view import LogLineView
 from .log_lines import Budget, ShownLines
+from .log_selection import LogSelection
 
 if TYPE_CHECKING:
     from textual import events
@@ -41,8 +42,15 @@ class LogView(LogLineView, can_focus=True):
 
         view: LogView
 
+    @dataclass
+    class Selected(Message):
+        """Text was selected with the mouse, to be copied."""
+
+        text: str
+
     def __init__(self) -> None:
         super().__init__()
+        self._selection: LogSelection | None = None
         self.ring = Ring()
         self.lines = ShownLines(self.ring)
         self.following = True
@@ -121,7 +129,10 @@ class LogView(LogLineView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         if y < len(self._rows):
-            return self._rows[y][1]
+            number, strip = self._rows[y]
+            if self._selection is None or not self._selection.moved:
+                return strip
+            return self._selection.drawn(strip, y, self._gutter_of(number), self.component("log--selected"))
         if y == 0 and not self._rows:
             words = " it wrote nothing" if self.ended else " no output yet"
             if self.lines.filtering and self.ring.total:
@@ -228,6 +239,36 @@ class LogView(LogLineView, can_focus=True):
         numbers = sorted({number for number, _ in self._rows})
         lines = [line for number in numbers if (line := self.ring.line(number))]
         return "\n".join(f"{self.source_of(line)}{plain(line.text)}" for line in lines)
+
+    # the mouse
+
+    def _gutter_of(self, number: int) -> int:
+        line = self.ring.line(number)
+        return sum(segment.cell_length for segment in self._gutter(line)) if line is not None else 0
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        if event.button == 1:
+            self._selection = LogSelection((event.y, event.x))
+            self.capture_mouse()
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        if self._selection is not None:
+            if not self._selection.moved:
+                self.stand()
+            height = max(1, len(self._rows))
+            self._selection.move((max(0, min(event.y, height - 1)), max(0, event.x)))
+            self.refresh()
+
+    def on_mouse_up(self, event: events.MouseUp) -> None:
+        selection, self._selection = self._selection, None
+        if selection is None:
+            return
+        self.release_mouse()
+        if selection.moved:
+            number = self._rows[0][0] if self._rows else 0
+            if text := selection.text(self._rows, self._gutter_of(number)):
+                self.post_message(self.Selected(text))
+            self.refresh()
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         event.stop()

@@ -40,6 +40,7 @@ class Pane(Widget):
     DEFAULT_CSS = """
     Pane { layout: vertical; border-left: outer $panel; }
     Pane:focus-within { border-left: outer $primary; }
+    Pane.-alone { border-left: none; }
     Pane:focus-within PaneTitle { background: $title-focus; color: $foreground; }
     """
     SCOPE: ClassVar[ScopeName]

@@ -43,19 +43,18 @@ class TextBox(Worded, can_focus=True):
         self._title = name
         self._note = ""
         self._lines: tuple[Words, ...] = ()
-        self._from_end = from_end
+        self._from_end = self._at_end = from_end
         self._top = 0
+        self._has_head = False
 
     def show(self, lines: Sequence[Words], *, head: Words = (), note: str = "") -> None:
         """Show ``lines``; ``head`` stays above them, ``note`` is in the title."""
-        fresh = ((head, *lines) if head else tuple(lines), note, bool(head))
-        if fresh != (self._lines, self._note, self._has_head):
-            at_end = self._top >= self._last_top
-            self._lines, self._note, self._has_head = fresh
-            self._top = self._last_top if self._from_end and at_end else min(self._top, self._last_top)
+        shown = (head, *lines) if head else tuple(lines)
+        if (shown, note) != (self._lines, self._note):
+            self._lines, self._note = shown, note
+            self._has_head = bool(head)
+            self._keep_place()
             self.refresh()
-
-    _has_head = False
 
     @property
     def text(self) -> str:
@@ -70,8 +69,11 @@ class TextBox(Worded, can_focus=True):
     def _last_top(self) -> int:
         return max(0, len(self._lines) - self._has_head - self._room)
 
+    def _keep_place(self) -> None:
+        self._top = self._last_top if self._at_end else min(self._top, self._last_top)
+
     def on_resize(self, event: events.Resize) -> None:
-        self._top = self._last_top if self._from_end else min(self._top, self._last_top)
+        self._keep_place()
 
     def on_focus(self) -> None:
         self.refresh()
@@ -107,6 +109,7 @@ class TextBox(Worded, can_focus=True):
 
     def action_by(self, lines: int) -> None:
         top = max(0, min(self._top + lines, self._last_top))
+        self._at_end = self._from_end and top >= self._last_top
         if top != self._top:
             self._top = top
             self.refresh()

@@ -86,17 +86,22 @@ class Meter:
 
     def take(self, sandbox: Sandbox, reading: Reading) -> None:
         """Take what was read of ``sandbox``."""
-        machine = sandbox.machine
-        pid = None if machine is None else machine.vm.identity.pid
-        if pid != self._machine:
-            self._machine, self._live, self._slot, self._guest, self._peak = pid, None, None, None, None
+        if (machine := _machine_of(sandbox)) != self._machine:
+            self._begin(machine)
         self._usage, self._disk = reading.machines.get(sandbox.row.uuid), reading.disks.get(sandbox.row.uuid)
         seconds = None if self._usage is None else self._usage.cpu_seconds
         now = _Counters(reading.clock, seconds, sandbox.sessions.listener.output_bytes)
         self._rates, self._live = _rates(self._live, now), now
 
+    def _begin(self, machine: int | None) -> None:
+        """It has another machine, or none."""
+        self._machine, self._live, self._slot, self._guest, self._peak = machine, None, None, None, None
+        self._usage, self._rates = None, (None, None)
+
     def show(self, sandbox: Sandbox, clock: float) -> SandboxStats:
-        """The figures at the time ``clock``."""
+        """The figures at the time ``clock``; of a machine that is gone, or came since, those without one."""
+        if self._machine != _machine_of(sandbox):
+            self._begin(_machine_of(sandbox))
         guest = self._guest if self._guest is not None and clock - self._guest.clock < _STALE else None
         memory, usage, config = self._memory(sandbox, guest), self._usage, sandbox.row.config
         return SandboxStats(
@@ -134,6 +139,11 @@ class Meter:
         cpu, rate = _rates(self._slot, now)
         self._slot, stats = now, self.show(sandbox, now.clock)
         self.ring.put(slot, [cpu, stats.memory, stats.disk, stats.processes, stats.sessions, rate])
+
+
+def _machine_of(sandbox: Sandbox) -> int | None:
+    """What tells one machine of a sandbox from the next."""
+    return None if sandbox.machine is None else sandbox.machine.vm.identity.pid
 
 
 def _rates(before: _Counters | None, now: _Counters) -> tuple[float | None, float | None]:

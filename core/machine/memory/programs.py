@@ -100,6 +100,9 @@ class Group:
     def usage(self) -> Usage:
         return _USAGE
 
+    def tasks(self) -> int:
+        return len(self.members)
+
     def memory(self) -> int:
         return _USAGE.memory_peak or 0
 

@@ -228,7 +228,7 @@ complete -c sandtop -n '_shtab_sandtop_using events' -l since -x -d 'from then o
 complete -c sandtop -n '_shtab_sandtop_using events' -l until -x -d 'no later than that'
 complete -c sandtop -n '_shtab_sandtop_using events' -l limit -x -d 'the newest N of them'
 complete -c sandtop -n '_shtab_sandtop_using events' -l label -x -d 'of those with this label (repeatable)'
-complete -c sandtop -n '_shtab_sandtop_using events' -l kind -xka "created started paused resumed stopped died failed lost adopted removed acknowledged trouble recovered session-started session-exited session-removed oom core-started core-stopped" -d 'of this kind (repeatable): created, started, paused, resumed, stopped, died, failed, lost, adopted, removed, acknowledged, trouble, recovered, session-started, session-exited, session-removed, oom, core-started, core-stopped'
+complete -c sandtop -n '_shtab_sandtop_using events' -l kind -xka "created started paused resumed stopped died failed lost adopted removed acknowledged trouble recovered alert session-started session-exited session-removed oom core-started core-stopped" -d 'of this kind (repeatable): created, started, paused, resumed, stopped, died, failed, lost, adopted, removed, acknowledged, trouble, recovered, alert, session-started, session-exited, session-removed, oom, core-started, core-stopped'
 complete -c sandtop -n '_shtab_sandtop_using events' -l json -d 'print JSON'
 complete -c sandtop -n '_shtab_sandtop_using events; and test $_shtab_sandtop_npos -ge 0' -ka "(sandtop __complete sandboxes)" -d 'of these sandboxes, also removed ones; else all'
 complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 0' -a top -d 'list the processes of a sandbox'

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 import trio
@@ -29,18 +28,18 @@ if TYPE_CHECKING:
 NOW = 1_000.0
 
 
-@dataclass
 class Alerted(Box):
     """A sandbox, and what its programs write."""
 
-    state: ClassVar = State.RUNNING
-    name: ClassVar = "box"
+    state = State.RUNNING
+    name = "box"
 
-    told: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    def __init__(self, row: SandboxRow, sessions: SessionManager) -> None:
+        super().__init__(row, sessions)
+        self.told: list[tuple[str, str, str | None]] = []
 
-    def tell(self, kind: str, message: str = "", *, session: str | None = None) -> None:
-        """As `sandtop.core.events.Teller`."""
-        self.told.append((kind, message))
+    def tell(self, kind: str, message: str, *, session: str | None) -> None:
+        self.told.append((kind, message, session))
 
     def writes(self, session: Session, data: bytes, stream: int = 1) -> None:
         assert [*session.output.credits(anew=True)]
@@ -75,6 +74,7 @@ def test_one_that_holds_is_raised_until_it_does_not(tmp_path: Path) -> None:
         assert box.raised == []
         await watch.look(NOW + 11)
         assert box.raised == ["quiet"]
+        assert box.told == [("alert", "quiet", None)]
         found = of_sandbox(cast("Sandbox", box), NOW + 12)
         assert found is not None
         assert (found.why, found.text, found.session, found.at) == (Why.ALERT, "quiet", None, NOW + 11)
@@ -105,7 +105,6 @@ def test_output_is_raised_once_for_each_new_line_that_nobody_has_seen(tmp_path: 
         found = of_sandbox(cast("Sandbox", box), NOW)
         assert found is not None
         assert found.text == "full · No space left on device"
-        assert box.told == [("alert", "full · No space left on device")]
         await watch.look(NOW + 3)
         assert box.raised == ["full"], "it stays until somebody has seen it"
         box.alerts.acknowledge()

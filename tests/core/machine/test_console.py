@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandtop.core.errors import MachineError, StorageError
-from sandtop.core.machine.console import ConsoleLog, clear, recorded, tail
+from sandtop.core.machine.console import ConsoleLog, ConsoleReader, clear, recorded, tail
 
 
 @given(chunks=st.lists(st.binary(max_size=300), max_size=30), cap=st.integers(2, 400))
@@ -86,3 +86,34 @@ async def test_no_console(tmp_path: Path) -> None:
     with pytest.raises(MachineError, match="cannot reach the machine's console"):
         async with recorded(tmp_path / "socket", tmp_path / "console", "box"):
             pytest.fail("reached")
+
+
+@given(chunks=st.lists(st.binary(min_size=1, max_size=100), max_size=30), cap=st.integers(200, 400))
+def test_who_follows_reads_all_that_is_written(chunks: list[bytes], cap: int) -> None:
+    """Each chunk is less than half of what is kept, so that no file is gone before it was read."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "console"
+        with ConsoleLog(path, cap=cap) as log, ConsoleReader(path) as reader:
+            seen = reader.begin()
+            for chunk in chunks:
+                log.write(chunk)
+                seen += reader.read()
+        assert seen == b"".join(chunks)
+
+
+def test_a_reader_begins_with_the_last_lines_and_goes_on_in_the_next_machine(tmp_path: Path) -> None:
+    path = tmp_path / "console"
+    with ConsoleReader(path) as early:
+        assert early.begin() == early.read() == b""
+        with ConsoleLog(path) as log:
+            log.write(b"one\ntwo\nthree")
+        assert early.read() == b"one\ntwo\nthree"
+        with ConsoleReader(path) as reader:
+            assert reader.begin(2) == b"two\nthree"
+            clear(path)
+            assert reader.read() == b""
+            with ConsoleLog(path) as log:
+                log.write(b"again\n")
+            assert reader.read() == b"again\n"
+    with ConsoleReader(path) as late:
+        assert (late.begin(0), late.read()) == (b"", b"")

@@ -56,9 +56,10 @@ _NUMBERS: Final[tuple[object, ...]] = (
     [],
 )
 _TEXTS: Final = ("", "x", "\x1b[2J", "\0", "é" * 300, "9" * 4000, "a" * 16)
-_KINDS: Final = ("hello", "started", "exited", "refused", "left", "done", "pong", "surprise")
+_KINDS: Final = ("hello", "started", "exited", "refused", "left", "done", "pong", "processes", "surprise")
 _FIELDS: Final = (
     "id", "pid", "record", "op", "seq", "error", "message", "sessions", "version", "n", "left", "processes", "timings",
+    "usage", "rows", "total", "clock", "measures", "clock_us", "cpu_us", "memory",
 )  # fmt: skip
 
 
