@@ -6,8 +6,6 @@ import os
 import tomllib
 from typing import TYPE_CHECKING, Final
 
-from sandtop.core.settings import Settings
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -26,7 +24,7 @@ def accelerator() -> str:
 
 def channel() -> str:
     """The same as the setting ``channel``."""
-    return str(tomllib.loads(_ASKED).get("channel", Settings().channel))
+    return str(tomllib.loads(_ASKED).get("channel", "auto"))
 
 
 def write_settings(home: Path, *own: str) -> None:

@@ -13,6 +13,7 @@ from sandtop.core.contract.core_events import Happened
 from sandtop.core.contract.record import Nothing
 from sandtop.core.daemon.dispatch import serves
 from sandtop.core.daemon.selection import Selection
+from sandtop.core.errors import NotFound
 from sandtop.core.groups import unwrapped
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ async def events(core: Core, request: Events, connection: Connection) -> Nothing
     wanted = Wanted(core, request)
     reached = request.after or 0
     found = await trio.to_thread.run_sync(kept.stored, reached)
+    if not request.follow and request.after is None:
+        wanted.check(found)
     reached = found[-1]["id"] if found else max(reached, kept.last)
     found = wanted.of(found)
     if request.limit is not None:
@@ -75,6 +78,18 @@ class Wanted:
     def seconds_left(self) -> float:
         """How long what happens can still be asked for."""
         return math.inf if self._until is None else max(0.0, self._until - time.time())
+
+    def check(self, events: Sequence[Event]) -> None:
+        """Raises `NotFound` for a name that nothing has, and of which ``events``, all that are kept, do not tell."""
+        if self._selection.unknown:
+            told = {event[name] for event in events for name in ("sandbox", "uuid")}
+            for name in self._selection.unknown:
+                if name not in told:
+                    raise NotFound(
+                        f"no sandbox named {name[:80]}, and no event of one",
+                        sandbox=name[:80],
+                        hint="sandtop ls lists them",
+                    )
 
     def of(self, events: Sequence[Event]) -> list[Event]:
         """Those of ``events``, in order."""

@@ -17,6 +17,9 @@ class Selection:
 
     What comes into being later is among them, too. With ``history`` removed ones are, of which nothing but events need
     be left. Raises `NotFound` for a name that nothing has.
+
+    Attributes:
+        unknown: with ``history``, the names that nothing has now.
     """
 
     def __init__(
@@ -29,6 +32,7 @@ class Selection:
     ) -> None:
         self._fleet = fleet
         self._labels = labels or {}
+        self.unknown: list[str] = []
         self._names: set[str] | None = None if names is None else set(names)
         for name in names or ():
             try:
@@ -36,6 +40,7 @@ class Selection:
             except NotFound:
                 if not history:
                     raise
+                self.unknown.append(name)
 
     def sandboxes(self) -> list[Sandbox]:
         """Those that there are now."""

@@ -172,4 +172,5 @@ class Recorder:
         if record.reason == "oom":
             self._tell("oom", f"ran out of memory: {command}", session=key, record=kept)
         how = ending(record.reason, record.exit_status, record.signal)
-        self._tell("session-exited", f"{how}: {command}", session=key, record=kept)
+        why = f" ({record.cause})" if record.cause else ""
+        self._tell("session-exited", f"{how}: {command}{why}", session=key, record=kept)

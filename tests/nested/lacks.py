@@ -14,7 +14,7 @@ MEMORY_MIB: Final = 3072
 TRANSLATED_MIB: Final = 1024
 """QEMU's cache of translated code: it has two kernels and all of sandtop to hold."""
 _BUILD_MIB: Final = 4000
-"""What a build takes of the disk for a while; 1.5 GB of it stay."""
+"""What a build takes of the disk for a while; 2 GB of it stay."""
 _RUN_MIB: Final = 2000
 """What a run of the tests writes to the outer machine's disk: QEMU keeps it in a file without a name in /var/tmp."""
 

@@ -6,6 +6,7 @@ link sends every ten seconds says what the guest uses. Only who wants to know wh
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import deque
 from contextlib import asynccontextmanager, suppress
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from sandtop.core.fleet.context import Context
     from sandtop.core.fleet.sandbox import Sandbox
 
+log = logging.getLogger(__name__)
 TICK: Final = 1.0
 """Seconds between two looks at how late the core's event loop is."""
 LIVE_SECONDS: Final = 2.0
@@ -54,6 +56,7 @@ class Watch:
         self._slot_before: Reading | None = None
         self._late = self._latency = self._slot_late = 0.0
         self._followers = 0
+        self._refused = ""
         self._lock = trio.Lock()
         self._news = trio.lowlevel.ParkingLot()
         self._troubles = Troubles()
@@ -71,15 +74,27 @@ class Watch:
             self._troubles.look(self._sandboxes())
             every = LIVE_SECONDS if self._followers else SLOT_SECONDS
             if self._reading is None or due - self._reading.clock >= every - TICK / 2:
-                await self._read()
+                await self._read_or_say()
+
+    async def _read_or_say(self) -> None:
+        """Read; that the host does not let us is no reason to end the core."""
+        try:
+            await self._read()
+        except OSError as error:
+            if (why := str(error)) != self._refused:
+                log.warning("what is used cannot be read: %s", why)
+                self._refused = why
 
     async def _read(self) -> None:
+        """Raises OSError."""
         async with self._lock:
             sandboxes = self._sandboxes()[-_MOST_METERS:]
             machines = {each.row.uuid: each.machine.vm for each in sandboxes if each.machine is not None}
             overlays = {each.row.uuid: each.overlay for each in sandboxes}
             clock = trio.current_time()
-            reading = await trio.to_thread.run_sync(read, self._context, machines, overlays, clock)
+            reading = await trio.to_thread.run_sync(
+                read, self._context, machines, overlays, clock, abandon_on_cancel=True
+            )
             self._before, self._reading = self._reading, reading
             self._latency, self._late = self._late, 0.0
             self._meters = {each.row.uuid: self._meters.get(each.row.uuid) or Meter() for each in sandboxes}

@@ -85,7 +85,7 @@ def _page() -> str:
     return text
 
 
-def _row(node: ast.AsyncFunctionDef) -> str:
+def _row(node: ast.AsyncFunctionDef | ast.FunctionDef) -> str:
     arguments = ast.parse(ast.unparse(node.args).join(["def f(", "): ..."]))
     for one in ast.walk(arguments):
         if isinstance(one, ast.arg):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+from tests.core.cli.process import modules_after
 
 from sandtop.core.daemon.metrics import MetricsServer
 from sandtop.core.errors import InvalidRequest, StorageError
@@ -180,3 +181,9 @@ def test_without_the_library_it_says_which(run: RunCase, monkeypatch: pytest.Mon
             assert "sandtop[metrics]" in caught.value.hint
 
     run(case)
+
+
+def test_a_core_that_nobody_scrapes_does_not_import_the_library() -> None:
+    loaded = modules_after("import sandtop.core.daemon.app")
+    assert "sandtop.core.daemon.metrics" in loaded
+    assert not any(name.startswith("prometheus_client") for name in loaded)

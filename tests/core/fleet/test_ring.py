@@ -37,7 +37,8 @@ def test_an_hour_later_nothing_old_is_left() -> None:
 
 def test_means_of_groups() -> None:
     ring = Ring(2)
-    for slot, values in enumerate([[1.0, None], [3.0, None], [5.0, 8.0]]):
+    rows: list[list[float | None]] = [[1.0, None], [3.0, None], [5.0, 8.0]]
+    for slot, values in enumerate(rows):
         ring.put(slot, values)
     assert ring.columns([[0, 1], [2], [3]]) == [[2.0, 5.0, None], [None, 8.0, None]]
 

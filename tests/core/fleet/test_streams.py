@@ -298,7 +298,9 @@ def test_events_are_followed_in_order(run: RunCase) -> None:
     run(case)
 
 
-@pytest.mark.parametrize("request_", [Stats(sandboxes=["nosuch"]), Logs(sandboxes=["nosuch"])])
+@pytest.mark.parametrize(
+    "request_", [Stats(sandboxes=["nosuch"]), Logs(sandboxes=["nosuch"]), Events(sandboxes=["nosuch"])]
+)
 def test_a_sandbox_that_there_is_not(run: RunCase, request_: Request[Any]) -> None:
     async def case(lab: Lab) -> None:
         async with lab.core() as core:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from dataclasses import replace
@@ -92,7 +93,11 @@ def test_sessions_are_told_with_their_exit_records(run: RunCase) -> None:
                 ("a", "session-exited", "exit 0: true"),
                 ("b", "session-started", "false"),
                 ("b", "session-exited", "exit 1: false"),
-                ("c", "session-exited", "not started 127: nothing"),
+                (
+                    "c",
+                    "session-exited",
+                    f"not started 127: nothing (cannot run nothing: {os.strerror(errno.ENOENT)})",
+                ),
             ]
             assert events[3]["record"]["code"] == 1
             session = box.sessions.get("b" * 16)
@@ -318,7 +323,7 @@ def hostile(box: Sandbox, answer: object) -> AgentLink:
     assert box.machine is not None
     link = box.machine.link
 
-    async def say(_deadline: float) -> dict[str, object]:
+    async def say(deadline: float) -> dict[str, object]:
         await trio.lowlevel.checkpoint()
         return cast("dict[str, object]", answer)
 

@@ -19,8 +19,12 @@ def quantified(atom: str, repeat: str) -> str:
     return atom if atom in "^$" else atom + repeat
 
 
+def grouped(one: str, two: str, repeat: str) -> str:
+    return f"({one}|{two}){repeat}"
+
+
 PIECES = st.lists(st.builds(quantified, ATOMS, REPEATS), max_size=5).map("".join)
-GROUPS = st.builds(lambda one, two, repeat: f"({one}|{two}){repeat}", PIECES, PIECES, REPEATS)
+GROUPS = st.builds(grouped, PIECES, PIECES, REPEATS)
 PATTERNS = st.lists(st.one_of(PIECES, GROUPS), max_size=3).map("".join)
 
 

@@ -37,7 +37,7 @@ def test_a_program_that_takes_the_processor_is_first(home: Home, box: str) -> No
 
         def burns() -> bool:
             first = processes(home, box)[0]
-            return first["session"] == session and first["cpu"] > 20
+            return bool(first["session"] == session and first["cpu"] > 20)
 
         eventually(burns)
         row = next(one for one in processes(home, box) if one["session"] == session)
@@ -180,7 +180,7 @@ def scrape(path: Path) -> dict[str, str]:
     head, _, body = data.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 ")
     lines = [line for line in body.decode().splitlines() if not line.startswith("#")]
-    return dict(line.rsplit(" ", 1) for line in lines)  # type: ignore[misc]
+    return dict(line.rsplit(" ", 1) for line in lines)
 
 
 def test_metrics_are_scraped_also_of_the_next_core(home: Home, box: str, tmp_path: Path) -> None:
