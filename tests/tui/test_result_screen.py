@@ -94,7 +94,7 @@ async def test_from_a_group_to_its_sandboxes() -> None:
             assert cast("object", app.screen) is app.nav.fleet
             assert app.nav.fleet.rows.marked == {core.of("web-2")["uuid"]}
             assert app.nav.fleet.place() == ("✓ 1 marked",)
-            await pilot.press("!")
+            await pilot.press("~")
             assert app.nav.fleet.place() == ("✓ 2 marked",)
             await app.run_action("last_result")
             await pilot.pause()
