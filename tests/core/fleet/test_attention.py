@@ -11,8 +11,8 @@ import pytest
 import trio
 
 from sandtop.agent.wire import Data, ProtocolError
-from sandtop.core.fleet.alerts import Alerts
 from sandtop.core.fleet.attention import Attention, Why, facts_of, of_sandbox
+from sandtop.core.fleet.raised import Alerts
 from sandtop.core.fleet.state import State
 from sandtop.core.sessions import Session, SessionManager
 from sandtop.core.settings import Settings
