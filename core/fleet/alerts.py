@@ -22,9 +22,10 @@ from sandtop.core.sessions.cause import shown_lines
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sandtop.core.fleet.sandbox import Sandbox
     from sandtop.core.rules import Pattern, Rule
     from sandtop.core.sessions import Session
+
+    from .sandbox import Sandbox
 
 log = logging.getLogger(__name__)
 EVERY: Final = 1.0

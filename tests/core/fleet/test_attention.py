@@ -202,12 +202,13 @@ def test_an_acknowledgement_is_taken_back(box: Callable[[Case], None]) -> None:
 def test_who_killed_it(box: Callable[[Case], None]) -> None:
     def case(box: Box) -> None:
         killed = {"reason": "signaled", "signal": 9, "stdout": 0, "stderr": 0}
-        for told, cause in (
+        ways: list[tuple[Callable[[Session], object], str]] = [
             (lambda session: session.was_sent(9, "sandtop signal (pid 7)"), "sent by sandtop signal (pid 7)"),
             (lambda session: session.told_to_end(), "sent by its sandbox's stop"),
             (lambda session: session.abandoned(), "sent by sandtop, as its client was gone"),
-            (lambda session: None, "killed, sent in the sandbox"),
-        ):  # type: tuple[Callable[[Session], None], str]
+            (lambda _session: None, "killed, sent in the sandbox"),
+        ]
+        for told, cause in ways:
             session = box.run("sleep", "9", tty=False)
             told(session)
             box.says(session, type="exited", record=killed)
