@@ -53,7 +53,6 @@ class TextBox(Worded, can_focus=True):
         if (shown, note) != (self._lines, self._note):
             self._lines, self._note = shown, note
             self._has_head = bool(head)
-            self._keep_place()
             self.refresh()
 
     @property
@@ -69,11 +68,10 @@ class TextBox(Worded, can_focus=True):
     def _last_top(self) -> int:
         return max(0, len(self._lines) - self._has_head - self._room)
 
-    def _keep_place(self) -> None:
-        self._top = self._last_top if self._at_end else min(self._top, self._last_top)
-
-    def on_resize(self, event: events.Resize) -> None:
-        self._keep_place()
+    @property
+    def _first(self) -> int:
+        """The first line that is seen."""
+        return self._last_top if self._at_end else min(self._top, self._last_top)
 
     def on_focus(self) -> None:
         self.refresh()
@@ -85,14 +83,16 @@ class TextBox(Worded, can_focus=True):
         width = self.content_size.width
         if y == 0:
             return self._title_strip(width)
-        number = 0 if self._has_head and y == 1 else self._top + y - 1
+        number = 0 if self._has_head and y == 1 else self._first + y - 1
         if number >= len(self._lines):
             return Strip.blank(width, self.base)
         return self.line(self._lines[number], width)
 
     def _title_strip(self, width: int) -> Strip:
         tone = "strong" if self.has_focus else "muted"
-        more = f"{self._top + 1}–{min(len(self._lines), self._top + self._room)}" if self._last_top else ""
+        more = (
+            f"{self._first + 1}–{min(len(self._lines), self._first + self._room)}" if self._last_top else ""
+        )
         words: Words = (
             ("▶ " if self.has_focus else "  ", "strong"),
             (self._title, tone),
@@ -108,9 +108,10 @@ class TextBox(Worded, can_focus=True):
     # moving
 
     def action_by(self, lines: int) -> None:
-        top = max(0, min(self._top + lines, self._last_top))
+        top = max(0, min(self._first + lines, self._last_top))
+        moved = top != self._first
         self._at_end = self._from_end and top >= self._last_top
-        if top != self._top:
+        if moved:
             self._top = top
             self.refresh()
 
