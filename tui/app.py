@@ -13,7 +13,6 @@ from textual.reactive import Reactive
 
 from sandtop.tui.actions import bindings_of
 from sandtop.tui.alerts import NewAlerts
-from sandtop.tui.custom import CustomCommands
 from sandtop.tui.garbage import GarbageCollection
 from sandtop.tui.input_priority import InputPriority
 from sandtop.tui.notices import Notice, Notices
@@ -30,6 +29,7 @@ from sandtop.tui.typeahead import KeyDelivered, TypeAhead
 from sandtop.tui.watching import Watching
 
 from .commands import RunCommands
+from .custom import CustomCommands
 from .navigation import Navigation
 from .operations import Operations
 from .personal import Personal

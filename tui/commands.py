@@ -16,11 +16,11 @@ from sandtop.tui.together import Together
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sandtop.tui.operations import Wait
     from sandtop.tui.store import SandboxView
     from sandtop.tui.together import Member
 
     from .app import Console
+    from .operations import Wait
 
 _HISTORY: Final = 100
 """Commands that are remembered."""

@@ -12,7 +12,7 @@ from sandtop.core.sessions.records import printable
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sandtop.core.fleet.alerts import Alert
+    from sandtop.core.fleet.raised import Alert
     from sandtop.core.fleet.sandbox import Sandbox
     from sandtop.core.sessions import Session
 

@@ -110,7 +110,7 @@ def _key(item: Mapping[str, object], what: str) -> str:
 
 def _check_values(text: str, where: Where, what: str) -> None:
     try:
-        names = [name for _, name, form, convert in string.Formatter().parse(text) if name is not None]
+        names = [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
         plain = all(
             not form and not convert for _, name, form, convert in string.Formatter().parse(text) if name
         )
