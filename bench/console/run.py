@@ -58,6 +58,8 @@ class Console:
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
         environment = surroundings(home)
+        for remembered in Path(home).rglob("console.json"):
+            remembered.unlink()  # how the console before it sorted its list
         self.begun = time.monotonic()
         self.process = subprocess.Popen(
             [sys.executable, *program], stdin=slave, stdout=slave, stderr=slave, env=environment,

@@ -10,12 +10,11 @@ import logging
 import os
 import subprocess
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import trio
 
-from sandtop.core.fleet.raised import Alert
 from sandtop.core.fleet.state import State
 from sandtop.core.phrases import command_line
 from sandtop.core.sessions.cause import shown_lines
@@ -23,9 +22,10 @@ from sandtop.core.sessions.cause import shown_lines
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sandtop.core.fleet.sandbox import Sandbox
     from sandtop.core.rules import Pattern, Rule
     from sandtop.core.sessions import Session
+
+    from .sandbox import Sandbox
 
 log = logging.getLogger(__name__)
 EVERY: Final = 1.0
@@ -39,6 +39,50 @@ _COMMAND_PAUSE: Final = 10.0
 """Seconds between two runs of a rule's command."""
 _SHOWN: Final = 200
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A rule that holds of a sandbox, or did.
+
+    Attributes:
+        text: the line of output that it is about; empty for another rule.
+        at: when it was raised, seconds since the epoch.
+        session: the session that wrote it, or None.
+        seen: somebody has acknowledged it.
+    """
+
+    name: str
+    text: str
+    at: float
+    notify: str
+    session: str | None = None
+    seen: bool = False
+
+
+class Alerts:
+    """The alerts of one sandbox, by the names of their rules."""
+
+    def __init__(self) -> None:
+        self._raised: dict[str, Alert] = {}
+
+    def all(self) -> list[Alert]:
+        """Those that are raised, acknowledged or not, the newest first."""
+        return sorted(self._raised.values(), key=lambda alert: -alert.at)
+
+    def acknowledge(self, *, undo: bool = False) -> bool:
+        """Somebody has seen all; with ``undo`` they ask again. Whether there was one."""
+        self._raised = {name: replace(alert, seen=not undo) for name, alert in self._raised.items()}
+        return bool(self._raised)
+
+    def put(self, alert: Alert) -> None:
+        self._raised[alert.name] = alert
+
+    def get(self, name: str) -> Alert | None:
+        return self._raised.get(name)
+
+    def drop(self, name: str) -> None:
+        self._raised.pop(name, None)
 
 
 @dataclass(slots=True)

@@ -12,9 +12,10 @@ from sandtop.core.sessions.records import printable
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sandtop.core.fleet.raised import Alert
     from sandtop.core.fleet.sandbox import Sandbox
     from sandtop.core.sessions import Session
+
+    from .alerts import Alert
 
 SILENCE_LABEL: Final = "sandtop.silence"
 """A sandbox with this label says after how many seconds without output somebody should look."""

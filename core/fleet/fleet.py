@@ -24,7 +24,6 @@ from sandtop.core.errors import (
     WrongState,
 )
 from sandtop.core.fleet.adoption import adopt_all
-from sandtop.core.fleet.alerts import AlertWatch
 from sandtop.core.fleet.clock import Clock, keep_clocks
 from sandtop.core.fleet.guard import Guard
 from sandtop.core.fleet.room import MIB, check_new, may_grow
@@ -36,6 +35,8 @@ from sandtop.core.fleet.watch import Watch
 from sandtop.core.sessions import retire
 from sandtop.core.store import SandboxConfig, SandboxRow
 from sandtop.core.templates import Kind
+
+from .alerts import AlertWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

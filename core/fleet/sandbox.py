@@ -15,10 +15,11 @@ from sandtop.core.errors import SandtopError, WrongState
 from sandtop.core.events import Teller
 from sandtop.core.fleet.adoption import end_unreachable, unreachable
 from sandtop.core.fleet.launch import Launch
-from sandtop.core.fleet.raised import Alerts
 from sandtop.core.fleet.record import Record
 from sandtop.core.fleet.state import ALIVE, State, require
 from sandtop.core.sessions.manager import SessionManager
+
+from .alerts import Alerts
 
 if TYPE_CHECKING:
     from collections.abc import Callable

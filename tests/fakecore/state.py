@@ -10,8 +10,8 @@ from sandtop.core.contract.codec import decode_result
 from sandtop.core.contract.record import Record
 from sandtop.core.contract.sandbox import SandboxInfo
 from sandtop.core.contract.session_results import SessionInfo
+from sandtop.core.fleet.alerts import Alert
 from sandtop.core.fleet.attention import SandboxFacts, SessionFacts, judge
-from sandtop.core.fleet.raised import Alert
 from sandtop.core.phrases import ending
 from sandtop.core.sessions import SessionExit
 from sandtop.core.sessions.cause import cause_of, last_words

@@ -73,7 +73,7 @@ FLEET: dict[str, Steps] = {
     "asking": with_cursor_on("api-2"),
     "hostile-screen": hostile_screen,
     "filtered": pressing("slash", *"label:team=core"),
-    "marked": pressing("N", "g", "space", "space"),
+    "marked": pressing("S", "n", "g", "space", "space"),
     "stale": stale,
     "removing": removing,
     "hostile": hostile,

@@ -263,8 +263,7 @@ async def test_describe_raw_help_and_palette() -> None:
     with fleet():
         async with running() as (app, pilot):
             for key, word in (
-                ("d", "machine's pid"),
-                ("y", '"command": ['),
+                ("J", '"command": ['),
                 ("question_mark", "sandtop rm --force"),
             ):
                 await pilot.press(key)

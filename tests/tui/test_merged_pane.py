@@ -90,7 +90,7 @@ async def test_the_core_comes_back_and_the_pane_goes_on() -> None:
             pane = await opened(app, pilot)
             await pilot.press("q")
             assert app.screen is app.nav.fleet
-            await pilot.press("L", "z")
+            await pilot.press("w", "z")
             assert len(core.asked("core.logs")) == 1
             core.end("a")
             core.emit("b", b"\nlast\n")

@@ -80,7 +80,7 @@ async def test_one_box_over_the_whole_screen() -> None:
             await opened(app, pilot)
             await pilot.press("z")
             assert visible(app) == ["processes"]
-            await pilot.press("f")
+            await pilot.press("z")
             assert len(visible(app)) == 5
 
 
@@ -98,7 +98,7 @@ async def test_one_that_does_not_run_and_one_that_goes() -> None:
         async with running(
             size=(200, 50),
         ) as (app, pilot):
-            await pilot.press("N", "G", "k", "k", "d")
+            await pilot.press("S", "n", "G", "k", "k", "d")
             await until(pilot, lambda: "it does not run" in text(app, "processes"))
             assert "pg_dump" in text(app, "exits")
             core.change(lambda: core.sandboxes.pop("old-db"))

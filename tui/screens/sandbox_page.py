@@ -21,7 +21,7 @@ from .base import ConsoleScreen
 from .reading import show_raw
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from textual.binding import BindingType
     from textual.dom import DOMNode
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from sandtop.core.client.sdk import SandboxHistory
     from sandtop.tui.store import FleetView, SandboxView
+    from sandtop.tui.widgets.worded import Words
 
 _EVENTS: Final = 200
 _CONSOLE_LINES: Final = 400
@@ -104,11 +105,11 @@ class SandboxPage(ConsoleScreen):
         await self._into("events", self._read_hour)
         while True:
             if self.is_current:
-                for name, read in (
-                    ("processes", self._read_processes), ("events", self._read_events), ("console", self._read_console),
-                ):  # fmt: skip
-                    await self._into(name, read)
-                self.show(self.view)
+                await self._into("processes", self._read_processes)
+                await self._into("events", self._read_events)
+                await self._into("console", self._read_console)
+                if self.ready:
+                    self.show(self.view)
             await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _into(self, name: str, read: Callable[[], Awaitable[None]]) -> None:
@@ -116,31 +117,33 @@ class SandboxPage(ConsoleScreen):
         try:
             await read()
         except SandtopError as error:
-            self._box(name).show([(("✖ ", "warn"), (neutral(error.message, 400), "muted"))])
+            self._fill(name, [(("✖ ", "warn"), (neutral(error.message, 400), "muted"))])
+
+    def _fill(self, name: str, lines: Sequence[Words], *, head: Words = (), note: str = "") -> None:
+        """Show what was read, if the page is still there: it may have been left meanwhile."""
+        if self.ready:
+            self._box(name).show(lines, head=head, note=note)
 
     async def _read_hour(self) -> None:
         self._hour = await gateway.last_hour(self._uuid, _HOUR_STEP)
 
     async def _read_processes(self) -> None:
-        sandbox, box = self.sandbox, self._box("processes")
+        sandbox = self.sandbox
         if sandbox is None or sandbox.info.state != "running":
-            box.show([_nothing("it does not run")])
+            self._fill("processes", [_nothing("it does not run")])
             return
         found = await gateway.processes(self._uuid)
-        box.show(
-            page_lines.process_lines(found.processes),
-            head=page_lines.PROCESS_HEAD,
-            note=str(found.total),
-        )
+        lines = page_lines.process_lines(found.processes)
+        self._fill("processes", lines, head=page_lines.PROCESS_HEAD, note=str(found.total))
 
     async def _read_events(self) -> None:
         found = await gateway.happened(self._uuid, _EVENTS)
         lines = page_lines.event_lines(found, self.console_app.clock())
-        self._box("events").show(lines or [_nothing("nothing happened yet")])
+        self._fill("events", lines or [_nothing("nothing happened yet")])
 
     async def _read_console(self) -> None:
         lines = page_lines.console_lines(await gateway.guest_console(self._uuid, _CONSOLE_LINES))
-        self._box("console").show(lines or [_nothing("nothing was printed since its last start")])
+        self._fill("console", lines or [_nothing("nothing was printed since its last start")])
 
     # which boxes are seen
 

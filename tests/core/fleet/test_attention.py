@@ -11,8 +11,8 @@ import pytest
 import trio
 
 from sandtop.agent.wire import Data, ProtocolError
+from sandtop.core.fleet.alerts import Alerts
 from sandtop.core.fleet.attention import Attention, Why, facts_of, of_sandbox
-from sandtop.core.fleet.raised import Alerts
 from sandtop.core.fleet.state import State
 from sandtop.core.sessions import Session, SessionManager
 from sandtop.core.settings import Settings
@@ -199,31 +199,21 @@ def test_an_acknowledgement_is_taken_back(box: Callable[[Case], None]) -> None:
     box(case)
 
 
-def _sent(session: Session) -> None:
-    session.was_sent(9, "sandtop signal (pid 7)")
-
-
-def _nothing(session: Session) -> None:
-    pass
-
-
-@pytest.mark.parametrize(
-    ("tell", "cause"),
-    [
-        (_sent, "sent by sandtop signal (pid 7)"),
-        (Session.told_to_end, "sent by its sandbox's stop"),
-        (Session.abandoned, "sent by sandtop, as its client was gone"),
-        (_nothing, "killed, sent in the sandbox"),
-    ],
-)
-def test_who_killed_it(box: Callable[[Case], None], tell: Callable[[Session], None], cause: str) -> None:
+def test_who_killed_it(box: Callable[[Case], None]) -> None:
     def case(box: Box) -> None:
-        session = box.run("sleep", "9", tty=False)
-        tell(session)
-        record = {"reason": "signaled", "signal": 9, "stdout": 0, "stderr": 0}
-        box.says(session, type="exited", record=record)
-        assert session.record is not None
-        assert session.record.cause == cause
+        killed = {"reason": "signaled", "signal": 9, "stdout": 0, "stderr": 0}
+        ways: list[tuple[Callable[[Session], object], str]] = [
+            (lambda session: session.was_sent(9, "sandtop signal (pid 7)"), "sent by sandtop signal (pid 7)"),
+            (lambda session: session.told_to_end(), "sent by its sandbox's stop"),
+            (lambda session: session.abandoned(), "sent by sandtop, as its client was gone"),
+            (lambda _session: None, "killed, sent in the sandbox"),
+        ]
+        for told, cause in ways:
+            session = box.run("sleep", "9", tty=False)
+            told(session)
+            box.says(session, type="exited", record=killed)
+            assert session.record is not None
+            assert session.record.cause == cause
 
     box(case)
 
