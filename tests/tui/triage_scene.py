@@ -12,7 +12,7 @@ from tests.fakecore import NOW, FakeCore, FakeLoad, FakeSession, ended, sandbox,
 from sandtop.core.contract.sandbox import ProcessInfo
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "triage-tasks.md"
-_NAMES: Final = {"⏎": "enter", "↑": "up", "pgup": "pageup"}
+_NAMES: Final = {"⏎": "enter", "↑": "up", "esc": "escape", "pgup": "pageup"}
 
 
 # the page
