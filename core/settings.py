@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _NAMES: Final = ("attach_allow",)
 _TEXTS: Final = ("metrics",)
+CONSOLE: Final = "console"
+"""The table of the console's own settings, which it reads itself."""
 _MAY_BE_ZERO: Final = ("warm_machines", "disk_reserve_bytes")
 _LEAST: Final = {"translation_cache_mib": 16}
 _MOST: Final = {"stop_seconds": MAX_GRACE_MS // 1000, "translation_cache_mib": 1024}
@@ -80,6 +82,7 @@ class Settings:
             raise from_os_error(error, "cannot read the settings") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise InvalidRequest(f"{path} is not valid: {error}", hint="mend or remove it") from error
+        data.pop(CONSOLE, None)
         known = {field.name for field in fields(cls)}
         for name, value in data.items():
             if name not in known:

@@ -43,7 +43,7 @@ def bare(argv: Sequence[str]) -> Options | None:
     Scripts run it in loops, and there is nothing to parse in it. So it does without argparse, whose import takes longer
     than all else that sandtop does for a command.
     """
-    if len(argv) < 3 or argv[0].startswith("-") or argv[1] != "--":
+    if len(argv) < 3 or not argv[0] or argv[0].startswith("-") or argv[1] != "--":
         return None
     options = Options()
     options.name, options.command = argv[0], list(argv[2:])

@@ -14,7 +14,7 @@ from sandtop.core.fleet.attention import SandboxFacts, SessionFacts, judge
 from sandtop.core.fleet.raised import Alert
 from sandtop.core.phrases import ending
 from sandtop.core.sessions import SessionExit
-from sandtop.core.sessions.cause import cause_of, last_words
+from sandtop.core.sessions.cause import TAIL_BYTES, cause_of, last_words
 from sandtop.core.sessions.last_line import last_line_of
 
 if TYPE_CHECKING:
@@ -192,6 +192,10 @@ class FakeSession:
             (text for one in streams if (text := last_line_of(bytes(self.output(one)[-1024:])))), None
         )
 
+    def _last_words(self, stream: int) -> str:
+        output = self.output(stream)
+        return last_words(bytes(output[-TAIL_BYTES:]), begun=len(output) <= TAIL_BYTES)
+
     def listed(self) -> Raw:
         return self.info.to_json()
 
@@ -200,9 +204,7 @@ class FakeSession:
         lengths: Raw = {"stdout": len(self.output(1)), "stderr": len(self.output(2)), "source": "agent"}
         ending = SessionExit.from_json(record)
         if "cause" not in record and exit_code:  # as `Session.with_cause` has it of a real one
-            lengths["cause"] = cause_of(
-                ending, lambda: last_words(bytes(self.output(2))) or last_words(bytes(self.output(1)))
-            )
+            lengths["cause"] = cause_of(ending, lambda: self._last_words(2) or self._last_words(1))
         self.raw |= {
             "state": state,
             "exit_code": exit_code,

@@ -35,7 +35,10 @@ async def test_the_list_is_sorted_by_a_letter() -> None:
 
 def test_only_what_does_nothing_here_is_said() -> None:
     assert elsewhere("x", scopes_at("fleet")) is None
-    assert elsewhere("f12", scopes_at("fleet")) is not None
+    assert elsewhere("z", scopes_at("fleet")) is not None
+    assert (
+        elsewhere("f12", scopes_at("fleet")) is None
+    )  # a letter or a sign was meant; this may be for another program
     assert elsewhere("no_such_key", scopes_at("fleet")) is None
     assert {action.scope for action in ACTIONS} >= {"live", "nobody"}
     assert elsewhere("question_mark", scopes_at("panes")) is None

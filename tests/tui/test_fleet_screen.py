@@ -80,8 +80,8 @@ async def test_the_cursor_stays_on_its_sandbox_when_the_order_changes() -> None:
     ("letters", "order"),
     [
         (("n",), ["api", "db", "old", "web"]),
-        (("s", "s", "enter"), ["db", "api", "web", "old"]),
-        (("s", "enter"), ["web", "api", "db", "old"]),
+        (("s", "enter"), ["db", "api", "web", "old"]),  # state, and the next one that begins so is sessions
+        (("s", "s", "enter"), ["web", "api", "db", "old"]),
     ],
 )
 async def test_sorting(letters: tuple[str, ...], order: list[str]) -> None:
@@ -318,7 +318,7 @@ async def test_names_and_labels_cannot_break_out() -> None:
         sandbox("web", labels=evil, reason="[/]\x1b]0;x\x07", state="failed"), sandbox("b")
     ) as core:
         core.change(lambda: core.of("b").update(name="[blink]\x1b[31mb\nb"))
-        async with running(size=(200, 50)) as (app, pilot):
+        async with running(size=(290, 50)) as (app, pilot):
             await pilot.press("d", "escape", "enter", "escape", "j", "d", "escape", "colon", "escape")
             text = "".join(rows(app).render_line(y).text for y in range(4))
             assert text.isprintable()

@@ -86,8 +86,10 @@ def meaning_of(action: Action) -> str:
 
 
 def elsewhere(key: str, here: Sequence[ScopeName]) -> Action | None:
-    """An action that ``key`` has at another place than ``here``, if it has none here."""
-    found = [one for one in actions_of(*SCOPES) if key in map(textual_key, one.keys)]
+    """An action that ``key``, a letter or sign, has at another place than ``here``, if it has none here."""
+    found = [
+        one for one in actions_of(*SCOPES) if key in [textual_key(own) for own in one.keys if len(own) == 1]
+    ]
     if any(one.scope in here for one in found):
         return None
     return next((one for one in found if one.scope not in ("live", "nobody")), None)

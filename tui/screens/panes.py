@@ -19,6 +19,7 @@ from sandtop.tui.widgets.terminal_copy import TerminalCopy
 from sandtop.tui.widgets.terminal_pane import TerminalPane
 from sandtop.tui.widgets.tiling import Tiling
 
+from . import pane_memory
 from .base import ConsoleScreen
 from .pane_layout import PaneLayout
 from .pane_streams import Streams
@@ -146,29 +147,14 @@ class PanesScreen(ConsoleScreen):
     # remembering
 
     def arrangement(self) -> tuple[tiles.Tree | None, str | None]:
-        """How the panes share the screen, and which of them is zoomed: each named by the session that it shows."""
-        sessions = {key: pane.info.id for key, pane in self._panes.items() if pane.info is not None}
-        return tiles.mapped(self._layout.tree, sessions.get), sessions.get(self._layout.zoomed or "")
+        """See `pane_memory.arrangement`."""
+        return pane_memory.arrangement(self._panes, self._layout)
 
     def open_again(self, tree: tiles.Tree, zoomed: str | None, view: FleetView) -> None:
-        """Open the panes of ``tree``, which an `arrangement` was before; sessions that are gone are left out."""
-        opened: dict[str, str] = {}
-
-        def open_one(session: str) -> str | None:
-            if (found := view.session(session)) is None:
-                return None
-            sandbox, shown = found
-            pane: Pane
-            if shown.info.tty:
-                pane = TerminalPane(self._key(), sandbox.uuid, sandbox.name, shown.info, typing=False)
-            else:
-                pane = LogPane(self._key(), sandbox.uuid, sandbox.name, shown.info, self.console_app.clock)
-            key = opened[session] = pane.id or ""
-            self._panes[key] = pane
-            return key
-
-        arranged = tiles.mapped(tree, open_one)
-        self._layout.arrange(arranged, opened.get(zoomed or ""))
+        """See `pane_memory.reopened`; the panes come in place of those that there are."""
+        self._panes, self._layout = pane_memory.reopened(
+            tree, zoomed, view, self._key, self.console_app.clock
+        )
 
     # opening and closing
 

@@ -334,7 +334,7 @@ WORDS = st.text() | st.sampled_from(["-", "--", "-i", "--stdin", "demo", "@file"
 def test_a_bare_exec_means_what_the_parser_makes_of_it(argv: list[str]) -> None:
     options = bare(argv)
     if options is None:
-        assert len(argv) < 3 or argv[1] != "--" or argv[0].startswith("-")
+        assert len(argv) < 3 or argv[1] != "--" or argv[0].startswith("-") or not argv[0]
         return
     parsed = parse(argv)
     assert set(vars(parsed)) <= set(
