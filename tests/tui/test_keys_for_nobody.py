@@ -37,7 +37,7 @@ TEXT = (
     *"Ea|-zcuhpRo",
 )
 """Each of them is a command somewhere."""
-ASKING = {"sandbox.list", "session.list", "session.follow", "session.logs"}
+ASKING = {"core.stats", "sandbox.list", "session.list", "session.follow", "session.logs"}
 
 
 async def type_in_vain(app: Console, pilot: Pilot[None], core: FakeCore) -> None:
@@ -113,7 +113,7 @@ async def test_who_steps_in_where_somebody_types_and_who_only_watches_types_for_
             await until(pilot, lambda: "T takes over" in notice(app))
             await until(pilot, lambda: screen(app)[0] == "$" and not pane(app).terminal.reads_keys)
             await type_in_vain(app, pilot, core)
-            await pilot.press("escape", "x", "enter")
+            await pilot.press("escape", "ctrl+w", "enter")
             await until(
                 pilot,
                 lambda: app.nav.open_panes == 1 and pane(app).ready and pane(app).has_focus_within,
@@ -128,7 +128,7 @@ async def test_who_gives_the_keyboard_up_has_commands_already() -> None:
         await pilot.press("f12", "W")
         await until(pilot, lambda: core.asked("session.follow")[-1]["input"] is False)
         await until(pilot, lambda: not pane(app).terminal.holds_input)
-        await pilot.press("x")
+        await pilot.press("ctrl+w")
         await until(pilot, lambda: app.nav.panes.is_empty)
 
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.fakecore import NOW, FakeCore
+from tests.fakecore import NOW, FakeCore, sandbox, session
 
 from sandtop.core.paths import find
 from sandtop.tui.actions import use_keys
@@ -16,6 +16,7 @@ from sandtop.tui.screens.dialogs import Confirm
 from sandtop.tui.screens.pages import FactPage
 from sandtop.tui.tiles import Leaf, Split
 from sandtop.tui.widgets.bars import KeyBar
+from sandtop.tui.widgets.terminal_pane import TerminalPane
 
 from . import scene
 from .conftest import make_console, running, until
@@ -140,6 +141,26 @@ async def test_panes_are_as_they_were() -> None:
         assert app.nav.panes.arrangement() == before
         await pilot.press("w")
         await until(pilot, lambda: app.screen is app.nav.panes and app.nav.panes.takes_keys)
+
+
+async def test_a_terminal_that_came_back_can_be_typed_in() -> None:
+    one = session("t", "web", "sh", tty=True)
+    one.pieces = [(NOW, 1, b"$ ")]
+    paths = find()
+    paths.ensure()
+    for again in (False, True):
+        with FakeCore(sandbox("web"), sessions=(one,)):
+            async with running(make_console(paths=paths), size=(120, 30)) as (app, pilot):
+                assert app.nav.open_panes == int(again)
+                await pilot.press("enter", "a")
+                await until(pilot, lambda app=app: app.nav.open_panes == 1 and app.nav.panes.takes_keys)  # type: ignore[misc]
+                pane = app.nav.panes.current
+                assert isinstance(pane, TerminalPane)
+                await until(pilot, lambda pane=pane: pane.terminal.holds_input)  # type: ignore[misc]
+                await pilot.press("x")
+                await until(pilot, lambda: bytes(one.typed).endswith(b"x"))
+                app.personal.write()
+    assert bytes(one.typed) == b"xx"
 
 
 async def test_what_config_says_later_comes_first() -> None:

@@ -75,13 +75,13 @@ async def test_every_key_goes_to_the_program() -> None:
 
 async def test_it_shows_what_the_program_draws_and_its_size_is_right() -> None:
     async with attached(b"\x1b]0;my title\x07$ \x1b[31mred\x1b[0m\r\n\x07") as (app, pilot, core, one):
-        assert one.sizes[-1] == (21, 79)
+        assert one.sizes[-1] == (21, 80)
         await until(pilot, lambda: screen(app)[0] == "$ red")
         core.emit("t", b"\x1b[2J\x1b[5;5Hmiddle")
         await until(pilot, lambda: screen(app)[4] == "    middle" and screen(app)[0] == "")
         assert "“my title”" in pane(app).what
         await pilot.resize_terminal(100, 30)
-        await until(pilot, lambda: one.sizes[-1] == (27, 99))
+        await until(pilot, lambda: one.sizes[-1] == (27, 100))
 
 
 async def test_a_paste_is_bracketed_and_cannot_break_out() -> None:
@@ -280,14 +280,14 @@ async def test_a_shell_that_cannot_start_says_why() -> None:
             await pilot.press("a")
             await until(pilot, lambda: isinstance(app.nav.panes.current, TerminalPane))
             await until(pilot, lambda: "no /bin/sh" in " ".join(text for text, _ in pane(app).badges()))
-            await pilot.press("f12", "escape", "x", "G", "a")
+            await pilot.press("f12", "escape", "ctrl+w", "G", "a")
             assert "off is stopped" in notice(app)
 
 
 async def test_only_what_changed_is_drawn() -> None:
     async with attached(b"\x1b[2J") as (app, pilot, core, _):
         view = pane(app).terminal
-        await until(pilot, lambda: view.size == Size(79, 21))
+        await until(pilot, lambda: view.size == Size(80, 21))
         screen(app)
         drawn: list[int] = []
         original = view._row_strip  # pyright: ignore[reportPrivateUsage]

@@ -193,7 +193,9 @@ class PanesScreen(ConsoleScreen):
         pane = self._pane_of(info.id)
         if isinstance(pane, TerminalPane):
             self._go_to_session(info.id)
-            if with_input and not pane.typing:
+            if not self.ready:  # it was remembered, and nobody has looked at it yet
+                pane.typing = with_input
+            elif with_input and not pane.typing:
                 self._streams.attach_again(pane, typing=True)
             elif with_input and pane.ready and pane.terminal.reads_keys:
                 pane.terminal.action_step_in()
@@ -346,6 +348,8 @@ class PanesScreen(ConsoleScreen):
         if key is None:
             return
         self._layout.go_to(key)
+        if not self.ready:
+            return
         if self._layout.zoomed is not None:
             self._lay_out()
         self._focus_current()

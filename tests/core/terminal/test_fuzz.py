@@ -112,7 +112,10 @@ def test_resizing_is_safe(data: bytes, size: tuple[int, int], new: tuple[int, in
 
 @settings(max_examples=60)
 @given(
-    words=st.lists(st.text("ab 中é", min_size=1, max_size=30), max_size=12),
+    # a blank that wrapped alone onto the next row is no text: on a narrow screen it comes to the end of a row
+    words=st.lists(
+        st.text("ab 中é", min_size=1, max_size=30).map(lambda word: word.rstrip() or "a"), max_size=12
+    ),
     widths=st.lists(st.integers(2, 40), max_size=4),
 )
 def test_resizing_loses_no_text(words: list[str], widths: list[int]) -> None:
