@@ -151,7 +151,7 @@ def logs_split_and_search(console: Terminal) -> None:
     console.press("Enter")
     console.see("paused")
     console.see("▌ tick 42\n")
-    console.press("x")
+    console.press("C-w")
     console.see("paused", gone=True)
     console.press("q")
     console.see("ATTENTION")
