@@ -35,7 +35,9 @@ async def stale(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
 
 async def removing(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
     await pilot.press("S", "n", "g", "space", "space")
-    await until(pilot, lambda: console.watching.idle)  # the list behind the question shows what it has by then
+    await until(
+        pilot, lambda: console.watching.idle
+    )  # the list behind the question shows what it has by then
     await pilot.press("ctrl+d")
 
 
