@@ -32,7 +32,23 @@ class Terminal:
         columns, _, rows = size.partition("x")
         command = f"{shlex.quote(sys.executable)} -m sandtop; echo left=$?; stty -a; exec cat"
         variables = [f"{key}={value}" for key, value in environment.items()]
-        self._run("new-session", "-d", "-x", columns, "-y", rows, "env", *variables, "sh", "-c", command)
+        self._run(
+            "new-session",
+            "-d",
+            "-x",
+            columns,
+            "-y",
+            rows,
+            "env",
+            "-u",
+            "COLUMNS",
+            "-u",
+            "LINES",
+            *variables,
+            "sh",
+            "-c",
+            command,
+        )
 
     def _run(self, *arguments: str) -> str:
         done = subprocess.run(
@@ -213,7 +229,7 @@ def text_for_a_shell_that_has_ended(home: Home, console: Terminal) -> None:
     assert not any("sleep 5" in " ".join(one["argv"]) for one in sessions)
     console.press("Escape")
     console.see("keys are for nobody", gone=True)
-    console.press("x")
+    console.press("C-w")
     console.see("○ exit 0", gone=True)
     console.press("q")
     console.see("ATTENTION")
@@ -249,12 +265,11 @@ def failure(console: Terminal) -> None:
     console.see("✖ exit 3")
     console.press("q")
     console.see("needs you")
-    console.press("e", "Enter")
-    console.see("SESSION")
+    console.press("e")  # its log, where it began to write to stderr
+    console.see("oh no")
     console.press("o")
     console.see("needs you", gone=True)
-    console.press("q")
-    console.see("ATTENTION")
+    console.see("ATTENTION")  # nobody needs anything any more: it is the list again
 
 
 def remove_and_leave(console: Terminal) -> None:
