@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from ..wire import ReceiveWindow, SendStream
 from ..wire.limits import FILE_WINDOW
 
@@ -44,10 +46,21 @@ class Call:
         pieces: what came of the core's stream and was not used yet.
         finished: whether the core's stream has ended.
         out: the stream to the core, once there is one.
+        silent_since: when it began, or the core was told last that it goes on; by the clock time.monotonic.
         listens: a descriptor whose events wake a call that waits; -1 for none.
     """
 
-    __slots__ = ("_into", "_outbox", "finished", "listens", "number", "out", "pieces", "steps")
+    __slots__ = (
+        "_into",
+        "_outbox",
+        "finished",
+        "listens",
+        "number",
+        "out",
+        "pieces",
+        "silent_since",
+        "steps",
+    )
 
     def __init__(self, number: int, outbox: Outbox) -> None:
         self.number = number
@@ -56,6 +69,7 @@ class Call:
         self.finished = False
         self.out: SendStream | None = None
         self.listens = -1
+        self.silent_since = time.monotonic()
         self._outbox = outbox
         # the core may send so much before it has heard anything
         self._into = ReceiveWindow(number, limit=FILE_WINDOW)

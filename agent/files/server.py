@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import select
+import time
 
 from ..wire import Control, Credit, Data, Decoder, Outbox, ProtocolError, values
 from ..wire.limits import MAX_CALLS, MAX_SESSION_NUMBER
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from .call import Fields, Operation
 
 _READ: Final = 256 * 1024
+_SIGN_OF_LIFE: Final = 5.0
+"""Seconds after which the core is told that a call is still being carried out."""
 
 
 class Server:
@@ -162,7 +165,7 @@ class Server:
 
     def _step_one(self, call: Call) -> bool:
         assert call.steps is not None
-        held = len(call.pieces)
+        held, now = len(call.pieces), time.monotonic()
         try:
             made = next(call.steps)
         except StopIteration as ended:
@@ -178,6 +181,9 @@ class Server:
             call.send(made)
         elif isinstance(made, dict):
             self._say("opened", call, made)
+        elif made and now > call.silent_since + _SIGN_OF_LIFE:
+            call.silent_since = now
+            self._say("alive", call, {})
         if len(call.pieces) < held:
             self._outbox.credit(call.used())
         return made is not False

@@ -46,6 +46,8 @@ MAX_PROCESSES: Final = 1 << 22
 
 FILE_WINDOW: Final = 512 * 1024
 """Bytes of a call about files, in one direction, that may be on their way before their receiver has taken them."""
+FILE_AT_ONCE: Final = 64 * 1024
+"""Bytes of a file that a client may send with its request: so many fit a socket's buffer, whatever is made of them."""
 MAX_CALLS: Final = 64
 """Calls about files that one file server carries out at a time."""
 
