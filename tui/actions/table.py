@@ -94,7 +94,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
            footer=55, cli="top"),
     Action("fleet", "raw", ("J",), "raw", "the same as JSON", cli="inspect --json"),
     Action("fleet", "panes", ("w",), "panes", "go to the panes", footer=40),
-    Action("fleet", "sort_by", ("S",), "sort by", "sort by another column: a letter chooses it"),
+    Action("fleet", "sort_by", ("S",), "sort by", "sort by another column: its letter chooses it"),
     Action("fleet", "reverse", ("r",), "reverse", "reverse the order"),
     Action("fleet", "sort_name", (), "sort by name", "sort by name", handler="sort('name')"),
     Action("fleet", "sort_state", (), "sort by state", "sort by state", handler="sort('state')"),

@@ -171,7 +171,7 @@ class FleetScreen(ListScreen):
             if name is not None:
                 self.action_sort(name)
 
-        app_of(self).push_screen(Pick("Sort by", fleet_rows.ORDER_NAMES), chosen)
+        app_of(self).push_screen(Pick("Sort by", fleet_rows.ORDER_NAMES, fleet_rows.ORDER_LETTERS), chosen)
 
     def action_reverse(self) -> None:
         self.action_sort(self.order[0])
