@@ -104,6 +104,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("fleet", "sort_uptime", (), "sort by uptime", "sort by uptime", handler="sort('uptime')"),
     Action("fleet", "sort_sessions", (), "sort by sessions", "sort by sessions", handler="sort('sessions')"),
     Action("fleet", "sort_output", (), "sort by output", "sort by output", handler="sort('output')"),
+    Action("fleet", "sort_command", (), "sort by command", "sort by command", handler="sort('command')"),
     Action("fleet", "sort_exit", (), "sort by exit", "sort by exit", handler="sort('exit')"),
     Action("fleet", "sort_image", (), "sort by image", "sort by image", handler="sort('image')"),
     Action("fleet", "sort_labels", (), "sort by labels", "sort by labels", handler="sort('labels')"),
