@@ -82,7 +82,7 @@ def _need(sandbox: SandboxView, now: float) -> Cell:
     need = sandbox.need
     if need.wants_someone:
         since = "" if need.at is None or need.urgency is Urgency.SILENT else f" · {age(now - need.at)}"
-        return Cell(f"▲ {need.text}{since}", _TONES[need.urgency])
+        return Cell(f"▲ {need.text}", _TONES[need.urgency], since)
     session = newest_session(sandbox)
     return Cell(neutral(session.info.last_line or "") if session is not None else "", "muted")
 
@@ -123,6 +123,11 @@ ORDERS: Final[dict[str, Callable[[SandboxView], object]]] = {
 }
 ORDER_NAMES: Final = [(name, "attention" if name == "need" else name) for name in ORDERS]
 """What the operator chooses from: the order, and what it is called."""
+ORDER_LETTERS: Final = {
+    "name": "n", "state": "s", "need": "a", "cpu": "c", "memory": "m", "uptime": "u", "sessions": "e",
+    "output": "o", "exit": "x", "command": "d", "image": "i", "labels": "l",
+}  # fmt: skip
+"""The letter in its name that chooses each."""
 _LINES: Final = {"cpu_line": "cpu", "memory_line": "memory"}
 
 

@@ -10,7 +10,7 @@ from rich.style import Style
 from textual.geometry import Region
 from textual.strip import Strip
 
-from .cells import Column, Placed, fit, place
+from .cells import Column, Placed, fit, place, with_end
 from .painted import Painted
 
 if TYPE_CHECKING:
@@ -25,10 +25,14 @@ GUTTER: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """The text in one column of a row; ``tone``, one of `TONES`, is its colour."""
+    """The text in one column of a row; ``tone``, one of `TONES`, is its colour.
+
+    ``end`` comes behind the text, and stays when the text is cut.
+    """
 
     text: str
     tone: str = "plain"
+    end: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +221,8 @@ class RowView(Painted):
                 segments.append(Segment(" " * (placed.width + 1), plain))
                 continue
             style = plain if cell.tone == "plain" else self._style(cell.tone) + background
-            segments.append(Segment(fit(cell.text, placed.width, placed.column.align), style))
+            text = with_end(cell.text, cell.end, placed.width)
+            segments.append(Segment(fit(text, placed.width, placed.column.align), style))
             segments.append(Segment(" ", plain))
         return Strip(segments).adjust_cell_length(width, plain)
 
