@@ -470,6 +470,7 @@ class Sandbox:
         timeout: float | None = None,
         rlimits: Mapping[str, Rlimit] | None = None,
         stdin: bytes | None = None,
+        stderr: Literal["stdout"] | None = None,
         tty: bool | tuple[int, int] = False,
         labels: Mapping[str, str] | None = None,
         max_output: int = MAX_OUTPUT,
@@ -477,8 +478,9 @@ class Sandbox:
         """Run ``program`` and wait for its end. A failing program is an `Output` too, not an exception.
 
         ``timeout`` is in seconds and ends all that the command started; ``rlimits`` are ``soft``, ``(soft, hard)`` or
-        ``"unlimited"``; ``tty`` may be ``(rows, columns)``; ``stdin`` None is empty. Raises `SpawnError` when the
-        program could not be started, `WrongState` when the sandbox does not run, `MachineError` when it died.
+        ``"unlimited"``; ``tty`` may be ``(rows, columns)``; ``stdin`` None is empty; with ``stderr="stdout"`` it goes where
+        stdout does, and all comes in the order in which it was written. Raises `SpawnError` when the program could not
+        be started, `WrongState` when the sandbox does not run, `MachineError` when it died.
         """
         return run(
             lambda: self._async.exec(
@@ -490,6 +492,7 @@ class Sandbox:
                 timeout=timeout,
                 rlimits=rlimits,
                 stdin=stdin,
+                stderr=stderr,
                 tty=tty,
                 labels=labels,
                 max_output=max_output,
@@ -506,6 +509,7 @@ class Sandbox:
         timeout: float | None = None,
         rlimits: Mapping[str, Rlimit] | None = None,
         stdin: bytes | None = None,
+        stderr: Literal["stdout"] | None = None,
         tty: bool | tuple[int, int] = False,
         labels: Mapping[str, str] | None = None,
         max_output: int = MAX_OUTPUT,
@@ -520,6 +524,7 @@ class Sandbox:
                 timeout=timeout,
                 rlimits=rlimits,
                 stdin=stdin,
+                stderr=stderr,
                 tty=tty,
                 labels=labels,
                 max_output=max_output,
@@ -537,6 +542,7 @@ class Sandbox:
         timeout: float | None = None,
         rlimits: Mapping[str, Rlimit] | None = None,
         stdin: bool | bytes | None = None,
+        stderr: Literal["stdout"] | None = None,
         tty: bool | tuple[int, int] = False,
         labels: Mapping[str, str] | None = None,
         on_exit: Literal["kill", "detach"] = "kill",
@@ -557,6 +563,7 @@ class Sandbox:
                 timeout=timeout,
                 rlimits=rlimits,
                 stdin=stdin,
+                stderr=stderr,
                 tty=tty,
                 labels=labels,
                 on_exit=on_exit,
@@ -573,6 +580,7 @@ class Sandbox:
         user: str | None = None,
         timeout: float | None = None,
         rlimits: Mapping[str, Rlimit] | None = None,
+        stderr: Literal["stdout"] | None = None,
         tty: bool | tuple[int, int] = False,
         labels: Mapping[str, str] | None = None,
     ) -> SessionInfo:
@@ -586,6 +594,7 @@ class Sandbox:
                 user=user,
                 timeout=timeout,
                 rlimits=rlimits,
+                stderr=stderr,
                 tty=tty,
                 labels=labels,
             )
@@ -600,13 +609,22 @@ class Sandbox:
         user: str | None = None,
         timeout: float | None = None,
         rlimits: Mapping[str, Rlimit] | None = None,
+        stderr: Literal["stdout"] | None = None,
         tty: bool | tuple[int, int] = False,
         labels: Mapping[str, str] | None = None,
     ) -> SessionInfo:
         """Start ``script`` by the sandbox's shell and leave it running; all else as in `exec_detached`."""
         return run(
             lambda: self._async.shell_detached(
-                script, cwd=cwd, env=env, user=user, timeout=timeout, rlimits=rlimits, tty=tty, labels=labels
+                script,
+                cwd=cwd,
+                env=env,
+                user=user,
+                timeout=timeout,
+                rlimits=rlimits,
+                stderr=stderr,
+                tty=tty,
+                labels=labels,
             )
         )
 
@@ -872,6 +890,7 @@ def exec_all(
     user: str | None = None,
     timeout: float | None = None,
     rlimits: Mapping[str, Rlimit] | None = None,
+    stderr: Literal["stdout"] | None = None,
     labels: Mapping[str, str] | None = None,
     max_output: int = MAX_EACH,
 ) -> list[Outcome]:
@@ -891,6 +910,7 @@ def exec_all(
             user=user,
             timeout=timeout,
             rlimits=rlimits,
+            stderr=stderr,
             labels=labels,
             max_output=max_output,
         )
@@ -906,6 +926,7 @@ def shell_all(
     user: str | None = None,
     timeout: float | None = None,
     rlimits: Mapping[str, Rlimit] | None = None,
+    stderr: Literal["stdout"] | None = None,
     labels: Mapping[str, str] | None = None,
     max_output: int = MAX_EACH,
 ) -> list[Outcome]:
@@ -919,6 +940,7 @@ def shell_all(
             user=user,
             timeout=timeout,
             rlimits=rlimits,
+            stderr=stderr,
             labels=labels,
             max_output=max_output,
         )

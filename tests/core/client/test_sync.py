@@ -48,7 +48,17 @@ def test_the_surface_is_that_of_the_async_sdk() -> None:
         ours, theirs = getattr(sync, name), getattr(sandtop, name)
         public = {one for one in dir(theirs) if not one.startswith("_")} - sync_source.LEFT_OUT
         assert {one for one in dir(ours) if not one.startswith("_")} >= public - {"aclose"}
-        for one in public - {"aclose", "name", "uuid", "info", "files", "session", "record", "stdin", "upload_tar"}:
+        for one in public - {
+            "aclose",
+            "name",
+            "uuid",
+            "info",
+            "files",
+            "session",
+            "record",
+            "stdin",
+            "upload_tar",
+        }:
             assert inspect.signature(getattr(ours, one)).parameters.keys() == (
                 inspect.signature(getattr(theirs, one)).parameters.keys()
             )
