@@ -479,8 +479,8 @@ class Sandbox:
 
         ``timeout`` is in seconds and ends all that the command started; ``rlimits`` are ``soft``, ``(soft, hard)`` or
         ``"unlimited"``; ``tty`` may be ``(rows, columns)``; ``stdin`` None is empty; ``stderr="stdout"`` sends it
-        where stdout goes, so that all comes in the order in which it was written. Raises `SpawnError` when the program could not
-        be started, `WrongState` when the sandbox does not run, `MachineError` when it died.
+        where stdout goes, so that all comes in the order in which it was written. Raises `SpawnError` when the program
+        could not be started, `WrongState` when the sandbox does not run, `MachineError` when it died.
         """
         return run(
             lambda: self._async.exec(

@@ -54,8 +54,8 @@ class Executing:
 
         ``timeout`` is in seconds and ends all that the command started; ``rlimits`` are ``soft``, ``(soft, hard)`` or
         ``"unlimited"``; ``tty`` may be ``(rows, columns)``; ``stdin`` None is empty; ``stderr="stdout"`` sends it
-        where stdout goes, so that all comes in the order in which it was written. Raises `SpawnError` when the program could not
-        be started, `WrongState` when the sandbox does not run, `MachineError` when it died.
+        where stdout goes, so that all comes in the order in which it was written. Raises `SpawnError` when the program
+        could not be started, `WrongState` when the sandbox does not run, `MachineError` when it died.
         """
         message = self._message(
             [program, *args], cwd, env, user, timeout, rlimits, stdin, stderr, tty, labels, on_hangup="kill"
