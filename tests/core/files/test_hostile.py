@@ -195,7 +195,8 @@ ROW: list[Any] = ["name", "file", 1, 0o644, 0, 0, 1, 5_000_000_000, None]
 @pytest.mark.parametrize(
     ("at", "value"),
     [
-        (0, ""), (0, "."), (0, ".."), (0, "a/b"), (0, "a\0"), (0, "x" * 256), (0, "\ud800"), (0, 5), (1, "door"), (1, []),
+        (0, ""), (0, "."), (0, ".."), (0, "a/b"), (0, "a\0"), (0, "x" * 256), (0, "\ud800"), (0, 5), (1, "door"),
+        (1, []),
         (2, None), (3, -1), (7, "now"), (8, 5),
     ],
 )  # fmt: skip
@@ -209,7 +210,14 @@ def test_entries_of_a_listing_are_checked(at: int, value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "row", [["sang", "", False, 0], ["created", "a/b", False, 0], ["created", "a", 1, 0], ["gone"]]
+    "row",
+    [
+        ["sang", "", False, 0],
+        [[], "", False, 0],
+        ["created", "a/b", False, 0],
+        ["created", "a", 1, 0],
+        ["gone"],
+    ],
 )
 def test_happenings_are_checked(row: list[Any]) -> None:
     assert happenings_of([["created", "a", False, 0]]) == [["created", "a", False, 0]]
