@@ -132,7 +132,7 @@ async def test_a_long_cause_is_folded_and_keeps_its_age_in_the_list() -> None:
         async with running(size=(70, 40)) as (app, pilot):
             await until(pilot, lambda: cause in shown(app).replace("\n", " "))
             assert not any("▲" in line and "either" in line for line in shown(app).splitlines())
-            assert "… · 2m " in app.nav.fleet.rows.render_line(1).text
+            assert "… 2m " in app.nav.fleet.rows.render_line(1).text
 
 
 async def test_a_sandbox_that_failed_itself_shows_what_ran_in_it() -> None:
