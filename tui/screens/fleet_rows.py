@@ -50,17 +50,25 @@ _TONES: Final = {
 def row(sandbox: SandboxView, now: float) -> Row:
     """The row of ``sandbox`` at the time ``now``."""
     info = sandbox.info
+    growing = {
+        "name": Cell(neutral(info.name), "muted" if info.state == "stopped" else "plain"),
+        "image": Cell(neutral(info.image), "muted"),
+        "labels": Cell(neutral(" ".join(f"{k}={v}" for k, v in sorted(info.labels.items()))), "muted"),
+    }
+    return Row(info.uuid, growing, lambda: _rest(sandbox, now))
+
+
+def _rest(sandbox: SandboxView, now: float) -> dict[str, Cell]:
+    """The cells whose columns do not grow."""
+    info = sandbox.info
     glyph, tone = GLYPHS.get(info.state, ("?", "muted"))
     alive = info.state in ("running", "paused", "starting", "stopping")
     cells = {
-        "name": Cell(neutral(info.name), "muted" if info.state == "stopped" else "plain"),
         "state": Cell(f"{glyph} {info.state}", tone),
         "command": _command(sandbox),
         "need": _need(sandbox, now),
         "uptime": Cell(age(now - info.started_at) if alive and info.started_at else "", "plain"),
         "sessions": _sessions(sandbox),
-        "image": Cell(neutral(info.image), "muted"),
-        "labels": Cell(neutral(" ".join(f"{k}={v}" for k, v in sorted(info.labels.items()))), "muted"),
     }
     if alive and (cpu := sandbox.cpu) is not None:
         cells["cpu"] = Cell(f"{cpu:.0f}%", "warn" if cpu >= 90 * info.cpus else "plain")
@@ -73,7 +81,7 @@ def row(sandbox: SandboxView, now: float) -> Row:
         cells["output"] = Cell(age(now - heard), "muted")
     if (ended := sandbox.last_ended) is not None:
         cells["exit"] = Cell(ended.badge, "bad" if ended.needs_someone else "muted")
-    return Row(info.uuid, cells)
+    return cells
 
 
 def _need(sandbox: SandboxView, now: float) -> Cell:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from rich.segment import Segment
+from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
 
@@ -74,10 +75,16 @@ class Detail(Worded):
         self._strips: list[Strip] | None = None
 
     def show(self, view: DetailView) -> None:
-        """Show ``view``; drawn anew only when it has changed."""
-        if view != self._view:
-            self._view = view
-            self._draw_anew()
+        """Show ``view``; lines are drawn anew only when they have changed."""
+        if view == self._view:
+            return
+        self._view = view
+        before, self._strips = self._strips, None
+        now = self._drawn
+        if before is None or len(before) != len(now):
+            self.refresh()
+        elif changed := [y for y, (old, new) in enumerate(zip(before, now, strict=True)) if old != new]:
+            self.refresh(*[Region(0, y, self.size.width, 1) for y in changed])
 
     @property
     def text(self) -> str:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         SessionStats,
         Source,
     )
+    from sandtop.core.contract.file import FileInfo
     from sandtop.core.contract.image import ImageInfo
     from sandtop.core.contract.sandbox import Inspection, Processes, ProcessInfo, SandboxInfo
     from sandtop.core.contract.session_results import SessionInfo
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from .collect import Log, Output
     from .copying import checked
     from .core import core_status, sessions, stop_core
+    from .files import FileChange, Files
     from .image import build_image, images, remove_image, warm_image
     from .outcome import Outcome, outcomes
     from .overview import Overview
@@ -50,13 +52,13 @@ if TYPE_CHECKING:
     from .watching import events, follow_events, follow_stats, merged_logs, serve_metrics, stats
 
 __all__ = [
-    "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "Gap", "Happening", "HostHistory", "HostStats",
-    "ImageInfo", "Inspection", "Log", "LogPiece", "LogStream", "MergedLogStream", "Outcome", "Output", "Overview",
-    "Process", "ProcessInfo", "Processes", "Redrawn", "Sample", "Sandbox", "SandboxHistory", "SandboxInfo",
-    "SandboxStats", "Screen", "SessionInfo", "SessionStats", "Source", "Started", "Stderr", "Stdout", "TerminalStream",
-    "build_image", "checked", "core_status", "events", "exec_all", "follow_events", "follow_stats", "images",
-    "merged_logs", "outcomes", "remove_image", "serve_metrics", "sessions", "shell_all", "stats", "stop_core",
-    "warm_image",
+    "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "FileChange", "FileInfo", "Files", "Gap", "Happening",
+    "HostHistory", "HostStats", "ImageInfo", "Inspection", "Log", "LogPiece", "LogStream", "MergedLogStream",
+    "Outcome", "Output", "Overview", "Process", "ProcessInfo", "Processes", "Redrawn", "Sample", "Sandbox",
+    "SandboxHistory", "SandboxInfo", "SandboxStats", "Screen", "SessionInfo", "SessionStats", "Source", "Started",
+    "Stderr", "Stdout", "TerminalStream", "build_image", "checked", "core_status", "events", "exec_all",
+    "follow_events", "follow_stats", "images", "merged_logs", "outcomes", "remove_image", "serve_metrics", "sessions",
+    "shell_all", "stats", "stop_core", "warm_image",
 ]  # fmt: skip
 
 _HOME = {
@@ -64,6 +66,7 @@ _HOME = {
     "collect": ("Log", "Output"),
     "copying": ("checked",),
     "core": ("core_status", "sessions", "stop_core"),
+    "files": ("FileChange", "Files"),
     "image": ("build_image", "images", "remove_image", "warm_image"),
     "outcome": ("Outcome", "outcomes"),
     "overview": ("Overview",),
@@ -77,6 +80,7 @@ _HOME = {
     "sandtop.core.contract.core_events": (
         "Happening", "HostHistory", "HostStats", "Sample", "SandboxHistory", "SandboxStats", "SessionStats", "Source",
     ),
+    "sandtop.core.contract.file": ("FileInfo",),
     "sandtop.core.contract.image": ("ImageInfo",),
     "sandtop.core.contract.sandbox": ("Inspection", "ProcessInfo", "Processes", "SandboxInfo"),
     "sandtop.core.contract.session_results": ("SessionInfo",),
