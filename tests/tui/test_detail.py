@@ -8,6 +8,7 @@ import pytest
 from rich.style import Style
 from tests.fakecore import NOW, FakeCore, ended, sandbox, session
 
+from sandtop.core.contract.core_events import Happening
 from sandtop.tui.screens.listing import Master
 from sandtop.tui.screens.panes import PanesScreen
 from sandtop.tui.screens.sandbox import SandboxScreen
@@ -110,6 +111,24 @@ async def test_enter_goes_into_what_it_shows() -> None:
             assert pane is not None
             assert pane.info is not None
             assert pane.info.id == core.session("b").id
+
+
+async def test_it_says_what_happened_to_the_sandbox_beside_its_sessions() -> None:
+    with fleet() as core:
+        uuid = str(core.of("api")["uuid"])
+
+        def happened(number: int, kind: str, message: str, ago: float = 0.0) -> None:
+            one = Happening(id=number, at=NOW - ago, kind=kind, sandbox="api", uuid=uuid, message=message)
+            core.change(lambda: core.happenings.append(one))
+
+        happened(1, "paused", "", 300)
+        happened(2, "session-started", "make", 200)
+        async with running(size=WIDE) as (app, pilot):
+            app.nav.fleet.select(uuid)
+            await until(pilot, lambda: "   5m ▪ paused" in shown(app))
+            happened(3, "trouble", "its disk\x1b[2J is full")
+            await until(pilot, lambda: "   0s ▪ trouble its disk␛[2J is full" in shown(app))
+            assert "session-started" not in shown(app)  # that it began is known without
 
 
 async def test_a_click_into_it_opens_what_it_shows() -> None:
