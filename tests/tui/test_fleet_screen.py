@@ -97,6 +97,22 @@ async def test_sorting(letters: tuple[str, ...], order: list[str]) -> None:
             )
 
 
+async def test_the_form_names_the_images_and_completes_them() -> None:
+    with fleet() as core:
+        core.images = ["base", "node-20", "alpine"]
+        async with running() as (app, pilot):
+            await pilot.press("c")
+            form = app.screen
+            assert isinstance(form, CreateForm)
+            image = form.query_one("#image", Input)
+            await until(pilot, lambda: "base, node-20, alpine" in image.placeholder)
+            await pilot.press("tab", "n")
+            await until(pilot, lambda: image._suggestion == "node-20")  # pyright: ignore[reportPrivateUsage]
+            await pilot.press("right", "enter")
+            await until(pilot, lambda: bool(core.asked("sandbox.create")))
+            assert core.asked("sandbox.create")[0]["image"] == "node-20"
+
+
 async def test_the_form_fits_a_low_screen() -> None:
     with fleet():
         async with running(size=(60, 20)) as (app, pilot):
