@@ -21,7 +21,14 @@ from sandtop.agent.wire import (
     Outbox,
     ProtocolError,
 )
-from sandtop.agent.wire.limits import MAX_AGENT_MESSAGE, MAX_AGENT_VALUES, MAX_HELLO_VALUES, MAX_OP
+from sandtop.agent.wire.limits import (
+    FIRST_CONNECTION,
+    MAX_AGENT_MESSAGE,
+    MAX_AGENT_VALUES,
+    MAX_HELLO_VALUES,
+    MAX_OP,
+)
+from sandtop.core.channel.connections import Connections
 from sandtop.core.channel.handshake import CHUNK, shake_hands
 from sandtop.core.channel.turns import LITTLE, Throttle, Turn
 from sandtop.core.errors import ChannelError
@@ -97,6 +104,8 @@ class AgentLink:
         listener: takes what the agent says. It is replaced only when the agent has nothing to say to the one before.
         connected: whether the agent has said hello on a link that stands.
         measures: whether the agent of a link that stands knows `processes`; an older one does not.
+        connects: whether it makes connections; an older one does not.
+        connections: TCP connections into the guest.
         measured: what its guest uses, as the agent said last, unchecked; and when that was, by trio's clock.
         fault: how the agent broke the protocol, until a link has stood for `_STEADY` seconds since; else None.
     """
@@ -116,7 +125,8 @@ class AgentLink:
         self._throttle = Throttle()
         self.connected = False
         self.fault: str | None = None
-        self.measures = False
+        self.measures = self.connects = False
+        self.connections = Connections(self)
         self.measured: tuple[float, object] | None = None
 
     @property
@@ -239,6 +249,7 @@ class AgentLink:
             self.connected = False
             self._up = trio.Event()
             try:
+                self.connections.clear(reason)
                 self.listener.link_down(reason)
             except Exception:
                 log.exception("a fault of ours at the end of a link")
@@ -270,6 +281,7 @@ class AgentLink:
                 nursery.start_soon(self._write, stream)
                 nursery.start_soon(self._expect_hello)
                 nursery.start_soon(self._feel_pulse)
+                nursery.start_soon(self.connections.sweep)
                 await self._read(stream, first)
                 nursery.cancel_scope.cancel()
         if self._broken is not None:
@@ -337,6 +349,8 @@ class AgentLink:
             return self._take_control(frame.message)
         if not self.connected:
             raise ProtocolError("data before the agent's hello")
+        if frame.stream >= FIRST_CONNECTION:
+            return self.connections.take(frame)
         if isinstance(frame, Data):
             return self.listener.data(frame)
         if isinstance(frame, Credit):
@@ -352,6 +366,8 @@ class AgentLink:
             return True
         if not self.connected:
             raise ProtocolError(f"{kind!r:.40} before the agent's hello")
+        if kind in ("connected", "disconnected"):
+            return self.connections.told(message)
         if kind not in ("done", "pong", "processes"):
             return self.listener.message(message)
         number = message.get("op") if kind == "done" else message.get("seq")
@@ -367,6 +383,7 @@ class AgentLink:
         if self.connected or not isinstance(version, int) or not _OLDEST_AGENT <= version <= AGENT_PROTOCOL:
             raise ProtocolError(f"a hello of version {version!r:.40}")
         self.connected, self.measures = True, message.get("measures") is True
+        self.connects = message.get("connects") is True
         self.listener.link_up(message)
         for waiting in self._answers.values():
             self._outbox.control(waiting.message)
