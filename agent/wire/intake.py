@@ -49,6 +49,11 @@ class Intake:
         return self._window.grant(0)
 
     @property
+    def received(self) -> int:
+        """How many bytes have come."""
+        return self._window.received
+
+    @property
     def whole(self) -> bool:
         """Whether all of the stream has come."""
         return self._window.finished

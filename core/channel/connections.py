@@ -265,10 +265,10 @@ class Connections:
             self._link.send({"type": "disconnect", "n": connection.number})
             self._break(connection, ChannelError("the connection was reset"))
 
-    def clear(self, reason: str) -> None:
+    def clear(self) -> None:
         """The link has ended, and all connections with it."""
         for connection in list(self._all.values()):
-            self._break(connection, ChannelError(f"the link to its sandbox broke: {reason}"))
+            self._break(connection, ChannelError("the sandbox is gone, or the link to it broke"))
 
     def _break(self, connection: GuestConnection, fault: SandtopError) -> None:
         self._forget(connection)

@@ -249,7 +249,6 @@ class AgentLink:
             self.connected = False
             self._up = trio.Event()
             try:
-                self.connections.clear(reason)
                 self.listener.link_down(reason)
             except Exception:
                 log.exception("a fault of ours at the end of a link")
@@ -275,15 +274,18 @@ class AgentLink:
         self._outbox.control({"type": "hello", "version": AGENT_PROTOCOL, "core": "sandtop"})
         self._wake.set()
         self._broken = None
-        with unwrapped():
-            async with trio.open_nursery() as nursery:
-                self._serving = nursery.cancel_scope
-                nursery.start_soon(self._write, stream)
-                nursery.start_soon(self._expect_hello)
-                nursery.start_soon(self._feel_pulse)
-                nursery.start_soon(self.connections.sweep)
-                await self._read(stream, first)
-                nursery.cancel_scope.cancel()
+        try:
+            with unwrapped():
+                async with trio.open_nursery() as nursery:
+                    self._serving = nursery.cancel_scope
+                    nursery.start_soon(self._write, stream)
+                    nursery.start_soon(self._expect_hello)
+                    nursery.start_soon(self._feel_pulse)
+                    nursery.start_soon(self.connections.sweep)
+                    await self._read(stream, first)
+                    nursery.cancel_scope.cancel()
+        finally:
+            self.connections.clear()
         if self._broken is not None:
             raise ProtocolError(self._broken)
 

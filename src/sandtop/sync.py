@@ -19,8 +19,10 @@ from sandtop.core.client.sdk import (
     LogPiece,
     Outcome,
     Output,
+    PortForward,
     Processes,
     ProcessInfo,
+    PublishedPort,
     Sample,
     SandboxHistory,
     SandboxInfo,
@@ -34,6 +36,7 @@ from sandtop.core.client.sdk import (
     Stdout,
 )
 from sandtop.core.client.sync import (
+    Connection,
     Process,
     Sandbox,
     build_image,
@@ -55,6 +58,7 @@ from sandtop.core.client.sync import (
 from sandtop.core.errors import (
     AlreadyExists,
     ChannelError,
+    ConnectionRefused,
     CoreFailure,
     CoreUnavailable,
     ImageError,
@@ -70,12 +74,12 @@ from sandtop.core.errors import (
 )
 
 __all__ = [
-    "AlreadyExists", "ChannelError", "CoreFailure", "CoreStatus", "CoreUnavailable", "Detached", "Event", "ExitRecord",
-    "Exited", "Gap", "Happening", "HostHistory", "HostStats", "ImageError", "ImageInfo", "Inspection",
-    "InvalidRequest", "Log", "LogPiece", "MachineError", "MissingDependency", "NotFound", "Outcome", "Output",
-    "Process", "ProcessInfo", "Processes", "Sample", "Sandbox", "SandboxHistory", "SandboxInfo", "SandboxStats",
-    "SandtopError", "Screen", "SessionInfo", "SessionStats", "Source", "SpawnError", "Started", "Stderr", "Stdout",
-    "StorageError", "TimedOut", "WrongState", "build_image", "core_status", "events", "exec_all", "follow_events",
-    "follow_stats", "images", "merged_logs", "remove_image", "serve_metrics", "sessions", "shell_all", "stats",
-    "stop_core", "warm_image",
+    "AlreadyExists", "ChannelError", "Connection", "ConnectionRefused", "CoreFailure", "CoreStatus", "CoreUnavailable",
+    "Detached", "Event", "ExitRecord", "Exited", "Gap", "Happening", "HostHistory", "HostStats", "ImageError",
+    "ImageInfo", "Inspection", "InvalidRequest", "Log", "LogPiece", "MachineError", "MissingDependency", "NotFound",
+    "Outcome", "Output", "PortForward", "Process", "ProcessInfo", "Processes", "PublishedPort", "Sample", "Sandbox",
+    "SandboxHistory", "SandboxInfo", "SandboxStats", "SandtopError", "Screen", "SessionInfo", "SessionStats", "Source",
+    "SpawnError", "Started", "Stderr", "Stdout", "StorageError", "TimedOut", "WrongState", "build_image",
+    "core_status", "events", "exec_all", "follow_events", "follow_stats", "images", "merged_logs", "remove_image",
+    "serve_metrics", "sessions", "shell_all", "stats", "stop_core", "warm_image",
 ]  # fmt: skip

@@ -32,11 +32,19 @@ if TYPE_CHECKING:
         Source,
     )
     from sandtop.core.contract.image import ImageInfo
-    from sandtop.core.contract.sandbox import Inspection, Processes, ProcessInfo, SandboxInfo
+    from sandtop.core.contract.sandbox import (
+        Inspection,
+        PortForward,
+        Processes,
+        ProcessInfo,
+        PublishedPort,
+        SandboxInfo,
+    )
     from sandtop.core.contract.session_results import SessionInfo
 
     from .attach import Detached
     from .collect import Log, Output
+    from .connection import Connection
     from .copying import checked
     from .core import core_status, sessions, stop_core
     from .image import build_image, images, remove_image, warm_image
@@ -50,18 +58,19 @@ if TYPE_CHECKING:
     from .watching import events, follow_events, follow_stats, merged_logs, serve_metrics, stats
 
 __all__ = [
-    "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "Gap", "Happening", "HostHistory", "HostStats",
-    "ImageInfo", "Inspection", "Log", "LogPiece", "LogStream", "MergedLogStream", "Outcome", "Output", "Overview",
-    "Process", "ProcessInfo", "Processes", "Redrawn", "Sample", "Sandbox", "SandboxHistory", "SandboxInfo",
-    "SandboxStats", "Screen", "SessionInfo", "SessionStats", "Source", "Started", "Stderr", "Stdout", "TerminalStream",
-    "build_image", "checked", "core_status", "events", "exec_all", "follow_events", "follow_stats", "images",
-    "merged_logs", "outcomes", "remove_image", "serve_metrics", "sessions", "shell_all", "stats", "stop_core",
-    "warm_image",
+    "Connection", "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "Gap", "Happening", "HostHistory",
+    "HostStats", "ImageInfo", "Inspection", "Log", "LogPiece", "LogStream", "MergedLogStream", "Outcome", "Output",
+    "Overview", "PortForward", "Process", "ProcessInfo", "Processes", "PublishedPort", "Redrawn", "Sample", "Sandbox",
+    "SandboxHistory", "SandboxInfo", "SandboxStats", "Screen", "SessionInfo", "SessionStats", "Source", "Started",
+    "Stderr", "Stdout", "TerminalStream", "build_image", "checked", "core_status", "events", "exec_all",
+    "follow_events", "follow_stats", "images", "merged_logs", "outcomes", "remove_image", "serve_metrics", "sessions",
+    "shell_all", "stats", "stop_core", "warm_image",
 ]  # fmt: skip
 
 _HOME = {
     "attach": ("Detached",),
     "collect": ("Log", "Output"),
+    "connection": ("Connection",),
     "copying": ("checked",),
     "core": ("core_status", "sessions", "stop_core"),
     "image": ("build_image", "images", "remove_image", "warm_image"),
@@ -78,7 +87,9 @@ _HOME = {
         "Happening", "HostHistory", "HostStats", "Sample", "SandboxHistory", "SandboxStats", "SessionStats", "Source",
     ),
     "sandtop.core.contract.image": ("ImageInfo",),
-    "sandtop.core.contract.sandbox": ("Inspection", "ProcessInfo", "Processes", "SandboxInfo"),
+    "sandtop.core.contract.sandbox": (
+        "Inspection", "PortForward", "ProcessInfo", "Processes", "PublishedPort", "SandboxInfo",
+    ),
     "sandtop.core.contract.session_results": ("SessionInfo",),
     "screen": ("Screen",),
     "streams": ("LogStream", "MergedLogStream", "TerminalStream"),
