@@ -30,7 +30,6 @@ class Navigation:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._panes: PanesScreen | None = None
-        self._seen: str | None = None
         self._acknowledged: set[str] = set()
         self.fleet = FleetScreen()
 
@@ -163,7 +162,10 @@ class Navigation:
             console.say("nobody needs you")
             return
         cursor = self.fleet.cursor if console.screen is self.fleet else None
-        self._open_evidence(after(found, at, step, beside=cursor.uuid if cursor else None))
+        one = after(found, at, step, beside=cursor.uuid if cursor else None)
+        if one.key == at:
+            console.say("nothing else needs you")
+        self._open_evidence(one)
 
     def ask_again(self, keys: Iterable[str]) -> None:
         """What these pieces show is not acknowledged any more."""
@@ -176,12 +178,11 @@ class Navigation:
         if self._panes is not None and screen is self._panes:
             pane = self._panes.current
             return pane.info.id if pane is not None and pane.info is not None else None
-        if screen is self.fleet and (cursor := self.fleet.cursor) is not None and cursor.uuid == self._seen:
-            return cursor.uuid
+        if screen is self.fleet and (cursor := self.fleet.cursor) is not None:
+            return cursor.uuid  # of a sandbox that failed itself, its row is all there is to see
         return None
 
     def _open_evidence(self, one: Evidence) -> None:
-        self._seen = one.key
         if one.session is None:
             self.show_fleet(one.sandbox.uuid)
         elif one.session.info.tty:

@@ -57,7 +57,7 @@ class Sandbox:
         """That machine lives but does not answer."""
         self.timings: dict[str, float] = {}
         self.holders = 0
-        self.alerts = Alerts()
+        self.alerts = Alerts(row.uuid, context.database)
         self.sessions = self._new_sessions()
         self.ports = Published(lambda: self.row, self.connect, context.nursery)
 

@@ -91,7 +91,8 @@ class SessionListener:
         pid = entry.get("pid")
         if pid is not None:
             self._started(session, pid)
-        session.waits(entry.get("waiting", ""), entry.get("program"))
+        if session.waits(entry.get("waiting", ""), entry.get("program")):
+            self._recorder.changed(session)
         record = entry.get("record")
         if record is not None:
             self._ending(session, record)
@@ -123,7 +124,8 @@ class SessionListener:
         if session.ending:
             return False
         if kind == "waiting":
-            session.waits(message.get("who"), message.get("program"))
+            if session.waits(message.get("who"), message.get("program")):
+                self._recorder.changed(session)
             return False  # changes slowly, as what is left does
         if kind == "exited":
             self._ending(session, message.get("record"))

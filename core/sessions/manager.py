@@ -218,7 +218,9 @@ class SessionManager:
         Raises `StorageError`.
         """
         if not session.ended:
-            session.prompt_seen = not undo
+            row = dataclasses.replace(session.row, prompt_seen="" if undo else session.waiting)
+            self._database.update_session(row)
+            session.row = row
         elif (session.row.acknowledged_at is None) != undo:
             row = dataclasses.replace(session.row, acknowledged_at=None if undo else time.time())
             self._database.update_session(row)

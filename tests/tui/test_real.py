@@ -32,23 +32,7 @@ class Terminal:
         columns, _, rows = size.partition("x")
         command = f"{shlex.quote(sys.executable)} -m sandtop; echo left=$?; stty -a; exec cat"
         variables = [f"{key}={value}" for key, value in environment.items()]
-        self._run(
-            "new-session",
-            "-d",
-            "-x",
-            columns,
-            "-y",
-            rows,
-            "env",
-            "-u",
-            "COLUMNS",
-            "-u",
-            "LINES",
-            *variables,
-            "sh",
-            "-c",
-            command,
-        )
+        self._run("new-session", "-d", "-x", columns, "-y", rows, "env", *variables, "sh", "-c", command)
 
     def _run(self, *arguments: str) -> str:
         done = subprocess.run(
