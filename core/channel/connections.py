@@ -7,7 +7,7 @@ on all streams: it can send no more than there is credit for, and only on connec
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
@@ -18,7 +18,7 @@ from sandtop.core.errors import ChannelError, ConnectionRefused, SandtopError, T
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sandtop.core.channel.link import AgentLink
+    from sandtop.agent.wire import Outbox
 
 CONNECT_SECONDS: Final = 10.0
 """Seconds that a connection may take to come to stand."""
@@ -36,6 +36,19 @@ _MOST_WORDS: Final = 200
 _NUMBERS: Final = (1 << 32) - FIRST_CONNECTION
 
 
+class Link(Protocol):
+    """What connections need of the link that they are streams of."""
+
+    connects: bool
+    connections: Connections
+
+    @property
+    def outbox(self) -> Outbox: ...
+    def flush(self) -> None: ...
+    def send(self, message: dict[str, object]) -> None: ...
+    async def wait_up(self, deadline: float) -> None: ...
+
+
 class GuestConnection(trio.abc.HalfCloseableStream):
     """A connection to a port of a guest. `Connections.open` makes it.
 
@@ -48,7 +61,7 @@ class GuestConnection(trio.abc.HalfCloseableStream):
         closed_at: when it was closed here, by trio's clock; None while it was not.
     """
 
-    def __init__(self, number: int, window: int, link: AgentLink) -> None:
+    def __init__(self, number: int, window: int, link: Link) -> None:
         self.number = number
         self.address: str | None = None
         self.fault: SandtopError | None = None
@@ -180,7 +193,7 @@ class GuestConnection(trio.abc.HalfCloseableStream):
 class Connections:
     """The connections on ``link``."""
 
-    def __init__(self, link: AgentLink) -> None:
+    def __init__(self, link: Link) -> None:
         self._link = link
         self._all: dict[int, GuestConnection] = {}
         self._last = 0

@@ -29,17 +29,16 @@ async def carry(local: trio.SocketStream, guest: GuestConnection) -> None:
 
     When either breaks, the other is reset, as it is when this is cancelled. Closes both.
     """
-    ended = 0
+    ended: list[trio.abc.ReceiveStream] = []
 
     async def pump(
         source: trio.abc.ReceiveStream, sink: trio.abc.HalfCloseableStream, scope: trio.CancelScope
     ) -> None:
-        nonlocal ended
         try:
             while data := await source.receive_some(_CHUNK):
                 await sink.send_all(data)
             await sink.send_eof()
-            ended += 1
+            ended.append(source)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             scope.cancel()
 
@@ -47,10 +46,10 @@ async def carry(local: trio.SocketStream, guest: GuestConnection) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(pump, local, guest, nursery.cancel_scope)
             nursery.start_soon(pump, guest, local, nursery.cancel_scope)
-        if ended == 2:
+        if len(ended) == 2:
             local.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _KEEP)
             await guest.aclose()
     finally:
-        if ended < 2:
+        if len(ended) < 2:
             guest.reset()
         await trio.aclose_forcefully(local)

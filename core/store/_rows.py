@@ -45,7 +45,9 @@ class SandboxConfig:
         """The inverse of `to_json`. Fields of a newer version are dropped, those of an older one defaulted."""
         known: dict[str, Any] = {key: value for key, value in data.items() if key in cls.__slots__}
         if "publish" in known:
-            known["publish"] = tuple(map(tuple, known["publish"]))
+            known["publish"] = tuple(
+                (str(address), int(host), int(guest)) for address, host, guest in known["publish"]
+            )
         return cls(**known)
 
 

@@ -29,7 +29,10 @@ async def echo(reader, writer):
         writer.write(data)
         await writer.drain()
     writer.close()
+async def deaf(reader, writer):
+    reader._transport.pause_reading()
 async def main():
+    await asyncio.start_server(deaf, "127.0.0.1", 9)
     server = await asyncio.start_server(echo, "127.0.0.1", 7, backlog=1024)
     print("listens", flush=True)
     await server.serve_forever()
@@ -39,8 +42,18 @@ asyncio.run(main())
 
 @pytest.fixture(scope="module")
 def web(home: Home) -> Generator[str]:
-    """A sandbox with a web server on port 80 and one on port 7 that sends back what it gets; both are published."""
+    """A sandbox with a web server on port 80, one on port 7 that sends back what it gets, and on 9 one that reads
+    nothing; the first two are published."""
     home.do("create", "web", "--memory", "512", "--publish", "80", "--publish", "7")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SANDTOP_HOME", str(home.path))
+        _serve(home)
+    yield "web"
+    home.do("rm", "--force", "web")
+
+
+def _serve(home: Home) -> None:
+    """Start the servers."""
     box = sync.Sandbox.get("web")
     with pytest.raises(ConnectionRefused, match="nothing listens on port 80 in web"):
         box.connect(80)
@@ -57,8 +70,6 @@ def web(home: Home) -> Generator[str]:
         return True
 
     eventually(serves, PATIENCE)
-    yield "web"
-    home.do("rm", "--force", "web")
 
 
 def published(home: Home, port: int) -> int:
@@ -134,16 +145,16 @@ async def _one(port: int, number: int) -> None:
 def test_many_at_once_and_one_that_is_stalled(home: Home, web: str) -> None:
     """All others go on while one client sends for ever and reads nothing."""
 
-    async def main(port: int) -> None:
-        _, stalled = await asyncio.open_connection(HOST, port)
-        stalled.write(bytes(8 << 20))
+    async def main(port: int, deaf: int) -> None:
+        _, stalled = await asyncio.open_connection(HOST, deaf)
+        stalled.write(bytes(32 << 20))
         async with asyncio.timeout(PATIENCE):
             await asyncio.gather(*(_one(port, number) for number in range(AT_ONCE)))
         assert stalled.transport.get_write_buffer_size() > 0
         stalled.transport.abort()
 
-    with forwarding(home, "7") as (_, (port,)):
-        asyncio.run(main(port))
+    with forwarding(home, "7", "9") as (_, (port, deaf)):
+        asyncio.run(main(port, deaf))
     assert home.do("exec", web, "--", "echo", "on") == b"on\n"
 
 
