@@ -40,6 +40,8 @@ COMMANDS: Final[dict[str, Command]] = {
     "ack": Command("ack", "ack_main", "say that failures and prompts were seen"),
     "signal": Command("control", "signal_main", "send a signal to a session"),
     "cp": Command("cp", "cp_main", "copy files into a sandbox, out of it, or to another"),
+    "forward": Command("forward", "forward_main", "have ports of this host lead into a sandbox"),
+    "port": Command("forward", "port_main", "list the published ports of a sandbox"),
     "stop": Command("control", "stop_main", "shut sandboxes down"),
     "start": Command("control", "start_main", "boot stopped sandboxes"),
     "pause": Command("control", "pause_main", "freeze sandboxes"),

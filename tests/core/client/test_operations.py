@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 def calls(box: Sandbox, session: str, folder: Path) -> dict[str, Callable[[], Awaitable[object]]]:
     """For each operation the SDK's call that asks for it."""
 
+    async def forward() -> None:
+        async with box.forward("8080:80"):
+            pass
+
     async def hold() -> None:
         async with box.hold():
             pass
@@ -78,6 +82,8 @@ def calls(box: Sandbox, session: str, folder: Path) -> dict[str, Callable[[], Aw
         "core.logs": merged,
         "sandbox.top": box.top,
         "sandbox.console": box.console,
+        "sandbox.connect": lambda: box.connect(80),
+        "sandbox.forward": forward,
     }
 
 
