@@ -8,6 +8,7 @@ from sandtop.tui import tiles
 from sandtop.tui.evidence import Evidence, after, evidence_in
 from sandtop.tui.screens.failures import FailuresScreen
 from sandtop.tui.screens.fleet import FleetScreen
+from sandtop.tui.screens.pane_names import known
 from sandtop.tui.screens.sandbox import SandboxScreen
 from sandtop.tui.screens.sandbox_page import SandboxPage
 from sandtop.tui.screens.terminals import TerminalsScreen, terminals_of
@@ -98,9 +99,7 @@ class Navigation:
 
     def open_again(self, tree: Tree, zoomed: str | None, view: FleetView) -> None:
         """Have the panes that were open when the console was left, behind the list."""
-        if not self.open_panes and tiles.mapped(
-            tree, lambda session: session if view.session(session) else None
-        ):
+        if not self.open_panes and any(known(name, view) for name in tiles.leaves(tree)):
             self.panes.open_again(tree, zoomed, view)
 
     def open_session(self, sandbox: SandboxView, session: SessionView) -> None:

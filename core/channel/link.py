@@ -104,7 +104,9 @@ class AgentLink:
         listener: takes what the agent says. It is replaced only when the agent has nothing to say to the one before.
         connected: whether the agent has said hello on a link that stands.
         measures: whether the agent of a link that stands knows `processes`; an older one does not.
-        connects: whether it makes connections; an older one does not.
+        files: the same of its file server, and …
+        merges: … of output in one stream, and …
+        connects: … of connections into its guest.
         connections: TCP connections into the guest.
         measured: what its guest uses, as the agent said last, unchecked; and when that was, by trio's clock.
         fault: how the agent broke the protocol, until a link has stood for `_STEADY` seconds since; else None.
@@ -125,7 +127,7 @@ class AgentLink:
         self._throttle = Throttle()
         self.connected = False
         self.fault: str | None = None
-        self.measures = self.connects = False
+        self.measures = self.files = self.merges = self.connects = False
         self.connections = Connections(self)
         self.measured: tuple[float, object] | None = None
 
@@ -384,8 +386,10 @@ class AgentLink:
         version = message.get("version")
         if self.connected or not isinstance(version, int) or not _OLDEST_AGENT <= version <= AGENT_PROTOCOL:
             raise ProtocolError(f"a hello of version {version!r:.40}")
-        self.connected, self.measures = True, message.get("measures") is True
-        self.connects = message.get("connects") is True
+        self.connected = True
+        self.measures, self.files, self.merges, self.connects = (
+            message.get(name) is True for name in ("measures", "files", "merges", "connects")
+        )
         self.listener.link_up(message)
         for waiting in self._answers.values():
             self._outbox.control(waiting.message)

@@ -14,6 +14,7 @@ from sandtop.core.contract.core import Stop
 from sandtop.core.daemon import (
     core_ops,
     event_ops,
+    file_ops,
     image_ops,
     logs_ops,
     port_ops,
@@ -49,6 +50,7 @@ OPERATIONS: Final = (
     image_ops,
     session_ops,
     screen_ops,
+    file_ops,
 )
 """The modules with the handlers: each has registered its own."""
 

@@ -189,6 +189,7 @@ class PaneSet(ConsoleScreen):
 
     @on(Pane.Ready)
     def _pane_ready(self, event: Pane.Ready) -> None:
+        self.show(self.view)
         if event.pane is self.current:
             self._focus_current()
 

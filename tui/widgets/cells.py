@@ -83,6 +83,14 @@ def _least(column: Column, longest: Mapping[str, int]) -> int:
     return min(column.width, max(len(column.title) + 1, longest.get(column.key, 0)))
 
 
+def with_end(text: str, end: str, width: int) -> str:
+    """``text`` and ``end``, or if both do not fit as much of the text as does, and the last word of ``end``."""
+    if not end or cell_len(text) + cell_len(end) <= width:
+        return text + end
+    word = end.rpartition(" ")[2]
+    return f"{fit(text, max(0, width - cell_len(word) - 1))} {word}"
+
+
 def fit(text: str, width: int, align: Align = "left") -> str:
     """``text`` in just ``width`` cells, with … where it was cut."""
     if text.isascii():

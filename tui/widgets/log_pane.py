@@ -231,7 +231,7 @@ class LogPane(Pane):
         self.ask("&", "only lines that match", self.view, lambda text: self._filter(text, hide=False))
 
     def action_exclude(self) -> None:
-        self.ask("v ", "without lines that match", self.view, lambda text: self._filter(text, hide=True))
+        self.ask("!", "without lines that match", self.view, lambda text: self._filter(text, hide=True))
 
     def _search_for(self, text: str) -> None:
         if pattern := self.sought(text):

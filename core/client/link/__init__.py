@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .blocking import Conversation, call, call_all, call_running, hold, listen, progress_line, stop_core
     from .connecting import Forward
     from .exec_messages import exec_message, request_of, takes_input
+    from .files import FileListing, FileReading, FileWatching, FileWriting
     from .launching import launch
     from .listening import ConsoleListening, EventsListening, LogPiece, LogsListening, StatsListening
     from .listing import sandbox_listing, session_listing
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
     from .values import image_source, limits, signal_number
 
 __all__ = [
-    "HELLO_SECONDS", "ConsoleListening", "Conversation", "EventsListening", "Forward", "Link", "LogPiece",
-    "LogsListening", "Operation", "StatsListening", "answer", "ask", "call", "call_all", "call_running",
-    "exec_message", "hold", "image_source", "launch", "limits", "listen", "new_id", "port_forward", "progress_line",
-    "request_of", "sandbox_listing", "session_listing", "signal_number", "stop_core", "takes_input", "where",
+    "HELLO_SECONDS", "ConsoleListening", "Conversation", "EventsListening", "FileListing", "FileReading",
+    "FileWatching", "FileWriting", "Forward", "Link", "LogPiece", "LogsListening", "Operation", "StatsListening",
+    "answer", "ask", "call", "call_all", "call_running", "exec_message", "hold", "image_source", "launch", "limits",
+    "listen", "new_id", "port_forward", "progress_line", "request_of", "sandbox_listing", "session_listing",
+    "signal_number", "stop_core", "takes_input", "where",
 ]  # fmt: skip
 
 __getattr__ = lazily(
@@ -34,6 +36,7 @@ __getattr__ = lazily(
         ),
         "connecting": ("Forward",),
         "exec_messages": ("exec_message", "request_of", "takes_input"),
+        "files": ("FileListing", "FileReading", "FileWatching", "FileWriting"),
         "launching": ("launch",),
         "listening": ("ConsoleListening", "EventsListening", "LogPiece", "LogsListening", "StatsListening"),
         "listing": ("sandbox_listing", "session_listing"),

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         SessionStats,
         Source,
     )
+    from sandtop.core.contract.file import FileInfo
     from sandtop.core.contract.image import ImageInfo
     from sandtop.core.contract.sandbox import (
         Inspection,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from .connection import Connection
     from .copying import checked
     from .core import core_status, sessions, stop_core
+    from .files import FileChange, Files
     from .image import build_image, images, remove_image, warm_image
     from .outcome import Outcome, outcomes
     from .overview import Overview
@@ -58,13 +60,13 @@ if TYPE_CHECKING:
     from .watching import events, follow_events, follow_stats, merged_logs, serve_metrics, stats
 
 __all__ = [
-    "Connection", "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "Gap", "Happening", "HostHistory",
-    "HostStats", "ImageInfo", "Inspection", "Log", "LogPiece", "LogStream", "MergedLogStream", "Outcome", "Output",
-    "Overview", "PortForward", "Process", "ProcessInfo", "Processes", "PublishedPort", "Redrawn", "Sample", "Sandbox",
-    "SandboxHistory", "SandboxInfo", "SandboxStats", "Screen", "SessionInfo", "SessionStats", "Source", "Started",
-    "Stderr", "Stdout", "TerminalStream", "build_image", "checked", "core_status", "events", "exec_all",
-    "follow_events", "follow_stats", "images", "merged_logs", "outcomes", "remove_image", "serve_metrics", "sessions",
-    "shell_all", "stats", "stop_core", "warm_image",
+    "Connection", "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "FileChange", "FileInfo", "Files", "Gap",
+    "Happening", "HostHistory", "HostStats", "ImageInfo", "Inspection", "Log", "LogPiece", "LogStream",
+    "MergedLogStream", "Outcome", "Output", "Overview", "PortForward", "Process", "ProcessInfo", "Processes",
+    "PublishedPort", "Redrawn", "Sample", "Sandbox", "SandboxHistory", "SandboxInfo", "SandboxStats", "Screen",
+    "SessionInfo", "SessionStats", "Source", "Started", "Stderr", "Stdout", "TerminalStream", "build_image", "checked",
+    "core_status", "events", "exec_all", "follow_events", "follow_stats", "images", "merged_logs", "outcomes",
+    "remove_image", "serve_metrics", "sessions", "shell_all", "stats", "stop_core", "warm_image",
 ]  # fmt: skip
 
 _HOME = {
@@ -73,6 +75,7 @@ _HOME = {
     "connection": ("Connection",),
     "copying": ("checked",),
     "core": ("core_status", "sessions", "stop_core"),
+    "files": ("FileChange", "Files"),
     "image": ("build_image", "images", "remove_image", "warm_image"),
     "outcome": ("Outcome", "outcomes"),
     "overview": ("Overview",),
@@ -86,6 +89,7 @@ _HOME = {
     "sandtop.core.contract.core_events": (
         "Happening", "HostHistory", "HostStats", "Sample", "SandboxHistory", "SandboxStats", "SessionStats", "Source",
     ),
+    "sandtop.core.contract.file": ("FileInfo",),
     "sandtop.core.contract.image": ("ImageInfo",),
     "sandtop.core.contract.sandbox": (
         "Inspection", "PortForward", "ProcessInfo", "Processes", "PublishedPort", "SandboxInfo",

@@ -50,7 +50,7 @@ function _shtab_sandtop_using
   test "$_shtab_sandtop_cmdpath" = "$argv"
 end
 
-set -g _shtab_sandtop_commands create run ls exec shell attach screen type sessions logs failures ack signal cp forward port stop start pause resume restart rm stats events top console inspect image core completion setup uninstall version bug-report doctor
+set -g _shtab_sandtop_commands create run ls exec shell attach screen type sessions logs failures ack signal cp forward port fs stop start pause resume restart rm stats events top console inspect image core completion setup uninstall version bug-report doctor
 set -g _shtab_sandtop_opts_with_value --accelerator --allow --channel --cpus --cwd --detach-keys --disk --env --history --image --key --kind --label --limit --memory --metrics --network --publish --remove --rlimit --sandbox --scope --shell --since --tail --timeout --until --user --wait-for --workdir -e -p -u -w
 
 complete -c sandtop -e
@@ -195,6 +195,9 @@ complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 
 complete -c sandtop -n '_shtab_sandtop_using port' -s h -l help -d 'show this help message and exit'
 complete -c sandtop -n '_shtab_sandtop_using port' -l json -d 'print JSON'
 complete -c sandtop -n '_shtab_sandtop_using port; and test $_shtab_sandtop_npos -eq 0' -ka "(sandtop __complete sandboxes)" -d 'the sandbox'
+complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 0' -a fs -d 'read, write, list and watch files of a sandbox'
+complete -c sandtop -n '_shtab_sandtop_using fs' -s h -l help -d 'show this help message and exit'
+complete -c sandtop -n '_shtab_sandtop_using fs; and test $_shtab_sandtop_npos -eq 0' -ka "cat ls stat write mkdir mv rm watch" -d 'cat|ls|stat|write|mkdir|mv|rm|watch'
 complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 0' -a stop -d 'shut sandboxes down'
 complete -c sandtop -n '_shtab_sandtop_using stop' -s h -l help -d 'show this help message and exit'
 complete -c sandtop -n '_shtab_sandtop_using stop' -s f -l force -d 'switch off at once; what runs is not asked to end'

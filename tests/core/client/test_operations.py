@@ -48,7 +48,19 @@ def calls(box: Sandbox, session: str, folder: Path) -> dict[str, Callable[[], Aw
         async with await box.exec_stream("cat", tty=True) as process:
             await process.resize(30, 100)
 
+    async def watch() -> None:
+        async for _ in box.files.watch("/"):
+            pass
+
     return {
+        "file.list": lambda: box.files.list("/"),
+        "file.mkdir": lambda: box.files.mkdir("/new"),
+        "file.read": lambda: box.files.read("/file"),
+        "file.rename": lambda: box.files.rename("/file", "/other"),
+        "file.rm": lambda: box.files.remove("/file"),
+        "file.stat": lambda: box.files.stat("/file"),
+        "file.watch": watch,
+        "file.write": lambda: box.files.write("/file", b"x"),
         "session.acknowledge": lambda: box.acknowledge(session),
         "session.exec": lambda: box.exec("true"),
         "session.follow": follow,
