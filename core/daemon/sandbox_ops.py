@@ -66,6 +66,7 @@ async def create(core: Core, request: SandboxCreate, work: Work) -> SandboxAnswe
         user=request.user or DEFAULT.user,
         labels=request.labels or {},
         ephemeral=request.ephemeral,
+        publish=tuple((each.address, each.host_port, each.guest_port) for each in request.publish or ()),
     )
     request_id = request.request_id or ""
     sandbox = await core.fleet.create(request.name, config, request_id, work.progress, cold=request.cold)

@@ -21,8 +21,10 @@ from sandtop.core.client.sdk import (
     LogPiece,
     Outcome,
     Output,
+    PortForward,
     Processes,
     ProcessInfo,
+    PublishedPort,
     Sample,
     SandboxHistory,
     SandboxInfo,
@@ -36,6 +38,7 @@ from sandtop.core.client.sdk import (
     Stdout,
 )
 from sandtop.core.client.sync import (
+    Connection,
     Files,
     Process,
     Sandbox,
@@ -58,6 +61,7 @@ from sandtop.core.client.sync import (
 from sandtop.core.errors import (
     AlreadyExists,
     ChannelError,
+    ConnectionRefused,
     CoreFailure,
     CoreUnavailable,
     FileError,
@@ -79,13 +83,13 @@ from sandtop.core.errors import (
 )
 
 __all__ = [
-    "AlreadyExists", "ChannelError", "CoreFailure", "CoreStatus", "CoreUnavailable", "Detached", "Event", "ExitRecord",
-    "Exited", "FileChange", "FileError", "FileExists", "FileInfo", "FileNotFound", "Files", "Gap", "Happening",
-    "HostHistory", "HostStats", "ImageError", "ImageInfo", "Inspection", "InvalidRequest", "IsADirectory", "Log",
-    "LogPiece", "MachineError", "MissingDependency", "NotADirectory", "NotFound", "Outcome", "Output",
-    "PermissionDenied", "Process", "ProcessInfo", "Processes", "Sample", "Sandbox", "SandboxHistory", "SandboxInfo",
-    "SandboxStats", "SandtopError", "Screen", "SessionInfo", "SessionStats", "Source", "SpawnError", "Started",
-    "Stderr", "Stdout", "StorageError", "TimedOut", "WrongState", "build_image", "core_status", "events", "exec_all",
-    "follow_events", "follow_stats", "images", "merged_logs", "remove_image", "serve_metrics", "sessions", "shell_all",
-    "stats", "stop_core", "warm_image",
+    "AlreadyExists", "ChannelError", "Connection", "ConnectionRefused", "CoreFailure", "CoreStatus", "CoreUnavailable",
+    "Detached", "Event", "ExitRecord", "Exited", "FileChange", "FileError", "FileExists", "FileInfo", "FileNotFound",
+    "Files", "Gap", "Happening", "HostHistory", "HostStats", "ImageError", "ImageInfo", "Inspection", "InvalidRequest",
+    "IsADirectory", "Log", "LogPiece", "MachineError", "MissingDependency", "NotADirectory", "NotFound", "Outcome",
+    "Output", "PermissionDenied", "PortForward", "Process", "ProcessInfo", "Processes", "PublishedPort", "Sample",
+    "Sandbox", "SandboxHistory", "SandboxInfo", "SandboxStats", "SandtopError", "Screen", "SessionInfo",
+    "SessionStats", "Source", "SpawnError", "Started", "Stderr", "Stdout", "StorageError", "TimedOut", "WrongState",
+    "build_image", "core_status", "events", "exec_all", "follow_events", "follow_stats", "images", "merged_logs",
+    "remove_image", "serve_metrics", "sessions", "shell_all", "stats", "stop_core", "warm_image",
 ]  # fmt: skip
