@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, cast
 
 from sandtop.core.errors import ImageError, InvalidRequest, SandtopError, from_os_error
-from sandtop.core.guest.sources.layers import MANIFEST, refuse_layers
+from sandtop.core.guest.sources.refusals import MANIFEST, refuse_layers
 from sandtop.core.guest.sources.rootfs import Inode, Root
 from sandtop.core.guest.tools import environment, failure, missing
 from sandtop.core.tar import writer
