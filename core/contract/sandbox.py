@@ -171,6 +171,9 @@ class SandboxCreate(Change[SandboxAnswer], op="sandbox.create", slow=True):
         ephemeral: it goes when no client holds it any more (`SandboxHold`).
         accelerator: for all its starts; None for the best that works on the core's host.
         cold: boot, without a template.
+        image: its name. A container image that is not here and whose name has a tag, a digest or a registry is pulled.
+            Its configuration says what is not said here.
+        docker_config: for that, as in ``image.pull``.
     """
 
     name: Name
@@ -187,6 +190,7 @@ class SandboxCreate(Change[SandboxAnswer], op="sandbox.create", slow=True):
     ephemeral: bool = False
     accelerator: Literal["kvm", "tcg"] | None = None
     cold: bool = False
+    docker_config: str | None = None
 
 
 class SandboxList(Request[SandboxPage], op="sandbox.list"):

@@ -20,6 +20,7 @@ class SandboxConfig:
         workdir, shell, user: the defaults of every session.
         ephemeral: made by ``run``: removed as soon as its client is gone.
         accelerator: ``kvm`` or ``tcg`` where one was asked for; empty for the best that works.
+        stop_signal: by which its image says that programs are asked to end; empty for SIGTERM.
     """
 
     image: str = "base"
@@ -34,6 +35,7 @@ class SandboxConfig:
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     ephemeral: bool = False
     accelerator: str = ""
+    stop_signal: str = ""
 
     def to_json(self) -> dict[str, object]:
         return asdict(self)

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from .listing import sandbox_listing, session_listing
     from .operation import HELLO_SECONDS, Operation
     from .plain import Link, ask, new_id
-    from .values import image_source, limits, signal_number
+    from .values import docker_config, image_command, image_source, limits, signal_number
 
 __all__ = [
     "HELLO_SECONDS", "ConsoleListening", "Conversation", "EventsListening", "Link", "LogPiece", "LogsListening",
-    "Operation", "StatsListening", "answer", "ask", "call", "call_all", "call_running", "exec_message", "hold",
-    "image_source", "launch", "limits", "listen", "new_id", "progress_line", "request_of", "sandbox_listing",
-    "session_listing", "signal_number", "stop_core", "takes_input",
+    "Operation", "StatsListening", "answer", "ask", "call", "call_all", "call_running", "docker_config",
+    "exec_message", "hold", "image_command", "image_source", "launch", "limits", "listen", "new_id", "progress_line",
+    "request_of", "sandbox_listing", "session_listing", "signal_number", "stop_core", "takes_input",
 ]  # fmt: skip
 
 __getattr__ = lazily(
@@ -36,6 +36,6 @@ __getattr__ = lazily(
         "listing": ("sandbox_listing", "session_listing"),
         "operation": ("HELLO_SECONDS", "Operation"),
         "plain": ("Link", "ask", "new_id"),
-        "values": ("image_source", "limits", "signal_number"),
+        "values": ("docker_config", "image_command", "image_source", "limits", "signal_number"),
     },
 )  # fmt: skip

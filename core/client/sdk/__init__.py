@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         SessionStats,
         Source,
     )
-    from sandtop.core.contract.image import ImageInfo
+    from sandtop.core.contract.image import ImageConfig, ImageDetails, ImageInfo, ImageLayer, Pruned
     from sandtop.core.contract.sandbox import Inspection, Processes, ProcessInfo, SandboxInfo
     from sandtop.core.contract.session_results import SessionInfo
 
@@ -39,7 +39,18 @@ if TYPE_CHECKING:
     from .collect import Log, Output
     from .copying import checked
     from .core import core_status, sessions, stop_core
-    from .image import build_image, images, remove_image, warm_image
+    from .image import (
+        build_image,
+        image_command,
+        images,
+        inspect_image,
+        load_images,
+        prune_images,
+        pull_image,
+        remove_image,
+        tag_image,
+        warm_image,
+    )
     from .outcome import Outcome, outcomes
     from .overview import Overview
     from .process import Process
@@ -51,12 +62,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "Gap", "Happening", "HostHistory", "HostStats",
-    "ImageInfo", "Inspection", "Log", "LogPiece", "LogStream", "MergedLogStream", "Outcome", "Output", "Overview",
-    "Process", "ProcessInfo", "Processes", "Redrawn", "Sample", "Sandbox", "SandboxHistory", "SandboxInfo",
-    "SandboxStats", "Screen", "SessionInfo", "SessionStats", "Source", "Started", "Stderr", "Stdout", "TerminalStream",
-    "build_image", "checked", "core_status", "events", "exec_all", "follow_events", "follow_stats", "images",
-    "merged_logs", "outcomes", "remove_image", "serve_metrics", "sessions", "shell_all", "stats", "stop_core",
-    "warm_image",
+    "ImageConfig", "ImageDetails", "ImageInfo", "ImageLayer", "Inspection", "Log", "LogPiece", "LogStream",
+    "MergedLogStream", "Outcome", "Output", "Overview", "Process", "ProcessInfo", "Processes", "Pruned", "Redrawn",
+    "Sample", "Sandbox", "SandboxHistory", "SandboxInfo", "SandboxStats", "Screen", "SessionInfo", "SessionStats",
+    "Source", "Started", "Stderr", "Stdout", "TerminalStream", "build_image", "checked", "core_status", "events",
+    "exec_all", "follow_events", "follow_stats", "image_command", "images", "inspect_image", "load_images",
+    "merged_logs", "outcomes", "prune_images", "pull_image", "remove_image", "serve_metrics", "sessions", "shell_all",
+    "stats", "stop_core", "tag_image", "warm_image",
 ]  # fmt: skip
 
 _HOME = {
@@ -64,7 +76,10 @@ _HOME = {
     "collect": ("Log", "Output"),
     "copying": ("checked",),
     "core": ("core_status", "sessions", "stop_core"),
-    "image": ("build_image", "images", "remove_image", "warm_image"),
+    "image": (
+        "build_image", "image_command", "images", "inspect_image", "load_images", "prune_images", "pull_image",
+        "remove_image", "tag_image", "warm_image",
+    ),
     "outcome": ("Outcome", "outcomes"),
     "overview": ("Overview",),
     "process": ("Process",),
@@ -77,7 +92,7 @@ _HOME = {
     "sandtop.core.contract.core_events": (
         "Happening", "HostHistory", "HostStats", "Sample", "SandboxHistory", "SandboxStats", "SessionStats", "Source",
     ),
-    "sandtop.core.contract.image": ("ImageInfo",),
+    "sandtop.core.contract.image": ("ImageConfig", "ImageDetails", "ImageInfo", "ImageLayer", "Pruned"),
     "sandtop.core.contract.sandbox": ("Inspection", "ProcessInfo", "Processes", "SandboxInfo"),
     "sandtop.core.contract.session_results": ("SessionInfo",),
     "screen": ("Screen",),

@@ -124,10 +124,9 @@ class Root:
             if member.kind is not Kind.FOLDER:
                 raise ImageError(f"{shown(member.name)}: {member.kind.value} in the place of the root")
             return
-        if self._layer:
-            if any(part.startswith(_WHITEOUT) for part in way):
-                self._white_out(way, member)
-                return
+        if self._layer and any(part.startswith(_WHITEOUT) for part in way):
+            self._white_out(way, member)
+            return
         above, name = self._folder(way[:-1], member), way[-1]
         if self._layer and member.kind in (Kind.CHARACTER, Kind.BLOCK):
             _check_device(member, above)
@@ -167,7 +166,7 @@ class Root:
             del above.entries[hidden]
 
     def _sweep(self, folder: Folder) -> None:
-        """Remove all that lower layers have in ``folder``. Each folder is swept once a layer, however often it is said."""
+        """Remove all that lower layers have in ``folder``. Each folder is swept once a layer, however often asked."""
         pending = [folder]
         while pending:
             at = pending.pop()

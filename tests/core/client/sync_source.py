@@ -78,7 +78,7 @@ if TYPE_CHECKING:
     from sandtop.core.client.link.listening import LogPiece
     from sandtop.core.contract.core import CoreStatus
     from sandtop.core.contract.core_events import Happening, HostHistory, Sample, SandboxHistory
-    from sandtop.core.contract.image import ImageInfo
+    from sandtop.core.contract.image import ImageDetails, ImageInfo, Pruned
     from sandtop.core.contract.sandbox import Inspection, Processes, SandboxInfo
     from sandtop.core.contract.session_results import SessionInfo
 
