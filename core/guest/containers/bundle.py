@@ -84,7 +84,9 @@ class Archive:
     def opened(self, name: str) -> Generator[tuple[BinaryIO, int]]:
         place = self.files.get(self._true(name))
         if place is None:
-            raise ImageError(f"{self.path}: {name[:80]!r} is not in it")
+            target = self.links.get(os.path.normpath(name))
+            what = "is not in it" if target is None else f"is a link to {target[:80]!r}, which is not in it"
+            raise ImageError(f"{self.path}: {name[:80]!r} {what}")
         offset, size = place
         self.tar.seek(offset)
         yield self.tar, size

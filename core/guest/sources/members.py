@@ -64,13 +64,14 @@ def _write(reader: Reader, member: Member, out: BinaryIO) -> None:
         return
     head = b""
     records: dict[bytes, bytes] = {}
-    zeros = _filling(member)
-    pieces = _joined(sorted((*member.pieces, *zeros)))
-    stored = sum(length for _, length in pieces)
+    blocks = _blocks(member) if member.stored < member.size else [(0, member.size)]
+    stored = sum(end - start for start, end in blocks)
     if stored < member.size:
-        head, records = writer.sparse_map(replace(member, pieces=tuple(pieces)))
+        pieces = tuple((start, end - start) for start, end in blocks)
+        head, records = writer.sparse_map(replace(member, pieces=pieces))
     size = len(head) + stored
     out.write(writer.header(member, size=size, records=records) + head)
+    zeros = _zeros(member, blocks)
     zeros.reverse()
     for offset, data in reader.content():
         while zeros and zeros[-1][0] < offset:
@@ -81,31 +82,36 @@ def _write(reader: Reader, member: Member, out: BinaryIO) -> None:
     out.write(writer.padding(size))
 
 
-def _filling(member: Member) -> list[tuple[int, int]]:
-    """Pieces of a sparse file's holes, offset and length, with which its data begin and end at whole blocks.
+def _blocks(member: Member) -> list[tuple[int, int]]:
+    """Start and end of each run of whole blocks that a sparse file's data are in.
 
-    mksquashfs 4.5.1 takes it for granted, as GNU's tar writes no others; behind any other piece it reads on at the
-    wrong place.
+    mksquashfs 4.5.1 reads on at the wrong place behind a piece that is no whole blocks, behind a hole that ends inside
+    of a block, and behind one piece alone that does. So it sees none of these: a few zeros are written out.
     """
+    edge = member.size - member.size % BLOCK
+    edges = [(offset - offset % BLOCK, offset + length) for offset, length in member.pieces]
     found = list[tuple[int, int]]()
-    at = edge = 0  # where the data before end, and the block that they end in
-    for offset, length in (*member.pieces, (member.size, 0)):
-        if offset <= edge:
-            found.append((at, offset - at))
+    for start, end in (*edges, *([(edge, member.size)] if edge < member.size else [])):
+        end = min(end + -end % BLOCK, member.size)
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], end))
         else:
-            start = max(offset - offset % BLOCK, edge) if length else offset
-            found += [(at, edge - at), (start, offset - start)]
-        at = offset + length
-        edge = min(at + -at % BLOCK, member.size)
-    return [(offset, length) for offset, length in found if length]
-
-
-def _joined(pieces: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """``pieces``, which are in order, with those in one that follow each other."""
-    found = list[tuple[int, int]]()
-    for offset, length in pieces:
-        if found and sum(found[-1]) == offset:
-            found[-1] = (found[-1][0], found[-1][1] + length)
-        else:
-            found.append((offset, length))
+            found.append((start, end))
+    if len(found) == 1 and edge < member.size:
+        start, end = found[0]
+        found = [(0, BLOCK), (start, end)] if start > BLOCK else [(0, end)]
     return found
+
+
+def _zeros(member: Member, blocks: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Offset and length of what is in ``blocks`` and has no data."""
+    found = list[tuple[int, int]]()
+    pieces = [*reversed(member.pieces)]
+    for start, end in blocks:
+        at = start
+        while pieces and pieces[-1][0] < end:
+            offset, length = pieces.pop()
+            found.append((at, offset - at))
+            at = offset + length
+        found.append((at, end - at))
+    return [(offset, length) for offset, length in found if length]

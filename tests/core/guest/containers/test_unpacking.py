@@ -84,7 +84,7 @@ def test_a_whiteout_of_what_only_a_hard_link_keeps(store: GuestStore, tmp_path: 
 
 
 def test_the_working_folder_and_volumes_are_there(store: GuestStore, tmp_path: Path) -> None:
-    config = {"WorkingDir": "srv/app", "Volumes": {"/data": {}, "/x/y": {}}}
+    config: dict[str, object] = {"WorkingDir": "srv/app", "Volumes": {"/data": {}, "/x/y": {}}}
     out = unsquashed(made_of(store, tmp_path / "layout", file(b"x"), config=config), tmp_path / "out")
     assert {"srv/app", "data"} < tree_of(out).keys()
     assert (out / "x").is_file()  # in the place of a volume, and stays

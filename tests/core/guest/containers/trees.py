@@ -33,9 +33,9 @@ def tree_of(root: Path) -> dict[str, dict[str, object]]:
             if not stat.S_ISDIR(facts.st_mode):
                 names.setdefault((facts.st_dev, facts.st_ino), []).append(shown)
     for together in names.values():
-        for name in together:
-            if stat.S_ISREG(int(str(found[name]["mode"]), 8)):
-                found[name]["names"] = sorted(together)
+        for each in together:
+            if stat.S_ISREG(int(str(found[each]["mode"]), 8)):
+                found[each]["names"] = sorted(together)
     return found
 
 
