@@ -1,4 +1,5 @@
-"""The agent's own programs, run in a forked child in place of a program of the image: ``tar-create``, ``tar-extract``.
+"""The agent's own programs, run in a forked child in place of a program of the image: ``tar-create``, ``tar-extract``
+and ``files``, the file server.
 
 The child needs modules that the agent does not import, and the sandbox may not have them. So it leaves the sandbox's
 root, imports them from the guest runtime, and enters the sandbox again.
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
     from .cgroups import Cgroup
     from .spawn import Plan
 
-    _Task = list[str] | tuple[str, bool, list[str] | None]
-    """What ``tar-create`` and ``tar-extract`` are called with."""
+    _Program = Callable[[], int]
+    """Does the work; returns the exit status."""
+    _Loader = Callable[[], _Program]
+    """Imports a program from the guest runtime."""
 
 _RUNTIME: Final = 3
 _FOLDER: Final = 4
@@ -33,7 +36,7 @@ _EXTRACT_BYTES: Final = 512 << 20
 def spawn(plan: Plan, fields: Mapping[str, object], cgroup: Cgroup, runtime: int, root: str) -> int:
     """Run the builtin that ``fields`` describe, otherwise as ``plan`` says; its pid. Raises SpawnFailed."""
     try:
-        task = _task(fields)
+        load = _loader(fields)
     except InvalidMessage as error:
         raise SpawnFailed("exec", 22, f"builtin: {error}") from None
 
@@ -48,7 +51,7 @@ def spawn(plan: Plan, fields: Mapping[str, object], cgroup: Cgroup, runtime: int
         started()
         _keep_only(folder, runtime)
         try:
-            status = _run(plan, root, task)
+            status = _run(plan, root, load)
         except Exception as error:  # the boundary: this process ends here, and only its stderr can tell why
             os.write(2, f"{fields.get('name')}: {type(error).__name__}: {error}\n".encode("utf-8", "replace"))
             status = 1
@@ -66,29 +69,61 @@ def _keep_only(folder: int, runtime: int) -> None:
     os.closerange(_FOLDER + 1, _MOST_DESCRIPTORS)
 
 
-def _task(fields: Mapping[str, object]) -> _Task:
-    """What the builtin is to do. Raises InvalidMessage."""
+def _loader(fields: Mapping[str, object]) -> _Loader:
+    """What imports the builtin that ``fields`` describe. Raises InvalidMessage."""
     name = fields.get("name")
     if name == "tar-create":
-        return values.texts(fields, "paths")
+        return _tar_create(values.texts(fields, "paths"))
     if name == "tar-extract":
         names = None if fields.get("names") is None else values.texts(fields, "names")
-        return values.text(fields, "path"), values.boolean(fields, "rename"), names
+        return _tar_extract(values.text(fields, "path"), values.boolean(fields, "rename"), names)
+    if name == "files":
+        return _files(watch=values.boolean(fields, "watch"))
     raise InvalidMessage(f"there is no builtin {name!r}")
 
 
-def _run(plan: Plan, root: str, task: _Task) -> int:
+def _tar_create(paths: list[str]) -> _Loader:
+    def load() -> _Program:
+        from . import tar_create
+
+        return lambda: tar_create.create(paths)
+
+    return load
+
+
+def _tar_extract(path: str, rename: bool, names: list[str] | None) -> _Loader:
+    def load() -> _Program:
+        from . import tar_extract
+
+        def run() -> int:
+            # bounds the memory that a hostile archive can make this process use
+            resource.setrlimit(resource.RLIMIT_AS, (_EXTRACT_BYTES, _EXTRACT_BYTES))
+            return tar_extract.extract(path, rename=rename, names=names)
+
+        return run
+
+    return load
+
+
+def _files(*, watch: bool) -> _Loader:
+    def load() -> _Program:
+        from .files.server import Server
+
+        if watch:  # in a server of its own: others need not wait for the import of ctypes
+            from .files.watch import OPERATIONS
+        else:
+            from .files.calls import OPERATIONS
+        return Server(OPERATIONS).run
+
+    return load
+
+
+def _run(plan: Plan, root: str, load: _Loader) -> int:
     os.fchdir(_RUNTIME)
     os.chroot(".")
-    from . import tar_create, tar_extract
-
+    program = load()
     os.chroot(root)
     os.fchdir(_FOLDER)
     os.umask(0o022)
     take_on(plan.user)
-    if isinstance(task, list):
-        return tar_create.create(task)
-    # bounds the memory that a hostile archive can make this process use
-    resource.setrlimit(resource.RLIMIT_AS, (_EXTRACT_BYTES, _EXTRACT_BYTES))
-    path, rename, names = task
-    return tar_extract.extract(path, rename=rename, names=names)
+    return program()

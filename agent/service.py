@@ -190,6 +190,8 @@ class Service:
                 "warnings": self._warnings,
                 "long_starts": True,
                 "measures": True,
+                "files": True,
+                "merges": True,
                 "sessions": sessions,
                 "left": self._host.left.all(),
             }

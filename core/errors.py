@@ -14,7 +14,13 @@
     ├── CoreUnavailable         the core could not be reached or started
     ├── CoreFailure             the core met a fault of its own
     ├── CoreOutdated            the core is older than its client, and did nothing
-    └── SpawnError              the sandbox could not start the program (exit status 126 or 127)
+    ├── SpawnError              the sandbox could not start the program (exit status 126 or 127)
+    └── FileError               a file of a sandbox could not be used (exit status 1); also an OSError
+        ├── FileNotFound        also a FileNotFoundError; so the others:
+        ├── FileExists          FileExistsError
+        ├── IsADirectory        IsADirectoryError
+        ├── NotADirectory       NotADirectoryError
+        └── PermissionDenied    PermissionError
 
 Each carries the sandbox it is about and a hint: what to do next. The CLI prints ``message`` and ``hint`` on one
 line and exits with ``exit_status``; the wire carries ``code``, which is part of the stable surface.
@@ -153,6 +159,74 @@ class SpawnError(SandtopError):
         return {**super().to_wire(), "stage": self.stage, "errno": self.errno}
 
 
+class FileError(SandtopError, OSError):
+    """A file of a sandbox could not be used. ``errno`` is the number of its kernel, ``filename`` the path there.
+
+    Those that Python has a class for are of that class, too.
+    """
+
+    code = "file"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        errno: int = 0,
+        filename: str | None = None,
+        sandbox: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, sandbox=sandbox, hint=hint)
+        self.errno = errno
+        self.filename = filename
+
+    @property
+    def exit_status(self) -> int:
+        """That of cat, ls and rm."""
+        return 1
+
+    def to_wire(self) -> dict[str, object]:
+        return {**super().to_wire(), "errno": self.errno, "path": self.filename}
+
+
+class FileNotFound(FileError, FileNotFoundError):
+    """There is no such file or folder in the sandbox."""
+
+
+class FileExists(FileError, FileExistsError):
+    """There is one of that name in the sandbox already."""
+
+
+class IsADirectory(FileError, IsADirectoryError):
+    """It is a folder."""
+
+
+class NotADirectory(FileError, NotADirectoryError):
+    """It, or what is above it, is no folder."""
+
+
+class PermissionDenied(FileError, PermissionError):
+    """The user may not do that in the sandbox."""
+
+
+_BY_ERRNO: Final[dict[int, type[FileError]]] = {
+    errno.ENOENT: FileNotFound,
+    errno.EEXIST: FileExists,
+    errno.EISDIR: IsADirectory,
+    errno.ENOTDIR: NotADirectory,
+    errno.EACCES: PermissionDenied,
+    errno.EPERM: PermissionDenied,
+}
+
+
+def file_error(
+    number: int, message: str, filename: str | None, *, sandbox: str | None = None, hint: str | None = None
+) -> FileError:
+    """The error of the kind that the kernel's ``number`` has."""
+    kind = _BY_ERRNO.get(number, FileError)
+    return kind(message, errno=number, filename=filename, sandbox=sandbox, hint=hint)
+
+
 _BY_CODE: Final[dict[str, type[SandtopError]]] = {
     kind.code: kind
     for kind in (
@@ -179,6 +253,10 @@ def from_wire(data: Mapping[str, object]) -> SandtopError:
             sandbox=sandbox,
             hint=hint,
         )
+    if data.get("code") == FileError.code:
+        number = data.get("errno")
+        path = _text(data.get("path"))
+        return file_error(number if isinstance(number, int) else 0, message, path, sandbox=sandbox, hint=hint)
     kind = _BY_CODE.get(_text(data.get("code")) or "", SandtopError)
     return kind(message, sandbox=sandbox, hint=hint)
 

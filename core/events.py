@@ -130,7 +130,12 @@ class EventLog:
         """All that are kept, after the one with the id ``after``, oldest first. Blocks: for a thread."""
         recent = list(self._recent)
         begin = recent[0]["id"] if recent else self.last + 1
-        found = [event for event in self._stored() if after < event["id"] < begin]
+        found: list[Event] = []
+        reached = after
+        for event in self._stored():  # twice the same, where the file was moved away between the two reads
+            if reached < event["id"] < begin:
+                found.append(event)
+                reached = event["id"]
         return found + [event for event in recent if event["id"] > after]
 
     async def wait(self) -> None:

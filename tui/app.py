@@ -112,7 +112,7 @@ class Console(App[None], inherit_bindings=False):
         self._alerts = NewAlerts()
         self.watching = Watching(self._glanced)
         self.measuring = Measuring(store, self._measured)
-        self.polling = Polling(store, lambda: self.clock(), interval, self._answered)
+        self.polling = Polling(store, lambda: self.clock(), interval, self._answered, self.priority.give_way)
 
     def on_mount(self) -> None:
         self.personal.begin()

@@ -21,11 +21,12 @@ class GarbageCollection:
         self._collected_at = time.monotonic()
 
     def freeze(self) -> None:
-        """What is in memory now stays there: the collector leaves it alone.
+        """The console is open: what is in memory now stays there, and the collector leaves it alone.
 
         From now on Python collects young objects only; the old ones are collected in `collect_if_idle`.
         """
         gc.freeze()
+        gc.enable()
         gc.set_threshold(gc.get_threshold()[0], gc.get_threshold()[1], _NEVER)
 
     def collect_if_idle(self, last_input_at: float) -> None:

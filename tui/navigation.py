@@ -8,6 +8,7 @@ from sandtop.tui import tiles
 from sandtop.tui.evidence import Evidence, after, evidence_in
 from sandtop.tui.screens.failures import FailuresScreen
 from sandtop.tui.screens.fleet import FleetScreen
+from sandtop.tui.screens.pane_names import known
 from sandtop.tui.screens.sandbox import SandboxScreen
 from sandtop.tui.screens.sandbox_page import SandboxPage
 from sandtop.tui.screens.terminals import TerminalsScreen, terminals_of
@@ -30,7 +31,6 @@ class Navigation:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._panes: PanesScreen | None = None
-        self._seen: str | None = None
         self._acknowledged: set[str] = set()
         self.fleet = FleetScreen()
 
@@ -99,9 +99,7 @@ class Navigation:
 
     def open_again(self, tree: Tree, zoomed: str | None, view: FleetView) -> None:
         """Have the panes that were open when the console was left, behind the list."""
-        if not self.open_panes and tiles.mapped(
-            tree, lambda session: session if view.session(session) else None
-        ):
+        if not self.open_panes and any(known(name, view) for name in tiles.leaves(tree)):
             self.panes.open_again(tree, zoomed, view)
 
     def open_session(self, sandbox: SandboxView, session: SessionView) -> None:
@@ -163,7 +161,10 @@ class Navigation:
             console.say("nobody needs you")
             return
         cursor = self.fleet.cursor if console.screen is self.fleet else None
-        self._open_evidence(after(found, at, step, beside=cursor.uuid if cursor else None))
+        one = after(found, at, step, beside=cursor.uuid if cursor else None)
+        if one.key == at:
+            console.say("nothing else needs you")
+        self._open_evidence(one)
 
     def ask_again(self, keys: Iterable[str]) -> None:
         """What these pieces show is not acknowledged any more."""
@@ -176,12 +177,11 @@ class Navigation:
         if self._panes is not None and screen is self._panes:
             pane = self._panes.current
             return pane.info.id if pane is not None and pane.info is not None else None
-        if screen is self.fleet and (cursor := self.fleet.cursor) is not None and cursor.uuid == self._seen:
-            return cursor.uuid
+        if screen is self.fleet and (cursor := self.fleet.cursor) is not None:
+            return cursor.uuid  # of a sandbox that failed itself, its row is all there is to see
         return None
 
     def _open_evidence(self, one: Evidence) -> None:
-        self._seen = one.key
         if one.session is None:
             self.show_fleet(one.sandbox.uuid)
         elif one.session.info.tty:

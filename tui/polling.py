@@ -10,7 +10,7 @@ from sandtop.core.errors import SandtopError
 from sandtop.tui import gateway
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from sandtop.tui.store import Store
 
@@ -19,13 +19,22 @@ POLL_SECONDS: Final = 0.5
 
 
 class Polling:
-    """Fills ``store``; ``answered`` is called after each attempt, whether the core answered or not."""
+    """Fills ``store``; ``answered`` is called after each attempt, whether the core answered or not.
+
+    ``give_way`` lets a key be answered first: to take in a long answer, and to show it, takes longer than a frame.
+    """
 
     def __init__(
-        self, store: Store, clock: Callable[[], float], interval: float, answered: Callable[[], None]
+        self,
+        store: Store,
+        clock: Callable[[], float],
+        interval: float,
+        answered: Callable[[], None],
+        give_way: Callable[[], Awaitable[None]],
     ) -> None:
         self._store = store
         self._clock = clock
+        self._give_way = give_way
         self._interval = interval
         self._answered = answered
         self._nudged = asyncio.Event()
@@ -36,9 +45,11 @@ class Polling:
         while True:
             try:
                 sandboxes, sessions = await gateway.look(self._overview)
+                await self._give_way()
                 self._store.take(sandboxes, sessions, self._clock())
             except SandtopError as error:
                 self._store.failed(str(error))
+            await self._give_way()
             self._answered()
             try:
                 async with asyncio.timeout(self._interval):

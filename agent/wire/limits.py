@@ -44,6 +44,13 @@ MAX_RLIMIT: Final = (1 << 63) - 1
 MAX_PROCESSES: Final = 1 << 22
 """Processes that a kernel can have, and so the highest pid (PID_MAX_LIMIT)."""
 
+FILE_WINDOW: Final = 512 * 1024
+"""Bytes of a call about files, in one direction, that may be on their way before their receiver has taken them."""
+FILE_AT_ONCE: Final = 64 * 1024
+"""Bytes of a file that a client may send with its request: so many fit a socket's buffer, whatever is made of them."""
+MAX_CALLS: Final = 64
+"""Calls about files that one file server carries out at a time."""
+
 PIPE_WINDOW: Final = 512 * 1024
 """Bytes of output that the agent may be ahead of the log, for each stream of a session on pipes …"""
 TTY_WINDOW: Final = 256 * 1024

@@ -64,7 +64,7 @@ def change(core: FakeCore, step: int) -> None:
 def working(number: int) -> FakeSession:
     """A session of ``box-NUMBER`` that has written a screenful; each third one on a terminal."""
     one = session(f"{number:x}f", f"box-{number:03}", "work", tty=number % 3 == 0)
-    lines = BLOCK[: BLOCK.index(b"\n", 1500) + 1] + b"output of box-%03d\r\n" % number
+    lines = BLOCK[: BLOCK.index(b"\n", 1500) + 1] + b"shown by box-%03d\r\nready\r\n" % number
     one.pieces = [(time.time(), 1, lines)]
     return one
 

@@ -3,7 +3,11 @@
 Run ``just bench console``. The core is a recorded one with 200 sandboxes that change at 2 Hz (`recorded.py`); a
 terminal pane and a log pane are then flooded, and a log is tailed as fast as it comes. ``--home DIR`` measures the list
 of a core that runs there, with its real machines; one of them must be called ``box-000``. With ``--floods`` the panes
-are flooded there too, by two more machines.
+are flooded there too, by two more machines. `real.py` starts machines for that, in a home of their own:
+
+    python bench/console/real.py /tmp/real
+    python bench/console/run.py --home /tmp/real --rows 30 --terminals 200 --floods
+    python bench/console/real.py /tmp/real --end
 """
 
 from __future__ import annotations
@@ -204,22 +208,32 @@ def measure_previews(console: Console, rows: int) -> None:
     """Down through all rows, each with the preview of its session beside the list."""
     console.press(b"g")  # it is sorted by name already
     time.sleep(2)
+    move_through(console, rows - 1, "list", first=3)  # those before flood
+
+
+def measure_terminals(console: Console, rows: int) -> None:
+    """Down through the list of all running terminals, each with its screen beside it."""
+    console.answer(b"A", b"SESSION")
+    time.sleep(2)
+    move_through(console, rows - 1, "terminals")
+    console.press(b"q")
+    time.sleep(0.5)
+
+
+def move_through(console: Console, moves: int, what: str, *, first: int = 0) -> None:
+    """Press ``j`` so often. Each session has written ``shown by`` and its sandbox, but not as its last line."""
     keys: list[float] = []
     seen: list[float] = []
-    for number in range(1, rows):
+    for number in range(1, moves + 1):
         time.sleep(random.uniform(0.05, 0.15))
         begun = time.monotonic()
         keys.append(console.answer(b"j", CURSOR))
-        if number > 2:  # those before flood
-            console.until(b"output of box-%03d" % number)
+        if number >= first:
+            console.until(b"shown by box-")
             seen.append(time.monotonic() - begun)
-    shown = f"p50 {statistics.median(keys) * 1e3:.0f} ms, p95 {p95(keys) * 1e3:.0f} ms, the cursor through {rows} rows"
-    report("p95 moving", p95(keys), shown)
-    if seen:
-        shown = (
-            f"p50 {statistics.median(seen) * 1e3:.0f} ms, p95 {p95(seen) * 1e3:.0f} ms, the preview behind it"
-        )
-        report("p95 preview", p95(seen), shown)
+    for name, found, which in (("p95 moving", keys, "the cursor"), ("p95 preview", seen, "the preview")):
+        shown = f"p50 {statistics.median(found) * 1e3:.0f} ms, p95 {p95(found) * 1e3:.0f} ms"
+        report(name, p95(found), f"{shown}, {which}, through {moves} rows of the {what}")
 
 
 def measure_floods(console: Console, presses: int) -> None:
@@ -289,11 +303,13 @@ def measure_memory(console: Console, megabytes: int) -> None:
     )
 
 
-def run_list(home: str, presses: int, rows: int) -> None:
+def run_list(home: str, presses: int, rows: int, terminals: int) -> None:
     console = Console(home)
     console.until(b"box-000")
     measure_list(console, presses)
     measure_previews(console, rows)
+    if terminals:
+        measure_terminals(console, terminals)
     console.close()
 
 
@@ -315,7 +331,10 @@ def main() -> None:
         "--rows",
         type=int,
         default=200,
-        help="rows that the cursor moves through; each one's session says: output of box-NNN",
+        help="rows that the cursor moves through; each one's session has written: shown by box-NNN",
+    )
+    parser.add_argument(
+        "--terminals", type=int, default=0, help="rows of the list of terminals that it moves through"
     )
     parser.add_argument("--memory", type=int, default=1000, metavar="MB", help="how much to tail (0: do not)")
     options = parser.parse_args()
@@ -330,7 +349,7 @@ def main() -> None:
             core.stdout.readline()
         try:
             measure_start(home)
-            run_list(home, options.presses, options.rows)
+            run_list(home, options.presses, options.rows, options.terminals)
             if not options.home:
                 run_floods(home, Path(folder), options.presses)
             elif options.floods:

@@ -97,6 +97,8 @@ class AgentLink:
         listener: takes what the agent says. It is replaced only when the agent has nothing to say to the one before.
         connected: whether the agent has said hello on a link that stands.
         measures: whether the agent of a link that stands knows `processes`; an older one does not.
+        files: the same of its file server, and …
+        merges: … of output in one stream.
         measured: what its guest uses, as the agent said last, unchecked; and when that was, by trio's clock.
         fault: how the agent broke the protocol, until a link has stood for `_STEADY` seconds since; else None.
     """
@@ -116,7 +118,7 @@ class AgentLink:
         self._throttle = Throttle()
         self.connected = False
         self.fault: str | None = None
-        self.measures = False
+        self.measures = self.files = self.merges = False
         self.measured: tuple[float, object] | None = None
 
     @property
@@ -366,7 +368,10 @@ class AgentLink:
         version = message.get("version")
         if self.connected or not isinstance(version, int) or not _OLDEST_AGENT <= version <= AGENT_PROTOCOL:
             raise ProtocolError(f"a hello of version {version!r:.40}")
-        self.connected, self.measures = True, message.get("measures") is True
+        self.connected = True
+        self.measures, self.files, self.merges = (
+            message.get(name) is True for name in ("measures", "files", "merges")
+        )
         self.listener.link_up(message)
         for waiting in self._answers.values():
             self._outbox.control(waiting.message)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Final, NoReturn
 
+    from sandtop.core.contract.sandbox import SandboxInfo
+
 _SIZE_UNITS: Final = {"": 1, "m": 1, "g": 1024, "t": 1024 * 1024}
 _WIDTH: Final = 100
 _TIME_UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -80,6 +82,17 @@ def pair(text: str) -> tuple[str, str]:
     if not key or not separator:
         raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
     return key, value
+
+
+def add_label(parser: Parser, help: str) -> None:
+    """The option ``--label``, for `labelled`."""
+    parser.add_argument("--label", action="append", type=pair, metavar="KEY=VALUE", help=help)
+
+
+def labelled(sandboxes: Sequence[SandboxInfo], labels: Sequence[tuple[str, str]] | None) -> list[SandboxInfo]:
+    """Those of ``sandboxes`` that have all of ``labels``."""
+    wanted = dict(labels or ()).items()
+    return [one for one in sandboxes if wanted <= one.labels.items()]
 
 
 def variable(text: str) -> tuple[str, str]:

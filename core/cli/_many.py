@@ -13,6 +13,7 @@ from sandtop.core.client.sdk import Outcome, outcomes
 from sandtop.core.errors import EXIT_SANDTOP_FAILED, InvalidRequest, WrongState
 from sandtop.core.phrases import ending
 
+from ._args import labelled
 from ._output import Progress, write, write_json
 from ._text import visible
 
@@ -58,14 +59,13 @@ def _check(options: Options) -> None:
 
 def _chosen(options: Options) -> tuple[list[str], list[Outcome]]:
     """The names of those that run, and the outcomes of those that were chosen by a label and do not run."""
-    wanted = dict(options.label or ())
-    sandboxes = [one for one in call_all(sandbox_listing()) if wanted.items() <= one.labels.items()]
+    sandboxes = labelled(call_all(sandbox_listing()), options.label)
     running = [one.name for one in sandboxes if one.state == "running"]
     others = [] if options.all else [one for one in sandboxes if one.state != "running"]
     if not running and not others:
-        which = " ".join(f"{name}={value}" for name, value in wanted.items())
+        which = " ".join(f"{name}={value}" for name, value in options.label or ())
         raise InvalidRequest(
-            f"no sandbox has the label {which}" if wanted else "no sandbox runs", hint="see: sandtop ls"
+            f"no sandbox has the label {which}" if which else "no sandbox runs", hint="see: sandtop ls"
         )
     errors = [WrongState(f"cannot exec in {one.name}: it is {one.state}", sandbox=one.name) for one in others]
     return running, [Outcome(one.name, error=error) for one, error in zip(others, errors, strict=True)]

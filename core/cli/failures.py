@@ -5,7 +5,7 @@ from __future__ import annotations
 from sandtop.core.client.link import call_all, sandbox_listing, session_listing
 from sandtop.core.failures import timeline
 
-from ._args import Parser
+from ._args import Parser, add_label, labelled
 from ._output import age, duration, size, table, write_json
 from .listing import command, shortened
 
@@ -26,10 +26,15 @@ def failures_main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("name", metavar="NAME", nargs="?", help="the sandbox; else all")
     parser.add_argument("--new", action="store_true", help="only those that nobody has acknowledged")
+    add_label(parser, "of those with this label (repeatable)")
     parser.json()
     options = parser.parse_args(list(argv))
     sessions = call_all(session_listing(options.name))
     sandboxes = [one for one in call_all(sandbox_listing()) if options.name in (None, one.name, one.uuid)]
+    if options.label:
+        sandboxes = labelled(sandboxes, options.label)
+        names = {one.name for one in sandboxes}
+        sessions = [session for session in sessions if session.sandbox in names]
     found = [one for one in timeline(sandboxes, sessions) if not (options.new and one.acknowledged)]
     if options.json:
         write_json([failure.to_json() for failure in found])

@@ -8,7 +8,7 @@ from sandtop.core.contract.session import SessionRemove
 from sandtop.core.errors import InvalidRequest
 from sandtop.core.phrases import FILES_COPIED
 
-from ._args import Parser
+from ._args import Parser, add_label, labelled
 from ._output import age, duration, size, table, write, write_json
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
@@ -26,12 +26,16 @@ _SHOWN: Final = 60
 def ls_main(argv: Sequence[str]) -> int:
     """List the sandboxes."""
     parser = Parser(
-        "ls", "[OPTIONS]", "List the sandboxes.", "  sandtop ls\n  sandtop ls --json | jq '.[].name'"
+        "ls",
+        "[OPTIONS]",
+        "List the sandboxes.",
+        "  sandtop ls\n  sandtop ls --json | jq '.[].name'\n  sandtop stop $(sandtop ls -q --label team=a)",
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="names only")
+    add_label(parser, "those with this label (repeatable)")
     parser.json()
     options = parser.parse_args(list(argv))
-    sandboxes = call_all(sandbox_listing())
+    sandboxes = labelled(call_all(sandbox_listing()), options.label)
     if options.json:
         write_json([sandbox.to_json() for sandbox in sandboxes])
     elif options.quiet:

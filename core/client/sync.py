@@ -12,6 +12,7 @@ from sandtop.core.client.sdk import image as _image
 from sandtop.core.client.sdk import together as _together
 from sandtop.core.client.sdk import watching as _watching
 from sandtop.core.client.sdk.collect import MAX_OUTPUT
+from sandtop.core.client.sdk.files import MAX_READ
 from sandtop.core.client.sdk.sandbox import Sandbox as _Sandbox
 from sandtop.core.client.sdk.together import MAX_EACH
 from sandtop.core.client.session.detach import DETACH_KEYS
@@ -29,12 +30,15 @@ if TYPE_CHECKING:
     from sandtop.core.client.link.values import Rlimit
     from sandtop.core.client.sdk.attach import Detached
     from sandtop.core.client.sdk.collect import Log, Output
+    from sandtop.core.client.sdk.files import FileChange
+    from sandtop.core.client.sdk.files import Files as _Files
     from sandtop.core.client.sdk.outcome import Outcome
     from sandtop.core.client.sdk.process import Stdin as _Stdin
     from sandtop.core.client.sdk.screen import Screen
     from sandtop.core.client.session.events import ExitRecord
     from sandtop.core.contract.core import CoreStatus
     from sandtop.core.contract.core_events import Happening, HostHistory, Sample, SandboxHistory
+    from sandtop.core.contract.file import FileInfo
     from sandtop.core.contract.image import ImageDetails, ImageInfo, Pruned
     from sandtop.core.contract.sandbox import Inspection, Processes, SandboxInfo
     from sandtop.core.contract.session_results import SessionInfo
@@ -123,6 +127,109 @@ class Process(Iterated):
         self, kind: _Kind | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+class Files:
+    """The files of one sandbox, as the ``user`` that is given sees them: the sandbox's own (root), unless told.
+
+    Relative paths begin at the sandbox's workdir. Names that are not UTF-8 are as `os.fsdecode` has them. What cannot
+    be done raises a `FileError`, which is of Python's class, too: `FileNotFound` is a FileNotFoundError, and so
+    `FileExists`, `IsADirectory`, `NotADirectory` and `PermissionDenied`. `WrongState`: it does not run.
+    """
+
+    def __init__(self, twin: _Files) -> None:
+        self._async = twin
+
+    def read(
+        self,
+        path: str,
+        *,
+        offset: int = 0,
+        length: int | None = None,
+        max_bytes: int = MAX_READ,
+        user: str | None = None,
+    ) -> bytes:
+        """What is in the file at ``path``: all of it, or ``length`` bytes from ``offset``.
+
+        Raises `FileError` (EFBIG) when that is more than ``max_bytes``; `read_chunks` has no limit. A FIFO or a device
+        is refused (EINVAL).
+        """
+        return run(
+            lambda: self._async.read(path, offset=offset, length=length, max_bytes=max_bytes, user=user)
+        )
+
+    def read_text(
+        self, path: str, *, encoding: str = "utf-8", errors: str = "strict", user: str | None = None
+    ) -> str:
+        """The same as text. Raises UnicodeDecodeError for what is none, unless ``errors`` says what to do."""
+        return run(lambda: self._async.read_text(path, encoding=encoding, errors=errors, user=user))
+
+    def read_chunks(
+        self, path: str, *, offset: int = 0, length: int | None = None, user: str | None = None
+    ) -> Generator[bytes]:
+        """What `read` returns, piece by piece, of a file of any size."""
+        return iterated(lambda: self._async.read_chunks(path, offset=offset, length=length, user=user))
+
+    def write(
+        self,
+        path: str,
+        data: bytes | str,
+        *,
+        mode: int | None = None,
+        parents: bool = True,
+        user: str | None = None,
+    ) -> FileInfo:
+        """Make ``data`` (text as UTF-8) what is in the file at ``path``, and tell what is there now.
+
+        ``mode`` are its permission bits; None keeps those that it has, and a new one gets 0644. ``parents`` makes
+        folders that are missing. The file is replaced as a whole, so that nobody sees a part of it, and keeps its
+        owner; where it cannot be replaced, as in a folder of somebody else's, it is written in its place. Where a link
+        leads, that is written.
+        """
+        return run(lambda: self._async.write(path, data, mode=mode, parents=parents, user=user))
+
+    def list(self, path: str = ".", *, user: str | None = None) -> list[FileInfo]:
+        """What is in the folder at ``path``, by name, links not followed. `scan` does not hold all of it in memory."""
+        return run(lambda: self._async.list(path, user=user))
+
+    def scan(self, path: str = ".", *, user: str | None = None) -> Generator[FileInfo]:
+        """What is in the folder at ``path``, in no order, as it comes."""
+        return iterated(lambda: self._async.scan(path, user=user))
+
+    def stat(self, path: str, *, follow: bool = True, user: str | None = None) -> FileInfo:
+        """What is at ``path``; behind a symbolic link, unless ``follow`` is False."""
+        return run(lambda: self._async.stat(path, follow=follow, user=user))
+
+    def exists(self, path: str, *, user: str | None = None) -> bool:
+        """Whether there is anything at ``path``; False for a link that leads nowhere. Raises `PermissionDenied`."""
+        return run(lambda: self._async.exists(path, user=user))
+
+    def mkdir(
+        self, path: str, *, mode: int | None = None, parents: bool = False, user: str | None = None
+    ) -> FileInfo:
+        """Make a folder. With ``parents`` also those above it, and it is no error that it is there."""
+        return run(lambda: self._async.mkdir(path, mode=mode, parents=parents, user=user))
+
+    def remove(self, path: str, *, recursive: bool = False, user: str | None = None) -> None:
+        """Remove a file or a link; with ``recursive`` also a folder with all that is in it.
+
+        Raises `IsADirectory` for a folder without that.
+        """
+        run(lambda: self._async.remove(path, recursive=recursive, user=user))
+
+    def rename(self, path: str, target: str, *, user: str | None = None) -> None:
+        """Give what is at ``path`` the path ``target``, on the same file system; a file that is there is replaced.
+
+        Raises `FileError` (EXDEV) across file systems, and for a folder that the image brought.
+        """
+        run(lambda: self._async.rename(path, target, user=user))
+
+    def watch(self, path: str, *, user: str | None = None) -> Generator[FileChange]:
+        """What happens to the file at ``path``, or to what is in the folder (not below), from now until it is gone.
+
+        What happens before the first step of the iteration is not seen.
+        """
+        return iterated(lambda: self._async.watch(path, user=user))
 
 
 class Sandbox:
@@ -221,6 +328,11 @@ class Sandbox:
     def info(self) -> SandboxInfo:
         """All about it, as of the last call that told: `refresh` asks again."""
         return self._async.info
+
+    @property
+    def files(self) -> Files:
+        """Its files, read and written in place. `upload` and `download` copy whole trees."""
+        return Files(self._async.files)
 
     def __repr__(self) -> str:
         return self._async.__repr__()

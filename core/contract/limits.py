@@ -158,6 +158,7 @@ Memory = Annotated[int, _whole(128, 1 << 22, " MiB")]
 """112 MiB is what a guest still boots with (it leaves 30 MiB to programs); with 96 its kernel panics, with 64 it
 resets without a word."""
 Disk = Annotated[int, _whole(16, 1 << 24, " MiB")]
+FileMode = Annotated[int, Number(0, 0o7777, "permission bits, 0 to 4095 (octal 7777)")]
 Side = Annotated[int, Number(1, MAX_WINDOW_SIDE, f"1 to {MAX_WINDOW_SIDE}")]
 Offset = Annotated[int, Number(0, MAX_OFFSET, "an offset")]
 Count = Annotated[int, Number(0, MAX_OFFSET, "a number, 0 or more")]

@@ -32,11 +32,12 @@ _AT_ONCE: Final = 256
 async def events(core: Core, request: Events, connection: Connection) -> Nothing:
     kept = core.fleet.events
     wanted = Wanted(core, request)
-    reached = request.after or 0
+    reached, last = request.after or 0, kept.last
     found = await trio.to_thread.run_sync(kept.stored, reached)
     if not request.follow and request.after is None:
         wanted.check(found)
-    reached = found[-1]["id"] if found else max(reached, kept.last)
+    # not the last of now: what happened after the thread had looked has still to be told
+    reached = found[-1]["id"] if found else max(reached, last)
     found = wanted.of(found)
     if request.limit is not None:
         found = found[max(0, len(found) - request.limit) :]

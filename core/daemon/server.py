@@ -14,6 +14,7 @@ from sandtop.core.contract.core import Stop
 from sandtop.core.daemon import (
     core_ops,
     event_ops,
+    file_ops,
     image_ops,
     logs_ops,
     sandbox_ops,
@@ -47,6 +48,7 @@ OPERATIONS: Final = (
     image_ops,
     session_ops,
     screen_ops,
+    file_ops,
 )
 """The modules with the handlers: each has registered its own."""
 

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from sandtop.core.fleet.raised import Alert
 from sandtop.core.fleet.state import State
 from sandtop.core.phrases import command_line
 from sandtop.core.sessions.cause import shown_lines
+from sandtop.core.store import AlertRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -100,6 +100,19 @@ class AlertWatch:
         self._busy: dict[str, float] = {}
         self._names: set[str] = set().union(*(rule.when.names for rule in rules))
 
+    def begin(self, now: float) -> None:
+        """The core starts: what is written from now on is news, also before the machines are adopted.
+
+        Alerts of an earlier core whose rule is not there any more are dropped.
+        """
+        names = {rule.name for rule in self._rules}
+        for sandbox in self._sandboxes():
+            for alert in sandbox.alerts.all():
+                if alert.name not in names:
+                    sandbox.alerts.drop(alert.name)
+            if self._rules:
+                self._known[sandbox.row.uuid] = _Known.first(sandbox, now)
+
     async def run(self) -> None:
         """Look once a second, until cancelled. Without rules it does nothing."""
         while self._rules:
@@ -107,14 +120,15 @@ class AlertWatch:
             await self.look(time.time())
 
     async def look(self, now: float) -> None:
-        """Try all rules on all sandboxes."""
+        """Try all rules on all sandboxes, less those whose machine is not adopted yet: what they do is not known."""
         begun = time.monotonic()
         everything = self._sandboxes()
         self._known = {
             one.row.uuid: self._known.get(one.row.uuid) or _Known.first(one, now) for one in everything
         }
         for sandbox in everything:
-            self._try(sandbox, self._known[sandbox.row.uuid], now, begun + _LOOK_SECONDS)
+            if sandbox.adopting.is_set():
+                self._try(sandbox, self._known[sandbox.row.uuid], now, begun + _LOOK_SECONDS)
             await trio.lowlevel.checkpoint()
 
     def _try(self, sandbox: Sandbox, known: _Known, now: float, until: float) -> None:
@@ -126,7 +140,7 @@ class AlertWatch:
             before = sandbox.alerts.get(rule.name)
             if holds and (before is None or (before.seen and rule.when.reads_output)):
                 session, text = output.found or (None, "")
-                self._raise(sandbox, rule, Alert(rule.name, text[:_SHOWN], now, rule.notify, session))
+                self._raise(sandbox, rule, AlertRow(rule.name, text[:_SHOWN], now, rule.notify, session))
             elif not holds and before is not None and not rule.when.reads_output:
                 sandbox.alerts.drop(rule.name)
 
@@ -152,7 +166,7 @@ class AlertWatch:
         }
         return values | {f"label.{name}": text for name, text in config.labels.items()}
 
-    def _raise(self, sandbox: Sandbox, rule: Rule, alert: Alert) -> None:
+    def _raise(self, sandbox: Sandbox, rule: Rule, alert: AlertRow) -> None:
         log.info("%s: alert %s", sandbox.name, rule.name)
         sandbox.alerts.put(alert)
         sandbox.tell(
@@ -163,7 +177,7 @@ class AlertWatch:
             self._busy[rule.name] = now + _COMMAND_SECONDS + _COMMAND_PAUSE
             self._nursery.start_soon(self._command, sandbox.name, rule, alert)
 
-    async def _command(self, sandbox: str, rule: Rule, alert: Alert) -> None:
+    async def _command(self, sandbox: str, rule: Rule, alert: AlertRow) -> None:
         """Run the rule's command, for `_COMMAND_SECONDS` at most; one at a time of each rule."""
         told = {
             "SANDTOP_ALERT": rule.name,

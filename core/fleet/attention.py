@@ -12,9 +12,9 @@ from sandtop.core.sessions.records import printable
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sandtop.core.fleet.raised import Alert
     from sandtop.core.fleet.sandbox import Sandbox
     from sandtop.core.sessions import Session
+    from sandtop.core.store import AlertRow
 
 SILENCE_LABEL: Final = "sandtop.silence"
 """A sandbox with this label says after how many seconds without output somebody should look."""
@@ -112,7 +112,7 @@ class SandboxFacts:
     trouble: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     sessions: Sequence[SessionFacts] = ()
-    alerts: Sequence[Alert] = ()
+    alerts: Sequence[AlertRow] = ()
     heard_at: float = 0.0
     at: float | None = None
 
@@ -144,7 +144,7 @@ def _about(why: Why, sessions: Sequence[SessionFacts]) -> Attention:
     return Attention(why, f"{said}{more}", first.id, first.at or None)
 
 
-def _alerted(alerts: Sequence[Alert]) -> Attention:
+def _alerted(alerts: Sequence[AlertRow]) -> Attention:
     """The first of ``alerts``, and how many more there are."""
     first = alerts[0]
     more = f" (+{len(alerts) - 1})" if len(alerts) > 1 else ""

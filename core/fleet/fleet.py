@@ -63,6 +63,7 @@ class Fleet:
         self._pool = WarmPool(context)
         self.watch = Watch(context, self.all)
         """What host and sandboxes use."""
+        self._alerts = AlertWatch(context.settings.alerts, self.all, context.nursery)
         self.watch.standing_by = lambda: sum(self.warm_machines.values())
         for row in context.database.sandboxes():
             self._sandboxes[row.uuid] = Sandbox(row, context)
@@ -257,6 +258,7 @@ class Fleet:
 
     async def adopt_all(self) -> None:
         """Find every machine again that an earlier core ran, and end those that nobody owns; see `adopt_all`."""
+        self._alerts.begin(time.time())
         await trio.to_thread.run_sync(self._end_orphans)
         await trio.to_thread.run_sync(
             end_leftovers, self._context.paths, self._context.driver, set(self._sandboxes)
@@ -298,9 +300,7 @@ class Fleet:
         """Keep retention and the warm pool, store what a full disk refused, end what nobody holds any more."""
         self._context.nursery.start_soon(self._pool.run)
         self._context.nursery.start_soon(Guard(self._context, self.all).run)
-        self._context.nursery.start_soon(
-            AlertWatch(self._context.settings.alerts, self.all, self._context.nursery).run
-        )
+        self._context.nursery.start_soon(self._alerts.run)
         self._context.nursery.start_soon(self.watch.run)
         self._context.nursery.start_soon(keep_clocks, self._clocks, self._context.nursery)
         said: dict[str, str] = {}  # a disk that stays broken is not written about for ever

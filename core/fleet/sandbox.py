@@ -55,7 +55,7 @@ class Sandbox:
         """That machine lives but does not answer."""
         self.timings: dict[str, float] = {}
         self.holders = 0
-        self.alerts = Alerts()
+        self.alerts = Alerts(row.uuid, context.database)
         self.sessions = self._new_sessions()
 
     def _new_sessions(self) -> SessionManager:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from sandtop.core.channel import AgentLink
     from sandtop.core.events import Teller
+    from sandtop.core.files import FileServers
     from sandtop.core.sessions.recorder import Recorder
     from sandtop.core.sessions.registry import SessionRegistry
     from sandtop.core.sessions.session import Session
@@ -39,12 +40,14 @@ class SessionListener:
         starts: Starts,
         link: Callable[[], AgentLink | None],
         tell: Teller,
+        files: FileServers,
     ) -> None:
         self._registry = registry
         self._recorder = recorder
         self._starts = starts
         self._link = link
         self._tell = tell
+        self._files = files
         self.warnings: list[str] = []
         self.output_bytes = 0
 
@@ -79,6 +82,7 @@ class SessionListener:
 
     def link_down(self, reason: str) -> None:
         """Store what had come. What was still on its way comes again on the next link."""
+        self._files.broken(reason)
         while self.drained():
             pass
 
@@ -91,7 +95,8 @@ class SessionListener:
         pid = entry.get("pid")
         if pid is not None:
             self._started(session, pid)
-        session.waits(entry.get("waiting", ""), entry.get("program"))
+        if session.waits(entry.get("waiting", ""), entry.get("program")):
+            self._recorder.changed(session)
         record = entry.get("record")
         if record is not None:
             self._ending(session, record)
@@ -113,9 +118,11 @@ class SessionListener:
         if kind not in ("started", "exited", "refused", "left", "waiting"):
             raise ProtocolError(f"a message of type {str(kind)[:40]!r} from the agent")
         session = self._registry.by_id.get(key) if isinstance(key, str) else None
-        if session is not None and kind == "left" and session.ending and not session.gone:
+        if session is None:
+            return self._of_nobody(kind, key, message)
+        if kind == "left" and session.ending and not session.gone:
             left.tell(session, left.processes(message.get("processes")))
-        if session is None or session.ended or session.gone or kind == "left":
+        if session.ended or session.gone or kind == "left":
             # the session was released meanwhile; and what is left running changes slowly: it need not be heard often
             return False
         if kind == "started":
@@ -123,7 +130,8 @@ class SessionListener:
         if session.ending:
             return False
         if kind == "waiting":
-            session.waits(message.get("who"), message.get("program"))
+            if session.waits(message.get("who"), message.get("program")):
+                self._recorder.changed(session)
             return False  # changes slowly, as what is left does
         if kind == "exited":
             self._ending(session, message.get("record"))
@@ -133,6 +141,15 @@ class SessionListener:
             session.set_ending(SessionExit("spawn", stage="agent", message=f"the agent refused: {why}"))
             self._recorder.touched(session)
         return True
+
+    def _of_nobody(self, kind: object, key: object, message: Mapping[str, object]) -> bool:
+        """The agent's word on a session that is a file server, or that was removed."""
+        if self._files.message(key, message):
+            return True
+        link = self._link()
+        if kind == "exited" and link is not None:
+            link.send({"type": "release", "id": key})
+        return False
 
     def _started(self, session: Session, pid: object) -> bool:
         news = session.started(pid_of(pid), time.time())
@@ -147,8 +164,10 @@ class SessionListener:
 
     def data(self, frame: Data) -> bool:
         session = self._registry.running.get(frame.stream // STREAMS_PER_SESSION)
-        if session is None or session.gone:
-            return False  # the rest of a session that was ended here
+        if session is None:
+            return self._files.data(frame)  # false for the rest of a session that was ended here
+        if session.gone:
+            return False
         if not session.output.take(frame):
             return False
         self.output_bytes += len(frame.data)
@@ -157,7 +176,9 @@ class SessionListener:
 
     def stdin_credit(self, credit: Credit) -> bool:
         session = self._registry.running.get(credit.stream // STREAMS_PER_SESSION)
-        if session is None or session.gone or credit.stream % STREAMS_PER_SESSION != STDIN:
+        if session is None:
+            return self._files.credited(credit.stream)
+        if session.gone or credit.stream % STREAMS_PER_SESSION != STDIN:
             return False
         before = session.input.stream
         news = session.input.take_credit(credit)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from sandtop.core.events import Teller
+from sandtop.core.files import FileServers
 from sandtop.core.sessions import left
 from sandtop.core.sessions.disconnects import Disconnects
 from sandtop.core.sessions.input import STDIN
@@ -36,6 +37,7 @@ class SessionManager:
 
     Attributes:
         listener: takes what the agent says; for the sandbox's link, while its machine runs.
+        files: the file servers, which are sessions that are nobody's.
     """
 
     def __init__(
@@ -64,7 +66,10 @@ class SessionManager:
             name, self._registry, database, self._starts, observer, nursery, link, self._tell
         )
         self._disconnects = Disconnects(name, nursery, link)
-        self.listener = SessionListener(self._registry, self._recorder, self._starts, link, self._tell)
+        self.files = FileServers(name, link, nursery)
+        self.listener = SessionListener(
+            self._registry, self._recorder, self._starts, link, self._tell, self.files
+        )
 
     # which there are
 
@@ -192,6 +197,7 @@ class SessionManager:
 
     def machine_gone(self, why: str) -> None:
         """The machine ended: so does every session in it, as soon as what came of it is stored."""
+        self.files.broken(why)
         self._link = None
         left.take_all({}, self._registry.by_id)
         self.listener.take_warnings(None)
@@ -218,7 +224,9 @@ class SessionManager:
         Raises `StorageError`.
         """
         if not session.ended:
-            session.prompt_seen = not undo
+            row = dataclasses.replace(session.row, prompt_seen="" if undo else session.waiting)
+            self._database.update_session(row)
+            session.row = row
         elif (session.row.acknowledged_at is None) != undo:
             row = dataclasses.replace(session.row, acknowledged_at=None if undo else time.time())
             self._database.update_session(row)

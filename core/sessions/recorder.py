@@ -64,7 +64,7 @@ class Recorder:
         self._link = link
         self._tell = tell
         self._touched: set[Session] = set()
-        self._begun: set[Session] = set()
+        self._changed: set[Session] = set()
         self._overdue = Overdue(nursery, link, self.settle)
         self._retry = StorageRetry(name, nursery, self._store_again)
         self.credit = OutputCredit(nursery, link)
@@ -81,7 +81,11 @@ class Recorder:
     def begun(self, session: Session) -> None:
         """``session`` started, which `store_next` is to store."""
         self._starts.begun(session, self._link())
-        self._begun.add(session)
+        self.changed(session)
+
+    def changed(self, session: Session) -> None:
+        """The row of ``session`` changed, which `store_next` is to store."""
+        self._changed.add(session)
         self._touched.add(session)
 
     def store_next(self) -> bool:
@@ -103,12 +107,12 @@ class Recorder:
 
     def settle(self, session: Session) -> None:
         """After its output was written: end ``session`` if it is complete, else give credit for more."""
-        begun = session in self._begun
-        self._begun.discard(session)
+        changed = session in self._changed
+        self._changed.discard(session)
         if session.ended:
             return
-        if begun and not session.ending:  # one that has ended already is stored with its end
-            self._store_start(session)
+        if changed and not session.ending:  # one that has ended already is stored with its end
+            self._store_row(session)
         if session.output.stalled:
             refusal = session.output.refusal
             self._retry.begin(
@@ -136,12 +140,12 @@ class Recorder:
             link.flush()
         return not unstored
 
-    def _store_start(self, session: Session) -> None:
+    def _store_row(self, session: Session) -> None:
         try:
             self._database.update_session(session.row)
         except StorageError as error:
-            # not tried again: a core that does not know the pid asks the agent
-            log.warning("%s: the start of %s was not stored: %s", self._name, session.row.id, error)
+            # not tried again: a core that does not know the pid, or that nobody waits any more, asks the agent
+            log.warning("%s: what changed of %s was not stored: %s", self._name, session.row.id, error)
 
     def _finish(self, session: Session, record: SessionExit) -> None:
         """Store the end of a session, then let the agent forget it. On a full disk: later."""

@@ -43,7 +43,6 @@ class Session:
         left: how many of the processes that it left running when it ended still run.
         waiting: which of its processes waits for somebody to type, as the agent says: ``leader`` (the one that was
             started), ``other``, or empty for none.
-        prompt_seen: whether somebody has acknowledged that it waits.
         foreground: the command line of the program in its terminal's foreground, as the agent says; empty: not known.
         last_line: the last line of its output.
     """
@@ -70,8 +69,7 @@ class Session:
         self.gone = False
         self.attached = 0
         self.left = 0
-        self.waiting = ""
-        self.prompt_seen = False
+        self.waiting = row.prompt_seen
         self.foreground = ""
         self.last_line = LastLine(self.log)
 
@@ -90,6 +88,11 @@ class Session:
         """Whether it ended badly and nobody has acknowledged that."""
         return self.record is not None and self.record.exit_status != 0 and self.row.acknowledged_at is None
 
+    @property
+    def prompt_seen(self) -> bool:
+        """Whether somebody has acknowledged that it waits."""
+        return bool(self.row.prompt_seen)
+
     # while it runs
 
     def started(self, pid: int, at: float) -> bool:
@@ -100,14 +103,20 @@ class Session:
         self.notify()
         return True
 
-    def waits(self, who: object, program: object) -> None:
-        """Take the agent's word on `waiting` and `foreground`. Raises ProtocolError for nonsense."""
+    def waits(self, who: object, program: object) -> bool:
+        """Take the agent's word on `waiting` and `foreground`; whether ``row`` changed by it.
+
+        Raises ProtocolError for nonsense.
+        """
         if who not in ("", "leader", "other"):
             raise ProtocolError(f"a session in which {who!r:.40} waits")
-        if who != self.waiting:
-            self.waiting, self.prompt_seen = str(who), False
-            self.notify()
         self.foreground = printable(program)[:_FOREGROUND] if isinstance(program, str) else ""
+        if who == self.waiting:
+            return False
+        self.waiting, seen = str(who), self.prompt_seen
+        self.row = dataclasses.replace(self.row, prompt_seen="")
+        self.notify()
+        return seen
 
     def resize(self, rows: int, columns: int) -> None:
         """The window has this size for all that the program writes from now on."""

@@ -1,8 +1,8 @@
-"""What the core remembers between its lives: sandboxes, sessions and exit records, in SQLite."""
+"""What the core remembers between its lives: sandboxes, sessions, exit records and alerts, in SQLite."""
 
 from __future__ import annotations
 
 from sandtop.core.store._database import Database
-from sandtop.core.store._rows import Ownership, SandboxConfig, SandboxRow, SessionRow
+from sandtop.core.store._rows import AlertRow, Ownership, SandboxConfig, SandboxRow, SessionRow
 
-__all__ = ["Database", "Ownership", "SandboxConfig", "SandboxRow", "SessionRow"]
+__all__ = ["AlertRow", "Database", "Ownership", "SandboxConfig", "SandboxRow", "SessionRow"]

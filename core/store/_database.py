@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from sandtop.core.errors import AlreadyExists, StorageError, from_os_error
-from sandtop.core.store._rows import Ownership, SandboxConfig, SandboxRow, SessionRow
+from sandtop.core.store._rows import AlertRow, Ownership, SandboxConfig, SandboxRow, SessionRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -48,6 +48,13 @@ _MIGRATIONS: Final = (
     """
     ALTER TABLE sandbox ADD COLUMN changed_at REAL;
     """,
+    """
+    ALTER TABLE session ADD COLUMN prompt_seen TEXT NOT NULL DEFAULT '';
+    CREATE TABLE alert (
+        uuid TEXT NOT NULL REFERENCES sandbox ON DELETE CASCADE, name TEXT NOT NULL, text TEXT NOT NULL,
+        at REAL NOT NULL, notify TEXT NOT NULL, session TEXT, seen INTEGER NOT NULL, PRIMARY KEY (uuid, name)
+    ) STRICT;
+    """,
 )
 """Each is applied once, in order; ``user_version`` counts them. Never change one that was released: add another."""
 _SANDBOX: Final = (
@@ -56,7 +63,7 @@ _SANDBOX: Final = (
 )
 _SESSION: Final = (
     "id, uuid, number, start, state, created_at, started_at, ended_at, pid, labels, record, on_hangup,"
-    " acknowledged_at"
+    " acknowledged_at, prompt_seen"
 )
 _REQUESTS_KEPT: Final = 86_400.0
 """Seconds for which a request is known again: far longer than a client goes on asking."""
@@ -171,11 +178,11 @@ class Database:
         try:
             self._execute("BEGIN IMMEDIATE")
             self._execute(
-                f"INSERT INTO session ({_SESSION}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                f"INSERT INTO session ({_SESSION}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
                 (
                     row.id, row.uuid, row.number, _dump(row.start), row.state, row.created_at, row.started_at,
                     row.ended_at, row.pid, _dump(row.labels), _dump(row.record), row.on_hangup,
-                    row.acknowledged_at,
+                    row.acknowledged_at, row.prompt_seen,
                 ),
             )  # fmt: skip
             self._execute(
@@ -193,9 +200,11 @@ class Database:
     def update_session(self, row: SessionRow) -> None:
         """Store what changes in a session's life."""
         self._execute(
-            "UPDATE session SET state=?, started_at=?, ended_at=?, pid=?, record=?, acknowledged_at=? WHERE id=?",
+            "UPDATE session SET state=?, started_at=?, ended_at=?, pid=?, record=?, acknowledged_at=?, prompt_seen=?"
+            " WHERE id=?",
             (
-                row.state, row.started_at, row.ended_at, row.pid, _dump(row.record), row.acknowledged_at, row.id,
+                row.state, row.started_at, row.ended_at, row.pid, _dump(row.record), row.acknowledged_at,
+                row.prompt_seen, row.id,
             ),
         )  # fmt: skip
 
@@ -210,6 +219,26 @@ class Database:
         """All, oldest first."""
         rows = self._execute(f"SELECT {_SESSION} FROM session ORDER BY created_at, rowid")
         return [_session(row) for row in rows]
+
+    # alerts
+
+    def put_alert(self, uuid: str, row: AlertRow) -> None:
+        """Store an alert of the sandbox ``uuid``, in the place of the one that it had of that name."""
+        self._execute(
+            "INSERT OR REPLACE INTO alert VALUES (?,?,?,?,?,?,?)",
+            (uuid, row.name, _text(row.text), row.at, row.notify, row.session, row.seen),
+        )
+
+    def remove_alert(self, uuid: str, name: str) -> None:
+        self._execute("DELETE FROM alert WHERE uuid=? AND name=?", (uuid, name))
+
+    def alerts(self, uuid: str) -> list[AlertRow]:
+        """Those of the sandbox ``uuid``."""
+        rows = self._execute("SELECT name, text, at, notify, session, seen FROM alert WHERE uuid=?", (uuid,))
+        return [
+            AlertRow(name, text, at, notify, session, bool(seen))
+            for name, text, at, notify, session, seen in rows
+        ]
 
     # requests
 
@@ -266,11 +295,27 @@ def _sandbox(row: tuple[Any, ...]) -> SandboxRow:
 
 
 def _session(row: tuple[Any, ...]) -> SessionRow:
-    session_id, uuid, number, start, state, created, started, ended, pid, labels, record, hangup, seen = row
+    (
+        session_id,
+        uuid,
+        number,
+        start,
+        state,
+        created,
+        started,
+        ended,
+        pid,
+        labels,
+        record,
+        hangup,
+        seen,
+        prompt,
+    ) = row
     return SessionRow(
         id=session_id, uuid=uuid, number=number, start=_load(start), state=state, created_at=created,
         started_at=started, ended_at=ended, pid=pid, labels=cast("Mapping[str, str]", json.loads(labels)),
         record=_load(record) if record else None, on_hangup=hangup, acknowledged_at=seen,
+        prompt_seen=prompt,
     )  # fmt: skip
 
 

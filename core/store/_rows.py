@@ -100,6 +100,8 @@ class SessionRow:
         start: the message that started it, so that it can be sent again.
         on_hangup: ``kill`` for one that is to end when its client goes away, else ``keep``.
         acknowledged_at: when somebody said to have seen how it ended.
+        prompt_seen: who in it waited for somebody to type (as the agent says) when somebody said to have seen that;
+            empty once that is over.
     """
 
     id: str
@@ -115,6 +117,7 @@ class SessionRow:
     record: Mapping[str, object] | None = None
     on_hangup: str = "keep"
     acknowledged_at: float | None = None
+    prompt_seen: str = ""
 
     @property
     def argv(self) -> list[str]:
@@ -129,3 +132,24 @@ class SessionRow:
     @property
     def tty(self) -> bool:
         return self.start.get("tty") is not None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRow:
+    """An alert rule that holds of a sandbox, or did.
+
+    Attributes:
+        name: the rule's.
+        text: the line of output that it is about; empty for another rule.
+        at: when it was raised, seconds since the epoch.
+        notify: how consoles say so; see `sandtop.core.rules.Rule`.
+        session: the session that wrote the line, or None.
+        seen: somebody has acknowledged it.
+    """
+
+    name: str
+    text: str
+    at: float
+    notify: str
+    session: str | None = None
+    seen: bool = False

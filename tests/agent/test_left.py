@@ -149,12 +149,13 @@ def test_a_later_core_is_told_and_so_is_a_count_that_changes(core: CoreSide, tmp
 @pytest.mark.slow
 def test_a_shells_terminal_hangs_up(core: CoreSide, agent: HostedAgent, tmp_path: Path) -> None:
     """As under ssh: SIGHUP for what is in the foreground's group, an end of file for who reads; nohup lives on."""
-    pid, read = tmp_path / "pid", tmp_path / "read"
+    pid, reads, read = tmp_path / "pid", tmp_path / "reads", tmp_path / "read"
     script = (
         "sleep 1001 & nohup sh -c 'echo $$ >{0}; exec sleep 1002' >/dev/null 2>&1 &"
-        " (trap '' HUP; cat </dev/tty >/dev/null; echo end >{1}) & while [ ! -s {0} ]; do sleep 0.01; done; exit 5"
+        " (trap '' HUP; (echo begins >{1}; exec cat >/dev/null) </dev/tty; echo end >{2}) &"
+        " until [ -s {0} -a -s {1} ]; do sleep 0.01; done; exit 5"
     )
-    run = core.run("/bin/sh", "-c", script.format(pid, read), tty=SIZE)
+    run = core.run("/bin/sh", "-c", script.format(pid, reads, read), tty=SIZE)
     assert run.record is not None
     assert run.record["code"] == 5
     eventually(core, read.exists)

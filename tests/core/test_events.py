@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -70,6 +71,16 @@ def test_what_a_death_left_torn_is_left_out(tmp_path: Path, torn: bytes) -> None
     later = EventLog(tmp_path / "events")
     later.add("started")
     assert kinds(later) == ["created", "started"]
+    assert kinds(EventLog(tmp_path / "events")) == ["created", "started"]
+
+
+def test_a_file_that_was_moved_away_while_it_was_read_is_not_told_twice(tmp_path: Path) -> None:
+    log = EventLog(tmp_path / "events")
+    log.add("created")
+    log.add("started")
+    log.close()
+    # so it looks to who reads the one, and then the other
+    shutil.copy(tmp_path / "events", tmp_path / "events.1")
     assert kinds(EventLog(tmp_path / "events")) == ["created", "started"]
 
 

@@ -40,6 +40,10 @@ def test_alert_rules_and_the_consoles_own_table(tmp_path: Path) -> None:
         ("translation_cache_mib = 8", "translation_cache_mib must be a whole number from 16 to 1024, not 8"),
         ("warm = 2", "there is no setting warm"),
         ("alerts = 3", "alerts must be tables"),
+        (
+            "[[alerts]]\nname = 'a'\nwhen = \"name ~ '('\"",
+            "alert 'a': when: RE2 does not take the pattern '('",
+        ),
         ("[[alerts]]\nname = 'a'\nwhen = 'exit ='", "alert 'a': when: after exit a comparison is missing"),
         ("accelerator", "is not valid"),
     ],

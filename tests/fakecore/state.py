@@ -11,11 +11,11 @@ from sandtop.core.contract.record import Record
 from sandtop.core.contract.sandbox import SandboxInfo
 from sandtop.core.contract.session_results import SessionInfo
 from sandtop.core.fleet.attention import SandboxFacts, SessionFacts, judge
-from sandtop.core.fleet.raised import Alert
 from sandtop.core.phrases import ending
 from sandtop.core.sessions import SessionExit
 from sandtop.core.sessions.cause import TAIL_BYTES, cause_of, last_words
 from sandtop.core.sessions.last_line import last_line_of
+from sandtop.core.store import AlertRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -66,7 +66,9 @@ def sandbox_info(raw: Raw, sessions: Iterable[FakeSession], now: float) -> Sandb
             labels=cast("dict[str, str]", raw["labels"]),
             sessions=[one.facts for one in its],
             alerts=[
-                Alert(one["name"], one["text"], one["at"], one["notify"], one["session"], one["acknowledged"])
+                AlertRow(
+                    one["name"], one["text"], one["at"], one["notify"], one["session"], one["acknowledged"]
+                )
                 for one in cast("list[dict[str, Any]]", raw["alerts"])
             ],
             heard_at=max(heard),

@@ -10,7 +10,7 @@ from typing import Final
 from tests.nested import outer
 
 _PROGRAMS: Final = ("qemu-system-x86_64", "mmdebstrap", "mke2fs", "unshare", "setpriv", "git", "tar")
-MEMORY_MIB: Final = 3072
+MEMORY_MIB: Final = 4096
 TRANSLATED_MIB: Final = 1024
 """QEMU's cache of translated code: it has two kernels and all of sandtop to hold."""
 _BUILD_MIB: Final = 4000

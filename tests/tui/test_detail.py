@@ -112,6 +112,40 @@ async def test_enter_goes_into_what_it_shows() -> None:
             assert pane.info.id == core.session("b").id
 
 
+async def test_a_click_into_it_opens_what_it_shows() -> None:
+    with fleet() as core:
+        async with running(size=WIDE) as (app, pilot):
+            app.nav.fleet.select(str(core.of("api")["uuid"]))
+            await until(pilot, lambda: "error: no such file" in shown(app))
+            await pilot.click(Detail)
+            await until(pilot, lambda: app.nav.open_panes == 1)
+            pane = app.nav.panes.current
+            assert pane is not None
+            assert pane.info is not None
+            assert pane.info.id == core.session("b").id
+
+
+async def test_a_long_cause_is_folded_and_keeps_its_age_in_the_list() -> None:
+    cause = "ValueError: order 4711 has no customer, and 4712 has none either"
+    failed = ended("b", "api", "make", code=2, said=f"{cause}\n".encode(), ended_at=NOW - 120)
+    with FakeCore(sandbox("api"), sessions=(failed,)):
+        async with running(size=(70, 40)) as (app, pilot):
+            await until(pilot, lambda: cause in shown(app).replace("\n", " "))
+            assert not any("▲" in line and "either" in line for line in shown(app).splitlines())
+            assert "… · 2m " in app.nav.fleet.rows.render_line(1).text
+
+
+async def test_a_sandbox_that_failed_itself_shows_what_ran_in_it() -> None:
+    box = sandbox("api", "failed", reason="kernel panic", changed_at=NOW - 60)
+    last = ended("b", "api", "./serve")
+    last.pieces = [(NOW - 70, 1, b"serving\n")]
+    with FakeCore(box, sessions=(last,)):
+        async with running(size=WIDE) as (app, pilot):
+            await pilot.press("F")
+            await until(pilot, lambda: "serving" in shown(app))
+            assert "kernel panic" in shown(app)
+
+
 async def test_a_core_that_does_not_answer_a_look_is_said_and_asked_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, cast
 
 import pytest
 from tests.fakecore import NOW, FakeCore, ended, sandbox, session
 
 from sandtop.tui.evidence import after, evidence_in
+from sandtop.tui.screens import pane_streams
 from sandtop.tui.screens.failures import FailuresScreen
 from sandtop.tui.screens.panes import PanesScreen
 from sandtop.tui.widgets.log_pane import LogPane
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from textual.pilot import Pilot
 
     from sandtop.tui.app import Console
+    from sandtop.tui.stream.tail import TailSink
 
 pytestmark = pytest.mark.anyio
 
@@ -79,10 +82,8 @@ async def test_the_most_urgent_first_and_the_newest_of_what_is_as_urgent() -> No
 async def test_through_the_evidence_acknowledging_and_back() -> None:
     with fleet() as core:
         async with running() as (app, pilot):
-            await pilot.press("e")
-            assert cast("object", app.screen) is app.nav.fleet
             assert app.nav.fleet.cursor is not None
-            assert app.nav.fleet.cursor.name == "crashed"
+            assert app.nav.fleet.cursor.name == "crashed"  # its row says why: it has been seen
             await pilot.press("e")
             await opened(app, pilot, "a")
             log = pane(app)
@@ -103,6 +104,50 @@ async def test_through_the_evidence_acknowledging_and_back() -> None:
             await until(pilot, lambda: len(evidence_in(app.store.view)) == 4)
             await pilot.press("E")
             await opened(app, pilot, "a")
+
+
+async def test_a_sandbox_that_failed_itself_is_gone_to_and_left_by_one_key() -> None:
+    with fleet():
+        async with running() as (app, pilot):
+            fleet_screen = app.nav.fleet
+            await pilot.press("E")  # from "crashed", around: the prompt in "fine"
+            await opened(app, pilot, "d")
+            await pilot.press("e")
+            assert cast("object", app.screen) is fleet_screen
+            assert fleet_screen.cursor is not None
+            assert fleet_screen.cursor.name == "crashed"
+            await pilot.press("e")
+            await opened(app, pilot, "a")
+    with FakeCore(sandbox("only", "failed", reason="kernel panic")):
+        async with running() as (app, pilot):
+            await pilot.press("e")
+            assert notice(app) == "nothing else needs you"
+
+
+async def test_what_stderr_wrote_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    rest = asyncio.Event()
+    said = {1: b"".join(b"thing %d\n" % number for number in range(200)), 2: TRACEBACK}
+
+    async def slowly(
+        _uuid: str, _session: str, _lines: int, _floors: object, sink: TailSink, _priority: object
+    ) -> None:
+        sink.take(1, said[1], 0, NOW)
+        await rest.wait()
+        sink.take(2, said[2], 0, NOW)
+
+    monkeypatch.setattr(pane_streams, "tail", slowly)
+    failed = ended("a", "api", "python3", "work.py", code=3)
+    failed.pieces = [(NOW, stream, data) for stream, data in said.items()]
+    with FakeCore(sandbox("api"), sessions=(failed,)):
+        async with running() as (app, pilot):
+            await pilot.press("e")
+            await opened(app, pilot, "a")
+            log = pane(app)
+            assert isinstance(log, LogPane)
+            await until(pilot, lambda: "thing 199" in log.view.text_shown)  # all of stdout has come
+            rest.set()
+            await until(pilot, lambda: not log.view.following)
+            assert "Traceback (most recent call last):" in log.view.text_shown
 
 
 async def test_the_last_of_it_leads_back_to_the_list() -> None:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.fakecore import NOW, FakeCore, ended, sandbox, session
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
 from sandtop.tui.screens.create import CreateForm, free_name, read_form
 from sandtop.tui.screens.dialogs import Confirm
+from sandtop.tui.screens.fleet_rows import ORDER_LETTERS, ORDER_NAMES
 from sandtop.tui.screens.pages import Page
 from sandtop.tui.screens.panes import PanesScreen
 from sandtop.tui.screens.run import RunPrompt
@@ -80,8 +81,9 @@ async def test_the_cursor_stays_on_its_sandbox_when_the_order_changes() -> None:
     ("letters", "order"),
     [
         (("n",), ["api", "db", "old", "web"]),
-        (("s", "enter"), ["db", "api", "web", "old"]),  # state, and the next one that begins so is sessions
-        (("s", "s", "enter"), ["web", "api", "db", "old"]),
+        (("s",), ["db", "api", "web", "old"]),
+        (("e",), ["web", "api", "db", "old"]),  # sessions
+        (("j", "enter"), ["db", "api", "web", "old"]),  # the second, state
     ],
 )
 async def test_sorting(letters: tuple[str, ...], order: list[str]) -> None:
@@ -93,6 +95,26 @@ async def test_sorting(letters: tuple[str, ...], order: list[str]) -> None:
             assert names(app) == (
                 ["web", "old", "db", "api"] if letters != ("n",) else ["api", "db", "old", "web"]
             )
+
+
+async def test_the_form_fits_a_low_screen() -> None:
+    with fleet():
+        async with running(size=(60, 20)) as (app, pilot):
+            await pilot.press("c", "home", "_", "enter")
+            form = app.screen
+            assert isinstance(form, CreateForm)
+            box = form.query_one(".form")
+            assert "✖" in str(form.query_one("#wrong", Static).render())
+            assert box.region.height <= 20
+            assert not box.show_vertical_scrollbar
+            assert form.max_scroll_y == 0
+
+
+def test_each_order_has_a_letter_of_its_own() -> None:
+    shown = dict(ORDER_NAMES)
+    assert shown.keys() == ORDER_LETTERS.keys()
+    assert len({*ORDER_LETTERS.values()} - {"j", "k", "q"}) == len(shown)
+    assert all(letter in shown[name] for name, letter in ORDER_LETTERS.items())
 
 
 async def test_filter_as_one_types_and_escape_takes_it_back() -> None:
@@ -378,7 +400,7 @@ async def test_the_last_line_and_who_needs_you_can_be_clicked() -> None:
             keys = str(bar.render())
             await pilot.click(bar, offset=(keys.index("create") + 2, 0))
             assert isinstance(app.screen, CreateForm)
-            await pilot.press("escape")
+            await pilot.press("escape", "G")
             await pilot.click(header, offset=(str(header.render()).index("need") + 1, 0))
             assert at(app) == "db"
             await pilot.click(header, offset=(1, 0))

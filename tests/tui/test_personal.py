@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,8 +15,10 @@ from sandtop.tui.actions import use_keys
 from sandtop.tui.config import remembered
 from sandtop.tui.screens.dialogs import Confirm
 from sandtop.tui.screens.pages import FactPage
+from sandtop.tui.screens.pane_names import known, logs_of, sandboxes_in
 from sandtop.tui.tiles import Leaf, Split
 from sandtop.tui.widgets.bars import KeyBar
+from sandtop.tui.widgets.merged_pane import MergedPane
 from sandtop.tui.widgets.terminal_pane import TerminalPane
 
 from . import scene
@@ -141,6 +144,28 @@ async def test_panes_are_as_they_were() -> None:
         assert app.nav.panes.arrangement() == before
         await pilot.press("w")
         await until(pilot, lambda: app.screen is app.nav.panes and app.nav.panes.takes_keys)
+
+
+async def test_the_logs_of_several_are_as_they_were() -> None:
+    async with console() as (app, pilot):
+        await pilot.press("space", "space", "l")
+        await until(pilot, lambda: app.nav.open_panes == 1 and app.nav.panes.takes_keys)
+        pane = app.nav.panes.current
+        assert isinstance(pane, MergedPane)
+        before = pane.names
+        assert len(before) == 2
+        app.personal.write()
+    gone, left = before
+    async with console() as (app, pilot):
+        await pilot.press("w")
+        await until(pilot, lambda: app.nav.open_panes == 1 and app.nav.panes.takes_keys)
+        pane = app.nav.panes.current
+        assert isinstance(pane, MergedPane)
+        assert pane.names == before
+        view = app.store.view
+        app.store.view = replace(view, sandboxes=tuple(one for one in view.sandboxes if one.uuid != gone))
+        assert sandboxes_in(logs_of(before), app.store.view) == {left: before[left]}
+        assert not known(logs_of([gone]), app.store.view)
 
 
 async def test_a_terminal_that_came_back_can_be_typed_in() -> None:

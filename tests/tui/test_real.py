@@ -32,23 +32,7 @@ class Terminal:
         columns, _, rows = size.partition("x")
         command = f"{shlex.quote(sys.executable)} -m sandtop; echo left=$?; stty -a; exec cat"
         variables = [f"{key}={value}" for key, value in environment.items()]
-        self._run(
-            "new-session",
-            "-d",
-            "-x",
-            columns,
-            "-y",
-            rows,
-            "env",
-            "-u",
-            "COLUMNS",
-            "-u",
-            "LINES",
-            *variables,
-            "sh",
-            "-c",
-            command,
-        )
+        self._run("new-session", "-d", "-x", columns, "-y", rows, "env", *variables, "sh", "-c", command)
 
     def _run(self, *arguments: str) -> str:
         done = subprocess.run(
@@ -136,6 +120,7 @@ def test_from_the_first_start_to_the_last_key(home: Home, terminals: tuple[Termi
     text_for_a_shell_that_has_ended(home, small)
     signalled(home, small)
     failure(small)
+    page_of_its_own(small)
     large.see("exit 3")
     large.see("needs you", gone=True)  # what one console acknowledges, the core keeps for all
     seen = [one for one in json.loads(home.sandtop("sessions", "box", "--json")) if one["acknowledged"]]
@@ -270,6 +255,23 @@ def failure(console: Terminal) -> None:
     console.press("o")
     console.see("needs you", gone=True)
     console.see("ATTENTION")  # nobody needs anything any more: it is the list again
+    console.press("u")
+    console.see("needs you")
+    console.press("F")
+    console.see("✖ exit 3")
+    console.press("o")
+    console.see("○ exit 3")
+    console.press("q")
+    console.see("needs you", gone=True)
+    console.see("ATTENTION")
+
+
+def page_of_its_own(console: Terminal) -> None:
+    console.press("d")
+    console.see("[processes]")
+    console.see("sleep 1000")  # what was started first, by the word of its agent
+    console.press("q")
+    console.see("ATTENTION")
 
 
 def remove_and_leave(console: Terminal) -> None:

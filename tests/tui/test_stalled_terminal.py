@@ -2,111 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
-import select
 import signal
-import struct
-import sys
 import termios
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.fakecore import NOW, FakeCore, FakeSession, sandbox, session
 
-from sandtop.core.terminal import Emulator
+from .real_terminal import PATIENCE, PROMISED, Terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
 
 pytestmark = pytest.mark.slow  # real terminals, and each has to be filled first
-
-ROWS, COLUMNS = 40, 120
-PATIENCE = 30.0
-PROMISED = 2.0
-"""Seconds within which it ends, from docs/console.md."""
-SLOW = 3.0
-"""What a busy machine that runs other tests may add to that."""
-
-
-class Terminal:
-    """A console on a terminal of its own, which shows what it reads of it."""
-
-    def __init__(self) -> None:
-        self.pid, self.master = pty.fork()
-        if self.pid == 0:
-            os.environ.update(TERM="xterm-256color", COLUMNS=str(COLUMNS), LINES=str(ROWS))
-            os.execv(sys.executable, [sys.executable, "-m", "sandtop"])
-        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
-        self.shown = Emulator(COLUMNS, ROWS, 0)
-        self.before = termios.tcgetattr(self.master)
-        self.status: int | None = None
-
-    def read(self, seconds: float = 0.1) -> bool:
-        """Show what has come within that time; False when nobody has the terminal open any more."""
-        if not select.select([self.master], [], [], seconds)[0]:
-            return True
-        try:
-            data = os.read(self.master, 65536)
-        except OSError:  # EIO
-            return False
-        self.shown.feed(data)
-        return True
-
-    def read_all(self) -> None:
-        """Show all that comes until nobody has the terminal open any more."""
-        deadline = time.monotonic() + PATIENCE
-        while self.read():
-            assert time.monotonic() < deadline, self.shown.text()
-
-    def see(self, condition: Callable[[str], bool]) -> None:
-        """Read until ``condition`` holds for the screen."""
-        deadline = time.monotonic() + PATIENCE
-        while not condition(self.shown.text()):
-            assert time.monotonic() < deadline, self.shown.text()
-            self.read()
-
-    def press(self, keys: bytes) -> None:
-        os.write(self.master, keys)
-
-    def fill(self) -> None:
-        """Read nothing until it takes nothing more."""
-        waiting = -1
-        while waiting != (waiting := self._unread()):
-            time.sleep(0.5)
-
-    def _unread(self) -> int:
-        return int(struct.unpack("i", fcntl.ioctl(self.master, termios.FIONREAD, b"\0" * 4))[0])
-
-    def end(self, number: signal.Signals) -> None:
-        os.kill(self.pid, number)
-
-    def hang_up(self) -> None:
-        os.close(self.master)
-        self.master = -1
-
-    def ended(self) -> int:
-        """Wait for its end; its exit status. Fails when it takes too long."""
-        deadline = time.monotonic() + PROMISED + SLOW
-        while self.status is None:
-            assert time.monotonic() < deadline, "it goes on and on"
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.status = os.waitstatus_to_exitcode(status)
-            else:
-                time.sleep(0.02)
-        return self.status
-
-    def close(self) -> None:
-        if self.status is None:
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
-        if self.master >= 0:
-            with suppress(OSError):
-                self.hang_up()
 
 
 def flooding(lines: int = 100_000) -> FakeSession:

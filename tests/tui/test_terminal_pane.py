@@ -185,6 +185,25 @@ async def test_a_search_leaves_the_window_as_large_as_it_is_and_is_repeated_by_n
         assert len(one.sizes) == 1
 
 
+async def test_a_search_counts_the_rows_that_match_and_says_at_which_it_is() -> None:
+    async with attached(b"".join(b"%d\r\n" % number for number in range(200))) as (app, pilot, core, _):
+
+        def title() -> str:
+            return " ".join(text for text, _ in pane(app).badges())
+
+        await until(pilot, lambda: "199" in screen(app))
+        await pilot.press("f12", "slash", *"^1.9$", "enter")
+        await until(pilot, lambda: "/^1.9$  10/10" in title())
+        await pilot.press("n", "n")
+        await until(pilot, lambda: "/^1.9$  8/10" in title())
+        core.emit("t", b"more\r\n" * 30 + b"1x9\r\n")
+        await until(pilot, lambda: pane(app).terminal.emulator.scrolled > 200)
+        await pilot.press("N")
+        await until(pilot, lambda: "/^1.9$  9/11" in title())
+        await pilot.press("escape")
+        await until(pilot, lambda: "/^1.9$" not in title())
+
+
 async def test_shift_pageup_steps_out_by_itself() -> None:
     async with attached(b"x\r\n" * 100) as (app, pilot, _, one):
         await until(pilot, lambda: pane(app).terminal.emulator.scrollback_rows > 0)

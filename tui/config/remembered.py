@@ -33,8 +33,9 @@ class Remembered:
         sort: the column that the list is sorted by, and whether the other way round.
         filter: what the list is filtered by.
         marks: the uuids of the marked sandboxes.
-        panes: how the panes share the screen: a tree of splits, its leaves the sessions that they show.
-        zoomed: the session whose pane has the screen for itself, or None.
+        panes: how the panes share the screen: a tree of splits, its leaves what they show, by the names that
+            `sandtop.tui.screens.pane_names` gives: a session's id, or the logs of sandboxes.
+        zoomed: what shows in the pane that has the screen for itself, or None.
     """
 
     theme: ThemeName = "dark"

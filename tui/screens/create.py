@@ -102,6 +102,7 @@ class CreateForm(Modal[Fields | None]):
     """Returns the fields of the core's ``sandbox.create``, or None when it was cancelled."""
 
     CSS_PATH = "create.tcss"
+    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-low"), (25, "-high")]
     BINDINGS: ClassVar[list[BindingType]] = [
         ("escape", "leave", "cancel"),
         ("down", "app.focus_next", "next"),

@@ -15,7 +15,7 @@ from sandtop.tui.text import neutral
 from .modal import Modal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from textual.app import ComposeResult
     from textual.binding import BindingType
@@ -107,7 +107,8 @@ class Prompt(Modal[str | None]):
 class Pick(Modal[str | None]):
     """Asks for one of ``options``. Each is what is returned, and what is shown.
 
-    A letter chooses the one option that begins with it, or goes to the next of those that do.
+    A letter chooses the option that has it in ``letters``, where it is underlined; else the one option that begins
+    with it, or it goes to the next of those that do.
     """
 
     CSS_PATH = "dialogs.tcss"
@@ -117,18 +118,25 @@ class Pick(Modal[str | None]):
         ("k", "step('up')", "up"),
     ]
 
-    def __init__(self, title: str, options: Sequence[tuple[str, str]]) -> None:
+    def __init__(
+        self, title: str, options: Sequence[tuple[str, str]], letters: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__()
         self._title = title
         self._options = options
+        self._letters = letters or {}
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static(Content(neutral(self._title)), classes="question")
             yield OptionList(
-                *[Option(Content(neutral(shown)), id=key) for key, shown in self._options], compact=True
+                *[Option(self._shown(key, shown), id=key) for key, shown in self._options], compact=True
             )
             yield Static(Content("⏎ or a letter chooses   esc cancel"), classes="hint")
+
+    def _shown(self, key: str, shown: str) -> Content:
+        before, letter, rest = neutral(shown).partition(self._letters.get(key) or "\0")
+        return Content.assemble(before, (letter, "bold underline $text-accent"), rest)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         self.answer(event.option_id)
@@ -138,6 +146,11 @@ class Pick(Modal[str | None]):
 
     def on_key(self, event: Key) -> None:
         letter, options = event.character or "", self.query_one(OptionList)
+        chosen = [key for key, own in self._letters.items() if own == letter]
+        if chosen:
+            event.stop()
+            self.answer(chosen[0])
+            return
         found = [n for n, (_, shown) in enumerate(self._options) if letter and shown.startswith(letter)]
         if len(found) == 1:
             self.answer(self._options[found[0]][0])

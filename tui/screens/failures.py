@@ -18,7 +18,7 @@ from sandtop.tui.widgets.detail import Detail, DetailView
 from sandtop.tui.widgets.row_list import RowList
 from sandtop.tui.widgets.row_view import Cell, Row
 
-from .detail_views import sandbox_detail, session_detail
+from .detail_views import sandbox_detail, session_detail, shown_session, target_of
 from .facts import sandbox_facts, session_facts
 from .listing import NOTHING_MATCHES, ListScreen, Master
 from .pages import FactPage
@@ -103,7 +103,9 @@ class FailuresScreen(ListScreen):
 
     def detail_target(self) -> Target | None:
         entry = self._entries.get(self.rows.cursor or "")
-        return Target(entry[1].uuid, entry[2].info) if entry is not None and entry[2] is not None else None
+        if entry is None:
+            return None
+        return target_of(entry[1]) if entry[2] is None else Target(entry[1].uuid, entry[2].info)
 
     def detail_view(self) -> DetailView | None:
         entry = self._entries.get(self.rows.cursor or "")
@@ -112,7 +114,8 @@ class FailuresScreen(ListScreen):
         (_, sandbox, session), watching = entry, self.console_app.watching
         now, trouble = self.console_app.clock(), watching.trouble
         if session is None:
-            return sandbox_detail(sandbox, None, trouble, now)
+            shown = shown_session(sandbox)
+            return sandbox_detail(sandbox, watching.last(shown.id) if shown else None, trouble, now)
         return session_detail(session, watching.last(session.id), trouble, now).of(neutral(sandbox.name))
 
     def _chosen(self) -> list[Entry]:

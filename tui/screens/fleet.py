@@ -110,6 +110,13 @@ class FleetScreen(ListScreen):
         glance = watching.last(session.id) if session is not None else None
         return sandbox_detail(sandbox, glance, watching.trouble, self.console_app.clock())
 
+    def open_detail(self) -> None:
+        session = shown_session(self.cursor) if self.cursor is not None else None
+        if self.cursor is not None and session is not None:
+            self.console_app.nav.open_session(self.cursor, session)
+        else:
+            super().open_detail()
+
     def ahead(self) -> list[Target]:
         near = [self.view.find(key) for key in self.rows.near]
         return [target for sandbox in near if (target := target_of(sandbox)) is not None]
@@ -171,7 +178,7 @@ class FleetScreen(ListScreen):
             if name is not None:
                 self.action_sort(name)
 
-        app_of(self).push_screen(Pick("Sort by", fleet_rows.ORDER_NAMES), chosen)
+        app_of(self).push_screen(Pick("Sort by", fleet_rows.ORDER_NAMES, fleet_rows.ORDER_LETTERS), chosen)
 
     def action_reverse(self) -> None:
         self.action_sort(self.order[0])

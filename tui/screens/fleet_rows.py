@@ -50,17 +50,25 @@ _TONES: Final = {
 def row(sandbox: SandboxView, now: float) -> Row:
     """The row of ``sandbox`` at the time ``now``."""
     info = sandbox.info
+    growing = {
+        "name": Cell(neutral(info.name), "muted" if info.state == "stopped" else "plain"),
+        "image": Cell(neutral(info.image), "muted"),
+        "labels": Cell(neutral(" ".join(f"{k}={v}" for k, v in sorted(info.labels.items()))), "muted"),
+    }
+    return Row(info.uuid, growing, lambda: _rest(sandbox, now))
+
+
+def _rest(sandbox: SandboxView, now: float) -> dict[str, Cell]:
+    """The cells whose columns do not grow."""
+    info = sandbox.info
     glyph, tone = GLYPHS.get(info.state, ("?", "muted"))
     alive = info.state in ("running", "paused", "starting", "stopping")
     cells = {
-        "name": Cell(neutral(info.name), "muted" if info.state == "stopped" else "plain"),
         "state": Cell(f"{glyph} {info.state}", tone),
         "command": _command(sandbox),
         "need": _need(sandbox, now),
         "uptime": Cell(age(now - info.started_at) if alive and info.started_at else "", "plain"),
         "sessions": _sessions(sandbox),
-        "image": Cell(neutral(info.image), "muted"),
-        "labels": Cell(neutral(" ".join(f"{k}={v}" for k, v in sorted(info.labels.items()))), "muted"),
     }
     if alive and (cpu := sandbox.cpu) is not None:
         cells["cpu"] = Cell(f"{cpu:.0f}%", "warn" if cpu >= 90 * info.cpus else "plain")
@@ -73,7 +81,7 @@ def row(sandbox: SandboxView, now: float) -> Row:
         cells["output"] = Cell(age(now - heard), "muted")
     if (ended := sandbox.last_ended) is not None:
         cells["exit"] = Cell(ended.badge, "bad" if ended.needs_someone else "muted")
-    return Row(info.uuid, cells)
+    return cells
 
 
 def _need(sandbox: SandboxView, now: float) -> Cell:
@@ -82,7 +90,7 @@ def _need(sandbox: SandboxView, now: float) -> Cell:
     need = sandbox.need
     if need.wants_someone:
         since = "" if need.at is None or need.urgency is Urgency.SILENT else f" · {age(now - need.at)}"
-        return Cell(f"▲ {need.text}{since}", _TONES[need.urgency])
+        return Cell(f"▲ {need.text}", _TONES[need.urgency], since)
     session = newest_session(sandbox)
     return Cell(neutral(session.info.last_line or "") if session is not None else "", "muted")
 
@@ -123,6 +131,11 @@ ORDERS: Final[dict[str, Callable[[SandboxView], object]]] = {
 }
 ORDER_NAMES: Final = [(name, "attention" if name == "need" else name) for name in ORDERS]
 """What the operator chooses from: the order, and what it is called."""
+ORDER_LETTERS: Final = {
+    "name": "n", "state": "s", "need": "a", "cpu": "c", "memory": "m", "uptime": "u", "sessions": "e",
+    "output": "o", "exit": "x", "command": "d", "image": "i", "labels": "l",
+}  # fmt: skip
+"""The letter in its name that chooses each."""
 _LINES: Final = {"cpu_line": "cpu", "memory_line": "memory"}
 
 

@@ -117,6 +117,10 @@ class ListScreen(ConsoleScreen):
 
     @on(Detail.Clicked)
     def _detail_clicked(self) -> None:
+        self.open_detail()
+
+    def open_detail(self) -> None:
+        """Go into what the detail shows."""
         self.rows.action_open()
 
     # the filter

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from sandtop.tui import tiles
 from sandtop.tui.widgets.log_pane import LogPane
+from sandtop.tui.widgets.merged_pane import MergedPane
 from sandtop.tui.widgets.terminal_pane import TerminalPane
 
 from .pane_layout import PaneLayout
+from .pane_names import logs_of, sandboxes_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,9 +20,15 @@ if TYPE_CHECKING:
 
 
 def arrangement(panes: Mapping[str, Pane], layout: PaneLayout) -> tuple[tiles.Tree | None, str | None]:
-    """How ``panes`` share the screen, and which of them is zoomed: each named by the session that it shows."""
-    sessions = {key: pane.info.id for key, pane in panes.items() if pane.info is not None}
-    return tiles.mapped(layout.tree, sessions.get), sessions.get(layout.zoomed or "")
+    """How ``panes`` share the screen, and which of them is zoomed: each named by what it shows (see `pane_names`)."""
+    shown = {key: name for key, pane in panes.items() if (name := _name_of(pane)) is not None}
+    return tiles.mapped(layout.tree, shown.get), shown.get(layout.zoomed or "")
+
+
+def _name_of(pane: Pane) -> str | None:
+    if isinstance(pane, MergedPane):
+        return logs_of(pane.names)
+    return pane.info.id if pane.info is not None else None
 
 
 def reopened(
@@ -32,21 +40,22 @@ def reopened(
 ) -> tuple[dict[str, Pane], PaneLayout]:
     """The panes of ``tree``, which an `arrangement` was before, made anew, and their layout.
 
-    Those of sessions that ``view`` does not know any more are left out. Nobody types in the terminals until they are
-    attached to.
+    What ``view`` does not know any more is left out. Nobody types in the terminals until they are attached to.
     """
     panes: dict[str, Pane] = {}
     opened: dict[str, str] = {}
 
-    def open_one(session: str) -> str | None:
-        if (found := view.session(session)) is None:
+    def open_one(name: str) -> str | None:
+        key = new_key()
+        if names := sandboxes_in(name, view):
+            panes[key] = MergedPane(key, names, clock)
+        elif (found := view.session(name)) is None:
             return None
-        (sandbox, shown), key = found, new_key()
-        if shown.info.tty:
-            panes[key] = TerminalPane(key, sandbox.uuid, sandbox.name, shown.info, typing=False)
+        elif found[1].info.tty:
+            panes[key] = TerminalPane(key, found[0].uuid, found[0].name, found[1].info, typing=False)
         else:
-            panes[key] = LogPane(key, sandbox.uuid, sandbox.name, shown.info, clock)
-        opened[session] = key
+            panes[key] = LogPane(key, found[0].uuid, found[0].name, found[1].info, clock)
+        opened[name] = key
         return key
 
     layout = PaneLayout()

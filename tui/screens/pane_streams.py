@@ -125,7 +125,7 @@ class Streams:
         with suppress(CoreUnavailable):  # `tail` below waits for the core
             info = await gateway.session_info(pane.uuid, info.id) or info
         floors = (info.stdout_bytes, info.stderr_bytes)
-        pane.opens(*floors)
+        pane.opens(*floors, lines)
         try:
             await tail(pane.uuid, info.id, lines, floors, pane, self._screen.console_app.priority)
         except SandtopError as error:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     Terminal = tuple[SandboxView, SessionView]
 
+_TITLES: Final = 50
+"""Terminals whose titles are asked for before anybody looks at them."""
 COLUMNS: Final = (
     Column("sandbox", "SANDBOX", 12, most=28, rank=0),
     Column("command", "COMMAND", 14, share=2, rank=1),
@@ -50,18 +52,20 @@ def terminals_of(view: FleetView) -> Iterator[Terminal]:
 def row(sandbox: SandboxView, session: SessionView, glance: Glance | None, now: float) -> Row:
     """The row of ``session`` at the time ``now``; the title of its window is known once it was looked at."""
     info = session.info
-    waits = bool(info.attention)
-    return Row(
-        info.id,
-        {
-            "sandbox": Cell(neutral(sandbox.name)),
-            "command": Cell(session.doing, "warn" if waits else "plain"),
+
+    def rest() -> dict[str, Cell]:
+        return {
+            "command": Cell(session.doing, "warn" if info.attention else "plain"),
             "title": Cell(neutral(glance.title) if glance is not None else "", "accent"),
             "idle": Cell(age(now - _used_at(session)), "muted"),
-            "holder": Cell(neutral(info.input_holder or ""), "warn"),
             "id": Cell(neutral(info.id[:8]), "muted"),
-        },
-    )
+        }
+
+    growing = {
+        "sandbox": Cell(neutral(sandbox.name)),
+        "holder": Cell(neutral(info.input_holder or ""), "warn"),
+    }
+    return Row(info.id, growing, rest)
 
 
 def _used_at(session: SessionView) -> float:
@@ -111,8 +115,10 @@ class TerminalsScreen(ListScreen):
         return Target(self.cursor[0].uuid, self.cursor[1].info) if self.cursor is not None else None
 
     def ahead(self) -> list[Target]:
-        """All of them: the list shows their titles."""
-        return [Target(sandbox.uuid, session.info) for sandbox, session in terminals_of(self.view)][:50]
+        """Those near the cursor, then all: the list shows their titles."""
+        near = [found for key in self.rows.near if (found := self.view.session(key)) is not None]
+        wanted = [*near, *list(terminals_of(self.view))[:_TITLES]]
+        return [Target(sandbox.uuid, session.info) for sandbox, session in wanted]
 
     def detail_view(self) -> DetailView | None:
         if self.cursor is None:

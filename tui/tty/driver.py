@@ -57,6 +57,7 @@ class TerminalDriver(LinuxDriver):
         size: tuple[int, int] | None = None,
     ) -> None:
         super().__init__(app, debug=debug, mouse=mouse, size=size)  # pyright: ignore[reportUnknownMemberType]
+        self._size = size or self._get_terminal_size()
         self._console = cast("Console", app)
         self._writer: Writer | None = None
         self._reading_ends = _event()
@@ -64,6 +65,18 @@ class TerminalDriver(LinuxDriver):
         self._output = _own_descriptor(self.fileno)
         if self._console.shutdown is not None:
             self._console.shutdown.restore = self.restore_now
+
+    def _get_terminal_size(self) -> tuple[int, int]:
+        """Columns and rows as the terminal has them now.
+
+        Textual believes the variables COLUMNS and LINES first, which a shell or a test runner exported for another
+        terminal, or for this one before it had another size.
+        """
+        with suppress(OSError):
+            size = os.get_terminal_size(self.fileno)
+            if size.columns and size.lines:
+                return size.columns, size.lines
+        return super()._get_terminal_size()
 
     # output
 

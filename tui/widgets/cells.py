@@ -83,6 +83,14 @@ def _least(column: Column, longest: Mapping[str, int]) -> int:
     return min(column.width, max(len(column.title) + 1, longest.get(column.key, 0)))
 
 
+def with_end(text: str, end: str, width: int) -> str:
+    """``text`` and ``end``, the text cut so that both fit; without ``end`` where it would leave little of the text."""
+    room = width - cell_len(end)
+    if not end or cell_len(text) <= room:
+        return text + end
+    return fit(text, room) + end if room >= width // 2 else text
+
+
 def fit(text: str, width: int, align: Align = "left") -> str:
     """``text`` in just ``width`` cells, with … where it was cut."""
     if text.isascii():

@@ -40,23 +40,28 @@ class CopyMode:
     # where it stands
 
     @property
-    def _present(self) -> int:
+    def present(self) -> int:
         """The number of the screen's first row."""
         return self._emulator.scrolled
 
     @property
     def _oldest(self) -> int:
-        return self._present - self._emulator.scrollback_rows
+        return self.present - self._emulator.scrollback_rows
+
+    @property
+    def rows(self) -> range:
+        """The numbers of all rows that there are."""
+        return range(self._oldest, self.present + self._emulator.rows)
 
     @property
     def top(self) -> int:
         """The number of the first row in view."""
-        return self._present if self._top is None else max(self._top, self._oldest)
+        return self.present if self._top is None else max(self._top, self._oldest)
 
     @property
     def back(self) -> int:
         """How many rows the view is above the present; 0 at the present."""
-        return self._present - self.top
+        return self.present - self.top
 
     def row_of(self, y: int) -> int:
         """The emulator's row in line ``y`` of the view; negative rows are scrollback."""
@@ -64,7 +69,7 @@ class CopyMode:
 
     def number_of(self, row: int) -> int:
         """The number of the emulator's row ``row``."""
-        return row + self._present
+        return row + self.present
 
     # moving
 
@@ -78,8 +83,8 @@ class CopyMode:
     def scroll(self, count: int) -> bool:
         """Move the view back by ``count`` rows, forwards when negative; whether it moved."""
         before = self.top
-        top = max(self._oldest, min(before - count, self._present))
-        self._top = None if top == self._present and self.cursor is None else top
+        top = max(self._oldest, min(before - count, self.present))
+        self._top = None if top == self.present and self.cursor is None else top
         if self.cursor is not None:
             lowest = top + self._emulator.rows - 1
             self.cursor = (max(top, min(self.cursor[0], lowest)), self.cursor[1])
@@ -88,7 +93,7 @@ class CopyMode:
     def move(self, rows: int, columns: int) -> None:
         """Move the cursor; the view follows it."""
         number, column = self._start()
-        last = self._present + self._emulator.rows - 1
+        last = self.present + self._emulator.rows - 1
         self._go(max(self._oldest, min(number + rows, last)), column + columns)
 
     def page(self, pages: int) -> None:
@@ -128,7 +133,7 @@ class CopyMode:
     def _go(self, number: int, column: int) -> None:
         self.cursor = (number, max(0, min(column, self._emulator.columns - 1)))
         top, height = self.top, self._emulator.rows
-        self._top = min(max(top, number - height + 1), number, self._present)
+        self._top = min(max(top, number - height + 1), number, self.present)
 
     # searching
 
@@ -139,21 +144,25 @@ class CopyMode:
             return
         beyond = self._emulator.rows if step < 0 else -1  # all that is in view is looked at, too
         number = self._start()[0] if self.cursor is not None else self.top + beyond
-        stop = self._present + self._emulator.rows
+        stop = self.present + self._emulator.rows
         while self._oldest <= (number := number + step) < stop:
             text = self._text(number)
             if match := pattern.search(text):
                 in_view = self.top <= number < self.top + self._emulator.rows
                 self._go(number, cell_len(text[: match.start()]))
                 if not in_view:
-                    self._top = max(self._oldest, min(number - self._emulator.rows // 3, self._present))
+                    self._top = max(self._oldest, min(number - self._emulator.rows // 3, self.present))
                 yield True
                 return
             yield False
 
+    def has_match(self, number: int) -> bool:
+        """Whether row ``number`` matches the pattern."""
+        return self.pattern is not None and self.pattern.search(self._text(number)) is not None
+
     def _text(self, number: int) -> str:
         """The text of a row without the blanks behind it, so that a pattern's ``$`` matches where the text ends."""
-        return "".join(text for text, _ in self._emulator.runs(number - self._present)).rstrip()
+        return "".join(text for text, _ in self._emulator.runs(number - self.present)).rstrip()
 
     # selecting
 
@@ -205,7 +214,7 @@ class CopyMode:
             first, last = self.top, self.top + self._emulator.rows - 1
         text = ""
         for number in range(max(first, self._oldest), last + 1):
-            row = number - self._present
+            row = number - self.present
             strip = Strip([Segment(text) for text, _ in self._emulator.runs(row)])
             part = self.selected_in(number)
             piece = (strip.crop(*part) if part else strip).text

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from rich.segment import Segment
+from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
 
@@ -22,6 +23,8 @@ _SIDE: Final = 100
 _SIDE_WIDTH: Final = 40
 _EVENTS: Final = 5
 """Lines that events take when they are below the screen."""
+_FOLDED: Final = 3
+"""Lines that one of the facts takes at most."""
 _LEAST: Final = 6
 """Lines of the screen before there is room for events."""
 
@@ -33,7 +36,7 @@ class DetailView:
     Attributes:
         key: names what the row is about; what is drawn starts anew when it changes.
         title: which sandbox, and how it is.
-        facts: a line each.
+        facts: a line each, or up to three if it is long: why it needs somebody, how it is made.
         session: which session it is that shows; empty when there is none.
         glance: what that shows, or None.
         nothing: what to say in place of ``glance``.
@@ -72,10 +75,16 @@ class Detail(Worded):
         self._strips: list[Strip] | None = None
 
     def show(self, view: DetailView) -> None:
-        """Show ``view``; drawn anew only when it has changed."""
-        if view != self._view:
-            self._view = view
-            self._draw_anew()
+        """Show ``view``; lines are drawn anew only when they have changed."""
+        if view == self._view:
+            return
+        self._view = view
+        before, self._strips = self._strips, None
+        now = self._drawn
+        if before is None or len(before) != len(now):
+            self.refresh()
+        elif changed := [y for y, (old, new) in enumerate(zip(before, now, strict=True)) if old != new]:
+            self.refresh(*[Region(0, y, self.size.width, 1) for y in changed])
 
     @property
     def text(self) -> str:
@@ -118,7 +127,7 @@ class Detail(Worded):
         view = self._view
         screen = [self.line(self._heading, left), *self._screen(left, height - 1)]
         side = [self.line(view.title, _SIDE_WIDTH)]
-        side += [self.line(fact, _SIDE_WIDTH) for fact in view.facts]
+        side += self._facts(_SIDE_WIDTH)
         if view.happened:
             side.append(self.rule("events", _SIDE_WIDTH))
             side += [self.line(one, _SIDE_WIDTH) for one in view.happened]
@@ -130,12 +139,15 @@ class Detail(Worded):
     def _stacked(self, width: int, height: int) -> list[Strip]:
         view = self._view
         strips = [self.line(view.title, width)]
-        strips += [self.line(fact, width) for fact in view.facts[: max(0, height - _LEAST - 2)]]
+        strips += self._facts(width)[: max(0, height - _LEAST - 2)]
         strips.append(self._session_rule(width))
         left = height - len(strips)
         happened = view.happened[: min(_EVENTS, max(0, left - _LEAST - 1))]
         below = [self.rule("events", width), *[self.line(one, width) for one in happened]] if happened else []
         return [*strips, *self._screen(width, left - len(below)), *below]
+
+    def _facts(self, width: int) -> list[Strip]:
+        return [strip for fact in self._view.facts for strip in self.folded(fact, width, _FOLDED)]
 
     @property
     def _heading(self) -> Words:

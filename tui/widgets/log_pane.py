@@ -71,21 +71,21 @@ class LogPane(Pane):
 
     # what comes in
 
-    def opens(self, stdout: int, stderr: int) -> None:
-        """The log, which holds so many bytes of each stream, begins to come."""
-        self._arrival.expect(stdout, stderr)
+    def opens(self, stdout: int, stderr: int, lines: int) -> None:
+        """The log, which holds so many bytes of each stream, begins to come: its last ``lines`` lines."""
+        self._arrival.expect(stdout, stderr, lines)
         if self._evidence:
             self.show_evidence()
 
     def take(self, stream: int, data: bytes, offset: int, at: float | None) -> None:
         self.view.ring.take(stream, data, offset, at if at is not None else self._clock())
-        self._arrival.advance(stream, offset + len(data))
+        self._arrival.advance(stream, offset + len(data), self.view.ring.end)
         self.view.took()
 
     def gap(self, stream: int, count: int) -> None:
-        self._arrival.advance(stream, self._arrival.reached[stream] + count)
         name = "stderr" if stream == 2 else "stdout"
         self.view.ring.note(f"{size(count)} of {name} missing: they fell to the log's cap", self._clock())
+        self._arrival.advance(stream, self._arrival.reached[stream] + count, self.view.ring.end)
         self.view.took()
 
     def start_over(self, whole: bool) -> None:
@@ -231,7 +231,7 @@ class LogPane(Pane):
         self.ask("&", "only lines that match", self.view, lambda text: self._filter(text, hide=False))
 
     def action_exclude(self) -> None:
-        self.ask("v ", "without lines that match", self.view, lambda text: self._filter(text, hide=True))
+        self.ask("!", "without lines that match", self.view, lambda text: self._filter(text, hide=True))
 
     def _search_for(self, text: str) -> None:
         if pattern := self.sought(text):

@@ -31,21 +31,22 @@ class Arrival:
     def __init__(self) -> None:
         self.reached = {1: 0, 2: 0}
         self._held: dict[int, int] | None = None
+        self._lines = self._most_lines = 0
         self._more = asyncio.Event()
 
-    def expect(self, stdout: int, stderr: int) -> None:
-        """The log, which holds so many bytes, begins to come."""
-        self._held = {1: stdout, 2: stderr}
+    def expect(self, stdout: int, stderr: int, lines: int) -> None:
+        """The log, which holds so many bytes, begins to come: its last ``lines`` lines."""
+        self._held, self._most_lines = {1: stdout, 2: stderr}, lines
         self._more.set()
 
-    def advance(self, stream: int, offset: int) -> None:
-        """``stream`` was read up to ``offset``."""
-        self.reached[stream] = offset
+    def advance(self, stream: int, offset: int, lines: int) -> None:
+        """``stream`` was read up to ``offset``; so many lines have come of both streams."""
+        self.reached[stream], self._lines = offset, lines
         self._more.set()
 
     def restart(self) -> None:
         """The log is read anew."""
-        self._held, self.reached = None, {1: 0, 2: 0}
+        self._held, self.reached, self._lines = None, {1: 0, 2: 0}, 0
 
     @property
     def begun(self) -> bool:
@@ -56,13 +57,15 @@ class Arrival:
     def _complete(self) -> bool:
         if self._held is None:
             return False
+        ends = [self.reached[stream] >= held for stream, held in self._held.items() if held]
         # the lines that a pane opens with may all be of one stream: what the other held is then never read
-        return not any(self._held.values()) or any(
-            held and self.reached[stream] >= held for stream, held in self._held.items()
-        )
+        return all(ends) or (any(ends) and self._lines >= self._most_lines)
 
     async def wait_for_more(self) -> bool:
-        """Whether more of it has come; False once all has, or when it does not come in time."""
+        """Whether more of it has come; False once all has.
+
+        What does not come in time is not expected any more.
+        """
         if self._complete:
             return False
         self._more.clear()
@@ -70,6 +73,7 @@ class Arrival:
             async with asyncio.timeout(_ARRIVES_WITHIN):
                 await self._more.wait()
         except TimeoutError:
+            self._held = self._held and {}
             return False
         return True
 
@@ -104,6 +108,7 @@ async def show_last_stderr(view: LogView, arrival: Arrival) -> None:
     """Show the first of the last lines that stderr wrote without stdout between them; stay at the end without any."""
     while await arrival.wait_for_more():
         continue
+    await view.sized.wait()  # above the line there is to be some of what came before it
     first: int | None = None
     for looked, line in enumerate(view.ring.backwards(view.ring.end), 1):
         if line.stream % 4 == 2:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -34,6 +35,7 @@ class LogView(LogLineView, can_focus=True):
         lines: which of them are shown.
         following: it shows the newest lines as they come.
         ended: the session has ended, so no more will come.
+        sized: set once it has a size.
     """
 
     @dataclass
@@ -55,6 +57,7 @@ class LogView(LogLineView, can_focus=True):
         self.lines = ShownLines(self.ring)
         self.following = True
         self.ended = False
+        self.sized = asyncio.Event()
         self._top = (0, 0)  # the line and the row in it that is at the top, when not following
         self._seen = 0
         self._rows: list[tuple[int, Strip]] = []
@@ -150,6 +153,8 @@ class LogView(LogLineView, can_focus=True):
     def on_resize(self, event: events.Resize) -> None:
         self._strips.clear()
         self._lay_out()
+        if event.size.height:
+            self.sized.set()
 
     # moving
 

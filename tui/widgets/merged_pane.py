@@ -33,7 +33,7 @@ class MergedPane(LogPane):
         super().__init__(key, first, names[first], None, clock)
         self.names = dict(names)
         self._numbers: dict[str, int] = {}
-        self._arrival.expect(0, 0)  # it never says that all has come
+        self._arrival.expect(0, 0, 0)  # it never says that all has come
         self._width = min(_MOST_NAME, max(len(neutral(name)) for name in names.values()))
 
     @property

@@ -85,7 +85,7 @@ class RowList(RowView, can_focus=True):
         number = self._row_number()
         return [
             row.key
-            for row in (*self._rows[number + 1 : number + 2], *self._rows[max(0, number - 1) : number])
+            for row in (*self._rows[number + 1 : number + 3], *self._rows[max(0, number - 1) : number])
         ]
 
     def select(self, key: str) -> bool:

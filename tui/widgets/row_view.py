@@ -10,11 +10,11 @@ from rich.style import Style
 from textual.geometry import Region
 from textual.strip import Strip
 
-from .cells import Column, Placed, fit, place
+from .cells import Column, Placed, fit, place, with_end
 from .painted import Painted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from textual import events
 
@@ -25,18 +25,47 @@ GUTTER: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """The text in one column of a row; ``tone``, one of `TONES`, is its colour."""
+    """The text in one column of a row; ``tone``, one of `TONES`, is its colour.
+
+    ``end`` comes behind the text, and stays when the text is cut.
+    """
 
     text: str
     tone: str = "plain"
+    end: str = ""
 
 
-@dataclass(frozen=True, slots=True)
 class Row:
-    """A row of the list. ``key`` names what it shows (a uuid, a session's id); ``cells`` is by the column's key."""
+    """A row of the list. ``key`` names what it shows (a uuid, a session's id); ``cells`` is by the column's key.
 
-    key: str
-    cells: dict[str, Cell]
+    ``rest`` makes the cells of columns that do not grow with their texts: of a long list few rows are in view.
+    """
+
+    __slots__ = ("_cells", "_rest", "key")
+
+    def __init__(
+        self, key: str, cells: dict[str, Cell], rest: Callable[[], dict[str, Cell]] | None = None
+    ) -> None:
+        self.key = key
+        self._cells = cells
+        self._rest = rest
+
+    @property
+    def cells(self) -> dict[str, Cell]:
+        """All of them."""
+        if self._rest is not None:
+            self._cells = self._cells | self._rest()
+            self._rest = None
+        return self._cells
+
+    def growing(self, column: str) -> Cell | None:
+        """The cell in a column that grows with its texts."""
+        return self._cells.get(column)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Row) and self.key == other.key and self.cells == other.cells
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 class RowView(Painted):
@@ -114,8 +143,8 @@ class RowView(Painted):
             self._sorted = (sort, descending)
             self.refresh()
             return
-        for number, (was, now) in enumerate(zip(old, self._rows, strict=True)):
-            if was != now:
+        for number in range(top, min(top + self.size.height - 1, len(old))):
+            if old[number] != self._rows[number]:
                 self._refresh_row(number)
 
     @property
@@ -163,7 +192,7 @@ class RowView(Painted):
         if not width:
             return False
         growing = [column.key for column in self._columns if column.most]
-        cells = [(key, row.cells.get(key)) for row in self._rows for key in growing]
+        cells = [(key, row.growing(key)) for row in self._rows for key in growing]
         longest: dict[str, int] = {}
         for key, cell in cells:
             if cell is not None and len(cell.text) > longest.get(key, 0):
@@ -217,7 +246,8 @@ class RowView(Painted):
                 segments.append(Segment(" " * (placed.width + 1), plain))
                 continue
             style = plain if cell.tone == "plain" else self._style(cell.tone) + background
-            segments.append(Segment(fit(cell.text, placed.width, placed.column.align), style))
+            text = with_end(cell.text, cell.end, placed.width)
+            segments.append(Segment(fit(text, placed.width, placed.column.align), style))
             segments.append(Segment(" ", plain))
         return Strip(segments).adjust_cell_length(width, plain)
 

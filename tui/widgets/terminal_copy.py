@@ -12,6 +12,7 @@ from textual.message import Message
 from sandtop.tui.text import plural
 
 from .app_of import app_of
+from .terminal_count import RowCount
 from .terminal_screen import TerminalScreen
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class TerminalCopy(TerminalScreen):
         """Something to tell the operator in a line."""
 
         text: str
+
+    _matches: RowCount | None = None
 
     def _moved(self, moved: bool = True) -> None:
         if moved:
@@ -74,6 +77,7 @@ class TerminalCopy(TerminalScreen):
     def search(self, pattern: re.Pattern[str]) -> None:
         """Search upwards for ``pattern``, from the cursor on."""
         self.copy_mode.pattern = pattern
+        self._matches = RowCount(self.copy_mode)
         self.redraw()
         self.action_search_next(-1)
 
@@ -83,6 +87,7 @@ class TerminalCopy(TerminalScreen):
             return False
         self.copy_mode.pattern = None
         self.redraw()
+        self.post_message(self.Changed(self))
         return True
 
     def action_search_next(self, step: int) -> None:
@@ -94,12 +99,25 @@ class TerminalCopy(TerminalScreen):
         for found in self.copy_mode.matches(step):
             if found:
                 self.redraw()
+                await self._count()
                 return
             if time.monotonic() - begun > _SEARCH_SECONDS:
                 await asyncio.sleep(0)
                 begun = time.monotonic()
         app_of(self).bell()
         self.post_message(self.Said("nothing found that way"))
+        await self._count()
+
+    async def _count(self) -> None:
+        if self._matches is not None:
+            await self._matches.count()
+        self.post_message(self.Changed(self))
+
+    @property
+    def sought(self) -> tuple[str, str] | None:
+        """The pattern that is searched for, and how many rows match (`RowCount.text`); None without a search."""
+        pattern = self.copy_mode.pattern
+        return (pattern.pattern, self._matches.text) if pattern and self._matches is not None else None
 
     def action_select(self) -> None:
         self.copy_mode.select(whole_lines=False)

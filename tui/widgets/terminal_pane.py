@@ -109,6 +109,9 @@ class TerminalPane(Pane):
         view = self.terminal
         if not self.has_ended:
             badges.append(self._keyboard(view, short=short))
+        if view.sought is not None:
+            pattern, count = view.sought
+            badges.append((f"/{neutral(pattern, 30)}  {count}", "$text-accent"))
         if view.copy_mode.back:
             badges.append((f"{view.copy_mode.back} back", "$text-warning"))
         if view.emulator.bells and view.emulator.bells != self._bells_seen:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import ClassVar
 
-from rich.cells import cell_len
+from rich.cells import cell_len, chop_cells
 from rich.segment import Segment
 from textual.strip import Strip
 
@@ -47,6 +48,15 @@ class Worded(Painted):
                 return self.line((*words[:-1], (fit(text, room), tone)), width)
             strip = strip.crop(0, width)
         return strip.adjust_cell_length(width, self.base)
+
+    def folded(self, words: Words, width: int, most: int) -> list[Strip]:
+        """`line`, but a single piece of text that is too long takes up to ``most`` lines."""
+        if len(words) != 1 or cell_len(words[0][0]) <= width:
+            return [self.line(words, width)]
+        text, tone = words[0]
+        pieces = textwrap.wrap(text, width) if text.isascii() else chop_cells(text, width)
+        shown = [*pieces[: most - 1], " ".join(pieces[most - 1 :])]
+        return [self.line(((piece, tone),), width) for piece in shown if piece]
 
     def rule(self, name: str, width: int) -> Strip:
         """A line across with ``name`` in it."""

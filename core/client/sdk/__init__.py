@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         SessionStats,
         Source,
     )
+    from sandtop.core.contract.file import FileInfo
     from sandtop.core.contract.image import ImageConfig, ImageDetails, ImageInfo, ImageLayer, Pruned
     from sandtop.core.contract.sandbox import Inspection, Processes, ProcessInfo, SandboxInfo
     from sandtop.core.contract.session_results import SessionInfo
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from .collect import Log, Output
     from .copying import checked
     from .core import core_status, sessions, stop_core
+    from .files import FileChange, Files
     from .image import (
         build_image,
         image_command,
@@ -61,12 +63,12 @@ if TYPE_CHECKING:
     from .watching import events, follow_events, follow_stats, merged_logs, serve_metrics, stats
 
 __all__ = [
-    "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "Gap", "Happening", "HostHistory", "HostStats",
-    "ImageConfig", "ImageDetails", "ImageInfo", "ImageLayer", "Inspection", "Log", "LogPiece", "LogStream",
-    "MergedLogStream", "Outcome", "Output", "Overview", "Process", "ProcessInfo", "Processes", "Pruned", "Redrawn",
-    "Sample", "Sandbox", "SandboxHistory", "SandboxInfo", "SandboxStats", "Screen", "SessionInfo", "SessionStats",
-    "Source", "Started", "Stderr", "Stdout", "TerminalStream", "build_image", "checked", "core_status", "events",
-    "exec_all", "follow_events", "follow_stats", "image_command", "images", "inspect_image", "load_images",
+    "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "FileChange", "FileInfo", "Files", "Gap", "Happening",
+    "HostHistory", "HostStats", "ImageConfig", "ImageDetails", "ImageInfo", "ImageLayer", "Inspection", "Log",
+    "LogPiece", "LogStream", "MergedLogStream", "Outcome", "Output", "Overview", "Process", "ProcessInfo", "Processes",
+    "Pruned", "Redrawn", "Sample", "Sandbox", "SandboxHistory", "SandboxInfo", "SandboxStats", "Screen", "SessionInfo",
+    "SessionStats", "Source", "Started", "Stderr", "Stdout", "TerminalStream", "build_image", "checked", "core_status",
+    "events", "exec_all", "follow_events", "follow_stats", "image_command", "images", "inspect_image", "load_images",
     "merged_logs", "outcomes", "prune_images", "pull_image", "remove_image", "serve_metrics", "sessions", "shell_all",
     "stats", "stop_core", "tag_image", "warm_image",
 ]  # fmt: skip
@@ -76,6 +78,7 @@ _HOME = {
     "collect": ("Log", "Output"),
     "copying": ("checked",),
     "core": ("core_status", "sessions", "stop_core"),
+    "files": ("FileChange", "Files"),
     "image": (
         "build_image", "image_command", "images", "inspect_image", "load_images", "prune_images", "pull_image",
         "remove_image", "tag_image", "warm_image",
@@ -92,6 +95,7 @@ _HOME = {
     "sandtop.core.contract.core_events": (
         "Happening", "HostHistory", "HostStats", "Sample", "SandboxHistory", "SandboxStats", "SessionStats", "Source",
     ),
+    "sandtop.core.contract.file": ("FileInfo",),
     "sandtop.core.contract.image": ("ImageConfig", "ImageDetails", "ImageInfo", "ImageLayer", "Pruned"),
     "sandtop.core.contract.sandbox": ("Inspection", "ProcessInfo", "Processes", "SandboxInfo"),
     "sandtop.core.contract.session_results": ("SessionInfo",),

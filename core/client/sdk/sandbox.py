@@ -44,6 +44,7 @@ from .attach import Attachable
 from .collect import MAX_OUTPUT, Log, collect_log
 from .copying import Copyable
 from .execute import Executing
+from .files import Files
 from .process import Process, Scope, begun, send_signal
 from .screen import Terminals
 
@@ -177,6 +178,11 @@ class Sandbox(Executing, Attachable, Terminals, Copyable):
     def info(self) -> SandboxInfo:
         """All about it, as of the last call that told: `refresh` asks again."""
         return self._info
+
+    @property
+    def files(self) -> Files:
+        """Its files, read and written in place. `upload` and `download` copy whole trees."""
+        return Files(self.uuid)
 
     def __repr__(self) -> str:
         return f"<Sandbox {self.name} {self._info.state}>"

@@ -20,6 +20,7 @@ TARGET: Final = ROOT / "core" / "client" / "sync.py"
 CLASSES: Final = {
     "Stdin": (["process.py"], ["Stdin"]),
     "Process": (["process.py"], ["Process"]),
+    "Files": (["files.py"], ["Files"]),
     "Sandbox": (
         ["sandbox.py", "execute.py", "attach.py", "screen.py", "copying.py"],
         ["Sandbox", "Executing", "Attachable", "Terminals", "Copyable"],
@@ -55,6 +56,7 @@ from sandtop.core.client.sdk import image as _image
 from sandtop.core.client.sdk import together as _together
 from sandtop.core.client.sdk import watching as _watching
 from sandtop.core.client.sdk.collect import MAX_OUTPUT
+from sandtop.core.client.sdk.files import MAX_READ
 from sandtop.core.client.sdk.sandbox import Sandbox as _Sandbox
 from sandtop.core.client.sdk.together import MAX_EACH
 from sandtop.core.client.session.detach import DETACH_KEYS
@@ -71,6 +73,8 @@ if TYPE_CHECKING:
     from sandtop.core.client.link.values import Rlimit
     from sandtop.core.client.sdk.attach import Detached
     from sandtop.core.client.sdk.collect import Log, Output
+    from sandtop.core.client.sdk.files import FileChange
+    from sandtop.core.client.sdk.files import Files as _Files
     from sandtop.core.client.sdk.outcome import Outcome
     from sandtop.core.client.sdk.process import Stdin as _Stdin
     from sandtop.core.client.sdk.screen import Screen
@@ -78,6 +82,7 @@ if TYPE_CHECKING:
     from sandtop.core.client.link.listening import LogPiece
     from sandtop.core.contract.core import CoreStatus
     from sandtop.core.contract.core_events import Happening, HostHistory, Sample, SandboxHistory
+    from sandtop.core.contract.file import FileInfo
     from sandtop.core.contract.image import ImageDetails, ImageInfo, Pruned
     from sandtop.core.contract.sandbox import Inspection, Processes, SandboxInfo
     from sandtop.core.contract.session_results import SessionInfo
@@ -135,7 +140,7 @@ def _body(owner: str, node: ast.AsyncFunctionDef | ast.FunctionDef, returns: str
     on_class = any(isinstance(one, ast.Name) and one.id == "classmethod" for one in node.decorator_list)
     target = f"_Sandbox.{node.name}" if on_class else f"self._async.{node.name}"
     if any(isinstance(one, ast.Name) and one.id == "property" for one in node.decorator_list):
-        return f"return Stdin({target})" if returns == "Stdin" else f"return {target}"
+        return f"return {returns}({target})" if returns in ("Stdin", "Files") else f"return {target}"
     if returns.startswith("Generator["):
         return f"return iterated(lambda: {target}({_passed(node)}))"
     if "AbstractContextManager" in returns:
@@ -195,6 +200,7 @@ def _public(node: ast.stmt) -> bool:
 
 _BEGIN: Final = {
     "Stdin": "def __init__(self, twin: _Stdin) -> None:\n    self._async = twin",
+    "Files": "def __init__(self, twin: _Files) -> None:\n    self._async = twin",
     "Sandbox": "def __init__(self, twin: _Sandbox) -> None:\n    self._async = twin",
 }
 _LEAVE: Final = """def __enter__(self) -> Self:

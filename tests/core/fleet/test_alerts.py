@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from typing import TYPE_CHECKING, cast
 
@@ -13,8 +14,6 @@ from sandtop.core.fleet.alerts import AlertWatch
 from sandtop.core.fleet.attention import Why, of_sandbox
 from sandtop.core.fleet.state import State
 from sandtop.core.rules import parse_rules
-from sandtop.core.sessions import Session, SessionManager
-from sandtop.core.settings import Settings
 from sandtop.core.store import Database, SandboxConfig, SandboxRow
 
 from .test_attention import UUID, Box
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sandtop.core.fleet import Sandbox
+    from sandtop.core.sessions import Session
 
 NOW = 1_000.0
 
@@ -34,9 +34,11 @@ class Alerted(Box):
     state = State.RUNNING
     name = "box"
 
-    def __init__(self, row: SandboxRow, sessions: SessionManager) -> None:
-        super().__init__(row, sessions)
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.told: list[tuple[str, str, str | None]] = []
+        self.adopting = trio.Event()
+        self.adopting.set()
 
     def tell(self, kind: str, message: str, *, session: str | None) -> None:
         self.told.append((kind, message, session))
@@ -60,12 +62,22 @@ def run(
             row = SandboxRow(UUID, "box", config, "running", "", 1.0, started_at=NOW)
             database.add_sandbox(row)
             async with trio.open_nursery() as nursery:
-                sessions = SessionManager(UUID, "box", database, tmp_path / "logs", Settings(), nursery)
-                box = Alerted(row, sessions)
-                watch = AlertWatch(parse_rules(rules), lambda: [cast("Sandbox", box)], nursery)
-                await case(box, watch)
+                box = Alerted(row, database, tmp_path, nursery)
+                await case(box, watch_of(box, rules))
 
     trio.run(main)
+
+
+def watch_of(box: Alerted, rules: list[dict[str, object]]) -> AlertWatch:
+    return AlertWatch(parse_rules(rules), lambda: [cast("Sandbox", box)], box.nursery)
+
+
+def next_core(box: Alerted, rules: list[dict[str, object]], now: float) -> tuple[Alerted, AlertWatch]:
+    """What the core that comes after this one finds in the database, and its watch."""
+    after = dataclasses.replace(box)
+    watch = watch_of(after, rules)
+    watch.begin(now)
+    return after, watch
 
 
 def test_one_that_holds_is_raised_until_it_does_not(tmp_path: Path) -> None:
@@ -117,6 +129,93 @@ def test_output_is_raised_once_for_each_new_line_that_nobody_has_seen(tmp_path: 
         assert box.raised == ["full"], "a last line need not end"
 
     run(tmp_path, [{"name": "full", "when": "output ~ 'No space'"}], case)
+
+
+QUIET: list[dict[str, object]] = [{"name": "quiet", "when": "silence > 10s"}]
+
+
+def test_what_was_acknowledged_stays_so_over_a_restart_of_the_core_until_it_did_not_hold(
+    tmp_path: Path,
+) -> None:
+    async def case(box: Alerted, watch: AlertWatch) -> None:
+        await watch.look(NOW + 11)
+        assert box.raised == ["quiet"]
+        box, watch = next_core(box, QUIET, NOW + 12)
+        assert [(alert.name, alert.at, alert.seen) for alert in box.alerts.all()] == [
+            ("quiet", NOW + 11, False)
+        ]
+        await watch.look(NOW + 13)
+        assert (box.raised, box.told) == (["quiet"], []), "it is not raised twice"
+        box.alerts.acknowledge()
+
+        box, watch = next_core(box, QUIET, NOW + 14)
+        await watch.look(NOW + 15)
+        assert (box.raised, box.told, len(box.alerts.all())) == ([], [], 1)
+
+        box.row = dataclasses.replace(box.row, started_at=NOW + 16)  # it holds no more while no core looks
+        box, watch = next_core(box, QUIET, NOW + 17)
+        await watch.look(NOW + 18)
+        assert box.alerts.all() == []
+        box, watch = next_core(box, QUIET, NOW + 19)
+        await watch.look(NOW + 27)
+        assert (box.raised, box.told) == (["quiet"], [("alert", "quiet", None)])
+        box.alerts.acknowledge()
+        box.alerts.acknowledge(undo=True)
+        assert next_core(box, QUIET, NOW + 28)[0].raised == ["quiet"]
+
+    run(tmp_path, QUIET, case)
+
+
+def test_a_line_is_raised_until_somebody_has_seen_it_whichever_core_found_it(tmp_path: Path) -> None:
+    rules: list[dict[str, object]] = [{"name": "full", "when": "output ~ 'No space'"}]
+
+    async def case(box: Alerted, watch: AlertWatch) -> None:
+        watch.begin(NOW)
+        box.writes(box.run("./work", tty=False), b"No space\n")
+        await watch.look(NOW + 1)
+        box, watch = next_core(box, rules, NOW + 2)
+        (session,) = box.sessions.open
+        await watch.look(NOW + 3)
+        assert (box.raised, box.told) == (["full"], [])
+        box.alerts.acknowledge()
+        box, watch = next_core(box, rules, NOW + 4)
+        (session,) = box.sessions.open
+        box.writes(session, b"No space again\n")  # as it comes when the machine is adopted
+        await watch.look(NOW + 5)
+        assert box.raised == ["full"]
+        (alert,) = box.alerts.all()
+        assert (alert.text, alert.session, alert.at) == ("No space again", session.row.id, NOW + 5)
+
+    run(tmp_path, rules, case)
+
+
+def test_a_sandbox_of_which_nothing_is_known_yet_keeps_its_alerts(tmp_path: Path) -> None:
+    rules: list[dict[str, object]] = [{"name": "loud", "when": "rate > 1K"}]
+
+    async def case(box: Alerted, watch: AlertWatch) -> None:
+        watch.begin(NOW)
+        box.writes(box.run("yes", tty=False), b"y" * 5000)
+        await watch.look(NOW + 1)
+        box.alerts.acknowledge()
+        box, watch = next_core(box, rules, NOW + 2)
+        box.adopting = trio.Event()
+        await watch.look(NOW + 3)
+        assert [alert.seen for alert in box.alerts.all()] == [True]
+        box.writes(box.sessions.open[0], b"y" * 5000)
+        box.adopting.set()
+        await watch.look(NOW + 4)
+        assert [alert.seen for alert in box.alerts.all()] == [True]
+
+    run(tmp_path, rules, case)
+
+
+def test_the_alert_of_a_rule_that_was_taken_away_goes(tmp_path: Path) -> None:
+    async def case(box: Alerted, watch: AlertWatch) -> None:
+        await watch.look(NOW + 11)
+        assert next_core(box, [], NOW + 12)[0].alerts.all() == []
+        assert next_core(box, QUIET, NOW + 13)[0].alerts.all() == []
+
+    run(tmp_path, QUIET, case)
 
 
 def test_output_of_before_the_first_look_is_no_news(tmp_path: Path) -> None:

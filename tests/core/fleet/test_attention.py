@@ -31,10 +31,19 @@ class Box:
     """What of a sandbox its attention depends on; its sessions are real."""
 
     row: SandboxRow
-    sessions: SessionManager
+    database: Database
+    folder: Path
+    nursery: trio.Nursery
     trouble: str | None = None
-    alerts: Alerts = field(default_factory=Alerts)
     made: list[Session] = field(default_factory=list[Session])
+
+    def __post_init__(self) -> None:
+        """The next core begins like this, too."""
+        name, logs = self.row.name, self.folder / "logs"
+        self.alerts = Alerts(UUID, self.database)
+        self.sessions = SessionManager(UUID, name, self.database, logs, Settings(), self.nursery)
+        for row in self.database.sessions():
+            self.sessions.load(row)
 
     def run(self, *argv: str, tty: bool = True) -> Session:
         number = len(self.made) + 1
@@ -75,8 +84,7 @@ def box(tmp_path: Path) -> Callable[[Case], None]:
                 row = SandboxRow(UUID, "box", SandboxConfig(), "running", "", 1.0, started_at=500.0)
                 database.add_sandbox(row)
                 async with trio.open_nursery() as nursery:
-                    sessions = SessionManager(UUID, "box", database, tmp_path / "logs", Settings(), nursery)
-                    case(Box(row, sessions))
+                    case(Box(row, database, tmp_path, nursery))
 
         trio.run(main)
 
@@ -267,6 +275,32 @@ def test_a_prompt_until_somebody_types_or_has_seen_it(box: Callable[[Case], None
     box(case)
 
 
+def test_a_prompt_that_somebody_has_seen_does_not_ask_again_after_a_restart_of_the_core(
+    box: Callable[[Case], None],
+) -> None:
+    def case(box: Box) -> None:
+        session = box.run("sh", "deploy.sh")
+        box.says(session, type="waiting", who="leader")
+        box.sessions.acknowledge(session)
+        after = dataclasses.replace(box)
+        (again,) = after.sessions.open
+        assert after.look() is None, "the agent has not said yet whether it waits still"
+        after.says(again, type="waiting", who="leader")
+        assert after.look() is None
+        after.says(again, type="waiting", who="")
+        (later,) = (last := dataclasses.replace(after)).sessions.open
+        assert not later.waiting
+        last.says(later, type="waiting", who="leader")
+        assert last.look() is not None, "another question"
+        last.sessions.acknowledge(later)
+        last.sessions.acknowledge(later, undo=True)
+        (undone,) = (undo := dataclasses.replace(last)).sessions.open
+        undo.says(undone, type="waiting", who="leader")
+        assert undo.look() is not None
+
+    box(case)
+
+
 def test_an_idle_shell_asks_for_nobody_but_what_runs_in_it_does(box: Callable[[Case], None]) -> None:
     def case(box: Box) -> None:
         session = box.run("/bin/bash", "-l")
@@ -302,8 +336,7 @@ def test_silence_where_a_label_asked_for_output(tmp_path: Path) -> None:
             )
             database.add_sandbox(row)
             async with trio.open_nursery() as nursery:
-                sessions = SessionManager(UUID, "box", database, tmp_path / "logs", Settings(), nursery)
-                found = Box(row, sessions).look()
+                found = Box(row, database, tmp_path, nursery).look()
         assert (found and found.text) == expected
 
     for wanted, expected in (

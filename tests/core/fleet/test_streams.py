@@ -6,6 +6,7 @@ import dataclasses
 import socket
 import time
 from contextlib import asynccontextmanager
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -294,6 +295,27 @@ def test_events_are_followed_in_order(run: RunCase) -> None:
             ended = Events(follow=True, until=time.time() - 1)
             async with asked(core, EventsListening(ended), ended) as heard:
                 await heard.rest()
+
+    run(case)
+
+
+def test_what_happens_while_a_resumed_follower_looks_back_is_told(run: RunCase) -> None:
+    async def case(lab: Lab) -> None:
+        async with lab.core() as core:
+            (box, _), _ = await two(core)
+            log = core.context.events
+            stored = log.stored
+
+            def happens_behind_it(after: int = 0) -> list[dict[str, Any]]:
+                found = stored(after)
+                trio.from_thread.run_sync(partial(log.add, "trouble", sandbox="a", uuid=box.row.uuid))
+                return found
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(log, "stored", happens_behind_it)
+                request = Events(follow=True, after=log.last)
+                async with asked(core, EventsListening(request), request) as heard:
+                    assert (await heard.next()).kind == "trouble"
 
     run(case)
 

@@ -70,7 +70,7 @@ def test_what_an_expression_means(text: str, so: bool) -> None:
         ("output == 'x'", "of output only ~ and !~ can be asked"),
         ("(exit == 1", "a ) is missing"),
         ("exit == 1)", "'and' or 'or' is missing before it: ')'"),
-        ("name ~ '('", "a ( without its ), at character 2 of the pattern '('"),
+        ("name ~ '('", "RE2 does not take the pattern '(': missing ): ("),
         ("name ~ 'x", "a text in quotes is missing"),
         ("exit == 1 or " * 100, "longer than 1000"),
     ],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandtop.core.errors import AlreadyExists, StorageError
-from sandtop.core.store import Database, Ownership, SandboxConfig, SandboxRow, SessionRow
+from sandtop.core.store import AlertRow, Database, Ownership, SandboxConfig, SandboxRow, SessionRow
 from sandtop.core.store import _database as implementation
 
 if TYPE_CHECKING:
@@ -36,9 +36,30 @@ def test_the_next_core_finds_what_was_stored(tmp_path: Path) -> None:
         database.add_session(first)
         database.add_session(session("b", 2))
         database.update_session(ended)
+        first = dataclasses.replace(first, prompt_seen="leader")
+        database.update_session(first)
     with Database(tmp_path / "db") as database:
         assert database.sandboxes() == [row]
         assert database.sessions() == [first, ended]
+
+
+def test_alerts_are_kept_by_sandbox_and_name_and_go_with_the_sandbox(tmp_path: Path) -> None:
+    quiet, full = AlertRow("quiet", "", 5.0, "none"), AlertRow("full", "No \udcffspace", 6.0, "bell", "a")
+    with Database(tmp_path / "db") as database:
+        database.add_sandbox(sandbox())
+        database.add_sandbox(sandbox("other", "u2"))
+        database.put_alert("u1", quiet)
+        database.put_alert("u1", full)
+        database.put_alert("u2", quiet)
+        database.put_alert("u1", dataclasses.replace(quiet, seen=True))
+    with Database(tmp_path / "db") as database:
+        stored = dataclasses.replace(full, text="No ?space")
+        assert database.alerts("u1") == [stored, dataclasses.replace(quiet, seen=True)]
+        assert database.alerts("u2") == [quiet]
+        database.remove_alert("u1", "full")
+        database.remove_sandbox("u2")
+        assert [alert.name for alert in database.alerts("u1")] == ["quiet"]
+        assert database.alerts("u2") == []
 
 
 @pytest.mark.parametrize("cid", [None, 70_000])

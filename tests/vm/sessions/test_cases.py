@@ -118,6 +118,8 @@ def test_a_child_that_never_reads_stdin_stalls_nobody(home: Home, box: str) -> N
         assert client.stdin is not None
         client.stdin.write(bytes(60_000))
         client.stdin.flush()
+        # its client has its handlers of signals before it asks for the session
+        eventually(lambda: any(one["argv"][-1] == "1236" for one in home.json("sessions", box)))
         assert home.do("exec", "-i", box, "--", "cat", stdin=b"fine") == b"fine"
         client.terminate()
         assert client.wait(60 * SLOWER) == 143

@@ -119,24 +119,25 @@ def test_streams_both_ways_are_exact_however_often_the_core_is_killed(vsock: Hom
 
 
 SERVICE = 2024
-TWENTY = [f"n{number}" for number in range(20)]
+MANY = [f"n{number}" for number in range(max(5, round(20 / SLOWER)))]
+"""Twenty; fewer where the host is an emulated machine."""
 
 
 @pytest.mark.slow
-def test_twenty_that_are_made_at_once_have_cids_of_their_own(vsock: Home) -> None:
+def test_many_that_are_made_at_once_have_cids_of_their_own(vsock: Home) -> None:
     """They go on from one template, so its key has no CID in it; and the next core finds each of them by its own."""
-    clients = [vsock.popen("create", *TWENTY[first::5]) for first in range(5)]
+    clients = [vsock.popen("create", *MANY[first::5]) for first in range(5)]
     assert [client.wait(PATIENCE) for client in clients] == [0] * 5
-    shown = {name: cast("Any", vsock.json("inspect", name))["machine"] for name in TWENTY}
+    shown = {name: cast("Any", vsock.json("inspect", name))["machine"] for name in MANY}
     cids = {name: each["spec"]["cid"] for name, each in shown.items()}
-    assert len({*cids.values(), spec_of(vsock)["cid"]}) == 21
-    assert {name for name, each in shown.items() if "-incoming" in each["argv"]} == set(TWENTY)
+    assert len({*cids.values(), spec_of(vsock)["cid"]}) == len(MANY) + 1
+    assert {name for name, each in shown.items() if "-incoming" in each["argv"]} == set(MANY)
     assert vsock.kill_core() is not None
-    assert {name: spec_of(vsock, name)["cid"] for name in TWENTY} == cids
-    for name in TWENTY:
+    assert {name: spec_of(vsock, name)["cid"] for name in MANY} == cids
+    for name in MANY:
         assert vsock.do("exec", name, "--", "hostname") == f"{name}\n".encode()
         assert spec_of(vsock, name)["transport"] == "vsock"
-    vsock.do("rm", "--force", *TWENTY)
+    vsock.do("rm", "--force", *MANY)
 
 
 def test_a_cid_that_somebody_has_is_left_to_him(vsock: Home, monkeypatch: pytest.MonkeyPatch) -> None:

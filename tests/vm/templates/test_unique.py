@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.timeout(500)]
 
-CLONES = 20
+CLONES = max(4, round(20 / SLOWER))
+"""Fewer where the host is an emulated machine and has no memory for twenty."""
 FACTS = """
 import json, os, random, secrets, time, uuid
 def text(path):
@@ -50,8 +51,8 @@ async def facts_of_clones(home: Home, count: int) -> list[Facts]:
     async def one() -> None:
         async with limit:
             run = partial(trio.run_process, capture_stdout=True, capture_stderr=True, env=home.environment)
-            done = await run(command)
-            assert done.stderr == b""
+            done = await run(command, check=False)
+            assert (done.returncode, done.stderr) == (0, b"")
             facts: Facts = json.loads(done.stdout)
             facts["ahead"] = float(str(facts["time"])) - time.time()
             found.append(facts)
