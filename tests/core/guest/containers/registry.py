@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import shutil
 import socket
 import ssl
@@ -11,26 +12,70 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 import pytest
+
+from sandtop.core import paths
+from sandtop.core.errors import SandtopError
+from sandtop.core.guest import archive, debs
+from sandtop.core.guest.store import locked
+from sandtop.core.settings import GUEST_RELEASE
 
 from .making import INDEX
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-    from pathlib import Path
 
 USER: Final = "somebody"
 PASSWORD: Final = "opensesame"
 _HTPASSWD: Final = f"{USER}:$2b$05$abcdefghijklmnopqrstuuQbLfdQZSxZ9gjhA5V9o8Tyc6aQRO0Qi\n"
 _SECONDS: Final = 20.0
 
-needs_registry = pytest.mark.skipif(
-    any(shutil.which(program) is None for program in ("skopeo", "docker-registry")),
-    reason="skopeo and docker-registry are not both installed",
-)
+_PACKAGE: Final = "docker-registry"
+_UNPACKED: Final = Path(__file__).parents[4] / "build" / _PACKAGE
+
+needs_skopeo = pytest.mark.skipif(shutil.which("skopeo") is None, reason="skopeo is not installed")
+
+
+@cache
+def program() -> str:
+    """Debian's docker-registry. Where it is not installed it is only fetched: installed, it would start as a service.
+
+    Skips the test where it cannot be had.
+    """
+    found = shutil.which(_PACKAGE)
+    if found is not None:
+        return found
+    built = paths.find().cache
+    try:
+        with locked(built / "scratch", lambda: None):  # apt's lists are for one at a time
+            if not _UNPACKED.exists():
+                _fetch(archive.at(built, GUEST_RELEASE))
+    except SandtopError as error:
+        pytest.skip(f"docker-registry is not to be had: {error}")
+    return str(_UNPACKED / "usr" / "bin" / _PACKAGE)
+
+
+def _fetch(debian: archive.Archive) -> None:
+    _UNPACKED.parent.mkdir(exist_ok=True)
+    with TemporaryDirectory(dir=_UNPACKED.parent) as folder:
+        scratch, tree = Path(folder) / "scratch", Path(folder) / "tree"
+        scratch.mkdir()
+        tree.mkdir()
+        debian.refresh(lambda _: None)
+        debs.unpack(
+            debian,
+            debs.resolve(debian, [_PACKAGE], re.compile(_PACKAGE), scratch),
+            tree,
+            scratch,
+            lambda _: None,
+        )
+        tree.rename(_UNPACKED)
 
 
 @dataclass(frozen=True)
@@ -78,7 +123,7 @@ def registry(folder: Path, *, tls: bool = False, password: bool = False) -> Gene
     (folder / "config.yml").write_text("\n".join(lines) + "\n")
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            ["docker-registry", "serve", folder / "config.yml"],
+            [program(), "serve", folder / "config.yml"],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -21,7 +21,7 @@ from sandtop.core.guest import GuestStore, Pull, Reference
 
 from ...tar.making import file
 from .making import Layout
-from .registry import PASSWORD, USER, Registry, before, needs_registry, registry
+from .registry import PASSWORD, USER, Registry, before, needs_skopeo, registry
 from .trees import tree_of, unsquashed
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sandtop.core.guest import Image
     from sandtop.core.paths import Paths
 
-pytestmark = [needs_registry, pytest.mark.slow]
+pytestmark = [needs_skopeo, pytest.mark.slow]
 
 ARM: dict[str, str] = {"os": "linux", "architecture": "arm64"}
 BASE = file(b"base", b"1" * 4000)
