@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, cast
 
 from sandtop.core.guest.tools import environment, failure, missing
@@ -21,6 +22,8 @@ _UNPACKERS: Final = (
     (b"\xfd7zXZ\0", ("xz", "-dc")),
     (b"\x28\xb5\x2f\xfd", ("zstd", "-dcq")),
 )
+_PIPE: Final = 1 << 20
+"""Bytes of the pipe: with the usual 64 KiB both sides wait for each other most of the time."""
 
 
 def is_packed(start: bytes) -> bool:
@@ -43,11 +46,18 @@ def plain(fd: int, doing: str) -> Generator[BinaryIO]:
         return
     try:
         process = subprocess.Popen(
-            command, stdin=fd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+            command,
+            bufsize=CHUNK,
+            stdin=fd,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment(),
         )
     except FileNotFoundError as error:
         raise missing(command[0]) from error
     with process, cast("BinaryIO", process.stdout) as stream, cast("BinaryIO", process.stderr) as heard:
+        with suppress(OSError):  # more than a user may have in pipes
+            fcntl.fcntl(stream, fcntl.F_SETPIPE_SZ, _PIPE)
         try:
             yield stream
             while stream.read(CHUNK):
