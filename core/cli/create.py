@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandtop.core.client.link import call, docker_config
+from sandtop.core.client.link import call, docker_config, port_forward
 from sandtop.core.contract.sandbox import SandboxCreate
 from sandtop.core.errors import EXIT_SANDTOP_FAILED, SandtopError
 
@@ -21,7 +21,8 @@ _EXAMPLES: Final = """\
   sandtop create demo
   sandtop create --image debian:12 web
   sandtop create worker-{1..20}
-  sandtop create --memory 1G --cpus 2 --network user --label team=a build"""
+  sandtop create --memory 1G --cpus 2 --network user --label team=a build
+  sandtop create --publish 8080:80 web"""
 
 
 def add_options(parser: Parser) -> None:
@@ -38,6 +39,13 @@ def add_options(parser: Parser) -> None:
     add("--workdir", metavar="DIR", help="where commands begin")
     add("--shell", metavar="PATH", help="what 'sandtop shell' runs scripts by")
     add("--user", metavar="USER", help="who commands run as")
+    add(
+        "-p",
+        "--publish",
+        action="append",
+        metavar="PORTS",
+        help="[[BIND:]HOSTPORT:]GUESTPORT: a port of this host that leads into it while it runs (repeatable)",
+    )
     add("--cold", action="store_true", help="boot it, also where a template would start it at once")
     add("--label", action="append", type=pair, metavar="KEY=VALUE", help="label the sandbox (repeatable)")
 
@@ -71,6 +79,7 @@ def creation(options: argparse.Namespace, name: str, *, ephemeral: bool = False)
         labels=dict(options.label or ()),
         cold=options.cold,
         ephemeral=ephemeral,
+        publish=[port_forward(text) for text in options.publish or ()],
     )
 
 

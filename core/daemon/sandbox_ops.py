@@ -82,6 +82,7 @@ async def _configured(core: Core, request: SandboxCreate, work: Work) -> Sandbox
         user=request.user or said.user or DEFAULT.user,
         labels={**said.labels, **(request.labels or {})},
         ephemeral=request.ephemeral,
+        publish=tuple((each.address, each.host_port, each.guest_port) for each in request.publish or ()),
         stop_signal=said.stop_signal,
     )
 

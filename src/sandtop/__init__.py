@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 TYPE_CHECKING = False  # not imported: typing would take most of the time that importing this module takes
 if TYPE_CHECKING:
     from sandtop.core.client.sdk import (
+        Connection,
         CoreStatus,
         Detached,
         Event,
@@ -35,10 +36,12 @@ if TYPE_CHECKING:
         Outcome,
         Output,
         Overview,
+        PortForward,
         Process,
         Processes,
         ProcessInfo,
         Pruned,
+        PublishedPort,
         Redrawn,
         Sample,
         Sandbox,
@@ -78,6 +81,7 @@ if TYPE_CHECKING:
     from sandtop.core.errors import (
         AlreadyExists,
         ChannelError,
+        ConnectionRefused,
         CoreFailure,
         CoreUnavailable,
         FileError,
@@ -101,34 +105,37 @@ if TYPE_CHECKING:
 # `just generate` writes these after core/client/sdk/__init__.py, and after the imports of the errors above.
 _HOME = {
     "sandtop.core.client.sdk": (
-        "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "FileChange", "FileInfo", "Files", "Gap",
-        "Happening", "HostHistory", "HostStats", "ImageConfig", "ImageDetails", "ImageInfo", "ImageLayer",
-        "Inspection", "Log", "LogPiece", "LogStream", "MergedLogStream", "Outcome", "Output", "Overview", "Process",
-        "ProcessInfo", "Processes", "Pruned", "Redrawn", "Sample", "Sandbox", "SandboxHistory", "SandboxInfo",
-        "SandboxStats", "Screen", "SessionInfo", "SessionStats", "Source", "Started", "Stderr", "Stdout",
-        "TerminalStream", "build_image", "core_status", "events", "exec_all", "follow_events", "follow_stats",
-        "image_command", "images", "inspect_image", "load_images", "merged_logs", "prune_images", "pull_image",
-        "remove_image", "serve_metrics", "sessions", "shell_all", "stats", "stop_core", "tag_image", "warm_image",
+        "Connection", "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "FileChange", "FileInfo", "Files",
+        "Gap", "Happening", "HostHistory", "HostStats", "ImageConfig", "ImageDetails", "ImageInfo", "ImageLayer",
+        "Inspection", "Log", "LogPiece", "LogStream", "MergedLogStream", "Outcome", "Output", "Overview",
+        "PortForward", "Process", "ProcessInfo", "Processes", "Pruned", "PublishedPort", "Redrawn", "Sample",
+        "Sandbox", "SandboxHistory", "SandboxInfo", "SandboxStats", "Screen", "SessionInfo", "SessionStats", "Source",
+        "Started", "Stderr", "Stdout", "TerminalStream", "build_image", "core_status", "events", "exec_all",
+        "follow_events", "follow_stats", "image_command", "images", "inspect_image", "load_images", "merged_logs",
+        "prune_images", "pull_image", "remove_image", "serve_metrics", "sessions", "shell_all", "stats", "stop_core",
+        "tag_image", "warm_image",
     ),
     "sandtop.core.errors": (
-        "AlreadyExists", "ChannelError", "CoreFailure", "CoreUnavailable", "FileError", "FileExists", "FileNotFound",
-        "ImageError", "InvalidRequest", "IsADirectory", "MachineError", "MissingDependency", "NotADirectory",
-        "NotFound", "PermissionDenied", "SandtopError", "SpawnError", "StorageError", "TimedOut", "WrongState",
+        "AlreadyExists", "ChannelError", "ConnectionRefused", "CoreFailure", "CoreUnavailable", "FileError",
+        "FileExists", "FileNotFound", "ImageError", "InvalidRequest", "IsADirectory", "MachineError",
+        "MissingDependency", "NotADirectory", "NotFound", "PermissionDenied", "SandtopError", "SpawnError",
+        "StorageError", "TimedOut", "WrongState",
     ),
 }  # fmt: skip
 
 __all__ = [
-    "AlreadyExists", "ChannelError", "CoreFailure", "CoreStatus", "CoreUnavailable", "Detached", "Event", "ExitRecord",
-    "Exited", "FileChange", "FileError", "FileExists", "FileInfo", "FileNotFound", "Files", "Gap", "Happening",
-    "HostHistory", "HostStats", "ImageConfig", "ImageDetails", "ImageError", "ImageInfo", "ImageLayer", "Inspection",
-    "InvalidRequest", "IsADirectory", "Log", "LogPiece", "LogStream", "MachineError", "MergedLogStream",
-    "MissingDependency", "NotADirectory", "NotFound", "Outcome", "Output", "Overview", "PermissionDenied", "Process",
-    "ProcessInfo", "Processes", "Pruned", "Redrawn", "Sample", "Sandbox", "SandboxHistory", "SandboxInfo",
-    "SandboxStats", "SandtopError", "Screen", "SessionInfo", "SessionStats", "Source", "SpawnError", "Started",
-    "Stderr", "Stdout", "StorageError", "TerminalStream", "TimedOut", "WrongState", "__version__", "build_image",
-    "core_status", "events", "exec_all", "follow_events", "follow_stats", "image_command", "images", "inspect_image",
-    "load_images", "merged_logs", "prune_images", "pull_image", "remove_image", "serve_metrics", "sessions",
-    "shell_all", "stats", "stop_core", "tag_image", "warm_image",
+    "AlreadyExists", "ChannelError", "Connection", "ConnectionRefused", "CoreFailure", "CoreStatus", "CoreUnavailable",
+    "Detached", "Event", "ExitRecord", "Exited", "FileChange", "FileError", "FileExists", "FileInfo", "FileNotFound",
+    "Files", "Gap", "Happening", "HostHistory", "HostStats", "ImageConfig", "ImageDetails", "ImageError", "ImageInfo",
+    "ImageLayer", "Inspection", "InvalidRequest", "IsADirectory", "Log", "LogPiece", "LogStream", "MachineError",
+    "MergedLogStream", "MissingDependency", "NotADirectory", "NotFound", "Outcome", "Output", "Overview",
+    "PermissionDenied", "PortForward", "Process", "ProcessInfo", "Processes", "Pruned", "PublishedPort", "Redrawn",
+    "Sample", "Sandbox", "SandboxHistory", "SandboxInfo", "SandboxStats", "SandtopError", "Screen", "SessionInfo",
+    "SessionStats", "Source", "SpawnError", "Started", "Stderr", "Stdout", "StorageError", "TerminalStream",
+    "TimedOut", "WrongState", "__version__", "build_image", "core_status", "events", "exec_all", "follow_events",
+    "follow_stats", "image_command", "images", "inspect_image", "load_images", "merged_logs", "prune_images",
+    "pull_image", "remove_image", "serve_metrics", "sessions", "shell_all", "stats", "stop_core", "tag_image",
+    "warm_image",
 ]  # fmt: skip
 
 

@@ -24,9 +24,11 @@ from sandtop.core.client.sdk import (
     LogPiece,
     Outcome,
     Output,
+    PortForward,
     Processes,
     ProcessInfo,
     Pruned,
+    PublishedPort,
     Sample,
     SandboxHistory,
     SandboxInfo,
@@ -40,6 +42,7 @@ from sandtop.core.client.sdk import (
     Stdout,
 )
 from sandtop.core.client.sync import (
+    Connection,
     Files,
     Process,
     Sandbox,
@@ -68,6 +71,7 @@ from sandtop.core.client.sync import (
 from sandtop.core.errors import (
     AlreadyExists,
     ChannelError,
+    ConnectionRefused,
     CoreFailure,
     CoreUnavailable,
     FileError,
@@ -89,14 +93,15 @@ from sandtop.core.errors import (
 )
 
 __all__ = [
-    "AlreadyExists", "ChannelError", "CoreFailure", "CoreStatus", "CoreUnavailable", "Detached", "Event", "ExitRecord",
-    "Exited", "FileChange", "FileError", "FileExists", "FileInfo", "FileNotFound", "Files", "Gap", "Happening",
-    "HostHistory", "HostStats", "ImageConfig", "ImageDetails", "ImageError", "ImageInfo", "ImageLayer", "Inspection",
-    "InvalidRequest", "IsADirectory", "Log", "LogPiece", "MachineError", "MissingDependency", "NotADirectory",
-    "NotFound", "Outcome", "Output", "PermissionDenied", "Process", "ProcessInfo", "Processes", "Pruned", "Sample",
-    "Sandbox", "SandboxHistory", "SandboxInfo", "SandboxStats", "SandtopError", "Screen", "SessionInfo",
-    "SessionStats", "Source", "SpawnError", "Started", "Stderr", "Stdout", "StorageError", "TimedOut", "WrongState",
-    "build_image", "core_status", "events", "exec_all", "follow_events", "follow_stats", "image_command", "images",
-    "inspect_image", "load_images", "merged_logs", "prune_images", "pull_image", "remove_image", "serve_metrics",
-    "sessions", "shell_all", "stats", "stop_core", "tag_image", "warm_image",
+    "AlreadyExists", "ChannelError", "Connection", "ConnectionRefused", "CoreFailure", "CoreStatus", "CoreUnavailable",
+    "Detached", "Event", "ExitRecord", "Exited", "FileChange", "FileError", "FileExists", "FileInfo", "FileNotFound",
+    "Files", "Gap", "Happening", "HostHistory", "HostStats", "ImageConfig", "ImageDetails", "ImageError", "ImageInfo",
+    "ImageLayer", "Inspection", "InvalidRequest", "IsADirectory", "Log", "LogPiece", "MachineError",
+    "MissingDependency", "NotADirectory", "NotFound", "Outcome", "Output", "PermissionDenied", "PortForward",
+    "Process", "ProcessInfo", "Processes", "Pruned", "PublishedPort", "Sample", "Sandbox", "SandboxHistory",
+    "SandboxInfo", "SandboxStats", "SandtopError", "Screen", "SessionInfo", "SessionStats", "Source", "SpawnError",
+    "Started", "Stderr", "Stdout", "StorageError", "TimedOut", "WrongState", "build_image", "core_status", "events",
+    "exec_all", "follow_events", "follow_stats", "image_command", "images", "inspect_image", "load_images",
+    "merged_logs", "prune_images", "pull_image", "remove_image", "serve_metrics", "sessions", "shell_all", "stats",
+    "stop_core", "tag_image", "warm_image",
 ]  # fmt: skip

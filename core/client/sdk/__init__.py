@@ -33,11 +33,19 @@ if TYPE_CHECKING:
     )
     from sandtop.core.contract.file import FileInfo
     from sandtop.core.contract.image import ImageConfig, ImageDetails, ImageInfo, ImageLayer, Pruned
-    from sandtop.core.contract.sandbox import Inspection, Processes, ProcessInfo, SandboxInfo
+    from sandtop.core.contract.sandbox import (
+        Inspection,
+        PortForward,
+        Processes,
+        ProcessInfo,
+        PublishedPort,
+        SandboxInfo,
+    )
     from sandtop.core.contract.session_results import SessionInfo
 
     from .attach import Detached
     from .collect import Log, Output
+    from .connection import Connection
     from .copying import checked
     from .core import core_status, sessions, stop_core
     from .files import FileChange, Files
@@ -63,19 +71,20 @@ if TYPE_CHECKING:
     from .watching import events, follow_events, follow_stats, merged_logs, serve_metrics, stats
 
 __all__ = [
-    "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "FileChange", "FileInfo", "Files", "Gap", "Happening",
-    "HostHistory", "HostStats", "ImageConfig", "ImageDetails", "ImageInfo", "ImageLayer", "Inspection", "Log",
-    "LogPiece", "LogStream", "MergedLogStream", "Outcome", "Output", "Overview", "Process", "ProcessInfo", "Processes",
-    "Pruned", "Redrawn", "Sample", "Sandbox", "SandboxHistory", "SandboxInfo", "SandboxStats", "Screen", "SessionInfo",
-    "SessionStats", "Source", "Started", "Stderr", "Stdout", "TerminalStream", "build_image", "checked", "core_status",
-    "events", "exec_all", "follow_events", "follow_stats", "image_command", "images", "inspect_image", "load_images",
-    "merged_logs", "outcomes", "prune_images", "pull_image", "remove_image", "serve_metrics", "sessions", "shell_all",
-    "stats", "stop_core", "tag_image", "warm_image",
+    "Connection", "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "FileChange", "FileInfo", "Files", "Gap",
+    "Happening", "HostHistory", "HostStats", "ImageConfig", "ImageDetails", "ImageInfo", "ImageLayer", "Inspection",
+    "Log", "LogPiece", "LogStream", "MergedLogStream", "Outcome", "Output", "Overview", "PortForward", "Process",
+    "ProcessInfo", "Processes", "Pruned", "PublishedPort", "Redrawn", "Sample", "Sandbox", "SandboxHistory",
+    "SandboxInfo", "SandboxStats", "Screen", "SessionInfo", "SessionStats", "Source", "Started", "Stderr", "Stdout",
+    "TerminalStream", "build_image", "checked", "core_status", "events", "exec_all", "follow_events", "follow_stats",
+    "image_command", "images", "inspect_image", "load_images", "merged_logs", "outcomes", "prune_images", "pull_image",
+    "remove_image", "serve_metrics", "sessions", "shell_all", "stats", "stop_core", "tag_image", "warm_image",
 ]  # fmt: skip
 
 _HOME = {
     "attach": ("Detached",),
     "collect": ("Log", "Output"),
+    "connection": ("Connection",),
     "copying": ("checked",),
     "core": ("core_status", "sessions", "stop_core"),
     "files": ("FileChange", "Files"),
@@ -97,7 +106,9 @@ _HOME = {
     ),
     "sandtop.core.contract.file": ("FileInfo",),
     "sandtop.core.contract.image": ("ImageConfig", "ImageDetails", "ImageInfo", "ImageLayer", "Pruned"),
-    "sandtop.core.contract.sandbox": ("Inspection", "ProcessInfo", "Processes", "SandboxInfo"),
+    "sandtop.core.contract.sandbox": (
+        "Inspection", "PortForward", "ProcessInfo", "Processes", "PublishedPort", "SandboxInfo",
+    ),
     "sandtop.core.contract.session_results": ("SessionInfo",),
     "screen": ("Screen",),
     "streams": ("LogStream", "MergedLogStream", "TerminalStream"),

@@ -50,8 +50,8 @@ function _shtab_sandtop_using
   test "$_shtab_sandtop_cmdpath" = "$argv"
 end
 
-set -g _shtab_sandtop_commands create run ls exec shell attach screen type sessions logs failures ack signal cp stop start pause resume restart rm stats events top console inspect image core completion setup uninstall version bug-report doctor
-set -g _shtab_sandtop_opts_with_value --accelerator --allow --channel --cpus --cwd --detach-keys --disk --entrypoint --env --history --image --key --kind --label --limit --memory --metrics --network --remove --rlimit --sandbox --scope --shell --since --tail --timeout --until --user --wait-for --workdir -e -u -w
+set -g _shtab_sandtop_commands create run ls exec shell attach screen type sessions logs failures ack signal cp forward port fs stop start pause resume restart rm stats events top console inspect image core completion setup uninstall version bug-report doctor
+set -g _shtab_sandtop_opts_with_value --accelerator --allow --channel --cpus --cwd --detach-keys --disk --entrypoint --env --history --image --key --kind --label --limit --memory --metrics --network --publish --remove --rlimit --sandbox --scope --shell --since --tail --timeout --until --user --wait-for --workdir -e -p -u -w
 
 complete -c sandtop -e
 complete -c sandtop -f
@@ -69,6 +69,7 @@ complete -c sandtop -n '_shtab_sandtop_using create' -l env -x -d 'for all that 
 complete -c sandtop -n '_shtab_sandtop_using create' -l workdir -x -d 'where commands begin'
 complete -c sandtop -n '_shtab_sandtop_using create' -l shell -x -d 'what '"'"'sandtop shell'"'"' runs scripts by'
 complete -c sandtop -n '_shtab_sandtop_using create' -l user -x -d 'who commands run as'
+complete -c sandtop -n '_shtab_sandtop_using create' -s p -l publish -x -d '[[BIND:]HOSTPORT:]GUESTPORT: a port of this host that leads into it while it runs (repeatable)'
 complete -c sandtop -n '_shtab_sandtop_using create' -l cold -d 'boot it, also where a template would start it at once'
 complete -c sandtop -n '_shtab_sandtop_using create' -l label -x -d 'label the sandbox (repeatable)'
 complete -c sandtop -n '_shtab_sandtop_using create' -l json -d 'print JSON'
@@ -87,6 +88,7 @@ complete -c sandtop -n '_shtab_sandtop_using run' -l env -x -d 'for all that run
 complete -c sandtop -n '_shtab_sandtop_using run' -l workdir -x -d 'where commands begin'
 complete -c sandtop -n '_shtab_sandtop_using run' -l shell -x -d 'what '"'"'sandtop shell'"'"' runs scripts by'
 complete -c sandtop -n '_shtab_sandtop_using run' -l user -x -d 'who commands run as'
+complete -c sandtop -n '_shtab_sandtop_using run' -s p -l publish -x -d '[[BIND:]HOSTPORT:]GUESTPORT: a port of this host that leads into it while it runs (repeatable)'
 complete -c sandtop -n '_shtab_sandtop_using run' -l cold -d 'boot it, also where a template would start it at once'
 complete -c sandtop -n '_shtab_sandtop_using run' -l label -x -d 'label the sandbox (repeatable)'
 complete -c sandtop -n '_shtab_sandtop_using run' -l entrypoint -x -d 'run this in place of what the image says, with CMD behind it'
@@ -186,6 +188,17 @@ complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 
 complete -c sandtop -n '_shtab_sandtop_using cp' -s h -l help -d 'show this help message and exit'
 complete -c sandtop -n '_shtab_sandtop_using cp' -s u -l user -x -d 'who reads or writes in the sandbox'
 complete -c sandtop -n '_shtab_sandtop_using cp' -s q -l quiet -d 'show no progress'
+complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 0' -a forward -d 'have ports of this host lead into a sandbox'
+complete -c sandtop -n '_shtab_sandtop_using forward' -s h -l help -d 'show this help message and exit'
+complete -c sandtop -n '_shtab_sandtop_using forward' -l json -d 'print where it listens as JSON'
+complete -c sandtop -n '_shtab_sandtop_using forward; and test $_shtab_sandtop_npos -eq 0' -ka "(sandtop __complete sandboxes)" -d 'the sandbox'
+complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 0' -a port -d 'list the published ports of a sandbox'
+complete -c sandtop -n '_shtab_sandtop_using port' -s h -l help -d 'show this help message and exit'
+complete -c sandtop -n '_shtab_sandtop_using port' -l json -d 'print JSON'
+complete -c sandtop -n '_shtab_sandtop_using port; and test $_shtab_sandtop_npos -eq 0' -ka "(sandtop __complete sandboxes)" -d 'the sandbox'
+complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 0' -a fs -d 'read, write, list and watch files of a sandbox'
+complete -c sandtop -n '_shtab_sandtop_using fs' -s h -l help -d 'show this help message and exit'
+complete -c sandtop -n '_shtab_sandtop_using fs; and test $_shtab_sandtop_npos -eq 0' -ka "cat ls stat write mkdir mv rm watch" -d 'cat|ls|stat|write|mkdir|mv|rm|watch'
 complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 0' -a stop -d 'shut sandboxes down'
 complete -c sandtop -n '_shtab_sandtop_using stop' -s h -l help -d 'show this help message and exit'
 complete -c sandtop -n '_shtab_sandtop_using stop' -s f -l force -d 'switch off at once; what runs is not asked to end'
