@@ -537,6 +537,7 @@ class Sandbox:
         timeout: float | None = None,
         rlimits: Mapping[str, Rlimit] | None = None,
         stdin: bytes | None = None,
+        stderr: Literal["stdout"] | None = None,
         tty: bool | tuple[int, int] = False,
         labels: Mapping[str, str] | None = None,
         max_output: int = MAX_OUTPUT,
@@ -544,8 +545,9 @@ class Sandbox:
         """Run ``program`` and wait for its end. A failing program is an `Output` too, not an exception.
 
         ``timeout`` is in seconds and ends all that the command started; ``rlimits`` are ``soft``, ``(soft, hard)`` or
-        ``"unlimited"``; ``tty`` may be ``(rows, columns)``; ``stdin`` None is empty. Raises `SpawnError` when the
-        program could not be started, `WrongState` when the sandbox does not run, `MachineError` when it died.
+        ``"unlimited"``; ``tty`` may be ``(rows, columns)``; ``stdin`` None is empty; ``stderr="stdout"`` sends it
+        where stdout goes, so that all comes in the order in which it was written. Raises `SpawnError` when the program
+        could not be started, `WrongState` when the sandbox does not run, `MachineError` when it died.
         """
         return run(
             lambda: self._async.exec(
@@ -557,6 +559,7 @@ class Sandbox:
                 timeout=timeout,
                 rlimits=rlimits,
                 stdin=stdin,
+                stderr=stderr,
                 tty=tty,
                 labels=labels,
                 max_output=max_output,
@@ -573,6 +576,7 @@ class Sandbox:
         timeout: float | None = None,
         rlimits: Mapping[str, Rlimit] | None = None,
         stdin: bytes | None = None,
+        stderr: Literal["stdout"] | None = None,
         tty: bool | tuple[int, int] = False,
         labels: Mapping[str, str] | None = None,
         max_output: int = MAX_OUTPUT,
@@ -587,6 +591,7 @@ class Sandbox:
                 timeout=timeout,
                 rlimits=rlimits,
                 stdin=stdin,
+                stderr=stderr,
                 tty=tty,
                 labels=labels,
                 max_output=max_output,
@@ -604,6 +609,7 @@ class Sandbox:
         timeout: float | None = None,
         rlimits: Mapping[str, Rlimit] | None = None,
         stdin: bool | bytes | None = None,
+        stderr: Literal["stdout"] | None = None,
         tty: bool | tuple[int, int] = False,
         labels: Mapping[str, str] | None = None,
         on_exit: Literal["kill", "detach"] = "kill",
@@ -624,6 +630,7 @@ class Sandbox:
                 timeout=timeout,
                 rlimits=rlimits,
                 stdin=stdin,
+                stderr=stderr,
                 tty=tty,
                 labels=labels,
                 on_exit=on_exit,
@@ -640,6 +647,7 @@ class Sandbox:
         user: str | None = None,
         timeout: float | None = None,
         rlimits: Mapping[str, Rlimit] | None = None,
+        stderr: Literal["stdout"] | None = None,
         tty: bool | tuple[int, int] = False,
         labels: Mapping[str, str] | None = None,
     ) -> SessionInfo:
@@ -653,6 +661,7 @@ class Sandbox:
                 user=user,
                 timeout=timeout,
                 rlimits=rlimits,
+                stderr=stderr,
                 tty=tty,
                 labels=labels,
             )
@@ -667,13 +676,22 @@ class Sandbox:
         user: str | None = None,
         timeout: float | None = None,
         rlimits: Mapping[str, Rlimit] | None = None,
+        stderr: Literal["stdout"] | None = None,
         tty: bool | tuple[int, int] = False,
         labels: Mapping[str, str] | None = None,
     ) -> SessionInfo:
         """Start ``script`` by the sandbox's shell and leave it running; all else as in `exec_detached`."""
         return run(
             lambda: self._async.shell_detached(
-                script, cwd=cwd, env=env, user=user, timeout=timeout, rlimits=rlimits, tty=tty, labels=labels
+                script,
+                cwd=cwd,
+                env=env,
+                user=user,
+                timeout=timeout,
+                rlimits=rlimits,
+                stderr=stderr,
+                tty=tty,
+                labels=labels,
             )
         )
 
@@ -939,6 +957,7 @@ def exec_all(
     user: str | None = None,
     timeout: float | None = None,
     rlimits: Mapping[str, Rlimit] | None = None,
+    stderr: Literal["stdout"] | None = None,
     labels: Mapping[str, str] | None = None,
     max_output: int = MAX_EACH,
 ) -> list[Outcome]:
@@ -958,6 +977,7 @@ def exec_all(
             user=user,
             timeout=timeout,
             rlimits=rlimits,
+            stderr=stderr,
             labels=labels,
             max_output=max_output,
         )
@@ -973,6 +993,7 @@ def shell_all(
     user: str | None = None,
     timeout: float | None = None,
     rlimits: Mapping[str, Rlimit] | None = None,
+    stderr: Literal["stdout"] | None = None,
     labels: Mapping[str, str] | None = None,
     max_output: int = MAX_EACH,
 ) -> list[Outcome]:
@@ -986,6 +1007,7 @@ def shell_all(
             user=user,
             timeout=timeout,
             rlimits=rlimits,
+            stderr=stderr,
             labels=labels,
             max_output=max_output,
         )
