@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandtop.core.client.link import call, port_forward
+from sandtop.core.client.link import call, docker_config, port_forward
 from sandtop.core.contract.sandbox import SandboxCreate
 from sandtop.core.errors import EXIT_SANDTOP_FAILED, SandtopError
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _EXAMPLES: Final = """\
   sandtop create demo
+  sandtop create --image debian:12 web
   sandtop create worker-{1..20}
   sandtop create --memory 1G --cpus 2 --network user --label team=a build
   sandtop create --publish 8080:80 web"""
@@ -69,6 +70,7 @@ def creation(options: argparse.Namespace, name: str, *, ephemeral: bool = False)
     return SandboxCreate(
         name=name,
         image=options.image,
+        docker_config=docker_config() if options.image is not None else None,
         **shape(options),
         env=dict(options.env or ()),
         workdir=options.workdir,
@@ -85,7 +87,11 @@ def create_main(argv: Sequence[str]) -> int:
     """Make sandboxes, start them, and print the name of each as soon as it runs."""
     parser = Parser("create", "[OPTIONS] NAME…", "Make sandboxes and start them.", _EXAMPLES)
     parser.add_argument("names", metavar="NAME", nargs="+", help="1 to 63 of a-z, 0-9 and -")
-    parser.add_argument("--image", metavar="NAME", help="the image that they start from (base)")
+    parser.add_argument(
+        "--image",
+        metavar="NAME",
+        help="the image that they start from (base), or one in a registry, as debian:12",
+    )
     add_options(parser)
     parser.json()
     options = parser.parse_args(list(argv))

@@ -54,7 +54,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "top": Command("watch", "top_main", "list the processes of a sandbox"),
     "console": Command("watch", "console_main", "show what a sandbox's kernel prints"),
     "inspect": Command("listing", "inspect_main", "all about one sandbox, as JSON"),
-    "image": Command("image", "image_main", "list, build and remove images"),
+    "image": Command("image", "image_main", "list, pull, load, build and remove images"),
     "core": Command("corectl", "core_main", "start, stop and question the core"),
     "completion": Command("completion", "completion_main", "print a shell's completion script"),
     "setup": Command("setup", "setup_main", "install and build what sandboxes need"),

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from sandtop.core.contract.core import CoreStatus
     from sandtop.core.contract.core_events import Happening, HostHistory, Sample, SandboxHistory
     from sandtop.core.contract.file import FileInfo
-    from sandtop.core.contract.image import ImageInfo
+    from sandtop.core.contract.image import ImageDetails, ImageInfo, Pruned
     from sandtop.core.contract.sandbox import Inspection, PortForward, Processes, SandboxInfo
     from sandtop.core.contract.session_results import SessionInfo
 
@@ -313,6 +313,8 @@ class Sandbox:
 
         It goes on from a template of its shape, which the first of that shape has to wait for; with ``cold`` it boots.
         ``accelerator`` is for this and all its later starts; None is the best that works on the core's host.
+        ``image`` may be a container image in a registry, as ``debian:12``: one that is not here is pulled, as by
+        `pull_image`. Its configuration says what is not said here: the environment, the user, the directory.
         An ``ephemeral`` one is removed by the core when nobody holds it any more: `hold`.
         ``publish`` are ports of the host that lead into it whenever it runs, such as ``"8080:80"``, or ``"80"`` for
         any that is free: `info` says which.
@@ -909,6 +911,54 @@ def build_image(
 ) -> ImageInfo:
     """Make the image ``name`` of a directory or a tar file. Raises `ImageError`, `InvalidRequest`."""
     return run_telling(lambda caller: _image.build_image(name, source, caller.hears(progress)))
+
+
+def pull_image(
+    name: str, *, insecure: bool = False, progress: Callable[[str], None] | None = None
+) -> ImageInfo:
+    """Fetch the container image ``name``, as ``debian:12`` or ``ghcr.io/user/image@sha256:…``, and make an image of it.
+
+    Layers that are here are not fetched. Passwords are those of docker's config.json and its helpers. ``insecure``
+    allows a registry without TLS, or with a certificate that nobody vouches for. Raises `NotFound` when the registry
+    has none, `ImageError`.
+    """
+    return run_telling(
+        lambda caller: _image.pull_image(name, insecure=insecure, progress=caller.hears(progress))
+    )
+
+
+def load_images(
+    path: str | os.PathLike[str], name: str | None = None, progress: Callable[[str], None] | None = None
+) -> list[ImageInfo]:
+    """Make images of those in a file: what ``docker save`` writes, an OCI archive, the folder of an OCI layout.
+
+    They are called what they say, or ``name`` where there is one alone. Raises `ImageError`, `InvalidRequest`.
+    """
+    return run_telling(lambda caller: _image.load_images(path, name, caller.hears(progress)))
+
+
+def inspect_image(name: str) -> ImageDetails:
+    """All that is known of the image ``name``: its layers, the configuration that it came with. Raises `NotFound`."""
+    return run(lambda: _image.inspect_image(name))
+
+
+def image_command(name: str, command: Sequence[str] = (), *, entrypoint: str | None = None) -> list[str]:
+    """What ``docker run`` would run of the image ``name``: its entrypoint with ``command`` or, without, with its own.
+
+    ``entrypoint`` goes before the image's; empty, there is none. Raises `NotFound`, and `InvalidRequest` when nothing
+    is left to run.
+    """
+    return run(lambda: _image.image_command(name, command, entrypoint=entrypoint))
+
+
+def tag_image(name: str, new: str) -> ImageInfo:
+    """Call the image ``name`` by the name ``new``, too. Raises `NotFound`, `InvalidRequest`."""
+    return run(lambda: _image.tag_image(name, new))
+
+
+def prune_images(*, all: bool = False, progress: Callable[[str], None] | None = None) -> Pruned:
+    """Free what no image has any more; with ``all`` also the images but ``base`` that no sandbox was made of."""
+    return run_telling(lambda caller: _image.prune_images(all=all, progress=caller.hears(progress)))
 
 
 def warm_image(

@@ -230,6 +230,9 @@ class SandboxCreate(Change[SandboxAnswer], op="sandbox.create", slow=True):
         accelerator: for all its starts; None for the best that works on the core's host.
         cold: boot, without a template.
         publish: ports of the host that lead into it whenever it runs.
+        image: its name. A container image that is not here and whose name has a tag, a digest or a registry is pulled.
+            Its configuration says what is not said here.
+        docker_config: for that, as in ``image.pull``.
     """
 
     name: Name
@@ -247,6 +250,7 @@ class SandboxCreate(Change[SandboxAnswer], op="sandbox.create", slow=True):
     accelerator: Literal["kvm", "tcg"] | None = None
     cold: bool = False
     publish: list[PortForward] | None = None
+    docker_config: str | None = None
 
 
 class SandboxList(Request[SandboxPage], op="sandbox.list"):

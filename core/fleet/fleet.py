@@ -208,6 +208,11 @@ class Fleet:
                 return sandbox
         return None
 
+    def check_free(self, name: str, request_id: str) -> None:
+        """Raises `AlreadyExists` for a name that another request's sandbox has."""
+        if self._of_request(name, request_id) is None:
+            self._check_free(name)
+
     def _check_free(self, name: str) -> None:
         if any(sandbox.name == name for sandbox in self.all()):
             raise AlreadyExists(

@@ -13,6 +13,7 @@ import trio
 
 from sandtop.core.errors import SandtopError, WrongState
 from sandtop.core.events import Teller
+from sandtop.core.fleet import stop_signal
 from sandtop.core.fleet.adoption import end_unreachable, unreachable
 from sandtop.core.fleet.launch import Launch
 from sandtop.core.fleet.published import Published
@@ -304,7 +305,11 @@ class Sandbox:
             except BaseException:  # it would stand still for ever, and be about to stop
                 await machine.end()
                 raise
-        await machine.shut_down(self._context.settings.stop_seconds)
+        seconds: float = self._context.settings.stop_seconds
+        number = stop_signal.number_of(self.row.config.stop_signal)
+        if number is not None:
+            seconds = await stop_signal.ask_to_end(machine.link, self.sessions, number, seconds)
+        await machine.shut_down(seconds)
 
     async def restart(
         self, progress: Callable[[str], None], *, force: bool, cold: bool = False, accelerator: str = ""

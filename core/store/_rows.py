@@ -21,6 +21,7 @@ class SandboxConfig:
         ephemeral: made by ``run``: removed as soon as its client is gone.
         accelerator: ``kvm`` or ``tcg`` where one was asked for; empty for the best that works.
         publish: ports of the host that lead into it: address, port, port in the sandbox.
+        stop_signal: by which its image says that programs are asked to end; empty for SIGTERM.
     """
 
     image: str = "base"
@@ -36,6 +37,7 @@ class SandboxConfig:
     ephemeral: bool = False
     accelerator: str = ""
     publish: tuple[tuple[str, int, int], ...] = ()
+    stop_signal: str = ""
 
     def to_json(self) -> dict[str, object]:
         return asdict(self)

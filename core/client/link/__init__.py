@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from .operation import HELLO_SECONDS, Operation
     from .plain import Link, ask, new_id
     from .ports import port_forward, where
-    from .values import image_source, limits, signal_number
+    from .values import docker_config, image_command, image_source, limits, signal_number
 
 __all__ = [
     "HELLO_SECONDS", "ConsoleListening", "Conversation", "EventsListening", "FileListing", "FileReading",
     "FileWatching", "FileWriting", "Forward", "Link", "LogPiece", "LogsListening", "Operation", "StatsListening",
-    "answer", "ask", "call", "call_all", "call_running", "exec_message", "hold", "image_source", "launch", "limits",
-    "listen", "new_id", "port_forward", "progress_line", "request_of", "sandbox_listing", "session_listing",
-    "signal_number", "stop_core", "takes_input", "where",
+    "answer", "ask", "call", "call_all", "call_running", "docker_config", "exec_message", "hold", "image_command",
+    "image_source", "launch", "limits", "listen", "new_id", "port_forward", "progress_line", "request_of",
+    "sandbox_listing", "session_listing", "signal_number", "stop_core", "takes_input", "where",
 ]  # fmt: skip
 
 __getattr__ = lazily(
@@ -43,6 +43,6 @@ __getattr__ = lazily(
         "operation": ("HELLO_SECONDS", "Operation"),
         "plain": ("Link", "ask", "new_id"),
         "ports": ("port_forward", "where"),
-        "values": ("image_source", "limits", "signal_number"),
+        "values": ("docker_config", "image_command", "image_source", "limits", "signal_number"),
     },
 )  # fmt: skip

@@ -14,6 +14,7 @@ from sandtop.core.client.link.listing import sandbox_listing, session_listing
 from sandtop.core.client.link.operation import Holding
 from sandtop.core.client.link.plain import new_id
 from sandtop.core.client.link.ports import port_forward
+from sandtop.core.client.link.values import docker_config
 from sandtop.core.client.session.following import STDERR, STDOUT, Following, Reading
 from sandtop.core.client.session.stream import EventStream
 from sandtop.core.contract.sandbox import (
@@ -102,6 +103,8 @@ class Sandbox(Executing, Attachable, Terminals, Copyable):
 
         It goes on from a template of its shape, which the first of that shape has to wait for; with ``cold`` it boots.
         ``accelerator`` is for this and all its later starts; None is the best that works on the core's host.
+        ``image`` may be a container image in a registry, as ``debian:12``: one that is not here is pulled, as by
+        `pull_image`. Its configuration says what is not said here: the environment, the user, the directory.
         An ``ephemeral`` one is removed by the core when nobody holds it any more: `hold`.
         ``publish`` are ports of the host that lead into it whenever it runs, such as ``"8080:80"``, or ``"80"`` for
         any that is free: `info` says which.
@@ -125,6 +128,7 @@ class Sandbox(Executing, Attachable, Terminals, Copyable):
             cold=cold,
             ephemeral=ephemeral,
             publish=[port_forward(text) for text in publish],
+            docker_config=docker_config() if image is not None else None,
             request_id=new_id(),
         )
         try:
