@@ -49,7 +49,7 @@ class Thrashing:
         self._stat = os.open(f"{cgroups.sessions}/memory.stat", os.O_RDONLY)
         self._pressure = os.open(f"{cgroups.sessions}/memory.pressure", os.O_RDWR | os.O_NONBLOCK)
         os.write(self._pressure, _TRIGGER)
-        self._seen: tuple[float, int] | None = None
+        self._spells = Spells()
         loop.watch(self._pressure, URGENT, self._pressed)
 
     def _pressed(self, _events: int) -> None:
@@ -58,12 +58,7 @@ class Thrashing:
         except OSError:  # root in the sandbox has removed the cgroup
             self._loop.unwatch(self._pressure)
             return
-        now, seen = self._loop.now(), self._seen
-        self._seen = now, used.read_again
-        if seen is None or now - seen[0] > _TOGETHER or used.files > _LEFT:
-            return
-        if used.read_again - seen[1] >= max(used.files, _READ_AGAIN):
-            self._seen = None
+        if self._spells.hopeless(self._loop.now(), used):
             self._kill(used.anonymous // _SHARE)
 
     def _kill(self, least: int) -> None:
@@ -76,6 +71,23 @@ class Thrashing:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             return
+
+
+class Spells:
+    """The spells in which much time was lost, one after the other."""
+
+    def __init__(self) -> None:
+        self._last: tuple[float, int] | None = None
+
+    def hopeless(self, now: float, used: Used) -> bool:
+        """Whether programs only run in circles since the spell before. ``now`` (seconds) is the end of another one."""
+        last, self._last = self._last, (now, used.read_again)
+        if last is None or now - last[0] > _TOGETHER or used.files > _LEFT:
+            return False
+        if used.read_again - last[1] < max(used.files, _READ_AGAIN):
+            return False
+        self._last = None  # whoever is killed needs a moment to end
+        return True
 
 
 class Used:
