@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 def calls(box: Sandbox, session: str, folder: Path) -> dict[str, Callable[[], Awaitable[object]]]:
     """For each operation the SDK's call that asks for it."""
 
+    async def forward() -> None:
+        async with box.forward("8080:80"):
+            pass
+
     async def hold() -> None:
         async with box.hold():
             pass
@@ -71,6 +75,11 @@ def calls(box: Sandbox, session: str, folder: Path) -> dict[str, Callable[[], Aw
         "image.list": sandtop.images,
         "image.rm": lambda: sandtop.remove_image("tools"),
         "image.warm": sandtop.warm_image,
+        "image.pull": lambda: sandtop.pull_image("debian:12"),
+        "image.load": lambda: sandtop.load_images(folder),
+        "image.tag": lambda: sandtop.tag_image("base", "new"),
+        "image.inspect": lambda: sandtop.inspect_image("base"),
+        "image.prune": sandtop.prune_images,
         "sandbox.acknowledge": box.acknowledge,
         "sandbox.create": lambda: Sandbox.create("new"),
         "sandbox.hold": hold,
@@ -90,6 +99,8 @@ def calls(box: Sandbox, session: str, folder: Path) -> dict[str, Callable[[], Aw
         "core.logs": merged,
         "sandbox.top": box.top,
         "sandbox.console": box.console,
+        "sandbox.connect": lambda: box.connect(80),
+        "sandbox.forward": forward,
     }
 
 

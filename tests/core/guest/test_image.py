@@ -231,9 +231,9 @@ OCI = (file(b"oci-layout", b"{}"), file(b"./index.json", b"{}"), folder(b"blobs"
 @pytest.mark.parametrize(
     ("members", "what"),
     [
-        (DOCKER, r"what docker save writes.*docker create x/y:1\)"),
-        (OCI, r"an OCI image layout: .*docker create IMAGE\)"),
-        (DOCKER + OCI, r"an OCI image layout \(so docker save writes it\).*docker create x/y:1\)"),
+        (DOCKER, r"what docker save writes.*\(run: sandtop image load .*\)"),
+        (OCI, r"an OCI image layout: .*\(run: sandtop image load .*\)"),
+        (DOCKER + OCI, r"an OCI image layout \(so docker save writes it\).*\(run: sandtop image load .*\)"),
     ],
     ids=["docker", "oci", "both"],
 )
@@ -300,7 +300,9 @@ def test_an_unknown_name_lists_the_known(store: GuestStore, tree: Path) -> None:
     store.build_image("two", tree)
     with pytest.raises(NotFound) as caught:
         store.image("mine")
-    assert str(caught.value) == "no image is called mine (there are: one, two)"
+    assert str(caught.value) == (
+        "no image is called mine (there are: one, two; one in a registry is fetched by: sandtop image pull mine)"
+    )
 
 
 def test_removing_a_name_keeps_what_another_has(store: GuestStore, tree: Path) -> None:
