@@ -150,7 +150,12 @@ async def test_a_long_cause_is_folded_and_keeps_its_age_in_the_list() -> None:
     with FakeCore(sandbox("api"), sessions=(failed,)):
         async with running(size=(70, 40)) as (app, pilot):
             await until(pilot, lambda: cause in shown(app).replace("\n", " "))
-            assert not any("▲" in line and "either" in line for line in shown(app).splitlines())
+            folded = [
+                line for line in shown(app).splitlines() if line.startswith("▲") or line.endswith("either")
+            ]
+            assert len(folded) == 2
+            assert folded[1] in cause  # between two words
+            assert cause.split(folded[1])[0].endswith(" ")
             assert "… 2m " in app.nav.fleet.rows.render_line(1).text
 
 
