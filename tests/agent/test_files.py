@@ -80,6 +80,7 @@ def test_what_is_written_replaces_the_file_as_a_whole(files: FilesSide, tmp_path
     place.write_bytes(b"before")
     place.chmod(0o640)
     os.chown(place, 1234, 4321)
+    os.setxattr(place, "trusted.sandtop", b"kept")
     before = place.stat().st_ino
     call = files.begin("write", path=str(place))
     files.send(call, b"af")
@@ -91,6 +92,7 @@ def test_what_is_written_replaces_the_file_as_a_whole(files: FilesSide, tmp_path
     assert place.read_bytes() == b"after"
     assert status.st_ino != before
     assert (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (0o640, 1234, 4321)
+    assert os.getxattr(place, "trusted.sandtop") == b"kept"
     assert os.listdir(tmp_path) == ["place"]
     files.write(place, b"x", mode=0o4711)
     assert stat.S_IMODE(place.stat().st_mode) == 0o4711

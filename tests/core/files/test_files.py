@@ -69,13 +69,13 @@ async def test_errors_are_ours_and_pythons(files: Files, work: Path) -> None:
         "nothing",
         NAME,
     )
-    calls: dict[type[OSError], Callable[[], Awaitable[object]]] = {
+    failing: dict[type[OSError], Callable[[], Awaitable[object]]] = {
         IsADirectoryError: lambda: files.read("folder"),
         NotADirectoryError: lambda: files.list("fifo"),
         FileExistsError: lambda: files.mkdir("folder"),
         PermissionError: lambda: files.write("/sys/kernel/notes", "x"),
     }
-    for kind, call in calls.items():
+    for kind, call in failing.items():
         with pytest.raises(kind) as one:
             await call()
         assert isinstance(one.value, FileError)
