@@ -99,9 +99,12 @@ class ImageStore:
             if any(self._file(key).exists() for key in _keys(name)):
                 raise ImageError(f"the image {name} is damaged", hint=f"run: {_how_to_make(name)}")
             names = ", ".join(known.name for known in self.list())
-            hint = f"there are: {names}" if names else "run: sandtop image build base"
-            if name != "base":
-                hint += f"; one in a registry is fetched by: sandtop image pull {name:.80}"
+            fetched = (
+                f"; one in a registry is fetched by: sandtop image pull {name}"
+                if len(_keys(name)) > 1
+                else ""
+            )
+            hint = f"there are: {names}{fetched}" if names else "run: sandtop image build base"
             raise NotFound(f"no image is called {name:.80}", hint=hint)
         return image
 
