@@ -100,9 +100,7 @@ class ImageStore:
                 raise ImageError(f"the image {name} is damaged", hint=f"run: {_how_to_make(name)}")
             names = ", ".join(known.name for known in self.list())
             fetched = (
-                f"; one in a registry is fetched by: sandtop image pull {name}"
-                if len(_keys(name)) > 1
-                else ""
+                f"; one in a registry is fetched by: sandtop image pull {name}" if _is_remote(name) else ""
             )
             hint = f"there are: {names}{fetched}" if names else "run: sandtop image build base"
             raise NotFound(f"no image is called {name:.80}", hint=hint)
@@ -243,6 +241,11 @@ def _keys(name: str) -> list[str]:
     with contextlib.suppress(InvalidRequest):  # then it is no name of those
         keys.append(quote(Reference.parse(name).familiar, safe=""))
     return keys
+
+
+def _is_remote(name: str) -> bool:
+    """Whether a registry may have an image of this name."""
+    return len(_keys(name)) > bool(_NAME.fullmatch(name))
 
 
 def _how_to_make(name: str) -> str:
