@@ -141,6 +141,10 @@ snap *ARGS:
 snap-update *ARGS:
     pytest tests/tui --snapshot-update {{ ARGS }}
 
+# Take the README's pictures: the console at real work, on real machines, in a minute or two; look at them before you commit them
+picture: setup
+    @python -m tests.pictures.take
+
 # Feed TARGET (a file of tests/fuzz/targets) hostile input for --minutes N (1); tests/fuzz/seeds keeps what goes wrong. --seed S repeats it
 fuzz TARGET *ARGS:
     python -m tests.fuzz.run {{ TARGET }} {{ ARGS }}

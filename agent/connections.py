@@ -31,9 +31,10 @@ ADDRESSES: Final = ((_socket.AF_INET, "127.0.0.1"), (_socket.AF_INET6, "::1"))
 """Where a port is looked for, one after the other."""
 _MOST_HELD: Final = 8 << 20
 _LEAST_WINDOW: Final = 16 << 10
-_MOST_WINDOW: Final = 256 << 10
-"""Bytes that the agent holds for the sockets of all connections, about, and for that of each: fewer, the more
-connections there are. A small guest has 128 MiB of memory for all that runs in it."""
+_MOST_WINDOW: Final = 1 << 20
+_PART: Final = 8
+"""Bytes that the agent holds for the sockets of all connections, beside the least for each, and of that for one. Each
+new one may have an eighth of what is left. A small guest has 128 MiB of memory for all that runs in it."""
 _RESET: Final = struct.pack("ii", 1, 0)
 """The option SO_LINGER with which a socket's close is a reset (socket(7)), which programs do not take for an end."""
 _CODES: Final = {
@@ -52,6 +53,7 @@ class Connections:
         self.outbox = outbox
         self.say = say
         self._all: dict[int, _Connection] = {}
+        self._held = 0  # what may be held of them
 
     def connect(self, message: Message) -> None:
         """Make a connection, or say why there is none. Raises InvalidMessage."""
@@ -63,7 +65,8 @@ class Connections:
         if len(self._all) >= MAX_CONNECTIONS:
             self._refuse(number, "limit", f"there are {MAX_CONNECTIONS} connections")
             return
-        window = max(_LEAST_WINDOW, min(_MOST_WINDOW, _MOST_HELD // (len(self._all) + 1)))
+        window = max(_LEAST_WINDOW, min(_MOST_WINDOW, (_MOST_HELD - self._held) // _PART))
+        self._held += window
         made = self._all[number] = _Connection(number, port, window, self)
         made.begin(patience / 1000)
 
@@ -100,6 +103,7 @@ class Connections:
     def forget(self, connection: _Connection, *, reset: bool) -> None:
         """Close it, with ``reset`` without waiting for what was not read."""
         del self._all[connection.number]
+        self._held -= connection.window
         self.outbox.remove(connection.number)
         connection.close(reset=reset)
 
@@ -109,11 +113,12 @@ class _Connection:
 
     __slots__ = (
         "_addresses", "_all", "_error", "_events", "_intake", "_open", "_patience", "_port", "_shut", "_socket",
-        "_stream", "number",
+        "_stream", "number", "window",
     )  # fmt: skip
 
     def __init__(self, number: int, port: int, window: int, all_: Connections) -> None:
         self.number = number
+        self.window = window
         self._port = port
         self._all = all_
         self._addresses = list(ADDRESSES)

@@ -17,6 +17,7 @@ from .frames import (
     control,
     data_header,
     encode,
+    from_json,
     split,
 )
 from .limits import MAX_CONTROL_QUEUE, MAX_DATA, MAX_PAYLOAD, MAX_STRING, MOST_LONG
@@ -59,7 +60,7 @@ __all__ = [
     "MAX_STRING", "MOST_LONG", "PORT_NAME", "START_STREAM", "STREAMS_PER_SESSION", "TOKEN_LENGTH", "TRAILER",
     "VSOCK_PORT", "AgentHandshake", "Control", "Credit", "Data", "Decoder", "Eof", "Frame", "HostHandshake", "Intake",
     "Outbox", "ProtocolError", "ReceiveWindow", "SendStream", "answer", "control", "data_header", "encode", "excess",
-    "marker", "nonce_of", "room", "split",
+    "from_json", "marker", "nonce_of", "room", "split",
 ]  # fmt: skip
 
 _LATER: Final = {

@@ -26,8 +26,10 @@ _MARGIN: Final = 5.0
 """Seconds beyond that for the agent to say so."""
 _MOST_HELD: Final = 32 << 20
 _LEAST_WINDOW: Final = 32 << 10
-_MOST_WINDOW: Final = 256 << 10
-"""Bytes that are held of all connections of a guest, about, and of each in a direction: fewer, the more there are."""
+_MOST_WINDOW: Final = 1 << 20
+_PART: Final = 8
+"""Bytes that are held in each direction of all connections of a guest, beside the least for each, and of that for one.
+Each new one may have an eighth of what is left."""
 _LINGER: Final = 60.0
 """Seconds for a program to end its side of a connection that was closed here. Then it is reset, as Linux does it
 (tcp_fin_timeout, tcp(7))."""
@@ -58,6 +60,7 @@ class GuestConnection(trio.abc.HalfCloseableStream):
         number: of its stream on the link.
         address: where in the guest the program was found, ``127.0.0.1`` or ``::1``; None before that.
         fault: why it broke; None while it has not.
+        window: bytes that are held of it in each direction, at most.
         closed_at: when it was closed here, by trio's clock; None while it was not.
     """
 
@@ -67,7 +70,7 @@ class GuestConnection(trio.abc.HalfCloseableStream):
         self.fault: SandtopError | None = None
         self.closed_at: float | None = None
         self._link = link
-        self._window = window
+        self.window = window
         self._stream = SendStream(number)
         self._intake = Intake(number, window)
         self._news = trio.Event()
@@ -136,7 +139,7 @@ class GuestConnection(trio.abc.HalfCloseableStream):
         while view:
             self._check()
             stream = self._stream
-            room = min(stream.limit - stream.end, self._window - stream.retained)
+            room = min(stream.limit - stream.end, self.window - stream.retained)
             if room > 0:
                 stream.write(bytes(view[:room]))
                 view = view[room:]
@@ -151,7 +154,7 @@ class GuestConnection(trio.abc.HalfCloseableStream):
     async def wait_send_all_might_not_block(self) -> None:
         while True:
             self._check()
-            if self._stream.end < self._stream.limit and self._stream.retained < self._window:
+            if self._stream.end < self._stream.limit and self._stream.retained < self.window:
                 return
             await self._news.wait()
 
@@ -196,6 +199,7 @@ class Connections:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._all: dict[int, GuestConnection] = {}
+        self._held = 0  # what may be held of them
         self._last = 0
         self._lingering = trio.Event()
 
@@ -234,7 +238,8 @@ class Connections:
         while (number := FIRST_CONNECTION + self._last % _NUMBERS) in self._all:
             self._last += 1
         self._last += 1
-        window = max(_LEAST_WINDOW, min(_MOST_WINDOW, _MOST_HELD // (len(self._all) + 1)))
+        window = max(_LEAST_WINDOW, min(_MOST_WINDOW, (_MOST_HELD - self._held) // _PART))
+        self._held += window
         made = self._all[number] = GuestConnection(number, window, self._link)
         return made
 
@@ -290,6 +295,7 @@ class Connections:
 
     def _forget(self, connection: GuestConnection) -> None:
         del self._all[connection.number]
+        self._held -= connection.window
         self._link.outbox.remove(connection.number)
 
     async def sweep(self) -> None:

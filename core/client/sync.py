@@ -539,6 +539,7 @@ class Sandbox:
         timeout: float | None = None,
         rlimits: Mapping[str, Rlimit] | None = None,
         stdin: bytes | None = None,
+        stderr: Literal["stdout"] | None = None,
         tty: bool | tuple[int, int] = False,
         labels: Mapping[str, str] | None = None,
         max_output: int = MAX_OUTPUT,
@@ -546,8 +547,9 @@ class Sandbox:
         """Run ``program`` and wait for its end. A failing program is an `Output` too, not an exception.
 
         ``timeout`` is in seconds and ends all that the command started; ``rlimits`` are ``soft``, ``(soft, hard)`` or
-        ``"unlimited"``; ``tty`` may be ``(rows, columns)``; ``stdin`` None is empty. Raises `SpawnError` when the
-        program could not be started, `WrongState` when the sandbox does not run, `MachineError` when it died.
+        ``"unlimited"``; ``tty`` may be ``(rows, columns)``; ``stdin`` None is empty; ``stderr="stdout"`` sends it
+        where stdout goes, so that all comes in the order in which it was written. Raises `SpawnError` when the program
+        could not be started, `WrongState` when the sandbox does not run, `MachineError` when it died.
         """
         return run(
             lambda: self._async.exec(
@@ -559,6 +561,7 @@ class Sandbox:
                 timeout=timeout,
                 rlimits=rlimits,
                 stdin=stdin,
+                stderr=stderr,
                 tty=tty,
                 labels=labels,
                 max_output=max_output,
@@ -575,6 +578,7 @@ class Sandbox:
         timeout: float | None = None,
         rlimits: Mapping[str, Rlimit] | None = None,
         stdin: bytes | None = None,
+        stderr: Literal["stdout"] | None = None,
         tty: bool | tuple[int, int] = False,
         labels: Mapping[str, str] | None = None,
         max_output: int = MAX_OUTPUT,
@@ -589,6 +593,7 @@ class Sandbox:
                 timeout=timeout,
                 rlimits=rlimits,
                 stdin=stdin,
+                stderr=stderr,
                 tty=tty,
                 labels=labels,
                 max_output=max_output,
@@ -606,6 +611,7 @@ class Sandbox:
         timeout: float | None = None,
         rlimits: Mapping[str, Rlimit] | None = None,
         stdin: bool | bytes | None = None,
+        stderr: Literal["stdout"] | None = None,
         tty: bool | tuple[int, int] = False,
         labels: Mapping[str, str] | None = None,
         on_exit: Literal["kill", "detach"] = "kill",
@@ -626,6 +632,7 @@ class Sandbox:
                 timeout=timeout,
                 rlimits=rlimits,
                 stdin=stdin,
+                stderr=stderr,
                 tty=tty,
                 labels=labels,
                 on_exit=on_exit,
@@ -642,6 +649,7 @@ class Sandbox:
         user: str | None = None,
         timeout: float | None = None,
         rlimits: Mapping[str, Rlimit] | None = None,
+        stderr: Literal["stdout"] | None = None,
         tty: bool | tuple[int, int] = False,
         labels: Mapping[str, str] | None = None,
     ) -> SessionInfo:
@@ -655,6 +663,7 @@ class Sandbox:
                 user=user,
                 timeout=timeout,
                 rlimits=rlimits,
+                stderr=stderr,
                 tty=tty,
                 labels=labels,
             )
@@ -669,13 +678,22 @@ class Sandbox:
         user: str | None = None,
         timeout: float | None = None,
         rlimits: Mapping[str, Rlimit] | None = None,
+        stderr: Literal["stdout"] | None = None,
         tty: bool | tuple[int, int] = False,
         labels: Mapping[str, str] | None = None,
     ) -> SessionInfo:
         """Start ``script`` by the sandbox's shell and leave it running; all else as in `exec_detached`."""
         return run(
             lambda: self._async.shell_detached(
-                script, cwd=cwd, env=env, user=user, timeout=timeout, rlimits=rlimits, tty=tty, labels=labels
+                script,
+                cwd=cwd,
+                env=env,
+                user=user,
+                timeout=timeout,
+                rlimits=rlimits,
+                stderr=stderr,
+                tty=tty,
+                labels=labels,
             )
         )
 
@@ -989,6 +1007,7 @@ def exec_all(
     user: str | None = None,
     timeout: float | None = None,
     rlimits: Mapping[str, Rlimit] | None = None,
+    stderr: Literal["stdout"] | None = None,
     labels: Mapping[str, str] | None = None,
     max_output: int = MAX_EACH,
 ) -> list[Outcome]:
@@ -1008,6 +1027,7 @@ def exec_all(
             user=user,
             timeout=timeout,
             rlimits=rlimits,
+            stderr=stderr,
             labels=labels,
             max_output=max_output,
         )
@@ -1023,6 +1043,7 @@ def shell_all(
     user: str | None = None,
     timeout: float | None = None,
     rlimits: Mapping[str, Rlimit] | None = None,
+    stderr: Literal["stdout"] | None = None,
     labels: Mapping[str, str] | None = None,
     max_output: int = MAX_EACH,
 ) -> list[Outcome]:
@@ -1036,6 +1057,7 @@ def shell_all(
             user=user,
             timeout=timeout,
             rlimits=rlimits,
+            stderr=stderr,
             labels=labels,
             max_output=max_output,
         )

@@ -16,6 +16,7 @@ from textual.css.stylesheet import Stylesheet
 from sandtop.core.client.link import launching
 from sandtop.core.errors import CoreUnavailable
 from sandtop.tui import gateway
+from sandtop.tui.actions.lookup import use_keys
 from sandtop.tui.app import Console
 from sandtop.tui.store import Store
 
@@ -77,6 +78,13 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
         await wait_for_idle(0)
 
     monkeypatch.setattr(Console, "_press_keys", press_keys)
+
+
+@pytest.fixture(autouse=True)
+def _keys_of_nobody() -> Iterator[None]:
+    """Keys of the operator's own are for the whole process, which a console has for itself and tests share."""
+    yield
+    use_keys({})
 
 
 @pytest.fixture(scope="session", autouse=True)

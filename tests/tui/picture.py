@@ -10,7 +10,6 @@ from textual.widgets import Input
 
 from sandtop.tui.app import Console
 from sandtop.tui.store import Store
-from sandtop.tui.theme import DARK, LIGHT
 
 from . import scene
 from .conftest import LOOK_SECONDS, until
@@ -21,40 +20,53 @@ if TYPE_CHECKING:
     from _pytest.mark.structures import ParameterSet
     from textual.pilot import Pilot
 
+    from sandtop.core.paths import Paths
+    from sandtop.tui.theme import ThemeName
+
     Compare = Callable[..., bool]
     Steps = Callable[[Console, Pilot[None], FakeCore], Awaitable[None]]
 
 SIZES = {"60x20": (60, 20), "80x24": (80, 24), "120x40": (120, 40), "200x50": (200, 50)}
-THEMES = {"dark": DARK.theme.name, "light": LIGHT.theme.name}
+THEMES: dict[str, ThemeName] = {"dark": "dark", "light": "light", "16": "terminal"}
+"""The last leaves the sixteen colours to the terminal; a picture has Rich's own."""
 BOTH = (("80x24", "dark"), ("200x50", "light"))
-ALL = (*BOTH, ("80x24", "light"), ("200x50", "dark"))
-FOUR = (("80x24", "dark"), ("60x20", "dark"), ("120x40", "light"), ("200x50", "dark"))
+MORE = (*BOTH, ("80x24", "16"), ("200x50", "dark"))
+FOUR = (("80x24", "dark"), ("60x20", "16"), ("120x40", "light"), ("120x40", "16"), ("200x50", "dark"))
 
 
-NARROW_AND_WIDE = {
-    "a-log", "a-screen", "asking", "failures", "merged", "page", "result", "terminals",
+EACH_SIZE = {
+    "a-log", "a-screen", "alert", "asking", "box", "custom", "failure", "failures", "group", "marked", "merged", "page",
+    "options", "result", "settings", "terminals",
 }  # fmt: skip
-"""States that look different at each of four sizes."""
-MAIN = {"busy", "empty", "sessions", "split"}
+"""States that look different at each of four sizes: all colours are at one of them at least."""
+MAIN = {"busy", "empty", "form", "sessions", "split"}
 """States that are seen most; of the others two views show enough."""
 
 
 def views(states: Iterable[str]) -> list[ParameterSet]:
     """Each state with the sizes and themes that it is seen in. The quick tests look at the first of them."""
     return [
-        pytest.param(state, size, theme, marks=[] if (size, theme) == ALL[0] else pytest.mark.slow)
+        pytest.param(state, size, theme, marks=[] if (size, theme) == BOTH[0] else pytest.mark.slow)
         for state in states
-        for size, theme in (FOUR if state in NARROW_AND_WIDE else ALL if state in MAIN else BOTH)
+        for size, theme in (FOUR if state in EACH_SIZE else MORE if state in MAIN else BOTH)
     ]
 
 
-def picture(compare: Compare, size: str, theme: str, steps: Steps, core: FakeCore | None = None) -> bool:
-    """Compare the console after ``steps`` with its picture."""
+def picture(
+    compare: Compare,
+    size: str,
+    theme: str,
+    steps: Steps,
+    core: FakeCore | None = None,
+    *,
+    paths: Paths | None = None,
+) -> bool:
+    """Compare the console after ``steps`` with its picture; with ``paths`` it has the settings that are there."""
     fake = core or scene.core()
-    console = Console(Store(), clock=lambda: NOW, interval=LOOK_SECONDS)
+    console = Console(Store(), clock=lambda: NOW, interval=LOOK_SECONDS, paths=paths)
 
     async def before(pilot: Pilot[None]) -> None:
-        console.theme = THEMES[theme]
+        console.use_theme(THEMES[theme])
         await until(
             pilot, lambda: console.store.view.version > 0 and console.store.view.host.stats is not None
         )

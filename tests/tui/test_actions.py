@@ -59,6 +59,6 @@ def test_the_readme_has_the_keys_of_the_last_line_and_its_pictures_are_there() -
     found = [tuple(cell.strip() for cell in re.split(r"(?<!\\)\|", row)[2:4]) for row in table]
     shown = [one for one in actions_of(*SCOPES) if one.footer and one.keys and one.scope != "list"]
     assert found == [(shown_keys(action.keys), action.help) for action in shown]
-    pictures = re.findall(r"\]\((snapshots/[^)]*)\)", text)
+    pictures = re.findall(r"!\[[^]]*\]\(([^)]*)\)", text)
     assert pictures
     assert all((README.parent / unquote(picture)).is_file() for picture in pictures)

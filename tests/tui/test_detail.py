@@ -165,6 +165,19 @@ async def test_a_sandbox_that_failed_itself_shows_what_ran_in_it() -> None:
             assert "kernel panic" in shown(app)
 
 
+async def test_it_goes_on_when_the_core_died_and_came_back() -> None:
+    with fleet() as core:
+        async with running(size=WIDE) as (app, pilot):
+            app.nav.fleet.select(str(core.of("web")["uuid"]))
+            await until(pilot, lambda: "first line" in shown(app))
+            core.die()
+            await until(pilot, lambda: bool(app.store.view.trouble))
+            assert "first line" in shown(app)
+            core.emit("5", b"written meanwhile\r\n")
+            core.come_back()
+            await until(pilot, lambda: "written meanwhile" in shown(app))
+
+
 async def test_a_core_that_does_not_answer_a_look_is_said_and_asked_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -59,6 +59,16 @@ async def hostile_screen(console: Console, pilot: Pilot[None], core: FakeCore) -
     await on(console, core, "review-318")
 
 
+async def alert(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
+    raised = {
+        "name": "disk full", "text": "cp: No space left on device", "at": NOW - 90, "session": "97" * 8,
+        "notify": "bell", "acknowledged": False,
+    }  # fmt: skip
+    core.change(lambda: core.of("fuzz-07").update(alerts=[raised]))
+    await on(console, core, "fuzz-07")
+    await until(pilot, lambda: any("disk full" in each.need.text for each in console.store.view.troubled))
+
+
 async def on(console: Console, core: FakeCore, name: str) -> None:
     console.nav.fleet.select(str(core.of(name)["uuid"]))
 
@@ -78,6 +88,7 @@ FLEET: dict[str, Steps] = {
     "hostile-screen": hostile_screen,
     "filtered": pressing("slash", *"label:team=core"),
     "marked": pressing("S", "n", "g", "space", "space"),
+    "alert": alert,
     "stale": stale,
     "removing": removing,
     "hostile": hostile,

@@ -125,6 +125,7 @@ def test_from_the_first_start_to_the_last_key(home: Home, terminals: tuple[Termi
     large.see("needs you", gone=True)  # what one console acknowledges, the core keeps for all
     seen = [one for one in json.loads(home.sandtop("sessions", "box", "--json")) if one["acknowledged"]]
     assert sorted(one["exit_code"] for one in seen) == [3, 137]
+    many_at_once(home, small, large)
     large.end()
     large.see("left=143")
     assert " icanon " in large.screen
@@ -274,9 +275,44 @@ def page_of_its_own(console: Terminal) -> None:
     console.see("ATTENTION")
 
 
+def many_at_once(home: Home, small: Terminal, large: Terminal) -> None:
+    """A command in two, over a dead core: one result, two failures in the timeline, one pane for both logs."""
+    small.press("c")
+    small.see("New sandbox")
+    small.press("Enter")
+    small.see("2 running")
+    small.press("*")
+    small.see("2 marked")
+    small.press("x")
+    small.see("Run in 2 sandboxes")
+    small.type("sleep 5; echo half done >&2; exit 7")
+    small.press("Enter")
+    small.see("2 … pending")
+    home.kill_core()
+    small.see("2 ✖ exit 7")
+    large.see("exit 7 · half done")
+    small.press("q")
+    small.see("2 need you")
+    small.press("F")
+    small.see("half done")
+    small.see("oh no")  # acknowledged, and still in the history
+    small.press("q")
+    small.see("ATTENTION")
+    small.press("o")
+    small.see("need you", gone=True)
+    small.press("l")
+    small.press("z")
+    small.see("box-2")
+    small.see("half done")
+    small.press("z")
+    small.press("q")
+    small.see("ATTENTION")
+
+
 def remove_and_leave(console: Terminal) -> None:
+    console.press("*")
     console.press("C-d")
-    console.see("Remove box?")
+    console.see("Remove 2 sandboxes?")
     console.press("y")
     console.see("No sandboxes yet")
     console.press("q")

@@ -55,7 +55,17 @@ async def result(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
     await pilot.press("g", "j")
 
 
-STATES: dict[str, Steps] = {"failures": pressing("F", "j"), "failure": failure, "result": result}
+async def group(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
+    await result(console, pilot, core)
+    await pilot.press("d")
+
+
+STATES: dict[str, Steps] = {
+    "failures": pressing("F", "j"),
+    "failure": failure,
+    "result": result,
+    "group": group,
+}
 
 
 @pytest.mark.parametrize(("state", "size", "theme"), views(STATES))

@@ -114,7 +114,7 @@ class RunPrompt(Modal[Run | None]):
             yield Input(placeholder="a command for its shell", id="command", compact=True)
             yield Input(placeholder=_OPTIONS, id="options", compact=True)
             yield Static("", id="wrong", markup=False)
-            tty = "" if self._many else "   ^t on a terminal"
+            tty = "" if self._many else "   ^t terminal"
             earlier = "   ↑↓ earlier ones" if len(self._history) > 1 else ""
             yield Static(Content(f"⏎ run   tab options{tty}   esc cancel{earlier}"), classes="hint")
 

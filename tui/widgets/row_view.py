@@ -246,9 +246,13 @@ class RowView(Painted):
                 segments.append(Segment(" " * (placed.width + 1), plain))
                 continue
             style = plain if cell.tone == "plain" else self._style(cell.tone) + background
-            text = with_end(cell.text, cell.end, placed.width)
-            segments.append(Segment(fit(text, placed.width, placed.column.align), style))
-            segments.append(Segment(" ", plain))
+            text = fit(with_end(cell.text, cell.end, placed.width), placed.width, placed.column.align)
+            if background.reverse:  # the tone would fill the column, also an empty one
+                words = text.strip()
+                before, _, after = text.partition(words) if words else (text, "", "")
+                segments += [Segment(before, plain), Segment(words, style), Segment(f"{after} ", plain)]
+            else:
+                segments += [Segment(text, style), Segment(" ", plain)]
         return Strip(segments).adjust_cell_length(width, plain)
 
     def _title_strip(self, width: int) -> Strip:

@@ -41,6 +41,7 @@ TYPES: Final = {
     "Scope": "Literal['leader', 'group', 'all']",
     "OnExit": "Literal['kill', 'detach']",
     "Size": "tuple[int, int]",
+    "StderrTo": "Literal['stdout']",
     "Path": "str | os.PathLike[str]",
     "Progress": "Callable[[int], None]",
 }

@@ -113,7 +113,7 @@ def request(op: object, **fields: object) -> bytes:
     return encode(Control({"type": "request", "op": op, **fields}))
 
 
-def ask(path: Path, op: str, **fields: object) -> Message:
+def ask(path: Path, op: str, /, **fields: object) -> Message:
     client = Client(path)
     client.send(HELLO + request(op, **fields))
     return client.last()
