@@ -22,6 +22,7 @@ from sandtop.core.guest import GuestStore, Pull, Reference
 from ...tar.making import file
 from .making import Layout
 from .registry import PASSWORD, USER, Registry, before, needs_skopeo, registry
+from .ten import TEN
 from .trees import tree_of, unsquashed
 
 if TYPE_CHECKING:
@@ -102,6 +103,26 @@ def test_an_image_comes_whole_and_is_pinned(
     by_digest = pull(store, f"{real.host}/whole@{manifest['digest']}")
     assert (by_digest.digest, by_digest.path) == (image.digest, image.path)
     assert [found.name for found in store.images()] == sorted((name, by_digest.name))
+
+
+def test_ten_images_come_as_they_are(
+    store: GuestStore, real: Registry, layout: Layout, tmp_path: Path
+) -> None:
+    """Each is, by way of the registry, what the archive of it is; and that is what umoci unpacks (`test_unpacking`)."""
+    for name, made in TEN.items():
+        layers, config = made()
+        layout.image(*layers, name=name, config=config)
+        pulled = pull(store, real.push(layout.root, name, f"ten/{name}"))
+        archive = Layout(tmp_path / name)
+        archive.image(*layers, name=name, config=config, packed="none")
+        (loaded,) = store.load_images(archive.archive(tmp_path / f"{name}.tar"), None)
+        assert pulled.container is not None
+        assert loaded.container is not None
+        assert pulled.container.config == loaded.container.config
+        trees = [
+            tree_of(unsquashed(each.path, tmp_path / f"{name}-{each.digest}")) for each in (pulled, loaded)
+        ]
+        assert trees[0] == trees[1]
 
 
 def test_layers_are_fetched_once_and_go_with_the_last_that_has_them(
