@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from sandtop.core.guest.tools import Progress
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+BASE: Final = "base"
+"""The name of the image that sandboxes start from when no other is named."""
 _AGAIN: Final = "build it again: sandtop image build"
 _WAITING: Final = "another process is building; waiting"
 
@@ -238,6 +240,10 @@ def check_name(name: str) -> None:
 def _keys(name: str) -> list[str]:
     """What the file of an image called ``name`` may be called: its own name goes before one in a registry."""
     keys = [name] if _NAME.fullmatch(name) else []
+    if name == BASE:
+        return (
+            keys  # that sandboxes start from when no other is named: never somebody's that is called the same
+        )
     with contextlib.suppress(InvalidRequest):  # then it is no name of those
         keys.append(quote(Reference.parse(name).familiar, safe=""))
     return keys

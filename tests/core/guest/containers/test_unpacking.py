@@ -174,6 +174,12 @@ def test_sparse_files_of_any_pieces(store: GuestStore, tmp_path: Path, seed: int
     assert {name: (out / name).read_bytes() for name in tree_of(out)} == whole
 
 
+def test_layers_with_nothing_in_them(store: GuestStore, tmp_path: Path) -> None:
+    layers = (END, file(b"a"), END, END, file(b"b") + hard_link(b"c", b"a"), END)
+    out = unsquashed(made_of(store, tmp_path / "layout", *layers), tmp_path / "out")
+    assert sorted(tree_of(out)) == ["a", "b", "c"]
+
+
 def test_no_files_at_all(store: GuestStore, tmp_path: Path) -> None:
     with pytest.raises(SandtopError, match="there is no file in any of its layers"):
         made_of(store, tmp_path / "layout", END)
