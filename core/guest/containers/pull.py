@@ -71,6 +71,8 @@ def pull(store: Layers, wanted: Pull, known: str, progress: Progress) -> Kept | 
         if documents.is_list(document):
             exact = reference.pinned(documents.platform_of(document, name).digest)
             document = documents.parse(registry.manifest(exact), name)
+            if documents.is_list(document):
+                raise ImageError(f"{name}: a list of manifests in a list of manifests")
         else:
             documents.manifest(document, name)
             documents.check_platform(documents.parse(registry.configuration(exact), name), name)

@@ -14,8 +14,8 @@ HUB = "docker.io"
     ("said", "kind", "words"),
     [
         (
-            'Error parsing image name \\"docker://docker.io/x/y\\": reading manifest latest in docker.io/x/y: errors:\\n'
-            "denied: requested access to the resource is denied\\nunauthorized: authentication required",
+            'Error parsing image name \\"docker://docker.io/x/y\\": reading manifest latest in docker.io/x/y: '
+            "errors:\\ndenied: requested access to the resource is denied\\nunauthorized: authentication required",
             ImageError,
             "docker.io wants a password, or has no such image",
         ),
