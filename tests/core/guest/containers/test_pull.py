@@ -37,7 +37,7 @@ pytestmark = [needs_skopeo, pytest.mark.slow]
 ARM: dict[str, str] = {"os": "linux", "architecture": "arm64"}
 BASE = file(b"base", b"1" * 4000)
 TOP = file(b"top", os.urandom(300_000))
-NESTED = b'{"manifests": [{"digest": "sha256:%b", "size": 1}]}' % (b"0" * 64)
+LYING = b'{"manifests": [{"digest": "sha256:%b", "size": 1}]}' % (b"0" * 64)
 CONFIG = {"Env": ["A=b"], "Cmd": ["/top"]}
 
 
@@ -318,9 +318,9 @@ def _lives(pid: int) -> bool:
         (b'{"schemaVersion": 2, "manifests": []}', "it is not for linux/amd64"),
         (b'{"manifests": [1]}', "something else in the place of an object"),
         (b" " * (5 << 20), "4194304"),
-        (NESTED, "a list of manifests in a list of manifests"),
+        (LYING, "sent a manifest that is not what its digest says"),
     ],
-    ids=["deep", "deep-list", "empty", "wrong", "long", "nested"],
+    ids=["deep", "deep-list", "empty", "wrong", "long", "lying"],
 )
 def test_a_manifest_list_that_is_hostile(
     store: GuestStore, real: Registry, document: bytes, words: str
