@@ -6,7 +6,7 @@ import os
 
 
 class Pipes:
-    """Pipes for stdout and stderr and, with ``stdin``, for stdin. Raises OSError when they cannot be made.
+    """Pipes for stdout and stderr, with ``merge`` one for both, and with ``stdin`` for stdin. Raises OSError.
 
     They belong to the user id ``owner``, so that its programs may open them by name, as /dev/stdout.
 
@@ -17,11 +17,11 @@ class Pipes:
 
     __slots__ = ("ours", "theirs")
 
-    def __init__(self, *, stdin: bool, owner: int = 0) -> None:
+    def __init__(self, *, stdin: bool, merge: bool = False, owner: int = 0) -> None:
         self.ours: dict[int, int] = {}
         self.theirs: dict[int, int] = {}
         try:
-            for stream in range(0 if stdin else 1, 3):
+            for stream in range(0 if stdin else 1, 2 if merge else 3):
                 reader, writer = os.pipe2(os.O_CLOEXEC)
                 self.ours[stream], self.theirs[stream] = (reader, writer) if stream else (writer, reader)
                 os.set_blocking(self.ours[stream], False)

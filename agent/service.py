@@ -8,6 +8,7 @@ from collections import OrderedDict
 
 from . import measure
 from .arriving import Arrivals
+from .connections import Connections
 from .defaults import Defaults
 from .machine import Identity
 from .session import Session
@@ -22,7 +23,7 @@ from .wire import (
     ProtocolError,
     values,
 )
-from .wire.limits import MAX_GRACE_MS, MAX_OP, MAX_SESSIONS
+from .wire.limits import FIRST_CONNECTION, MAX_GRACE_MS, MAX_OP, MAX_SESSIONS
 from .wire.values import InvalidMessage
 
 TYPE_CHECKING = False  # see wire/frames.py
@@ -79,12 +80,15 @@ class Service:
         host.left.changed = self._left_changed
         host.waits = self._waits
         self._arrivals = Arrivals(host.outbox.credit, self._start, self._operate)
+        self._connections = Connections(host.loop, host.outbox, self._send)
         self._messages: dict[str, Callable[[Message], None]] = {
             "hello": self._hello,
             "ping": self._ping,
             "top": self._top,
             "start": self._start,
             "release": self._release,
+            "connect": self._connections.connect,
+            "disconnect": self._connections.disconnect,
         }
         self._operations: dict[str, Callable[[Message], Message | None]] = {
             "configure": self._configure,
@@ -99,12 +103,14 @@ class Service:
         """A core began a link, and will send its hello."""
         self._greeted = False
         self._arrivals.clear()
+        self._connections.clear()
         self._host.outbox.restart()
 
     def link_ended(self, reason: str) -> None:
         """Nothing is sent until the next link. Streams keep what they hold."""
         self._greeted = False
         self._arrivals.clear()
+        self._connections.clear()
         self._host.outbox.restart()
         if reason:
             self._log(f"the link to the core was dropped: {reason}")
@@ -115,6 +121,8 @@ class Service:
             self._control(frame.message)
         elif not self._greeted:
             raise ProtocolError("a stream before hello")
+        elif frame.stream >= FIRST_CONNECTION:
+            self._connections.take(frame)
         elif isinstance(frame, Credit):
             self._host.outbox.take_credit(frame)
             session = self.sessions.get(frame.stream // STREAMS_PER_SESSION)
@@ -192,6 +200,7 @@ class Service:
                 "measures": True,
                 "files": True,
                 "merges": True,
+                "connects": True,
                 "sessions": sessions,
                 "left": self._host.left.all(),
             }

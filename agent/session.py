@@ -204,18 +204,19 @@ class Session:
 
     def _launch_on_pipes(self, user: User) -> None:
         try:
-            pipes = Pipes(stdin=self._start.stdin, owner=user.uid)
+            pipes = Pipes(stdin=self._start.stdin, merge=self._start.merge, owner=user.uid)
         except OSError as error:
             raise SpawnFailed("exec", error.errno or 0, f"cannot make a pipe: {error.strerror}") from None
         theirs = pipes.theirs
         try:
-            self._spawn(user, (theirs.get(0, self._host.null), theirs[1], theirs[2]), None)
+            stdio = theirs.get(0, self._host.null), theirs[1], theirs.get(2, theirs[1])
+            self._spawn(user, stdio, None)
         except SpawnFailed:
             pipes.close_ours()
             raise
         finally:
             pipes.close_theirs()
-        for stream in (1, 2):
+        for stream in (1,) if self._start.merge else (1, 2):
             self._pump_output(stream, pipes.ours[stream], self._defaults.window)
         if 0 in pipes.ours:
             self._pump_input(pipes.ours[0])

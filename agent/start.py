@@ -35,11 +35,12 @@ class Start:
     Attributes:
         size: rows and columns of the terminal; None for a session on pipes.
         rlimits: (limit's number, soft, hard).
+        merge: whether stderr goes where stdout does, by one pipe.
         builtin: the fields of the agent's own program that runs in place of ``argv``.
     """
 
     __slots__ = (
-        "argv", "builtin", "cwd", "env", "id", "number", "rlimits", "size", "stdin", "timeout_ms", "user",
+        "argv", "builtin", "cwd", "env", "id", "merge", "number", "rlimits", "size", "stdin", "timeout_ms", "user",
     )  # fmt: skip
 
     def __init__(self, message: Mapping[str, object]) -> None:
@@ -57,6 +58,7 @@ class Start:
         tty = values.optional_object(message, "tty")
         self.size: tuple[int, int] | None = None if tty is None else window_size(tty)
         self.stdin = values.boolean(message, "stdin")
+        self.merge = values.boolean(message, "merge")
         if self.builtin is not None and (tty is not None or self.rlimits):
             raise InvalidMessage("a builtin takes neither a tty nor rlimits")
 

@@ -58,6 +58,7 @@ def examine(paths: Paths) -> Iterator[Finding]:
     has_runtime, runtime_finding = _runtime(debian, paths, linux)
     prepared = has_runtime and bool(store.images())
     yield from _build_tools(prepared)
+    yield _registries()
     yield Finding("guest", Verdict.OK, f"Debian {release}: kernel, runtime and the image base, on every host")
     yield _kernel(linux)
     yield runtime_finding
@@ -110,6 +111,16 @@ def _build_tools(prepared: bool) -> Iterator[Finding]:
         yield Finding("build-tools", Verdict.OK, ", ".join(tools.TO_BUILD))
     if os.geteuid() != 0:
         yield _user_namespaces(bad)
+
+
+def _registries() -> Finding:
+    """What fetches container images; nothing else needs it."""
+    name = "registries"
+    if shutil.which("skopeo", path=tools.environment()["PATH"]) is None:
+        return Finding(
+            name, Verdict.WARN, "skopeo is not installed: no image can be pulled", how_to_install("skopeo")
+        )
+    return Finding(name, Verdict.OK, "skopeo fetches images")
 
 
 def _user_namespaces(bad: Verdict) -> Finding:

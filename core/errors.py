@@ -10,6 +10,7 @@
     ├── StorageError            a disk is full or a folder cannot be used
     ├── MachineError            the virtual machine could not start, or died
     ├── TimedOut                what was waited for did not come in time (exit status 124)
+    ├── ConnectionRefused       nothing listens on the port in the sandbox
     ├── ChannelError            the link to the guest agent broke or did not answer in time
     ├── CoreUnavailable         the core could not be reached or started
     ├── CoreFailure             the core met a fault of its own
@@ -103,6 +104,10 @@ class TimedOut(SandtopError):
     @property
     def exit_status(self) -> int:
         return EXIT_TIMEOUT
+
+
+class ConnectionRefused(SandtopError):
+    code = "refused"
 
 
 class ChannelError(SandtopError):
@@ -231,7 +236,7 @@ _BY_CODE: Final[dict[str, type[SandtopError]]] = {
     kind.code: kind
     for kind in (
         InvalidRequest, NotFound, AlreadyExists, WrongState, MissingDependency, ImageError, StorageError,
-        MachineError, TimedOut, ChannelError, CoreUnavailable, CoreFailure, CoreOutdated,
+        MachineError, TimedOut, ConnectionRefused, ChannelError, CoreUnavailable, CoreFailure, CoreOutdated,
     )
 }  # fmt: skip
 

@@ -62,6 +62,11 @@ class Paths:
         return self.cache / "images"
 
     @property
+    def layers(self) -> Path:
+        """Those of container images, by digest."""
+        return self.cache / "layers"
+
+    @property
     def core_socket(self) -> Path:
         return self.runtime / CORE_SOCKET
 

@@ -23,6 +23,7 @@ _PROGRAMS: Final = {
     "xz-utils": "xz",
     "zstd": "zstd",
     "e2fsprogs": "mke2fs",
+    "skopeo": "skopeo",
 }
 # without root mmdebstrap works in a user namespace, which these set up
 _FOR_USERS: Final = {"uidmap": "newuidmap", "mount": "mount"}
@@ -32,7 +33,7 @@ PACKAGES: Final = (*_PROGRAMS, _KEYS)
 """The Debian packages that sandboxes need."""
 PACKAGES_FOR_USERS: Final = tuple(_FOR_USERS)
 """Those that they need beside them where it is not root who runs sandtop."""
-_COST: Final = "some 30 MB to fetch, 130 MB on the disk"
+_COST: Final = "some 35 MB to fetch, 150 MB on the disk"
 """What all of them come to on a bare machine, with what they depend on."""
 _INSTALL_SECONDS: Final = 1800
 

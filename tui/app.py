@@ -22,6 +22,7 @@ from sandtop.tui.screens.base import ConsoleScreen
 from sandtop.tui.screens.listing import ListScreen
 from sandtop.tui.screens.pages import help_page
 from sandtop.tui.screens.settings import settings_page
+from sandtop.tui.stream.happening import listen
 from sandtop.tui.stream.measuring import Measuring
 from sandtop.tui.theme import DARK, LIGHT, LOOKS, THEMES, ThemeName, look
 from sandtop.tui.tty.driver import TerminalDriver
@@ -126,6 +127,7 @@ class Console(App[None], inherit_bindings=False):
             self.shutdown.leave = leave
         self.run_worker(self.polling.run(), group="polling", exit_on_error=True)
         self.run_worker(self.measuring.run(), group="measuring", exit_on_error=True)
+        self.run_worker(listen(self.store), group="events", exit_on_error=True)
         self.run_worker(self.watching.run(), group="watching", exit_on_error=True)
         self.set_interval(_TICK_SECONDS, self._every_second)
 

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
-from sandtop.core.client.sdk import Overview, Sample, Sandbox, SandboxHistory, events, follow_stats
+from sandtop.core.client.sdk import Overview, Sample, Sandbox, SandboxHistory, events, follow_stats, images
 from sandtop.core.errors import CoreUnavailable, NotFound
 from sandtop.tui.together import MOST_BYTES
 
@@ -35,6 +35,11 @@ async def look(overview: Overview) -> tuple[list[SandboxInfo], list[SessionInfo]
 async def create(fields: Mapping[str, Any], progress: Callable[[str], None]) -> SandboxInfo:
     """Make a sandbox of what the form says; ``progress`` hears what it is at."""
     return (await Sandbox.create(**fields, progress=progress)).info
+
+
+async def image_names() -> list[str]:
+    """The images that sandboxes can be made of."""
+    return [image.name for image in await images()]
 
 
 async def change(uuid: str, verb: str) -> None:

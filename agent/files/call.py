@@ -86,10 +86,12 @@ class Call:
         self._into.finish(offset)
         self.finished = True
 
-    def used(self) -> Credit:
-        """Credit for as much as there is room, now that pieces were used."""
-        held = sum(map(len, self.pieces))
-        return self._into.grant(self._into.received + FILE_WINDOW - held)
+    def used(self) -> Credit | None:
+        """Credit for as much as there is room, now that pieces were used; None while that is little."""
+        limit = self._into.received + FILE_WINDOW - sum(map(len, self.pieces))
+        if self.finished or limit - self._into.limit < FILE_WINDOW // 2:
+            return None
+        return self._into.grant(limit)
 
     # the stream to the core
 

@@ -8,7 +8,7 @@ import stat
 
 from ..wire import values
 from ..wire.frames import to_json
-from ..wire.limits import MAX_OFFSET
+from ..wire.limits import FILE_PIECE, MAX_OFFSET
 from .status import about, check_regular, kind_of, make_parents, target_of
 from .tree import remove
 from .write import write
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from .call import Call, Fields, Operation, Steps
 
-CHUNK: Final = 128 * 1024
-"""Bytes that one step reads."""
 _PAGE_ENTRIES: Final = 200
 _PAGE_BYTES: Final = 32 * 1024
 """Entries, and bytes of names about, that one page of a listing has at the most. A page takes a step."""
@@ -54,7 +52,7 @@ def read(fields: Fields, call: Call) -> Steps:
             os.lseek(fd, offset, os.SEEK_SET)
         call.open()
         yield about(status)
-        while left and (piece := os.read(fd, min(left, CHUNK))):
+        while left and (piece := os.read(fd, min(left, FILE_PIECE))):
             left -= len(piece)
             yield piece
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import select
 import time
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from .call import Fields, Operation
 
 _READ: Final = 256 * 1024
+_CAPACITY: Final = 1 << 20
+"""Bytes that its pipes hold: each switch between agent and server costs as much as many of them."""
 _SIGN_OF_LIFE: Final = 5.0
 """Seconds after which the core is told that a call is still being carried out."""
 
@@ -41,8 +44,12 @@ class Server:
 
     def run(self) -> int:
         """Returns the exit status. Raises ProtocolError."""
-        os.set_blocking(self._reader, False)
-        os.set_blocking(self._writer, False)
+        for fd in (self._reader, self._writer):
+            os.set_blocking(fd, False)
+            try:
+                fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _CAPACITY)
+            except OSError:  # as for a user who has many pipes: it keeps the usual capacity
+                continue
         try:
             while not self._over:
                 busy = self._step()
@@ -184,8 +191,8 @@ class Server:
         elif made and now > call.silent_since + _SIGN_OF_LIFE:
             call.silent_since = now
             self._say("alive", call, {})
-        if len(call.pieces) < held:
-            self._outbox.credit(call.used())
+        if len(call.pieces) < held and (credit := call.used()) is not None:
+            self._outbox.credit(credit)
         return made is not False
 
     def _end(self, call: Call, answer: Fields) -> None:

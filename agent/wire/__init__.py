@@ -17,6 +17,7 @@ from .frames import (
     control,
     data_header,
     encode,
+    from_json,
     split,
 )
 from .limits import MAX_CONTROL_QUEUE, MAX_DATA, MAX_PAYLOAD, MAX_STRING, MOST_LONG
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         marker,
         nonce_of,
     )
+    from .intake import Intake
     from .streams import Outbox, ReceiveWindow, SendStream
 
 AGENT_PROTOCOL: Final = 1
@@ -56,9 +58,9 @@ LONG_STREAM: Final = 4
 __all__ = [
     "AGENT_PROTOCOL", "LONG", "LONG_STREAM", "MARKER_LENGTH", "MAX_CONTROL_QUEUE", "MAX_DATA", "MAX_PAYLOAD",
     "MAX_STRING", "MOST_LONG", "PORT_NAME", "START_STREAM", "STREAMS_PER_SESSION", "TOKEN_LENGTH", "TRAILER",
-    "VSOCK_PORT", "AgentHandshake", "Control", "Credit", "Data", "Decoder", "Eof", "Frame", "HostHandshake", "Outbox",
-    "ProtocolError", "ReceiveWindow", "SendStream", "answer", "control", "data_header", "encode", "excess", "marker",
-    "nonce_of", "room", "split",
+    "VSOCK_PORT", "AgentHandshake", "Control", "Credit", "Data", "Decoder", "Eof", "Frame", "HostHandshake", "Intake",
+    "Outbox", "ProtocolError", "ReceiveWindow", "SendStream", "answer", "control", "data_header", "encode", "excess",
+    "from_json", "marker", "nonce_of", "room", "split",
 ]  # fmt: skip
 
 _LATER: Final = {
@@ -66,6 +68,7 @@ _LATER: Final = {
     "handshake": (
         "MARKER_LENGTH", "TOKEN_LENGTH", "AgentHandshake", "HostHandshake", "answer", "marker", "nonce_of",
     ),
+    "intake": ("Intake",),
     "streams": ("Outbox", "ReceiveWindow", "SendStream"),
 }  # fmt: skip
 """What a command that asks the core for one thing does not need. It is imported when it is first used."""

@@ -30,8 +30,15 @@ MAX_SESSIONS: Final = 512
 """Sessions of one agent that run, or whose exit record the core has not stored, or that left processes running."""
 MAX_SESSION_ID: Final = 64
 """Characters."""
-MAX_SESSION_NUMBER: Final = (1 << 30) - 1
-"""Follows from the four streams that a session has, and the 32 bits of a stream's number."""
+FIRST_CONNECTION: Final = 1 << 31
+"""The stream of the first TCP connection into the guest, and those behind it of others; sessions have those before."""
+MAX_SESSION_NUMBER: Final = FIRST_CONNECTION // 4 - 1
+"""Follows from the four streams that a session has."""
+MAX_CONNECTIONS: Final = 1024
+"""TCP connections into one guest that there are at once."""
+MAX_CONNECT_MS: Final = 60_000
+"""Milliseconds that one may take to come to stand."""
+MAX_PORT: Final = 65_535
 MAX_OP: Final = 128
 """Characters of an operation's ``op``."""
 MAX_WINDOW_SIDE: Final = 10_000
@@ -44,8 +51,10 @@ MAX_RLIMIT: Final = (1 << 63) - 1
 MAX_PROCESSES: Final = 1 << 22
 """Processes that a kernel can have, and so the highest pid (PID_MAX_LIMIT)."""
 
-FILE_WINDOW: Final = 512 * 1024
+FILE_WINDOW: Final = 1 << 20
 """Bytes of a call about files, in one direction, that may be on their way before their receiver has taken them."""
+FILE_PIECE: Final = 120 * 1024
+"""Bytes of a call's stream in a frame: so many that it fits, with its header, the frame of the stream it travels in."""
 FILE_AT_ONCE: Final = 64 * 1024
 """Bytes of a file that a client may send with its request: so many fit a socket's buffer, whatever is made of them."""
 MAX_CALLS: Final = 64

@@ -9,7 +9,7 @@ from there.
 from __future__ import annotations
 
 from .frames import TRAILER, Control, Credit, Eof, ProtocolError, data_header, encode
-from .limits import MAX_CONTROL_QUEUE, MAX_DATA
+from .limits import FIRST_CONNECTION, MAX_CONTROL_QUEUE, MAX_DATA
 
 TYPE_CHECKING = False  # see frames.py
 if TYPE_CHECKING:
@@ -197,9 +197,21 @@ class ReceiveWindow:
 
 
 class Outbox:
-    """What waits to be sent on one link: control messages go first, then credits, then the streams in turn."""
+    """What waits to be sent on one link: control messages go first, then credits, then the streams in turn.
 
-    __slots__ = ("_control", "_credits", "_later", "_patient", "_ready", "_streams")
+    Every second frame may be a session's, however many connections send.
+    """
+
+    __slots__ = (
+        "_connections",
+        "_control",
+        "_credits",
+        "_later",
+        "_patient",
+        "_ready",
+        "_streams",
+        "_yields",
+    )
 
     def __init__(self) -> None:
         self._control: deque[bytes] = deque()
@@ -209,7 +221,9 @@ class Outbox:
         self._credits: dict[int, Credit] = {}
         self._later: dict[int, Credit] = {}  # credits that wait for something to be sent with
         self._streams: dict[int, SendStream] = {}
-        self._ready: deque[int] = deque()  # numbers of streams that may have something, each at most once
+        self._ready: deque[int] = deque()  # numbers of streams that may have something, each at most once …
+        self._connections: deque[int] = deque()  # … and of those that are connections
+        self._yields = False  # whether the last frame was a session's
 
     def control(self, message: dict[str, object]) -> None:
         """Queue a control message. Raises ProtocolError when the peer has left too many unread."""
@@ -264,8 +278,10 @@ class Outbox:
     def wake(self, number: int) -> None:
         """To be called after stream ``number`` was written to, closed, or given credit."""
         stream = self._streams.get(number)
-        if stream is not None and stream.ready and number not in self._ready:
-            self._ready.append(number)
+        if stream is not None and stream.ready:
+            queue = self._ready if number < FIRST_CONNECTION else self._connections
+            if number not in queue:
+                queue.append(number)
 
     def take_credit(self, credit: Credit) -> SendStream | None:
         """Apply the peer's credit; the stream that it is for, or None when that was removed."""
@@ -282,12 +298,20 @@ class Outbox:
         self._credits.clear()
         self._later.clear()
         self._ready.clear()
+        self._connections.clear()
         for stream in self._streams.values():
             stream.rewind()
 
     @property
     def empty(self) -> bool:
-        return not (self._control or self._patient or self._credits or self._later or self._ready)
+        return not (
+            self._control or self._patient or self._credits or self._later or self._ready or self._connections
+        )
+
+    def _next_queue(self) -> deque[int]:
+        """The numbers of those streams whose turn it is: sessions and connections take turns where both have some."""
+        self._yields = bool(self._ready) and not (self._yields and self._connections)
+        return self._ready if self._yields else self._connections
 
     def batch(self) -> bytes:
         """The bytes of all small frames that wait, and of one data frame; empty when nothing may be sent.
@@ -303,20 +327,23 @@ class Outbox:
 
     def pull(self) -> Sequence[bytes | memoryview] | None:
         """The pieces of the next frame, or None when nothing may be sent."""
-        if (self._patient or self._later) and (self._control or self._credits or self._ready):
+        if (self._patient or self._later) and (
+            self._control or self._credits or self._ready or self._connections
+        ):
             self.hurry()
         if self._control:
             return (self._control.popleft(),)
         if self._credits:
             return (encode(self._credits.pop(next(iter(self._credits)))),)
-        while self._ready:
-            number = self._ready.popleft()
+        while self._ready or self._connections:
+            queue = self._next_queue()
+            number = queue.popleft()
             stream = self._streams.get(number)
             if stream is None:
                 continue
             if (taken := stream.take()) is not None:
                 if stream.ready:
-                    self._ready.append(number)
+                    queue.append(number)
                 offset, data = taken
                 return (data_header(number, offset, len(data)), data, TRAILER)
             if stream.ready and stream.final is not None:

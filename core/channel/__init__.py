@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from sandtop.core.channel.connections import GuestConnection
 from sandtop.core.channel.link import AgentLink, Listener
 from sandtop.core.channel.transport import Transport, UnixSocket
 from sandtop.core.channel.vsock import Hybrid, Kernel, Vsock
 
-__all__ = ["AgentLink", "Hybrid", "Kernel", "Listener", "Transport", "UnixSocket", "Vsock"]
+__all__ = ["AgentLink", "GuestConnection", "Hybrid", "Kernel", "Listener", "Transport", "UnixSocket", "Vsock"]

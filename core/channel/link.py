@@ -21,7 +21,14 @@ from sandtop.agent.wire import (
     Outbox,
     ProtocolError,
 )
-from sandtop.agent.wire.limits import MAX_AGENT_MESSAGE, MAX_AGENT_VALUES, MAX_HELLO_VALUES, MAX_OP
+from sandtop.agent.wire.limits import (
+    FIRST_CONNECTION,
+    MAX_AGENT_MESSAGE,
+    MAX_AGENT_VALUES,
+    MAX_HELLO_VALUES,
+    MAX_OP,
+)
+from sandtop.core.channel.connections import Connections
 from sandtop.core.channel.handshake import CHUNK, shake_hands
 from sandtop.core.channel.turns import LITTLE, Throttle, Turn
 from sandtop.core.errors import ChannelError
@@ -98,7 +105,9 @@ class AgentLink:
         connected: whether the agent has said hello on a link that stands.
         measures: whether the agent of a link that stands knows `processes`; an older one does not.
         files: the same of its file server, and …
-        merges: … of output in one stream.
+        merges: … of output in one stream, and …
+        connects: … of connections into its guest.
+        connections: TCP connections into the guest.
         measured: what its guest uses, as the agent said last, unchecked; and when that was, by trio's clock.
         fault: how the agent broke the protocol, until a link has stood for `_STEADY` seconds since; else None.
     """
@@ -118,7 +127,8 @@ class AgentLink:
         self._throttle = Throttle()
         self.connected = False
         self.fault: str | None = None
-        self.measures = self.files = self.merges = False
+        self.measures = self.files = self.merges = self.connects = False
+        self.connections = Connections(self)
         self.measured: tuple[float, object] | None = None
 
     @property
@@ -266,14 +276,18 @@ class AgentLink:
         self._outbox.control({"type": "hello", "version": AGENT_PROTOCOL, "core": "sandtop"})
         self._wake.set()
         self._broken = None
-        with unwrapped():
-            async with trio.open_nursery() as nursery:
-                self._serving = nursery.cancel_scope
-                nursery.start_soon(self._write, stream)
-                nursery.start_soon(self._expect_hello)
-                nursery.start_soon(self._feel_pulse)
-                await self._read(stream, first)
-                nursery.cancel_scope.cancel()
+        try:
+            with unwrapped():
+                async with trio.open_nursery() as nursery:
+                    self._serving = nursery.cancel_scope
+                    nursery.start_soon(self._write, stream)
+                    nursery.start_soon(self._expect_hello)
+                    nursery.start_soon(self._feel_pulse)
+                    nursery.start_soon(self.connections.sweep)
+                    await self._read(stream, first)
+                    nursery.cancel_scope.cancel()
+        finally:
+            self.connections.clear()
         if self._broken is not None:
             raise ProtocolError(self._broken)
 
@@ -339,6 +353,8 @@ class AgentLink:
             return self._take_control(frame.message)
         if not self.connected:
             raise ProtocolError("data before the agent's hello")
+        if frame.stream >= FIRST_CONNECTION:
+            return self.connections.take(frame)
         if isinstance(frame, Data):
             return self.listener.data(frame)
         if isinstance(frame, Credit):
@@ -354,6 +370,8 @@ class AgentLink:
             return True
         if not self.connected:
             raise ProtocolError(f"{kind!r:.40} before the agent's hello")
+        if kind in ("connected", "disconnected"):
+            return self.connections.told(message)
         if kind not in ("done", "pong", "processes"):
             return self.listener.message(message)
         number = message.get("op") if kind == "done" else message.get("seq")
@@ -369,8 +387,8 @@ class AgentLink:
         if self.connected or not isinstance(version, int) or not _OLDEST_AGENT <= version <= AGENT_PROTOCOL:
             raise ProtocolError(f"a hello of version {version!r:.40}")
         self.connected = True
-        self.measures, self.files, self.merges = (
-            message.get(name) is True for name in ("measures", "files", "merges")
+        self.measures, self.files, self.merges, self.connects = (
+            message.get(name) is True for name in ("measures", "files", "merges", "connects")
         )
         self.listener.link_up(message)
         for waiting in self._answers.values():

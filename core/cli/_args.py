@@ -163,3 +163,10 @@ def count(text: str) -> int:
     if not _whole(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
     return int(text)
+
+
+def mode(text: str) -> int:
+    """Permission bits in octal, as chmod(1) takes them: ``644``, ``1777``."""
+    if not text or len(text) > 5 or text.strip("01234567") or int(text, 8) > 0o7777:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a mode in octal, such as 644")
+    return int(text, 8)

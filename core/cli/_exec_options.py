@@ -11,6 +11,11 @@ def add_shared_options(parser: Parser) -> None:
     add("-i", "--stdin", action="store_true", help="pass this stdin on, and its end")
     add("-t", "--tty", action="store_true", help="run it on a terminal of its own (as large as this one)")
     add(
+        "--stderr-to-stdout",
+        action="store_true",
+        help="both on stdout, in the order in which they were written",
+    )
+    add(
         "--timeout",
         type=seconds,
         metavar="TIME",

@@ -28,6 +28,7 @@ class Options:
 
     stdin: bool = False
     tty: bool = False
+    stderr_to_stdout: bool = False
     timeout: float | None = None
     rlimit: Sequence[tuple[str, list[int]]] | None = None
     detach: bool = False
@@ -59,6 +60,7 @@ def throw_away(options: argparse.Namespace, sandbox: str, command: list[str]) ->
         rlimits=dict(options.rlimit or ()),
         tty=_terminal_size() if options.tty else None,
         stdin=options.stdin,
+        merge=options.stderr_to_stdout,
         on_hangup="kill",
     )
 
@@ -77,6 +79,7 @@ def requested(options: Options, script: str | None = None) -> dict[str, Any]:
         rlimits=dict(options.rlimit or ()),
         tty=_terminal_size() if options.tty else None,
         stdin=options.stdin,
+        merge=options.stderr_to_stdout,
         env=dict(options.env or ()),
         cwd=options.cwd,
         user=options.user,

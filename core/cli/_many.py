@@ -86,6 +86,7 @@ async def _run(names: Sequence[str], options: Options) -> tuple[list[Outcome], i
             user=options.user,
             timeout=options.timeout,
             rlimits={name: (pair[0], pair[1]) for name, pair in options.rlimit or ()},
+            stderr="stdout" if options.stderr_to_stdout else None,
             max_output=_MOST,
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandtop.core.client.link import call
+from sandtop.core.client.link import call, docker_config, port_forward
 from sandtop.core.contract.sandbox import SandboxCreate
 from sandtop.core.errors import EXIT_SANDTOP_FAILED, SandtopError
 
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 _EXAMPLES: Final = """\
   sandtop create demo
+  sandtop create --image debian:12 web
   sandtop create worker-{1..20}
-  sandtop create --memory 1G --cpus 2 --network user --label team=a build"""
+  sandtop create --memory 1G --cpus 2 --network user --label team=a build
+  sandtop create --publish 8080:80 web"""
 
 
 def add_options(parser: Parser) -> None:
@@ -37,6 +39,13 @@ def add_options(parser: Parser) -> None:
     add("--workdir", metavar="DIR", help="where commands begin")
     add("--shell", metavar="PATH", help="what 'sandtop shell' runs scripts by")
     add("--user", metavar="USER", help="who commands run as")
+    add(
+        "-p",
+        "--publish",
+        action="append",
+        metavar="PORTS",
+        help="[[BIND:]HOSTPORT:]GUESTPORT: a port of this host that leads into it while it runs (repeatable)",
+    )
     add("--cold", action="store_true", help="boot it, also where a template would start it at once")
     add("--label", action="append", type=pair, metavar="KEY=VALUE", help="label the sandbox (repeatable)")
 
@@ -61,6 +70,7 @@ def creation(options: argparse.Namespace, name: str, *, ephemeral: bool = False)
     return SandboxCreate(
         name=name,
         image=options.image,
+        docker_config=docker_config() if options.image is not None else None,
         **shape(options),
         env=dict(options.env or ()),
         workdir=options.workdir,
@@ -69,6 +79,7 @@ def creation(options: argparse.Namespace, name: str, *, ephemeral: bool = False)
         labels=dict(options.label or ()),
         cold=options.cold,
         ephemeral=ephemeral,
+        publish=[port_forward(text) for text in options.publish or ()],
     )
 
 
@@ -76,7 +87,11 @@ def create_main(argv: Sequence[str]) -> int:
     """Make sandboxes, start them, and print the name of each as soon as it runs."""
     parser = Parser("create", "[OPTIONS] NAME…", "Make sandboxes and start them.", _EXAMPLES)
     parser.add_argument("names", metavar="NAME", nargs="+", help="1 to 63 of a-z, 0-9 and -")
-    parser.add_argument("--image", metavar="NAME", help="the image that they start from (base)")
+    parser.add_argument(
+        "--image",
+        metavar="NAME",
+        help="the image that they start from (base), or one in a registry, as debian:12",
+    )
     add_options(parser)
     parser.json()
     options = parser.parse_args(list(argv))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-
 from sandtop.core.cli import say
 from sandtop.core.client.link import call, image_source
 from sandtop.core.contract.image import ImageBuild, ImageList, ImageRemove, ImageWarm
 from sandtop.core.errors import InvalidRequest
 
 from ._args import Parser
+from ._containers import ACTIONS, told
 from ._output import Progress, age, size, table, write, write_json
 from .create import add_shape, shape
 
@@ -20,20 +19,23 @@ if TYPE_CHECKING:
 
     from sandtop.core.contract.image import ImageInfo
 
+_WORDS: Final = "ls|pull|load|build|warm|inspect|tag|rm|prune"
 _EXAMPLES: Final = """\
   sandtop image ls
+  sandtop image pull debian:12
+  docker save myapp | sandtop image load -
   sandtop image build tools --from ./rootfs --warm
   sandtop image warm tools --memory 1G
   sandtop image rm tools"""
 
 
 def image_main(argv: Sequence[str]) -> int:
-    """List, build, prepare or remove images."""
-    actions = {"ls": _list, "build": _build, "warm": _warm, "rm": _remove}
+    """List, pull, load, build, prepare or remove images."""
+    actions = {"ls": _list, "build": _build, "warm": _warm, "rm": _remove, **ACTIONS}
     action = actions.get(argv[0]) if argv else None
     if action is None:
-        parser = Parser("image", "ls|build|warm|rm …", "What sandboxes start from.", _EXAMPLES)
-        parser.add_argument("action", choices=list(actions), metavar="ls|build|warm|rm")
+        parser = Parser("image", f"{_WORDS} …", "What sandboxes start from.", _EXAMPLES)
+        parser.add_argument("action", choices=_WORDS.split("|"), metavar=_WORDS)
         parser.parse_args(list(argv))
         raise AssertionError("argparse took an action that is not there")
     return action(argv[1:])
@@ -94,11 +96,7 @@ def _build(argv: Sequence[str]) -> int:
         )
     source = None if options.source is None else image_source(options.source)
     request = ImageBuild(name=options.name, source=source)
-    if os.isatty(2):
-        with Progress() as progress:
-            image = call(request, progress).image
-    else:
-        image = call(request, say).image
+    image = told(request).image
     if options.warm:
         _prepare(ImageWarm(image=options.name))
     if options.json:

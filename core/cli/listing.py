@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandtop.core.client.link import call, call_all, sandbox_listing, session_listing
+from sandtop.core.client.link import call, call_all, sandbox_listing, session_listing, where
 from sandtop.core.contract.sandbox import SandboxInspect
 from sandtop.core.contract.session import SessionRemove
 from sandtop.core.errors import InvalidRequest
@@ -41,7 +41,7 @@ def ls_main(argv: Sequence[str]) -> int:
     elif options.quiet:
         write("".join(f"{sandbox.name}\n" for sandbox in sandboxes))
     else:
-        columns = ("name", "state", "image", "cpus", "memory", "sessions", "age", "reason")
+        columns = ("name", "state", "image", "cpus", "memory", "sessions", "ports", "age", "reason")
         table(columns, [_sandbox_row(sandbox) for sandbox in sandboxes])
     return 0
 
@@ -52,6 +52,7 @@ def _sandbox_row(sandbox: SandboxInfo) -> tuple[object, ...]:
         reason += f" · {age(sandbox.attention_at)}"
     return (
         sandbox.name, sandbox.state, sandbox.image, sandbox.cpus, f"{sandbox.memory} MiB", sandbox.sessions,
+        ", ".join(f"{where(port)}->{port.guest_port}" for port in sandbox.ports) or "-",
         age(sandbox.created_at), reason,
     )  # fmt: skip
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from sandtop.core.cli import say
-from sandtop.core.client.link import Link, call, hold, new_id, takes_input
+from sandtop.core.client.link import Link, call, hold, image_command, new_id, takes_input
 from sandtop.core.client.session import Following
+from sandtop.core.contract.image import ImageInspect
 from sandtop.core.contract.sandbox import SandboxRemove
 from sandtop.core.errors import InvalidRequest, NotFound, SandtopError
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 _EXAMPLES: Final = """\
   sandtop run -- python3 -c "print('hello')"
   sandtop run --network user --memory 1G myimage -- make test
+  sandtop run debian:12 -- cat /etc/os-release
+  sandtop run -t -i --entrypoint bash ghcr.io/user/image:tag
   echo data | sandtop run -i -- wc -c"""
 
 
@@ -33,17 +36,22 @@ def run_main(argv: Sequence[str]) -> int:
     """Run a command in a throw-away sandbox. Returns the command's exit status."""
     head, command = split(argv)
     parser = Parser(
-        "run", "[OPTIONS] [IMAGE] -- CMD [ARG…]", "Run one command in a throw-away sandbox.", _EXAMPLES
+        "run", "[OPTIONS] [IMAGE] [-- CMD [ARG…]]", "Run one command in a throw-away sandbox.", _EXAMPLES
     )
     add_shared_options(parser)
     create.add_options(parser)
-    parser.add_argument("image", metavar="IMAGE", nargs="?", help="the image that it starts from (base)")
+    parser.add_argument(
+        "image", metavar="IMAGE", nargs="?", help="the image that it starts from (base), or one in a registry"
+    )
+    parser.add_argument(
+        "--entrypoint", metavar="PROGRAM", help="run this in place of what the image says, with CMD behind it"
+    )
     options = parser.parse_args(head)
-    if not command:
+    if not command and not (options.image or options.entrypoint):
         raise InvalidRequest(
             "no command was given", hint="such as: sandtop run -- python3 -c \"print('hello')\""
         )
-    return _run(options, command)
+    return _run(options, command or [])
 
 
 def _run(options: argparse.Namespace, command: list[str]) -> int:
@@ -52,11 +60,18 @@ def _run(options: argparse.Namespace, command: list[str]) -> int:
         try:
             with Progress() as progress:
                 call(create.creation(options, name, ephemeral=True), progress)
+            command = _command(options, command)
             signals.forward()
             return _execute(options, command, name, signals, held)
         finally:
             signals.hold()
             _remove(name)
+
+
+def _command(options: argparse.Namespace, command: list[str]) -> list[str]:
+    """What is run: as ``docker run`` has it, where the image is a container's."""
+    config = None if options.image is None else call(ImageInspect(name=options.image)).config
+    return image_command(options.image or "base", config, command, options.entrypoint)
 
 
 def _execute(

@@ -1,7 +1,8 @@
 """What the synchronous SDK runs on: the async one, in an event loop on a thread that is there only while it is needed.
 
 `sandtop.core.client.sync` is generated and calls this. Any number of threads may be in calls at once; they share the
-loop. The thread begins with the first call and ends with the last, or with the last `Process` or `hold` that is open.
+loop. The thread begins with the first call and ends with the last, or with the last `Process`, `Connection` or `hold`
+that is open.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import islice
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import anyio
 from anyio.from_thread import BlockingPortalProvider
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     )
     from contextlib import AbstractAsyncContextManager
 
+    from sandtop.core.client.sdk.connection import Connection
     from sandtop.core.client.sdk.process import Process
     from sandtop.core.client.session.events import Event
 
@@ -114,19 +116,38 @@ class Lease:
         self._release()
 
 
-class Iterated:
-    """A `Process` on the loop, whose events are taken by several at a time."""
+class Kept(Generic[T]):
+    """What ``start`` comes to, on the loop, which is kept for it until `_left`."""
 
-    _async: Process
-
-    def __init__(self, start: Callable[[], Awaitable[Process]]) -> None:
+    def __init__(self, start: Callable[[], Awaitable[T]]) -> None:
         self._lease = Lease()
-        self._ready: deque[Event] = deque()
         try:
             self._async = run(start)
         except BaseException:
             self._lease.release()
             raise
+
+    def _run(self, call: Callable[[], Awaitable[V]]) -> V:
+        return run(call)
+
+    def _left(self) -> None:
+        self._lease.release()
+
+
+class Connected(Kept[Any]):
+    """A `Connection` on the loop."""
+
+    _async: Connection
+
+
+class Iterated(Kept[Any]):
+    """A `Process` on the loop, whose events are taken by several at a time."""
+
+    _async: Process
+
+    def __init__(self, start: Callable[[], Awaitable[Process]]) -> None:
+        self._ready: deque[Event] = deque()
+        super().__init__(start)
 
     def _run(self, call: Callable[[], Awaitable[T]]) -> T:
         try:
@@ -134,9 +155,6 @@ class Iterated:
         finally:
             if self._async.record is not None:  # it has ended, and its connection with it
                 self._lease.release()
-
-    def _left(self) -> None:
-        self._lease.release()
 
     def __iter__(self) -> Generator[Event]:
         events = self._async.__aiter__()

@@ -17,7 +17,7 @@ from sandtop.core.client.sdk.sandbox import Sandbox as _Sandbox
 from sandtop.core.client.sdk.together import MAX_EACH
 from sandtop.core.client.session.detach import DETACH_KEYS
 
-from ._portal import Iterated, chunks, held, iterated, run, run_here, run_telling, writes
+from ._portal import Connected, Iterated, chunks, held, iterated, run, run_here, run_telling, writes
 
 if TYPE_CHECKING:
     import os
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from sandtop.core.contract.core import CoreStatus
     from sandtop.core.contract.core_events import Happening, HostHistory, Sample, SandboxHistory
     from sandtop.core.contract.file import FileInfo
-    from sandtop.core.contract.image import ImageInfo
-    from sandtop.core.contract.sandbox import Inspection, Processes, SandboxInfo
+    from sandtop.core.contract.image import ImageDetails, ImageInfo, Pruned
+    from sandtop.core.contract.sandbox import Inspection, PortForward, Processes, SandboxInfo
     from sandtop.core.contract.session_results import SessionInfo
 
     _Kind = type[BaseException]
@@ -232,6 +232,52 @@ class Files:
         return iterated(lambda: self._async.watch(path, user=user))
 
 
+class Connection(Connected):
+    """A TCP connection to a port of a sandbox: a stream of bytes both ways. `Sandbox.connect` makes it.
+
+    One task may send while another receives. Use it as a context, or close it.
+    """
+
+    @property
+    def address(self) -> str:
+        """Where in the sandbox the program listens: ``127.0.0.1`` or ``::1``."""
+        return self._async.address
+
+    def send_all(self, data: bytes) -> None:
+        """Send all of ``data``; return when it is on its way. Waits as long as the program does not read.
+
+        Raises `ChannelError` when the connection broke: the program reset it, the sandbox stopped, or the core went
+        away; `WrongState` when it was closed here.
+        """
+        self._run(lambda: self._async.send_all(data))
+
+    def receive_some(self, max_bytes: int = 65536) -> bytes:
+        """The next bytes, at least one and at most ``max_bytes``; empty when the program has ended its side.
+
+        Raises as `send_all`.
+        """
+        return self._run(lambda: self._async.receive_some(max_bytes))
+
+    def send_eof(self) -> None:
+        """End this side: the program reads to the end of what was sent, and may go on sending. Harmless when ended."""
+        self._run(lambda: self._async.send_eof())
+
+    def close(self) -> None:
+        """Close it: what was sent arrives, and then the end of it; what was not received is lost."""
+        try:
+            self._run(lambda: self._async.aclose())
+        finally:
+            self._left()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: _Kind | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
 class Sandbox:
     """A sandbox. `create`, `get` and `list` make these; the constructor is not for callers.
 
@@ -260,13 +306,18 @@ class Sandbox:
         cold: bool = False,
         ephemeral: bool = False,
         keep: bool = False,
+        publish: Sequence[str] = (),
         progress: Callable[[str], None] | None = None,
     ) -> Self:
         """Make a sandbox, start it, and return it running. ``memory`` and ``disk`` are MiB; None is the core's default.
 
         It goes on from a template of its shape, which the first of that shape has to wait for; with ``cold`` it boots.
         ``accelerator`` is for this and all its later starts; None is the best that works on the core's host.
+        ``image`` may be a container image in a registry, as ``debian:12``: one that is not here is pulled, as by
+        `pull_image`. Its configuration says what is not said here: the environment, the user, the directory.
         An ``ephemeral`` one is removed by the core when nobody holds it any more: `hold`.
+        ``publish`` are ports of the host that lead into it whenever it runs, such as ``"8080:80"``, or ``"80"`` for
+        any that is free: `info` says which.
 
         ``progress`` is called with a line about whatever takes long. Raises `AlreadyExists`, `InvalidRequest`,
         `ImageError`, `MachineError` … When cancelled it removes what was made.
@@ -289,6 +340,7 @@ class Sandbox:
                     cold=cold,
                     ephemeral=ephemeral,
                     keep=keep,
+                    publish=publish,
                     progress=caller.hears(progress),
                 )
             )
@@ -354,6 +406,14 @@ class Sandbox:
         """
         return run(lambda: self._async.top())
 
+    def connect(self, port: int) -> Connection:
+        """A TCP connection to ``port`` in it, on 127.0.0.1 there or else on ::1, whatever its network.
+
+        Raises `ConnectionRefused` when nothing listens there, `TimedOut` when what listens does not take it,
+        `WrongState` when the sandbox does not run or has 1,024 connections already; `ChannelError`.
+        """
+        return Connection(lambda: self._async.connect(port))
+
     def console(self, *, tail: int | None = None) -> bytes:
         """What its guest's kernel and agent printed since its last start: the last 256 KiB, or ``tail`` lines of it.
 
@@ -402,6 +462,15 @@ class Sandbox:
         program was killed; a core that was killed itself is told again.
         """
         return held(self._async.hold)
+
+    def forward(self, *ports: str) -> AbstractContextManager[Sequence[PortForward]]:
+        """While in this context, ports of the host lead to ports of it, whatever its network: gives where they are.
+
+        Such as ``"8080:80"``, ``"80"`` for any port that is free, or ``"0.0.0.0:8080:80"`` for all who reach the
+        host. A core that was killed listens on the same ports again; connections end with it. Raises `AlreadyExists`
+        for a port that is taken, `InvalidRequest`, and `WrongState` when the sandbox does not run, or no more.
+        """
+        return held(lambda: self._async.forward(*ports))
 
     def follow(
         self, session: str, *, stdin: bool = False, stdout_from: int = 0, stderr_from: int = 0
@@ -470,6 +539,7 @@ class Sandbox:
         timeout: float | None = None,
         rlimits: Mapping[str, Rlimit] | None = None,
         stdin: bytes | None = None,
+        stderr: Literal["stdout"] | None = None,
         tty: bool | tuple[int, int] = False,
         labels: Mapping[str, str] | None = None,
         max_output: int = MAX_OUTPUT,
@@ -477,8 +547,9 @@ class Sandbox:
         """Run ``program`` and wait for its end. A failing program is an `Output` too, not an exception.
 
         ``timeout`` is in seconds and ends all that the command started; ``rlimits`` are ``soft``, ``(soft, hard)`` or
-        ``"unlimited"``; ``tty`` may be ``(rows, columns)``; ``stdin`` None is empty. Raises `SpawnError` when the
-        program could not be started, `WrongState` when the sandbox does not run, `MachineError` when it died.
+        ``"unlimited"``; ``tty`` may be ``(rows, columns)``; ``stdin`` None is empty; ``stderr="stdout"`` sends it
+        where stdout goes, so that all comes in the order in which it was written. Raises `SpawnError` when the program
+        could not be started, `WrongState` when the sandbox does not run, `MachineError` when it died.
         """
         return run(
             lambda: self._async.exec(
@@ -490,6 +561,7 @@ class Sandbox:
                 timeout=timeout,
                 rlimits=rlimits,
                 stdin=stdin,
+                stderr=stderr,
                 tty=tty,
                 labels=labels,
                 max_output=max_output,
@@ -506,6 +578,7 @@ class Sandbox:
         timeout: float | None = None,
         rlimits: Mapping[str, Rlimit] | None = None,
         stdin: bytes | None = None,
+        stderr: Literal["stdout"] | None = None,
         tty: bool | tuple[int, int] = False,
         labels: Mapping[str, str] | None = None,
         max_output: int = MAX_OUTPUT,
@@ -520,6 +593,7 @@ class Sandbox:
                 timeout=timeout,
                 rlimits=rlimits,
                 stdin=stdin,
+                stderr=stderr,
                 tty=tty,
                 labels=labels,
                 max_output=max_output,
@@ -537,6 +611,7 @@ class Sandbox:
         timeout: float | None = None,
         rlimits: Mapping[str, Rlimit] | None = None,
         stdin: bool | bytes | None = None,
+        stderr: Literal["stdout"] | None = None,
         tty: bool | tuple[int, int] = False,
         labels: Mapping[str, str] | None = None,
         on_exit: Literal["kill", "detach"] = "kill",
@@ -557,6 +632,7 @@ class Sandbox:
                 timeout=timeout,
                 rlimits=rlimits,
                 stdin=stdin,
+                stderr=stderr,
                 tty=tty,
                 labels=labels,
                 on_exit=on_exit,
@@ -573,6 +649,7 @@ class Sandbox:
         user: str | None = None,
         timeout: float | None = None,
         rlimits: Mapping[str, Rlimit] | None = None,
+        stderr: Literal["stdout"] | None = None,
         tty: bool | tuple[int, int] = False,
         labels: Mapping[str, str] | None = None,
     ) -> SessionInfo:
@@ -586,6 +663,7 @@ class Sandbox:
                 user=user,
                 timeout=timeout,
                 rlimits=rlimits,
+                stderr=stderr,
                 tty=tty,
                 labels=labels,
             )
@@ -600,13 +678,22 @@ class Sandbox:
         user: str | None = None,
         timeout: float | None = None,
         rlimits: Mapping[str, Rlimit] | None = None,
+        stderr: Literal["stdout"] | None = None,
         tty: bool | tuple[int, int] = False,
         labels: Mapping[str, str] | None = None,
     ) -> SessionInfo:
         """Start ``script`` by the sandbox's shell and leave it running; all else as in `exec_detached`."""
         return run(
             lambda: self._async.shell_detached(
-                script, cwd=cwd, env=env, user=user, timeout=timeout, rlimits=rlimits, tty=tty, labels=labels
+                script,
+                cwd=cwd,
+                env=env,
+                user=user,
+                timeout=timeout,
+                rlimits=rlimits,
+                stderr=stderr,
+                tty=tty,
+                labels=labels,
             )
         )
 
@@ -826,6 +913,54 @@ def build_image(
     return run_telling(lambda caller: _image.build_image(name, source, caller.hears(progress)))
 
 
+def pull_image(
+    name: str, *, insecure: bool = False, progress: Callable[[str], None] | None = None
+) -> ImageInfo:
+    """Fetch the container image ``name``, as ``debian:12`` or ``ghcr.io/user/image@sha256:…``, and make an image of it.
+
+    Layers that are here are not fetched. Passwords are those of docker's config.json and its helpers. ``insecure``
+    allows a registry without TLS, or with a certificate that nobody vouches for. Raises `NotFound` when the registry
+    has none, `ImageError`.
+    """
+    return run_telling(
+        lambda caller: _image.pull_image(name, insecure=insecure, progress=caller.hears(progress))
+    )
+
+
+def load_images(
+    path: str | os.PathLike[str], name: str | None = None, progress: Callable[[str], None] | None = None
+) -> list[ImageInfo]:
+    """Make images of those in a file: what ``docker save`` writes, an OCI archive, the folder of an OCI layout.
+
+    They are called what they say, or ``name`` where there is one alone. Raises `ImageError`, `InvalidRequest`.
+    """
+    return run_telling(lambda caller: _image.load_images(path, name, caller.hears(progress)))
+
+
+def inspect_image(name: str) -> ImageDetails:
+    """All that is known of the image ``name``: its layers, the configuration that it came with. Raises `NotFound`."""
+    return run(lambda: _image.inspect_image(name))
+
+
+def image_command(name: str, command: Sequence[str] = (), *, entrypoint: str | None = None) -> list[str]:
+    """What ``docker run`` would run of the image ``name``: its entrypoint with ``command`` or, without, with its own.
+
+    ``entrypoint`` goes before the image's; empty, there is none. Raises `NotFound`, and `InvalidRequest` when nothing
+    is left to run.
+    """
+    return run(lambda: _image.image_command(name, command, entrypoint=entrypoint))
+
+
+def tag_image(name: str, new: str) -> ImageInfo:
+    """Call the image ``name`` by the name ``new``, too. Raises `NotFound`, `InvalidRequest`."""
+    return run(lambda: _image.tag_image(name, new))
+
+
+def prune_images(*, all: bool = False, progress: Callable[[str], None] | None = None) -> Pruned:
+    """Free what no image has any more; with ``all`` also the images but ``base`` that no sandbox was made of."""
+    return run_telling(lambda caller: _image.prune_images(all=all, progress=caller.hears(progress)))
+
+
 def warm_image(
     name: str | None = None,
     *,
@@ -872,6 +1007,7 @@ def exec_all(
     user: str | None = None,
     timeout: float | None = None,
     rlimits: Mapping[str, Rlimit] | None = None,
+    stderr: Literal["stdout"] | None = None,
     labels: Mapping[str, str] | None = None,
     max_output: int = MAX_EACH,
 ) -> list[Outcome]:
@@ -891,6 +1027,7 @@ def exec_all(
             user=user,
             timeout=timeout,
             rlimits=rlimits,
+            stderr=stderr,
             labels=labels,
             max_output=max_output,
         )
@@ -906,6 +1043,7 @@ def shell_all(
     user: str | None = None,
     timeout: float | None = None,
     rlimits: Mapping[str, Rlimit] | None = None,
+    stderr: Literal["stdout"] | None = None,
     labels: Mapping[str, str] | None = None,
     max_output: int = MAX_EACH,
 ) -> list[Outcome]:
@@ -919,6 +1057,7 @@ def shell_all(
             user=user,
             timeout=timeout,
             rlimits=rlimits,
+            stderr=stderr,
             labels=labels,
             max_output=max_output,
         )

@@ -16,6 +16,7 @@ class ImageInfo(Record):
 
     Attributes:
         source: what it was made of, in words.
+        pinned: the container image that it was pulled as, by its digest in the registry; None of all others.
         used_by: a sandbox that was made of it, or None.
         templates: how many shapes of sandboxes start at once from it …
         template_size: … and the bytes that these take on the disk.
@@ -33,12 +34,66 @@ class ImageInfo(Record):
     template_size: int = 0
     templates_outdated: int = 0
     standing_by: int = 0
+    pinned: str | None = None
+
+
+class ImageConfig(Record):
+    """What a container image's own configuration says: the defaults of sandboxes that are made of it.
+
+    Attributes:
+        user: empty for root.
+        workdir: empty for ``/``.
+        entrypoint: the program that ``sandtop run`` starts, with its first arguments …
+        cmd: … and the rest of them, where no other command is given.
+        stop_signal: by which its programs are asked to end; empty for SIGTERM.
+        volumes: folders that it says are data; nothing is mounted there.
+        ports: those that its programs listen on, as ``80/tcp``; none is opened.
+    """
+
+    env: dict[str, str]
+    user: str = ""
+    workdir: str = ""
+    entrypoint: list[str]
+    cmd: list[str]
+    stop_signal: str = ""
+    labels: dict[str, str]
+    volumes: list[str]
+    ports: list[str]
+
+
+class ImageLayer(Record):
+    """A layer: the digest of its file (``sha256:…``), and the bytes that this has."""
+
+    digest: str
+    size: int
+
+
+class ImageDetails(Record):
+    """All that is known of an image.
+
+    Attributes:
+        id: of a container image the digest of its configuration, which docker calls its ID; None of all others.
+        config: of a container image; None of all others.
+        layers: of a container image, the lowest first. Each is kept once, whatever images have it.
+    """
+
+    image: ImageInfo
+    id: str | None = None
+    config: ImageConfig | None = None
+    layers: list[ImageLayer]
 
 
 class Images(Record):
     """All of them, by name."""
 
     images: list[ImageInfo]
+
+
+class Pruned(Record):
+    """The names of the images that are gone, and the bytes that are free now."""
+
+    images: list[str]
+    freed: int
 
 
 class ImageAnswer(Record):
@@ -56,6 +111,54 @@ class ImageBuild(Change[ImageAnswer], op="image.build", slow=True):
 
     name: Text
     source: str | None = None
+
+
+class ImagePull(Change[ImageAnswer], op="image.pull", slow=True):
+    """Fetch a container image from its registry, where that has another than we, and make an image of it.
+
+    Attributes:
+        name: such as ``debian:12`` or ``ghcr.io/user/image@sha256:…``.
+        docker_config: the absolute path of docker's config.json with the passwords; None for the user's own.
+        insecure: also without TLS, or with a certificate that nobody vouches for.
+    """
+
+    name: Text
+    docker_config: str | None = None
+    insecure: bool = False
+
+
+class ImageLoad(Change[Images], op="image.load", slow=True):
+    """Make images of those in a file: what ``docker save`` writes, an OCI archive, an OCI layout.
+
+    Attributes:
+        path: absolute.
+        name: what the only one in it is to be called; None for what they say themselves.
+    """
+
+    path: str
+    name: Text | None = None
+
+
+class ImageTag(Change[ImageAnswer], op="image.tag", slow=True):
+    """Call an image by the name ``new``, too, whatever had that before."""
+
+    name: Text
+    new: Text
+
+
+class ImageInspect(Request[ImageDetails], op="image.inspect"):
+    """All that is known of one."""
+
+    name: Text
+
+
+class ImagePrune(Change[Pruned], op="image.prune", slow=True):
+    """Free what no image has any more: files, layers of pulls that were cut off. With ``all`` images without a sandbox.
+
+    The image ``base`` stays.
+    """
+
+    all: bool = False
 
 
 class ImageWarm(Change[Nothing], op="image.warm", slow=True):

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import re
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
-from sandtop.agent.wire.limits import MAX_NAME, MAX_OFFSET, MAX_TIMEOUT_MS, MAX_WINDOW_SIDE
+from sandtop.agent.wire.limits import MAX_NAME, MAX_OFFSET, MAX_PORT, MAX_TIMEOUT_MS, MAX_WINDOW_SIDE
 from sandtop.core.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -125,6 +126,16 @@ class OneOf:
                 )
 
 
+class IpAddress:
+    """An address of the host, of IPv4 or IPv6, in numbers."""
+
+    def check(self, field: str, value: str) -> None:
+        try:
+            ipaddress.ip_address(value)
+        except ValueError:
+            raise InvalidRequest(f"{field} must be an IP address, not {value!r:.60}") from None
+
+
 class Reached:
     """By the ids of sessions, two offsets each."""
 
@@ -159,6 +170,9 @@ Memory = Annotated[int, _whole(128, 1 << 22, " MiB")]
 resets without a word."""
 Disk = Annotated[int, _whole(16, 1 << 24, " MiB")]
 FileMode = Annotated[int, Number(0, 0o7777, "permission bits, 0 to 4095 (octal 7777)")]
+Port = Annotated[int, _whole(1, MAX_PORT)]
+AnyPort = Annotated[int, _whole(0, MAX_PORT)]
+HostAddress = Annotated[str, IpAddress()]
 Side = Annotated[int, Number(1, MAX_WINDOW_SIDE, f"1 to {MAX_WINDOW_SIDE}")]
 Offset = Annotated[int, Number(0, MAX_OFFSET, "an offset")]
 Count = Annotated[int, Number(0, MAX_OFFSET, "a number, 0 or more")]

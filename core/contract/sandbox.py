@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from .record import Change, Event, Nothing, Record, Request, Stream
+from .record import Change, Event, Nothing, Part, Record, Request, Stream
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     from typing import Literal
 
-    from .limits import Count, Disk, Environment, GuestPath, Memory, Name, Processors, Text, Time
+    from .limits import (
+        AnyPort,
+        Count,
+        Disk,
+        Environment,
+        GuestPath,
+        HostAddress,
+        Memory,
+        Name,
+        Port,
+        Processors,
+        Text,
+        Time,
+    )
 
 
 class Alert(Record):
@@ -29,6 +42,30 @@ class Alert(Record):
     session: str | None = None
     notify: str = "none"
     acknowledged: bool = False
+
+
+class PortForward(Part):
+    """A port of the host that leads to one of a sandbox.
+
+    Attributes:
+        address: of the host, where it listens.
+        host_port: there; 0 in a request for any that is free.
+        guest_port: to which port of 127.0.0.1 in the sandbox, or else of ::1 there.
+    """
+
+    address: HostAddress = "127.0.0.1"
+    host_port: AnyPort = 0
+    guest_port: Port
+
+
+class PublishedPort(PortForward):
+    """A port that was published when the sandbox was made.
+
+    Attributes:
+        listening: whether it leads there now, which it does while the sandbox runs.
+    """
+
+    listening: bool = False
 
 
 class SandboxInfo(Record):
@@ -52,6 +89,7 @@ class SandboxInfo(Record):
         acknowledged: somebody said to have seen that it is failed or lost.
         changed_at: when it came into its state, seconds since the epoch; None where that is not known.
         alerts: the rules of the configuration that hold of it, the newest first.
+        ports: those of the host that lead to ports of it.
     """
 
     name: str
@@ -81,6 +119,7 @@ class SandboxInfo(Record):
     acknowledged: bool = False
     changed_at: Time | None = None
     alerts: list[Alert]
+    ports: list[PublishedPort]
 
 
 class SandboxAnswer(Record):
@@ -163,6 +202,25 @@ class Held(Event, kind="held"):
     sandbox: SandboxInfo
 
 
+class Connected(Event, kind="connected"):
+    """The connection stands, to ``address`` in the sandbox: bytes may go both ways."""
+
+    address: str
+
+
+class Forwarding(Event, kind="forwarding"):
+    """These ports of the host lead into the sandbox, for as long as this connection."""
+
+    ports: list[PortForward]
+
+
+class ForwardFailed(Event, kind="forward-failed"):
+    """Somebody connected to ``port``, and was refused, for ``reason``."""
+
+    port: PortForward
+    reason: str
+
+
 class SandboxCreate(Change[SandboxAnswer], op="sandbox.create", slow=True):
     """Make a sandbox and start it. None is the core's default.
 
@@ -171,6 +229,10 @@ class SandboxCreate(Change[SandboxAnswer], op="sandbox.create", slow=True):
         ephemeral: it goes when no client holds it any more (`SandboxHold`).
         accelerator: for all its starts; None for the best that works on the core's host.
         cold: boot, without a template.
+        publish: ports of the host that lead into it whenever it runs.
+        image: its name. A container image that is not here and whose name has a tag, a digest or a registry is pulled.
+            Its configuration says what is not said here.
+        docker_config: for that, as in ``image.pull``.
     """
 
     name: Name
@@ -187,6 +249,8 @@ class SandboxCreate(Change[SandboxAnswer], op="sandbox.create", slow=True):
     ephemeral: bool = False
     accelerator: Literal["kvm", "tcg"] | None = None
     cold: bool = False
+    publish: list[PortForward] | None = None
+    docker_config: str | None = None
 
 
 class SandboxList(Request[SandboxPage], op="sandbox.list"):
@@ -281,3 +345,17 @@ class SandboxConsole(Stream[Nothing], op="sandbox.console"):
     sandbox: str
     tail: Count | None = None
     follow: bool = False
+
+
+class SandboxConnect(Stream[Nothing], op="sandbox.connect"):
+    """A TCP connection to ``port`` in it, whatever its network: bytes both ways, once `Connected` was said."""
+
+    sandbox: str
+    port: Port
+
+
+class SandboxForward(Stream[Nothing], op="sandbox.forward"):
+    """Have ports of the host lead into it for as long as this connection; `Forwarding` says which these are."""
+
+    sandbox: str
+    ports: list[PortForward]

@@ -60,6 +60,7 @@ class SessionExec(Stream["SessionEnd"], op="session.exec", long=True):
         rlimits: lower-case POSIX names to soft and hard limit, -1 for none.
         tty: it runs on a terminal of this size.
         stdin: it has an input. (On a terminal it has, too.)
+        merge: its stderr goes where its stdout does, by one pipe: in the order in which it was written.
         on_hangup: what becomes of it when its client goes away: ``keep`` (the default) or ``kill``.
         stdout, stderr: offsets to go on from after a break; null: another screen first.
         terminal: the client is a terminal: it takes a screen in place of what it is far behind.
@@ -82,6 +83,7 @@ class SessionExec(Stream["SessionEnd"], op="session.exec", long=True):
     rlimits: dict[str, list[int]] | None = None
     tty: Window | None = None
     stdin: bool = False
+    merge: bool = False
     labels: Environment | None = None
     detach: bool = False
     on_hangup: Literal["keep", "kill"] = "keep"

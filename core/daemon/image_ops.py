@@ -10,15 +10,25 @@ import trio
 from sandtop.core.contract.image import (
     ImageAnswer,
     ImageBuild,
+    ImageConfig,
+    ImageDetails,
     ImageInfo,
+    ImageInspect,
+    ImageLayer,
     ImageList,
+    ImageLoad,
+    ImagePrune,
+    ImagePull,
     ImageRemove,
     Images,
+    ImageTag,
     ImageWarm,
+    Pruned,
 )
 from sandtop.core.contract.record import Nothing
 from sandtop.core.daemon.dispatch import answers, makes
-from sandtop.core.daemon.sandbox_ops import shape_of
+from sandtop.core.daemon.pulling import pull
+from sandtop.core.daemon.sandbox_ops import DEFAULT, shape_of
 from sandtop.core.errors import InvalidRequest, NotFound, WrongState
 
 if TYPE_CHECKING:
@@ -45,6 +55,7 @@ def _image_view(
         template_size=sum(template.size for template in its),
         templates_outdated=sum(template.outdated for template in its),
         standing_by=standing_by,
+        pinned=image.container.pinned or None if image.container is not None else None,
     )
 
 
@@ -69,12 +80,76 @@ async def build_image(core: Core, request: ImageBuild, work: Work) -> ImageAnswe
             )
         image = await trio.to_thread.run_sync(core.guest.build_base, tell)
     else:
-        path = Path(request.source)
-        if not path.is_absolute():
-            raise InvalidRequest(f"{path} is not an absolute path")
+        path = _absolute(request.source)
         image = await trio.to_thread.run_sync(core.guest.build_image, name, path, tell)
     await _prune(core, work)
     return ImageAnswer(image=_image_view(image, core.fleet.images_in_use()))
+
+
+@makes(ImagePull)
+async def pull_image(core: Core, request: ImagePull, work: Work) -> ImageAnswer:
+    image = await pull(core, request.name, request.docker_config, work, insecure=request.insecure)
+    await _prune(core, work)
+    return ImageAnswer(image=_image_view(image, core.fleet.images_in_use()))
+
+
+@makes(ImageLoad)
+async def load_image(core: Core, request: ImageLoad, work: Work) -> Images:
+    path = _absolute(request.path)
+    made = await trio.to_thread.run_sync(core.guest.load_images, path, request.name, _heard(work))
+    await _prune(core, work)
+    users = core.fleet.images_in_use()
+    return Images(images=[_image_view(image, users) for image in made])
+
+
+@makes(ImageTag)
+async def tag_image(core: Core, request: ImageTag, work: Work) -> ImageAnswer:
+    image = await trio.to_thread.run_sync(core.guest.tag_image, request.name, request.new, _heard(work))
+    await _prune(core, work)
+    return ImageAnswer(image=_image_view(image, core.fleet.images_in_use()))
+
+
+@answers(ImageInspect)
+async def inspect_image(core: Core, request: ImageInspect) -> ImageDetails:
+    image = await trio.to_thread.run_sync(core.guest.image, request.name)
+    templates = await trio.to_thread.run_sync(core.fleet.templates.on_disk)
+    ready = core.fleet.warm_machines.get(image.digest, 0)
+    view = _image_view(image, core.fleet.images_in_use(), templates, ready)
+    container = image.container
+    if container is None:
+        return ImageDetails(image=view, layers=[])
+    config = container.config
+    return ImageDetails(
+        image=view,
+        id=container.id,
+        config=ImageConfig(
+            env=dict(config.env),
+            user=config.user,
+            workdir=config.workdir,
+            entrypoint=[*config.entrypoint],
+            cmd=[*config.cmd],
+            stop_signal=config.stop_signal,
+            labels=dict(config.labels),
+            volumes=[*config.volumes],
+            ports=[*config.ports],
+        ),
+        layers=[ImageLayer(digest=layer.digest, size=layer.size) for layer in container.layers],
+    )
+
+
+@makes(ImagePrune)
+async def prune_images(core: Core, request: ImagePrune, work: Work) -> Pruned:
+    gone, freed = list[str](), 0
+    if request.all:
+        used = core.fleet.images_in_use()
+        for image in await trio.to_thread.run_sync(core.guest.images):
+            if image.name != DEFAULT.image and image.digest not in used:
+                await remove_image(core, ImageRemove(name=image.name), work)
+                gone.append(image.name)
+                freed += image.size
+    freed += await trio.to_thread.run_sync(core.guest.free, _in_use(core), _heard(work))
+    await _prune(core, work)
+    return Pruned(images=gone, freed=freed)
 
 
 @makes(ImageWarm)
@@ -110,12 +185,21 @@ def _heard(work: Work) -> Callable[[str], None]:
     return lambda line: trio.from_thread.run_sync(work.progress, line)
 
 
+def _in_use(core: Core) -> Callable[[], list[str]]:
+    """The digests of the images that sandboxes have, for a thread."""
+    return lambda: list(trio.from_thread.run_sync(core.fleet.images_in_use))
+
+
+def _absolute(text: str) -> Path:
+    path = Path(text)
+    if not path.is_absolute():
+        raise InvalidRequest(f"{path} is not an absolute path")
+    return path
+
+
 async def _prune(core: Core, work: Work) -> None:
     """Free what images that no name and no sandbox has any more, and their templates, take on the disk."""
 
-    def in_use() -> list[str]:
-        return list(trio.from_thread.run_sync(core.fleet.images_in_use))
-
-    await trio.to_thread.run_sync(core.guest.prune_images, in_use, _heard(work))
+    await trio.to_thread.run_sync(core.guest.prune_images, _in_use(core), _heard(work))
     named = {image.digest for image in await trio.to_thread.run_sync(core.guest.images)}
     await core.fleet.forget_images(named | core.fleet.images_in_use().keys())

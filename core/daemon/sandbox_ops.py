@@ -29,9 +29,11 @@ from sandtop.core.contract.sandbox import (
 )
 from sandtop.core.daemon.connection import ClientGone
 from sandtop.core.daemon.dispatch import answers, makes, serves
+from sandtop.core.daemon.pulling import obtain
 from sandtop.core.daemon.views import page, sandbox_view
 from sandtop.core.errors import NotFound
 from sandtop.core.fleet import State
+from sandtop.core.guest import ContainerConfig
 from sandtop.core.store import SandboxConfig
 
 if TYPE_CHECKING:
@@ -58,18 +60,31 @@ def shape_of(request: SandboxCreate | ImageWarm) -> SandboxConfig:
 
 @makes(SandboxCreate)
 async def create(core: Core, request: SandboxCreate, work: Work) -> SandboxAnswer:
-    config = dataclasses.replace(
-        shape_of(request),
-        env=request.env or {},
-        workdir=request.workdir or DEFAULT.workdir,
-        shell=request.shell or DEFAULT.shell,
-        user=request.user or DEFAULT.user,
-        labels=request.labels or {},
-        ephemeral=request.ephemeral,
-    )
+    config = await _configured(core, request, work)
     request_id = request.request_id or ""
     sandbox = await core.fleet.create(request.name, config, request_id, work.progress, cold=request.cold)
     return SandboxAnswer(sandbox=sandbox_view(sandbox))
+
+
+async def _configured(core: Core, request: SandboxCreate, work: Work) -> SandboxConfig:
+    """What the sandbox is made with: as the request says, then its image's configuration, then our defaults."""
+    image = None
+    if request.image is not None:
+        core.fleet.check_free(request.name, request.request_id or "")
+        image = await obtain(core, request.image, request.docker_config, work)
+    said = image.container.config if image is not None and image.container is not None else ContainerConfig()
+    return dataclasses.replace(
+        shape_of(request),
+        image=image.name if image is not None else request.image or DEFAULT.image,
+        env={**said.env, **(request.env or {})},
+        workdir=request.workdir or said.workdir or DEFAULT.workdir,
+        shell=request.shell or DEFAULT.shell,
+        user=request.user or said.user or DEFAULT.user,
+        labels={**said.labels, **(request.labels or {})},
+        ephemeral=request.ephemeral,
+        publish=tuple((each.address, each.host_port, each.guest_port) for each in request.publish or ()),
+        stop_signal=said.stop_signal,
+    )
 
 
 @makes(SandboxStart)

@@ -82,7 +82,13 @@ async def _start(fleet: Fleet, sandbox: Sandbox, request: SessionExec) -> Sessio
     await sandbox.adopted()
     await sandbox.running_machine("exec in").link.wait_up(_LINK_PATIENCE)
     # much may have happened meanwhile: the machine may be gone, and the same request come on another connection
-    sandbox.running_machine("exec in")
+    machine = sandbox.running_machine("exec in")
+    if request.merge and not machine.link.merges:
+        raise WrongState(
+            f"the agent of {sandbox.name} is of an older sandtop, and keeps stdout and stderr apart",
+            sandbox=sandbox.name,
+            hint=f"restart it: sandtop restart {sandbox.name}; or let a shell do it: 2>&1",
+        )
     session = _known(fleet, sandbox, request.id)
     if session is not None:
         return session

@@ -43,6 +43,7 @@ def start_message(sandbox: Sandbox, request: SessionExec) -> dict[str, object]:
         "rlimits": limits,
         "tty": plain(request.tty),
         "stdin": request.stdin,
+        "merge": request.merge,
         "builtin": plain(request.builtin),
     }
 

@@ -90,6 +90,7 @@ def sandbox_view(sandbox: Sandbox) -> SandboxInfo:
             )
             for alert in sandbox.alerts.all()
         ],
+        ports=sandbox.ports.all(),
     )
 
 

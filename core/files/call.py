@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from sandtop.agent.wire import MAX_DATA, ReceiveWindow, SendStream
-from sandtop.agent.wire.limits import FILE_WINDOW
+from sandtop.agent.wire import ReceiveWindow, SendStream
+from sandtop.agent.wire.limits import FILE_PIECE, FILE_WINDOW
 from sandtop.core.errors import ChannelError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PATIENCE: Final = 30.0
 """Seconds that a server may say nothing about a call that waits for it. One that works for longer says so."""
-_ACKNOWLEDGE: Final = FILE_WINDOW // 4
+_ACKNOWLEDGE: Final = FILE_WINDOW // 2
 
 
 class FilesLost(ChannelError):
@@ -169,7 +169,7 @@ class FileCall:
     @property
     def room(self) -> int:
         """Bytes that may be written to `stream` now."""
-        return max(0, min(MAX_DATA, FILE_WINDOW - self.stream.retained))
+        return max(0, min(FILE_PIECE, FILE_WINDOW - self.stream.retained))
 
     async def wait_room(self) -> None:
         """Return when there is `room`. Raises as `wait_opened`."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sandtop.agent.wire import ProtocolError
-from sandtop.agent.wire.frames import from_json
+from sandtop.agent.wire import ProtocolError, from_json
 from sandtop.core.contract.file import FileInfo
 from sandtop.core.contract.record import is_list
 

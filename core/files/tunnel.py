@@ -183,8 +183,9 @@ class Tunnel:
         if window is None:
             raise ProtocolError(f"stream {frame.stream} of a file server")
         fresh = window.take(frame.offset, frame.data)
-        self._link.outbox.credit(window.grant(window.received + PIPE_WINDOW))
-        self._link.flush()
+        if window.limit - window.received < PIPE_WINDOW // 2:
+            self._link.outbox.credit(window.grant(window.received + PIPE_WINDOW))
+            self._link.flush()
         if (
             not fresh or frame.stream - self._base != _STDOUT
         ):  # what it says on stderr is for the guest's developers

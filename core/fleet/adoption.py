@@ -126,6 +126,8 @@ async def _adopt_running(sandbox: Sandbox, context: Context, spec: MachineSpec, 
     except MachineError as error:  # it is being watched: should it die, that will be seen
         log.warning("%s: %s", sandbox.name, error)
     machine.clock.due = True  # it may have stood still while nobody watched
+    if record.state is not State.STOPPING:
+        sandbox.ports.reopen()
     if record.state is State.STOPPING:
         await machine.end()
     elif actual is not record.state:

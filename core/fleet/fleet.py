@@ -27,6 +27,7 @@ from sandtop.core.fleet.adoption import adopt_all
 from sandtop.core.fleet.alerts import AlertWatch
 from sandtop.core.fleet.clock import Clock, keep_clocks
 from sandtop.core.fleet.guard import Guard
+from sandtop.core.fleet.published import with_numbers
 from sandtop.core.fleet.room import MIB, check_new, may_grow
 from sandtop.core.fleet.sandbox import Sandbox
 from sandtop.core.fleet.specs import machine_spec, resolve_image, template_for
@@ -137,6 +138,7 @@ class Fleet:
         if sandbox is None:
             self._check_free(name)
             await self._check_room(name, config, progress)
+            config = with_numbers(config)
             digest = await resolve_image(self._context, config.image, progress)
             warm = None if cold else await self._pool.take(config, digest)
             row = SandboxRow(
@@ -205,6 +207,11 @@ class Fleet:
             if request_id and sandbox.row.request_id == request_id and sandbox.name == name:
                 return sandbox
         return None
+
+    def check_free(self, name: str, request_id: str) -> None:
+        """Raises `AlreadyExists` for a name that another request's sandbox has."""
+        if self._of_request(name, request_id) is None:
+            self._check_free(name)
 
     def _check_free(self, name: str) -> None:
         if any(sandbox.name == name for sandbox in self.all()):

@@ -13,8 +13,10 @@ import trio
 
 from sandtop.core.errors import SandtopError, WrongState
 from sandtop.core.events import Teller
+from sandtop.core.fleet import stop_signal
 from sandtop.core.fleet.adoption import end_unreachable, unreachable
 from sandtop.core.fleet.launch import Launch
+from sandtop.core.fleet.published import Published
 from sandtop.core.fleet.raised import Alerts
 from sandtop.core.fleet.record import Record
 from sandtop.core.fleet.state import ALIVE, State, require
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from sandtop.core.channel import GuestConnection
     from sandtop.core.fleet.context import Context
     from sandtop.core.fleet.machine import RunningMachine
     from sandtop.core.store import SandboxRow
@@ -57,6 +60,7 @@ class Sandbox:
         self.holders = 0
         self.alerts = Alerts(row.uuid, context.database)
         self.sessions = self._new_sessions()
+        self.ports = Published(lambda: self.row, self.connect, context.nursery)
 
     def _new_sessions(self) -> SessionManager:
         context, row = self._context, self.row
@@ -111,6 +115,7 @@ class Sandbox:
                 return "its agent does not answer"
             if self.machine.unreadable is not None:
                 return f"the host could not read its disk: {self.machine.unreadable}"
+            return self.ports.fault
         return None
 
     @property
@@ -152,6 +157,15 @@ class Sandbox:
     ) -> None:
         if not created:
             require(self.name, self.state, _STARTABLE, "start")
+        self.ports.open()  # before anything else: a port that somebody else has changes nothing here
+        try:
+            await self._launch(progress, cold=cold, accelerator=accelerator)
+            self.ports.serve()
+        except BaseException:
+            self.ports.close()
+            raise
+
+    async def _launch(self, progress: Callable[[str], None], *, cold: bool, accelerator: str) -> None:
         self.record.to(State.STARTING)
         self.timings = {}
         try:
@@ -224,6 +238,11 @@ class Sandbox:
             )
         return machine
 
+    async def connect(self, port: int) -> GuestConnection:
+        """A connection to ``port`` in it. Raises as `running_machine` and `Connections.open`."""
+        machine = self.running_machine(f"connect to port {port} of")
+        return await machine.link.connections.open(port, self.name)
+
     def _machine_in(self, state: State, doing: str) -> RunningMachine:
         require(self.name, self.state, frozenset({state}), doing)
         if self.machine is None:
@@ -286,7 +305,11 @@ class Sandbox:
             except BaseException:  # it would stand still for ever, and be about to stop
                 await machine.end()
                 raise
-        await machine.shut_down(self._context.settings.stop_seconds)
+        seconds: float = self._context.settings.stop_seconds
+        number = stop_signal.number_of(self.row.config.stop_signal)
+        if number is not None:
+            seconds = await stop_signal.ask_to_end(machine.link, self.sessions, number, seconds)
+        await machine.shut_down(seconds)
 
     async def restart(
         self, progress: Callable[[str], None], *, force: bool, cold: bool = False, accelerator: str = ""

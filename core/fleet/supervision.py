@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from sandtop.core.events import Teller
     from sandtop.core.fleet.context import Context
+    from sandtop.core.fleet.published import Published
     from sandtop.core.fleet.record import Record
     from sandtop.core.machine import Machine, MachineSpec
     from sandtop.core.sessions.manager import SessionManager
@@ -37,6 +38,7 @@ class Owner(Protocol):
     tell: Teller
     sessions: SessionManager
     machine: RunningMachine | None
+    ports: Published
 
     @property
     def row(self) -> SandboxRow: ...
@@ -105,6 +107,8 @@ async def _settle(sandbox: Owner, context: Context, machine: RunningMachine) -> 
     if sandbox.record.state in (State.RUNNING, State.PAUSED):
         sandbox.tell("died", reason)
     sandbox.machine = None
+    if sandbox.record.state is not State.STARTING:  # else another machine is about to be tried
+        sandbox.ports.close()
     sandbox.sessions.attach_link(None)
     sandbox.sessions.machine_gone(reason)
     with trio.CancelScope(shield=True):

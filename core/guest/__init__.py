@@ -8,17 +8,20 @@ Synchronous, and some calls take half a minute: the daemon runs them in a thread
 from __future__ import annotations
 
 import importlib.util
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from sandtop.core.errors import ImageError, MissingDependency
+from sandtop.core.errors import ImageError, MissingDependency, SandtopError
 from sandtop.core.guest import archive, foundation, kernel, overlay, runtime, sources, tools
-from sandtop.core.guest.image import Image, ImageStore
+from sandtop.core.guest.containers import ContainerConfig, Kept, Layers, Pull, Reference, load, pull
+from sandtop.core.guest.containers.kept import PATIENCE
+from sandtop.core.guest.image import Image, ImageStore, check_name
 from sandtop.core.guest.kernel import KERNEL_ARGS, Kernel, network_argument, vsock_argument
 from sandtop.core.guest.runtime import Runtime
-from sandtop.core.guest.store import locked, temporary_folder
+from sandtop.core.guest.store import locked, scratch_folder, temporary_folder
 from sandtop.core.guest.tools import Progress
 from sandtop.core.settings import GUEST_RELEASE
 
@@ -31,10 +34,13 @@ __all__ = [
     "COST",
     "KERNEL_ARGS",
     "BootFiles",
+    "ContainerConfig",
     "GuestStore",
     "Image",
     "Kernel",
     "Progress",
+    "Pull",
+    "Reference",
     "Runtime",
     "network_argument",
     "vsock_argument",
@@ -132,19 +138,85 @@ class GuestStore:
         """
         return self._images.add(name, sources.pick(source), progress)
 
+    def find_image(self, name: str) -> Image | None:
+        """As `image`; None where there is none."""
+        return self._images.find(name)
+
+    def pull_image(self, wanted: Pull, progress: Progress = _silent) -> Image:
+        """Fetch a container image, where the registry has another than we, and make an image of it.
+
+        Raises `NotFound` when the registry has none, `ImageError`, `MissingDependency`, `StorageError`.
+        """
+        name = wanted.reference.familiar
+
+        def tell(line: str) -> None:
+            progress(f"image {name}: {line}")
+
+        with self._layers.in_use():
+            here = self._images.find(name)
+            pinned = here.container.pinned if here is not None and here.container is not None else ""
+            kept = pull(self._layers, wanted, pinned, tell)
+            if kept is None:
+                tell("is what the registry has")
+                return self._images.get(name)
+            return self._add(kept, progress)
+
+    def load_images(self, path: Path, name: str | None, progress: Progress = _silent) -> list[Image]:
+        """Make images of those in a file: what docker save writes, an OCI archive or layout. See `containers.load`.
+
+        Raises `InvalidRequest`, `ImageError`, `MissingDependency`, `StorageError`.
+        """
+        if name is not None and not {":", "/"} & {*name}:
+            check_name(name)
+        elif name is not None:
+            name = Reference.parse(name).familiar
+        began = time.time()
+        try:
+            with self._layers.in_use(), scratch_folder(self._layers.root) as scratch:
+                found = load(self._layers, path, name, scratch, lambda line: progress(f"{path}: {line}"))
+                return [self._add(kept, progress) for kept in found]
+        except SandtopError:
+            self._layers.sweep(self._layers_in_use(), patience=PATIENCE, since=began)
+            raise
+
+    def _add(self, kept: Kept, progress: Progress) -> Image:
+        try:
+            return self._images.add_container(kept, kept.source(self._layers), progress)
+        except ImageError:
+            self._layers.drop_damaged(kept.layers)
+            raise
+
+    def tag_image(self, name: str, new: str, progress: Progress = _silent) -> Image:
+        """Call an image by another name, too. Raises `NotFound`, `ImageError`, `InvalidRequest`."""
+        return self._images.tag(name, new, progress)
+
     def remove_image(self, name: str, check: Callable[[Image], None], progress: Progress = _silent) -> None:
         """Forget an image and free its disk space, unless ``check`` raises for it. Raises `NotFound`, `ImageError`.
 
         Blocks while an image is built; see `ImageStore.remove`.
         """
+        image = self._images.find(name)
         self._images.remove(name, check, progress)
+        if image is not None and image.container is not None:
+            self._layers.sweep(self._layers_in_use(), patience=PATIENCE, unused=image.container.digests)
 
     def prune_images(self, in_use: Callable[[], Collection[str]], progress: Progress = _silent) -> None:
         """Free what images left behind that were built again under their name, but for the digests ``in_use``.
 
-        Blocks while an image is built; see `ImageStore.prune`.
+        Layers that no image has go a day after they came: a pull that was cut off goes on from them. Blocks while an
+        image is built; see `ImageStore.prune`.
         """
         self._images.prune(in_use, progress)
+        self._layers.sweep(self._layers_in_use(), patience=PATIENCE)
+
+    def free(self, in_use: Callable[[], Collection[str]], progress: Progress = _silent) -> int:
+        """As `prune_images`, layers at once. Returns the bytes that are free now. Blocks likewise."""
+        freed = self._images.prune(in_use, progress)
+        return freed + self._layers.sweep(self._layers_in_use(), patience=0)
+
+    def _layers_in_use(self) -> set[str]:
+        kept = (image.container for image in self._images.list())
+        return {digest for container in kept if container is not None for digest in container.digests}
 
     def create_overlay(self, path: Path, size: int, progress: Progress = _silent) -> None:
         """Make the file ``path`` an empty overlay disk of ``size`` bytes. See `overlay.create`."""
@@ -193,6 +265,10 @@ class GuestStore:
     @property
     def _images(self) -> ImageStore:
         return ImageStore(self.paths.images)
+
+    @property
+    def _layers(self) -> Layers:
+        return Layers(self.paths.layers)
 
     @property
     def _base(self) -> sources.Source:

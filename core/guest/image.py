@@ -1,15 +1,21 @@
-"""The images that sandboxes start from: squashfs files named by the digest of their bytes, and names for them."""
+"""The images that sandboxes start from: squashfs files named by the digest of their bytes, and names for them.
+
+A name is one of the user's own, as ``tools``, or a container image's, as ``debian:12`` (see `Reference.familiar`).
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, unquote
 
 from sandtop.core.errors import ImageError, InvalidRequest, NotFound, from_os_error
 from sandtop.core.guest import squashfs
+from sandtop.core.guest.containers import Kept, Reference
 from sandtop.core.guest.store import locked, read_json, sync_file, temporary_folder, write_json
 
 if TYPE_CHECKING:
@@ -34,7 +40,8 @@ class Image:
         path: the squashfs file.
         size: of that file, in bytes.
         created_at: seconds since 1970.
-        source: the description of its source: a path, or the packages of ``base``.
+        source: the description of its source: a path, the packages of ``base``, a pinned name in a registry.
+        container: the container image that it was made of, or None.
     """
 
     name: str
@@ -43,6 +50,7 @@ class Image:
     size: int
     created_at: float
     source: str
+    container: Kept | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +61,15 @@ class ImageStore:
 
     def list(self) -> list[Image]:
         """All named images, by name. One whose file is gone or has another size is not among them."""
-        found = [self.find(path.stem) for path in sorted((self.root / "names").glob("*.json"))]
-        return [image for image in found if image is not None]
+        keys = sorted(path.stem for path in (self.root / "names").glob("*.json"))
+        return [image for key in keys if (image := self._read(key)) is not None]
 
     def find(self, name: str) -> Image | None:
         """The image called ``name``, or None when there is none or its file is damaged."""
-        if not _NAME.fullmatch(name):
-            return None
-        facts = read_json(self._reference(name))
+        return next((image for key in _keys(name) if (image := self._read(key)) is not None), None)
+
+    def _read(self, key: str) -> Image | None:
+        facts = read_json(self._file(key))
         match facts:
             case {
                 "digest": str(digest),
@@ -71,11 +80,14 @@ class ImageStore:
                 path = self.path_of(digest)
             case _:
                 return None
+        name = unquote(key)
         try:
             whole = path.stat().st_size == size
-        except OSError:
+            raw = facts.get("container")
+            container = Kept.from_json(raw, name) if isinstance(raw, dict) else None  # pyright: ignore[reportUnknownArgumentType]
+        except (OSError, ImageError):
             return None
-        return Image(name, digest, path, size, created_at, source) if whole else None
+        return Image(name, digest, path, size, created_at, source, container) if whole else None
 
     def get(self, name: str) -> Image:
         """The image called ``name``.
@@ -84,8 +96,8 @@ class ImageStore:
         """
         image = self.find(name)
         if image is None:
-            if _NAME.fullmatch(name) and self._reference(name).exists():
-                raise ImageError(f"the image {name} is damaged", hint=f"run: sandtop image build {name}")
+            if any(self._file(key).exists() for key in _keys(name)):
+                raise ImageError(f"the image {name} is damaged", hint=f"run: {_how_to_make(name)}")
             names = ", ".join(known.name for known in self.list())
             hint = f"there are: {names}" if names else "run: sandtop image build base"
             raise NotFound(f"no image is called {name:.80}", hint=hint)
@@ -113,35 +125,68 @@ class ImageStore:
 
         Raises `InvalidRequest` for a name that cannot be, `StorageError`, and what `Source.write` raises.
         """
-        if not _NAME.fullmatch(name):
-            raise InvalidRequest(
-                f"{name!r:.80} is no name for an image",
-                hint="use a-z, 0-9, '.', '_' and '-', at most 63 characters",
-            )
-        progress(f"image {name}: building from {source.description}")
+        check_name(name)
+        return self._make(name, source, None, progress)
+
+    def add_container(self, container: Kept, source: Source, progress: Progress) -> Image:
+        """As `add`, of a container image, called as that says. One with the same content has the same file."""
+        return self._make(container.name, source, container, progress)
+
+    def _make(self, name: str, source: Source, container: Kept | None, progress: Progress) -> Image:
         try:
             with (
                 locked(self.root, lambda: progress(f"image {name}: {_WAITING}")),
                 temporary_folder(self.root) as folder,
             ):
-                fresh, scratch = folder / "image", folder / "scratch"
-                scratch.mkdir()
-                source.write(fresh, scratch, lambda line: progress(f"image {name}: {line}"))
-                with fresh.open("rb") as file:
-                    digest = hashlib.file_digest(file, "sha256").hexdigest()
-                size = fresh.stat().st_size
-                sync_file(fresh)
-                fresh.chmod(0o444)  # mapped by machines of several sandboxes: nobody writes to it
-                fresh.replace(self.path_of(digest))
-                self._reference(name).parent.mkdir(exist_ok=True)
-                image = Image(name, digest, self.path_of(digest), size, time.time(), source.description)
-                facts = asdict(image)
-                del facts["name"], facts["path"]
-                write_json(self._reference(name), facts)
+                same = None if container is None else self._same(container)
+                if same is None:
+                    progress(f"image {name}: building from {source.description}")
+                    digest, size = self._write(source, folder, lambda line: progress(f"image {name}: {line}"))
+                else:
+                    digest, size = same.digest, same.size
+                image = Image(
+                    name, digest, self.path_of(digest), size, time.time(), source.description, container
+                )
+                self._refer(image)
         except OSError as error:
             raise from_os_error(error, f"building the image {name}") from error
         progress(f"image {name}: {size / 1e6:.0f} MB")
         return image
+
+    def tag(self, name: str, new: str, progress: Progress) -> Image:
+        """Call the image ``name`` by the name ``new``, too, replacing that. Raises `NotFound`, `InvalidRequest`."""
+        if not _NAME.fullmatch(new):
+            new = Reference.parse(new).familiar
+        with locked(self.root, lambda: progress(f"image {new}: {_WAITING}")):
+            image = replace(self.get(name), name=new)
+            self._refer(image)
+        return image
+
+    def _same(self, container: Kept) -> Image | None:
+        """An image with the same content."""
+        for image in self.list():
+            if image.container is not None and image.container.content == container.content:
+                return image
+        return None
+
+    def _write(self, source: Source, folder: Path, progress: Progress) -> tuple[str, int]:
+        """Make the file; its digest and its size."""
+        fresh, scratch = folder / "image", folder / "scratch"
+        scratch.mkdir()
+        source.write(fresh, scratch, progress)
+        with fresh.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        size = fresh.stat().st_size
+        sync_file(fresh)
+        fresh.chmod(0o444)  # mapped by machines of several sandboxes: nobody writes to it
+        fresh.replace(self.path_of(digest))
+        return digest, size
+
+    def _refer(self, image: Image) -> None:
+        (self.root / "names").mkdir(exist_ok=True)
+        facts = asdict(image)
+        del facts["name"], facts["path"]
+        write_json(self._file(quote(image.name, safe="")), facts)
 
     def remove(self, name: str, check: Callable[[Image], None], progress: Progress) -> None:
         """Forget the name, and unlink its file unless another name has the same.
@@ -154,22 +199,46 @@ class ImageStore:
             with locked(self.root, lambda: progress(f"image {name}: {_WAITING}")):
                 image = self.get(name)
                 check(image)
-                self._reference(name).unlink(missing_ok=True)
+                self._file(quote(image.name, safe="")).unlink(missing_ok=True)
                 if all(other.digest != image.digest for other in self.list()):
                     image.path.unlink(missing_ok=True)
         except OSError as error:
             raise from_os_error(error, f"removing the image {name}") from error
 
-    def prune(self, in_use: Callable[[], Collection[str]], progress: Progress) -> None:
+    def prune(self, in_use: Callable[[], Collection[str]], progress: Progress) -> int:
         """Unlink the files that no name has any more, and whose digest is not ``in_use`` by a sandbox.
 
-        ``in_use`` is called when the builds that were under way have ended.
+        ``in_use`` is called when the builds that were under way have ended. Returns the bytes of what is gone.
         """
+        freed = 0
         with locked(self.root, lambda: progress(f"images: {_WAITING}")):
             keep = {image.digest for image in self.list()} | set(in_use())
             for path in self.root.glob("*.squashfs"):
                 if path.stem not in keep:
+                    freed += path.stat().st_size
                     path.unlink(missing_ok=True)
+        return freed
 
-    def _reference(self, name: str) -> Path:
-        return self.root / "names" / f"{name}.json"
+    def _file(self, key: str) -> Path:
+        return self.root / "names" / f"{key}.json"
+
+
+def check_name(name: str) -> None:
+    """Raises `InvalidRequest` for what no image of the user's own can be called."""
+    if not _NAME.fullmatch(name):
+        raise InvalidRequest(
+            f"{name!r:.80} is no name for an image",
+            hint="use a-z, 0-9, '.', '_' and '-', at most 63 characters",
+        )
+
+
+def _keys(name: str) -> list[str]:
+    """What the file of an image called ``name`` may be called: its own name goes before one in a registry."""
+    keys = [name] if _NAME.fullmatch(name) else []
+    with contextlib.suppress(InvalidRequest):  # then it is no name of those
+        keys.append(quote(Reference.parse(name).familiar, safe=""))
+    return keys
+
+
+def _how_to_make(name: str) -> str:
+    return f"sandtop image {'build' if _NAME.fullmatch(name) else 'pull'} {name}"

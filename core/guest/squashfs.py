@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 # than no compression at all, lz4 in small blocks none; the file is half as large as without.
 _COMPRESSION: Final = ("-comp", "lz4", "-b", "32K")
 _OPTIONS: Final = ("-noappend", "-no-progress", "-quiet", *_COMPRESSION)
+# Looking for files that are there twice compares each with all others of its size: of 17,000 files of 4 KiB it took 6
+# of 7 s, and of a hostile tar's two million for ever. Of the image base it saves 0.06 %.
+_TAR_OPTIONS: Final = ("-no-duplicates",)
 _TIMEOUT: Final = 1800.0
 # of the squashfs 4.0 superblock, the number of bytes that the archive has
 _SUPERBLOCK: Final = struct.Struct("<40xQ")
@@ -45,7 +48,7 @@ def of_tar(
     """
     pipe(
         producer,
-        ["mksquashfs", "-", out, "-tar", *_OPTIONS],
+        ["mksquashfs", "-", out, "-tar", *_OPTIONS, *_TAR_OPTIONS],
         doing,
         timeout=_TIMEOUT,
         env={"TMPDIR": str(tmp)} if tmp else None,

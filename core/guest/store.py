@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 MANIFEST: Final = "manifest.json"
 _TEMPORARY: Final = ".building-"
+_SCRATCH: Final = ".scratch-"
 _CHUNK: Final = 1 << 20
 
 
@@ -106,6 +107,17 @@ def temporary_folder(root: Path) -> Generator[Path]:
     """A fresh folder in ``root``, gone afterwards. Whoever calls holds the lock, so older ones are leftovers."""
     remove_unfinished(root)
     folder = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=root))
+    try:
+        yield folder
+    finally:
+        remove_tree(folder)
+
+
+@contextlib.contextmanager
+def scratch_folder(root: Path) -> Generator[Path]:
+    """As `temporary_folder`, for those who hold no lock: there may be others."""
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=root))
     try:
         yield folder
     finally:

@@ -30,6 +30,8 @@ PACKAGES: Final[Mapping[str, str]] = {
     "mmdebstrap": "mmdebstrap",
     "newuidmap": "uidmap",
     "rm": "coreutils",
+    "setpriv": "util-linux",
+    "skopeo": "skopeo",
     "unshare": "util-linux",
     "xz": "xz-utils",
     "zstd": "zstd",

@@ -20,6 +20,8 @@ class SandboxConfig:
         workdir, shell, user: the defaults of every session.
         ephemeral: made by ``run``: removed as soon as its client is gone.
         accelerator: ``kvm`` or ``tcg`` where one was asked for; empty for the best that works.
+        publish: ports of the host that lead into it: address, port, port in the sandbox.
+        stop_signal: by which its image says that programs are asked to end; empty for SIGTERM.
     """
 
     image: str = "base"
@@ -34,6 +36,8 @@ class SandboxConfig:
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     ephemeral: bool = False
     accelerator: str = ""
+    publish: tuple[tuple[str, int, int], ...] = ()
+    stop_signal: str = ""
 
     def to_json(self) -> dict[str, object]:
         return asdict(self)
@@ -42,6 +46,10 @@ class SandboxConfig:
     def from_json(cls, data: Mapping[str, object]) -> SandboxConfig:
         """The inverse of `to_json`. Fields of a newer version are dropped, those of an older one defaulted."""
         known: dict[str, Any] = {key: value for key, value in data.items() if key in cls.__slots__}
+        if "publish" in known:
+            known["publish"] = tuple(
+                (str(address), int(host), int(guest)) for address, host, guest in known["publish"]
+            )
         return cls(**known)
 
 

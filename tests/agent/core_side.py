@@ -18,7 +18,9 @@ from sandtop.agent.wire import (
     Credit,
     Data,
     Decoder,
+    Eof,
     HostHandshake,
+    Intake,
     Outbox,
     ProtocolError,
     ReceiveWindow,
@@ -26,6 +28,7 @@ from sandtop.agent.wire import (
     encode,
     marker,
 )
+from sandtop.agent.wire.limits import FIRST_CONNECTION
 
 if TYPE_CHECKING:
     import socket
@@ -98,6 +101,31 @@ class Run:
         )
 
 
+class Pipe:
+    """A TCP connection into the guest as this core sees it.
+
+    Attributes:
+        address: where it was made to, once it stands.
+        failure: the agent's ``disconnected``, once it came.
+        data: what has come.
+        frozen: while set, nothing is taken of what has come.
+    """
+
+    def __init__(self, number: int, window: int) -> None:
+        self.number = number
+        self.address: str | None = None
+        self.failure: Message | None = None
+        self.data = bytearray()
+        self.frozen = False
+        self.send = SendStream(number)
+        self.intake = Intake(number, window)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the program has ended its side, and all that it sent was taken."""
+        return self.intake.ended
+
+
 class CoreSide:
     """Speaks with an agent over ``sock``."""
 
@@ -106,6 +134,7 @@ class CoreSide:
         self.token = token
         self.outbox = Outbox()
         self.runs: dict[str, Run] = {}
+        self.pipes: dict[int, Pipe] = {}
         self.answers: dict[str, Message] = {}
         self.hellos: list[Message] = []
         self.exits: list[str] = []
@@ -191,6 +220,8 @@ class CoreSide:
     def _frame(self, frame: Frame) -> None:
         if isinstance(frame, Control):
             self._message(frame.message)
+        elif frame.stream >= FIRST_CONNECTION:
+            self._pipe_frame(frame)
         elif isinstance(frame, Credit):
             self.outbox.take_credit(frame)  # or it was on its way when the session was released
         elif isinstance(frame, Data):
@@ -201,8 +232,37 @@ class CoreSide:
         else:
             raise ProtocolError("the agent sends no eof")
 
+    def _pipe_frame(self, frame: Data | Credit | Eof) -> None:
+        pipe = self.pipes.get(frame.stream)
+        if isinstance(frame, Credit):
+            self.outbox.take_credit(frame)
+        elif pipe is None:
+            return
+        elif isinstance(frame, Eof):
+            self.outbox.credit(pipe.intake.finish(frame.offset))
+        else:
+            pipe.intake.take(frame.offset, frame.data)
+            self.drain(pipe, frozen=pipe.frozen)
+
+    def drain(self, pipe: Pipe, *, frozen: bool = False) -> None:
+        """Take what has come of a connection, from now on."""
+        pipe.frozen = frozen
+        while not frozen and pipe.intake.size:
+            piece = bytes(pipe.intake.first)
+            pipe.data += piece
+            if (credit := pipe.intake.drop(len(piece))) is not None:
+                self.outbox.credit(credit)
+
     def _message(self, message: Message) -> None:
         kind = message["type"]
+        if kind in ("connected", "disconnected"):
+            pipe = self.pipes.get(cast("int", message["n"]))
+            if pipe is not None and kind == "connected":
+                pipe.address = str(message["address"])
+            elif pipe is not None:
+                pipe.failure = message
+                self.outbox.remove(pipe.number)
+            return
         if kind == "hello":
             self.hellos.append(message)
         elif kind == "pong":
@@ -333,6 +393,34 @@ class CoreSide:
     def release(self, run: Run) -> None:
         self.send({"type": "release", "id": run.id})
         self.outbox.remove(run.base)
+
+    def connect(self, port: int, *, window: int = WINDOW, timeout_ms: int = 20_000) -> Pipe:
+        """Ask for a connection to ``port`` in the guest."""
+        pipe = Pipe(FIRST_CONNECTION + len(self.pipes), window)
+        self.pipes[pipe.number] = pipe
+        self.outbox.add(pipe.send)
+        self.send({"type": "connect", "n": pipe.number, "port": port, "timeout_ms": timeout_ms})
+        self.outbox.credit(pipe.intake.begin())
+        return pipe
+
+    def connected(self, port: int, **fields: int) -> Pipe:
+        """A connection that stands."""
+        pipe = self.connect(port, **fields)
+        self.wait(lambda: pipe.address is not None or pipe.failure is not None)
+        assert pipe.failure is None, pipe.failure
+        return pipe
+
+    def put(self, pipe: Pipe, data: bytes, *, end: bool = False) -> None:
+        """Send ``data`` on a connection, and with ``end`` that there is no more."""
+        pipe.send.write(data)
+        if end:
+            pipe.send.close()
+        self.outbox.wake(pipe.number)
+
+    def disconnect(self, pipe: Pipe) -> None:
+        """Reset a connection."""
+        self.send({"type": "disconnect", "n": pipe.number})
+        self.outbox.remove(pipe.number)
 
     def end_left(self, run: Run) -> None:
         """Kill what an ended session left running."""

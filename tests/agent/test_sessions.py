@@ -357,3 +357,11 @@ def test_orphans_are_reaped(core: CoreSide, agent: HostedAgent) -> None:
 def test_a_builtin_of_no_name_is_an_error(core: CoreSide) -> None:
     run = core.run(builtin={"name": "nosuch"})
     assert outcome(run.record)["reason"] == "spawn"
+
+
+@pytest.mark.parametrize("rlimits", [None, {"core": [0, 0]}])  # by posix_spawn, and by fork
+def test_stderr_goes_where_stdout_does_when_asked(core: CoreSide, rlimits: object) -> None:
+    run = core.shell("for n in 1 2 3; do echo out $n; echo err $n >&2; done", merge=True, rlimits=rlimits)
+    assert run.stdout == b"out 1\nerr 1\nout 2\nerr 2\nout 3\nerr 3\n"
+    assert (run.stderr, run.record and run.record["stderr"]) == (b"", 0)
+    assert core.shell('[ "$(readlink /proc/self/fd/1)" = "$(readlink /proc/self/fd/2)" ]', merge=True).record

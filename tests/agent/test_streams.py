@@ -23,6 +23,7 @@ from sandtop.agent.wire import (
     answer,
     marker,
 )
+from sandtop.agent.wire.limits import FIRST_CONNECTION
 
 from .strategies import PATIENT
 
@@ -234,6 +235,21 @@ def test_control_goes_first_then_credit_then_each_stream_in_turn() -> None:
     frames = Decoder().feed(drain(outbox))
     assert frames[:2] == [Control({"type": "x"}), Credit(9, 0, 2)]
     assert [frame.stream for frame in frames[2:] if isinstance(frame, Data)] == [1, 2, 1, 2]
+
+
+def test_sessions_and_connections_take_turns() -> None:
+    """However many connections send, every second frame is a session's, such as the bytes of a key."""
+    outbox, behind = Outbox(), [FIRST_CONNECTION + n for n in range(4)]
+    for number in (*behind, 4, 8):
+        stream = SendStream(number)
+        outbox.add(stream)
+        stream.write(bytes(2 * MAX_DATA))
+        stream.write(bytes(2 * MAX_DATA))
+        outbox.take_credit(Credit(number, 0, MAX_DATA * 3))
+    frames = Decoder().feed(drain(outbox))
+    numbers = [frame.stream for frame in frames if isinstance(frame, Data)]
+    assert numbers[:8] == [4, behind[0], 8, behind[1], 4, behind[2], 8, behind[3]]
+    assert set(numbers[-4:]) == set(behind)
 
 
 def test_what_is_postponed_goes_right_before_the_next_that_is_sent() -> None:

@@ -20,7 +20,7 @@ from sandtop.core.contract.session_results import (
     SessionPage,
     SessionsAnswer,
 )
-from sandtop.core.errors import InvalidRequest, WrongState
+from sandtop.core.errors import InvalidRequest, NotFound, WrongState
 from sandtop.core.screens.look import look
 from sandtop.core.terminal import Emulator
 
@@ -168,6 +168,46 @@ def _build(core: FakeCore, conn: Conn, request: images.ImageBuild) -> images.Ima
     return images.ImageAnswer(image=_image(core, request.name))
 
 
+def _pull(core: FakeCore, conn: Conn, request: images.ImagePull) -> images.ImageAnswer:
+    conn.message("progress", message=f"image {request.name}: layer 1 of 1")
+    if request.name not in core.images:
+        core.images.append(request.name)
+    return images.ImageAnswer(image=_image(core, request.name))
+
+
+def _load(core: FakeCore, conn: Conn, request: images.ImageLoad) -> images.Images:
+    name = request.name or "loaded:latest"
+    core.images.append(name)
+    return images.Images(images=[_image(core, name)])
+
+
+def _find_image(core: FakeCore, name: str) -> str:
+    if name not in core.images:
+        raise NotFound(f"no image is called {name}")
+    return name
+
+
+def _tag(core: FakeCore, conn: Conn, request: images.ImageTag) -> images.ImageAnswer:
+    _find_image(core, request.name)
+    core.images.append(request.new)
+    return images.ImageAnswer(image=_image(core, request.new))
+
+
+def _inspect_image(core: FakeCore, conn: Conn, request: images.ImageInspect) -> images.ImageDetails:
+    config = images.ImageConfig(
+        env={"A": "b"}, entrypoint=["/bin/echo"], cmd=["hello"], labels={}, volumes=[], ports=[]
+    )
+    return images.ImageDetails(
+        image=_image(core, _find_image(core, request.name)), id=f"sha256:{'0' * 64}", config=config, layers=[]
+    )
+
+
+def _prune(core: FakeCore, conn: Conn, request: images.ImagePrune) -> images.Pruned:
+    gone = [name for name in core.images if name != "base"] if request.all else []
+    core.images = [name for name in core.images if name not in gone]
+    return images.Pruned(images=gone, freed=len(gone))
+
+
 def _warm(core: FakeCore, conn: Conn, request: images.ImageWarm) -> Nothing:
     conn.message("progress", message="booting")
     return Nothing()
@@ -282,6 +322,11 @@ HANDLERS: Final[dict[type[Request[Any]], Callable[[FakeCore, Conn, Any], Record 
     sandboxes.SandboxPing: _ping,
     images.ImageList: _images,
     images.ImageBuild: _build,
+    images.ImageInspect: _inspect_image,
+    images.ImageLoad: _load,
+    images.ImagePrune: _prune,
+    images.ImagePull: _pull,
+    images.ImageTag: _tag,
     images.ImageWarm: _warm,
     images.ImageRemove: _remove_image,
     sessions.SessionExec: _exec,

@@ -39,7 +39,7 @@ class Program:
                 argv,
                 stdin=subprocess.PIPE if request.stdin else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                stderr=subprocess.STDOUT if request.merge else subprocess.PIPE,
                 env={"PATH": os.environ["PATH"], **(request.env or {})},
                 cwd=cwd,
                 start_new_session=True,
@@ -70,7 +70,7 @@ class Program:
 
     def _run(self, process: subprocess.Popen[bytes]) -> None:
         pipes = ((1, process.stdout), (2, process.stderr))
-        readers = [threading.Thread(target=self._read, args=(pipe, number)) for number, pipe in pipes]
+        readers = [threading.Thread(target=self._read, args=(pipe, number)) for number, pipe in pipes if pipe]
         for reader in readers:
             reader.start()
         timed_out = False

@@ -45,7 +45,8 @@ def sandbox(name: str, state: str = "running", **fields: object) -> Raw:
         "cpus": 1, "memory": 512, "disk": 1024, "network": "none", "accelerator": "tcg", "pid": None, "reason": None,
         "created_at": NOW - 7200, "started_at": NOW - 3600 if state in ("running", "paused") else None,
         "labels": {}, "env": {}, "workdir": "/root", "shell": "/bin/sh", "user": "root", "sessions": 0,
-        "trouble": None, "warnings": [], "acknowledged": False, "changed_at": NOW - 3600, "alerts": [], **fields,
+        "trouble": None, "warnings": [], "acknowledged": False, "changed_at": NOW - 3600, "alerts": [],
+        "ports": [], **fields,
     }  # fmt: skip
 
 

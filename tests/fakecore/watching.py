@@ -22,6 +22,10 @@ from sandtop.core.contract.session_events import At
 from sandtop.core.errors import WrongState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sandtop.core.contract.core_events import Happening
+
     from .core import FakeCore
     from .link import Conn
     from .state import FakeSession, Raw
@@ -160,12 +164,29 @@ def _history(core: FakeCore, raw: Raw, step: float) -> SandboxHistory:
 
 def events(core: FakeCore, conn: Conn, request: cores.Events) -> Nothing | None:
     of = None if request.sandboxes is None else set(request.sandboxes)
-    found = [one for one in core.happenings if of is None or {one.sandbox, one.uuid} & of]
+
+    def wanted(happenings: Sequence[Happening]) -> list[Happening]:
+        kinds = request.kinds
+        return [
+            one
+            for one in happenings
+            if (of is None or {one.sandbox, one.uuid} & of) and (kinds is None or one.kind in kinds)
+        ]
+
+    with core.news:
+        told = len(core.happenings)
+        found = wanted(core.happenings)
     conn.tell(Happened(events=found[-(request.limit or len(found) or 1) :]))
-    if request.follow:
-        _listen(core, conn)
-        return None
-    return Nothing()
+    if not request.follow:
+        return Nothing()
+    core.start(_listen, core, conn)
+    while True:
+        with core.news:
+            core.news.wait_for(lambda told=told: conn.broken or len(core.happenings) > told)  # type: ignore[misc]
+            if conn.broken:
+                return None
+            found, told = wanted(core.happenings[told:]), len(core.happenings)
+        conn.tell(Happened(events=found))
 
 
 def top(core: FakeCore, conn: Conn, request: sandboxes.SandboxTop) -> sandboxes.Processes:

@@ -76,7 +76,7 @@ def test_a_program_that_is_missing(host: Host, capsys: pytest.CaptureFixture[str
 def test_too_little_memory(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
     host.memory_mib = 2000
     assert said(capsys) == (
-        "nested: the outer machine takes up to 4096 MiB of memory, and 2000 MiB are free here\n"
+        "nested: the outer machine takes up to 5120 MiB of memory, and 2000 MiB are free here\n"
     )
 
 

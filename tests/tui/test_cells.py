@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sandtop.tui.screens import fleet_rows, sandbox, terminals
-from sandtop.tui.widgets.cells import Column, place
+from sandtop.tui.widgets.cells import Column, place, with_end
 
 LISTS = {"fleet": fleet_rows.COLUMNS, "sandbox": sandbox.COLUMNS, "terminals": terminals.COLUMNS}
 NAMES = {"name", "sandbox", "image", "labels", "holder"}
@@ -40,3 +40,11 @@ def test_what_is_left_out_first_and_what_has_its_comfort_before() -> None:
     ]
     assert [(one.column.key, one.width) for one in place(columns, 41, {})] == [("a", 10), ("b", 30)]
     assert [(one.column.key, one.width) for one in place(columns, 15, {})] == [("a", 10)]
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"), [(14, "boom · 2m"), (9, "boom · 2m"), (8, "boom  2m"), (6, "bo… 2m"), (3, " 2m")]
+)
+def test_the_end_of_a_cell_stays(width: int, shown: str) -> None:
+    assert with_end("boom", " · 2m", width).rstrip() == shown
+    assert with_end("boom", "", width) == "boom"

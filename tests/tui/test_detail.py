@@ -8,6 +8,7 @@ import pytest
 from rich.style import Style
 from tests.fakecore import NOW, FakeCore, ended, sandbox, session
 
+from sandtop.core.contract.core_events import Happening
 from sandtop.tui.screens.listing import Master
 from sandtop.tui.screens.panes import PanesScreen
 from sandtop.tui.screens.sandbox import SandboxScreen
@@ -112,6 +113,24 @@ async def test_enter_goes_into_what_it_shows() -> None:
             assert pane.info.id == core.session("b").id
 
 
+async def test_it_says_what_happened_to_the_sandbox_beside_its_sessions() -> None:
+    with fleet() as core:
+        uuid = str(core.of("api")["uuid"])
+
+        def happened(number: int, kind: str, message: str, ago: float = 0.0) -> None:
+            one = Happening(id=number, at=NOW - ago, kind=kind, sandbox="api", uuid=uuid, message=message)
+            core.change(lambda: core.happenings.append(one))
+
+        happened(1, "paused", "", 300)
+        happened(2, "session-started", "make", 200)
+        async with running(size=WIDE) as (app, pilot):
+            app.nav.fleet.select(uuid)
+            await until(pilot, lambda: "   5m ▪ paused" in shown(app))
+            happened(3, "trouble", "its disk\x1b[2J is full")
+            await until(pilot, lambda: "   0s ▪ trouble its disk␛[2J is full" in shown(app))
+            assert "session-started" not in shown(app)  # that it began is known without
+
+
 async def test_a_click_into_it_opens_what_it_shows() -> None:
     with fleet() as core:
         async with running(size=WIDE) as (app, pilot):
@@ -132,7 +151,7 @@ async def test_a_long_cause_is_folded_and_keeps_its_age_in_the_list() -> None:
         async with running(size=(70, 40)) as (app, pilot):
             await until(pilot, lambda: cause in shown(app).replace("\n", " "))
             assert not any("▲" in line and "either" in line for line in shown(app).splitlines())
-            assert "… · 2m " in app.nav.fleet.rows.render_line(1).text
+            assert "… 2m " in app.nav.fleet.rows.render_line(1).text
 
 
 async def test_a_sandbox_that_failed_itself_shows_what_ran_in_it() -> None:
@@ -144,6 +163,19 @@ async def test_a_sandbox_that_failed_itself_shows_what_ran_in_it() -> None:
             await pilot.press("F")
             await until(pilot, lambda: "serving" in shown(app))
             assert "kernel panic" in shown(app)
+
+
+async def test_it_goes_on_when_the_core_died_and_came_back() -> None:
+    with fleet() as core:
+        async with running(size=WIDE) as (app, pilot):
+            app.nav.fleet.select(str(core.of("web")["uuid"]))
+            await until(pilot, lambda: "first line" in shown(app))
+            core.die()
+            await until(pilot, lambda: bool(app.store.view.trouble))
+            assert "first line" in shown(app)
+            core.emit("5", b"written meanwhile\r\n")
+            core.come_back()
+            await until(pilot, lambda: "written meanwhile" in shown(app))
 
 
 async def test_a_core_that_does_not_answer_a_look_is_said_and_asked_again(

@@ -97,6 +97,22 @@ async def test_sorting(letters: tuple[str, ...], order: list[str]) -> None:
             )
 
 
+async def test_the_form_names_the_images_and_completes_them() -> None:
+    with fleet() as core:
+        core.images = ["base", "node-20", "alpine"]
+        async with running() as (app, pilot):
+            await pilot.press("c")
+            form = app.screen
+            assert isinstance(form, CreateForm)
+            image = form.query_one("#image", Input)
+            await until(pilot, lambda: "base, node-20, alpine" in image.placeholder)
+            await pilot.press("tab", "n")
+            await until(pilot, lambda: image._suggestion == "node-20")  # pyright: ignore[reportPrivateUsage]
+            await pilot.press("right", "enter")
+            await until(pilot, lambda: bool(core.asked("sandbox.create")))
+            assert core.asked("sandbox.create")[0]["image"] == "node-20"
+
+
 async def test_the_form_fits_a_low_screen() -> None:
     with fleet():
         async with running(size=(60, 20)) as (app, pilot):
@@ -165,7 +181,7 @@ async def test_a_list_in_which_nothing_matches_says_so() -> None:
 async def test_long_reasons_show_before_columns_that_matter_less() -> None:
     with FakeCore(sandbox("db", "failed", reason="its disk is full: no space left")):
         async with running(size=(80, 24)) as (app, _):
-            assert "its disk is full: no space" in rows(app).render_line(1).text
+            assert "its disk is full: no … 1h00" in rows(app).render_line(1).text
 
 
 async def test_stop_asks_and_names_what_ends() -> None:

@@ -37,7 +37,7 @@ TEXT = (
     *"Ea|-zcuhpRo",
 )
 """Each of them is a command somewhere."""
-ASKING = {"core.stats", "sandbox.list", "session.list", "session.follow", "session.logs"}
+ASKING = {"core.events", "core.stats", "sandbox.list", "session.list", "session.follow", "session.logs"}
 
 
 async def type_in_vain(app: Console, pilot: Pilot[None], core: FakeCore) -> None:

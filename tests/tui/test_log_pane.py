@@ -332,3 +332,19 @@ async def test_dragging_selects_and_copies() -> None:
         assert app.clipboard == "first line\nthe second line\nthe"
         await pilot.click(view, offset=(5, 1))
         assert app.clipboard == "first line\nthe second line\nthe"
+
+
+async def test_dragging_beyond_an_edge_scrolls() -> None:
+    async with tailing((1, b"".join(b"line %d\n" % number for number in range(200)))) as (app, pilot, _):
+        view = pane(app).view
+        await until(pilot, lambda: "line 199" in view.text_shown)
+        top = view.first_shown
+        await pilot.mouse_down(view, offset=(6, 0))
+        for _ in range(5):
+            await pilot.hover(view, offset=(20, 0))
+            await pilot.hover(view, offset=(1, -1))
+        await pilot.mouse_up(view, offset=(1, -1))
+        first = view.first_shown
+        assert first <= top - 5
+        await until(pilot, lambda: notice(app) == f"copied {top - first + 1} lines")
+        assert app.clipboard.splitlines() == [f"line {number}" for number in range(first, top)] + ["line 1"]

@@ -74,6 +74,19 @@ async def test_on_a_small_screen_one_box_at_a_time() -> None:
             assert app.screen is app.nav.fleet
 
 
+async def test_a_click_on_the_name_of_a_box_shows_it() -> None:
+    with scene.page(scene.core()):
+        async with running(size=(80, 24)) as (app, pilot):
+            await opened(app, pilot)
+            panel = app.screen.query_one(UsagePanel)
+            line = panel.render_line(panel.size.height - 1).text
+            assert line.startswith("[processes]  exits  events  console  facts ")
+            for name in ("console", "facts", "processes"):
+                line = panel.render_line(panel.size.height - 1).text
+                await pilot.click(panel, offset=(1 + line.index(name), panel.size.height - 1))
+                assert visible(app) == [name]
+
+
 async def test_one_box_over_the_whole_screen() -> None:
     with scene.page(scene.core()):
         async with running(size=(200, 50)) as (app, pilot):

@@ -197,7 +197,7 @@ async def test_task(task: Task) -> None:
 
 @after(1)
 async def _(seen: Seen) -> None:
-    assert "exit 3 · ValueError: order 4711 has no" in seen.row("api-2")
+    assert "exit 3 · ValueError: order 4711 has… 3m" in seen.row("api-2")
     await seen.until(lambda: "▌ValueError: order 4711 has no customer" in seen.detail)
 
 

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual.containers import Grid, Vertical
 from textual.content import Content
+from textual.suggester import SuggestFromList
 from textual.widgets import Input, Label, Static
+
+from sandtop.tui.text import neutral
 
 from .modal import Modal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from textual.app import ComposeResult
     from textual.binding import BindingType
@@ -23,6 +26,8 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 _RANGE: Final = re.compile(r"\{(\d{1,6})\.\.(\d{1,6})\}")
 MOST_AT_ONCE: Final = 100
 """Sandboxes that one form makes."""
+_SHOWN_IMAGES: Final = 30
+"""Characters of their names that the form shows."""
 _SIZE: Final = re.compile(r"(\d+)\s*([mMgG]?)\Z")
 _ROWS: Final = (
     ("name", "name", "a-z, 0-9 and -; several: web-{1..3}, or with spaces"),
@@ -102,7 +107,7 @@ class CreateForm(Modal[Fields | None]):
     """Returns the fields of the core's ``sandbox.create``, or None when it was cancelled."""
 
     CSS_PATH = "create.tcss"
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-low"), (25, "-high")]
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (24, "-high")]  # noqa: RUF012 - Textual does not declare it a ClassVar
     BINDINGS: ClassVar[list[BindingType]] = [
         ("escape", "leave", "cancel"),
         ("down", "app.focus_next", "next"),
@@ -112,6 +117,7 @@ class CreateForm(Modal[Fields | None]):
     def __init__(self, taken: Iterable[str]) -> None:
         super().__init__()
         self._proposed = free_name(taken)
+        self._images: Sequence[str] = ()
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="form"):
@@ -123,6 +129,18 @@ class CreateForm(Modal[Fields | None]):
                     yield Input(value, placeholder=placeholder, id=key, compact=True)
             yield Static("", id="wrong", markup=False)
             yield Static(Content("⏎ create   tab, ↑↓ fields   esc cancel"), classes="hint")
+
+    def offer_images(self, names: Sequence[str]) -> None:
+        """Name the images that there are, if there is a choice, and complete what is typed to one of them."""
+        self._images = names
+        if self.is_mounted:
+            self.on_mount()
+
+    def on_mount(self) -> None:
+        if len(self._images) > 1:
+            field = self.query_one("#image", Input)
+            field.placeholder = f"{neutral(', '.join(self._images), _SHOWN_IMAGES)}; → completes"
+            field.suggester = SuggestFromList(self._images)
 
     def on_input_submitted(self) -> None:
         values = {key: self.query_one(f"#{key}", Input).value for key, _, _ in _ROWS}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sandtop.tui.text import age, bar, neutral, rate, size, sparkline
+from sandtop.tui.text import age, bar, neutral, one_line, rate, size, sparkline
 from sandtop.tui.watching import Target
 from sandtop.tui.widgets.detail import DetailView
 
@@ -26,6 +26,8 @@ GLYPHS: Final = {
     "lost": ("?", "bad"),
 }
 """The sign and the tone of each state of a sandbox."""
+BAD_KINDS: Final = ("failed", "lost", "died", "trouble", "oom")
+"""Events that are shown as something bad."""
 MEMORY_WARNS: Final = 85.0
 MEMORY_ALARMS: Final = 95.0
 """Percent of a sandbox's memory from which on it is shown in another colour."""
@@ -186,7 +188,7 @@ def _wrote_nothing(session: SessionView) -> str:
 
 
 def _happened(sandbox: SandboxView, now: float) -> tuple[Words, ...]:
-    """When its sessions began and how they ended, the newest first."""
+    """What happened to it, when its sessions began and how they ended; the newest first."""
     found: list[tuple[float, Words]] = []
     for session in sandbox.sessions:
         info = session.info
@@ -196,7 +198,10 @@ def _happened(sandbox: SandboxView, now: float) -> tuple[Words, ...]:
             tone = "bad" if session.needs_someone else "muted"
             glyph = "✖" if session.failed else "○"
             found.append((info.ended_at, ((f"{glyph} {session.badge} ", tone), (session.command, "plain"))))
-    if sandbox.info.started_at:
+    for one in sandbox.events:
+        tone = "bad" if one.kind in BAD_KINDS else "accent"
+        found.append((one.at, ((f"▪ {one.kind} ", tone), (neutral(one_line(one.message)), "plain"))))
+    if sandbox.info.started_at and not any(one.kind == "started" for one in sandbox.events):
         found.append((sandbox.info.started_at, (("  the machine started", "muted"),)))
     found.sort(key=lambda entry: entry[0], reverse=True)
     return tuple(((f"{age(now - at):>5} ", "muted"), *words) for at, words in found[:HAPPENED])

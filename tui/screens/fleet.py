@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.content import Content
 from textual.widgets import Static
 
+from sandtop.core.errors import SandtopError
+from sandtop.tui import gateway
 from sandtop.tui.actions import ScopeName, bindings_of
 from sandtop.tui.screens.changes import PAUSE, REMOVE, RESTART, RESUME, START, STOP, Change
 from sandtop.tui.store import SandboxView, parse_filter
@@ -255,7 +258,13 @@ class FleetScreen(ListScreen):
             if fields is not None:
                 self.console_app.operations.create(fields)
 
-        app_of(self).push_screen(CreateForm(sandbox.name for sandbox in self.view.sandboxes), filled)
+        form = CreateForm(sandbox.name for sandbox in self.view.sandboxes)
+        app_of(self).push_screen(form, filled)
+        self.run_worker(self._offer_images(form), group="images", exclusive=True)
+
+    async def _offer_images(self, form: CreateForm) -> None:
+        with suppress(SandtopError):  # the form works without
+            form.offer_images(await gateway.image_names())
 
     def action_exec(self) -> None:
         self.console_app.commands.ask(self.targets())

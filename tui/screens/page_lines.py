@@ -9,7 +9,7 @@ from sandtop.tui.ansi import plain
 from sandtop.tui.text import age, bar, neutral, one_line, rate, size, sparkline
 from sandtop.tui.widgets.cells import fit
 
-from .detail_views import GLYPHS, memory_tone
+from .detail_views import BAD_KINDS, GLYPHS, memory_tone
 from .facts import sandbox_facts
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 USAGE_LINES: Final = 5
 """Lines of `usage`."""
 _BAR: Final = 20
-_BAD_KINDS: Final = ("failed", "lost", "oom", "died", "timeout")
 PROCESS_HEAD: Final[Words] = (
     (f"{'PID':>7} {'USER':<9}S {'CPU':>5} {'MEM':>6} {'TIME':>6}  COMMAND", "muted"),
 )
@@ -107,7 +106,7 @@ def event_lines(happenings: Sequence[Happening], now: float) -> list[Words]:
     return [
         (
             (f"{age(now - one.at):>5} ", "muted"),
-            (f"{one.kind} ", "bad" if any(word in one.kind for word in _BAD_KINDS) else "accent"),
+            (f"{one.kind} ", "bad" if one.kind in BAD_KINDS else "accent"),
             (neutral(one_line(one.message), 400), "plain"),
         )
         for one in reversed(happenings)

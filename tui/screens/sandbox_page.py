@@ -165,12 +165,19 @@ class SandboxPage(ConsoleScreen):
             boxes = list(self.query_one(f"#{column}").query(TextBox))
             self.query_one(f"#{column}").display = any(box.display for box in boxes)
         self.query_one("#boxes").set_class(together, "-together")
-        self.query_one(UsagePanel).show_tabs("" if together else _tabs(self.query(TextBox), focused))
+        names = [] if together else [str(box.id) for box in self.query(TextBox)]
+        self.query_one(UsagePanel).show_tabs(names, str(focused.id) if focused is not None else "")
 
     def _move(self, step: int) -> None:
         boxes = list(self.query(TextBox))
         at = next((number for number, box in enumerate(boxes) if box.has_focus), 0)
-        box = boxes[(at + step) % len(boxes)]
+        self._go_to(boxes[(at + step) % len(boxes)])
+
+    @on(UsagePanel.TabClicked)
+    def _tab_clicked(self, event: UsagePanel.TabClicked) -> None:
+        self._go_to(self._box(event.name))
+
+    def _go_to(self, box: TextBox) -> None:
         self.query_one(f"#{box.parent.id if box.parent is not None else 'left'}").display = True
         box.display = True
         self.set_focus(box)
@@ -212,7 +219,3 @@ class SandboxPage(ConsoleScreen):
 
 def _nothing(text: str) -> tuple[tuple[str, str], ...]:
     return ((text, "muted"),)
-
-
-def _tabs(boxes: Iterable[TextBox], focused: Widget | None) -> str:
-    return "  ".join(f"[{box.id}]" if box is focused else str(box.id) for box in boxes)

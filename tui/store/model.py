@@ -12,7 +12,7 @@ from sandtop.tui.text import command_line, neutral, one_line
 from .usage import NO_HOST_USAGE, NO_USAGE
 
 if TYPE_CHECKING:
-    from sandtop.core.client.sdk import SandboxInfo, SessionInfo
+    from sandtop.core.client.sdk import Happening, SandboxInfo, SessionInfo
 
     from .usage import HostUsage, Usage
 
@@ -115,6 +115,7 @@ class SandboxView:
     Attributes:
         usage: what it uses.
         pending: the change that is under way, such as ``stopping``; empty when there is none.
+        events: what happened to it last beside its sessions, oldest first.
     """
 
     info: SandboxInfo
@@ -122,6 +123,7 @@ class SandboxView:
     usage: Usage = NO_USAGE
     need: Need = Need(Urgency.RUNNING)
     pending: str = ""
+    events: tuple[Happening, ...] = ()
 
     @property
     def uuid(self) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .attention import need_of
+from .events import LastEvents
 from .model import FleetView, SandboxView, SessionView
 from .usage import Usages
 
@@ -33,6 +34,8 @@ class Store:
         """The changes that are under way, by the sandbox's uuid; see `again`."""
         self.usages = Usages()
         """What they use: `sandtop.tui.stream.measuring` fills it."""
+        self.events = LastEvents()
+        """What happened to them: `sandtop.tui.stream.happening` fills it."""
         self._heard: dict[str, _Heard] = {}
 
     def take(
@@ -46,6 +49,7 @@ class Store:
             by_name.setdefault(session.sandbox, []).append(self._listen(session, now))
         views = [self._sandbox(info, by_name.get(info.name, [])) for info in sandboxes]
         self.view = FleetView(tuple(views), now, self.view.version + 1, host=self.usages.host)
+        self.events.keep({info.uuid for info in sandboxes})
         return self.view
 
     def failed(self, why: str) -> FleetView:
@@ -71,8 +75,8 @@ class Store:
         return SessionView(info, info.output_at or (info.ended_at if written else None), heard.rate)
 
     def _sandbox(self, info: SandboxInfo, sessions: list[SessionView]) -> SandboxView:
-        view = SandboxView(info, tuple(sessions), self.usages.of(info.uuid), need_of(info))
-        return replace(view, pending=self.pending.get(info.uuid, ""))
+        usage, pending = self.usages.of(info.uuid), self.pending.get(info.uuid, "")
+        return SandboxView(info, tuple(sessions), usage, need_of(info), pending, self.events.of(info.uuid))
 
     def measured(self) -> FleetView:
         """The same answer as a new view, after `usages` has changed; before the first answer there is none."""

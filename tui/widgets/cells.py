@@ -84,11 +84,11 @@ def _least(column: Column, longest: Mapping[str, int]) -> int:
 
 
 def with_end(text: str, end: str, width: int) -> str:
-    """``text`` and ``end``, the text cut so that both fit; without ``end`` where it would leave little of the text."""
-    room = width - cell_len(end)
-    if not end or cell_len(text) <= room:
+    """``text`` and ``end``, or if both do not fit as much of the text as does, and the last word of ``end``."""
+    if not end or cell_len(text) + cell_len(end) <= width:
         return text + end
-    return fit(text, room) + end if room >= width // 2 else text
+    word = end.rpartition(" ")[2]
+    return f"{fit(text, max(0, width - cell_len(word) - 1))} {word}"
 
 
 def fit(text: str, width: int, align: Align = "left") -> str:

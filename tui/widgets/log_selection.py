@@ -7,28 +7,34 @@ from typing import TYPE_CHECKING
 from .strips import restyle
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from rich.style import Style
     from textual.strip import Strip
 
-Spot = tuple[int, int]
-"""A row of the screen, and a column."""
+Row = tuple[int, int]
+"""A line by its number, and which of the rows that it is wrapped to."""
+Spot = tuple[Row, int]
+"""A row, and a column."""
 
 
 class LogSelection:
-    """From where the drag began to where it is; rows are those on the screen, which stands still meanwhile."""
+    """From where the drag began to where it is; the log may be scrolled meanwhile."""
 
     def __init__(self, begin: Spot) -> None:
         self._begin = self._end = begin
-        self.moved = False
 
     def move(self, spot: Spot) -> None:
         """The mouse is there now."""
         self._end = spot
-        self.moved = True
 
-    def span(self, row: int, gutter: int, width: int) -> tuple[int, int] | None:
+    @property
+    def lines(self) -> tuple[int, int]:
+        """The numbers of the first and the last line of which something is selected."""
+        first, last = sorted((self._begin, self._end))
+        return first[0][0], last[0][0]
+
+    def span(self, row: Row, gutter: int, width: int) -> tuple[int, int] | None:
         """The cells of ``row`` that are selected, those of the gutter never; None when there are none."""
         first, last = sorted((self._begin, self._end))
         if not first[0] <= row <= last[0]:
@@ -37,23 +43,20 @@ class LogSelection:
         end = min(width, last[1] + 1) if row == last[0] else width
         return (start, end) if start < end else None
 
-    def drawn(self, strip: Strip, row: int, gutter: int, style: Style) -> Strip:
-        """``strip``, which is in ``row``, with what of it is selected marked."""
+    def drawn(self, strip: Strip, row: Row, gutter: int, style: Style) -> Strip:
+        """``strip``, which is ``row``, with what of it is selected marked."""
         span = self.span(row, gutter, strip.cell_length)
         return restyle(strip, *span, style) if span is not None else strip
 
-    def text(self, rows: Sequence[tuple[int, Strip]], gutter: int) -> str:
-        """What is selected; a line that was wrapped is one line again."""
+    def text(self, lines: Iterable[tuple[int, list[Strip]]], gutter: int) -> str:
+        """What is selected of ``lines``, number and rows; a line that was wrapped is one line again."""
         parts: list[str] = []
-        before: int | None = None
-        for row, (number, strip) in enumerate(rows):
-            span = self.span(row, gutter, strip.cell_length)
-            if span is None:
-                continue
-            text = strip.crop(*span).text
-            if number == before:
-                parts[-1] += text
-            else:
-                parts.append(text)
-            before = number
-        return "\n".join(part.rstrip() for part in parts)
+        for number, strips in lines:
+            rows = [
+                (strip, self.span((number, index), gutter, strip.cell_length))
+                for index, strip in enumerate(strips)
+            ]
+            shown = [strip.crop(*span).text for strip, span in rows if span is not None]
+            if shown:
+                parts.append("".join(shown).rstrip())
+        return "\n".join(parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Final
 
 from rich.segment import Segment
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
     from textual import events
     from textual.timer import Timer
 
+    from .log_selection import Row
 
+
+_MOST_SELECTED: Final = 50_000
+"""Lines that are copied at once."""
 FRAME: Final = 1 / 12
 """Seconds between two looks at what came: nobody reads faster, and a flood costs half."""
 
@@ -52,6 +57,7 @@ class LogView(LogLineView, can_focus=True):
 
     def __init__(self) -> None:
         super().__init__()
+        self._pressed_at: tuple[int, int] | None = None
         self._selection: LogSelection | None = None
         self.ring = Ring()
         self.lines = ShownLines(self.ring)
@@ -133,9 +139,10 @@ class LogView(LogLineView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         if y < len(self._rows):
             number, strip = self._rows[y]
-            if self._selection is None or not self._selection.moved:
+            if self._selection is None:
                 return strip
-            return self._selection.drawn(strip, y, self._gutter_of(number), self.component("log--selected"))
+            row = self._row_at(y)
+            return self._selection.drawn(strip, row, self._gutter_of(number), self.component("log--selected"))
         if y == 0 and not self._rows:
             words = " it wrote nothing" if self.ended else " no output yet"
             if self.lines.filtering and self.ring.total:
@@ -251,27 +258,46 @@ class LogView(LogLineView, can_focus=True):
         line = self.ring.line(number)
         return sum(segment.cell_length for segment in self._gutter(line)) if line is not None else 0
 
+    def _row_at(self, y: int) -> Row:
+        """The line in row ``y`` of the screen, or in the nearest that has one, and which of its rows that is."""
+        if not self._rows:
+            return self.ring.first, 0
+        y = max(0, min(y, len(self._rows) - 1))
+        number = self._rows[y][0]
+        above = sum(shown == number for shown, _ in self._rows[:y])
+        return number, above + (self._top[1] if number == self._top[0] and not self.following else 0)
+
     def on_mouse_down(self, event: events.MouseDown) -> None:
         if event.button == 1:
-            self._selection = LogSelection((event.y, event.x))
+            self._pressed_at = (event.y, event.x)
             self.capture_mouse()
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        if self._selection is not None:
-            if not self._selection.moved:
-                self.stand()
-            height = max(1, len(self._rows))
-            self._selection.move((max(0, min(event.y, height - 1)), max(0, event.x)))
-            self.refresh()
+        if self._pressed_at is None:
+            return
+        if self._selection is None:
+            self.stand()
+            y, x = self._pressed_at
+            self._selection = LogSelection((self._row_at(y), x))
+        if beyond := min(event.y, 0) or max(0, event.y - self.size.height + 1):
+            self.scroll_rows(beyond)
+            self.stand()
+        self._selection.move((self._row_at(event.y), max(0, event.x)))
+        self.refresh()
 
     def on_mouse_up(self, event: events.MouseUp) -> None:
         selection, self._selection = self._selection, None
-        if selection is None:
+        if self._pressed_at is None:
             return
+        self._pressed_at = None
         self.release_mouse()
-        if selection.moved:
-            number = self._rows[0][0] if self._rows else 0
-            if text := selection.text(self._rows, self._gutter_of(number)):
+        if selection is not None:
+            first, last = selection.lines
+            lines = takewhile(
+                lambda line: line.number <= last, self.lines.forwards(first, Budget(_MOST_SELECTED))
+            )
+            rows = ((line.number, self._strips_of(line)) for line in islice(lines, _MOST_SELECTED))
+            if text := selection.text(rows, self._gutter_of(first)):
                 self.post_message(self.Selected(text))
             self.refresh()
 

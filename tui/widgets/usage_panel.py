@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from textual.message import Message
 
 from .worded import Worded, Words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from textual import events
     from textual.strip import Strip
+
+_GAP: Final = "  "
 
 
 class UsagePanel(Worded):
@@ -19,10 +25,17 @@ class UsagePanel(Worded):
     UsagePanel { height: 6; padding: 0 1; background: $surface; }
     """
 
+    @dataclass
+    class TabClicked(Message):
+        """A click on the name of a box."""
+
+        name: str
+
     def __init__(self) -> None:
         super().__init__()
         self._lines: tuple[Words, ...] = ()
-        self._tabs = ""
+        self._tabs: tuple[str, ...] = ()
+        self._current = ""
 
     def show(self, lines: Sequence[Words]) -> None:
         """Show ``lines``."""
@@ -30,10 +43,10 @@ class UsagePanel(Worded):
             self._lines = tuple(lines)
             self._fit()
 
-    def show_tabs(self, tabs: str) -> None:
-        """Show which boxes there are in a line below; empty: none."""
-        if tabs != self._tabs:
-            self._tabs = tabs
+    def show_tabs(self, tabs: Sequence[str], current: str = "") -> None:
+        """Show which boxes there are in a line below, and which of them is seen; none: no such line."""
+        if (tuple(tabs), current) != (self._tabs, self._current):
+            self._tabs, self._current = tuple(tabs), current
             self._fit()
 
     @property
@@ -49,4 +62,19 @@ class UsagePanel(Worded):
         width = self.content_size.width
         if y < len(self._lines):
             return self.line(self._lines[y], width)
-        return self.line(((self._tabs, "accent"), ("   tab: the next", "muted")), width)
+        return self.line(((_GAP.join(self._named), "accent"), ("   tab: the next", "muted")), width)
+
+    @property
+    def _named(self) -> list[str]:
+        return [f"[{name}]" if name == self._current else name for name in self._tabs]
+
+    def on_click(self, event: events.Click) -> None:
+        spot = event.get_content_offset(self)
+        if spot is None or spot.y != len(self._lines):
+            return
+        end = 0
+        for name, shown in zip(self._tabs, self._named, strict=True):
+            begin, end = end, end + len(shown)
+            if begin <= spot.x < end:
+                self.post_message(self.TabClicked(name))
+            end += len(_GAP)

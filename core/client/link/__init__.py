@@ -8,19 +8,23 @@ TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     from .answers import answer
     from .blocking import Conversation, call, call_all, call_running, hold, listen, progress_line, stop_core
+    from .connecting import Forward
     from .exec_messages import exec_message, request_of, takes_input
+    from .files import FileListing, FileReading, FileWatching, FileWriting
     from .launching import launch
     from .listening import ConsoleListening, EventsListening, LogPiece, LogsListening, StatsListening
     from .listing import sandbox_listing, session_listing
     from .operation import HELLO_SECONDS, Operation
     from .plain import Link, ask, new_id
-    from .values import image_source, limits, signal_number
+    from .ports import port_forward, where
+    from .values import docker_config, image_command, image_source, limits, signal_number
 
 __all__ = [
-    "HELLO_SECONDS", "ConsoleListening", "Conversation", "EventsListening", "Link", "LogPiece", "LogsListening",
-    "Operation", "StatsListening", "answer", "ask", "call", "call_all", "call_running", "exec_message", "hold",
-    "image_source", "launch", "limits", "listen", "new_id", "progress_line", "request_of", "sandbox_listing",
-    "session_listing", "signal_number", "stop_core", "takes_input",
+    "HELLO_SECONDS", "ConsoleListening", "Conversation", "EventsListening", "FileListing", "FileReading",
+    "FileWatching", "FileWriting", "Forward", "Link", "LogPiece", "LogsListening", "Operation", "StatsListening",
+    "answer", "ask", "call", "call_all", "call_running", "docker_config", "exec_message", "hold", "image_command",
+    "image_source", "launch", "limits", "listen", "new_id", "port_forward", "progress_line", "request_of",
+    "sandbox_listing", "session_listing", "signal_number", "stop_core", "takes_input", "where",
 ]  # fmt: skip
 
 __getattr__ = lazily(
@@ -30,12 +34,15 @@ __getattr__ = lazily(
         "blocking": (
             "Conversation", "call", "call_all", "call_running", "hold", "listen", "progress_line", "stop_core",
         ),
+        "connecting": ("Forward",),
         "exec_messages": ("exec_message", "request_of", "takes_input"),
+        "files": ("FileListing", "FileReading", "FileWatching", "FileWriting"),
         "launching": ("launch",),
         "listening": ("ConsoleListening", "EventsListening", "LogPiece", "LogsListening", "StatsListening"),
         "listing": ("sandbox_listing", "session_listing"),
         "operation": ("HELLO_SECONDS", "Operation"),
         "plain": ("Link", "ask", "new_id"),
-        "values": ("image_source", "limits", "signal_number"),
+        "ports": ("port_forward", "where"),
+        "values": ("docker_config", "image_command", "image_source", "limits", "signal_number"),
     },
 )  # fmt: skip

@@ -100,11 +100,17 @@ class AsyncConversation:
     This is the one place where the client on anyio connects, starts a core, or replaces one.
     """
 
-    def __init__(self, operation: Operation, *, progress: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        operation: Operation,
+        *,
+        recovery: Recovery | None = None,
+        progress: Callable[[str], None] | None = None,
+    ) -> None:
         self.operation = operation
         self._progress = progress
         self._link: AsyncLink | None = None
-        self._recovery = Recovery()
+        self._recovery = recovery or Recovery()
         self._sending = anyio.Lock()
 
     async def run(self) -> None:

@@ -9,8 +9,10 @@ from sandtop.core.errors import InvalidRequest
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Literal
+
+    from sandtop.core.contract.image import ImageConfig
 
     Limit = int | Literal["unlimited"]
     Rlimit = Limit | tuple[Limit, Limit]
@@ -44,6 +46,35 @@ def image_source(value: str | os.PathLike[str]) -> str:
             hint="is a variable not set? '.' is the working folder",
         )
     return os.path.abspath(path)
+
+
+def docker_config() -> str | None:
+    """The absolute path of docker's config.json, where a variable says that it is not in its usual place."""
+    if folder := os.environ.get("DOCKER_CONFIG"):
+        return os.path.join(os.path.abspath(folder), "config.json")
+    file = os.environ.get("REGISTRY_AUTH_FILE")  # podman's and skopeo's
+    return os.path.abspath(file) if file else None
+
+
+def image_command(
+    image: str, config: ImageConfig | None, command: Sequence[str], entrypoint: str | None = None
+) -> list[str]:
+    """What ``docker run`` would run: the entrypoint with ``command``, or without one with the image's own.
+
+    ``config`` is that of the image called ``image``. ``entrypoint`` goes before the image's, and then the image's
+    command counts no more; empty, there is none. Raises `InvalidRequest` when nothing is left to run.
+    """
+    if entrypoint is not None:
+        argv = [*([entrypoint] if entrypoint else []), *command]
+    elif config is None:
+        argv = [*command]
+    else:
+        argv = [*config.entrypoint, *(command or config.cmd)]
+    if not argv:
+        raise InvalidRequest(
+            f"no command was given, and the image {image} has none of its own", hint="give it after --"
+        )
+    return argv
 
 
 def limits(rlimits: Mapping[str, Rlimit] | None) -> dict[str, list[int]]:

@@ -32,16 +32,35 @@ if TYPE_CHECKING:
         Source,
     )
     from sandtop.core.contract.file import FileInfo
-    from sandtop.core.contract.image import ImageInfo
-    from sandtop.core.contract.sandbox import Inspection, Processes, ProcessInfo, SandboxInfo
+    from sandtop.core.contract.image import ImageConfig, ImageDetails, ImageInfo, ImageLayer, Pruned
+    from sandtop.core.contract.sandbox import (
+        Inspection,
+        PortForward,
+        Processes,
+        ProcessInfo,
+        PublishedPort,
+        SandboxInfo,
+    )
     from sandtop.core.contract.session_results import SessionInfo
 
     from .attach import Detached
     from .collect import Log, Output
+    from .connection import Connection
     from .copying import checked
     from .core import core_status, sessions, stop_core
     from .files import FileChange, Files
-    from .image import build_image, images, remove_image, warm_image
+    from .image import (
+        build_image,
+        image_command,
+        images,
+        inspect_image,
+        load_images,
+        prune_images,
+        pull_image,
+        remove_image,
+        tag_image,
+        warm_image,
+    )
     from .outcome import Outcome, outcomes
     from .overview import Overview
     from .process import Process
@@ -52,22 +71,27 @@ if TYPE_CHECKING:
     from .watching import events, follow_events, follow_stats, merged_logs, serve_metrics, stats
 
 __all__ = [
-    "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "FileChange", "FileInfo", "Files", "Gap", "Happening",
-    "HostHistory", "HostStats", "ImageInfo", "Inspection", "Log", "LogPiece", "LogStream", "MergedLogStream",
-    "Outcome", "Output", "Overview", "Process", "ProcessInfo", "Processes", "Redrawn", "Sample", "Sandbox",
-    "SandboxHistory", "SandboxInfo", "SandboxStats", "Screen", "SessionInfo", "SessionStats", "Source", "Started",
-    "Stderr", "Stdout", "TerminalStream", "build_image", "checked", "core_status", "events", "exec_all",
-    "follow_events", "follow_stats", "images", "merged_logs", "outcomes", "remove_image", "serve_metrics", "sessions",
-    "shell_all", "stats", "stop_core", "warm_image",
+    "Connection", "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "FileChange", "FileInfo", "Files", "Gap",
+    "Happening", "HostHistory", "HostStats", "ImageConfig", "ImageDetails", "ImageInfo", "ImageLayer", "Inspection",
+    "Log", "LogPiece", "LogStream", "MergedLogStream", "Outcome", "Output", "Overview", "PortForward", "Process",
+    "ProcessInfo", "Processes", "Pruned", "PublishedPort", "Redrawn", "Sample", "Sandbox", "SandboxHistory",
+    "SandboxInfo", "SandboxStats", "Screen", "SessionInfo", "SessionStats", "Source", "Started", "Stderr", "Stdout",
+    "TerminalStream", "build_image", "checked", "core_status", "events", "exec_all", "follow_events", "follow_stats",
+    "image_command", "images", "inspect_image", "load_images", "merged_logs", "outcomes", "prune_images", "pull_image",
+    "remove_image", "serve_metrics", "sessions", "shell_all", "stats", "stop_core", "tag_image", "warm_image",
 ]  # fmt: skip
 
 _HOME = {
     "attach": ("Detached",),
     "collect": ("Log", "Output"),
+    "connection": ("Connection",),
     "copying": ("checked",),
     "core": ("core_status", "sessions", "stop_core"),
     "files": ("FileChange", "Files"),
-    "image": ("build_image", "images", "remove_image", "warm_image"),
+    "image": (
+        "build_image", "image_command", "images", "inspect_image", "load_images", "prune_images", "pull_image",
+        "remove_image", "tag_image", "warm_image",
+    ),
     "outcome": ("Outcome", "outcomes"),
     "overview": ("Overview",),
     "process": ("Process",),
@@ -81,8 +105,10 @@ _HOME = {
         "Happening", "HostHistory", "HostStats", "Sample", "SandboxHistory", "SandboxStats", "SessionStats", "Source",
     ),
     "sandtop.core.contract.file": ("FileInfo",),
-    "sandtop.core.contract.image": ("ImageInfo",),
-    "sandtop.core.contract.sandbox": ("Inspection", "ProcessInfo", "Processes", "SandboxInfo"),
+    "sandtop.core.contract.image": ("ImageConfig", "ImageDetails", "ImageInfo", "ImageLayer", "Pruned"),
+    "sandtop.core.contract.sandbox": (
+        "Inspection", "PortForward", "ProcessInfo", "Processes", "PublishedPort", "SandboxInfo",
+    ),
     "sandtop.core.contract.session_results": ("SessionInfo",),
     "screen": ("Screen",),
     "streams": ("LogStream", "MergedLogStream", "TerminalStream"),

@@ -9,6 +9,7 @@ from sandtop.core.client.link.exec_messages import exec_message, request_of, tak
 from sandtop.core.client.link.values import limits
 from sandtop.core.client.session.following import Following
 from sandtop.core.client.session.stream import EventStream
+from sandtop.core.errors import InvalidRequest
 
 from .collect import MAX_OUTPUT, Output, collect
 from .process import OnExit, Process, begun
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from sandtop.core.contract.session_results import SessionInfo
 
     Size = tuple[int, int]
+    StderrTo = Literal["stdout"]
 
 _SIZE: Final = (24, 80)
 """Rows and columns of a terminal of which only that there is one was said."""
@@ -43,6 +45,7 @@ class Executing:
         timeout: float | None = None,  # noqa: ASYNC109 - the sandbox keeps it, also without us
         rlimits: Mapping[str, Rlimit] | None = None,
         stdin: bytes | None = None,
+        stderr: StderrTo | None = None,
         tty: bool | Size = False,
         labels: Mapping[str, str] | None = None,
         max_output: int = MAX_OUTPUT,
@@ -50,11 +53,12 @@ class Executing:
         """Run ``program`` and wait for its end. A failing program is an `Output` too, not an exception.
 
         ``timeout`` is in seconds and ends all that the command started; ``rlimits`` are ``soft``, ``(soft, hard)`` or
-        ``"unlimited"``; ``tty`` may be ``(rows, columns)``; ``stdin`` None is empty. Raises `SpawnError` when the
-        program could not be started, `WrongState` when the sandbox does not run, `MachineError` when it died.
+        ``"unlimited"``; ``tty`` may be ``(rows, columns)``; ``stdin`` None is empty; ``stderr="stdout"`` sends it
+        where stdout goes, so that all comes in the order in which it was written. Raises `SpawnError` when the program
+        could not be started, `WrongState` when the sandbox does not run, `MachineError` when it died.
         """
         message = self._message(
-            [program, *args], cwd, env, user, timeout, rlimits, stdin, tty, labels, on_hangup="kill"
+            [program, *args], cwd, env, user, timeout, rlimits, stdin, stderr, tty, labels, on_hangup="kill"
         )
         return await self._collect(message, stdin, max_output)
 
@@ -68,13 +72,14 @@ class Executing:
         timeout: float | None = None,  # noqa: ASYNC109 - the sandbox keeps it, also without us
         rlimits: Mapping[str, Rlimit] | None = None,
         stdin: bytes | None = None,
+        stderr: StderrTo | None = None,
         tty: bool | Size = False,
         labels: Mapping[str, str] | None = None,
         max_output: int = MAX_OUTPUT,
     ) -> Output:
         """Run ``script`` by the sandbox's shell; everything else as in `exec`."""
         message = self._message(
-            script, cwd, env, user, timeout, rlimits, stdin, tty, labels, on_hangup="kill"
+            script, cwd, env, user, timeout, rlimits, stdin, stderr, tty, labels, on_hangup="kill"
         )
         return await self._collect(message, stdin, max_output)
 
@@ -96,6 +101,7 @@ class Executing:
         timeout: float | None = None,  # noqa: ASYNC109 - the sandbox keeps it, also without us
         rlimits: Mapping[str, Rlimit] | None = None,
         stdin: bool | bytes | None = None,
+        stderr: StderrTo | None = None,
         tty: bool | Size = False,
         labels: Mapping[str, str] | None = None,
         on_exit: OnExit = "kill",
@@ -108,7 +114,7 @@ class Executing:
         """
         hangup: Literal["keep", "kill"] = "kill" if on_exit == "kill" else "keep"
         message = self._message(
-            [program, *args], cwd, env, user, timeout, rlimits, stdin, tty, labels, on_hangup=hangup
+            [program, *args], cwd, env, user, timeout, rlimits, stdin, stderr, tty, labels, on_hangup=hangup
         )
         source = stdin if isinstance(stdin, bytes) else None
         stream = EventStream(Following(message, stdin=takes_input(message)), source=source)
@@ -127,12 +133,15 @@ class Executing:
         user: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - the sandbox keeps it, also without us
         rlimits: Mapping[str, Rlimit] | None = None,
+        stderr: StderrTo | None = None,
         tty: bool | Size = False,
         labels: Mapping[str, str] | None = None,
     ) -> SessionInfo:
         """Start ``program`` and leave it running; `follow` comes back to its session. All else as in `exec`."""
         return await self._detached(
-            self._message([program, *args], cwd, env, user, timeout, rlimits, None, tty, labels, detach=True)
+            self._message(
+                [program, *args], cwd, env, user, timeout, rlimits, None, stderr, tty, labels, detach=True
+            )
         )
 
     async def shell_detached(
@@ -144,12 +153,13 @@ class Executing:
         user: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - the sandbox keeps it, also without us
         rlimits: Mapping[str, Rlimit] | None = None,
+        stderr: StderrTo | None = None,
         tty: bool | Size = False,
         labels: Mapping[str, str] | None = None,
     ) -> SessionInfo:
         """Start ``script`` by the sandbox's shell and leave it running; all else as in `exec_detached`."""
         return await self._detached(
-            self._message(script, cwd, env, user, timeout, rlimits, None, tty, labels, detach=True)
+            self._message(script, cwd, env, user, timeout, rlimits, None, stderr, tty, labels, detach=True)
         )
 
     async def _detached(self, message: dict[str, Any]) -> SessionInfo:
@@ -164,6 +174,7 @@ class Executing:
         timeout: float | None,
         rlimits: Mapping[str, Rlimit] | None,
         stdin: bool | bytes | None,
+        stderr: StderrTo | None,
         tty: bool | Size,
         labels: Mapping[str, str] | None,
         *,
@@ -180,8 +191,16 @@ class Executing:
             timeout=timeout,
             rlimits=limits(rlimits),
             stdin=stdin is True or isinstance(stdin, bytes),
+            merge=_merged(stderr),
             tty=(tty if isinstance(tty, tuple) else _SIZE) if tty else None,
             labels=labels,
             on_hangup=on_hangup,
             detach=detach,
         )
+
+
+def _merged(stderr: str | None) -> bool:
+    """Whether stderr goes where stdout does. Raises `InvalidRequest`."""
+    if stderr not in (None, "stdout"):
+        raise InvalidRequest(f"stderr is None or 'stdout', not {stderr!r:.40}")
+    return stderr is not None

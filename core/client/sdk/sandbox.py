@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING, Final, Self
 import anyio
 
 from sandtop.core.client.link.asynchronous import AsyncConversation, call, call_all, listen
+from sandtop.core.client.link.connecting import Forward
 from sandtop.core.client.link.listening import ConsoleListening
 from sandtop.core.client.link.listing import sandbox_listing, session_listing
 from sandtop.core.client.link.operation import Holding
 from sandtop.core.client.link.plain import new_id
+from sandtop.core.client.link.ports import port_forward
+from sandtop.core.client.link.values import docker_config
 from sandtop.core.client.session.following import STDERR, STDOUT, Following, Reading
 from sandtop.core.client.session.stream import EventStream
 from sandtop.core.contract.sandbox import (
     SandboxAcknowledge,
     SandboxConsole,
     SandboxCreate,
+    SandboxForward,
     SandboxHold,
     SandboxInfo,
     SandboxInspect,
@@ -41,6 +45,7 @@ from sandtop.core.groups import unwrapped
 
 from .attach import Attachable
 from .collect import MAX_OUTPUT, Log, collect_log
+from .connection import Connection, connection
 from .copying import Copyable
 from .execute import Executing
 from .files import Files
@@ -53,7 +58,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from sandtop.core.contract.record import Request
-    from sandtop.core.contract.sandbox import Inspection, Processes, SandboxAnswer
+    from sandtop.core.contract.sandbox import Inspection, PortForward, Processes, SandboxAnswer
     from sandtop.core.contract.session_results import SessionInfo
 
     Size = tuple[int, int]
@@ -91,13 +96,18 @@ class Sandbox(Executing, Attachable, Terminals, Copyable):
         cold: bool = False,
         ephemeral: bool = False,
         keep: bool = False,
+        publish: Sequence[str] = (),
         progress: Callable[[str], None] | None = None,
     ) -> Self:
         """Make a sandbox, start it, and return it running. ``memory`` and ``disk`` are MiB; None is the core's default.
 
         It goes on from a template of its shape, which the first of that shape has to wait for; with ``cold`` it boots.
         ``accelerator`` is for this and all its later starts; None is the best that works on the core's host.
+        ``image`` may be a container image in a registry, as ``debian:12``: one that is not here is pulled, as by
+        `pull_image`. Its configuration says what is not said here: the environment, the user, the directory.
         An ``ephemeral`` one is removed by the core when nobody holds it any more: `hold`.
+        ``publish`` are ports of the host that lead into it whenever it runs, such as ``"8080:80"``, or ``"80"`` for
+        any that is free: `info` says which.
 
         ``progress`` is called with a line about whatever takes long. Raises `AlreadyExists`, `InvalidRequest`,
         `ImageError`, `MachineError` … When cancelled it removes what was made.
@@ -117,6 +127,8 @@ class Sandbox(Executing, Attachable, Terminals, Copyable):
             accelerator=accelerator,
             cold=cold,
             ephemeral=ephemeral,
+            publish=[port_forward(text) for text in publish],
+            docker_config=docker_config() if image is not None else None,
             request_id=new_id(),
         )
         try:
@@ -153,6 +165,7 @@ class Sandbox(Executing, Attachable, Terminals, Copyable):
                 env={},
                 warnings=[],
                 alerts=[],
+                ports=[],
             )
         )
 
@@ -219,6 +232,14 @@ class Sandbox(Executing, Attachable, Terminals, Copyable):
         """
         return await call(SandboxTop(sandbox=self.uuid))
 
+    async def connect(self, port: int) -> Connection:
+        """A TCP connection to ``port`` in it, on 127.0.0.1 there or else on ::1, whatever its network.
+
+        Raises `ConnectionRefused` when nothing listens there, `TimedOut` when what listens does not take it,
+        `WrongState` when the sandbox does not run or has 1,024 connections already; `ChannelError`.
+        """
+        return await connection(self.uuid, self.name, port)
+
     async def console(self, *, tail: int | None = None) -> bytes:
         """What its guest's kernel and agent printed since its last start: the last 256 KiB, or ``tail`` lines of it.
 
@@ -276,6 +297,27 @@ class Sandbox(Executing, Attachable, Terminals, Copyable):
                 async with anyio.create_task_group() as group:
                     group.start_soon(conversation.run)
                     yield
+                    group.cancel_scope.cancel()
+        finally:
+            await conversation.aclose()
+
+    @asynccontextmanager
+    async def forward(self, *ports: str) -> AsyncGenerator[Sequence[PortForward]]:
+        """While in this context, ports of the host lead to ports of it, whatever its network: gives where they are.
+
+        Such as ``"8080:80"``, ``"80"`` for any port that is free, or ``"0.0.0.0:8080:80"`` for all who reach the
+        host. A core that was killed listens on the same ports again; connections end with it. Raises `AlreadyExists`
+        for a port that is taken, `InvalidRequest`, and `WrongState` when the sandbox does not run, or no more.
+        """
+        forward = Forward(SandboxForward(sandbox=self.uuid, ports=[port_forward(text) for text in ports]))
+        conversation = AsyncConversation(forward)
+        try:
+            while forward.forwarding is None:
+                await conversation.advance()
+            with unwrapped():
+                async with anyio.create_task_group() as group:
+                    group.start_soon(conversation.run)
+                    yield forward.forwarding.ports
                     group.cancel_scope.cancel()
         finally:
             await conversation.aclose()

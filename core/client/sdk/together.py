@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sandtop.core.client.link.values import Rlimit
 
     from .collect import Output
+    from .execute import StderrTo
     from .outcome import Outcome
     from .sandbox import Sandbox
 
@@ -29,6 +30,7 @@ async def exec_all(
     user: str | None = None,
     timeout: float | None = None,  # noqa: ASYNC109 - the sandboxes keep it, also without us
     rlimits: Mapping[str, Rlimit] | None = None,
+    stderr: StderrTo | None = None,
     labels: Mapping[str, str] | None = None,
     max_output: int = MAX_EACH,
 ) -> list[Outcome]:
@@ -48,6 +50,7 @@ async def exec_all(
             user=user,
             timeout=timeout,
             rlimits=rlimits,
+            stderr=stderr,
             labels=labels,
             max_output=max_output,
         )
@@ -64,6 +67,7 @@ async def shell_all(
     user: str | None = None,
     timeout: float | None = None,  # noqa: ASYNC109 - the sandboxes keep it, also without us
     rlimits: Mapping[str, Rlimit] | None = None,
+    stderr: StderrTo | None = None,
     labels: Mapping[str, str] | None = None,
     max_output: int = MAX_EACH,
 ) -> list[Outcome]:
@@ -77,6 +81,7 @@ async def shell_all(
             user=user,
             timeout=timeout,
             rlimits=rlimits,
+            stderr=stderr,
             labels=labels,
             max_output=max_output,
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from sandtop.core.errors import InvalidRequest
 from sandtop.core.guest.sources import folder, tarball
 from sandtop.core.guest.sources.debian import Debian
+from sandtop.core.guest.sources.layered import Layer, Layered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from sandtop.core.guest.tools import Progress
 
-__all__ = ["Debian", "Source", "pick"]
+__all__ = ["Debian", "Layer", "Layered", "Source", "pick"]
 
 
 class Source(Protocol):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sandtop.core.errors import InvalidRequest
 from sandtop.core.guest import squashfs
-from sandtop.core.guest.sources.layers import MANIFEST, refuse_layers
+from sandtop.core.guest.sources.refusals import MANIFEST, refuse_layers
 
 if TYPE_CHECKING:
     from pathlib import Path

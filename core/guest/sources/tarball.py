@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sandtop.core.errors import ImageError, SandtopError, from_wire
-from sandtop.core.guest import squashfs
+from sandtop.core.guest.sources import told
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,13 +26,7 @@ class Tarball:
         return str(self.path)
 
     def write(self, out: Path, scratch: Path, progress: Progress) -> None:
-        said: deque[str] = deque(maxlen=1)
-        try:
-            squashfs.of_tar(
-                [sys.executable, "-P", "-m", _PROGRAM, self.path], out, f"reading {self.path}", said.append
-            )
-        except ImageError as error:
-            raise _told(said[-1] if said else "") or error from error
+        told.make(_PROGRAM, self.path, out, f"reading {self.path}", progress)
 
 
 def recognize(path: Path) -> Tarball | None:
@@ -45,12 +35,3 @@ def recognize(path: Path) -> Tarball | None:
         return None
     with path.open("rb"):  # or raises: the program that reads it later could say so only of a failed image
         return Tarball(path)
-
-
-def _told(line: str) -> SandtopError | None:
-    """The error that the last words of roottar are, if they are one."""
-    try:
-        data = json.loads(line)
-    except ValueError:
-        return None
-    return from_wire(data) if isinstance(data, dict) else None  # pyright: ignore[reportUnknownArgumentType]

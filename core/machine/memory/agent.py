@@ -99,6 +99,7 @@ class Agent:
         self._null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         self._turn_off = turn_off
         self._say = say
+        self._service: Service | None = None
 
     def _identify(self, identity: Identity) -> list[str]:
         """Take on ``identity``; what could not be done of it. Raises OSError."""
@@ -119,7 +120,7 @@ class Agent:
         host = Host(self._loop, Outbox(), nothing[1], nothing[0], self._null, -1, "/")
         host.spawn = self._programs.spawn
         shutdown = Shutdown(self._loop, host.cgroups, self._turn_off)
-        service = Service(host, _Machine(self._identify), shutdown, self._say, {})
+        self._service = service = Service(host, _Machine(self._identify), shutdown, self._say, {})
         link = Port(self._loop, self._inside.fileno(), host.outbox, service)
         service.drop = link.drop
         self._loop.after_turn = link.flush
@@ -130,7 +131,9 @@ class Agent:
                 self._loop.turn()
 
     def close(self) -> None:
-        """The machine is gone: so is its end of the port."""
+        """The machine is gone: so is its end of the port, and of all connections into it."""
+        if self._service is not None:
+            self._service.link_ended("")
         self._programs.close()
         self._loop.close()
         for end in (self._inside, self._outside):

@@ -13,7 +13,7 @@ import trio
 
 from sandtop.core.errors import MachineError
 from sandtop.core.machine.driver import ChannelChoice, GuestNetwork, Info, Version
-from sandtop.core.machine.qemu import descriptors, doctor, machine, process, vsock, vsockdiag
+from sandtop.core.machine.qemu import descriptors, doctor, machine, survivors, vsock, vsockdiag
 from sandtop.core.machine.qemu.accelerator import Accelerators
 from sandtop.core.machine.qemu.commandline import Emulation, command_line
 from sandtop.core.machine.qemu.program import QEMU, Qemu, find_qemu
@@ -150,7 +150,7 @@ class QemuDriver:
     def lives(self, identity: Identity) -> bool:
         """Whether that QEMU runs."""
         try:
-            process.adopt(identity, "").close()
+            survivors.adopt(identity, "").close()
         except MachineError:
             return False
         return True
@@ -158,7 +158,7 @@ class QemuDriver:
     async def end(self, identity: Identity, name: str) -> bool:
         """SIGKILL to that QEMU; False when it was gone. Raises `MachineError` when it does not end."""
         try:
-            found = process.adopt(identity, name)
+            found = survivors.adopt(identity, name)
         except MachineError:
             return False
         with found:
@@ -166,8 +166,8 @@ class QemuDriver:
         return True
 
     def end_all(self, which: Callable[[Running], bool]) -> list[Running]:
-        """See `process.kill_all`."""
-        return process.kill_all(which)
+        """See `survivors.kill_all`."""
+        return survivors.kill_all(which)
 
     def remove_runtime(self, runtime: Path) -> None:
         """See `descriptors.remove_runtime`."""

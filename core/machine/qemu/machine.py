@@ -26,7 +26,7 @@ from sandtop.core.machine.qemu.commandline import (
 from sandtop.core.machine.qemu.descriptors import remove_runtime
 from sandtop.core.machine.qemu.heard import Heard
 from sandtop.core.machine.qemu.process import Exit, MachineProcess, launch
-from sandtop.core.machine.qemu.process import adopt as adopt_process
+from sandtop.core.machine.qemu.survivors import adopt as adopt_process
 from sandtop.core.machine.spec import Channel
 from sandtop.core.machine.text import last_match
 

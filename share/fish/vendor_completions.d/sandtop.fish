@@ -50,8 +50,8 @@ function _shtab_sandtop_using
   test "$_shtab_sandtop_cmdpath" = "$argv"
 end
 
-set -g _shtab_sandtop_commands create run ls exec shell attach screen type sessions logs failures ack signal cp stop start pause resume restart rm stats events top console inspect image core completion setup uninstall version bug-report doctor
-set -g _shtab_sandtop_opts_with_value --accelerator --allow --channel --cpus --cwd --detach-keys --disk --env --history --image --key --kind --label --limit --memory --metrics --network --remove --rlimit --sandbox --scope --shell --since --tail --timeout --until --user --wait-for --workdir -e -u -w
+set -g _shtab_sandtop_commands create run ls exec shell attach screen type sessions logs failures ack signal cp forward port fs stop start pause resume restart rm stats events top console inspect image core completion setup uninstall version bug-report doctor
+set -g _shtab_sandtop_opts_with_value --accelerator --allow --channel --cpus --cwd --detach-keys --disk --entrypoint --env --history --image --key --kind --label --limit --memory --metrics --network --publish --remove --rlimit --sandbox --scope --shell --since --tail --timeout --until --user --wait-for --workdir -e -p -u -w
 
 complete -c sandtop -e
 complete -c sandtop -f
@@ -59,7 +59,7 @@ complete -c sandtop -f
 complete -c sandtop -n _shtab_sandtop_using -s h -l help -d 'show this help message and exit'
 complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 0' -a create -d 'make sandboxes and start them'
 complete -c sandtop -n '_shtab_sandtop_using create' -s h -l help -d 'show this help message and exit'
-complete -c sandtop -n '_shtab_sandtop_using create' -l image -x -d 'the image that they start from (base)'
+complete -c sandtop -n '_shtab_sandtop_using create' -l image -x -d 'the image that they start from (base), or one in a registry, as debian:12'
 complete -c sandtop -n '_shtab_sandtop_using create' -l cpus -x -d 'virtual processors'
 complete -c sandtop -n '_shtab_sandtop_using create' -l memory -x -d 'such as 512M or 2G, at least 128M'
 complete -c sandtop -n '_shtab_sandtop_using create' -l disk -x -d 'room for what is written in it, such as 4G'
@@ -69,6 +69,7 @@ complete -c sandtop -n '_shtab_sandtop_using create' -l env -x -d 'for all that 
 complete -c sandtop -n '_shtab_sandtop_using create' -l workdir -x -d 'where commands begin'
 complete -c sandtop -n '_shtab_sandtop_using create' -l shell -x -d 'what '"'"'sandtop shell'"'"' runs scripts by'
 complete -c sandtop -n '_shtab_sandtop_using create' -l user -x -d 'who commands run as'
+complete -c sandtop -n '_shtab_sandtop_using create' -s p -l publish -x -d '[[BIND:]HOSTPORT:]GUESTPORT: a port of this host that leads into it while it runs (repeatable)'
 complete -c sandtop -n '_shtab_sandtop_using create' -l cold -d 'boot it, also where a template would start it at once'
 complete -c sandtop -n '_shtab_sandtop_using create' -l label -x -d 'label the sandbox (repeatable)'
 complete -c sandtop -n '_shtab_sandtop_using create' -l json -d 'print JSON'
@@ -76,6 +77,7 @@ complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 
 complete -c sandtop -n '_shtab_sandtop_using run' -s h -l help -d 'show this help message and exit'
 complete -c sandtop -n '_shtab_sandtop_using run' -s i -l stdin -d 'pass this stdin on, and its end'
 complete -c sandtop -n '_shtab_sandtop_using run' -s t -l tty -d 'run it on a terminal of its own (as large as this one)'
+complete -c sandtop -n '_shtab_sandtop_using run' -l stderr-to-stdout -d 'both on stdout, in the order in which they were written'
 complete -c sandtop -n '_shtab_sandtop_using run' -l timeout -x -d 'kill it after so long (30, 1.5s, 5m): exit status 124'
 complete -c sandtop -n '_shtab_sandtop_using run' -l rlimit -x -d 'a resource limit, such as nofile=1024 (repeatable)'
 complete -c sandtop -n '_shtab_sandtop_using run' -l cpus -x -d 'virtual processors'
@@ -87,8 +89,10 @@ complete -c sandtop -n '_shtab_sandtop_using run' -l env -x -d 'for all that run
 complete -c sandtop -n '_shtab_sandtop_using run' -l workdir -x -d 'where commands begin'
 complete -c sandtop -n '_shtab_sandtop_using run' -l shell -x -d 'what '"'"'sandtop shell'"'"' runs scripts by'
 complete -c sandtop -n '_shtab_sandtop_using run' -l user -x -d 'who commands run as'
+complete -c sandtop -n '_shtab_sandtop_using run' -s p -l publish -x -d '[[BIND:]HOSTPORT:]GUESTPORT: a port of this host that leads into it while it runs (repeatable)'
 complete -c sandtop -n '_shtab_sandtop_using run' -l cold -d 'boot it, also where a template would start it at once'
 complete -c sandtop -n '_shtab_sandtop_using run' -l label -x -d 'label the sandbox (repeatable)'
+complete -c sandtop -n '_shtab_sandtop_using run' -l entrypoint -x -d 'run this in place of what the image says, with CMD behind it'
 complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 0' -a ls -d 'list the sandboxes'
 complete -c sandtop -n '_shtab_sandtop_using ls' -s h -l help -d 'show this help message and exit'
 complete -c sandtop -n '_shtab_sandtop_using ls' -s q -l quiet -d 'names only'
@@ -98,6 +102,7 @@ complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 
 complete -c sandtop -n '_shtab_sandtop_using exec' -s h -l help -d 'show this help message and exit'
 complete -c sandtop -n '_shtab_sandtop_using exec' -s i -l stdin -d 'pass this stdin on, and its end'
 complete -c sandtop -n '_shtab_sandtop_using exec' -s t -l tty -d 'run it on a terminal of its own (as large as this one)'
+complete -c sandtop -n '_shtab_sandtop_using exec' -l stderr-to-stdout -d 'both on stdout, in the order in which they were written'
 complete -c sandtop -n '_shtab_sandtop_using exec' -l timeout -x -d 'kill it after so long (30, 1.5s, 5m): exit status 124'
 complete -c sandtop -n '_shtab_sandtop_using exec' -l rlimit -x -d 'a resource limit, such as nofile=1024 (repeatable)'
 complete -c sandtop -n '_shtab_sandtop_using exec' -s d -l detach -d 'print the session'"'"'s id and leave it running'
@@ -112,6 +117,7 @@ complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 
 complete -c sandtop -n '_shtab_sandtop_using shell' -s h -l help -d 'show this help message and exit'
 complete -c sandtop -n '_shtab_sandtop_using shell' -s i -l stdin -d 'pass this stdin on, and its end'
 complete -c sandtop -n '_shtab_sandtop_using shell' -s t -l tty -d 'run it on a terminal of its own (as large as this one)'
+complete -c sandtop -n '_shtab_sandtop_using shell' -l stderr-to-stdout -d 'both on stdout, in the order in which they were written'
 complete -c sandtop -n '_shtab_sandtop_using shell' -l timeout -x -d 'kill it after so long (30, 1.5s, 5m): exit status 124'
 complete -c sandtop -n '_shtab_sandtop_using shell' -l rlimit -x -d 'a resource limit, such as nofile=1024 (repeatable)'
 complete -c sandtop -n '_shtab_sandtop_using shell' -s d -l detach -d 'print the session'"'"'s id and leave it running'
@@ -185,6 +191,17 @@ complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 
 complete -c sandtop -n '_shtab_sandtop_using cp' -s h -l help -d 'show this help message and exit'
 complete -c sandtop -n '_shtab_sandtop_using cp' -s u -l user -x -d 'who reads or writes in the sandbox'
 complete -c sandtop -n '_shtab_sandtop_using cp' -s q -l quiet -d 'show no progress'
+complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 0' -a forward -d 'have ports of this host lead into a sandbox'
+complete -c sandtop -n '_shtab_sandtop_using forward' -s h -l help -d 'show this help message and exit'
+complete -c sandtop -n '_shtab_sandtop_using forward' -l json -d 'print where it listens as JSON'
+complete -c sandtop -n '_shtab_sandtop_using forward; and test $_shtab_sandtop_npos -eq 0' -ka "(sandtop __complete sandboxes)" -d 'the sandbox'
+complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 0' -a port -d 'list the published ports of a sandbox'
+complete -c sandtop -n '_shtab_sandtop_using port' -s h -l help -d 'show this help message and exit'
+complete -c sandtop -n '_shtab_sandtop_using port' -l json -d 'print JSON'
+complete -c sandtop -n '_shtab_sandtop_using port; and test $_shtab_sandtop_npos -eq 0' -ka "(sandtop __complete sandboxes)" -d 'the sandbox'
+complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 0' -a fs -d 'read, write, list and watch files of a sandbox'
+complete -c sandtop -n '_shtab_sandtop_using fs' -s h -l help -d 'show this help message and exit'
+complete -c sandtop -n '_shtab_sandtop_using fs; and test $_shtab_sandtop_npos -eq 0' -ka "cat ls stat write mkdir mv rm watch" -d 'cat|ls|stat|write|mkdir|mv|rm|watch'
 complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 0' -a stop -d 'shut sandboxes down'
 complete -c sandtop -n '_shtab_sandtop_using stop' -s h -l help -d 'show this help message and exit'
 complete -c sandtop -n '_shtab_sandtop_using stop' -s f -l force -d 'switch off at once; what runs is not asked to end'
@@ -249,9 +266,9 @@ complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 
 complete -c sandtop -n '_shtab_sandtop_using inspect' -s h -l help -d 'show this help message and exit'
 complete -c sandtop -n '_shtab_sandtop_using inspect' -l json -d 'print JSON'
 complete -c sandtop -n '_shtab_sandtop_using inspect; and test $_shtab_sandtop_npos -eq 0' -ka "(sandtop __complete sandboxes)" -d 'the sandbox'
-complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 0' -a image -d 'list, build and remove images'
+complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 0' -a image -d 'list, pull, load, build and remove images'
 complete -c sandtop -n '_shtab_sandtop_using image' -s h -l help -d 'show this help message and exit'
-complete -c sandtop -n '_shtab_sandtop_using image; and test $_shtab_sandtop_npos -eq 0' -ka "ls build warm rm" -d 'ls|build|warm|rm'
+complete -c sandtop -n '_shtab_sandtop_using image; and test $_shtab_sandtop_npos -eq 0' -ka "ls pull load build warm inspect tag rm prune" -d 'ls|pull|load|build|warm|inspect|tag|rm|prune'
 complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 0' -a core -d 'start, stop and question the core'
 complete -c sandtop -n '_shtab_sandtop_using core' -s h -l help -d 'show this help message and exit'
 complete -c sandtop -n '_shtab_sandtop_using core' -l all -d 'with stop: stop every sandbox first'

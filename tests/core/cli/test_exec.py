@@ -47,6 +47,12 @@ def test_stderr_stays_stderr(core: Core, run: Run) -> None:
     assert (done.out, done.err) == (b"out\n", b"err\n")
 
 
+def test_stderr_goes_to_stdout_when_asked(core: Core, run: Run) -> None:
+    script = "echo a; echo b >&2; echo c"
+    done = run("exec", "--stderr-to-stdout", "demo", "--", "sh", "-c", script)
+    assert (done.status, done.out, done.err) == (0, b"a\nb\nc\n", b"")
+
+
 def test_what_cannot_run(core: Core, run: Run) -> None:
     missing = run("exec", "demo", "--", "nosuch")
     assert missing.status == 127

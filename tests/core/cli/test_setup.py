@@ -118,7 +118,7 @@ def test_it_asks_before_it_installs(host: Host, installs: Callable[..., None]) -
     installs("qemu-system-x86_64", "mksquashfs")
     status, said = host.setup()
     assert status != 0
-    assert "missing (some 30 MB to fetch, 130 MB on the disk): qemu-system-x86 squashfs-tools" in said
+    assert "missing (some 35 MB to fetch, 150 MB on the disk): qemu-system-x86 squashfs-tools" in said
     assert said.endswith("nobody is here to ask about them (run: sandtop setup --yes)\n")
     status, said = host.setup(answer="n")
     assert status != 0

@@ -21,6 +21,7 @@ CLASSES: Final = {
     "Stdin": (["process.py"], ["Stdin"]),
     "Process": (["process.py"], ["Process"]),
     "Files": (["files.py"], ["Files"]),
+    "Connection": (["connection.py"], ["Connection"]),
     "Sandbox": (
         ["sandbox.py", "execute.py", "attach.py", "screen.py", "copying.py"],
         ["Sandbox", "Executing", "Attachable", "Terminals", "Copyable"],
@@ -29,16 +30,18 @@ CLASSES: Final = {
 FUNCTIONS: Final = ("core.py", "image.py", "together.py", "watching.py")
 HERE: Final = {"attach", "attach_shell", "attach_session"}
 """What needs this process's signals and terminal: it runs on the caller's own thread."""
-LEFT_OUT: Final = {"abandon", "started"}
-"""What only the async SDK itself calls: `exec_stream` and `follow` have done it."""
+LEFT_OUT: Final = {"abandon", "started", "stands"}
+"""What only the async SDK itself calls: `exec_stream`, `follow` and `connect` have done it."""
 TYPES: Final = {
     "AsyncIterable[bytes]": "Iterable[bytes]",
     "Callable[[bytes], Awaitable[object]]": "Callable[[bytes], object]",
     "AsyncGenerator[None]": "AbstractContextManager[None]",
+    "AsyncGenerator[Sequence[PortForward]]": "AbstractContextManager[Sequence[PortForward]]",
     "Copyable": "Sandbox",
     "Scope": "Literal['leader', 'group', 'all']",
     "OnExit": "Literal['kill', 'detach']",
     "Size": "tuple[int, int]",
+    "StderrTo": "Literal['stdout']",
     "Path": "str | os.PathLike[str]",
     "Progress": "Callable[[int], None]",
 }
@@ -61,7 +64,7 @@ from sandtop.core.client.sdk.sandbox import Sandbox as _Sandbox
 from sandtop.core.client.sdk.together import MAX_EACH
 from sandtop.core.client.session.detach import DETACH_KEYS
 
-from ._portal import Iterated, chunks, held, iterated, run, run_here, run_telling, writes
+from ._portal import Connected, Iterated, chunks, held, iterated, run, run_here, run_telling, writes
 
 if TYPE_CHECKING:
     import os
@@ -83,8 +86,8 @@ if TYPE_CHECKING:
     from sandtop.core.contract.core import CoreStatus
     from sandtop.core.contract.core_events import Happening, HostHistory, Sample, SandboxHistory
     from sandtop.core.contract.file import FileInfo
-    from sandtop.core.contract.image import ImageInfo
-    from sandtop.core.contract.sandbox import Inspection, Processes, SandboxInfo
+    from sandtop.core.contract.image import ImageDetails, ImageInfo, Pruned
+    from sandtop.core.contract.sandbox import Inspection, PortForward, Processes, SandboxInfo
     from sandtop.core.contract.session_results import SessionInfo
 
     _Kind = type[BaseException]
@@ -144,21 +147,22 @@ def _body(owner: str, node: ast.AsyncFunctionDef | ast.FunctionDef, returns: str
     if returns.startswith("Generator["):
         return f"return iterated(lambda: {target}({_passed(node)}))"
     if "AbstractContextManager" in returns:
-        return f"return held({target})"
-    if returns == "Process":
-        return f"return Process(lambda: {target}({_passed(node)}))"
+        passed = _passed(node)
+        return f"return held(lambda: {target}({passed}))" if passed else f"return held({target})"
+    if returns in _BASES:
+        return f"return {returns}(lambda: {target}({_passed(node)}))"
     if node.name in HERE:
         return f"return {_call(target, node, 'run_here')}"
     if isinstance(node, ast.FunctionDef) and returns == "Self":
         return f"return cls({target}({_passed(node)}))"
     if isinstance(node, ast.FunctionDef):
         return f"return {target}({_passed(node)})"
-    call = _call(target, node, "self._run" if owner == "Process" else "run")
+    call = _call(target, node, "self._run" if owner in _BASES else "run")
     if returns == "Self":
         return f"return cls({call})"
     if returns == "list[Self]":
         return f"return [cls(one) for one in {call}]"
-    if node.name == "aclose" and owner == "Process":
+    if node.name == "aclose" and owner in _BASES:
         return f"try:\n    {call}\nfinally:\n    self._left()"
     return call if returns == "None" else f"return {call}"
 
@@ -198,6 +202,8 @@ def _public(node: ast.stmt) -> bool:
     return node.name == "__repr__" or not node.name.startswith("_")
 
 
+_BASES: Final = {"Process": "Iterated", "Connection": "Connected"}
+"""Of what lives longer than a call."""
 _BEGIN: Final = {
     "Stdin": "def __init__(self, twin: _Stdin) -> None:\n    self._async = twin",
     "Files": "def __init__(self, twin: _Files) -> None:\n    self._async = twin",
@@ -212,6 +218,7 @@ def __exit__(
     """
 _END: Final = {
     "Process": f"{_LEAVE}self.close()",
+    "Connection": f"{_LEAVE}self.close()",
     "Sandbox": f"{_LEAVE}run(lambda: self._async.__aexit__(kind, error, traceback))",
 }
 
@@ -239,7 +246,7 @@ def source() -> str:
             if isinstance(node, ast.ClassDef) and node.name in classes
         ]
         doc = ast.get_docstring(nodes[0]) or ""
-        bases = "(Iterated)" if name == "Process" else ""
+        bases = f"({_BASES[name]})" if name in _BASES else ""
         methods = [
             _method(name, one)
             for node in nodes

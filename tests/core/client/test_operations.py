@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 def calls(box: Sandbox, session: str, folder: Path) -> dict[str, Callable[[], Awaitable[object]]]:
     """For each operation the SDK's call that asks for it."""
 
+    async def forward() -> None:
+        async with box.forward("8080:80"):
+            pass
+
     async def hold() -> None:
         async with box.hold():
             pass
@@ -44,7 +48,19 @@ def calls(box: Sandbox, session: str, folder: Path) -> dict[str, Callable[[], Aw
         async with await box.exec_stream("cat", tty=True) as process:
             await process.resize(30, 100)
 
+    async def watch() -> None:
+        async for _ in box.files.watch("/"):
+            pass
+
     return {
+        "file.list": lambda: box.files.list("/"),
+        "file.mkdir": lambda: box.files.mkdir("/new"),
+        "file.read": lambda: box.files.read("/file"),
+        "file.rename": lambda: box.files.rename("/file", "/other"),
+        "file.rm": lambda: box.files.remove("/file"),
+        "file.stat": lambda: box.files.stat("/file"),
+        "file.watch": watch,
+        "file.write": lambda: box.files.write("/file", b"x"),
         "session.acknowledge": lambda: box.acknowledge(session),
         "session.exec": lambda: box.exec("true"),
         "session.follow": follow,
@@ -59,6 +75,11 @@ def calls(box: Sandbox, session: str, folder: Path) -> dict[str, Callable[[], Aw
         "image.list": sandtop.images,
         "image.rm": lambda: sandtop.remove_image("tools"),
         "image.warm": sandtop.warm_image,
+        "image.pull": lambda: sandtop.pull_image("debian:12"),
+        "image.load": lambda: sandtop.load_images(folder),
+        "image.tag": lambda: sandtop.tag_image("base", "new"),
+        "image.inspect": lambda: sandtop.inspect_image("base"),
+        "image.prune": sandtop.prune_images,
         "sandbox.acknowledge": box.acknowledge,
         "sandbox.create": lambda: Sandbox.create("new"),
         "sandbox.hold": hold,
@@ -78,6 +99,8 @@ def calls(box: Sandbox, session: str, folder: Path) -> dict[str, Callable[[], Aw
         "core.logs": merged,
         "sandbox.top": box.top,
         "sandbox.console": box.console,
+        "sandbox.connect": lambda: box.connect(80),
+        "sandbox.forward": forward,
     }
 
 

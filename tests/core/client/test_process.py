@@ -33,6 +33,15 @@ async def test_collects_output_and_status(core: Core) -> None:
     assert out.record.reason == "exited"
 
 
+async def test_stderr_with_stdout_comes_in_the_order_in_which_it_was_written(core: Core) -> None:
+    script = "for n in 1 2 3 4 5; do echo out $n; echo err $n >&2; done"
+    wanted = "".join(f"out {n}\nerr {n}\n" for n in range(1, 6))
+    output = await (await Sandbox.get("demo")).shell(script, stderr="stdout")
+    assert (output.text, output.stderr, output.record.stderr) == (wanted, b"", 0)
+    with pytest.raises(InvalidRequest, match="None or 'stdout'"):
+        await (await Sandbox.get("demo")).exec("true", stderr="null")  # type: ignore[arg-type]  # pyright: ignore
+
+
 async def test_what_does_not_start_is_an_error_that_names_it(core: Core) -> None:
     sb = await Sandbox.get("demo")
     with pytest.raises(SpawnError, match="nosuch") as caught:

@@ -44,11 +44,21 @@ def test_what_is_generated_is_current() -> None:
 
 def test_the_surface_is_that_of_the_async_sdk() -> None:
     assert set(sandtop.__all__) - set(sync.__all__) == {*faces.ONLY_ASYNC, "__version__"}
-    for name in ("Sandbox", "Process"):
+    for name in ("Sandbox", "Process", "Files"):
         ours, theirs = getattr(sync, name), getattr(sandtop, name)
         public = {one for one in dir(theirs) if not one.startswith("_")} - sync_source.LEFT_OUT
         assert {one for one in dir(ours) if not one.startswith("_")} >= public - {"aclose"}
-        for one in public - {"aclose", "name", "uuid", "info", "session", "record", "stdin", "upload_tar"}:
+        for one in public - {
+            "aclose",
+            "name",
+            "uuid",
+            "info",
+            "files",
+            "session",
+            "record",
+            "stdin",
+            "upload_tar",
+        }:
             assert inspect.signature(getattr(ours, one)).parameters.keys() == (
                 inspect.signature(getattr(theirs, one)).parameters.keys()
             )

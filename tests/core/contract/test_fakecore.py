@@ -31,6 +31,11 @@ FIELDS: dict[str, dict[str, object]] = {
     "image.build": {"name": "tools", "source": "/"},
     "image.warm": {},
     "image.rm": {"name": "base"},
+    "image.pull": {"name": "debian:12"},
+    "image.load": {"path": "/", "name": "new"},
+    "image.tag": {"name": "base", "new": "new"},
+    "image.inspect": {"name": "base"},
+    "image.prune": {"all": True},
     "session.exec": {"sandbox": "demo", "id": "b" * 16, "argv": ["true"], "detach": True},
     "session.list": {},
 }

@@ -113,7 +113,7 @@ def request(op: object, **fields: object) -> bytes:
     return encode(Control({"type": "request", "op": op, **fields}))
 
 
-def ask(path: Path, op: str, **fields: object) -> Message:
+def ask(path: Path, op: str, /, **fields: object) -> Message:
     client = Client(path)
     client.send(HELLO + request(op, **fields))
     return client.last()
@@ -214,9 +214,9 @@ def test_a_client_that_reads_nothing_costs_one_connection(path: Path) -> None:
         client.close()
 
 
-# These build for minutes, or end the core that the other tests need: here they are refused, for a field that none has.
-# `just fuzz coresocket` asks for them where no program is found that could build anything.
-SLOW = {"core.stop", "image.build", "image.warm", "sandbox.create"}
+# These build for minutes, ask other machines, or end the core that the other tests need: here they are refused, for a
+# field that none has. `just fuzz coresocket` asks for them where no program is found that could build anything.
+SLOW = {"core.stop", "image.build", "image.pull", "image.warm", "sandbox.create"}
 
 
 # What never ends by itself: whoever follows waits for the next sandbox.

@@ -16,6 +16,7 @@ from sandtop import FileError, FileNotFound, IsADirectory, PermissionDenied, San
 from .desk import NAME
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from sandtop import Files
@@ -68,12 +69,13 @@ async def test_errors_are_ours_and_pythons(files: Files, work: Path) -> None:
         "nothing",
         NAME,
     )
-    for kind, call in {
+    calls: dict[type[OSError], Callable[[], Awaitable[object]]] = {
         IsADirectoryError: lambda: files.read("folder"),
         NotADirectoryError: lambda: files.list("fifo"),
         FileExistsError: lambda: files.mkdir("folder"),
         PermissionError: lambda: files.write("/sys/kernel/notes", "x"),
-    }.items():
+    }
+    for kind, call in calls.items():
         with pytest.raises(kind) as one:
             await call()
         assert isinstance(one.value, FileError)

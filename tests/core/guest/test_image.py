@@ -231,9 +231,9 @@ OCI = (file(b"oci-layout", b"{}"), file(b"./index.json", b"{}"), folder(b"blobs"
 @pytest.mark.parametrize(
     ("members", "what"),
     [
-        (DOCKER, r"what docker save writes.*docker create x/y:1\)"),
-        (OCI, r"an OCI image layout: .*docker create IMAGE\)"),
-        (DOCKER + OCI, r"an OCI image layout \(so docker save writes it\).*docker create x/y:1\)"),
+        (DOCKER, r"what docker save writes.*\(run: sandtop image load .*\)"),
+        (OCI, r"an OCI image layout: .*\(run: sandtop image load .*\)"),
+        (DOCKER + OCI, r"an OCI image layout \(so docker save writes it\).*\(run: sandtop image load .*\)"),
     ],
     ids=["docker", "oci", "both"],
 )

@@ -5,6 +5,7 @@ A new source gets an entry in `KINDS`; a source without one fails `test_every_so
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import os
 import pkgutil
@@ -22,7 +23,7 @@ import pytest
 from sandtop.core.errors import InvalidRequest, MissingDependency, SandtopError
 from sandtop.core.guest import archive, sources
 from sandtop.core.guest.image import ImageStore
-from sandtop.core.guest.sources import Debian, Source, pick
+from sandtop.core.guest.sources import Debian, Layer, Layered, Source, pick
 from sandtop.core.guest.sources.folder import Folder
 from sandtop.core.guest.sources.tarball import Tarball
 from sandtop.core.settings import GUEST_RELEASE
@@ -68,6 +69,16 @@ def make_layers(place: Path) -> Path:
 def make_empty(place: Path) -> Path:
     place.mkdir()
     return place
+
+
+def layered(place: Path, *layers: bytes) -> Layered:
+    """An image of these layers, the lowest first."""
+    made = list[Layer]()
+    for number, members in enumerate(layers):
+        path = write(place.with_suffix(f".{number}"), members + END)
+        digest = f"sha256:{hashlib.sha256(members + END).hexdigest()}"
+        made.append(Layer(path, digest, digest))
+    return Layered("a container image", made)
 
 
 def debian(place: Path, release: str = GUEST_RELEASE) -> Source:
@@ -128,6 +139,15 @@ KINDS: Final = {
             "{place}: 'sh': a hard link to 'nowhere'": lambda place: pick(
                 write(place, file(b"big", NOISE) + hard_link(b"sh", b"nowhere") + END)
             ),
+        },
+    ),
+    "layered": Kind(
+        Layered,
+        lambda place: layered(place, file(b"bin/tool", b"1"), file(b"bin/tool", NOISE, mode=0o755)),
+        "bin/tool",
+        {
+            "layer 1 of 1, sha256:": lambda place: layered(place, file(b"up/../../out")),
+            "there is no file in any of its layers": lambda place: layered(place, b""),
         },
     ),
     "debian": Kind(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandtop.core.machine.qemu.process import running
+from sandtop.core.machine.qemu.survivors import running
 
 from .conftest import Home
 from .test_templates import SMALL, core_pid, wait_for

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.settings import SLOWER
 
-from sandtop.core.machine.qemu.process import running
+from sandtop.core.machine.qemu.survivors import running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

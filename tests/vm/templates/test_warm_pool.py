@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from sandtop.core.machine.qemu.process import running
+from sandtop.core.machine.qemu.survivors import running
 
 from .test_templates import core_pid, wait_for
 

@@ -19,7 +19,7 @@ import trio
 
 from sandtop.core.errors import MachineError, MissingDependency, SandtopError, StorageError
 from sandtop.core.machine import Identity, MachineSpec
-from sandtop.core.machine.qemu import process as process_module
+from sandtop.core.machine.qemu import survivors
 from sandtop.core.machine.qemu.descriptors import remove_runtime
 from sandtop.core.machine.qemu.machine import adopt, start
 from sandtop.core.machine.qemu.process import (
@@ -181,7 +181,7 @@ async def test_adoption_wants_the_very_process(paused: MachineProcess, place: Pl
     ]
     for identity in wrong:
         with pytest.raises(MachineError, match=r"QEMU is gone|the host has rebooted"):
-            process_module.adopt(identity, "box")
+            survivors.adopt(identity, "box")
     log = place.console_log
     async with adopt(right, "box", runtime=place.runtime, console_log=log) as machine:
         assert await machine.status() == "prelaunch"
@@ -195,7 +195,7 @@ def test_a_process_that_changes_its_program_is_known_in_the_middle_of_it() -> No
     pidfd = os.pidfd_open(child.pid)
     try:
         while child.poll() is None:
-            words = process_module.arguments(child.pid, pidfd)
+            words = survivors.arguments(child.pid, pidfd)
             assert key in words or child.poll() == 0
     finally:
         child.kill()
@@ -281,7 +281,7 @@ async def test_it_outlives_a_core_that_is_killed(make_spec: MakeSpec, place: Pla
     assert (end.status, end.signal) == (None, None)  # only its parent would know
     assert end.reason == "QEMU is gone"
     with pytest.raises(MachineError, match="QEMU is gone"):
-        process_module.adopt(identity, "box")
+        survivors.adopt(identity, "box")
     remove_runtime(place.runtime)
     place.assert_empty(spec)
 

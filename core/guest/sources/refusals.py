@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Final
 
 from sandtop.core.errors import InvalidRequest
@@ -13,7 +12,6 @@ if TYPE_CHECKING:
 
 MANIFEST: Final = 1 << 20
 """Bytes of a manifest.json that are looked at."""
-_TAG: Final = re.compile(r"[\w./:@-]{1,200}", re.ASCII)
 
 
 def refuse_layers(source: object, names: Collection[str], manifest: bytes) -> None:
@@ -21,29 +19,27 @@ def refuse_layers(source: object, names: Collection[str], manifest: bytes) -> No
 
     ``manifest`` is what its manifest.json begins with, if it has one.
     """
-    tag = _docker_tag(manifest)
+    docker = _is_of_docker(manifest)
     if {"oci-layout", "index.json", "blobs"} <= {*names}:
-        what = "an OCI image layout (so docker save writes it)" if tag is not None else "an OCI image layout"
-    elif tag is not None:
+        what = "an OCI image layout (so docker save writes it)" if docker else "an OCI image layout"
+    elif docker:
         what = "what docker save writes"
     else:
         return
     raise InvalidRequest(
         f"{source} is {what}: the layers of an image, no root file system",
-        hint=f"load it (docker load, podman load), then: docker export -o root.tar $(docker create {tag or 'IMAGE'})",
+        hint=f"run: sandtop image load {source}",
     )
 
 
-def _docker_tag(manifest: bytes) -> str | None:
-    """The name of the first image of docker save, empty when it has none; None when this is not its manifest."""
+def _is_of_docker(manifest: bytes) -> bool:
+    """Whether this is the manifest.json of docker save."""
     try:
         images = json.loads(manifest)
     except (ValueError, RecursionError):
-        return None
+        return False
     match images:
-        case [{"Layers": list(), "RepoTags": [str(tag), *_]}, *_]:
-            return tag if _TAG.fullmatch(tag) else ""
         case [{"Layers": list()}, *_]:
-            return ""
+            return True
         case _:
-            return None
+            return False

@@ -1,0 +1,55 @@
+"""Bytes between two streams, until each side has ended, or one breaks."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+if TYPE_CHECKING:
+    from sandtop.core.channel import GuestConnection
+
+_CHUNK: Final = 64 * 1024
+_RESET: Final = struct.pack("ii", 1, 0)
+_KEEP: Final = struct.pack("ii", 0, 0)
+
+
+def reset_when_closed(local: trio.SocketStream) -> None:
+    """From now on a close of ``local`` is a reset (SO_LINGER of socket(7)), also when this process is killed.
+
+    A program at its other end would take anything else for the end of what it was sent.
+    """
+    local.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+
+
+async def carry(local: trio.SocketStream, guest: GuestConnection) -> None:
+    """Carry bytes between a connection of the host and one in a guest until both have ended on both sides.
+
+    When either breaks, the other is reset, as it is when this is cancelled. Closes both.
+    """
+    ended: list[trio.abc.ReceiveStream] = []
+
+    async def pump(
+        source: trio.abc.ReceiveStream, sink: trio.abc.HalfCloseableStream, scope: trio.CancelScope
+    ) -> None:
+        try:
+            while data := await source.receive_some(_CHUNK):
+                await sink.send_all(data)
+            await sink.send_eof()
+            ended.append(source)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            scope.cancel()
+
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pump, local, guest, nursery.cancel_scope)
+            nursery.start_soon(pump, guest, local, nursery.cancel_scope)
+        if len(ended) == 2:
+            local.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _KEEP)
+            await guest.aclose()
+    finally:
+        if len(ended) < 2:
+            guest.reset()
+        await trio.aclose_forcefully(local)
