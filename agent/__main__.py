@@ -20,6 +20,7 @@ from .reaper import Reaper  # noqa: E402
 from .service import Service  # noqa: E402
 from .session import Host  # noqa: E402
 from .shutdown import Shutdown, force_off, power_off  # noqa: E402
+from .thrashing import Thrashing  # noqa: E402
 from .vsock import HOST_CID, Door, listen  # noqa: E402
 from .wire import Outbox  # noqa: E402
 
@@ -65,11 +66,20 @@ def run(root: str, *, hold: bool) -> None:
     os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     loop = Loop()
     host = Host(loop, Outbox(), Reaper(loop), Cgroups(loop), null, runtime, root)
+    watch_memory(host)
     gc.collect()
     gc.freeze()  # all objects that exist now stay, and later collections need not visit them
     if not hold:
         port = device.open()
     serve(host, port, machine, lambda: power_off(runtime), device, door)
+
+
+def watch_memory(host: Host) -> None:
+    """End what thrashes. A kernel without what that takes is left to itself."""
+    try:
+        Thrashing(host.loop, host.cgroups)
+    except OSError as error:
+        log(f"programs that thrash are not ended: {error}")
 
 
 def serve(

@@ -71,6 +71,8 @@ class Cgroups:
         self._count = 0
         self._spare = [self._make()]
         self._empty: list[Cgroup] = []
+        self.killed: set[str] = set()
+        """The paths of those of which a process was killed for want of memory, and not by the kernel."""
         self._busy: list[Cgroup] = []  # cannot be removed yet, because a killed process has not ended
         self._timer: Timer | None = None
         self._tidy_in(TIDY_AFTER)
@@ -95,6 +97,7 @@ class Cgroups:
 
     def retire(self, cgroup: Cgroup) -> None:
         """Remove an empty cgroup when there is time."""
+        self.killed.discard(cgroup.path)
         self._empty += [*self._busy, cgroup]
         self._busy.clear()
         self._tidy_in(TIDY_AFTER if len(self._empty) < _MOST_EMPTY else 0)
@@ -220,7 +223,7 @@ class Cgroup:
 
     def oom_kills(self) -> int:
         """How many of its processes were killed for want of memory. To be asked before ``done`` of `finish` returns."""
-        return _number(_read(f"{self.path}/memory.events"), "oom_kill")
+        return _number(_read(f"{self.path}/memory.events"), "oom_kill") + (self.path in self._family.killed)
 
     def _changed(self, _events: int) -> None:
         if self._is_empty():
@@ -302,10 +305,11 @@ def processes_of(path: str) -> Iterator[int]:
         for pid in _read(f"{folder}/cgroup.procs").split():
             seen += 1
             yield int(pid)
-        folders += _folders(folder)
+        folders += folders_of(folder)
 
 
-def _folders(path: str) -> list[str]:
+def folders_of(path: str) -> list[str]:
+    """The cgroups right below ``path``."""
     try:
         with os.scandir(path) as entries:
             return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
@@ -316,7 +320,7 @@ def _folders(path: str) -> list[str]:
 def _remove_tree(path: str) -> bool:
     folders = [path]
     for folder in folders:  # the list grows while it is read: parents come before children
-        folders += _folders(folder)
+        folders += folders_of(folder)
     try:
         for folder in reversed(folders):
             os.rmdir(folder)

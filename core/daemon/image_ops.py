@@ -164,7 +164,12 @@ async def remove_image(core: Core, request: ImageRemove, work: Work) -> Nothing:
 
     def check(image: Image) -> None:
         user = trio.from_thread.run_sync(core.fleet.images_in_use).get(image.digest)
-        if user is not None:
+        others = [
+            other
+            for other in core.guest.images()
+            if other.digest == image.digest and other.name != image.name
+        ]
+        if user is not None and not others:
             raise WrongState(
                 f"the image {name} is used by the sandbox {user}",
                 sandbox=user,

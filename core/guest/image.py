@@ -100,6 +100,8 @@ class ImageStore:
                 raise ImageError(f"the image {name} is damaged", hint=f"run: {_how_to_make(name)}")
             names = ", ".join(known.name for known in self.list())
             hint = f"there are: {names}" if names else "run: sandtop image build base"
+            if name != "base":
+                hint += f"; one in a registry is fetched by: sandtop image pull {name:.80}"
             raise NotFound(f"no image is called {name:.80}", hint=hint)
         return image
 

@@ -58,6 +58,10 @@ def core(guest: Guest, first_hello: dict[str, object]) -> Iterator[CoreSide]:
         assert core.link()["configured"] is True
         yield core
         if core.sock.fileno() >= 0:
+            for run in core.runs.values():
+                if not run.ended and run.refused is None:  # a test that failed may not fail those after it, too
+                    core.operate("signal", id=run.id, signal=9, scope="all")
+                    core.finish(run)
             core.ping()  # what was released is
 
 
@@ -122,14 +126,9 @@ def test_out_of_memory_has_a_name(core: CoreSide) -> None:
     bystander = core.start("sleep", "1000")
     hungry = 'python3 -c "x = [bytearray(1 << 20) for _ in range(1000)]"'
     for script in (f"exec {hungry}", f"{hungry}; exit $?"):
-        run = core.start("/bin/sh", "-c", script)
-        deadline = time.monotonic() + DEADLINE
-        while not run.ended and time.monotonic() < deadline:
-            core.serve(1.0)
-            core.ping()  # as a core does; with one that says nothing, its end is noticed late: why is not known yet
+        run = core.shell(script)
         assert run.record is not None
         assert (run.record["reason"], run.record["signal"]) == ("oom", 9)
-        core.release(run)
     assert core.operate("signal", id=bystander.id, signal=15, scope="leader") is None
     core.finish(bystander)
     assert bystander.record is not None

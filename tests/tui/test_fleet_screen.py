@@ -97,6 +97,21 @@ async def test_sorting(letters: tuple[str, ...], order: list[str]) -> None:
             )
 
 
+async def test_the_mouse_marks() -> None:
+    with fleet():
+        async with running() as (app, pilot):
+            keys, here = rows(app).keys, rows(app)
+            await pilot.click(here, offset=(0, 2))
+            assert here.marked == {keys[1]}
+            await pilot.click(here, offset=(9, 4), shift=True)
+            assert here.marked == set(keys[1:4])
+            await pilot.click(here, offset=(9, 3), control=True)
+            assert here.marked == {keys[1], keys[3]}
+            await pilot.click(here, offset=(9, 1))
+            assert here.marked == {keys[1], keys[3]}
+            assert in_list(app)
+
+
 async def test_the_form_names_the_images_and_completes_them() -> None:
     with fleet() as core:
         core.images = ["base", "node-20", "alpine"]

@@ -69,6 +69,12 @@ async def test_filters_search_and_streams_as_in_any_log() -> None:
             await until(pilot, lambda: shown(pane) == "api third")
             await pilot.press("2", "2", "ampersand", *"ir", "enter")
             await until(pilot, lambda: shown(pane).splitlines() == ["api first", "api third"])
+            await pilot.press("backspace", "exclamation_mark", *"^api ", "enter")  # the name in front counts
+            await until(pilot, lambda: shown(pane).splitlines() == ["web second", "web fourth, no end"])
+            await pilot.press(
+                "backspace", "ampersand", *"^fir", "enter"
+            )  # and so does a line's own beginning
+            await until(pilot, lambda: shown(pane) == "api first")
             await pilot.press("backspace", "slash", *"sec", "enter")
             await until(pilot, lambda: pane.view.found == 1)
 

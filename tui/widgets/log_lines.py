@@ -61,12 +61,14 @@ class ShownLines:
     Attributes:
         patterns: the filters; a line must pass all of them.
         streams: one of `STREAMS`.
+        names: what the lines of each source begin with, by its number, a quarter of its streams'; filters see it, too.
     """
 
     def __init__(self, ring: Ring) -> None:
         self.ring = ring
         self.patterns: list[Pattern] = []
         self.streams = "all"
+        self.names: dict[int, str] = {}
         self._passing: dict[
             int, tuple[int, list[int]]
         ] = {}  # block's first line: (lines tried, those that pass)
@@ -82,18 +84,20 @@ class ShownLines:
     def passes(self, line: Line) -> bool:
         """Whether ``line`` is shown."""
         return self._stream_passes(line.stream) and (
-            line.stream == NOTE or self._text_passes(plain(line.text))
+            line.stream == NOTE or self._text_passes(line.stream, plain(line.text))
         )
 
     def passes_raw(self, stream: int, text: bytes) -> bool:
         """Whether a line of ``stream`` with that text is shown."""
-        return self._stream_passes(stream) and self._text_passes(plain(text))
+        return self._stream_passes(stream) and self._text_passes(stream, plain(text))
 
     def _stream_passes(self, stream: int) -> bool:
         return stream == NOTE or self.streams == "all" or (stream % 4 == 2) == (self.streams == "stderr")
 
-    def _text_passes(self, text: str) -> bool:
-        return all((pattern.regex.search(text) is None) == pattern.inverted for pattern in self.patterns)
+    def _text_passes(self, stream: int, text: str) -> bool:
+        name = self.names.get(stream // 4, "")
+        texts = (text, f"{name} {text}") if name else (text,)
+        return all(any(map(pattern.regex.search, texts)) != pattern.inverted for pattern in self.patterns)
 
     def backwards(self, number: int, budget: Budget) -> Iterator[Line]:
         """The lines before ``number`` that are shown, the newest first; ends early when ``budget`` is spent."""
@@ -144,7 +148,9 @@ class ShownLines:
             elif self._stream_passes(block.stream):
                 lines = block.cut()
                 fresh = range(tried, block.count)
-                found = found + [block.first + i for i in fresh if self._text_passes(plain(lines[i]))]
+                found = found + [
+                    block.first + i for i in fresh if self._text_passes(block.stream, plain(lines[i]))
+                ]
             self._passing[block.first] = (block.count, found)
             if len(self._passing) > 4096:  # more blocks than the ring holds: drop those that it has dropped
                 self._passing = {key: entry for key, entry in self._passing.items() if key >= self.ring.first}

@@ -66,6 +66,7 @@ class MergedPane(LogPane):
             number = self._numbers[source.session] = len(self._numbers)
             colour = list(self.names).index(source.uuid) if source.uuid in self.names else number
             self.view.name_source(number, neutral(source.sandbox)[: self._width].ljust(self._width), colour)
+            self.view.lines.names[number] = neutral(source.sandbox)
             self.show_title()
         return number
 

@@ -151,11 +151,14 @@ class RowList(RowView, can_focus=True):
             self.post_message(self.Opened(self, self.cursor))
 
     def action_mark(self) -> None:
+        self._mark()
+        self.action_down()
+
+    def _mark(self) -> None:
         if self.cursor is not None:
             self.marked ^= {self.cursor}
             self._anchor = self.cursor
             self._marks_changed()
-            self.action_down()
 
     def action_mark_range(self) -> None:
         """Mark from the last mark to the cursor, both included."""
@@ -188,7 +191,11 @@ class RowList(RowView, can_focus=True):
         number = self._top + event.y - 1
         if number < len(self._rows):
             self._go(number)
-            if event.chain == 2:
+            if event.shift:
+                self.action_mark_range()
+            elif event.ctrl or event.x < GUTTER:
+                self._mark()
+            elif event.chain == 2:
                 self.action_open()
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:

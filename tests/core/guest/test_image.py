@@ -300,7 +300,9 @@ def test_an_unknown_name_lists_the_known(store: GuestStore, tree: Path) -> None:
     store.build_image("two", tree)
     with pytest.raises(NotFound) as caught:
         store.image("mine")
-    assert str(caught.value) == "no image is called mine (there are: one, two)"
+    assert str(caught.value) == (
+        "no image is called mine (there are: one, two; one in a registry is fetched by: sandtop image pull mine)"
+    )
 
 
 def test_removing_a_name_keeps_what_another_has(store: GuestStore, tree: Path) -> None:

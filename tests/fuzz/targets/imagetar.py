@@ -53,10 +53,11 @@ class _ImageTar:
         assert len(message) < 1000, "a message without end"
         assert message.isprintable(), "a message that a terminal might obey"
         if not message:
-            _check(out.getvalue())
+            check(out.getvalue())
 
 
-def _check(made: bytes) -> None:
+def check(made: bytes) -> None:
+    """That a tar for mksquashfs is as it should be."""
     kinds: dict[str, tarfile.TarInfo] = {}
     with tarfile.open(fileobj=io.BytesIO(made), encoding="utf-8", errors="surrogateescape") as archive:
         for info in archive:
