@@ -110,9 +110,11 @@ def _files(*, watch: bool) -> _Loader:
         from .files.server import Server
 
         if watch:  # in a server of its own: others need not wait for the import of ctypes
-            from .files.watch import OPERATIONS
-        else:
-            from .files.calls import OPERATIONS
+            from .files.watch import OPERATIONS as WATCHING
+
+            return Server(WATCHING).run
+        from .files.calls import OPERATIONS
+
         return Server(OPERATIONS).run
 
     return load

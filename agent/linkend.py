@@ -30,9 +30,6 @@ READS_A_TURN: Final = 16
 _WRITES_A_TURN: Final = 8
 """Writes in one turn of the loop, each of 32 KiB, which virtio_console takes at a time. So many send what one read of
 a program that floods brings."""
-_POSTPONE: Final = 0.005
-"""Seconds after which a postponed message is sent alone, if nothing else was sent that it could go with. The news of a
-start, say, goes with the first output or the end: sent alone, it makes the run of a small program take 5 % longer."""
 
 
 class LinkEnd:
@@ -52,6 +49,7 @@ class LinkEnd:
         self._pending: bytes | memoryview = b""
         self._blocked = False
         self._hurrying: Timer | None = None
+        self._patience: float | None = None  # after which it is due
 
     def _write(self, data: bytes | memoryview) -> int:
         """Send the beginning of ``data``; how many bytes; 0 when no more are taken now, -1 when the link is over."""
@@ -79,14 +77,15 @@ class LinkEnd:
 
     def _time_postponed(self) -> None:
         """Let a timer send what is postponed, if nothing else takes it along before."""
-        if not self._outbox.postponed:
-            self._loop.cancel(self._hurrying)
-            self._hurrying = None
-        elif self._hurrying is None:
-            self._hurrying = self._loop.call_in(_POSTPONE, self._hurry)
+        patience = self._outbox.patience
+        if patience == self._patience:
+            return
+        self._loop.cancel(self._hurrying)
+        self._hurrying = None if patience is None else self._loop.call_in(patience, self._hurry)
+        self._patience = patience
 
     def _hurry(self) -> None:
-        self._hurrying = None
+        self._hurrying = self._patience = None
         self._outbox.hurry()
 
     def _unblock(self) -> None:

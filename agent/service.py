@@ -24,6 +24,7 @@ from .wire import (
     values,
 )
 from .wire.limits import FIRST_CONNECTION, MAX_GRACE_MS, MAX_OP, MAX_SESSIONS
+from .wire.streams import LATER, SOON
 from .wire.values import InvalidMessage
 
 TYPE_CHECKING = False  # see wire/frames.py
@@ -165,10 +166,10 @@ class Service:
     def _send(self, message: Message) -> None:
         self._put(self._host.outbox.control, message)
 
-    def _put(self, queue: Callable[[Message], None], message: Message) -> None:
+    def _put(self, queue: Callable[..., None], *message: object) -> None:
         if self._greeted:
             try:
-                queue(message)
+                queue(*message)
             except ProtocolError as error:
                 self.drop(str(error))
 
@@ -244,7 +245,8 @@ class Service:
             self._say_exited(session)
 
     def _say_started(self, session: Session) -> None:
-        self._put(self._host.outbox.postpone, {"type": "started", "id": session.id, "pid": session.pid})
+        message: Message = {"type": "started", "id": session.id, "pid": session.pid}
+        self._put(self._host.outbox.postpone, message, SOON if session.awaited else LATER)
 
     def _new_session(self, key: str, message: Message) -> Session:
         if self._defaults is None:

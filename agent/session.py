@@ -85,6 +85,7 @@ class Session:
     """One session. ``run`` starts its program; ``ended`` is called once, with the session, when `record` is there.
 
     Attributes:
+        awaited: see `Start`.
         pid: of the leader, the process that was started; None when none could be.
         record: the exit record; None until it ended.
         input: writes to the program's stdin or terminal; None for a session that takes no input.
@@ -96,6 +97,7 @@ class Session:
     ) -> None:
         self.id = start.id
         self.number = start.number
+        self.awaited = start.awaited
         self.pid: int | None = None
         self.record: Record | None = None
         self.input: InputPump | None = None

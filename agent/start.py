@@ -33,6 +33,7 @@ class Start:
     """The fields of a ``start``, checked; ``docs/protocol.md`` says what they mean.
 
     Attributes:
+        awaited: whether somebody waits for the news that it runs.
         size: rows and columns of the terminal; None for a session on pipes.
         rlimits: (limit's number, soft, hard).
         merge: whether stderr goes where stdout does, by one pipe.
@@ -40,7 +41,8 @@ class Start:
     """
 
     __slots__ = (
-        "argv", "builtin", "cwd", "env", "id", "merge", "number", "rlimits", "size", "stdin", "timeout_ms", "user",
+        "argv", "awaited", "builtin", "cwd", "env", "id", "merge", "number", "rlimits", "size", "stdin",
+        "timeout_ms", "user",
     )  # fmt: skip
 
     def __init__(self, message: Mapping[str, object]) -> None:
@@ -59,6 +61,7 @@ class Start:
         self.size: tuple[int, int] | None = None if tty is None else window_size(tty)
         self.stdin = values.boolean(message, "stdin")
         self.merge = values.boolean(message, "merge")
+        self.awaited = "awaited" not in message or values.boolean(message, "awaited")
         if self.builtin is not None and (tty is not None or self.rlimits):
             raise InvalidMessage("a builtin takes neither a tty nor rlimits")
 

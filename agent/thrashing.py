@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from .cgroups import Cgroups
     from .loop import Loop
 
-_TRIGGER: Final = b"full 300000 1000000"
-"""Microseconds of a second in which all processes that had something to do waited for memory. In the worst case seen it
-was 400,000 to 500,000, the rest being spent on unpacking what is read."""
+_TRIGGER: Final = b"some 300000 1000000"
+"""Microseconds of a second in which a process waited for memory. In the worst case seen it was 400,000 to 500,000, the
+rest being spent on unpacking what is read. ``full``, in which all wait, another program that computes would hide."""
 _TOGETHER: Final = 3.0
 """Seconds between two such seconds that belong together."""
 _LEFT: Final = 2 << 20

@@ -17,6 +17,9 @@ from typing import Final
 from sandtop.core.errors import StorageError, from_os_error
 from sandtop.core.location import APP, CORE_SOCKET, home, runtime_directory
 
+SPOOLED: Final = "stdin-"
+"""How the names of files in `Paths.layers` begin that have what came on a command's stdin. They are gone with it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Paths:

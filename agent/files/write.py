@@ -23,6 +23,7 @@ _NO_NEW_FILE: Final = frozenset(
     (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)
 )
 """What a folder says in which a file may be written and none be made: one of somebody else's, /proc, /sys."""
+_NO_ATTRIBUTES: Final = frozenset((errno.EOPNOTSUPP, errno.ENODATA, errno.EPERM, errno.EACCES, errno.ENOENT))
 _NOT_REPLACED: Final = frozenset((errno.EBUSY, errno.EACCES, errno.EPERM, errno.EXDEV))
 """What rename(2) says of a file that can be written to but not replaced, such as a mount point."""
 
@@ -113,6 +114,8 @@ class _Target:
         there = self._there
         if there is not None and (there.st_uid, there.st_gid) != (os.geteuid(), os.getegid()):
             self._keep_owner(there)
+        if there is not None:
+            self._keep_attributes()
         mode = stat.S_IMODE(there.st_mode) if there is not None else 0o666 & ~_umask()
         os.fchmod(self._fd, mode if self._mode is None else self._mode)
         if self._temporary is None:
@@ -133,6 +136,16 @@ class _Target:
             os.fchown(self._fd, there.st_uid, there.st_gid)
         except PermissionError:
             os.fchown(self._fd, there.st_uid, -1)  # a group that its owner is not in
+
+    def _keep_attributes(self) -> None:
+        """Its extended attributes, access lists among them. What is security's is about what it was before."""
+        try:
+            for name in os.listxattr(self.path):
+                if not name.startswith("security."):
+                    os.setxattr(self._fd, name, os.getxattr(self.path, name))
+        except OSError as error:
+            if error.errno not in _NO_ATTRIBUTES:
+                raise
 
     def _copy_in_place(self) -> None:
         os.lseek(self._fd, 0, os.SEEK_SET)

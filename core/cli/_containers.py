@@ -96,9 +96,9 @@ def _file(name: str) -> Generator[str]:
 
     from sandtop.core import paths
 
-    cache = paths.find().cache
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=cache, prefix="stdin-") as file:
+    folder = paths.find().layers
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=paths.SPOOLED) as file:
         with open(0, "rb", buffering=0, closefd=False) as stdin:
             shutil.copyfileobj(stdin, file, 1 << 20)
         file.flush()

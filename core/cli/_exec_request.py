@@ -61,6 +61,7 @@ def throw_away(options: argparse.Namespace, sandbox: str, command: list[str]) ->
         tty=_terminal_size() if options.tty else None,
         stdin=options.stdin,
         merge=options.stderr_to_stdout,
+        awaited=options.tty,
         on_hangup="kill",
     )
 
@@ -85,6 +86,7 @@ def requested(options: Options, script: str | None = None) -> dict[str, Any]:
         user=options.user,
         labels=dict(options.label or ()),
         detach=options.detach,
+        awaited=options.tty or options.detach,
         # signals of this process are passed on to the session; when it is killed, the session goes on
         on_hangup="keep",
         # with -t -i on a terminal it takes a screen in place of what it is far behind

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING, Final, cast
 
 from sandtop.core.client.link import (
     Conversation,
@@ -30,10 +31,8 @@ from ._fs_listing import list_folder, status_text
 from ._output import STDOUT, Progress, complain, write, write_json, write_line
 from ._text import Neutraliser, visible
 
-TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Final
 
 _EXAMPLES: Final = """\
   sandtop fs cat demo:/etc/os-release
@@ -303,8 +302,7 @@ def _watch(argv: Sequence[str]) -> int:
     name, path = place(options.place)
     for rows in listen(FileWatching(FileWatch(sandbox=name, path=path, user=options.user))):
         for row in rows:
-            assert isinstance(row, list)
-            what, about, directory, cookie = row
+            what, about, directory, cookie = cast("Sequence[object]", row)
             if options.json:
                 write_line({"what": what, "name": about, "directory": directory, "cookie": cookie})
             else:

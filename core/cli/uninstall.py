@@ -29,7 +29,8 @@ DATA: Final = (
     "core.log", "core.log.1", "console.json",
 )  # fmt: skip
 CACHE: Final = (
-    "apt", "kernels", "foundations", "runtimes", "images", "blanks", "templates", "scratch", "accelerator.json",
+    "apt", "kernels", "foundations", "runtimes", "images", "layers", "blanks", "templates", "scratch",
+    "accelerator.json",
 )  # fmt: skip
 CONFIG: Final = ("config.toml",)
 

@@ -194,7 +194,12 @@ class Files:
 
     def scan(self, path: str = ".", *, user: str | None = None) -> Generator[FileInfo]:
         """What is in the folder at ``path``, in no order, as it comes."""
-        return iterated(lambda: self._async.scan(path, user=user))
+        for page in self.pages(path, user=user):
+            yield from page
+
+    def pages(self, path: str = ".", *, user: str | None = None) -> Generator[Sequence[FileInfo]]:
+        """What `scan` gives, as many at a time as come together: some hundred."""
+        return iterated(lambda: self._async.pages(path, user=user))
 
     def stat(self, path: str, *, follow: bool = True, user: str | None = None) -> FileInfo:
         """What is at ``path``; behind a symbolic link, unless ``follow`` is False."""

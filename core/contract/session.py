@@ -61,6 +61,7 @@ class SessionExec(Stream["SessionEnd"], op="session.exec", long=True):
         tty: it runs on a terminal of this size.
         stdin: it has an input. (On a terminal it has, too.)
         merge: its stderr goes where its stdout does, by one pipe: in the order in which it was written.
+        awaited: the client waits for the news that it runs. If not, this may come a moment later, with the end.
         on_hangup: what becomes of it when its client goes away: ``keep`` (the default) or ``kill``.
         stdout, stderr: offsets to go on from after a break; null: another screen first.
         terminal: the client is a terminal: it takes a screen in place of what it is far behind.
@@ -86,6 +87,7 @@ class SessionExec(Stream["SessionEnd"], op="session.exec", long=True):
     merge: bool = False
     labels: Environment | None = None
     detach: bool = False
+    awaited: bool = True
     on_hangup: Literal["keep", "kill"] = "keep"
     stdout: Offset | None = 0
     stderr: Offset | None = 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from sandtop.agent.wire import Credit, Data, Eof, ProtocolError, encode
-from sandtop.agent.wire.limits import FILE_AT_ONCE, FILE_WINDOW
+from sandtop.agent.wire.limits import FILE_AT_ONCE, FILE_WINDOW, MAX_OFFSET
 from sandtop.core.contract.file import (
     FileAnswer,
     FileList,
@@ -149,12 +149,17 @@ async def _open(
 async def read(core: Core, request: FileRead, connection: Connection) -> Nothing:
     fields = {"offset": request.offset, "length": request.length}
     async with _open(core, connection, request, "read", fields) as call:
-        offset = request.offset
+        offset, end = (
+            request.offset,
+            MAX_OFFSET if request.length is None else request.offset + request.length,
+        )
         while await call.wait_data():
             frames = bytearray()
             while len(frames) < _SENT and (piece := call.piece()) is not None:
                 frames += encode(Data(_OUTPUT, offset, piece))
                 offset += len(piece)
+            if offset > end:
+                raise ProtocolError("the guest sends more of a file than was asked for")
             await connection.send_bytes(bytes(frames))
     return Nothing()
 

@@ -68,10 +68,8 @@ async def create(core: Core, request: SandboxCreate, work: Work) -> SandboxAnswe
 
 async def _configured(core: Core, request: SandboxCreate, work: Work) -> SandboxConfig:
     """What the sandbox is made with: as the request says, then its image's configuration, then our defaults."""
-    image = None
-    if request.image is not None:
-        core.fleet.check_free(request.name, request.request_id or "")
-        image = await obtain(core, request.image, request.docker_config, work)
+    core.fleet.check_free(request.name, request.request_id or "")
+    image = await obtain(core, request.image or DEFAULT.image, request.docker_config, work)
     said = image.container.config if image is not None and image.container is not None else ContainerConfig()
     return dataclasses.replace(
         shape_of(request),

@@ -44,6 +44,7 @@ def start_message(sandbox: Sandbox, request: SessionExec) -> dict[str, object]:
         "tty": plain(request.tty),
         "stdin": request.stdin,
         "merge": request.merge,
+        "awaited": request.awaited,
         "builtin": plain(request.builtin),
     }
 

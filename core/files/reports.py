@@ -30,6 +30,10 @@ def _is_count(value: object, most: int = _MOST) -> TypeGuard[int]:
     return type(value) is int and 0 <= value <= most
 
 
+def _is_one(value: object, words: frozenset[str]) -> TypeGuard[str]:
+    return isinstance(value, str) and value in words
+
+
 def _is_text(value: object, most: int) -> TypeGuard[str]:
     """Whether it is a text that came of at most so many bytes, among which no NUL is."""
     if not isinstance(value, str) or "\0" in value:
@@ -62,7 +66,7 @@ def info_of(said: Mapping[str, Any], path: str) -> FileInfo:
     """What ``said`` says of the file at ``path``. Raises ProtocolError when that makes no sense."""
     kind, target = said.get("kind"), said.get("target")
     facts = _facts([said.get(name) for name in ("size", "mode", "uid", "gid", "links", "mtime_ns")])
-    if facts is None or kind not in KINDS or not (target is None or _is_text(target, _MOST_PATH)):
+    if facts is None or not _is_one(kind, KINDS) or not (target is None or _is_text(target, _MOST_PATH)):
         raise ProtocolError("what the guest says of a file makes no sense")
     name = path.rstrip("/").rpartition("/")[2] or "/"
     size, mode, uid, gid, links, modified_at = facts
@@ -108,7 +112,10 @@ def _entry(row: list[Any]) -> list[object]:
     if len(row) == _COLUMNS:
         name, kind, *facts, target = row
         sense = (
-            _is_text(name, _MOST_NAME) and name not in ("", ".", "..") and "/" not in name and kind in KINDS
+            _is_text(name, _MOST_NAME)
+            and name not in ("", ".", "..")
+            and "/" not in name
+            and _is_one(kind, KINDS)
         )
         if sense and (target is None or _is_text(target, _MOST_PATH)):
             if not any(fact is not None for fact in facts):
@@ -121,7 +128,7 @@ def _entry(row: list[Any]) -> list[object]:
 def happenings_of(rows: list[list[Any]]) -> list[object]:
     """What happened, as clients get it: ``[what, name, folder, cookie]``. Raises ProtocolError."""
     for row in rows:
-        if len(row) != 4 or row[0] not in HAPPENINGS or not _is_text(row[1], _MOST_NAME):
+        if len(row) != 4 or not _is_one(row[0], HAPPENINGS) or not _is_text(row[1], _MOST_NAME):
             raise ProtocolError("what happened to a file makes no sense")
         if type(row[2]) is not bool or not _is_count(row[3], _MOST_ID) or "/" in row[1]:
             raise ProtocolError("what happened to a file makes no sense")

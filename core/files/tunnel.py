@@ -113,9 +113,15 @@ class Tunnel:
         self._last += 1
         call = FileCall(self._last, self._name)
         self._calls[call.number] = call
-        self._outbox.control({"type": "call", "call": call.number, "do": do, **fields})
         self._outbox.add(call.stream)
+        self._say({"type": "call", "call": call.number, "do": do, **fields})
         return call
+
+    def _say(self, message: dict[str, object]) -> None:
+        try:
+            self._outbox.control(message)
+        except ProtocolError:  # so much waits for a server that does not read
+            self.kill("it took nothing any more")
 
     def pump(self, call: FileCall | None = None) -> None:
         """Pass on what waits to be sent, and of ``call`` what was written to its stream or taken of it."""
@@ -137,7 +143,7 @@ class Tunnel:
         """Nobody is interested in ``call`` any more."""
         self._outbox.remove(call.number)
         if self._calls.pop(call.number, None) is not None and not call.ended:
-            self._outbox.control({"type": "cancel", "call": call.number})
+            self._say({"type": "cancel", "call": call.number})
         self.pump()
 
     # what the agent says

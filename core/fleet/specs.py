@@ -12,7 +12,7 @@ from sandtop.core.errors import InvalidRequest, NotFound
 from sandtop.core.fleet.room import MIB
 from sandtop.core.guest import KERNEL_ARGS, network_argument, vsock_argument
 from sandtop.core.guest.overlay import RECIPE as DISK_RECIPE
-from sandtop.core.machine import Accelerator, Channel, MachineSpec, Network, check_memory
+from sandtop.core.machine import Accelerator, Channel, MachineSpec, Network, check_memory, reaches_ipv6
 from sandtop.core.templates import Kind, Shape, trial_of
 
 if TYPE_CHECKING:
@@ -119,6 +119,7 @@ def _spec(
         memory_mib=row.config.memory,
         cpus=row.config.cpus,
         network=network,
+        ipv6=network is not Network.NONE and reaches_ipv6(),
         accelerator=accelerator,
         channel=channel,
     )

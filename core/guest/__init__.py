@@ -18,7 +18,7 @@ from sandtop.core.errors import ImageError, MissingDependency, SandtopError
 from sandtop.core.guest import archive, foundation, kernel, overlay, runtime, sources, tools
 from sandtop.core.guest.containers import ContainerConfig, Kept, Layers, Pull, Reference, load, pull
 from sandtop.core.guest.containers.kept import PATIENCE
-from sandtop.core.guest.image import Image, ImageStore, check_name
+from sandtop.core.guest.image import BASE, Image, ImageStore, check_name
 from sandtop.core.guest.kernel import KERNEL_ARGS, Kernel, network_argument, vsock_argument
 from sandtop.core.guest.runtime import Runtime
 from sandtop.core.guest.store import locked, scratch_folder, temporary_folder
@@ -50,8 +50,6 @@ _T = TypeVar("_T")
 
 COST: Final = "some 95 MB to fetch, 135 MB on the disk, about a minute"
 """What building everything takes, measured with a fast mirror on two cores."""
-_BASE: Final = "base"
-"""The name of the image that sandboxes start from when no other is named."""
 
 
 def _silent(line: str) -> None:
@@ -276,13 +274,13 @@ class GuestStore:
 
     def _has_base(self) -> bool:
         """Whether there is a ``base`` to start from: the user's own, or one of Debian that is not outdated."""
-        image = self._images.find(_BASE)
+        image = self._images.find(BASE)
         if image is None:
             return False
         return image.source == self._base.description or not sources.Debian.made(image)
 
     def _add_base(self, progress: Progress) -> Image:
-        return self._images.add(_BASE, self._base, progress)
+        return self._images.add(BASE, self._base, progress)
 
     def _foundation(self, progress: Progress) -> foundation.Foundation:
         return foundation.find(self._archive, self._cache) or self._with_scratch(

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from sandtop.core.guest.tools import Progress
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+BASE: Final = "base"
+"""The name of the image that sandboxes start from when no other is named."""
 _AGAIN: Final = "build it again: sandtop image build"
 _WAITING: Final = "another process is building; waiting"
 
@@ -99,9 +101,10 @@ class ImageStore:
             if any(self._file(key).exists() for key in _keys(name)):
                 raise ImageError(f"the image {name} is damaged", hint=f"run: {_how_to_make(name)}")
             names = ", ".join(known.name for known in self.list())
-            hint = f"there are: {names}" if names else "run: sandtop image build base"
-            if name != "base":
-                hint += f"; one in a registry is fetched by: sandtop image pull {name:.80}"
+            fetched = (
+                f"; one in a registry is fetched by: sandtop image pull {name}" if _is_remote(name) else ""
+            )
+            hint = f"there are: {names}{fetched}" if names else "run: sandtop image build base"
             raise NotFound(f"no image is called {name:.80}", hint=hint)
         return image
 
@@ -237,9 +240,18 @@ def check_name(name: str) -> None:
 def _keys(name: str) -> list[str]:
     """What the file of an image called ``name`` may be called: its own name goes before one in a registry."""
     keys = [name] if _NAME.fullmatch(name) else []
+    if name == BASE:
+        return (
+            keys  # that sandboxes start from when no other is named: never somebody's that is called the same
+        )
     with contextlib.suppress(InvalidRequest):  # then it is no name of those
         keys.append(quote(Reference.parse(name).familiar, safe=""))
     return keys
+
+
+def _is_remote(name: str) -> bool:
+    """Whether a registry may have an image of this name."""
+    return len(_keys(name)) > bool(_NAME.fullmatch(name))
 
 
 def _how_to_make(name: str) -> str:

@@ -20,7 +20,7 @@ from sandtop.core.machine.driver import (
     Usage,
     Version,
 )
-from sandtop.core.machine.host import check_memory, host_memory
+from sandtop.core.machine.host import check_memory, host_memory, reaches_ipv6
 from sandtop.core.machine.spec import WITHOUT_KVM, Accelerator, Channel, MachineSpec, Memory, Network
 
 __all__ = [
@@ -45,4 +45,5 @@ __all__ = [
     "Version",
     "check_memory",
     "host_memory",
+    "reaches_ipv6",
 ]

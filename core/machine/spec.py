@@ -74,6 +74,7 @@ class MachineSpec:
         overlay: the sandbox's own disk, raw, read-write.
         memory_mib: guest memory, MiB.
         cpus: virtual processors.
+        ipv6: whether a network of its is to have IPv6, too: a guest to which it is offered tries it before IPv4.
         channel: what is to carry the agent's byte stream.
         channel_reason: why that one, for people; empty when it is not known any more.
         memory: the file behind its memory; None for a machine that boots, and of which no snapshot will be taken.
@@ -89,6 +90,7 @@ class MachineSpec:
     memory_mib: int = 512
     cpus: int = 1
     network: Network = Network.NONE
+    ipv6: bool = False
     accelerator: Accelerator = Accelerator.TCG
     channel: Channel = Channel.VIRTIO_SERIAL
     channel_reason: str = ""

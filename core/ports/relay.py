@@ -19,8 +19,10 @@ _KEEP: Final = struct.pack("ii", 0, 0)
 def reset_when_closed(local: trio.SocketStream) -> None:
     """From now on a close of ``local`` is a reset (SO_LINGER of socket(7)), also when this process is killed.
 
-    A program at its other end would take anything else for the end of what it was sent.
+    A program at its other end would take anything else for the end of what it was sent. One that is gone without a word
+    is found out by the kernel (SO_KEEPALIVE).
     """
+    local.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     local.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
 

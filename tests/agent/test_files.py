@@ -5,16 +5,22 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from sandtop.agent.files import server
+from sandtop.agent.wire import Control, Decoder, encode
+
 from .files_side import FilesSide
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+
+    from sandtop.agent.files.call import Call, Fields, Steps
 
     from .core_side import CoreSide
     from .files_side import FileCall
@@ -80,6 +86,7 @@ def test_what_is_written_replaces_the_file_as_a_whole(files: FilesSide, tmp_path
     place.write_bytes(b"before")
     place.chmod(0o640)
     os.chown(place, 1234, 4321)
+    os.setxattr(place, "trusted.sandtop", b"kept")
     before = place.stat().st_ino
     call = files.begin("write", path=str(place))
     files.send(call, b"af")
@@ -91,6 +98,7 @@ def test_what_is_written_replaces_the_file_as_a_whole(files: FilesSide, tmp_path
     assert place.read_bytes() == b"after"
     assert status.st_ino != before
     assert (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (0o640, 1234, 4321)
+    assert os.getxattr(place, "trusted.sandtop") == b"kept"
     assert os.listdir(tmp_path) == ["place"]
     files.write(place, b"x", mode=0o4711)
     assert stat.S_IMODE(place.stat().st_mode) == 0o4711
@@ -334,3 +342,29 @@ def test_a_watcher_that_takes_nothing_is_told_what_it_lost(core: CoreSide, tmp_p
         files.acknowledge(call)
         files.wait(lambda: b'"lost"' in call.data)
         files.cancel(call)
+
+
+def test_a_call_that_takes_long_shows_that_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_SIGN_OF_LIFE", -1.0)
+
+    def slow(_fields: Fields, _call: Call) -> Steps:
+        for _ in range(3):
+            yield True
+        return {"done": True}
+
+    reader, asked = os.pipe()
+    told, writer = os.pipe()
+    thread = threading.Thread(target=server.Server({"slow": slow}, reader, writer).run)
+    thread.start()
+    os.write(asked, encode(Control({"type": "call", "call": 1, "do": "slow"})))
+    decoder, kinds = Decoder(), list[object]()
+    while "answer" not in kinds:
+        for frame in decoder.feed(os.read(told, 4096)):
+            assert isinstance(frame, Control)
+            kinds.append(frame.message["type"])
+    assert kinds == ["alive"] * 3 + ["answer"]
+    os.close(asked)
+    thread.join(20)
+    assert not thread.is_alive()
+    for fd in (reader, told, writer):
+        os.close(fd)

@@ -59,7 +59,8 @@ def core(guest: Guest, first_hello: dict[str, object]) -> Iterator[CoreSide]:
         yield core
         if core.sock.fileno() >= 0:
             for run in core.runs.values():
-                if not run.ended and run.refused is None:  # a test that failed may not fail those after it, too
+                # a test that failed may not fail those after it, too
+                if not run.ended and run.refused is None:
                     core.operate("signal", id=run.id, signal=9, scope="all")
                     core.finish(run)
             core.ping()  # what was released is

@@ -32,6 +32,15 @@ def test_a_program_runs(core: CoreSide) -> None:
     assert isinstance(run.pid, int)
 
 
+@pytest.mark.parametrize("fields", [{}, {"awaited": True}, {"awaited": False}], ids=str)
+def test_the_news_of_its_start_comes_whoever_waits_for_it(core: CoreSide, fields: dict[str, bool]) -> None:
+    run = core.start("sleep", "1000", **fields)
+    core.wait(lambda: run.pid is not None)
+    assert core.operate("signal", id=run.id, signal=9, scope="all") is None
+    core.finish(run)
+    assert core.run("true", **fields).pid is not None
+
+
 def test_its_environment_is_laid_over_the_sandboxs(core: CoreSide) -> None:
     run = core.shell("env", env={"OWN": "1", "HOME": "/elsewhere"})
     lines = set(run.stdout.decode().splitlines())

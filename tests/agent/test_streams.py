@@ -24,6 +24,7 @@ from sandtop.agent.wire import (
     marker,
 )
 from sandtop.agent.wire.limits import FIRST_CONNECTION
+from sandtop.agent.wire.streams import LATER, SOON
 
 from .strategies import PATIENT
 
@@ -259,26 +260,26 @@ def test_what_is_postponed_goes_right_before_the_next_that_is_sent() -> None:
     outbox.add(stream)
     first, second = Control({"type": "first"}), Control({"type": "second"})
 
-    outbox.postpone(first.message)
+    outbox.postpone(first.message, SOON)
     assert outbox.pull() is None
     assert not outbox.empty
     outbox.control(second.message)
     assert Decoder().feed(drain(outbox)) == [first, second]
 
-    outbox.postpone(first.message)
+    outbox.postpone(first.message, SOON)
     stream.write(b"output")
     outbox.wake(1)
     assert Decoder().feed(drain(outbox)) == [first, Data(1, 0, b"output")]
 
-    outbox.postpone(first.message)
+    outbox.postpone(first.message, SOON)
     outbox.credit(Credit(9, 0, 1))
     assert Decoder().feed(drain(outbox)) == [first, Credit(9, 0, 1)]
 
-    outbox.postpone(first.message)
+    outbox.postpone(first.message, SOON)
     outbox.hurry()
     assert Decoder().feed(drain(outbox)) == [first]
 
-    outbox.postpone(first.message)
+    outbox.postpone(first.message, SOON)
     outbox.restart()
     assert outbox.empty
 
@@ -293,7 +294,7 @@ def test_a_postponed_credit_goes_right_before_the_next_that_is_sent() -> None:
     outbox.postpone_credit(early)
     outbox.postpone_credit(late)
     assert outbox.pull() is None
-    assert outbox.postponed
+    assert outbox.patience == SOON
     assert not outbox.empty
     stream.write(b"echo")
     outbox.wake(1)
@@ -318,11 +319,25 @@ def test_a_postponed_credit_goes_right_before_the_next_that_is_sent() -> None:
 
 def test_a_peer_that_does_not_read_is_an_error_and_not_a_leak() -> None:
     outbox = Outbox()
-    for queue in (outbox.control, outbox.postpone) * (MAX_CONTROL_QUEUE // 2):
-        queue({"type": "x"})
-    for queue in (outbox.control, outbox.postpone):
-        with pytest.raises(ProtocolError):
-            queue({"type": "x"})
+    for _ in range(MAX_CONTROL_QUEUE // 2):
+        outbox.control({"type": "x"})
+        outbox.postpone({"type": "x"}, LATER)
+    with pytest.raises(ProtocolError):
+        outbox.control({"type": "x"})
+    with pytest.raises(ProtocolError):
+        outbox.postpone({"type": "x"}, LATER)
+
+
+def test_what_is_postponed_goes_alone_after_the_shortest_of_the_times_that_were_named() -> None:
+    assert Outbox().patience is None
+    outbox = Outbox()
+    outbox.postpone({"type": "x"}, LATER)
+    assert outbox.patience == LATER
+    outbox.postpone_credit(Credit(9, 0, 1))
+    outbox.postpone({"type": "x"}, LATER)
+    assert outbox.patience == SOON
+    outbox.hurry()
+    assert outbox.patience is None
 
 
 def test_a_receiver_refuses_what_it_did_not_allow() -> None:

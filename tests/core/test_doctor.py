@@ -61,6 +61,14 @@ def test_a_bare_machine_fails_and_every_failure_says_what_mends_it(paths: Paths,
     assert not list(programs.iterdir())
 
 
+def test_without_skopeo_nothing_is_pulled_and_all_else_goes(paths: Paths, programs: Path) -> None:
+    found = examine(paths)["registries"]
+    assert (found.verdict, found.detail) == (Verdict.WARN, "skopeo is not installed: no image can be pulled")
+    assert str(found.mend).endswith("skopeo")
+    program(programs, "skopeo")
+    assert examine(paths)["registries"].verdict is Verdict.OK
+
+
 @pytest.mark.parametrize(
     ("helper", "verdict", "detail"),
     [

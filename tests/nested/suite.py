@@ -26,14 +26,12 @@ _UNIQUE: Final = "tests/vm/templates/test_unique.py"
 ONCE: Final = (
     "tests/core/machine/qemu/test_guest.py",
     f"{_BOOT}::test_what_a_sandbox_sees_and_keeps",
-    f"{_BOOT}::test_a_killed_machine_leaves_its_disk_whole",
     "tests/agent/test_guest.py",
     "tests/vm/templates/test_entropy.py",
-    f"{_TEMPLATES}::test_the_core_is_killed_while_it_builds",
     f"{_UNIQUE}::test_twenty_clones",
 )
 """Machines by themselves, and what over vsock is among `VSOCK`."""
-VSOCK: Final = ("tests/vm/sessions/test_vhost.py",)
+VSOCK: Final = ("tests/vm/sessions/test_vhost.py", f"{_KILLED}::test_while_a_sandbox_is_made")
 EACH: Final = (
     "tests/core/machine/test_driver.py",
     "tests/vm/sessions/test_kvm.py",
@@ -41,7 +39,6 @@ EACH: Final = (
     f"{_KILLED}::test_between_two_commands",
     f"{_KILLED}::test_a_core_that_is_stopped_and_started_finds_its_sessions",
     f"{_KILLED}::test_a_killed_machine_is_noticed_and_says_so",
-    f"{_KILLED}::test_while_a_sandbox_is_made",
     f"{_KILLED}::test_a_machine_that_hangs_holds_nobody_up_and_is_found_again",
     f"{_ATTACH}::test_leave_and_come_back_to_the_same_screen",
     f"{_ATTACH}::test_one_types_and_all_see",

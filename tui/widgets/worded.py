@@ -54,7 +54,8 @@ class Worded(Painted):
         if len(words) != 1 or cell_len(words[0][0]) <= width:
             return [self.line(words, width)]
         text, tone = words[0]
-        pieces = textwrap.wrap(text, width) if text.isascii() else chop_cells(text, width)
+        wide = cell_len(text) != len(text)
+        pieces = chop_cells(text, width) if wide else textwrap.wrap(text, width)
         shown = [*pieces[: most - 1], " ".join(pieces[most - 1 :])]
         return [self.line(((piece, tone),), width) for piece in shown if piece]
 

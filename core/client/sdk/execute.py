@@ -58,7 +58,18 @@ class Executing:
         could not be started, `WrongState` when the sandbox does not run, `MachineError` when it died.
         """
         message = self._message(
-            [program, *args], cwd, env, user, timeout, rlimits, stdin, stderr, tty, labels, on_hangup="kill"
+            [program, *args],
+            cwd,
+            env,
+            user,
+            timeout,
+            rlimits,
+            stdin,
+            stderr,
+            tty,
+            labels,
+            on_hangup="kill",
+            awaited=False,
         )
         return await self._collect(message, stdin, max_output)
 
@@ -79,7 +90,18 @@ class Executing:
     ) -> Output:
         """Run ``script`` by the sandbox's shell; everything else as in `exec`."""
         message = self._message(
-            script, cwd, env, user, timeout, rlimits, stdin, stderr, tty, labels, on_hangup="kill"
+            script,
+            cwd,
+            env,
+            user,
+            timeout,
+            rlimits,
+            stdin,
+            stderr,
+            tty,
+            labels,
+            on_hangup="kill",
+            awaited=False,
         )
         return await self._collect(message, stdin, max_output)
 
@@ -180,6 +202,7 @@ class Executing:
         *,
         on_hangup: Literal["keep", "kill"] = "keep",
         detach: bool = False,
+        awaited: bool = True,
     ) -> dict[str, Any]:
         return exec_message(
             self._info.uuid,
@@ -196,6 +219,7 @@ class Executing:
             labels=labels,
             on_hangup=on_hangup,
             detach=detach,
+            awaited=awaited,
         )
 
 

@@ -140,11 +140,17 @@ class Files:
 
     async def scan(self, path: str = ".", *, user: str | None = None) -> AsyncGenerator[FileInfo]:
         """What is in the folder at ``path``, in no order, as it comes."""
+        async with aclosing(self.pages(path, user=user)) as pages:
+            async for page in pages:
+                for entry in page:
+                    yield entry
+
+    async def pages(self, path: str = ".", *, user: str | None = None) -> AsyncGenerator[Sequence[FileInfo]]:
+        """What `scan` gives, as many at a time as come together: some hundred."""
         listing = FileListing(FileList(sandbox=self._sandbox, path=path, user=user))
-        async with aclosing(listen(listing)) as pages:
-            async for rows in pages:
-                for row in rows:
-                    yield _entry(path, cast("Sequence[Any]", row))
+        async with aclosing(listen(listing)) as several:
+            async for rows in several:
+                yield [_entry(path, cast("Sequence[Any]", row)) for row in rows]
 
     async def stat(self, path: str, *, follow: bool = True, user: str | None = None) -> FileInfo:
         """What is at ``path``; behind a symbolic link, unless ``follow`` is False."""

@@ -41,7 +41,7 @@ _COMPLAINTS = 5
 def copy_request(sandbox: str, builtin: Builtin, user: str | None) -> Following:
     """The session of the agent's own program ``builtin``."""
     stdin = builtin.name == "tar-extract"
-    message = exec_message(sandbox, builtin=builtin, user=user, stdin=stdin, on_hangup="kill")
+    message = exec_message(sandbox, builtin=builtin, user=user, stdin=stdin, awaited=False, on_hangup="kill")
     return Following(message, stdin=stdin)
 
 

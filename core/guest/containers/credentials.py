@@ -41,7 +41,8 @@ def credentials(registry: str, config: Path | None) -> Generator[tuple[list[str]
     """
     answer = _asked(registry, config or Path.home() / ".docker" / "config.json")
     if answer is None:
-        yield (["--authfile", str(config)] if config is not None else []), []
+        # one that is not there says nothing, and no public image needs it
+        yield (["--authfile", str(config)] if config is not None and config.exists() else []), []
         return
     descriptor = os.memfd_create("credentials", os.MFD_CLOEXEC)
     try:

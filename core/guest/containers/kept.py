@@ -17,6 +17,7 @@ from sandtop.core.guest.containers.config import ContainerConfig
 from sandtop.core.guest.containers.documents import Descriptor
 from sandtop.core.guest.sources import Layer, Layered
 from sandtop.core.guest.store import digest_of, remove_tree
+from sandtop.core.paths import SPOOLED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Mapping
@@ -110,6 +111,11 @@ class Layers:
             with self._lock(fcntl.LOCK_EX | fcntl.LOCK_NB):
                 for leftover in (self.pulls, *self.root.glob(".scratch-*")):
                     remove_tree(leftover)
+                for path in self.root.glob(
+                    f"{SPOOLED}*"
+                ):  # of a client that was killed, or that is still writing
+                    if path.stat().st_mtime <= time.time() - PATIENCE:
+                        path.unlink()
                 for path in (self.blobs / "sha256").glob("*"):
                     stat = path.stat()
                     digest = f"sha256:{path.name}"

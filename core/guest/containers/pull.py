@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -58,7 +57,7 @@ def pull(store: Layers, wanted: Pull, known: str, progress: Progress) -> Kept | 
     with locked(place, lambda: progress("it is being fetched already; waiting")):
         progress(f"asking {reference.registry}")
         data = registry.manifest(reference.remote)
-        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        digest = documents.digest_of(data)
         if reference.digest and digest != reference.digest:
             raise ImageError(
                 f"{name}: {reference.registry} has something else under this digest: {digest[:19]}…"
@@ -69,8 +68,16 @@ def pull(store: Layers, wanted: Pull, known: str, progress: Progress) -> Kept | 
         document = documents.parse(data, name)
         exact = pinned
         if documents.is_list(document):
-            exact = reference.pinned(documents.platform_of(document, name).digest)
-            document = documents.parse(registry.manifest(exact), name)
+            ours = documents.platform_of(document, name).digest
+            exact = reference.pinned(ours)
+            data = registry.manifest(exact)
+            if documents.digest_of(data) != ours:
+                raise ImageError(
+                    f"{name}: {reference.registry} sent a manifest that is not what its digest says"
+                )
+            document = documents.parse(data, name)
+            if documents.is_list(document):
+                raise ImageError(f"{name}: a list of manifests in a list of manifests")
         else:
             documents.manifest(document, name)
             documents.check_platform(documents.parse(registry.configuration(exact), name), name)

@@ -169,7 +169,13 @@ _MEANINGS: Final[tuple[tuple[tuple[str, ...], str, str, type[SandtopError]], ...
         NotFound,
     ),
     (
-        ("unauthorized", "authentication required", "denied", "invalid username/password", "no basic auth"),
+        ("toomanyrequests", "429"),
+        "{registry} answers no more for now",
+        "wait, or log in: docker login {registry}",
+        ImageError,
+    ),
+    (
+        ("unauthorized", "authentication required", "denied: ", "access denied", "invalid username/password"),
         "{registry} wants a password, or has no such image",
         "log in with: docker login {registry} (or skopeo login {registry})",
         ImageError,
@@ -181,9 +187,15 @@ _MEANINGS: Final[tuple[tuple[tuple[str, ...], str, str, type[SandtopError]], ...
         ImageError,
     ),
     (
-        ("x509:", "tls:"),
+        ("x509:",),
         "the certificate of {registry} is not trusted",
         "put the certificate of its authority into /etc/docker/certs.d/{registry}/ca.crt, or use --insecure-registry",
+        ImageError,
+    ),
+    (
+        ("tls:",),
+        "no TLS connection to {registry} can be made",
+        "is that its port? if it speaks no TLS: --insecure-registry",
         ImageError,
     ),
     (

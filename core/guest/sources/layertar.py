@@ -15,7 +15,7 @@ import sys
 from bisect import bisect_right
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sandtop.core.errors import ImageError
 from sandtop.core.guest.sources.members import CHANGED, NOBODY_SAID, copy, write_folders
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from sandtop.core.guest.sources.rootfs import Inode
+
+_LARGE: Final = 32 << 20
+"""Bytes of a layer that takes longer than a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,7 @@ def _plan(layer: _Layer, root: Root, starts: list[int]) -> None:
     """Put all members of the next layer in their places; ``starts`` gets the index of its first and of what follows."""
     root.next_layer()
     index = starts.pop() if starts else 0
-    with _opened(layer) as stream:
+    with _opened(layer, "reading") as stream:
         hashed = _Hashed(stream)
         reader = Reader(hashed)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         starts.append(index)
@@ -123,15 +126,18 @@ def _plan(layer: _Layer, root: Root, starts: list[int]) -> None:
 
 
 def _copy(layer: _Layer, inodes: dict[int, Inode], out: BinaryIO, first: int) -> None:
-    with _opened(layer) as stream:
+    with _opened(layer, "unpacking") as stream:
         copy(Reader(stream), inodes, out, first)
 
 
 @contextmanager
-def _opened(layer: _Layer) -> Generator[BinaryIO]:
+def _opened(layer: _Layer, what: str) -> Generator[BinaryIO]:
     """The layer as a plain tar. Raises `ImageError`, which names the layer, for whatever is found wrong meanwhile."""
     try:
         with open(layer.path, "rb", buffering=0) as file, plain(file.fileno(), layer.doing) as stream:
+            if os.fstat(file.fileno()).st_size >= _LARGE:
+                sys.stderr.write(f"{what} {layer.doing}\n")  # whoever waits hears something now and then
+                sys.stderr.flush()
             yield stream
     except FileNotFoundError as error:
         raise ImageError(f"{layer.doing}: it is gone") from error

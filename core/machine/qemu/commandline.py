@@ -360,6 +360,6 @@ def _network(spec: MachineSpec) -> list[str]:
     if spec.network is Network.NONE:
         return []
     return [
-        "-netdev", "user,id=net,restrict=off",
+        "-netdev", "user,id=net,restrict=off" + ("" if spec.ipv6 else ",ipv6=off"),
         "-device", "virtio-net-pci,netdev=net,disable-legacy=on,romfile=",
     ]  # fmt: skip

@@ -185,7 +185,7 @@ def test_a_terminal_is_shown_no_control_sequences(fake: FakeCore, tty: bool) -> 
 def test_run_leaves_nothing(fake: FakeCore, run: Run) -> None:
     done = run("run", "--", "sh", "-c", "echo hello; exit 3")
     assert (done.status, done.out, done.err) == (3, b"hello\n", b"")
-    assert run("run", "base", "--", "nosuch").status == 127
+    assert run("run", "--", "nosuch").status == 127
     assert list(fake.sandboxes) == ["demo"]
     assert [request["ephemeral"] for request in fake.requests if request["op"] == "sandbox.create"] == [
         True,

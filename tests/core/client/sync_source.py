@@ -144,6 +144,10 @@ def _body(owner: str, node: ast.AsyncFunctionDef | ast.FunctionDef, returns: str
     target = f"_Sandbox.{node.name}" if on_class else f"self._async.{node.name}"
     if any(isinstance(one, ast.Name) and one.id == "property" for one in node.decorator_list):
         return f"return {returns}({target})" if returns in ("Stdin", "Files") else f"return {target}"
+    if (
+        owner == "Files" and node.name == "scan"
+    ):  # by pages: each step of the loop costs as much as hundreds of entries
+        return f"for page in self.pages({_passed(node)}):\n    yield from page"
     if returns.startswith("Generator["):
         return f"return iterated(lambda: {target}({_passed(node)}))"
     if "AbstractContextManager" in returns:

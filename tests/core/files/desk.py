@@ -96,9 +96,11 @@ class _Fleet:
     def __init__(self, core: Core, workdir: str) -> None:
         async def adopted() -> None: ...
 
+        def running_machine(_doing: str) -> None: ...
+
         row = SimpleNamespace(config=SimpleNamespace(workdir=workdir))
         self._sandbox = SimpleNamespace(
-            name=NAME, row=row, sessions=core.sessions, adopted=adopted, running_machine=lambda _doing: None
+            name=NAME, row=row, sessions=core.sessions, adopted=adopted, running_machine=running_machine
         )
 
     def get(self, name: str) -> object:

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 import sandtop
-from sandtop import FileError, FileNotFound, IsADirectory, PermissionDenied, Sandbox
+from sandtop import FileError, FileNotFound, IsADirectory, PermissionDenied, Sandbox, sync
 
 from .desk import NAME
 
@@ -69,13 +69,13 @@ async def test_errors_are_ours_and_pythons(files: Files, work: Path) -> None:
         "nothing",
         NAME,
     )
-    calls: dict[type[OSError], Callable[[], Awaitable[object]]] = {
+    failing: dict[type[OSError], Callable[[], Awaitable[object]]] = {
         IsADirectoryError: lambda: files.read("folder"),
         NotADirectoryError: lambda: files.list("fifo"),
         FileExistsError: lambda: files.mkdir("folder"),
         PermissionError: lambda: files.write("/sys/kernel/notes", "x"),
     }
-    for kind, call in calls.items():
+    for kind, call in failing.items():
         with pytest.raises(kind) as one:
             await call()
         assert isinstance(one.value, FileError)
@@ -123,7 +123,21 @@ async def test_a_long_listing_comes_page_by_page(files: Files, work: Path) -> No
         assert one.path == f"{work}/{one.name}"
         seen += 1
     assert seen == 3000
+    pages = [len(page) async for page in files.pages(".")]
+    assert (sum(pages), len(pages) < 100) == (3000, True)
     assert [one.name for one in await files.list()] == sorted(os.listdir(work))
+
+
+def test_the_same_without_async(files: Files, work: Path) -> None:
+    ours = sync.Sandbox.at(NAME).files
+    for n in range(500):
+        ours.write(f"{n}", "x") if n < 3 else (work / f"{n}").touch()
+    assert len({one.name for one in ours.scan()}) == 500 == len(ours.list())
+    assert b"".join(ours.read_chunks("1")) == b"x" == ours.read("1")
+    with pytest.raises(FileNotFoundError):
+        ours.read("nothing")
+    with pytest.raises(NotADirectoryError):
+        next(iter(ours.scan("1")))
 
 
 async def test_a_folder_is_watched(files: Files, work: Path) -> None:

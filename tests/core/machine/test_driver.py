@@ -51,6 +51,10 @@ def run(
     async def on(bench: Bench, case: Case) -> None:
         try:
             await case(bench)
+        except BaseException as error:
+            if (console := bench.folder / "console").exists():
+                error.add_note(f"The guest's console:\n{console.read_text(errors='replace')[-2000:]}")
+            raise
         finally:
             left = running(bench.driver(), bench.uuids, end=True)
         assert not left

@@ -109,6 +109,15 @@ def test_an_own_name_goes_before_one_in_a_registry(store: GuestStore, tmp_path: 
     assert store.image("tools:latest") == official
 
 
+def test_base_is_never_somebodys_that_is_called_the_same(store: GuestStore, tmp_path: Path) -> None:
+    saved = docker_save(tmp_path / "saved.tar", ([BASE], ["base:latest"], {}))
+    (image,) = store.load_images(saved, None)
+    assert store.find_image("base") is None
+    store.tag_image("base:latest", "base")
+    found = store.image("base")
+    assert (found.name, found.digest) == ("base", image.digest)
+
+
 def test_tags(store: GuestStore, tmp_path: Path) -> None:
     (image,) = store.load_images(docker_save(tmp_path / "saved.tar", ([BASE], ["a"], {})), None)
     assert store.tag_image("a", "mine").digest == image.digest

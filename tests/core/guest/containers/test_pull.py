@@ -22,6 +22,7 @@ from sandtop.core.guest import GuestStore, Pull, Reference
 from ...tar.making import file
 from .making import Layout
 from .registry import PASSWORD, USER, Registry, before, needs_skopeo, registry
+from .ten import TEN
 from .trees import tree_of, unsquashed
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ pytestmark = [needs_skopeo, pytest.mark.slow]
 ARM: dict[str, str] = {"os": "linux", "architecture": "arm64"}
 BASE = file(b"base", b"1" * 4000)
 TOP = file(b"top", os.urandom(300_000))
+LYING = b'{"manifests": [{"digest": "sha256:%b", "size": 1}]}' % (b"0" * 64)
 CONFIG = {"Env": ["A=b"], "Cmd": ["/top"]}
 
 
@@ -102,6 +104,24 @@ def test_an_image_comes_whole_and_is_pinned(
     by_digest = pull(store, f"{real.host}/whole@{manifest['digest']}")
     assert (by_digest.digest, by_digest.path) == (image.digest, image.path)
     assert [found.name for found in store.images()] == sorted((name, by_digest.name))
+
+
+def test_ten_images_come_as_they_are(
+    store: GuestStore, real: Registry, layout: Layout, tmp_path: Path
+) -> None:
+    """Each is, by way of the registry, what the archive of it is; and that is what umoci unpacks (`test_unpacking`)."""
+    for name, made in TEN.items():
+        layers, config = made()
+        layout.image(*layers, name=name, config=config)
+        pulled = pull(store, real.push(layout.root, name, f"ten/{name}"))
+        archive = Layout(tmp_path / name)
+        archive.image(*layers, name=name, config=config, packed="none")
+        (loaded,) = store.load_images(archive.archive(tmp_path / f"{name}.tar"), None)
+        assert pulled.container is not None
+        assert loaded.container is not None
+        assert pulled.container.config == loaded.container.config
+        ours = tree_of(unsquashed(pulled.path, tmp_path / f"{name}-pulled"))
+        assert ours == tree_of(unsquashed(loaded.path, tmp_path / f"{name}-loaded"))
 
 
 def test_layers_are_fetched_once_and_go_with_the_last_that_has_them(
@@ -298,8 +318,9 @@ def _lives(pid: int) -> bool:
         (b'{"schemaVersion": 2, "manifests": []}', "it is not for linux/amd64"),
         (b'{"manifests": [1]}', "something else in the place of an object"),
         (b" " * (5 << 20), "4194304"),
+        (LYING, "sent a manifest that is not what its digest says"),
     ],
-    ids=["deep", "deep-list", "empty", "wrong", "long"],
+    ids=["deep", "deep-list", "empty", "wrong", "long", "lying"],
 )
 def test_a_manifest_list_that_is_hostile(
     store: GuestStore, real: Registry, document: bytes, words: str

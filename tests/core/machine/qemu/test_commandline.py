@@ -65,8 +65,10 @@ def test_no_path_and_no_name_of_the_user_is_parsed_by_qemu(path: str) -> None:
 
 def test_a_network_only_when_asked_for() -> None:
     assert not any("net" in word for word in line(SPEC).argv)
-    asked = line(replace(SPEC, network=Network.USER))
+    asked = line(replace(SPEC, network=Network.USER, ipv6=True))
     assert after(asked, "-netdev") == ["user,id=net,restrict=off"]
+    without = line(replace(SPEC, network=Network.USER))
+    assert after(without, "-netdev") == ["user,id=net,restrict=off,ipv6=off"]
 
 
 def test_only_the_overlay_is_writable() -> None:
