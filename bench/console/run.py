@@ -194,7 +194,7 @@ def measure_start(home: str) -> None:
 
 
 def measure_list(console: Console, presses: int) -> None:
-    console.press(b"Ng")
+    console.press(b"Sng")
     time.sleep(3)
     percent = console.cpu(10)
     report("cpu", percent, f"{percent:.1f} % of a core, list at 2 Hz")
@@ -238,7 +238,7 @@ def move_through(console: Console, moves: int, what: str, *, first: int = 0) -> 
 
 def measure_floods(console: Console, presses: int) -> None:
     """The second sandbox logs 10 MB/s into one pane; the first floods a terminal, which has the keyboard."""
-    console.press(b"Ngj")
+    console.press(b"Sngj")
     console.answer(b"l", b"serve")
     console.until(b"following")
     console.press(b"q")

@@ -11,7 +11,6 @@ import pytest
 from tests.fakecore import NOW, FakeCore, sandbox, session
 
 from sandtop.core.paths import find
-from sandtop.tui.actions import use_keys
 from sandtop.tui.config import remembered
 from sandtop.tui.screens.dialogs import Confirm
 from sandtop.tui.screens.pages import FactPage
@@ -25,7 +24,7 @@ from . import scene
 from .conftest import make_console, running, until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator
     from pathlib import Path
 
     from textual.pilot import Pilot
@@ -34,12 +33,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 WHOLE = {"theme": "dark", "sort": ["need", False], "filter": "", "marks": [], "panes": None, "zoomed": None}
-
-
-@pytest.fixture(autouse=True)
-def _keys() -> Iterator[None]:
-    yield
-    use_keys({})
 
 
 @asynccontextmanager
