@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -102,7 +101,6 @@ def test_what_the_kernel_prints(home: Home, box: str) -> None:
 
 def test_merged_logs_go_on_when_the_core_dies(home: Home, box: str, other: str) -> None:
     script = "for i in $(seq 20); do echo $0 $i; sleep 0.3; done"
-    begun = time.time()
     with home.popen(
         "logs",
         "--sandbox",
@@ -134,9 +132,7 @@ def test_merged_logs_go_on_when_the_core_dies(home: Home, box: str, other: str) 
         assert [one["line"] for one in seen if one["session"] == key] == [
             f"{name} {n + 1}" for n in range(20)
         ]
-    text = home.do(
-        "logs", "--sandbox", box, "--sandbox", other, "--since", f"{time.time() - begun:.1f}s", "--timestamps"
-    )
+    text = home.do("logs", "--sandbox", box, "--sandbox", other, "--since", "10m", "--timestamps")
     lines = [
         line.split(b" ", 3)
         for line in text.splitlines()
