@@ -18,7 +18,7 @@ from sandtop.sync import Sandbox
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_LINE = r"\033[32mINFO\033[0m  GET /api/v1/things/$n took \033[1m$((n %% 300)) ms\033[0m\n"
+_LINE = r"\033[32mINFO\033[0m  GET /api/v1/things/$n took \033[1m$((n % 300)) ms\033[0m\n"
 _SCRIPT = f"""
 n=0
 while [ $n -lt 20 ]; do n=$((n+1)); printf "{_LINE}"; done
