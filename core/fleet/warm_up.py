@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from sandtop.agent.wire.limits import MAX_SESSION_NUMBER
 from sandtop.core.errors import ChannelError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 ROUNDS: Final = 2
 _DEADLINE: Final = 20.0
-_NUMBER: Final = (1 << 30) - 1
+_NUMBER: Final = MAX_SESSION_NUMBER
 """The last session number that there is: no sandbox comes to it."""
 
 
@@ -30,6 +31,7 @@ class _Ear:
     def __init__(self, session: str) -> None:
         self._session = session
         self.ended = trio.Event()
+        self.refused = False
 
     def link_up(self, hello: Mapping[str, object]) -> None:
         pass
@@ -39,6 +41,7 @@ class _Ear:
 
     def message(self, message: Mapping[str, object]) -> bool:
         if message.get("id") == self._session and message["type"] in ("exited", "refused"):
+            self.refused = message["type"] == "refused"
             self.ended.set()
         return True
 
@@ -55,7 +58,7 @@ class _Ear:
 async def warm_up(link: AgentLink) -> None:
     """Run ``true`` some times, whether or not the image has it, and leave no trace of it. The agent is configured.
 
-    Raises `ChannelError` when it does not end in time, or the link breaks.
+    Raises `ChannelError` when it is refused or does not end in time, or the link breaks.
     """
     before = link.listener
     try:
@@ -76,6 +79,8 @@ async def warm_up(link: AgentLink) -> None:
                 await ear.ended.wait()
             if not ear.ended.is_set():
                 raise ChannelError(f"a first program did not end within {_DEADLINE:g} s")
+            if ear.refused:  # nothing ran: it would be as slow as one that just began
+                raise ChannelError("the agent refused to run a first program")
             link.send({"type": "release", "id": session})
         await link.ping()  # what it was told to forget, it has forgotten
     finally:
