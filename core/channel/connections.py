@@ -13,6 +13,7 @@ import trio
 
 from sandtop.agent.wire import Credit, Data, Eof, Intake, SendStream
 from sandtop.agent.wire.limits import FIRST_CONNECTION, MAX_CONNECT_MS, MAX_CONNECTIONS
+from sandtop.core.channel.older import too_old
 from sandtop.core.errors import ChannelError, ConnectionRefused, SandtopError, TimedOut, WrongState
 
 if TYPE_CHECKING:
@@ -214,11 +215,7 @@ class Connections:
         """
         await self._link.wait_up(_LINK_SECONDS)
         if not self._link.connects:
-            raise WrongState(
-                f"the agent of {sandbox} is of an older sandtop, and cannot connect to ports",
-                sandbox=sandbox,
-                hint=f"restart it: sandtop restart {sandbox}",
-            )
+            raise too_old(sandbox, "cannot connect to ports")
         if len(self._all) >= MAX_CONNECTIONS:
             raise _too_many(sandbox)
         connection = self._new()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import trio
 
+from sandtop.core.channel import too_old
 from sandtop.core.contract.record import Nothing
 from sandtop.core.contract.session import (
     SessionAcknowledge,
@@ -84,11 +85,7 @@ async def _start(fleet: Fleet, sandbox: Sandbox, request: SessionExec) -> Sessio
     # much may have happened meanwhile: the machine may be gone, and the same request come on another connection
     machine = sandbox.running_machine("exec in")
     if request.merge and not machine.link.merges:
-        raise WrongState(
-            f"the agent of {sandbox.name} is of an older sandtop, and keeps stdout and stderr apart",
-            sandbox=sandbox.name,
-            hint=f"restart it: sandtop restart {sandbox.name}; or let a shell do it: 2>&1",
-        )
+        raise too_old(sandbox.name, "keeps stdout and stderr apart", instead="or let a shell do it: 2>&1")
     session = _known(fleet, sandbox, request.id)
     if session is not None:
         return session

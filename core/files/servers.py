@@ -10,6 +10,7 @@ import trio
 
 from sandtop.agent.wire import STREAMS_PER_SESSION, ProtocolError
 from sandtop.agent.wire.limits import MAX_SESSION_NUMBER
+from sandtop.core.channel import too_old
 from sandtop.core.errors import ChannelError, WrongState
 from sandtop.core.files.call import PATIENCE, FilesLost
 from sandtop.core.files.tunnel import Tunnel
@@ -146,11 +147,7 @@ class FileServers:
             raise WrongState(f"{self._name} does not run", sandbox=self._name)
         await link.wait_up(_LINK_SECONDS)
         if not link.files:
-            raise WrongState(
-                f"the agent of {self._name} is of an older sandtop, and cannot be asked about files",
-                sandbox=self._name,
-                hint=f"restart it: sandtop restart {self._name}; or copy files: sandtop cp",
-            )
+            raise too_old(self._name, "cannot be asked about files", instead="or copy files: sandtop cp")
         tunnel = self._tunnel(link, user, watch=watch)
         call = tunnel.begin(do, fields)
         try:

@@ -8,9 +8,10 @@ from weakref import WeakKeyDictionary
 
 import trio
 
+from sandtop.core.channel import too_old
 from sandtop.core.contract.record import is_list
 from sandtop.core.contract.sandbox import Processes, ProcessInfo
-from sandtop.core.errors import ChannelError, WrongState
+from sandtop.core.errors import ChannelError
 from sandtop.core.sessions.records import printable
 
 if TYPE_CHECKING:
@@ -51,11 +52,7 @@ async def processes(sandbox: Sandbox) -> Processes:
     link = sandbox.running_machine("ask what runs in").link
     await link.wait_up(_LINK_SECONDS)
     if not link.measures:
-        raise WrongState(
-            f"the agent of {sandbox.name} is of an older sandtop, and cannot say what runs in it",
-            sandbox=sandbox.name,
-            hint=f"restart it: sandtop restart {sandbox.name}",
-        )
+        raise too_old(sandbox.name, "cannot say what runs in it")
     before = _LATEST.get(link)
     if before is None or not _BETWEEN <= trio.current_time() - before.at <= _OLD:
         before = await _look(sandbox, link)
