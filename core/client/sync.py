@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from sandtop.core.contract.core_events import Happening, HostHistory, Sample, SandboxHistory
     from sandtop.core.contract.file import FileInfo
     from sandtop.core.contract.image import ImageDetails, ImageInfo, Pruned
+    from sandtop.core.contract.mount import Mount
     from sandtop.core.contract.sandbox import Inspection, PortForward, Processes, SandboxInfo
     from sandtop.core.contract.session_results import SessionInfo
 
@@ -312,6 +313,7 @@ class Sandbox:
         ephemeral: bool = False,
         keep: bool = False,
         publish: Sequence[str] = (),
+        mounts: Sequence[str | Mount] = (),
         progress: Callable[[str], None] | None = None,
     ) -> Self:
         """Make a sandbox, start it, and return it running. ``memory`` and ``disk`` are MiB; None is the core's default.
@@ -322,7 +324,8 @@ class Sandbox:
         `pull_image`. Its configuration says what is not said here: the environment, the user, the directory.
         An ``ephemeral`` one is removed by the core when nobody holds it any more: `hold`.
         ``publish`` are ports of the host that lead into it whenever it runs, such as ``"8080:80"``, or ``"80"`` for
-        any that is free: `info` says which.
+        any that is free: `info` says which. ``mounts`` are mounted in it whenever it runs, each as `Mount` or as
+        ``"type=volume,src=data,dst=/data"``, ``"type=tmpfs,dst=/scratch,tmpfs-size=64m"`` …
 
         ``progress`` is called with a line about whatever takes long. Raises `AlreadyExists`, `InvalidRequest`,
         `ImageError`, `MachineError` … When cancelled it removes what was made.
@@ -346,6 +349,7 @@ class Sandbox:
                     ephemeral=ephemeral,
                     keep=keep,
                     publish=publish,
+                    mounts=mounts,
                     progress=caller.hears(progress),
                 )
             )

@@ -33,6 +33,7 @@ from sandtop.core.daemon.pulling import obtain
 from sandtop.core.daemon.views import page, sandbox_view
 from sandtop.core.errors import NotFound
 from sandtop.core.fleet import State
+from sandtop.core.fleet.mounts import checked
 from sandtop.core.guest import ContainerConfig
 from sandtop.core.store import SandboxConfig
 
@@ -82,6 +83,7 @@ async def _configured(core: Core, request: SandboxCreate, work: Work) -> Sandbox
         ephemeral=request.ephemeral,
         publish=tuple((each.address, each.host_port, each.guest_port) for each in request.publish or ()),
         stop_signal=said.stop_signal,
+        mounts=checked(request.mounts or ()),
     )
 
 

@@ -11,6 +11,7 @@ from sandtop.core.client.link.asynchronous import AsyncConversation, call, call_
 from sandtop.core.client.link.connecting import Forward
 from sandtop.core.client.link.listening import ConsoleListening
 from sandtop.core.client.link.listing import sandbox_listing, session_listing
+from sandtop.core.client.link.mounts import mount
 from sandtop.core.client.link.operation import Holding
 from sandtop.core.client.link.plain import new_id
 from sandtop.core.client.link.ports import port_forward
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Literal
 
+    from sandtop.core.contract.mount import Mount
     from sandtop.core.contract.record import Request
     from sandtop.core.contract.sandbox import Inspection, PortForward, Processes, SandboxAnswer
     from sandtop.core.contract.session_results import SessionInfo
@@ -97,6 +99,7 @@ class Sandbox(Executing, Attachable, Terminals, Copyable):
         ephemeral: bool = False,
         keep: bool = False,
         publish: Sequence[str] = (),
+        mounts: Sequence[str | Mount] = (),
         progress: Callable[[str], None] | None = None,
     ) -> Self:
         """Make a sandbox, start it, and return it running. ``memory`` and ``disk`` are MiB; None is the core's default.
@@ -107,7 +110,8 @@ class Sandbox(Executing, Attachable, Terminals, Copyable):
         `pull_image`. Its configuration says what is not said here: the environment, the user, the directory.
         An ``ephemeral`` one is removed by the core when nobody holds it any more: `hold`.
         ``publish`` are ports of the host that lead into it whenever it runs, such as ``"8080:80"``, or ``"80"`` for
-        any that is free: `info` says which.
+        any that is free: `info` says which. ``mounts`` are mounted in it whenever it runs, each as `Mount` or as
+        ``"type=volume,src=data,dst=/data"``, ``"type=tmpfs,dst=/scratch,tmpfs-size=64m"`` …
 
         ``progress`` is called with a line about whatever takes long. Raises `AlreadyExists`, `InvalidRequest`,
         `ImageError`, `MachineError` … When cancelled it removes what was made.
@@ -128,6 +132,7 @@ class Sandbox(Executing, Attachable, Terminals, Copyable):
             cold=cold,
             ephemeral=ephemeral,
             publish=[port_forward(text) for text in publish],
+            mounts=[mount(each) if isinstance(each, str) else each for each in mounts],
             docker_config=docker_config() if image is not None else None,
             request_id=new_id(),
         )
@@ -166,6 +171,7 @@ class Sandbox(Executing, Attachable, Terminals, Copyable):
                 warnings=[],
                 alerts=[],
                 ports=[],
+                mounts=[],
             )
         )
 

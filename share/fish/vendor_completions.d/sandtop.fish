@@ -51,7 +51,7 @@ function _shtab_sandtop_using
 end
 
 set -g _shtab_sandtop_commands create run ls exec shell attach screen type sessions logs failures ack signal cp forward port fs stop start pause resume restart rm stats events top console inspect image core completion setup uninstall version bug-report doctor
-set -g _shtab_sandtop_opts_with_value --accelerator --allow --channel --cpus --cwd --detach-keys --disk --entrypoint --env --history --image --key --kind --label --limit --memory --metrics --network --publish --remove --rlimit --sandbox --scope --shell --since --tail --timeout --until --user --wait-for --workdir -e -p -u -w
+set -g _shtab_sandtop_opts_with_value --accelerator --allow --channel --cpus --cwd --detach-keys --disk --entrypoint --env --history --image --key --kind --label --limit --memory --metrics --mount --network --publish --remove --rlimit --sandbox --scope --shell --since --tail --timeout --tmpfs --until --user --volume --wait-for --workdir -e -p -u -v -w
 
 complete -c sandtop -e
 complete -c sandtop -f
@@ -70,6 +70,9 @@ complete -c sandtop -n '_shtab_sandtop_using create' -l workdir -x -d 'where com
 complete -c sandtop -n '_shtab_sandtop_using create' -l shell -x -d 'what '"'"'sandtop shell'"'"' runs scripts by'
 complete -c sandtop -n '_shtab_sandtop_using create' -l user -x -d 'who commands run as'
 complete -c sandtop -n '_shtab_sandtop_using create' -s p -l publish -x -d '[[BIND:]HOSTPORT:]GUESTPORT: a port of this host that leads into it while it runs (repeatable)'
+complete -c sandtop -n '_shtab_sandtop_using create' -l mount -x -d 'mounted while it runs: type=volume, bind or tmpfs, src=NAME or DIR, dst=PATH, ro (repeatable)'
+complete -c sandtop -n '_shtab_sandtop_using create' -s v -l volume -x -d 'the same for a volume'"'"'s NAME or a folder of this host, ./DIR (repeatable)'
+complete -c sandtop -n '_shtab_sandtop_using create' -l tmpfs -x -d 'memory as files (repeatable)'
 complete -c sandtop -n '_shtab_sandtop_using create' -l cold -d 'boot it, also where a template would start it at once'
 complete -c sandtop -n '_shtab_sandtop_using create' -l label -x -d 'label the sandbox (repeatable)'
 complete -c sandtop -n '_shtab_sandtop_using create' -l json -d 'print JSON'
@@ -90,6 +93,9 @@ complete -c sandtop -n '_shtab_sandtop_using run' -l workdir -x -d 'where comman
 complete -c sandtop -n '_shtab_sandtop_using run' -l shell -x -d 'what '"'"'sandtop shell'"'"' runs scripts by'
 complete -c sandtop -n '_shtab_sandtop_using run' -l user -x -d 'who commands run as'
 complete -c sandtop -n '_shtab_sandtop_using run' -s p -l publish -x -d '[[BIND:]HOSTPORT:]GUESTPORT: a port of this host that leads into it while it runs (repeatable)'
+complete -c sandtop -n '_shtab_sandtop_using run' -l mount -x -d 'mounted while it runs: type=volume, bind or tmpfs, src=NAME or DIR, dst=PATH, ro (repeatable)'
+complete -c sandtop -n '_shtab_sandtop_using run' -s v -l volume -x -d 'the same for a volume'"'"'s NAME or a folder of this host, ./DIR (repeatable)'
+complete -c sandtop -n '_shtab_sandtop_using run' -l tmpfs -x -d 'memory as files (repeatable)'
 complete -c sandtop -n '_shtab_sandtop_using run' -l cold -d 'boot it, also where a template would start it at once'
 complete -c sandtop -n '_shtab_sandtop_using run' -l label -x -d 'label the sandbox (repeatable)'
 complete -c sandtop -n '_shtab_sandtop_using run' -l entrypoint -x -d 'run this in place of what the image says, with CMD behind it'
