@@ -39,7 +39,7 @@ def create(paths: list[str]) -> int:
     """Write ``paths``, each under its last name, to stdout; the exit status. What cannot be read is named on stderr.
 
     A path that ends in ``/.`` stands for what is in the folder, whose names begin with ``./`` then. What is mounted
-    below a path and is the kernel's own, as /proc is, is an empty folder; whoever names it, or something in it, gets it.
+    below a path and is the kernel's own, as /proc is, is an empty folder; whoever names it, or what is in it, gets it.
     """
     writer = _Writer()
     try:

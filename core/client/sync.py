@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 from sandtop.core.client.sdk import core as _core
 from sandtop.core.client.sdk import image as _image
 from sandtop.core.client.sdk import together as _together
+from sandtop.core.client.sdk import volume as _volume
 from sandtop.core.client.sdk import watching as _watching
 from sandtop.core.client.sdk.collect import MAX_OUTPUT
 from sandtop.core.client.sdk.files import MAX_READ
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from sandtop.core.contract.mount import Mount
     from sandtop.core.contract.sandbox import Inspection, PortForward, Processes, SandboxInfo
     from sandtop.core.contract.session_results import SessionInfo
+    from sandtop.core.contract.volume import VolumeInfo, VolumesPruned
 
     _Kind = type[BaseException]
 
@@ -433,6 +435,10 @@ class Sandbox:
     def follow_console(self, *, tail: int | None = None) -> Generator[bytes]:
         """As `console`, and what comes until its machine ends."""
         return iterated(lambda: self._async.follow_console(tail=tail))
+
+    def update(self, *, disk: int) -> None:
+        """Give it a disk of ``disk`` MiB, while it runs or not. Raises `InvalidRequest` for a smaller one."""
+        run(lambda: self._async.update(disk=disk))
 
     def start(self, *, cold: bool = False, accelerator: Literal["kvm", "tcg"] | None = None) -> None:
         """Start it, from a template or, with ``cold``, by booting; ``accelerator`` is for this start alone.
@@ -1071,6 +1077,34 @@ def shell_all(
             max_output=max_output,
         )
     )
+
+
+def volumes() -> list[VolumeInfo]:
+    """All volumes, by name."""
+    return run(lambda: _volume.volumes())
+
+
+def create_volume(name: str, *, size: int | None = None) -> VolumeInfo:
+    """Make the volume ``name``, of ``size`` MiB (8 GiB when None), where there is none of that name.
+
+    Raises `AlreadyExists` for one of another size, `InvalidRequest`.
+    """
+    return run(lambda: _volume.create_volume(name, size=size))
+
+
+def inspect_volume(name: str) -> VolumeInfo:
+    """All about the volume ``name``. Raises `NotFound`."""
+    return run(lambda: _volume.inspect_volume(name))
+
+
+def remove_volume(name: str) -> None:
+    """Remove the volume ``name`` with all that is in it. Raises `NotFound`, and `WrongState` while a sandbox has it."""
+    run(lambda: _volume.remove_volume(name))
+
+
+def prune_volumes() -> VolumesPruned:
+    """Remove all volumes that no sandbox mounts, with all that is in them."""
+    return run(lambda: _volume.prune_volumes())
 
 
 def stats(

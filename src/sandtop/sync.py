@@ -41,6 +41,8 @@ from sandtop.core.client.sdk import (
     Started,
     Stderr,
     Stdout,
+    VolumeInfo,
+    VolumesPruned,
 )
 from sandtop.core.client.sync import (
     Connection,
@@ -101,8 +103,8 @@ __all__ = [
     "MissingDependency", "Mount", "NotADirectory", "NotFound", "Outcome", "Output", "PermissionDenied", "PortForward",
     "Process", "ProcessInfo", "Processes", "Pruned", "PublishedPort", "Sample", "Sandbox", "SandboxHistory",
     "SandboxInfo", "SandboxStats", "SandtopError", "Screen", "SessionInfo", "SessionStats", "Source", "SpawnError",
-    "Started", "Stderr", "Stdout", "StorageError", "TimedOut", "WrongState", "build_image", "core_status", "events",
-    "exec_all", "follow_events", "follow_stats", "image_command", "images", "inspect_image", "load_images",
-    "merged_logs", "prune_images", "pull_image", "remove_image", "serve_metrics", "sessions", "shell_all", "stats",
-    "stop_core", "tag_image", "warm_image",
+    "Started", "Stderr", "Stdout", "StorageError", "TimedOut", "VolumeInfo", "VolumesPruned", "WrongState",
+    "build_image", "core_status", "events", "exec_all", "follow_events", "follow_stats", "image_command", "images",
+    "inspect_image", "load_images", "merged_logs", "prune_images", "pull_image", "remove_image", "serve_metrics",
+    "sessions", "shell_all", "stats", "stop_core", "tag_image", "warm_image",
 ]  # fmt: skip

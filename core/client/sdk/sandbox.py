@@ -34,6 +34,7 @@ from sandtop.core.contract.sandbox import (
     SandboxStart,
     SandboxStop,
     SandboxTop,
+    SandboxUpdate,
 )
 from sandtop.core.contract.session import (
     SessionAcknowledge,
@@ -257,6 +258,10 @@ class Sandbox(Executing, Attachable, Terminals, Copyable):
     def follow_console(self, *, tail: int | None = None) -> AsyncGenerator[bytes]:
         """As `console`, and what comes until its machine ends."""
         return listen(ConsoleListening(SandboxConsole(sandbox=self.uuid, tail=tail, follow=True)))
+
+    async def update(self, *, disk: int) -> None:
+        """Give it a disk of ``disk`` MiB, while it runs or not. Raises `InvalidRequest` for a smaller one."""
+        await self._do(SandboxUpdate(sandbox=self.uuid, disk=disk, request_id=new_id()))
 
     async def start(self, *, cold: bool = False, accelerator: Literal["kvm", "tcg"] | None = None) -> None:
         """Start it, from a template or, with ``cold``, by booting; ``accelerator`` is for this start alone.
