@@ -91,7 +91,7 @@ def _disk(fields: Fields, folder: int) -> Steps:
             words[3] += ",noload"
             yield from _mounted(words, folder)
         return None
-    if not int.from_bytes(_superblock(name)[_STATE:][:2], "little") & _ERRORS:
+    if not has_errors(_superblock(name)):
         try:
             yield from _mounted(words, folder)
         except Refused:
@@ -134,6 +134,11 @@ def _superblock(name: str) -> bytes:
         return file.read(_SUPERBLOCK)
 
 
+def has_errors(superblock: bytes) -> bool:
+    """Whether a kernel found errors in an ext4 earlier."""
+    return bool(int.from_bytes(superblock[_STATE : _STATE + 2], "little") & _ERRORS)
+
+
 def _appeared(serial: str) -> Generator[Step, None, str]:
     """The name of the block device with ``serial``, once there is one."""
     until = time.monotonic() + _SECONDS
@@ -166,7 +171,7 @@ def grow(fields: Fields, _call: Call) -> Steps:
             raise Refused(errno.ENODEV, f"the kernel still sees {size} bytes after {_SECONDS:g} s")
         time.sleep(_LOOK)
         yield GO_ON
-    block, at = _geometry(_superblock(name))
+    block, at = geometry(_superblock(name))
     folder = os.open("overlay", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=RUNTIME)
     try:
         while at + block <= wanted:  # in pieces: the kernel tells nothing until it is done
@@ -175,10 +180,10 @@ def grow(fields: Fields, _call: Call) -> Steps:
             yield GO_ON
     finally:
         os.close(folder)
-    return {"bytes": _geometry(_superblock(name))[1]}
+    return {"bytes": geometry(_superblock(name))[1]}
 
 
-def _geometry(superblock: bytes) -> tuple[int, int]:
+def geometry(superblock: bytes) -> tuple[int, int]:
     """Bytes of a block of an ext4, and of all of them."""
     (low,) = struct.unpack_from("<I", superblock, 0x4)
     (order,) = struct.unpack_from("<I", superblock, 0x18)

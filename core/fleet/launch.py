@@ -158,11 +158,20 @@ class Launch:
             await machine.end()
             raise
 
+    async def _grow(self, machine: RunningMachine) -> None:
+        """Grow the disk where that is due; a sandbox whose disk stays as it was starts all the same."""
+        try:
+            await machine.or_death(lambda: grow_in_guest(self._sandbox))
+            self.times["grown"] = trio.current_time()
+        except StorageError as error:
+            if machine.stall is not None:
+                raise
+            self._progress(f"warning: {error.message}")
+
     async def _mount(self, machine: RunningMachine) -> None:
         config = self._sandbox.row.config
         if config.grown:
-            await machine.or_death(lambda: grow_in_guest(self._sandbox))
-            self.times["grown"] = trio.current_time()
+            await self._grow(machine)
         if config.mounts:
             await machine.mount(self._context)
             self.times["mounted"] = trio.current_time()

@@ -24,7 +24,7 @@ class Disks:
     """The disks of a guest: their sizes in bytes by serial, and what is mounted. The guest's driver changes them."""
 
     def __init__(self) -> None:
-        self.sizes: dict[str, int] = {}
+        self.sizes: dict[str, int] = {"overlay": 0}
         self.mounted: list[Fields] = []
 
     def answer(self, call: Fields) -> Fields:
