@@ -176,11 +176,21 @@ def grow(fields: Fields, _call: Call) -> Steps:
     try:
         while at + block <= wanted:  # in pieces: the kernel tells nothing until it is done
             at = min(at + _STEP, wanted)
-            fcntl.ioctl(folder, _RESIZE, struct.pack("Q", at // block))
+            _resize(folder, at // block)
             yield GO_ON
     finally:
         os.close(folder)
     return {"bytes": geometry(_superblock(name))[1]}
+
+
+def _resize(folder: int, blocks: int) -> None:
+    try:
+        fcntl.ioctl(folder, _RESIZE, struct.pack("Q", blocks))
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        why = "its journal is too small for that, as that of every disk which an older sandtop made"
+        raise Refused(errno.ENOSPC, why) from None
 
 
 def geometry(superblock: bytes) -> tuple[int, int]:
