@@ -226,20 +226,18 @@ class Fleet:
 
     async def _check_room(self, name: str, config: SandboxConfig, progress: Callable[[str], None]) -> None:
         """Raises `StorageError` when the disk has no room for one more; says so when all together may take too much."""
-        overlays = [sandbox.overlay for sandbox in self.all()]
         room = await trio.to_thread.run_sync(self._context.look_at_room)
         if room is None:
             return
-        grows = await trio.to_thread.run_sync(may_grow, overlays)
+        grows = await self._may_grow()
         word = check_new(room, grows, config.disk * MIB, name)
         if word is not None and not config.ephemeral:
             progress(f"warning: {word}")
 
     async def grow_disk(self, sandbox: Sandbox, disk: int, progress: Callable[[str], None]) -> None:
         """Give a sandbox a disk of so many MiB; says so when all disks together may take more than there is."""
-        overlays = [each.overlay for each in self.all()]
         room = await trio.to_thread.run_sync(self._context.look_at_room)
-        grows = await trio.to_thread.run_sync(may_grow, overlays)
+        grows = await self._may_grow()
         more = (disk - sandbox.row.config.disk) * MIB
         word = may_take_more(room, grows, more) if room is not None and more > 0 else None
         await grow(sandbox, disk)
@@ -253,6 +251,14 @@ class Fleet:
         for uuid, size in sizes.items():
             if (sandbox := self._sandboxes.get(uuid)) is not None:
                 sandbox.disk_used = size
+
+    async def _may_grow(self) -> int:
+        """The bytes that the disks of all sandboxes and all volumes can take beyond what they take now."""
+        overlays = [sandbox.overlay for sandbox in self.all()]
+        volumes = self._context.guest.volumes
+        return await trio.to_thread.run_sync(
+            lambda: may_grow([*overlays, *(volume.disk for volume in volumes.all())])
+        )
 
     async def remove(self, sandbox: Sandbox, *, force: bool, keep_history: bool) -> None:
         """Remove a sandbox; see `Sandbox.remove`."""
@@ -306,6 +312,7 @@ class Fleet:
             log.warning("killed an orphaned machine, pid %d", ended.pid)
         for folder in self._context.paths.sandboxes.glob(f"{_PREPARING}*"):
             shutil.rmtree(folder, ignore_errors=True)
+        self._context.guest.volumes.sweep()
 
     # beside everything
 

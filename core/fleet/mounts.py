@@ -23,6 +23,7 @@ from sandtop.core.store import MountRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from sandtop.core.contract.mount import Mount
     from sandtop.core.files import FileServers
@@ -90,6 +91,12 @@ def _checked(mount: Mount, memory: int) -> MountRow:
 def volumes_of(config: SandboxConfig) -> dict[str, MountRow]:
     """The volumes that are mounted in a sandbox, by name."""
     return {row.source: row for row in config.mounts if row.type == "volume" and row.source is not None}
+
+
+def written(config: SandboxConfig, context: Context) -> list[Path]:
+    """The files of those volumes that a sandbox may write to."""
+    volumes = context.guest.volumes
+    return [volumes.disk(name) for name, row in volumes_of(config).items() if not row.read_only]
 
 
 def slots(config: SandboxConfig) -> int:

@@ -81,6 +81,10 @@ class Volumes:
             raise NotFound(f"there is no volume named {name}", hint="sandtop volume ls lists them")
         return found
 
+    def disk(self, name: str) -> Path:
+        """Where the file of the volume ``name`` is, or would be."""
+        return self.folder / name / _DISK
+
     def _find(self, name: str) -> Volume | None:
         folder = self.folder / name
         try:
