@@ -12,7 +12,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import pytest
 from tests.settings import SLOWER, write_settings
@@ -130,6 +130,10 @@ class Home:
         return int(Path(f"/proc/{core}/stat").read_text().rsplit(")", 1)[1].split()[1])
 
 
+SETTINGS: Final = "warm_machines = 0"
+"""Of the home that all share. Nobody here waits for a machine: those that stand by would only be more to emulate."""
+
+
 def say(text: str) -> None:
     """A figure or a seed, for whoever runs the tests with -s or sees one fail."""
     sys.stdout.write(f"{text}\n")
@@ -158,7 +162,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     folder.chmod(0o711)
     folder.parent.chmod(0o711)
     (folder / "cache").symlink_to(built.cache)
-    write_settings(folder)
+    write_settings(folder, SETTINGS)
     home = Home(folder)
     yield home
     for sandbox in home.json("ls"):

@@ -193,7 +193,7 @@ def small(home: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home
     (folder / "cache").symlink_to((home.path / "cache").readlink())
     (folder / "config").mkdir()
     (folder / "config" / "config.toml").write_text(
-        f"session_log_bytes = {MIB}\nsandbox_log_bytes = {3 * MIB}\nsessions_kept = 40\n"
+        f"session_log_bytes = {MIB}\nsandbox_log_bytes = {3 * MIB}\nsessions_kept = 40\nwarm_machines = 0\n"
     )
     small = Home(folder)
     small.do("create", "tiny")
