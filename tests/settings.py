@@ -28,7 +28,10 @@ def channel() -> str:
 
 
 def write_settings(home: Path, *own: str) -> None:
-    """Write these settings, and behind them the lines ``own`` of a test, to the file of ``home``; where there are none, no file."""
+    """Write these settings, and behind them the lines ``own`` of a test, to the file of ``home``.
+
+    Where there are none, there is no file.
+    """
     path = home / "config" / "config.toml"
     path.unlink(missing_ok=True)
     if lines := [*_ASKED.splitlines(), *own]:
