@@ -190,7 +190,7 @@ def test_while_a_sandbox_is_made(home: Home, after: str) -> None:
     with home.popen("create", name) as client:
         wants_pid = after == "QEMU's start"
         eventually(
-            lambda: any(each["name"] == name and (each["pid"] or not wants_pid) for each in home.json("ls"))
+            lambda: any(each["name"] == name and (each["pid"] or not wants_pid) for each in home.boxes())
         )
         assert home.kill_core() is not None
         assert client.wait(PATIENCE) == 0
@@ -210,7 +210,7 @@ def test_a_machine_that_hangs_holds_nobody_up_and_is_found_again(home: Home, box
     try:
         home.kill_core()
         begun = time.monotonic()
-        assert {each["name"] for each in home.json("ls")} >= {box, other}
+        assert {each["name"] for each in home.boxes()} >= {box, other}
         assert home.do("exec", box, "--", "echo", "here") == b"here\n"
         assert time.monotonic() - begun < 10 * SLOWER
     finally:

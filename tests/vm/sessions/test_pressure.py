@@ -253,7 +253,7 @@ def test_two_hundred_sessions_leave_nothing(small: Home, monkeypatch: pytest.Mon
                 want = {0: 0, 1: 3, 2: 0, 3: 0, 4: 127, 5: 137, 6: 124, 7: 124, 8: 0, 9: 124}[number % 10]
                 # beside a fork bomb a program may fail to fork, or be late
                 assert status in (want, 124, 2, 254, 137), (STRAYS[number % 10], status)
-            for session in small.json("sessions", "tiny"):
+            for session in small.sessions("tiny"):
                 if session["left"]:  # some end by themselves at this moment
                     small.run("signal", "--all", "tiny", session["id"], "KILL")
             if wave == 0:
@@ -261,7 +261,7 @@ def test_two_hundred_sessions_leave_nothing(small: Home, monkeypatch: pytest.Mon
     # each look at the sandbox is a session itself, the same before and after
     eventually(lambda: agent(small, "tiny")["processes"] <= before["processes"] + 1, 60)
     after = agent(small, "tiny")
-    eventually(lambda: len(small.json("sessions", "tiny")) <= 41)
+    eventually(lambda: len(small.sessions("tiny")) <= 41)
     say(f"before {before}, after 50 {middle}, after 200 {after}")
     # those made ahead, and that of the look before
     eventually(lambda: agent(small, "tiny")["cgroups"] <= SPARE + 1)

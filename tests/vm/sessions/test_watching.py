@@ -92,10 +92,10 @@ def test_what_the_kernel_prints(home: Home, box: str) -> None:
     with home.popen("console", box, "-f", "--tail", "0", "--json", stdout=subprocess.PIPE) as following:
         assert following.stdout is not None
         try:
-            came: list[object] = []
+            came = False
             while not came:  # again until it has begun to follow
                 home.do("exec", box, "--", "sh", "-c", "echo '<0>another word' > /dev/kmsg")
-                came, _, _ = select.select([following.stdout], [], [], 1)
+                came = bool(select.select([following.stdout], [], [], 1)[0])
             assert "another word" in json.loads(following.stdout.readline())["line"]
         finally:
             following.kill()
