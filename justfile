@@ -33,9 +33,9 @@ demo: setup
 test: ready quick
     @just quick-by 3.13 tests/agent tests/core/contract tests/core/guest tests/core/cli
     @date '+==> %T Testing, the slow ones'
-    pytest -m 'slow and not vm' -n 3 --dist worksteal
+    pytest -m 'slow and not vm' -n 3 --dist worksteal --durations 20
     @date '+==> %T Testing on virtual machines'
-    pytest -m vm -n 2 --dist loadfile
+    pytest -m vm -n 2 --dist loadfile --durations 40
 
 # What is built waits for downloads, and most of it is one process, as most checks are: so they go on at the same time.
 [private]
