@@ -16,7 +16,7 @@ from .conftest import PATIENCE, Home, eventually, say
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SIZE = int(os.environ.get("SANDTOP_CHAOS_BYTES", 100_000_000))
+SIZE = int(os.environ.get("SANDTOP_CHAOS_BYTES", 40_000_000))
 KILLS = 10
 """Of the core, in one stream."""
 BLOCK = 4096

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.timeout(500)]
 
-CLONES = max(4, round(20 / SLOWER))
-"""Fewer where the host is an emulated machine and has no memory for twenty."""
+CLONES = max(4, round(8 / SLOWER))
+"""Fewer where the host is an emulated machine."""
 FACTS = """
 import json, os, random, secrets, time, uuid
 def text(path):
@@ -115,7 +115,7 @@ def nothing_stands_by(home: Home) -> Generator[None]:
         write_settings(home.path)
 
 
-def test_twenty_clones(home: Home) -> None:
+def test_clones_of_one_template_are_not_alike(home: Home) -> None:
     home.do("run", "--", "true")
     found = trio.run(facts_of_clones, home, CLONES)
     for name in (*RANDOM, "machine-id", "hostname"):
