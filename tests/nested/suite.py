@@ -28,7 +28,7 @@ ONCE: Final = (
     f"{_BOOT}::test_what_a_sandbox_sees_and_keeps",
     "tests/agent/test_guest.py",
     "tests/vm/templates/test_entropy.py",
-    f"{_UNIQUE}::test_twenty_clones",
+    f"{_UNIQUE}::test_clones_of_one_template_are_not_alike",
 )
 """Machines by themselves, and what over vsock is among `VSOCK`."""
 VSOCK: Final = ("tests/vm/sessions/test_vhost.py", f"{_KILLED}::test_while_a_sandbox_is_made")
