@@ -23,8 +23,8 @@ CLASSES: Final = {
     "Files": (["files.py"], ["Files"]),
     "Connection": (["connection.py"], ["Connection"]),
     "Sandbox": (
-        ["sandbox.py", "execute.py", "attach.py", "screen.py", "copying.py"],
-        ["Sandbox", "Executing", "Attachable", "Terminals", "Copyable"],
+        ["sandbox.py", "execute.py", "attach.py", "screen.py", "copying.py", "sessions.py"],
+        ["Sandbox", "Executing", "Attachable", "Terminals", "Copyable", "Sessions"],
     ),
 }
 FUNCTIONS: Final = ("core.py", "image.py", "together.py", "volume.py", "watching.py")
