@@ -43,8 +43,8 @@ from .connection import Connection, connection
 from .copying import Copyable
 from .execute import Executing
 from .files import Files
+from .sandbox_sessions import Sessions
 from .screen import Terminals
-from .sessions import Sessions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence

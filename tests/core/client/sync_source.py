@@ -23,7 +23,7 @@ CLASSES: Final = {
     "Files": (["files.py"], ["Files"]),
     "Connection": (["connection.py"], ["Connection"]),
     "Sandbox": (
-        ["sandbox.py", "execute.py", "attach.py", "screen.py", "copying.py", "sessions.py"],
+        ["sandbox.py", "execute.py", "attach.py", "screen.py", "copying.py", "sandbox_sessions.py"],
         ["Sandbox", "Executing", "Attachable", "Terminals", "Copyable", "Sessions"],
     ),
 }
