@@ -29,7 +29,18 @@ CHAOS_ROUNDS = int(os.environ.get("SANDTOP_CHAOS_ROUNDS", "10"))
 
 LONG = (
     "tests/tui/test_real.py",
+    "tests/vm/test_readme.py",
+    "tests/vm/templates/test_templates.py",
     "tests/vm/sessions/test_pressure.py",
+    "tests/agent/test_guest.py",
+    "tests/vm/sessions/test_chaos.py",
+    "tests/vm/sessions/test_attach.py",
+    "tests/vm/sessions/test_cases.py",
+    "tests/vm/templates/test_races.py",
+    "tests/vm/templates/test_unique.py",
+    "tests/vm/templates/test_entropy.py",
+    "tests/core/guest/test_boot.py",
+    "tests/vm/sessions/test_core_killed.py",
 )
 """Files whose tests on machines take longest, the longest first. One of them as the last would keep a worker alone."""
 
