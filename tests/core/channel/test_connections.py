@@ -263,7 +263,7 @@ attacks: st.SearchStrategy[list[Frame]] = st.lists(
 
 
 @pytest.mark.slow
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(attacks, min_size=1, max_size=3))
 def test_whatever_an_agent_sends_all_who_wait_come_to_an_end(waves: list[list[Frame]]) -> None:
     left = list(waves)
