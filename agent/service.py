@@ -103,6 +103,7 @@ class Service:
     def link_began(self) -> None:
         """A core began a link, and will send its hello."""
         self._greeted = False
+        self._end_servers()
         self._arrivals.clear()
         self._connections.clear()
         self._host.outbox.restart()
@@ -110,11 +111,21 @@ class Service:
     def link_ended(self, reason: str) -> None:
         """Nothing is sent until the next link. Streams keep what they hold."""
         self._greeted = False
+        self._end_servers()
         self._arrivals.clear()
         self._connections.clear()
         self._host.outbox.restart()
         if reason:
             self._log(f"the link to the core was dropped: {reason}")
+
+    def _end_servers(self) -> None:
+        """No core has a use for servers that another link began: let them end, so that they leave nothing half written.
+
+        The next core kills those that have not.
+        """
+        for session in self.sessions.values():
+            if session.serves and session.input is not None:
+                session.input.discard()
 
     def frame(self, frame: Frame) -> None:
         """One frame from the core. Raises ProtocolError."""

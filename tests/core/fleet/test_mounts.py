@@ -206,6 +206,9 @@ def test_a_disk_grows_while_its_sandbox_runs(run: RunCase) -> None:
             await grow(core, box, 2 * DISK)
             assert (size_of(box), box.row.config.disk, box.row.config.grown) == (2 * DISK, 2 * DISK, False)
             await grow(core, box, 2 * DISK)  # once more changes nothing
+            with pytest.raises(InvalidRequest, match="can grow to 1024 GiB at most"):
+                await grow(core, box, (1 << 20) + 1)
+            assert size_of(box) == box.row.config.disk == 2 * DISK
             with pytest.raises(InvalidRequest, match="cannot become smaller"):
                 await grow(core, box, DISK)
             await box.pause()
