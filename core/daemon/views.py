@@ -91,6 +91,7 @@ def sandbox_view(sandbox: Sandbox) -> SandboxInfo:
             for alert in sandbox.alerts.all()
         ],
         ports=sandbox.ports.all(),
+        allow=list(config.allow),
     )
 
 

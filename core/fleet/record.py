@@ -84,6 +84,13 @@ class Record:
             self.row = dataclasses.replace(self.row, ownership=ownership)
             self._database.update_sandbox(self.row)
 
+    def allow(self, rules: tuple[str, ...]) -> None:
+        """From now on these are the lines of its allow-list. Raises `StorageError`; they stay as they were then."""
+        row = dataclasses.replace(self.row, config=dataclasses.replace(self.row.config, allow=rules))
+        self._database.update_sandbox(row)
+        self.row = row
+        self._tell("allow-list", ", ".join(rules) or "nothing")
+
     def remember(self, reason: str) -> None:
         """Keep ``reason`` for a later core. A disk that takes nothing is asked again by `save`."""
         if self.row.reason == reason:

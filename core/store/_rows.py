@@ -11,16 +11,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SandboxConfig:
-    """What the user asked for; it does not change while the sandbox exists.
+    """What the user asked for; but for ``allow`` it does not change while the sandbox exists.
 
     Attributes:
         memory: MiB.
         disk: MiB that the sandbox may write; the file is sparse.
-        network: ``none`` or ``user``.
+        network: ``none``, ``user`` or ``filtered``.
         workdir, shell, user: the defaults of every session.
         ephemeral: made by ``run``: removed as soon as its client is gone.
         accelerator: ``kvm`` or ``tcg`` where one was asked for; empty for the best that works.
         publish: ports of the host that lead into it: address, port, port in the sandbox.
+        allow: of one that is filtered: what it may reach, the lines of its list (`sandtop.core.egress.parse`).
         stop_signal: by which its image says that programs are asked to end; empty for SIGTERM.
     """
 
@@ -37,6 +38,7 @@ class SandboxConfig:
     ephemeral: bool = False
     accelerator: str = ""
     publish: tuple[tuple[str, int, int], ...] = ()
+    allow: tuple[str, ...] = ()
     stop_signal: str = ""
 
     def to_json(self) -> dict[str, object]:
@@ -50,6 +52,8 @@ class SandboxConfig:
             known["publish"] = tuple(
                 (str(address), int(host), int(guest)) for address, host, guest in known["publish"]
             )
+        if "allow" in known:
+            known["allow"] = tuple(map(str, known["allow"]))
         return cls(**known)
 
 

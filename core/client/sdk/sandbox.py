@@ -86,7 +86,7 @@ class Sandbox(Executing, Attachable, Terminals, Copyable):
         cpus: int | None = None,
         memory: int | None = None,
         disk: int | None = None,
-        network: Literal["none", "user"] | None = None,
+        network: Literal["none", "user", "filtered"] | None = None,
         env: Mapping[str, str] | None = None,
         workdir: str | None = None,
         shell: str | None = None,
