@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -269,7 +270,7 @@ async def _connected(addresses: list[Address], port: int) -> trio.SocketStream:
                 return trio.SocketStream(made)
             reason = reason or f"{address} did not answer within {_CONNECT_SECONDS:g} s"
         except OSError as error:
-            reason = reason or f"{address}: {error.strerror or error}"
+            reason = reason or f"{address}: {os.strerror(error.errno) if error.errno else error}"
         except BaseException:
             made.close()
             raise
