@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from sandtop.core.contract.core_events import Happening, HostHistory, Sample, SandboxHistory
     from sandtop.core.contract.file import FileInfo
     from sandtop.core.contract.image import ImageDetails, ImageInfo, Pruned
+    from sandtop.core.contract.net import Egress
     from sandtop.core.contract.sandbox import Inspection, PortForward, Processes, SandboxInfo
     from sandtop.core.contract.session_results import SessionInfo
 
@@ -301,7 +302,7 @@ class Sandbox:
         cpus: int | None = None,
         memory: int | None = None,
         disk: int | None = None,
-        network: Literal["none", "user"] | None = None,
+        network: Literal["none", "user", "filtered"] | None = None,
         env: Mapping[str, str] | None = None,
         workdir: str | None = None,
         shell: str | None = None,
@@ -312,6 +313,7 @@ class Sandbox:
         ephemeral: bool = False,
         keep: bool = False,
         publish: Sequence[str] = (),
+        allow: Sequence[str] | None = None,
         progress: Callable[[str], None] | None = None,
     ) -> Self:
         """Make a sandbox, start it, and return it running. ``memory`` and ``disk`` are MiB; None is the core's default.
@@ -323,6 +325,7 @@ class Sandbox:
         An ``ephemeral`` one is removed by the core when nobody holds it any more: `hold`.
         ``publish`` are ports of the host that lead into it whenever it runs, such as ``"8080:80"``, or ``"80"`` for
         any that is free: `info` says which.
+        ``allow`` is what it may reach, as `allow` has it, and nothing else: also with an empty one.
 
         ``progress`` is called with a line about whatever takes long. Raises `AlreadyExists`, `InvalidRequest`,
         `ImageError`, `MachineError` … When cancelled it removes what was made.
@@ -346,6 +349,7 @@ class Sandbox:
                     ephemeral=ephemeral,
                     keep=keep,
                     publish=publish,
+                    allow=allow,
                     progress=caller.hears(progress),
                 )
             )
@@ -411,14 +415,6 @@ class Sandbox:
         """
         return run(lambda: self._async.top())
 
-    def connect(self, port: int) -> Connection:
-        """A TCP connection to ``port`` in it, on 127.0.0.1 there or else on ::1, whatever its network.
-
-        Raises `ConnectionRefused` when nothing listens there, `TimedOut` when what listens does not take it,
-        `WrongState` when the sandbox does not run or has 1,024 connections already; `ChannelError`.
-        """
-        return Connection(lambda: self._async.connect(port))
-
     def console(self, *, tail: int | None = None) -> bytes:
         """What its guest's kernel and agent printed since its last start: the last 256 KiB, or ``tail`` lines of it.
 
@@ -467,15 +463,6 @@ class Sandbox:
         program was killed; a core that was killed itself is told again.
         """
         return held(self._async.hold)
-
-    def forward(self, *ports: str) -> AbstractContextManager[Sequence[PortForward]]:
-        """While in this context, ports of the host lead to ports of it, whatever its network: gives where they are.
-
-        Such as ``"8080:80"``, ``"80"`` for any port that is free, or ``"0.0.0.0:8080:80"`` for all who reach the
-        host. A core that was killed listens on the same ports again; connections end with it. Raises `AlreadyExists`
-        for a port that is taken, `InvalidRequest`, and `WrongState` when the sandbox does not run, or no more.
-        """
-        return held(lambda: self._async.forward(*ports))
 
     def follow(
         self, session: str, *, stdin: bool = False, stdout_from: int = 0, stderr_from: int = 0
@@ -876,6 +863,45 @@ class Sandbox:
             )
         )
 
+    def allow(self, *rules: str) -> None:
+        """Let it reach more: names (``git.example.org``, ``*.example.com:443``) and addresses (``192.0.2.0/24:22``).
+
+        For connections that begin from now on. Raises `InvalidRequest`, and `WrongState` when it was made without an
+        allow-list.
+        """
+        run(lambda: self._async.allow(*rules))
+
+    def deny(self, *rules: str, end: bool = False) -> None:
+        """Let it reach less: take ``rules`` from its list. With ``end`` connections end that are not allowed any more.
+
+        Raises `NotFound` for one that is not on the list; and as `allow`.
+        """
+        run(lambda: self._async.deny(*rules, end=end))
+
+    def egress(self, *, after: int = 0) -> Sequence[Egress]:
+        """What it connected to, or tried to, oldest first: the last thousand, with an id higher than ``after``.
+
+        Raises `WrongState` when it was made without an allow-list.
+        """
+        return run(lambda: self._async.egress(after=after))
+
+    def connect(self, port: int) -> Connection:
+        """A TCP connection to ``port`` in it, on 127.0.0.1 there or else on ::1, whatever its network.
+
+        Raises `ConnectionRefused` when nothing listens there, `TimedOut` when what listens does not take it,
+        `WrongState` when the sandbox does not run or has 1,024 connections already; `ChannelError`.
+        """
+        return Connection(lambda: self._async.connect(port))
+
+    def forward(self, *ports: str) -> AbstractContextManager[Sequence[PortForward]]:
+        """While in this context, ports of the host lead to ports of it, whatever its network: gives where they are.
+
+        Such as ``"8080:80"``, ``"80"`` for any port that is free, or ``"0.0.0.0:8080:80"`` for all who reach the
+        host. A core that was killed listens on the same ports again; connections end with it. Raises `AlreadyExists`
+        for a port that is taken, `InvalidRequest`, and `WrongState` when the sandbox does not run, or no more.
+        """
+        return held(lambda: self._async.forward(*ports))
+
     def __enter__(self) -> Self:
         return self
 
@@ -972,7 +998,7 @@ def warm_image(
     cpus: int | None = None,
     memory: int | None = None,
     disk: int | None = None,
-    network: Literal["none", "user"] | None = None,
+    network: Literal["none", "user", "filtered"] | None = None,
     accelerator: Literal["kvm", "tcg"] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> None:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
 
     from sandtop.core.channel import AgentLink, GuestConnection
+    from sandtop.core.egress.history import Tell
     from sandtop.core.egress.resolver import Look
-    from sandtop.core.events import Teller
 
     Address = IPv4Address | IPv6Address
 
@@ -57,7 +57,7 @@ class Egress:
     def __init__(
         self,
         lines: Callable[[], tuple[str, ...]],
-        tell: Callable[[], Teller],
+        tell: Callable[[], Tell],
         nursery: trio.Nursery,
         look: Look = by_host,
     ) -> None:

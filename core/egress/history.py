@@ -1,8 +1,8 @@
 """What a sandbox connected to, and what was refused: the last of it in memory, and the news of it as events.
 
 The guest decides how much happens, so all of it is bounded: a refusal that is like one before it is counted there, and
-of events there are no more than `_BURST` at once and one in `_EVENT_SECONDS` after that, whatever happens. How many were
-left out is in the next one.
+of events there are no more than `_BURST` at once and one in `_EVENT_SECONDS` after that, whatever happens. How many
+were left out is in the next one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from sandtop.core.contract.net import Egress
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sandtop.core.events import Teller
+    Tell = Callable[[str, str], None]
+    """Adds an event: its kind, and in words what happened."""
 
 MOST: Final = 1000
 """Entries that are kept."""
@@ -63,7 +64,7 @@ class Entry:
 class History:
     """The entries of one sandbox."""
 
-    def __init__(self, tell: Callable[[], Teller]) -> None:
+    def __init__(self, tell: Callable[[], Tell]) -> None:
         self._tell = tell
         self._entries: OrderedDict[int, Entry] = OrderedDict()
         self._alike: dict[tuple[object, ...], Entry] = {}

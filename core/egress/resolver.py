@@ -1,4 +1,4 @@
-"""Names to addresses, by the host's own resolver, for one sandbox: bounded in number, in time and in what it remembers."""
+"""Names to addresses, by the host's own resolver, for one sandbox: bounded in number, time, and what is remembered."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from sandtop.core.client.sdk import (
     CoreStatus,
     Detached,
+    Egress,
     Event,
     Exited,
     ExitRecord,
@@ -94,14 +95,14 @@ from sandtop.core.errors import (
 
 __all__ = [
     "AlreadyExists", "ChannelError", "Connection", "ConnectionRefused", "CoreFailure", "CoreStatus", "CoreUnavailable",
-    "Detached", "Event", "ExitRecord", "Exited", "FileChange", "FileError", "FileExists", "FileInfo", "FileNotFound",
-    "Files", "Gap", "Happening", "HostHistory", "HostStats", "ImageConfig", "ImageDetails", "ImageError", "ImageInfo",
-    "ImageLayer", "Inspection", "InvalidRequest", "IsADirectory", "Log", "LogPiece", "MachineError",
-    "MissingDependency", "NotADirectory", "NotFound", "Outcome", "Output", "PermissionDenied", "PortForward",
-    "Process", "ProcessInfo", "Processes", "Pruned", "PublishedPort", "Sample", "Sandbox", "SandboxHistory",
-    "SandboxInfo", "SandboxStats", "SandtopError", "Screen", "SessionInfo", "SessionStats", "Source", "SpawnError",
-    "Started", "Stderr", "Stdout", "StorageError", "TimedOut", "WrongState", "build_image", "core_status", "events",
-    "exec_all", "follow_events", "follow_stats", "image_command", "images", "inspect_image", "load_images",
-    "merged_logs", "prune_images", "pull_image", "remove_image", "serve_metrics", "sessions", "shell_all", "stats",
-    "stop_core", "tag_image", "warm_image",
+    "Detached", "Egress", "Event", "ExitRecord", "Exited", "FileChange", "FileError", "FileExists", "FileInfo",
+    "FileNotFound", "Files", "Gap", "Happening", "HostHistory", "HostStats", "ImageConfig", "ImageDetails",
+    "ImageError", "ImageInfo", "ImageLayer", "Inspection", "InvalidRequest", "IsADirectory", "Log", "LogPiece",
+    "MachineError", "MissingDependency", "NotADirectory", "NotFound", "Outcome", "Output", "PermissionDenied",
+    "PortForward", "Process", "ProcessInfo", "Processes", "Pruned", "PublishedPort", "Sample", "Sandbox",
+    "SandboxHistory", "SandboxInfo", "SandboxStats", "SandtopError", "Screen", "SessionInfo", "SessionStats", "Source",
+    "SpawnError", "Started", "Stderr", "Stdout", "StorageError", "TimedOut", "WrongState", "build_image",
+    "core_status", "events", "exec_all", "follow_events", "follow_stats", "image_command", "images", "inspect_image",
+    "load_images", "merged_logs", "prune_images", "pull_image", "remove_image", "serve_metrics", "sessions",
+    "shell_all", "stats", "stop_core", "tag_image", "warm_image",
 ]  # fmt: skip

@@ -60,7 +60,14 @@ def main(cgroup: str, vsock_port: str = "", cid: str = "", way_out: str = "") ->
         listener = bound(int(vsock_port)) if vsock_port else None
         out = made_way_out(*way_out.split(",")) if way_out else None
         serve(
-            host, PORT, HostedMachine(root), turn_off, None, listener, int(cid) if cid else HOST_CID, way_out=out
+            host,
+            PORT,
+            HostedMachine(root),
+            turn_off,
+            None,
+            listener,
+            int(cid) if cid else HOST_CID,
+            way_out=out,
         )
     except BaseException as error:
         fatal_here(error)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from sandtop.core.contract.file import FileInfo
     from sandtop.core.contract.image import ImageConfig, ImageDetails, ImageInfo, ImageLayer, Pruned
+    from sandtop.core.contract.net import Egress
     from sandtop.core.contract.sandbox import (
         Inspection,
         PortForward,
@@ -71,10 +72,10 @@ if TYPE_CHECKING:
     from .watching import events, follow_events, follow_stats, merged_logs, serve_metrics, stats
 
 __all__ = [
-    "Connection", "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "FileChange", "FileInfo", "Files", "Gap",
-    "Happening", "HostHistory", "HostStats", "ImageConfig", "ImageDetails", "ImageInfo", "ImageLayer", "Inspection",
-    "Log", "LogPiece", "LogStream", "MergedLogStream", "Outcome", "Output", "Overview", "PortForward", "Process",
-    "ProcessInfo", "Processes", "Pruned", "PublishedPort", "Redrawn", "Sample", "Sandbox", "SandboxHistory",
+    "Connection", "CoreStatus", "Detached", "Egress", "Event", "ExitRecord", "Exited", "FileChange", "FileInfo",
+    "Files", "Gap", "Happening", "HostHistory", "HostStats", "ImageConfig", "ImageDetails", "ImageInfo", "ImageLayer",
+    "Inspection", "Log", "LogPiece", "LogStream", "MergedLogStream", "Outcome", "Output", "Overview", "PortForward",
+    "Process", "ProcessInfo", "Processes", "Pruned", "PublishedPort", "Redrawn", "Sample", "Sandbox", "SandboxHistory",
     "SandboxInfo", "SandboxStats", "Screen", "SessionInfo", "SessionStats", "Source", "Started", "Stderr", "Stdout",
     "TerminalStream", "build_image", "checked", "core_status", "events", "exec_all", "follow_events", "follow_stats",
     "image_command", "images", "inspect_image", "load_images", "merged_logs", "outcomes", "prune_images", "pull_image",
@@ -106,6 +107,7 @@ _HOME = {
     ),
     "sandtop.core.contract.file": ("FileInfo",),
     "sandtop.core.contract.image": ("ImageConfig", "ImageDetails", "ImageInfo", "ImageLayer", "Pruned"),
+    "sandtop.core.contract.net": ("Egress",),
     "sandtop.core.contract.sandbox": (
         "Inspection", "PortForward", "ProcessInfo", "Processes", "PublishedPort", "SandboxInfo",
     ),

@@ -237,7 +237,7 @@ class World:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return self.names[name]
 
-    def _tell(self, kind: str, message: str = "") -> None:
+    def _tell(self, kind: str, message: str) -> None:
         self.events.append((kind, message))
 
     def in_core(self, what: Callable[[], T]) -> T:
@@ -262,7 +262,7 @@ class World:
 
         async def wait() -> None:
             with trio.fail_after(30 * SLOWER):
-                while not condition():
+                while not condition():  # noqa: ASYNC110 - of what is under test nothing tells
                     await trio.sleep(0.005)
 
         self.await_in_core(wait)
