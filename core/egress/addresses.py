@@ -47,7 +47,6 @@ _V6: Final = {
     IPv6Network("2002::/16"): "of a tunnel (6to4)",
 }
 _PUBLIC_V6: Final = IPv6Network("2000::/3")
-_ALL_V6: Final = IPv6Network("::/0")
 
 
 def parsed(text: str) -> Address | None:
@@ -60,13 +59,13 @@ def parsed(text: str) -> Address | None:
 
 
 def block_of(address: Address) -> Network | None:
-    """The special block that ``address`` is of; None for one of the internet."""
+    """The special block that ``address`` is of, itself alone where it is of no other; None for one of the internet."""
     if isinstance(address, IPv4Address):
         return next((block for block in _V4 if address in block), None)
     for block in _V6:
         if address in block:
             return block
-    return None if address in _PUBLIC_V6 else _ALL_V6
+    return None if address in _PUBLIC_V6 else IPv6Network(address)
 
 
 def what_is(address: Address) -> str | None:

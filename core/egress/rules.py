@@ -66,11 +66,11 @@ class Rule:
 
 def parse(text: str) -> Rule:
     """The rule that ``text`` is. Raises `InvalidRequest`."""
+    if "//" in text or "@" in text:
+        raise _wrong(text, "only the host and a port are meant, not a URL")
     host, port = _parted(text.strip())
     if not host or len(text) > _MOST_TEXT:
         raise _wrong(text, "it names no host")
-    if "//" in host or "@" in host:
-        raise _wrong(text, "only the host and a port are meant, not a URL")
     if ":" in host or "/" in host or _NUMBERS.match(host):
         try:
             return Rule(None, ip_network(host), port)
