@@ -32,9 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Final
 
-    from .egress.egress import Egress
     from .egress.wayout import WayOut
-    from .loop import Loop
     from .machine import Machine
     from .session import Host
     from .shutdown import Shutdown
@@ -86,7 +84,7 @@ class Service:
         host.waits = self._waits
         self._arrivals = Arrivals(host.outbox.credit, self._start, self._operate)
         self._connections = Connections(host.loop, host.outbox, self._send)
-        self._egress = None if way_out is None else _egress(host.loop, way_out, self._connections, self._send)
+        self._egress = None if way_out is None else way_out.begin(host.loop, self._connections, self._send)
         self._messages: dict[str, Callable[[Message], None]] = {
             "hello": self._hello,
             "ping": self._ping,
@@ -361,12 +359,6 @@ class Service:
 
     def _turn_off(self, message: Message) -> None:
         self._shutdown.begin(values.integer(message, "grace_ms", 0, MAX_GRACE_MS), lambda: not self.sessions)
-
-
-def _egress(loop: Loop, way_out: WayOut, connections: Connections, say: Callable[[Message], bool]) -> Egress:
-    from .egress.egress import Egress  # what few machines need
-
-    return Egress(loop, way_out, connections, say)
 
 
 def _outcome(operation: Callable[[Message], Message | None], message: Message) -> Message:

@@ -14,10 +14,15 @@ import ctypes
 import os
 from _struct import pack
 
+from .egress import Egress  # now: once the agent is in the sandbox's root, there is nothing to import from
+
 TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Final
+
+    from ..connections import Connections
+    from ..loop import Loop
 
 _DNS: Final = 53
 _BACKLOG: Final = 1024
@@ -57,6 +62,10 @@ class WayOut:
     def __init__(self, listener: _socket.socket, resolver: _socket.socket) -> None:
         self.listener = listener
         self.resolver = resolver
+
+    def begin(self, loop: Loop, connections: Connections, say: Callable[[dict[str, object]], bool]) -> Egress:
+        """Take what comes from now on; see `Egress`."""
+        return Egress(loop, self, connections, say)
 
 
 def make_way_out(own: str, resolver: str) -> WayOut:

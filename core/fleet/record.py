@@ -87,7 +87,7 @@ class Record:
     def allow(self, rules: tuple[str, ...]) -> None:
         """From now on these are the lines of its allow-list. Raises `StorageError`; they stay as they were then."""
         row = dataclasses.replace(self.row, config=dataclasses.replace(self.row.config, allow=rules))
-        self._database.update_sandbox(row)
+        self._database.update_config(row)
         self.row = row
         self._tell("allow-list", ", ".join(rules) or "nothing")
 
