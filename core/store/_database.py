@@ -159,9 +159,7 @@ class Database:
 
     def update_config(self, row: SandboxRow) -> None:
         """Store what of a sandbox's configuration may change while it exists: its allow-list."""
-        self._execute(
-            "UPDATE sandbox SET config=? WHERE uuid=?", (json.dumps(row.config.to_json()), row.uuid)
-        )
+        self._execute("UPDATE sandbox SET config=? WHERE uuid=?", (_dump(row.config.to_json()), row.uuid))
 
     def remove_sandbox(self, uuid: str) -> None:
         """Forget a sandbox and its sessions."""

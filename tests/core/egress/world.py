@@ -77,6 +77,12 @@ class Namespace:
     def do(self, what: Callable[[], T]) -> T:
         return self._thread.submit(what).result(60)
 
+    def listen(self, address: str, port: int) -> socket.socket:
+        """A server in it."""
+        listener = self.do(lambda: socket.create_server((address, port)))
+        listener.settimeout(30)
+        return listener
+
     def begin(self, what: Callable[[], T]) -> Future[T]:
         """As `do`, for what takes long."""
         return self._thread.submit(what)
@@ -113,6 +119,29 @@ def internet() -> Generator[tuple[Namespace, Namespace]]:
     finally:
         core.close()
         hosts.close()
+
+
+@contextmanager
+def greeting(listener: socket.socket, words: str) -> Generator[None]:
+    """While in this context ``listener`` greets whoever comes with ``words``, and ends; behind it, it is closed."""
+
+    def serve() -> None:
+        while True:
+            try:
+                program, _ = listener.accept()
+            except OSError:
+                return
+            with program:
+                program.sendall(words.encode())
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
 
 
 class _Listener:
@@ -316,36 +345,17 @@ class World:
     def listen(self, host: str, port: int) -> socket.socket:
         """A server of theirs, or of the core's own host, at the address ``host``."""
 
-        def listen() -> socket.socket:
-            return socket.create_server((host, port))
-
-        own = host in (CORE, "127.0.0.1")
-        listener = self.in_core(listen) if own else self.hosts.do(listen)
+        if host not in (CORE, "127.0.0.1"):
+            return self.hosts.listen(host, port)
+        listener = self.in_core(lambda: socket.create_server((host, port)))
         listener.settimeout(30)
         return listener
 
     @contextmanager
     def serving(self, host: str, port: int) -> Generator[None]:
         """A server that greets whoever comes with its address, and ends."""
-        listener = self.listen(host, port)
-
-        def serve() -> None:
-            while True:
-                try:
-                    program, _ = listener.accept()
-                except OSError:
-                    return
-                with program:
-                    program.sendall(host.encode())
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
+        with greeting(self.listen(host, port), host):
             yield
-        finally:
-            listener.shutdown(socket.SHUT_RDWR)
-            listener.close()
-            thread.join()
 
 
 @contextmanager
