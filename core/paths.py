@@ -29,7 +29,7 @@ class Paths:
         data: sandboxes, session logs and the database; what a user would back up.
         cache: kernels, runtimes, images and templates; all of it can be built again.
         config: the user's settings.
-        runtime: sockets, locks and pid files; 0700, short, gone after a reboot.
+        runtime: sockets and locks; 0700, short, gone when no core and no machine is left.
     """
 
     data: Path
@@ -76,6 +76,10 @@ class Paths:
     @property
     def core_lock(self) -> Path:
         return self.runtime / "core.lock"
+
+    @property
+    def supervisor_lock(self) -> Path:
+        return self.runtime / "supervisor.lock"
 
     @property
     def core_log(self) -> Path:

@@ -1,4 +1,4 @@
-"""The core's end of the link to one agent: handshake, frames, reconnecting, requests with deadlines."""
+"""The core's end of the link to one agent: handshake, frames, reconnecting."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from sandtop.agent.wire.limits import (
 )
 from sandtop.core.channel.connections import Connections
 from sandtop.core.channel.handshake import CHUNK, shake_hands
+from sandtop.core.channel.requests import Message, Requests
 from sandtop.core.channel.turns import LITTLE, Throttle, Turn
 from sandtop.core.errors import ChannelError
 from sandtop.core.groups import unwrapped
@@ -60,8 +61,6 @@ _GATHERED: Final = 4
 """Turns after which what came is stored, so that many small writes become one."""
 _OLDEST_AGENT: Final = AGENT_PROTOCOL - 1
 
-Message = dict[str, object]
-
 
 class AgentLink:
     """The link to one machine's agent, for as long as the machine lives.
@@ -88,7 +87,7 @@ class AgentLink:
         self.listener = listener
         self._outbox = Outbox()
         self._wake = trio.Event()
-        self._answers: dict[str, _Waiting] = {}
+        self._requests = Requests(self.send)
         self._up = trio.Event()
         self._broken: str | None = None
         self._serving = trio.CancelScope()
@@ -149,7 +148,7 @@ class AgentLink:
         op = message.get("op")
         if not isinstance(op, str) or not 0 < len(op) <= MAX_OP:
             op = secrets.token_hex(8)
-        return await self._ask(f"done {op}", {**message, "op": op}, deadline)
+        return await self._requests.ask("done", op, {**message, "op": op}, deadline)
 
     async def ping(self, deadline: float = 5.0, *, sessions: bool = False) -> float:
         """The seconds that the agent took to answer. Raises `ChannelError` after ``deadline`` seconds.
@@ -159,7 +158,7 @@ class AgentLink:
         sequence = secrets.token_hex(8)
         begun = trio.current_time()
         message: Message = {"type": "ping", "seq": sequence, "usage": "sessions" if sessions else "total"}
-        answer = await self._ask(f"pong {sequence}", message, deadline)
+        answer = await self._requests.ask("pong", sequence, message, deadline)
         if (usage := answer.get("usage")) is not None:
             self.measured = trio.current_time(), usage
         return trio.current_time() - begun
@@ -167,23 +166,7 @@ class AgentLink:
     async def processes(self, deadline: float) -> Message:
         """The agent's ``processes``: what runs in its guest. Raises `ChannelError` after ``deadline`` seconds."""
         sequence = secrets.token_hex(8)
-        return await self._ask(f"processes {sequence}", {"type": "top", "seq": sequence}, deadline)
-
-    async def _ask(self, key: str, message: Message, deadline: float) -> Message:
-        waiting = self._answers.get(key)
-        if waiting is None:
-            waiting = self._answers[key] = _Waiting(message)
-            self.send(message)
-        waiting.askers += 1
-        try:
-            with trio.move_on_after(deadline):
-                await waiting.answered.wait()
-                return waiting.answer
-            raise ChannelError(f"the agent did not answer '{message['type']}' within {deadline:g} s")
-        finally:
-            waiting.askers -= 1
-            if not waiting.askers:
-                del self._answers[key]
+        return await self._requests.ask("processes", sequence, {"type": "top", "seq": sequence}, deadline)
 
     async def run(self, boot_seconds: float | None) -> None:
         """Keep the link up until cancelled.
@@ -345,15 +328,8 @@ class AgentLink:
             return self.connections.told(message)
         if kind in ("dial", "resolve"):
             return self.outward is not None and self.outward.told(self, message)
-        if kind not in ("done", "pong", "processes"):
-            return self.listener.message(message)
-        number = message.get("op") if kind == "done" else message.get("seq")
-        waiting = self._answers.get(f"{kind} {number}") if isinstance(number, str) else None
-        if waiting is None or waiting.answered.is_set():
-            return False
-        waiting.answer = message
-        waiting.answered.set()
-        return True
+        answered = self._requests.take(message)
+        return self.listener.message(message) if answered is None else answered
 
     def _hello(self, message: Message) -> None:
         version = message.get("version")
@@ -364,8 +340,8 @@ class AgentLink:
             message.get(name) is True for name in ("measures", "files", "merges", "connects")
         )
         self.listener.link_up(message)
-        for waiting in self._answers.values():
-            self._outbox.control(waiting.message)
+        for request in self._requests.unanswered():
+            self._outbox.control(request)
         self._up.set()
         self._wake.set()
 
@@ -375,15 +351,3 @@ class AgentLink:
                 await stream.send_all(data)
             self._wake = trio.Event()
             await self._wake.wait()
-
-
-class _Waiting:
-    """A request that waits for its answer, on behalf of ``askers`` callers."""
-
-    __slots__ = ("answer", "answered", "askers", "message")
-
-    def __init__(self, message: Message) -> None:
-        self.askers = 0
-        self.message = message
-        self.answered = trio.Event()
-        self.answer: Message = {}

@@ -464,39 +464,6 @@ class Sandbox:
         """
         return held(self._async.hold)
 
-    def follow(
-        self, session: str, *, stdin: bool = False, stdout_from: int = 0, stderr_from: int = 0
-    ) -> Process:
-        """Come back to ``session`` (an id or the beginning of one), running or ended; leaving the block leaves it.
-
-        Output comes from the offsets given; with ``stdin`` its input is taken too. Raises `NotFound`, and
-        `WrongState` when another client holds the input.
-        """
-        return Process(
-            lambda: self._async.follow(session, stdin=stdin, stdout_from=stdout_from, stderr_from=stderr_from)
-        )
-
-    def sessions(self) -> Sequence[SessionInfo]:
-        """Its sessions, running and ended, oldest first."""
-        return run(lambda: self._async.sessions())
-
-    def session(self, session: str) -> SessionInfo:
-        """One of its sessions, by its whole id. Raises `NotFound`."""
-        return run(lambda: self._async.session(session))
-
-    def signal(
-        self, session: str, signal: int | str, *, scope: Literal["leader", "group", "all"] = "leader"
-    ) -> None:
-        """Send ``signal`` (a number or a name such as ``"TERM"``) to its first process, that one's group, or all.
-
-        With ``"all"`` it reaches also what an ended session left running. Raises `WrongState` when nothing is.
-        """
-        run(lambda: self._async.signal(session, signal, scope=scope))
-
-    def remove_session(self, session: str) -> None:
-        """Forget an ended session and its output, and end what it left running. Raises `WrongState` while it runs."""
-        run(lambda: self._async.remove_session(session))
-
     def acknowledge(self, *sessions: str, undo: bool = False) -> None:
         """Say that it was seen how ``sessions`` ended or that they wait, or without any that the sandbox itself
         failed or was lost.
@@ -505,20 +472,6 @@ class Sandbox:
         `WrongState` when they did not end, nor wait.
         """
         run(lambda: self._async.acknowledge(*sessions, undo=undo))
-
-    def logs(
-        self,
-        session: str | None = None,
-        *,
-        since: float | None = None,
-        tail: int | None = None,
-        max_output: int = MAX_OUTPUT,
-    ) -> Log:
-        """What ``session`` (the latest when None) has written so far; `follow` goes on with it.
-
-        ``since`` is in seconds since the epoch, ``tail`` a number of lines. Raises `NotFound`.
-        """
-        return run(lambda: self._async.logs(session, since=since, tail=tail, max_output=max_output))
 
     def exec(
         self,
@@ -862,6 +815,53 @@ class Sandbox:
                 source, other._async, target, user=user, progress=caller.hears(progress)
             )
         )
+
+    def follow(
+        self, session: str, *, stdin: bool = False, stdout_from: int = 0, stderr_from: int = 0
+    ) -> Process:
+        """Come back to ``session`` (an id or the beginning of one), running or ended; leaving the block leaves it.
+
+        Output comes from the offsets given; with ``stdin`` its input is taken too. Raises `NotFound`, and
+        `WrongState` when another client holds the input.
+        """
+        return Process(
+            lambda: self._async.follow(session, stdin=stdin, stdout_from=stdout_from, stderr_from=stderr_from)
+        )
+
+    def sessions(self) -> Sequence[SessionInfo]:
+        """Its sessions, running and ended, oldest first."""
+        return run(lambda: self._async.sessions())
+
+    def session(self, session: str) -> SessionInfo:
+        """One of its sessions, by its whole id. Raises `NotFound`."""
+        return run(lambda: self._async.session(session))
+
+    def signal(
+        self, session: str, signal: int | str, *, scope: Literal["leader", "group", "all"] = "leader"
+    ) -> None:
+        """Send ``signal`` (a number or a name such as ``"TERM"``) to its first process, that one's group, or all.
+
+        With ``"all"`` it reaches also what an ended session left running. Raises `WrongState` when nothing is.
+        """
+        run(lambda: self._async.signal(session, signal, scope=scope))
+
+    def remove_session(self, session: str) -> None:
+        """Forget an ended session and its output, and end what it left running. Raises `WrongState` while it runs."""
+        run(lambda: self._async.remove_session(session))
+
+    def logs(
+        self,
+        session: str | None = None,
+        *,
+        since: float | None = None,
+        tail: int | None = None,
+        max_output: int = MAX_OUTPUT,
+    ) -> Log:
+        """What ``session`` (the latest when None) has written so far; `follow` goes on with it.
+
+        ``since`` is in seconds since the epoch, ``tail`` a number of lines. Raises `NotFound`.
+        """
+        return run(lambda: self._async.logs(session, since=since, tail=tail, max_output=max_output))
 
     def allow(self, *rules: str) -> None:
         """Let it reach more: names (``git.example.org``, ``*.example.com:443``) and addresses (``192.0.2.0/24:22``).

@@ -23,8 +23,16 @@ CLASSES: Final = {
     "Files": (["files.py"], ["Files"]),
     "Connection": (["connection.py"], ["Connection"]),
     "Sandbox": (
-        ["sandbox.py", "execute.py", "attach.py", "screen.py", "copying.py", "networked.py"],
-        ["Sandbox", "Executing", "Attachable", "Terminals", "Copyable", "Networked"],
+        [
+            "sandbox.py",
+            "execute.py",
+            "attach.py",
+            "screen.py",
+            "copying.py",
+            "sessions.py",
+            "networked.py",
+        ],
+        ["Sandbox", "Executing", "Attachable", "Terminals", "Copyable", "Sessions", "Networked"],
     ),
 }
 FUNCTIONS: Final = ("core.py", "image.py", "together.py", "watching.py")
