@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Network = IPv4Network | IPv6Network
 
 HOST: Final = IPv4Address("10.0.2.2")
-"""Where a sandbox finds the loopback of its host, as on the network of QEMU's: nowhere, unless that is allowed."""
+"""Where a sandbox finds the loopback of its host, as with the network ``user``: nowhere, unless that is allowed."""
 LOOPBACK: Final = IPv4Address("127.0.0.1")
 OWN: Final = "10.0.2.15"
 RESOLVER: Final = "10.0.2.3"
