@@ -212,6 +212,7 @@ class Service:
                 "merges": True,
                 "connects": True,
                 "egress": self._egress is not None,
+                "mounts": True,
                 "sessions": sessions,
                 "left": self._host.left.all(),
             }

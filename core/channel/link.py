@@ -74,7 +74,8 @@ class AgentLink:
         measures: whether the agent of a link that stands knows `processes`; an older one does not.
         files: the same of its file server, and …
         merges: … of output in one stream, and …
-        connects: … of connections into its guest.
+        connects: … of connections into its guest, and …
+        mounts: … of what it mounts.
         connections: TCP connections into the guest, and out of it.
         outward: takes what its programs ask for outside of it; None for a guest that may ask for nothing.
         measured: what its guest uses, as the agent said last, unchecked; and when that was, by trio's clock.
@@ -96,7 +97,7 @@ class AgentLink:
         self._throttle = Throttle()
         self.connected = False
         self.fault: str | None = None
-        self.measures = self.files = self.merges = self.connects = False
+        self.measures = self.files = self.merges = self.connects = self.mounts = False
         self.connections = Connections(self)
         self.outward: Outward | None = None
         self.measured: tuple[float, object] | None = None
@@ -336,8 +337,8 @@ class AgentLink:
         if self.connected or not isinstance(version, int) or not _OLDEST_AGENT <= version <= AGENT_PROTOCOL:
             raise ProtocolError(f"a hello of version {version!r:.40}")
         self.connected = True
-        self.measures, self.files, self.merges, self.connects = (
-            message.get(name) is True for name in ("measures", "files", "merges", "connects")
+        self.measures, self.files, self.merges, self.connects, self.mounts = (
+            message.get(name) is True for name in ("measures", "files", "merges", "connects", "mounts")
         )
         self.listener.link_up(message)
         for request in self._requests.unanswered():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 from sandtop.core.client.sdk import core as _core
 from sandtop.core.client.sdk import image as _image
 from sandtop.core.client.sdk import together as _together
+from sandtop.core.client.sdk import volume as _volume
 from sandtop.core.client.sdk import watching as _watching
 from sandtop.core.client.sdk.collect import MAX_OUTPUT
 from sandtop.core.client.sdk.files import MAX_READ
@@ -40,9 +41,11 @@ if TYPE_CHECKING:
     from sandtop.core.contract.core_events import Happening, HostHistory, Sample, SandboxHistory
     from sandtop.core.contract.file import FileInfo
     from sandtop.core.contract.image import ImageDetails, ImageInfo, Pruned
+    from sandtop.core.contract.mount import Mount
     from sandtop.core.contract.net import Egress
     from sandtop.core.contract.sandbox import Inspection, PortForward, Processes, SandboxInfo
     from sandtop.core.contract.session_results import SessionInfo
+    from sandtop.core.contract.volume import VolumeInfo, VolumesPruned
 
     _Kind = type[BaseException]
 
@@ -314,6 +317,7 @@ class Sandbox:
         keep: bool = False,
         publish: Sequence[str] = (),
         allow: Sequence[str] | None = None,
+        mounts: Sequence[str | Mount] = (),
         progress: Callable[[str], None] | None = None,
     ) -> Self:
         """Make a sandbox, start it, and return it running. ``memory`` and ``disk`` are MiB; None is the core's default.
@@ -324,7 +328,8 @@ class Sandbox:
         `pull_image`. Its configuration says what is not said here: the environment, the user, the directory.
         An ``ephemeral`` one is removed by the core when nobody holds it any more: `hold`.
         ``publish`` are ports of the host that lead into it whenever it runs, such as ``"8080:80"``, or ``"80"`` for
-        any that is free: `info` says which.
+        any that is free: `info` says which. ``mounts`` are mounted in it whenever it runs, each as `Mount` or as
+        ``"type=volume,src=data,dst=/data"``, ``"type=tmpfs,dst=/scratch,tmpfs-size=64m"`` …
         ``allow`` is what it may reach, as `allow` has it, and nothing else: also with an empty one.
 
         ``progress`` is called with a line about whatever takes long. Raises `AlreadyExists`, `InvalidRequest`,
@@ -350,6 +355,7 @@ class Sandbox:
                     keep=keep,
                     publish=publish,
                     allow=allow,
+                    mounts=mounts,
                     progress=caller.hears(progress),
                 )
             )
@@ -425,6 +431,10 @@ class Sandbox:
     def follow_console(self, *, tail: int | None = None) -> Generator[bytes]:
         """As `console`, and what comes until its machine ends."""
         return iterated(lambda: self._async.follow_console(tail=tail))
+
+    def update(self, *, disk: int) -> None:
+        """Give it a disk of ``disk`` MiB, while it runs or not. Raises `InvalidRequest` for a smaller one."""
+        run(lambda: self._async.update(disk=disk))
 
     def start(self, *, cold: bool = False, accelerator: Literal["kvm", "tcg"] | None = None) -> None:
         """Start it, from a template or, with ``cold``, by booting; ``accelerator`` is for this start alone.
@@ -1093,6 +1103,34 @@ def shell_all(
             max_output=max_output,
         )
     )
+
+
+def volumes() -> list[VolumeInfo]:
+    """All volumes, by name."""
+    return run(lambda: _volume.volumes())
+
+
+def create_volume(name: str, *, size: int | None = None) -> VolumeInfo:
+    """Make the volume ``name``, of ``size`` MiB (8 GiB when None), where there is none of that name.
+
+    Raises `AlreadyExists` for one of another size, `InvalidRequest`.
+    """
+    return run(lambda: _volume.create_volume(name, size=size))
+
+
+def inspect_volume(name: str) -> VolumeInfo:
+    """All about the volume ``name``. Raises `NotFound`."""
+    return run(lambda: _volume.inspect_volume(name))
+
+
+def remove_volume(name: str) -> None:
+    """Remove the volume ``name`` with all that is in it. Raises `NotFound`, and `WrongState` while a sandbox has it."""
+    run(lambda: _volume.remove_volume(name))
+
+
+def prune_volumes() -> VolumesPruned:
+    """Remove all volumes that no sandbox mounts, with all that is in them."""
+    return run(lambda: _volume.prune_volumes())
 
 
 def stats(

@@ -158,7 +158,7 @@ class Database:
         )  # fmt: skip
 
     def update_config(self, row: SandboxRow) -> None:
-        """Store what of a sandbox's configuration may change while it exists: its allow-list."""
+        """Store what it is made with anew."""
         self._execute("UPDATE sandbox SET config=? WHERE uuid=?", (_dump(row.config.to_json()), row.uuid))
 
     def remove_sandbox(self, uuid: str) -> None:

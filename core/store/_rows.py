@@ -10,8 +10,20 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class MountRow:
+    """What is mounted in a sandbox whenever it runs; as `sandtop.core.contract.mount.Mount`."""
+
+    type: str
+    target: str
+    source: str | None = None
+    read_only: bool = False
+    size: int | None = None
+    mode: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SandboxConfig:
-    """What the user asked for; but for ``allow`` it does not change while the sandbox exists.
+    """What the user asked for. But for ``disk`` and ``allow`` it does not change while the sandbox exists.
 
     Attributes:
         memory: MiB.
@@ -23,6 +35,8 @@ class SandboxConfig:
         publish: ports of the host that lead into it: address, port, port in the sandbox.
         allow: of one that is filtered: what it may reach, the lines of its list (`sandtop.core.egress.parse`).
         stop_signal: by which its image says that programs are asked to end; empty for SIGTERM.
+        mounts: what is mounted in it whenever it runs.
+        grown: its file system is to be made as large as ``disk`` when it runs next.
     """
 
     image: str = "base"
@@ -40,6 +54,8 @@ class SandboxConfig:
     publish: tuple[tuple[str, int, int], ...] = ()
     allow: tuple[str, ...] = ()
     stop_signal: str = ""
+    mounts: tuple[MountRow, ...] = ()
+    grown: bool = False
 
     def to_json(self) -> dict[str, object]:
         return asdict(self)
@@ -54,6 +70,8 @@ class SandboxConfig:
             )
         if "allow" in known:
             known["allow"] = tuple(map(str, known["allow"]))
+        if "mounts" in known:
+            known["mounts"] = tuple(MountRow(**each) for each in known["mounts"])
         return cls(**known)
 
 

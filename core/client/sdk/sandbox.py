@@ -10,6 +10,7 @@ import anyio
 from sandtop.core.client.link.asynchronous import AsyncConversation, call, call_all, listen
 from sandtop.core.client.link.listening import ConsoleListening
 from sandtop.core.client.link.listing import sandbox_listing
+from sandtop.core.client.link.mounts import mount
 from sandtop.core.client.link.operation import Holding
 from sandtop.core.client.link.plain import new_id
 from sandtop.core.client.link.ports import port_forward
@@ -29,6 +30,7 @@ from sandtop.core.contract.sandbox import (
     SandboxStart,
     SandboxStop,
     SandboxTop,
+    SandboxUpdate,
 )
 from sandtop.core.contract.session import SessionAcknowledge
 from sandtop.core.errors import NotFound, SandtopError
@@ -39,14 +41,15 @@ from .copying import Copyable
 from .execute import Executing
 from .files import Files
 from .networked import Networked
+from .sandbox_sessions import Sessions
 from .screen import Terminals
-from .sessions import Sessions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
     from types import TracebackType
     from typing import Literal
 
+    from sandtop.core.contract.mount import Mount
     from sandtop.core.contract.record import Request
     from sandtop.core.contract.sandbox import Inspection, Processes, SandboxAnswer
 
@@ -87,6 +90,7 @@ class Sandbox(Executing, Attachable, Terminals, Copyable, Sessions, Networked):
         keep: bool = False,
         publish: Sequence[str] = (),
         allow: Sequence[str] | None = None,
+        mounts: Sequence[str | Mount] = (),
         progress: Callable[[str], None] | None = None,
     ) -> Self:
         """Make a sandbox, start it, and return it running. ``memory`` and ``disk`` are MiB; None is the core's default.
@@ -97,7 +101,8 @@ class Sandbox(Executing, Attachable, Terminals, Copyable, Sessions, Networked):
         `pull_image`. Its configuration says what is not said here: the environment, the user, the directory.
         An ``ephemeral`` one is removed by the core when nobody holds it any more: `hold`.
         ``publish`` are ports of the host that lead into it whenever it runs, such as ``"8080:80"``, or ``"80"`` for
-        any that is free: `info` says which.
+        any that is free: `info` says which. ``mounts`` are mounted in it whenever it runs, each as `Mount` or as
+        ``"type=volume,src=data,dst=/data"``, ``"type=tmpfs,dst=/scratch,tmpfs-size=64m"`` …
         ``allow`` is what it may reach, as `allow` has it, and nothing else: also with an empty one.
 
         ``progress`` is called with a line about whatever takes long. Raises `AlreadyExists`, `InvalidRequest`,
@@ -120,6 +125,7 @@ class Sandbox(Executing, Attachable, Terminals, Copyable, Sessions, Networked):
             ephemeral=ephemeral,
             publish=[port_forward(text) for text in publish],
             allow=None if allow is None else [*allow],
+            mounts=[mount(each) if isinstance(each, str) else each for each in mounts],
             docker_config=docker_config() if image is not None else None,
             request_id=new_id(),
         )
@@ -159,6 +165,7 @@ class Sandbox(Executing, Attachable, Terminals, Copyable, Sessions, Networked):
                 alerts=[],
                 ports=[],
                 allow=[],
+                mounts=[],
             )
         )
 
@@ -236,6 +243,10 @@ class Sandbox(Executing, Attachable, Terminals, Copyable, Sessions, Networked):
     def follow_console(self, *, tail: int | None = None) -> AsyncGenerator[bytes]:
         """As `console`, and what comes until its machine ends."""
         return listen(ConsoleListening(SandboxConsole(sandbox=self.uuid, tail=tail, follow=True)))
+
+    async def update(self, *, disk: int) -> None:
+        """Give it a disk of ``disk`` MiB, while it runs or not. Raises `InvalidRequest` for a smaller one."""
+        await self._do(SandboxUpdate(sandbox=self.uuid, disk=disk, request_id=new_id()))
 
     async def start(self, *, cold: bool = False, accelerator: Literal["kvm", "tcg"] | None = None) -> None:
         """Start it, from a template or, with ``cold``, by booting; ``accelerator`` is for this start alone.
