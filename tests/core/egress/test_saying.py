@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import time
 from contextlib import suppress
 
@@ -12,16 +11,9 @@ from hypothesis import strategies as st
 
 from sandtop.core.egress.saying import MOST_BYTES, Unsaid, said
 
+from .world import client_hello
+
 NAME = "git.example.org"
-
-
-def client_hello(name: str | None) -> bytes:
-    context = ssl.create_default_context()
-    context.check_hostname = name is not None
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    with pytest.raises(ssl.SSLWantReadError):
-        context.wrap_bio(incoming, outgoing, server_hostname=name).do_handshake()
-    return outgoing.read()
 
 
 HELLO = client_hello(NAME)
@@ -53,7 +45,9 @@ def server_name(*names: bytes) -> bytes:
     return b"\0\0" + len(content).to_bytes(2) + content
 
 
-@pytest.mark.parametrize(("port", "data"), [(443, HELLO), (80, HELLO), (80, REQUEST)])
+@pytest.mark.parametrize(
+    ("port", "data"), [(443, HELLO), (80, HELLO), (80, REQUEST)], ids=["tls", "tls on 80", "http"]
+)
 def test_the_name_is_found_once_all_is_there_and_not_before(port: int, data: bytes) -> None:
     needed = len(data) - (4 if data is REQUEST else 0)
     for length in (*range(1, 12), needed // 2, needed - 1):

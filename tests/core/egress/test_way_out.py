@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import socket
-import ssl
 import threading
 from contextlib import ExitStack, closing
 from functools import partial
@@ -16,7 +15,7 @@ from sandtop.agent.wire.limits import MAX_DIALED
 from sandtop.core.egress import egress as subject
 from sandtop.core.egress.history import MOST
 
-from .world import CORE, HOSTS, world
+from .world import CORE, HOSTS, client_hello, world
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -46,16 +45,6 @@ def box(shared: World) -> World:
 
 def request(host: str, target: str = "/") -> bytes:
     return f"GET {target} HTTP/1.1\r\nHost: {host}\r\nAccept: */*\r\n\r\n".encode()
-
-
-def hello(name: str | None) -> bytes:
-    """What a TLS client sends first, by OpenSSL."""
-    context = ssl.create_default_context()
-    context.check_hostname = name is not None
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    with pytest.raises(ssl.SSLWantReadError):
-        context.wrap_bio(incoming, outgoing, server_hostname=name).do_handshake()
-    return outgoing.read()
 
 
 def refusal(box: World, address: str, port: int, send: bytes = b"") -> str:
@@ -95,7 +84,7 @@ def test_an_allowed_name_is_reached_and_logged(box: World) -> None:
 @pytest.mark.parametrize("port", [443, 80])
 def test_a_client_that_names_the_host_is_let_through_with_what_it_sent(box: World, port: int) -> None:
     box.allow("*.example.org")
-    said = hello(GIT) if port == 443 else request(GIT.upper())
+    said = client_hello(GIT) if port == 443 else request(GIT.upper())
     with closing(box.listen(HOSTS[GIT], port)) as listener, box.dial(box.address(GIT), port) as program:
         program.sendall(said)
         server, _ = listener.accept()
@@ -196,7 +185,7 @@ def test_a_name_on_a_port_that_is_not_on_the_list(box: World) -> None:
 @pytest.mark.parametrize("address", [HOSTS[GIT], "203.0.113.99", "8.8.8.8", CORE])
 def test_an_address_in_place_of_a_name(box: World, address: str) -> None:
     box.allow(GIT)
-    assert refusal(box, address, 443, hello(GIT)).startswith(NOT_LISTED)
+    assert refusal(box, address, 443, client_hello(GIT)).startswith(NOT_LISTED)
 
 
 @pytest.mark.parametrize(
@@ -204,17 +193,19 @@ def test_an_address_in_place_of_a_name(box: World, address: str) -> None:
 )
 def test_another_resolver_by_tcp_tls_or_https(box: World, address: str, port: int) -> None:
     box.allow("*")  # any name, which is no address
-    assert NOT_LISTED in refusal(box, address, port, b"\0\0" if port == 53 else hello("one.one.one.one"))
+    assert NOT_LISTED in refusal(
+        box, address, port, b"\0\0" if port == 53 else client_hello("one.one.one.one")
+    )
 
 
 @pytest.mark.parametrize(
     ("said", "why"),
     [
-        (hello(OTHER), f"the client asked this host for another, {OTHER}"),
-        (hello(None), "the client named no host in its TLS hello (no SNI)"),
+        (client_hello(OTHER), f"the client asked this host for another, {OTHER}"),
+        (client_hello(None), "the client named no host in its TLS hello (no SNI)"),
         (b"SSH-2.0-OpenSSH_9.2\r\n", "the client began no TLS"),
         (request(GIT), "the client began no TLS"),
-        (hello(GIT)[:-1] + b"", None),
+        (client_hello(GIT)[:-1] + b"", None),
         (b"\x16\x03\x01\x00\x05\x02\0\0\x01\0", "the client began TLS without a hello"),
     ],
     ids=["another", "none", "ssh", "http", "unfinished", "no hello"],
@@ -245,7 +236,7 @@ def test_tls_that_names_another_host_or_none(
             "the client sent a request of HTTP whose headers can be read in two",
         ),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "the client sent neither a TLS hello nor a request of HTTP"),
-        (hello(OTHER), f"the client asked this host for another, {OTHER}"),
+        (client_hello(OTHER), f"the client asked this host for another, {OTHER}"),
         (b"x" * 40_000, "the client sent 32 KiB without naming the host"),
     ],
     ids=["another", "none", "absolute", "connect", "two", "folded", "http2", "tls", "long"],

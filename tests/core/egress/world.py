@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import socket
+import ssl
 import struct
 import subprocess
 import threading
@@ -93,6 +94,16 @@ class Namespace:
 
     def close(self) -> None:
         self._thread.shutdown()
+
+
+def client_hello(name: str | None) -> bytes:
+    """What a TLS client sends first, by OpenSSL; with ``name`` as the server's."""
+    context = ssl.create_default_context()
+    context.check_hostname = name is not None
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        context.wrap_bio(incoming, outgoing, server_hostname=name).do_handshake()
+    return outgoing.read()
 
 
 @contextmanager

@@ -13,8 +13,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.core.egress.test_saying import client_hello
-from tests.core.egress.world import HOSTS, greeting, internet
+from tests.core.egress.world import HOSTS, client_hello, greeting, internet
 from tests.settings import write_settings
 
 from sandtop.core import paths
