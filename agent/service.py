@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Final
 
+    from .egress.wayout import WayOut
     from .machine import Machine
     from .session import Host
     from .shutdown import Shutdown
@@ -63,6 +64,7 @@ class Service:
         shutdown: Shutdown,
         log: Callable[[str], None],
         timings: dict[str, int],
+        way_out: WayOut | None = None,
     ) -> None:
         self.sessions: dict[int, Session] = {}
         self.drop: Callable[[str], None] = self.link_ended
@@ -82,6 +84,7 @@ class Service:
         host.waits = self._waits
         self._arrivals = Arrivals(host.outbox.credit, self._start, self._operate)
         self._connections = Connections(host.loop, host.outbox, self._send)
+        self._egress = None if way_out is None else way_out.begin(host.loop, self._connections, self._send)
         self._messages: dict[str, Callable[[Message], None]] = {
             "hello": self._hello,
             "ping": self._ping,
@@ -91,6 +94,8 @@ class Service:
             "connect": self._connections.connect,
             "disconnect": self._connections.disconnect,
         }
+        if self._egress is not None:
+            self._messages["resolved"] = self._egress.resolved
         self._operations: dict[str, Callable[[Message], Message | None]] = {
             "configure": self._configure,
             "signal": self._signal,
@@ -102,21 +107,22 @@ class Service:
 
     def link_began(self) -> None:
         """A core began a link, and will send its hello."""
-        self._greeted = False
-        self._end_servers()
-        self._arrivals.clear()
-        self._connections.clear()
-        self._host.outbox.restart()
+        self._clear()
 
     def link_ended(self, reason: str) -> None:
         """Nothing is sent until the next link. Streams keep what they hold."""
+        self._clear()
+        if reason:
+            self._log(f"the link to the core was dropped: {reason}")
+
+    def _clear(self) -> None:
         self._greeted = False
         self._end_servers()
         self._arrivals.clear()
         self._connections.clear()
+        if self._egress is not None:
+            self._egress.clear()
         self._host.outbox.restart()
-        if reason:
-            self._log(f"the link to the core was dropped: {reason}")
 
     def _end_servers(self) -> None:
         """No core has a use for servers that another link began: let them end, so that they leave nothing half written.
@@ -174,8 +180,10 @@ class Service:
                 raise ProtocolError(f"'{kind}': {error}") from error
         # a message that only newer agents know is ignored: the core sees this agent's version in its hello
 
-    def _send(self, message: Message) -> None:
+    def _send(self, message: Message) -> bool:
+        """Send a message, if there is a core; whether there is one."""
         self._put(self._host.outbox.control, message)
+        return self._greeted
 
     def _put(self, queue: Callable[..., None], *message: object) -> None:
         if self._greeted:
@@ -213,6 +221,7 @@ class Service:
                 "files": True,
                 "merges": True,
                 "connects": True,
+                "egress": self._egress is not None,
                 "mounts": True,
                 "sessions": sessions,
                 "left": self._host.left.all(),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from sandtop.core.egress import Egress
 from sandtop.core.errors import SandtopError, WrongState
 from sandtop.core.events import Teller
 from sandtop.core.fleet import stop_signal
@@ -64,6 +65,7 @@ class Sandbox:
         self.alerts = Alerts(row.uuid, context.database)
         self.sessions = self._new_sessions()
         self.ports = Published(lambda: self.row, self.connect, context.nursery)
+        self.egress = Egress(lambda: self.row.config.allow, lambda: self.tell, context.nursery)
 
     def _new_sessions(self) -> SessionManager:
         context, row = self._context, self.row

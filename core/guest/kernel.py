@@ -42,6 +42,11 @@ def network_argument(address: str, netmask: str, gateway: str, resolver: str) ->
     return f"sandtop.network={address},{netmask},{gateway},{resolver}"
 
 
+def egress_argument(address: str, resolver: str) -> str:
+    """What has the agent take the connections of programs and pass them on: its own address, and its resolver's."""
+    return f"sandtop.egress={address},{resolver}"
+
+
 def vsock_argument(port: int) -> str:
     """What has the agent listen on ``port`` of the machine's vsock."""
     return f"sandtop.vsock={port}"

@@ -359,7 +359,7 @@ def _vsock(spec: MachineSpec, fd: Mapping[Role, int], cid: int | None) -> list[s
 
 
 def _network(spec: MachineSpec) -> list[str]:
-    if spec.network is Network.NONE:
+    if spec.network is not Network.USER:
         return []
     return [
         "-netdev", "user,id=net,restrict=off" + ("" if spec.ipv6 else ",ipv6=off"),
