@@ -202,6 +202,7 @@ class Service:
                 "files": True,
                 "merges": True,
                 "connects": True,
+                "mounts": True,
                 "sessions": sessions,
                 "left": self._host.left.all(),
             }
