@@ -28,6 +28,7 @@ TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
     from _socket import socket
     from collections.abc import Callable
+    from mmap import mmap
     from types import TracebackType
     from typing import Final
 
@@ -36,19 +37,22 @@ if TYPE_CHECKING:
 DESCRIPTORS: Final = (8192, 524_288)
 """Limits of open files, soft and hard. The soft one is enough for `MAX_SESSIONS` sessions; the hard one is passed on to
 programs, and is systemd's."""
+_MAP_LOCKED: Final = 0x2000  # asm-generic/mman.h; not in mmap
 _IMPORTED = time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def run(root: str, *, hold: bool) -> None:
+def run(root: str, *, hold: bool = False, prepare: bool = False) -> None:
     """Be the agent of the sandbox that is mounted on ``root``. Returns only by an exception.
 
     The port is opened last, which tells the host that the agent is ready and this machine can be saved as a template.
     With ``hold`` the sandbox's disk is not mounted yet: the port is opened first, and the disk mounted when a core has
-    opened the port's other end. So a template that was saved in between can be used with any disk.
+    opened the port's other end. So a template that was saved in between can be used with any disk. With ``prepare``
+    this machine becomes a template with a disk.
 
     The vsock port, where this machine has one, is bound before all that: no program of the sandbox can be faster.
     """
     os.setsid()
+    _kept = keep("/proc/self/exe", os.path.realpath(sys.executable))
     runtime = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
     devices = os.open("/dev", os.O_RDONLY | os.O_DIRECTORY)
     furnish()
@@ -70,6 +74,10 @@ def run(root: str, *, hold: bool) -> None:
     loop = Loop()
     host = Host(loop, Outbox(), Reaper(loop), Cgroups(loop), null, runtime, root)
     watch_memory(host)
+    if prepare:
+        host.cgroups.stock()
+        machine.prepare()
+        os.sync()  # else all that go on from this machine write that to their disks
     gc.collect()
     gc.freeze()  # all objects that exist now stay, and later collections need not visit them
     if not hold:
@@ -86,6 +94,23 @@ def find_way_out() -> WayOut | None:
     from .egress.wayout import make_way_out  # it imports ctypes, which few machines need
 
     return make_way_out(*addresses)
+
+
+def keep(running: str, own: str) -> mmap | None:
+    """Lock the interpreter ``running`` into memory, and remove the runtime's ``own``. None where they are one file.
+
+    The runtime's files are in memory as long as they exist; those of the image are read from its disk, again and again
+    on a machine without memory to spare. The pages stay as long as what is returned. Raises OSError.
+    """
+    if os.path.samefile(running, own):
+        return None
+    import mmap
+
+    flags = mmap.MAP_PRIVATE | mmap.MAP_POPULATE | _MAP_LOCKED
+    with open(running, "rb") as file:
+        kept = mmap.mmap(file.fileno(), 0, flags=flags, prot=mmap.PROT_READ)
+    os.unlink(own)
+    return kept
 
 
 def watch_memory(host: Host) -> None:
@@ -167,11 +192,12 @@ def fatal(error: BaseException) -> None:
 
 def main(arguments: list[str]) -> int:
     """Run the agent. Returns, with an exit status, only for wrong arguments or in a process that is not process 1."""
-    if len(arguments) not in (2, 3) or arguments[0] != "--root" or arguments[2:] not in ([], ["--hold"]):
-        log("usage: python3 -m sandtop.agent --root FOLDER [--hold]")
+    where, how = arguments[:2], arguments[2:]
+    if len(where) != 2 or where[0] != "--root" or how not in ([], ["--hold"], ["--prepare"]):
+        log("usage: python3 -m sandtop.agent --root FOLDER [--hold | --prepare]")
         return 2
     try:
-        run(arguments[1], hold=len(arguments) == 3)
+        run(where[1], hold=how == ["--hold"], prepare=how == ["--prepare"])
     except BaseException as error:  # the boundary: nothing may leave process 1
         fatal(error)
     return 1
