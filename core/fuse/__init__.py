@@ -1,0 +1,13 @@
+"""A folder of the host in a sandbox: a server of the FUSE protocol, in a process of its own for each mount.
+
+The guest's kernel is the client. Its requests come over a serial port of the machine, which nobody else uses and in
+which the core has no part: a core that dies leaves a mount as it is. The guest is hostile, so all that it can say is
+read here (`server`) and carried out on one folder (`folder`, `beneath`) by a process that has given up what it does not
+need (`confine`).
+"""
+
+from __future__ import annotations
+
+from sandtop.core.fuse.process import FolderServer, open_folder, start
+
+__all__ = ["FolderServer", "open_folder", "start"]
