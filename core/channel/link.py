@@ -107,6 +107,7 @@ class AgentLink:
         files: the same of its file server, and …
         merges: … of output in one stream, and …
         connects: … of connections into its guest.
+        folders: … of folders of the host that it mounts.
         connections: TCP connections into the guest.
         measured: what its guest uses, as the agent said last, unchecked; and when that was, by trio's clock.
         fault: how the agent broke the protocol, until a link has stood for `_STEADY` seconds since; else None.
@@ -127,7 +128,7 @@ class AgentLink:
         self._throttle = Throttle()
         self.connected = False
         self.fault: str | None = None
-        self.measures = self.files = self.merges = self.connects = False
+        self.measures = self.files = self.merges = self.connects = self.folders = False
         self.connections = Connections(self)
         self.measured: tuple[float, object] | None = None
 
@@ -390,6 +391,7 @@ class AgentLink:
         self.measures, self.files, self.merges, self.connects = (
             message.get(name) is True for name in ("measures", "files", "merges", "connects")
         )
+        self.folders = isinstance(message.get("folders"), list)
         self.listener.link_up(message)
         for waiting in self._answers.values():
             self._outbox.control(waiting.message)

@@ -26,6 +26,7 @@ from sandtop.core.errors import (
 from sandtop.core.fleet.adoption import adopt_all
 from sandtop.core.fleet.alerts import AlertWatch
 from sandtop.core.fleet.clock import Clock, keep_clocks
+from sandtop.core.fleet.folders import check_folders
 from sandtop.core.fleet.guard import Guard
 from sandtop.core.fleet.published import with_numbers
 from sandtop.core.fleet.room import MIB, check_new, may_grow
@@ -137,6 +138,7 @@ class Fleet:
         sandbox = self._of_request(name, request_id)
         if sandbox is None:
             self._check_free(name)
+            await check_folders(config.mounts, name, self._context.driver)
             await self._check_room(name, config, progress)
             config = with_numbers(config)
             digest = await resolve_image(self._context, config.image, progress)

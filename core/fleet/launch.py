@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from sandtop.core.errors import MachineError, SandtopError, StorageError
+from sandtop.core.fleet.folders import mount_folder
 from sandtop.core.fleet.machine import new_token
 from sandtop.core.fleet.specs import blank_overlay, machine_spec, template_for
 from sandtop.core.fleet.supervision import supervise
@@ -58,8 +59,25 @@ class Launch:
         machine = self._sandbox.machine
         if machine is None or not await self._take_over(machine):
             await self._bring_up_anew(cold=cold)
+        await self._mount()
         for warning in self._sandbox.sessions.warnings:
             self._progress(f"warning: {self._sandbox.name}: {warning}")
+
+    async def _mount(self) -> None:
+        """Mount what is to be mounted. Raises what went wrong; the machine is ended then."""
+        sandbox = self._sandbox
+        machine, mounts = sandbox.machine, sandbox.row.config.mounts
+        if machine is None or not mounts:
+            return
+        try:
+            for mount in mounts:
+                if mount.type == "bind":
+                    await mount_folder(machine, sandbox.row, mount, self._context.nursery)
+        except BaseException:
+            with trio.CancelScope(shield=True):
+                await machine.end()
+            raise
+        self.times["mounted"] = trio.current_time()
 
     async def warm_up(self) -> None:
         """Start a machine for the warm pool, which is nobody's yet: from a template; warmed up, and paused."""

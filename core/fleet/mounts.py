@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MOST: Final = 32
 """Mounts of one sandbox."""
-_KINDS: Final[frozenset[str]] = frozenset()
+_KINDS: Final[frozenset[str]] = frozenset({"bind"})
 """What this core can mount."""
 
 

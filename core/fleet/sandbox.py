@@ -115,6 +115,9 @@ class Sandbox:
                 return "its agent does not answer"
             if self.machine.unreadable is not None:
                 return f"the host could not read its disk: {self.machine.unreadable}"
+            for mount in self.row.config.mounts:
+                if mount.target in self.sessions.listener.unmounted:
+                    return f"{mount.target} is not mounted any more: restart it"
             return self.ports.fault
         return None
 

@@ -2,12 +2,6 @@
 
 The guest's kernel is the client. Its requests come over a serial port of the machine, which nobody else uses and in
 which the core has no part: a core that dies leaves a mount as it is. The guest is hostile, so all that it can say is
-read here (`server`) and carried out on one folder (`folder`, `beneath`) by a process that has given up what it does not
-need (`confine`).
+read in `server` and `operations`, and carried out on one folder (`folder`, `beneath`) by a process that has given up
+what it does not need (`confine`). `process` is the core's side.
 """
-
-from __future__ import annotations
-
-from sandtop.core.fuse.process import FolderServer, open_folder, start
-
-__all__ = ["FolderServer", "open_folder", "start"]

@@ -30,6 +30,8 @@ _renameat2.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_cha
 _getdents64: Final = _libc.getdents64
 _getdents64.restype = ctypes.c_ssize_t
 _getdents64.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t]
+_fallocate: Final = _libc.fallocate
+_fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
 
 
 class _OpenHow(ctypes.Structure):
@@ -74,6 +76,15 @@ def _open(folder: int, path: bytes, how: int) -> int:
 def rename(old_folder: int, old: bytes, new_folder: int, new: bytes, flags: int) -> None:
     """renameat2(2). Raises OSError."""
     if _renameat2(old_folder, old, new_folder, new, flags) < 0:
+        _fail()
+
+
+def allocate(descriptor: int, offset: int, length: int) -> None:
+    """fallocate(2), which fails where the file system has none: the C library's own would write all the zeros.
+
+    Raises OSError.
+    """
+    if _fallocate(descriptor, 0, offset, length) < 0:
         _fail()
 
 

@@ -1,7 +1,7 @@
 """The folder of the host that a mount shows, and what can be done in it: calls by node and by name in a node.
 
-Each call opens what it works on anew (`beneath`), and looks whether it is what the guest's kernel means; it then goes by
-descriptor. Regular files alone are opened: what else there is (devices, FIFOs, sockets) is shown and never touched.
+Each call opens what it works on anew (`beneath`), looks whether it is what the guest's kernel means, and goes by
+descriptor then. Regular files alone are opened: what else there is (devices, FIFOs, sockets) is shown, never touched.
 """
 
 from __future__ import annotations
@@ -51,6 +51,10 @@ class Folder:
         status = os.fstat(root)
         self.nodes = Nodes((status.st_dev, status.st_ino), most)
         self._by_number = os.open(_PROC_NAME, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def end(self) -> None:
+        """Close what this opened, less what its callers hold. ``root`` is the caller's."""
+        os.close(self._by_number)
 
     # finding
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import struct
 import time
 from typing import TYPE_CHECKING, Final
 
-from sandtop.core.fuse import protocol
+from sandtop.core.fuse import beneath, protocol
 from sandtop.core.fuse.directory import Directory
 from sandtop.core.fuse.folder import checked, refuse
 from sandtop.core.fuse.protocol import NotFuse, Op
 
 if TYPE_CHECKING:
+    import struct
     from collections.abc import Callable, Mapping
 
     from sandtop.core.fuse.folder import Folder
@@ -69,6 +69,15 @@ class Operations:
         self.handlers: dict[int, Handler] = {
             op: _read_only if read_only and op in _WRITES else handler for op, handler in methods.items()
         }
+
+    def close(self) -> None:
+        """Close all that the guest has open."""
+        for node, descriptor in self._files.values():
+            self._folder.close(node, descriptor)
+        for directory in self._directories.values():
+            directory.close()
+        self._files.clear()
+        self._directories.clear()
 
     # answers
 
@@ -294,7 +303,7 @@ class Operations:
             refuse(errno.EOPNOTSUPP)
         if offset > _MOST_SIZE or not 0 < length <= _MOST_SIZE:
             refuse(errno.EINVAL)
-        os.posix_fallocate(self._file(handle), offset, length)
+        beneath.allocate(self._file(handle), offset, length)
         return b""
 
     def _seek(self, _number: int, body: memoryview) -> bytes:

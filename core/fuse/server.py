@@ -1,8 +1,8 @@
 """The loop of the server: requests in, each carried out in its turn, answers out.
 
-Nothing is trusted: a message that is none, or longer than any, ends the server, and with it this mount alone. What the
-guest does not take is not made: no request is read while answers wait, so nothing is queued here. One request is carried
-out after another, so that no two of the guest's own race.
+Nothing is trusted: a message that is none, or longer than any, ends the server, and with it this mount alone. No
+request is read while answers wait to be taken, so nothing is queued here. One request is carried out after another, so
+that no two of the guest's own race.
 """
 
 from __future__ import annotations

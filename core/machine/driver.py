@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
@@ -263,6 +264,13 @@ class Machine(Protocol):
 
     async def kill(self) -> Death:
         """End it at once, and see that it is gone."""
+        ...
+
+    async def add_port(self, name: str, end: socket.socket) -> None:
+        """Give it another serial port, which its guest finds as ``name``; ``end`` is what the bytes come and go by.
+
+        ``end`` stays open here and may be closed. Where the driver can plug in a ``port`` (`Info.hot_plug`).
+        """
         ...
 
     def console_tail(self, lines: int = 20) -> str:
