@@ -51,7 +51,7 @@ class Directory:
         """The next entry, which `take` takes; None at the end. Raises OSError."""
         if not self._read:
             count = beneath.entries(self.descriptor, self._buffer)
-            self._read.extend(_parse(bytes(self._buffer[:count])))
+            self._read.extend(_parse(ctypes.string_at(self._buffer, count)))
         return self._read[0] if self._read else None
 
     def take(self) -> None:

@@ -1,4 +1,4 @@
-"""What passes between the kernel's FUSE and the host: a socket of messages stands for /dev/fuse, which has them, too."""
+"""What passes between the kernel's FUSE and the host: a socket of messages stands for /dev/fuse, which has messages."""
 
 from __future__ import annotations
 
