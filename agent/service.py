@@ -205,6 +205,7 @@ class Service:
                 "files": True,
                 "merges": True,
                 "connects": True,
+                "mounts": True,
                 "sessions": sessions,
                 "left": self._host.left.all(),
                 "folders": self._folders.all(),

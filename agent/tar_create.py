@@ -19,9 +19,11 @@ _MOST_OCTAL: Final = 8**11 - 1
 _MAX_LINKS: Final = 1 << 16
 """Files with several names that are remembered. Further ones are written once for each name, as separate files."""
 _KERNELS: Final = frozenset(
-    "binfmt_misc bpf cgroup cgroup2 configfs debugfs devpts devtmpfs efivarfs fusectl hugetlbfs mqueue proc pstore"
-    " securityfs sysfs tracefs".split()
-)
+    (
+        "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs", "efivarfs", "fusectl",
+        "hugetlbfs", "mqueue", "proc", "pstore", "securityfs", "sysfs", "tracefs",
+    )
+)  # fmt: skip
 """File systems of which every machine has its own: what is in them is the kernel's, and no copy of it is of use."""
 _TYPES: Final = {
     stat.S_IFREG: tarfile.REGTYPE,
@@ -36,8 +38,8 @@ _TYPES: Final = {
 def create(paths: list[str]) -> int:
     """Write ``paths``, each under its last name, to stdout; the exit status. What cannot be read is named on stderr.
 
-    A path that ends in ``/.`` stands for what is in the folder, whose names begin with ``./`` then. What is mounted below
-    a path and is the kernel's own, as /proc is, is an empty folder; whoever names it, or something in it, gets it.
+    A path that ends in ``/.`` stands for what is in the folder, whose names begin with ``./`` then. What is mounted
+    below a path and is the kernel's own, as /proc is, is an empty folder; whoever names it, or what is in it, gets it.
     """
     writer = _Writer()
     try:

@@ -4,8 +4,8 @@
 
 A tree like that of a JavaScript project (packages with a few folders and many small files) is unpacked with tar, made a
 git repository of, looked through with ``git status``, read, and removed: by the same programs, the host's own, which
-the sandbox is given with their libraries. The places take turns. What counts is the ratio to the sandbox's own disk: the
-host does not emulate its processor, the sandbox may.
+the sandbox is given with their libraries. The places take turns. What counts is the ratio to the sandbox's own disk:
+the host does not emulate its processor, the sandbox may.
 """
 
 from __future__ import annotations

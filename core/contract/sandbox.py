@@ -75,6 +75,7 @@ class SandboxInfo(Record):
     Attributes:
         state: creating, starting, running, paused, stopping, stopped, failed or lost.
         memory, disk: MiB.
+        disk_used: bytes that its disk takes on the host, as it was when the list or the sandbox was asked for last.
         pid: its machine's process, while it runs.
         reason: why it is in that state, in words.
         created_at, started_at: seconds since the epoch.
@@ -123,6 +124,7 @@ class SandboxInfo(Record):
     alerts: list[Alert]
     ports: list[PublishedPort]
     mounts: list[Mount]
+    disk_used: Count | None = None
 
 
 class SandboxAnswer(Record):
@@ -268,6 +270,13 @@ class SandboxInspect(Request[Inspection], op="sandbox.inspect"):
     """All that the core knows of it."""
 
     sandbox: str
+
+
+class SandboxUpdate(Change[SandboxAnswer], op="sandbox.update", slow=True):
+    """Change what it was made with: ``disk``, MiB, which can only grow; of one that runs, at once."""
+
+    sandbox: str
+    disk: Disk | None = None
 
 
 class SandboxStart(Change[SandboxAnswer], op="sandbox.start", slow=True, outdated=("force",)):

@@ -94,6 +94,7 @@ def sandbox_view(sandbox: Sandbox) -> SandboxInfo:
         ],
         ports=sandbox.ports.all(),
         mounts=[mount_view(each) for each in config.mounts],
+        disk_used=sandbox.disk_used,
     )
 
 

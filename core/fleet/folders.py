@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Final, cast
 import trio
 
 from sandtop.core.channel.older import too_old
-from sandtop.core.errors import ChannelError, InvalidRequest, MachineError
+from sandtop.core.errors import InvalidRequest, NotFound, StorageError
 from sandtop.core.fuse import process
+from sandtop.core.sessions import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sandtop.core.fleet.machine import RunningMachine
-    from sandtop.core.machine import Driver
+    from sandtop.core.channel import AgentLink
+    from sandtop.core.machine import Driver, Machine
     from sandtop.core.store import MountRow, SandboxRow
 
 MOST: Final = 8
@@ -30,35 +31,38 @@ _MOUNT_SECONDS: Final = 45.0
 
 
 async def mount_folder(
-    machine: RunningMachine, row: SandboxRow, mount: MountRow, nursery: trio.Nursery
+    link: AgentLink, vm: Machine, row: SandboxRow, mount: MountRow, nursery: trio.Nursery
 ) -> None:
     """Serve the folder that ``mount`` says, and have the agent mount it. The server's end is waited for in ``nursery``.
 
-    Raises `NotFound` or `InvalidRequest` for what cannot be served, `MachineError`, `WrongState`.
+    Raises `StorageError` for what cannot be served or mounted, `MachineError`, `ChannelError`, `WrongState`.
     """
-    if not machine.link.folders:
+    if not link.folders:
         raise too_old(row.name, "cannot mount folders of the host")
     name = f"sandtop.folder.{row.config.mounts.index(mount)}"
     assert mount.source is not None
-    server = await process.start(mount.source, row.name, row.config.memory, read_only=mount.read_only)
+    try:
+        server = await process.start(mount.source, row.name, row.config.memory, read_only=mount.read_only)
+    except (NotFound, InvalidRequest) as error:  # it was there when `check_folders` looked
+        raise StorageError(error.message, sandbox=row.name) from error
     with server:
         nursery.start_soon(server.process.wait, name=f"server of {mount.source}")
-        await machine.vm.add_port(name, server.link)
+        await vm.add_port(name, server.link)
     request: dict[str, object] = {
         "type": "mount-folder", "target": mount.target, "port": name, "read_only": mount.read_only,
     }  # fmt: skip
-    try:
-        answer = await machine.link.request(request, _MOUNT_SECONDS)
-    except ChannelError as error:
-        raise MachineError(f"{_what(mount)} was not mounted: {error.message}", sandbox=row.name) from error
+    answer = await link.request(request, _MOUNT_SECONDS)
     said = answer.get("error")
     if said is not None:
         why = cast("Mapping[str, object]", said).get("message") if isinstance(said, dict) else said
-        raise MachineError(f"{_what(mount)} was not mounted: {str(why)[:300]}", sandbox=row.name)
+        raise StorageError(
+            f"{row.name} could not start: {mount.source} cannot be mounted at {mount.target}: {printable(str(why))}",
+            sandbox=row.name,
+        )
 
 
 async def check_folders(mounts: Sequence[MountRow], sandbox: str, driver: Driver) -> None:
-    """Raise `NotFound` or `InvalidRequest` for what `mount_folder` could not mount in ``sandbox``, a name."""
+    """Raise `NotFound` or `InvalidRequest` for what could not be mounted in the sandbox of this name."""
     folders = [each.source for each in mounts if each.type == "bind" and each.source is not None]
     if len(folders) > MOST:
         raise InvalidRequest(
@@ -72,7 +76,3 @@ async def check_folders(mounts: Sequence[MountRow], sandbox: str, driver: Driver
             os.close(process.open_folder(folder, sandbox))
 
     await trio.to_thread.run_sync(look)
-
-
-def _what(mount: MountRow) -> str:
-    return f"{mount.source} (at {mount.target})"

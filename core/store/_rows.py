@@ -23,7 +23,7 @@ class MountRow:
 
 @dataclass(frozen=True, slots=True)
 class SandboxConfig:
-    """What the user asked for; it does not change while the sandbox exists.
+    """What the user asked for. But for ``disk`` it does not change while the sandbox exists.
 
     Attributes:
         memory: MiB.
@@ -35,6 +35,7 @@ class SandboxConfig:
         publish: ports of the host that lead into it: address, port, port in the sandbox.
         stop_signal: by which its image says that programs are asked to end; empty for SIGTERM.
         mounts: what is mounted in it whenever it runs.
+        grown: its file system is to be made as large as ``disk`` when it runs next.
     """
 
     image: str = "base"
@@ -52,6 +53,7 @@ class SandboxConfig:
     publish: tuple[tuple[str, int, int], ...] = ()
     stop_signal: str = ""
     mounts: tuple[MountRow, ...] = ()
+    grown: bool = False
 
     def to_json(self) -> dict[str, object]:
         return asdict(self)

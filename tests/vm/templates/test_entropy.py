@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.timeout(300)]
 
-CLONES = 4
+CLONES = 3
 SETTLED = 16 * SLOWER
 """Seconds of uptime: half of that is how long a stir then holds, and a clone has spoken long before."""
 BOOT = 90.0 * SLOWER
