@@ -24,7 +24,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from sandtop.agent.wire import PORT_NAME
-from sandtop.core.machine.qemu.hotplug import slot
+from sandtop.core.machine.qemu.hotplug import PORTS, slot
 from sandtop.core.machine.qemu.vsock import DEVICE as VSOCK_DEVICE
 from sandtop.core.machine.qemu.vsock import NOMINAL_CID
 from sandtop.core.machine.spec import Accelerator, Channel, MachineSpec, Network
@@ -68,8 +68,6 @@ TCG_SINGLE: Final = " nr_cpus=1"
 """And another when there is a single processor: locks are then none, which saves a few per cent."""
 
 _FIRST_DESCRIPTOR: Final = 3
-PORTS: Final = "ports"
-"""The device that serial ports are on: the agent's, and those that are plugged in later."""
 _MOST_PORTS: Final = 10
 """On it: one that QEMU keeps for a console, the agent's, and 8 more. Each takes the guest some 10 KB of memory."""
 

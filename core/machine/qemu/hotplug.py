@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from sandtop.core.errors import MachineError, from_os_error
-from sandtop.core.machine.qemu.commandline import PORTS
 from sandtop.core.machine.qemu.qmp import QmpRefused
 
 if TYPE_CHECKING:
     from sandtop.core.machine.driver import Disk
     from sandtop.core.machine.qemu.qmp import QmpClient
 
+PORTS: Final = "ports"
+"""The device that serial ports are on: the agent's, and those that are plugged in."""
 FIRST_SET: Final = 16
 """The first set of descriptors of a disk that is plugged in; lower ones are the start's, and a saved state's."""
 DEADLINE: Final = 20.0
