@@ -68,11 +68,12 @@ async def check_folders(mounts: Sequence[MountRow], sandbox: str, driver: Driver
         raise InvalidRequest(
             f"mounts: {len(folders)} folders of the host are too many", hint=f"{MOST} at most"
         )
-    if folders and PLUG not in driver.info.hot_plug:
-        raise InvalidRequest(f"the machines of {driver.info.name} cannot have folders of the host mounted")
-
     def look() -> None:
         for folder in folders:
             os.close(process.open_folder(folder, sandbox))
 
     await trio.to_thread.run_sync(look)
+    if folders and PLUG not in driver.info.hot_plug:
+        raise InvalidRequest(
+            f"the machines of {driver.info.name} cannot have folders of the host mounted", sandbox=sandbox
+        )

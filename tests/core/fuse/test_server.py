@@ -124,8 +124,8 @@ def test_the_kernel_is_told_of_no_more_nodes_than_agreed(folder: Path) -> None:
         known = [found for n in range(19) if (found := kernel.look_up(ROOT, b"%d" % n)) is not None]
         assert kernel.ask(Op.LOOKUP, ROOT, name(b"30")).errno == errno.ENFILE
         assert len(kernel.listed(ROOT)) == 42, "names are listed all the same"
-        kernel.forget(known[0].node)
-        kernel.forget(known[1].node)
+        kernel.forget(known[0].node, 2)  # looked up, and listed
+        kernel.forget(known[1].node, 2)
         assert kernel.look_up(ROOT, b"30") is not None
 
 
