@@ -62,6 +62,7 @@ def open_directory(folder: int, path: bytes) -> int:
 
 
 def _open(folder: int, path: bytes, how: int) -> int:
+    number = errno.EAGAIN
     for _ in range(_TRIES):
         descriptor = int(_syscall(_SYS_OPENAT2, folder, path, how, _SIZE))
         if descriptor >= 0:

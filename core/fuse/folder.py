@@ -16,7 +16,7 @@ from sandtop.core.fuse import beneath, protocol
 from sandtop.core.fuse.nodes import Node, Nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Generator
 
 _PERMISSIONS: Final = 0o777
 _KEPT_OF_A_DIRECTORY: Final = stat.S_ISGID | stat.S_ISVTX
@@ -59,7 +59,7 @@ class Folder:
     # finding
 
     @contextmanager
-    def _pinned(self, node: Node) -> Iterator[int]:
+    def _pinned(self, node: Node) -> Generator[int]:
         """A descriptor (O_PATH) of ``node``, which is there still."""
         if node.handles:
             yield node.handles[0]  # also when its name is gone
