@@ -10,6 +10,7 @@ from . import measure
 from .arriving import Arrivals
 from .connections import Connections
 from .defaults import Defaults
+from .folders import Folders
 from .machine import Identity
 from .session import Session
 from .start import Start, window_size
@@ -85,6 +86,7 @@ class Service:
         self._arrivals = Arrivals(host.outbox.credit, self._start, self._operate)
         self._connections = Connections(host.loop, host.outbox, self._send)
         self._egress = None if way_out is None else way_out.begin(host.loop, self._connections, self._send)
+        self._folders = Folders(host, self._send)
         self._messages: dict[str, Callable[[Message], None]] = {
             "hello": self._hello,
             "ping": self._ping,
@@ -101,6 +103,7 @@ class Service:
             "signal": self._signal,
             "resize": self._resize,
             "shutdown": self._turn_off,
+            "mount-folder": self._mount_folder,
         }
 
     # the port's peer
@@ -225,6 +228,7 @@ class Service:
                 "mounts": True,
                 "sessions": sessions,
                 "left": self._host.left.all(),
+                "folders": self._folders.all(),
             }
         )
         for session in self.sessions.values():
@@ -367,6 +371,11 @@ class Service:
         if not session.running:
             raise OperationFailed("ended", "the session has ended")
         return session
+
+    def _mount_folder(self, message: Message) -> None:
+        if self._defaults is None:
+            raise OperationFailed("invalid", "the sandbox is not configured yet")
+        self._folders.mount(message, self._defaults.user)
 
     def _turn_off(self, message: Message) -> None:
         self._shutdown.begin(values.integer(message, "grace_ms", 0, MAX_GRACE_MS), lambda: not self.sessions)

@@ -75,7 +75,8 @@ class AgentLink:
         files: the same of its file server, and …
         merges: … of output in one stream, and …
         connects: … of connections into its guest, and …
-        mounts: … of what it mounts.
+        mounts: … of what it mounts, and …
+        folders: … of folders of the host that it mounts.
         connections: TCP connections into the guest, and out of it.
         outward: takes what its programs ask for outside of it; None for a guest that may ask for nothing.
         measured: what its guest uses, as the agent said last, unchecked; and when that was, by trio's clock.
@@ -97,7 +98,7 @@ class AgentLink:
         self._throttle = Throttle()
         self.connected = False
         self.fault: str | None = None
-        self.measures = self.files = self.merges = self.connects = self.mounts = False
+        self.measures = self.files = self.merges = self.connects = self.mounts = self.folders = False
         self.connections = Connections(self)
         self.outward: Outward | None = None
         self.measured: tuple[float, object] | None = None
@@ -340,6 +341,7 @@ class AgentLink:
         self.measures, self.files, self.merges, self.connects, self.mounts = (
             message.get(name) is True for name in ("measures", "files", "merges", "connects", "mounts")
         )
+        self.folders = isinstance(message.get("folders"), list)
         self.listener.link_up(message)
         for request in self._requests.unanswered():
             self._outbox.control(request)

@@ -61,6 +61,7 @@ MODULES: Final[Mapping[str, tuple[str, ...]]] = {
     "0x0004": ("virtio_rng",),
     "0x0005": ("virtio_balloon",),
     "0x0013": ("vmw_vsock_virtio_transport",),
+    "fuse": ("fuse",),  # by the agent, for folders of the host
     "loopback": ("vsock_loopback",),  # by nobody but tests: AF_VSOCK within a guest, where the host has none
 }
 """What the guest's init inserts, in groups. Dependencies are found when the runtime is built."""
