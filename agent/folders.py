@@ -34,7 +34,7 @@ _MOST_DESCRIPTORS: Final = 1 << 20
 class Folders:
     """Those that are mounted. ``say`` sends a message to the core."""
 
-    def __init__(self, host: Host, say: Callable[[Message], None]) -> None:
+    def __init__(self, host: Host, say: Callable[[Message], object]) -> None:
         self._host = host
         self._say = say
         self._mounted: dict[str, bool] = {}  # by target: whether its relay runs

@@ -68,6 +68,7 @@ async def check_folders(mounts: Sequence[MountRow], sandbox: str, driver: Driver
         raise InvalidRequest(
             f"mounts: {len(folders)} folders of the host are too many", hint=f"{MOST} at most"
         )
+
     def look() -> None:
         for folder in folders:
             os.close(process.open_folder(folder, sandbox))
