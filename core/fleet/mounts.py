@@ -14,6 +14,7 @@ import trio
 
 from sandtop.core.errors import InvalidRequest, NotFound, StorageError, WrongState
 from sandtop.core.files import FileFailed
+from sandtop.core.fleet.folders import mount_folder
 from sandtop.core.fleet.room import MIB, mib
 from sandtop.core.fleet.state import ALIVE, State
 from sandtop.core.guest.volumes import check_name
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from sandtop.core.channel import AgentLink
     from sandtop.core.contract.mount import Mount
     from sandtop.core.files import FileServers
     from sandtop.core.fleet.context import Context
@@ -36,7 +38,7 @@ MOST: Final = 32
 """Mounts of one sandbox."""
 SLOTS: Final = (4, 16)
 """How many disks a machine with volumes has room for: two shapes, and so two templates, for whatever is mounted."""
-_KINDS: Final = frozenset({"tmpfs", "volume"})
+_KINDS: Final = frozenset({"bind", "tmpfs", "volume"})
 """What this core can mount."""
 
 
@@ -163,14 +165,19 @@ def check_volumes(sandbox: Sandbox, others: Iterable[Sandbox]) -> None:
                 )
 
 
-async def mount_all(row: SandboxRow, context: Context, vm: Machine, files: FileServers) -> None:
+async def mount_all(
+    row: SandboxRow, context: Context, link: AgentLink, vm: Machine, files: FileServers
+) -> None:
     """Mount all that belongs in the machine of ``row``, which has started. Raises `StorageError`, `ChannelError` …"""
     if not row.config.mounts:
         return
     serials = await _plug(row, context, vm)
     try:
         for mount in row.config.mounts:
-            await _mount(row.name, mount, serials, files)
+            if mount.type == "bind":
+                await mount_folder(link, vm, row, mount, context.nursery)
+            else:
+                await _mount(row.name, mount, serials, files)
     finally:
         files.end_mounting()
 

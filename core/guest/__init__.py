@@ -19,7 +19,7 @@ from sandtop.core.guest import archive, foundation, kernel, overlay, runtime, so
 from sandtop.core.guest.containers import ContainerConfig, Kept, Layers, Pull, Reference, load, pull
 from sandtop.core.guest.containers.kept import PATIENCE
 from sandtop.core.guest.image import BASE, Image, ImageStore, check_name
-from sandtop.core.guest.kernel import KERNEL_ARGS, Kernel, network_argument, vsock_argument
+from sandtop.core.guest.kernel import KERNEL_ARGS, Kernel, egress_argument, network_argument, vsock_argument
 from sandtop.core.guest.runtime import Runtime
 from sandtop.core.guest.store import locked, scratch_folder, temporary_folder
 from sandtop.core.guest.tools import Progress
@@ -44,6 +44,7 @@ __all__ = [
     "Reference",
     "Runtime",
     "Volume",
+    "egress_argument",
     "network_argument",
     "vsock_argument",
 ]
