@@ -102,9 +102,9 @@ def _disk(fields: Fields, folder: int) -> Steps:
             pass
         else:
             return None
-    status, said = yield from run(["/sbin/e2fsck", "-y", device])
+    status, _ = yield from run(["/sbin/e2fsck", "-y", device])
     if status >= _REPAIRED:
-        raise Refused(errno.EUCLEAN, f"its file system cannot be repaired: {said}")
+        raise Refused(errno.EUCLEAN, f"it has no file system that e2fsck can mend (it exits with {status})")
     yield from _mounted(words, folder)
     return None
 

@@ -7,12 +7,13 @@ whatever is in them. Then a program of the agent's mounts all in the guest, befo
 from __future__ import annotations
 
 import posixpath
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import trio
 
-from sandtop.core.errors import InvalidRequest, NotFound, StorageError, WrongState
+from sandtop.core.errors import AlreadyExists, InvalidRequest, StorageError, WrongState
 from sandtop.core.files import FileFailed
 from sandtop.core.fleet.folders import mount_folder
 from sandtop.core.fleet.room import MIB, mib
@@ -110,13 +111,15 @@ def slots(config: SandboxConfig) -> int:
 async def make_volumes(context: Context, row: SandboxRow, progress: Callable[[str], None]) -> None:
     """Make those of a new sandbox's volumes that there are not yet. Raises `StorageError` …"""
 
+    def tell(line: str) -> None:
+        trio.from_thread.run_sync(progress, line)
+
     def make() -> None:
-        for name in volumes_of(row.config):
-            try:
-                context.guest.volumes.get(name)
-            except NotFound:
-                tell = lambda line: trio.from_thread.run_sync(progress, line)  # noqa: E731
-                context.guest.volumes.create(name, row.config.disk * MIB, tell)
+        volumes = context.guest.volumes
+        names = {volume.name for volume in volumes.all()}
+        for name in volumes_of(row.config).keys() - names:
+            with suppress(AlreadyExists):  # another sandbox that is made at this moment has made it, too
+                volumes.create(name, row.config.disk * MIB, tell)
 
     await trio.to_thread.run_sync(make)
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+import trio
 
 from sandtop.core.contract.mount import Mount
 from sandtop.core.errors import InvalidRequest, MachineError, NotFound, StorageError, WrongState
@@ -118,6 +119,18 @@ def test_a_writer_is_one_for_the_next_core_too(run: RunCase) -> None:
             with pytest.raises(WrongState, match="is written by box"):
                 await core.create("other", having(DATA))
             assert mounted(lab, core.fleet.get("box")) is before, "nothing is mounted twice"
+
+    run(case)
+
+
+def test_two_that_are_made_at_once_share_a_volume_that_was_not_there(run: RunCase) -> None:
+    async def case(lab: Lab) -> None:
+        async with lab.core() as core:
+            async with trio.open_nursery() as nursery:
+                for name in ("one", "two", "three"):
+                    nursery.start_soon(core.create, name, having(READER))
+            assert {box.state for box in core.fleet.all()} == {State.RUNNING}
+            assert [volume.name for volume in core.context.guest.volumes.all()] == ["data"]
 
     run(case)
 
