@@ -134,7 +134,7 @@ bench NAME="goals" *ARGS: setup
 chaos ROUNDS="200" *ARGS: setup
     SANDTOP_CHAOS_ROUNDS={{ ROUNDS }} pytest -m chaos -s {{ ARGS }}
 
-# In an emulated machine whose KVM and vhost-vsock work: the VM tests that they matter to (test), a bench (bench), a COMMAND, or a shell
+# In an emulated machine whose KVM and vhost-vsock work: the VM tests that they matter to (test), benches (bench), a hundred kills of the core (chaos), a COMMAND, or a shell
 nested *ARGS: setup
     @python -m tests.nested.run {{ ARGS }}
 

@@ -1,5 +1,5 @@
-"""The agent's own programs, run in a forked child in place of a program of the image: ``tar-create``, ``tar-extract``
-and ``files``, the file server.
+"""The agent's own programs, run in a forked child in place of a program of the image: ``tar-create``, ``tar-extract``,
+``files``, the file server, and ``mounts``, which mounts what the core says.
 
 The child needs modules that the agent does not import, and the sandbox may not have them. So it leaves the sandbox's
 root, imports them from the guest runtime, and enters the sandbox again.
@@ -79,6 +79,8 @@ def _loader(fields: Mapping[str, object]) -> _Loader:
         return _tar_extract(values.text(fields, "path"), values.boolean(fields, "rename"), names)
     if name == "files":
         return _files(watch=values.boolean(fields, "watch"))
+    if name == "mounts":
+        return _mounts
     raise InvalidMessage(f"there is no builtin {name!r}")
 
 
@@ -118,6 +120,13 @@ def _files(*, watch: bool) -> _Loader:
         return Server(OPERATIONS).run
 
     return load
+
+
+def _mounts() -> _Program:
+    from .files.server import Server
+    from .mounting import OPERATIONS
+
+    return Server(OPERATIONS).run
 
 
 def _run(plan: Plan, root: str, load: _Loader) -> int:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     These are strings because the members of an enum.Enum are looked up and hashed by Python code, which is slower.
     """
 
+_SERVERS: Final = ("files", "mounts")
 _OUT_OF_MEMORY_STATUS: Final = 128 + signal.SIGKILL
 
 
@@ -59,12 +60,25 @@ class Host:
         runtime: a descriptor of the guest runtime's root, which has the agent's Python.
         root: the path of the sandbox's root in the guest runtime.
         left: what sessions left running.
-        spawn: starts a program: that of `sandtop.agent.spawn`, where the agent is process 1 of a machine.
+        spawn: starts a program: that of `sandtop.agent.spawn`, where the agent is process 1 of a machine …
+        fork: … and one of the agent's own: that of `sandtop.agent.builtin`.
         waits: called with a session's id, which of its processes waits for somebody to type, and the command line of
             the one in the foreground, when either changes.
     """
 
-    __slots__ = ("cgroups", "left", "loop", "null", "outbox", "reaper", "root", "runtime", "spawn", "waits")
+    __slots__ = (
+        "cgroups",
+        "fork",
+        "left",
+        "loop",
+        "null",
+        "outbox",
+        "reaper",
+        "root",
+        "runtime",
+        "spawn",
+        "waits",
+    )
 
     def __init__(
         self, loop: Loop, outbox: Outbox, reaper: Reaper, cgroups: Cgroups, null: int, runtime: int, root: str
@@ -78,6 +92,7 @@ class Host:
         self.root = root
         self.left = Leftovers(loop)
         self.spawn: Callable[[Plan, Cgroup, Cgroups], int] = spawn
+        self.fork: Callable[[Plan, Record, Cgroup, int, str], int] = builtin.spawn
         self.waits: Callable[[str, Who, str], None] = lambda _id, _who, _program: None
 
 
@@ -86,6 +101,7 @@ class Session:
 
     Attributes:
         awaited: see `Start`.
+        serves: it is a server of the agent's own, for files or to mount.
         pid: of the leader, the process that was started; None when none could be.
         record: the exit record; None until it ended.
         input: writes to the program's stdin or terminal; None for a session that takes no input.
@@ -98,6 +114,7 @@ class Session:
         self.id = start.id
         self.number = start.number
         self.awaited = start.awaited
+        self.serves = start.builtin is not None and start.builtin.get("name") in _SERVERS
         self.pid: int | None = None
         self.record: Record | None = None
         self.input: InputPump | None = None
@@ -232,7 +249,7 @@ class Session:
             cwd = os.path.join(cwd, start.cwd)
         plan = Plan(start.argv, env, cwd, user, stdio, terminal, start.rlimits)
         if start.builtin is not None:
-            self.pid = builtin.spawn(plan, start.builtin, self._cgroup, host.runtime, host.root)
+            self.pid = host.fork(plan, start.builtin, self._cgroup, host.runtime, host.root)
         else:
             self.pid = host.spawn(plan, self._cgroup, host.cgroups)
         host.reaper.expect(self.pid, self._leader_ended)

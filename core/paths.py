@@ -65,6 +65,11 @@ class Paths:
         return self.cache / "images"
 
     @property
+    def volumes(self) -> Path:
+        """Disks that outlive sandboxes, by name."""
+        return self.data / "volumes"
+
+    @property
     def layers(self) -> Path:
         """Those of container images, by digest."""
         return self.cache / "layers"
@@ -100,6 +105,7 @@ class Paths:
         _own(self.cache, "the cache folder", readable=True)
         _own(self.config, "the config folder", readable=True)
         _own(self.sandboxes, "the folder of sandboxes")
+        _own(self.volumes, "the folder of volumes")
         _own(self.logs, "the folder of logs")
         _own(self.images, "the folder of images", readable=True)
         ensure_private(self.runtime)

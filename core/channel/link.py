@@ -1,4 +1,4 @@
-"""The core's end of the link to one agent: handshake, frames, reconnecting, requests with deadlines."""
+"""The core's end of the link to one agent: handshake, frames, reconnecting."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import secrets
 import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -30,13 +30,15 @@ from sandtop.agent.wire.limits import (
 )
 from sandtop.core.channel.connections import Connections
 from sandtop.core.channel.handshake import CHUNK, shake_hands
+from sandtop.core.channel.requests import Message, Requests
 from sandtop.core.channel.turns import LITTLE, Throttle, Turn
 from sandtop.core.errors import ChannelError
 from sandtop.core.groups import unwrapped
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator
 
+    from sandtop.core.channel.listener import Listener, Outward
     from sandtop.core.channel.transport import Transport
 
 log = logging.getLogger(__name__)
@@ -59,40 +61,6 @@ _GATHERED: Final = 4
 """Turns after which what came is stored, so that many small writes become one."""
 _OLDEST_AGENT: Final = AGENT_PROTOCOL - 1
 
-Message = dict[str, object]
-
-
-class Listener(Protocol):
-    """Takes what the agent says. Methods must not block. When one raises ProtocolError the link is closed.
-
-    ``message``, ``data`` and ``stdin_credit`` return whether anything changed. An agent that keeps sending what changes
-    nothing is read less often.
-    """
-
-    def link_up(self, hello: Mapping[str, object]) -> None:
-        """A new link stands; ``hello`` is the agent's first message on it."""
-        ...
-
-    def link_down(self, reason: str) -> None:
-        """The link broke; the next one is being tried."""
-        ...
-
-    def message(self, message: Mapping[str, object]) -> bool:
-        """A control message that is not an answer to a request of this link."""
-        ...
-
-    def data(self, frame: Data) -> bool:
-        """Output of a session."""
-        ...
-
-    def stdin_credit(self, credit: Credit) -> bool:
-        """The agent's credit for a stdin stream, and what it has acknowledged of it."""
-        ...
-
-    def drained(self) -> bool:
-        """Store one part of what was taken, such as what came of one session; whether there is more to store."""
-        ...
-
 
 class AgentLink:
     """The link to one machine's agent, for as long as the machine lives.
@@ -106,8 +74,11 @@ class AgentLink:
         measures: whether the agent of a link that stands knows `processes`; an older one does not.
         files: the same of its file server, and …
         merges: … of output in one stream, and …
-        connects: … of connections into its guest.
-        connections: TCP connections into the guest.
+        connects: … of connections into its guest, and …
+        mounts: … of what it mounts, and …
+        folders: … of folders of the host that it mounts.
+        connections: TCP connections into the guest, and out of it.
+        outward: takes what its programs ask for outside of it; None for a guest that may ask for nothing.
         measured: what its guest uses, as the agent said last, unchecked; and when that was, by trio's clock.
         fault: how the agent broke the protocol, until a link has stood for `_STEADY` seconds since; else None.
     """
@@ -118,7 +89,7 @@ class AgentLink:
         self.listener = listener
         self._outbox = Outbox()
         self._wake = trio.Event()
-        self._answers: dict[str, _Waiting] = {}
+        self._requests = Requests(self.send)
         self._up = trio.Event()
         self._broken: str | None = None
         self._serving = trio.CancelScope()
@@ -127,8 +98,9 @@ class AgentLink:
         self._throttle = Throttle()
         self.connected = False
         self.fault: str | None = None
-        self.measures = self.files = self.merges = self.connects = False
+        self.measures = self.files = self.merges = self.connects = self.mounts = self.folders = False
         self.connections = Connections(self)
+        self.outward: Outward | None = None
         self.measured: tuple[float, object] | None = None
 
     @property
@@ -178,7 +150,7 @@ class AgentLink:
         op = message.get("op")
         if not isinstance(op, str) or not 0 < len(op) <= MAX_OP:
             op = secrets.token_hex(8)
-        return await self._ask(f"done {op}", {**message, "op": op}, deadline)
+        return await self._requests.ask("done", op, {**message, "op": op}, deadline)
 
     async def ping(self, deadline: float = 5.0, *, sessions: bool = False) -> float:
         """The seconds that the agent took to answer. Raises `ChannelError` after ``deadline`` seconds.
@@ -188,7 +160,7 @@ class AgentLink:
         sequence = secrets.token_hex(8)
         begun = trio.current_time()
         message: Message = {"type": "ping", "seq": sequence, "usage": "sessions" if sessions else "total"}
-        answer = await self._ask(f"pong {sequence}", message, deadline)
+        answer = await self._requests.ask("pong", sequence, message, deadline)
         if (usage := answer.get("usage")) is not None:
             self.measured = trio.current_time(), usage
         return trio.current_time() - begun
@@ -196,23 +168,7 @@ class AgentLink:
     async def processes(self, deadline: float) -> Message:
         """The agent's ``processes``: what runs in its guest. Raises `ChannelError` after ``deadline`` seconds."""
         sequence = secrets.token_hex(8)
-        return await self._ask(f"processes {sequence}", {"type": "top", "seq": sequence}, deadline)
-
-    async def _ask(self, key: str, message: Message, deadline: float) -> Message:
-        waiting = self._answers.get(key)
-        if waiting is None:
-            waiting = self._answers[key] = _Waiting(message)
-            self.send(message)
-        waiting.askers += 1
-        try:
-            with trio.move_on_after(deadline):
-                await waiting.answered.wait()
-                return waiting.answer
-            raise ChannelError(f"the agent did not answer '{message['type']}' within {deadline:g} s")
-        finally:
-            waiting.askers -= 1
-            if not waiting.askers:
-                del self._answers[key]
+        return await self._requests.ask("processes", sequence, {"type": "top", "seq": sequence}, deadline)
 
     async def run(self, boot_seconds: float | None) -> None:
         """Keep the link up until cancelled.
@@ -372,27 +328,23 @@ class AgentLink:
             raise ProtocolError(f"{kind!r:.40} before the agent's hello")
         if kind in ("connected", "disconnected"):
             return self.connections.told(message)
-        if kind not in ("done", "pong", "processes"):
-            return self.listener.message(message)
-        number = message.get("op") if kind == "done" else message.get("seq")
-        waiting = self._answers.get(f"{kind} {number}") if isinstance(number, str) else None
-        if waiting is None or waiting.answered.is_set():
-            return False
-        waiting.answer = message
-        waiting.answered.set()
-        return True
+        if kind in ("dial", "resolve"):
+            return self.outward is not None and self.outward.told(self, message)
+        answered = self._requests.take(message)
+        return self.listener.message(message) if answered is None else answered
 
     def _hello(self, message: Message) -> None:
         version = message.get("version")
         if self.connected or not isinstance(version, int) or not _OLDEST_AGENT <= version <= AGENT_PROTOCOL:
             raise ProtocolError(f"a hello of version {version!r:.40}")
         self.connected = True
-        self.measures, self.files, self.merges, self.connects = (
-            message.get(name) is True for name in ("measures", "files", "merges", "connects")
+        self.measures, self.files, self.merges, self.connects, self.mounts = (
+            message.get(name) is True for name in ("measures", "files", "merges", "connects", "mounts")
         )
+        self.folders = isinstance(message.get("folders"), list)
         self.listener.link_up(message)
-        for waiting in self._answers.values():
-            self._outbox.control(waiting.message)
+        for request in self._requests.unanswered():
+            self._outbox.control(request)
         self._up.set()
         self._wake.set()
 
@@ -402,15 +354,3 @@ class AgentLink:
                 await stream.send_all(data)
             self._wake = trio.Event()
             await self._wake.wait()
-
-
-class _Waiting:
-    """A request that waits for its answer, on behalf of ``askers`` callers."""
-
-    __slots__ = ("answer", "answered", "askers", "message")
-
-    def __init__(self, message: Message) -> None:
-        self.askers = 0
-        self.message = message
-        self.answered = trio.Event()
-        self.answer: Message = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandtop.core.client.link import call, docker_config, port_forward
+from sandtop.core.client.link import call, docker_config, mount, port_forward, short_mount, tmpfs_mount
 from sandtop.core.contract.sandbox import SandboxCreate
 from sandtop.core.errors import EXIT_SANDTOP_FAILED, SandtopError
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, Final
 
+    from sandtop.core.contract.mount import Mount
     from sandtop.core.contract.sandbox import SandboxAnswer
 
 _EXAMPLES: Final = """\
@@ -22,7 +23,8 @@ _EXAMPLES: Final = """\
   sandtop create --image debian:12 web
   sandtop create worker-{1..20}
   sandtop create --memory 1G --cpus 2 --network user --label team=a build
-  sandtop create --publish 8080:80 web"""
+  sandtop create --publish 8080:80 web
+  sandtop create --allow git.example.org --allow '*.example.com:443' --allow 192.0.2.7:22 agent"""
 
 
 def add_options(parser: Parser) -> None:
@@ -46,8 +48,47 @@ def add_options(parser: Parser) -> None:
         metavar="PORTS",
         help="[[BIND:]HOSTPORT:]GUESTPORT: a port of this host that leads into it while it runs (repeatable)",
     )
+    add(
+        "--allow",
+        action="append",
+        metavar="RULE",
+        help="HOST[:PORT] or ADDRESS[/BITS][:PORT] that it may reach, and else nothing (repeatable)",
+    )
+    add_mounts(parser)
     add("--cold", action="store_true", help="boot it, also where a template would start it at once")
     add("--label", action="append", type=pair, metavar="KEY=VALUE", help="label the sandbox (repeatable)")
+
+
+def add_mounts(parser: Parser) -> None:
+    """Add those of what is mounted in it, all of which `mounts` reads."""
+    add = parser.add_argument
+    add(
+        "--mount",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE,…",
+        help="mounted while it runs: type=volume, bind or tmpfs, src=NAME or DIR, dst=PATH, ro (repeatable)",
+    )
+    add(
+        "-v",
+        "--volume",
+        action="append",
+        default=[],
+        metavar="SRC:DST[:ro]",
+        help="the same for a volume's NAME or a folder of this host, ./DIR (repeatable)",
+    )
+    add(
+        "--tmpfs", action="append", default=[], metavar="PATH[:size=64m]", help="memory as files (repeatable)"
+    )
+
+
+def mounts(options: argparse.Namespace) -> list[Mount]:
+    """What the options of `add_mounts` say."""
+    return [
+        *(mount(text) for text in options.mount),
+        *(short_mount(text) for text in options.volume),
+        *(tmpfs_mount(text) for text in options.tmpfs),
+    ]
 
 
 def add_shape(parser: Parser) -> None:
@@ -56,7 +97,11 @@ def add_shape(parser: Parser) -> None:
     add("--cpus", type=count, metavar="N", help="virtual processors")
     add("--memory", type=mebibytes, metavar="SIZE", help="such as 512M or 2G, at least 128M")
     add("--disk", type=mebibytes, metavar="SIZE", help="room for what is written in it, such as 4G")
-    add("--network", choices=("none", "user"), help="none (the default), or user: out through this host")
+    add(
+        "--network",
+        choices=("none", "user", "filtered"),
+        help="none (the default), user: out through this host, or filtered: to what is allowed",
+    )
     add("--accelerator", choices=("kvm", "tcg"), help="instead of the best that works here (doctor tells)")
 
 
@@ -80,6 +125,8 @@ def creation(options: argparse.Namespace, name: str, *, ephemeral: bool = False)
         cold=options.cold,
         ephemeral=ephemeral,
         publish=[port_forward(text) for text in options.publish or ()],
+        allow=options.allow,
+        mounts=mounts(options),
     )
 
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from sandtop.core.daemon.dispatch import Core
     from sandtop.core.daemon.once import Work
     from sandtop.core.files import Caller
+    from sandtop.core.files.servers import Kind
     from sandtop.core.fleet import Sandbox
 
     Asking = FileStat | FileRead | FileWrite | FileList | FileWatch | FileMkdir | FileRemove | FileRename
@@ -59,7 +60,7 @@ _HINTS: Final = {
 
 @asynccontextmanager
 async def _call(
-    core: Core, request: Asking, do: str, fields: Mapping[str, object], *, watch: bool = False
+    core: Core, request: Asking, do: str, fields: Mapping[str, object], *, kind: Kind = "files"
 ) -> AsyncGenerator[Caller]:
     """A call about ``request.path``. Raises `FileError` as the sandbox's kernel has it, and what `FileServers` does."""
     sandbox = core.fleet.get(request.sandbox)
@@ -67,7 +68,7 @@ async def _call(
     sandbox.running_machine("use files of")
     whole = {"path": _absolute(sandbox, request.path), **fields}
     try:
-        async with sandbox.sessions.files.call(do, whole, request.user, watch=watch) as call:
+        async with sandbox.sessions.files.call(do, whole, request.user, kind=kind) as call:
             yield call
     except FileFailed as failure:
         raise _error(sandbox, request, failure) from None
@@ -131,15 +132,15 @@ async def _open(
     do: str,
     fields: Mapping[str, object],
     *,
-    watch: bool = False,
+    kind: Kind = "files",
 ) -> AsyncGenerator[Caller]:
     """A call whose answer is a stream, of which the client has heard that it begins. Ends when the client goes."""
     async with _while_there(connection), AsyncExitStack() as stack:
-        call = await stack.enter_async_context(_call(core, request, do, fields, watch=watch))
+        call = await stack.enter_async_context(_call(core, request, do, fields, kind=kind))
         try:
             said = await call.opened()
         except FilesLost:  # nothing has come of it, and to ask again changes nothing
-            call = await stack.enter_async_context(_call(core, request, do, fields, watch=watch))
+            call = await stack.enter_async_context(_call(core, request, do, fields, kind=kind))
             said = await call.opened()
         await connection.tell(FileOpened(file=info_of(said, request.path)))
         yield call
@@ -176,7 +177,7 @@ async def list_folder(core: Core, request: FileList, connection: Connection) -> 
 
 @serves(FileWatch)
 async def watch(core: Core, request: FileWatch, connection: Connection) -> Nothing:
-    async with _open(core, connection, request, "watch", {}, watch=True) as call:
+    async with _open(core, connection, request, "watch", {}, kind="watch") as call:
         lines = Lines()
         while await call.wait_data(math.inf):
             if rows := lines.feed(call.piece() or b""):

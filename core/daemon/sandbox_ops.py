@@ -26,13 +26,16 @@ from sandtop.core.contract.sandbox import (
     SandboxResume,
     SandboxStart,
     SandboxStop,
+    SandboxUpdate,
 )
 from sandtop.core.daemon.connection import ClientGone
 from sandtop.core.daemon.dispatch import answers, makes, serves
+from sandtop.core.daemon.net_ops import lines
 from sandtop.core.daemon.pulling import obtain
 from sandtop.core.daemon.views import page, sandbox_view
-from sandtop.core.errors import NotFound
+from sandtop.core.errors import InvalidRequest, NotFound
 from sandtop.core.fleet import State
+from sandtop.core.fleet.mounts import checked
 from sandtop.core.guest import ContainerConfig
 from sandtop.core.store import SandboxConfig
 
@@ -58,6 +61,19 @@ def shape_of(request: SandboxCreate | ImageWarm) -> SandboxConfig:
     )
 
 
+def reachable(request: SandboxCreate) -> tuple[str, tuple[str, ...]]:
+    """The kind of network, and the lines of the allow-list. Raises `InvalidRequest`."""
+    if request.allow is None:
+        return request.network or DEFAULT.network, ()
+    if request.network == "none":
+        raise InvalidRequest(
+            f"{request.name} cannot have the network none and an allow-list",
+            sandbox=request.name,
+            hint="the list makes it filtered: leave the network out",
+        )
+    return "filtered", lines(request.allow, request.name)
+
+
 @makes(SandboxCreate)
 async def create(core: Core, request: SandboxCreate, work: Work) -> SandboxAnswer:
     config = await _configured(core, request, work)
@@ -71,8 +87,12 @@ async def _configured(core: Core, request: SandboxCreate, work: Work) -> Sandbox
     core.fleet.check_free(request.name, request.request_id or "")
     image = await obtain(core, request.image or DEFAULT.image, request.docker_config, work)
     said = image.container.config if image is not None and image.container is not None else ContainerConfig()
+    network, allow = reachable(request)
+    shape = shape_of(request)
     return dataclasses.replace(
-        shape_of(request),
+        shape,
+        network=network,
+        allow=allow,
         image=image.name if image is not None else request.image or DEFAULT.image,
         env={**said.env, **(request.env or {})},
         workdir=request.workdir or said.workdir or DEFAULT.workdir,
@@ -82,7 +102,17 @@ async def _configured(core: Core, request: SandboxCreate, work: Work) -> Sandbox
         ephemeral=request.ephemeral,
         publish=tuple((each.address, each.host_port, each.guest_port) for each in request.publish or ()),
         stop_signal=said.stop_signal,
+        mounts=checked(request.mounts or (), shape.memory),
     )
+
+
+@makes(SandboxUpdate)
+async def update(core: Core, request: SandboxUpdate, work: Work) -> SandboxAnswer:
+    sandbox = core.fleet.get(request.sandbox)
+    await sandbox.adopted()
+    if request.disk is not None:
+        await core.fleet.grow_disk(sandbox, request.disk, work.progress)
+    return SandboxAnswer(sandbox=sandbox_view(sandbox))
 
 
 @makes(SandboxStart)
@@ -148,6 +178,7 @@ async def acknowledge(core: Core, request: SandboxAcknowledge) -> SandboxAnswer:
 
 @answers(SandboxList)
 async def list_sandboxes(core: Core, request: SandboxList) -> SandboxPage:
+    await core.fleet.look_at_disks(*core.fleet.all())
     found, more = page(core.fleet.all(), sandbox_view, "uuid", request.before)
     return SandboxPage(sandboxes=found, more=more)
 
@@ -155,6 +186,7 @@ async def list_sandboxes(core: Core, request: SandboxList) -> SandboxPage:
 @answers(SandboxInspect)
 async def inspect(core: Core, request: SandboxInspect) -> Inspection:
     sandbox = core.fleet.get(request.sandbox)
+    await core.fleet.look_at_disks(sandbox)
     machine: dict[str, object] | None = None
     if sandbox.machine is not None:
         machine = sandbox.machine.vm.facts(sandbox.machine.spec)

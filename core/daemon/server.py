@@ -17,12 +17,14 @@ from sandtop.core.daemon import (
     file_ops,
     image_ops,
     logs_ops,
+    net_ops,
     port_ops,
     sandbox_ops,
     screen_ops,
     session_ops,
     stats_ops,
     top_ops,
+    volume_ops,
 )
 from sandtop.core.daemon.connection import PROTOCOL, ClientGone, Connection
 from sandtop.core.daemon.dispatch import answer, fault, operation
@@ -44,6 +46,7 @@ OPERATIONS: Final = (
     event_ops,
     stats_ops,
     logs_ops,
+    net_ops,
     port_ops,
     sandbox_ops,
     top_ops,
@@ -51,6 +54,7 @@ OPERATIONS: Final = (
     session_ops,
     screen_ops,
     file_ops,
+    volume_ops,
 )
 """The modules with the handlers: each has registered its own."""
 

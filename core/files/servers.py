@@ -1,4 +1,7 @@
-"""The file servers of one sandbox: one for each user that is asked for, begun when it is and ended when it idles."""
+"""The file servers of one sandbox: one for each user that is asked for, begun when it is and ended when it idles.
+
+And, for as long as it is asked something, the one that mounts.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +20,15 @@ from sandtop.core.files.tunnel import Tunnel
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
+    from typing import Literal
 
     from sandtop.agent.wire import Data
     from sandtop.core.channel import AgentLink
     from sandtop.core.files.call import FileCall
 
-    Key = tuple[str | None, bool]
-    """The user, and whether it is for watching."""
+    Kind = Literal["files", "watch", "mounts"]
+    Key = tuple[str | None, Kind]
+    """The user, and what it is for."""
 
 _LINK_SECONDS: Final = 10.0
 _IDLE: Final = 30.0
@@ -136,7 +141,7 @@ class FileServers:
 
     @asynccontextmanager
     async def call(
-        self, do: str, fields: Mapping[str, object], user: str | None, *, watch: bool = False
+        self, do: str, fields: Mapping[str, object], user: str | None, *, kind: Kind = "files"
     ) -> AsyncGenerator[Caller]:
         """A call as ``user``, None for the sandbox's own. Leaving the context ends it.
 
@@ -148,7 +153,9 @@ class FileServers:
         await link.wait_up(_LINK_SECONDS)
         if not link.files:
             raise too_old(self._name, "cannot be asked about files", instead="or copy files: sandtop cp")
-        tunnel = self._tunnel(link, user, watch=watch)
+        if kind == "mounts" and not link.mounts:
+            raise too_old(self._name, "cannot be told to mount or to grow")
+        tunnel = self._tunnel(link, user, kind)
         call = tunnel.begin(do, fields)
         try:
             tunnel.pump()
@@ -163,8 +170,14 @@ class FileServers:
         finally:
             tunnel.end(call)
 
-    def _tunnel(self, link: AgentLink, user: str | None, *, watch: bool) -> Tunnel:
-        key = user, watch
+    def end_mounting(self) -> None:
+        """The server that mounts has no more to do."""
+        tunnel = self._open.pop(("root", "mounts"), None)
+        if tunnel is not None:
+            tunnel.close()
+
+    def _tunnel(self, link: AgentLink, user: str | None, kind: Kind) -> Tunnel:
+        key = user, kind
         tunnel = self._open.get(key)
         if tunnel is not None and tunnel.lost is None and not tunnel.full:
             return tunnel
@@ -180,7 +193,7 @@ class FileServers:
         number = MAX_SESSION_NUMBER - secrets.randbelow(_RANDOM)
         tunnel = Tunnel(link, self._name, f"{_ID}{secrets.token_hex(8)}", number)
         self._open[key] = self._by_number[number] = tunnel
-        tunnel.open(user, watch=watch)
+        tunnel.open(user, kind)
         self._nursery.start_soon(_end_idle, tunnel, name=f"idleness of {tunnel.key}")
         return tunnel
 

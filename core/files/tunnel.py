@@ -72,13 +72,16 @@ class Tunnel:
         """Whether it takes no more calls for now, or none any more."""
         return len(self._calls) >= MAX_CALLS or self._last >= _MOST_CALLS
 
-    def open(self, user: str | None, *, watch: bool) -> None:
-        """Ask the agent for the server."""
+    def open(self, user: str | None, kind: str) -> None:
+        """Ask the agent for the server: for files, for watching them, or to mount."""
+        builtin: dict[str, object] = {"name": "files", "watch": kind == "watch"}
+        if kind == "mounts":
+            builtin = {"name": "mounts"}
         self._link.outbox.add(self._into)
         self._link.send(
             {
                 "type": "start", "id": self.key, "n": self.number, "user": user, "cwd": "/", "stdin": True,
-                "builtin": {"name": "files", "watch": watch},
+                "builtin": builtin,
             }
         )  # fmt: skip
         for window in self._out.values():

@@ -19,10 +19,11 @@ from sandtop.core.guest import archive, foundation, kernel, overlay, runtime, so
 from sandtop.core.guest.containers import ContainerConfig, Kept, Layers, Pull, Reference, load, pull
 from sandtop.core.guest.containers.kept import PATIENCE
 from sandtop.core.guest.image import BASE, Image, ImageStore, check_name
-from sandtop.core.guest.kernel import KERNEL_ARGS, Kernel, network_argument, vsock_argument
+from sandtop.core.guest.kernel import KERNEL_ARGS, Kernel, egress_argument, network_argument, vsock_argument
 from sandtop.core.guest.runtime import Runtime
 from sandtop.core.guest.store import locked, scratch_folder, temporary_folder
 from sandtop.core.guest.tools import Progress
+from sandtop.core.guest.volumes import Volume, Volumes
 from sandtop.core.settings import GUEST_RELEASE
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ __all__ = [
     "Pull",
     "Reference",
     "Runtime",
+    "Volume",
+    "egress_argument",
     "network_argument",
     "vsock_argument",
 ]
@@ -215,6 +218,11 @@ class GuestStore:
     def _layers_in_use(self) -> set[str]:
         kept = (image.container for image in self._images.list())
         return {digest for container in kept if container is not None for digest in container.digests}
+
+    @property
+    def volumes(self) -> Volumes:
+        """Disks that outlive sandboxes."""
+        return Volumes(self.paths.volumes, self._cache)
 
     def create_overlay(self, path: Path, size: int, progress: Progress = _silent) -> None:
         """Make the file ``path`` an empty overlay disk of ``size`` bytes. See `overlay.create`."""

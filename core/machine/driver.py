@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
@@ -53,7 +54,7 @@ class Info:
         networks: the kinds of network that a machine can have.
         snapshots: whether `Machine.save` and a spec's ``memory`` work. Without them there are no templates and no
             warm pool: every machine boots.
-        hot_plug: the kinds of device that a running machine can be given.
+        hot_plug: the kinds of device that a running machine can be given: ``disk``, ``port``.
     """
 
     name: str
@@ -189,6 +190,23 @@ class DiskError:
         return self.reason in _NO_ROOM
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    """A disk that a machine is given while it runs.
+
+    Attributes:
+        serial: by which its guest knows it; at most 20 ASCII characters.
+        file: raw, of its size.
+        read_only: whether the guest may only read it.
+        slot: where it goes, from 0 on and below the spec's ``slots``; each disk another.
+    """
+
+    serial: str
+    file: Path
+    read_only: bool
+    slot: int
+
+
 # what a driver offers
 
 
@@ -250,6 +268,17 @@ class Machine(Protocol):
         """
         ...
 
+    async def plug(self, disk: Disk) -> None:
+        """Give it ``disk``, which its guest sees soon; where ``disk`` is in the driver's `Info.hot_plug`.
+
+        Raises `StorageError`, too, when the file cannot be opened, or another machine writes to it.
+        """
+        ...
+
+    async def lengthen(self, size: int) -> None:
+        """Make its own disk (the spec's ``overlay``) so many bytes long; its guest sees that soon."""
+        ...
+
     async def wait(self) -> Death:
         """Wait, as long as it takes, for its end; the console log is complete then. Many may wait."""
         ...
@@ -263,6 +292,13 @@ class Machine(Protocol):
 
     async def kill(self) -> Death:
         """End it at once, and see that it is gone."""
+        ...
+
+    async def add_port(self, name: str, end: socket.socket) -> None:
+        """Give it another serial port, which its guest finds as ``name``; ``end`` is what the bytes come and go by.
+
+        ``end`` stays open here and may be closed. Where the driver can plug in a ``port`` (`Info.hot_plug`).
+        """
         ...
 
     def console_tail(self, lines: int = 20) -> str:

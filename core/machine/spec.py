@@ -37,10 +37,12 @@ WITHOUT_KVM: Final = 'without it: --accelerator tcg, or accelerator = "tcg" in c
 
 class Network(StrEnum):
     """``NONE``: the guest has no network device. ``USER``: one device, behind which a program of the user's own answers
-    and passes connections on to the host's network; the host needs no privilege for it."""
+    and passes connections on to the host's network; the host needs no privilege for it. ``FILTERED``: no device; the
+    agent passes connections on to the core, which has a list of what is allowed."""
 
     NONE = "none"
     USER = "user"
+    FILTERED = "filtered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ class MachineSpec:
         channel: what is to carry the agent's byte stream.
         channel_reason: why that one, for people; empty when it is not known any more.
         memory: the file behind its memory; None for a machine that boots, and of which no snapshot will be taken.
+        slots: how many disks it can be given while it runs.
     """
 
     uuid: str
@@ -95,6 +98,7 @@ class MachineSpec:
     channel: Channel = Channel.VIRTIO_SERIAL
     channel_reason: str = ""
     memory: Memory | None = None
+    slots: int = 0
 
     @property
     def restored(self) -> bool:

@@ -51,9 +51,13 @@ class FileCall:
 class FilesSide:
     """Speaks with a file server, the leader of the session ``run``."""
 
-    def __init__(self, core: CoreSide, *, watch: bool = False, **fields: object) -> None:
+    def __init__(
+        self, core: CoreSide, *, watch: bool = False, builtin: Message | None = None, **fields: object
+    ) -> None:
+        """``builtin``: another server than one for files."""
         self.core = core
-        self.run = core.start(builtin={"name": "files", "watch": watch}, stdin=True, cwd="/", **fields)
+        its = builtin or {"name": "files", "watch": watch}
+        self.run = core.start(builtin=its, stdin=True, cwd="/", **fields)
         self._decoder = Decoder()
         self._read = 0
         self._calls: dict[int, FileCall] = {}

@@ -8,20 +8,17 @@ from typing import TYPE_CHECKING, Final, Self
 import anyio
 
 from sandtop.core.client.link.asynchronous import AsyncConversation, call, call_all, listen
-from sandtop.core.client.link.connecting import Forward
 from sandtop.core.client.link.listening import ConsoleListening
-from sandtop.core.client.link.listing import sandbox_listing, session_listing
+from sandtop.core.client.link.listing import sandbox_listing
+from sandtop.core.client.link.mounts import mount
 from sandtop.core.client.link.operation import Holding
 from sandtop.core.client.link.plain import new_id
 from sandtop.core.client.link.ports import port_forward
 from sandtop.core.client.link.values import docker_config
-from sandtop.core.client.session.following import STDERR, STDOUT, Following, Reading
-from sandtop.core.client.session.stream import EventStream
 from sandtop.core.contract.sandbox import (
     SandboxAcknowledge,
     SandboxConsole,
     SandboxCreate,
-    SandboxForward,
     SandboxHold,
     SandboxInfo,
     SandboxInspect,
@@ -33,23 +30,18 @@ from sandtop.core.contract.sandbox import (
     SandboxStart,
     SandboxStop,
     SandboxTop,
+    SandboxUpdate,
 )
-from sandtop.core.contract.session import (
-    SessionAcknowledge,
-    SessionFollow,
-    SessionLogs,
-    SessionRemove,
-)
+from sandtop.core.contract.session import SessionAcknowledge
 from sandtop.core.errors import NotFound, SandtopError
 from sandtop.core.groups import unwrapped
 
 from .attach import Attachable
-from .collect import MAX_OUTPUT, Log, collect_log
-from .connection import Connection, connection
 from .copying import Copyable
 from .execute import Executing
 from .files import Files
-from .process import Process, Scope, begun, send_signal
+from .networked import Networked
+from .sandbox_sessions import Sessions
 from .screen import Terminals
 
 if TYPE_CHECKING:
@@ -57,9 +49,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Literal
 
+    from sandtop.core.contract.mount import Mount
     from sandtop.core.contract.record import Request
-    from sandtop.core.contract.sandbox import Inspection, PortForward, Processes, SandboxAnswer
-    from sandtop.core.contract.session_results import SessionInfo
+    from sandtop.core.contract.sandbox import Inspection, Processes, SandboxAnswer
 
     Size = tuple[int, int]
 
@@ -67,7 +59,7 @@ _CLEANUP_SECONDS: Final = 60.0
 """How long leaving a block waits for the removal of its sandbox."""
 
 
-class Sandbox(Executing, Attachable, Terminals, Copyable):
+class Sandbox(Executing, Attachable, Terminals, Copyable, Sessions, Networked):
     """A sandbox. `create`, `get` and `list` make these; the constructor is not for callers.
 
     As a context it is removed at the end if it was created here without ``keep=True``, and left alone otherwise.
@@ -86,7 +78,7 @@ class Sandbox(Executing, Attachable, Terminals, Copyable):
         cpus: int | None = None,
         memory: int | None = None,
         disk: int | None = None,
-        network: Literal["none", "user"] | None = None,
+        network: Literal["none", "user", "filtered"] | None = None,
         env: Mapping[str, str] | None = None,
         workdir: str | None = None,
         shell: str | None = None,
@@ -97,6 +89,8 @@ class Sandbox(Executing, Attachable, Terminals, Copyable):
         ephemeral: bool = False,
         keep: bool = False,
         publish: Sequence[str] = (),
+        allow: Sequence[str] | None = None,
+        mounts: Sequence[str | Mount] = (),
         progress: Callable[[str], None] | None = None,
     ) -> Self:
         """Make a sandbox, start it, and return it running. ``memory`` and ``disk`` are MiB; None is the core's default.
@@ -107,7 +101,9 @@ class Sandbox(Executing, Attachable, Terminals, Copyable):
         `pull_image`. Its configuration says what is not said here: the environment, the user, the directory.
         An ``ephemeral`` one is removed by the core when nobody holds it any more: `hold`.
         ``publish`` are ports of the host that lead into it whenever it runs, such as ``"8080:80"``, or ``"80"`` for
-        any that is free: `info` says which.
+        any that is free: `info` says which. ``mounts`` are mounted in it whenever it runs, each as `Mount` or as
+        ``"type=volume,src=data,dst=/data"``, ``"type=tmpfs,dst=/scratch,tmpfs-size=64m"`` …
+        ``allow`` is what it may reach, as `allow` has it, and nothing else: also with an empty one.
 
         ``progress`` is called with a line about whatever takes long. Raises `AlreadyExists`, `InvalidRequest`,
         `ImageError`, `MachineError` … When cancelled it removes what was made.
@@ -128,6 +124,8 @@ class Sandbox(Executing, Attachable, Terminals, Copyable):
             cold=cold,
             ephemeral=ephemeral,
             publish=[port_forward(text) for text in publish],
+            allow=None if allow is None else [*allow],
+            mounts=[mount(each) if isinstance(each, str) else each for each in mounts],
             docker_config=docker_config() if image is not None else None,
             request_id=new_id(),
         )
@@ -166,6 +164,8 @@ class Sandbox(Executing, Attachable, Terminals, Copyable):
                 warnings=[],
                 alerts=[],
                 ports=[],
+                allow=[],
+                mounts=[],
             )
         )
 
@@ -232,14 +232,6 @@ class Sandbox(Executing, Attachable, Terminals, Copyable):
         """
         return await call(SandboxTop(sandbox=self.uuid))
 
-    async def connect(self, port: int) -> Connection:
-        """A TCP connection to ``port`` in it, on 127.0.0.1 there or else on ::1, whatever its network.
-
-        Raises `ConnectionRefused` when nothing listens there, `TimedOut` when what listens does not take it,
-        `WrongState` when the sandbox does not run or has 1,024 connections already; `ChannelError`.
-        """
-        return await connection(self.uuid, self.name, port)
-
     async def console(self, *, tail: int | None = None) -> bytes:
         """What its guest's kernel and agent printed since its last start: the last 256 KiB, or ``tail`` lines of it.
 
@@ -251,6 +243,10 @@ class Sandbox(Executing, Attachable, Terminals, Copyable):
     def follow_console(self, *, tail: int | None = None) -> AsyncGenerator[bytes]:
         """As `console`, and what comes until its machine ends."""
         return listen(ConsoleListening(SandboxConsole(sandbox=self.uuid, tail=tail, follow=True)))
+
+    async def update(self, *, disk: int) -> None:
+        """Give it a disk of ``disk`` MiB, while it runs or not. Raises `InvalidRequest` for a smaller one."""
+        await self._do(SandboxUpdate(sandbox=self.uuid, disk=disk, request_id=new_id()))
 
     async def start(self, *, cold: bool = False, accelerator: Literal["kvm", "tcg"] | None = None) -> None:
         """Start it, from a template or, with ``cold``, by booting; ``accelerator`` is for this start alone.
@@ -301,72 +297,6 @@ class Sandbox(Executing, Attachable, Terminals, Copyable):
         finally:
             await conversation.aclose()
 
-    @asynccontextmanager
-    async def forward(self, *ports: str) -> AsyncGenerator[Sequence[PortForward]]:
-        """While in this context, ports of the host lead to ports of it, whatever its network: gives where they are.
-
-        Such as ``"8080:80"``, ``"80"`` for any port that is free, or ``"0.0.0.0:8080:80"`` for all who reach the
-        host. A core that was killed listens on the same ports again; connections end with it. Raises `AlreadyExists`
-        for a port that is taken, `InvalidRequest`, and `WrongState` when the sandbox does not run, or no more.
-        """
-        forward = Forward(SandboxForward(sandbox=self.uuid, ports=[port_forward(text) for text in ports]))
-        conversation = AsyncConversation(forward)
-        try:
-            while forward.forwarding is None:
-                await conversation.advance()
-            with unwrapped():
-                async with anyio.create_task_group() as group:
-                    group.start_soon(conversation.run)
-                    yield forward.forwarding.ports
-                    group.cancel_scope.cancel()
-        finally:
-            await conversation.aclose()
-
-    async def _do(self, request: Request[SandboxAnswer]) -> None:
-        self._info = (await call(request)).sandbox
-
-    # what runs in it
-
-    async def follow(
-        self, session: str, *, stdin: bool = False, stdout_from: int = 0, stderr_from: int = 0
-    ) -> Process:
-        """Come back to ``session`` (an id or the beginning of one), running or ended; leaving the block leaves it.
-
-        Output comes from the offsets given; with ``stdin`` its input is taken too. Raises `NotFound`, and
-        `WrongState` when another client holds the input.
-        """
-        request = SessionFollow(sandbox=self.uuid, session=session, input=stdin)
-        following = Following(request, stdin=stdin, offsets={STDOUT: stdout_from, STDERR: stderr_from})
-        process = Process(EventStream(following), self.name, on_exit="detach", has_stdin=stdin)
-        await begun(process)
-        return process
-
-    async def sessions(self) -> Sequence[SessionInfo]:
-        """Its sessions, running and ended, oldest first."""
-        return await call_all(session_listing(self.uuid))
-
-    async def session(self, session: str) -> SessionInfo:
-        """One of its sessions, by its whole id. Raises `NotFound`."""
-        listing = session_listing(self.uuid)
-        while True:
-            more = listing.take(await call(listing.request))
-            for info in listing.items:
-                if info.id == session:
-                    return info
-            if not more:
-                raise NotFound(f"sandbox {self.name} has no session {session}", sandbox=self.name)
-
-    async def signal(self, session: str, signal: int | str, *, scope: Scope = "leader") -> None:
-        """Send ``signal`` (a number or a name such as ``"TERM"``) to its first process, that one's group, or all.
-
-        With ``"all"`` it reaches also what an ended session left running. Raises `WrongState` when nothing is.
-        """
-        await send_signal(self.uuid, session, signal, scope)
-
-    async def remove_session(self, session: str) -> None:
-        """Forget an ended session and its output, and end what it left running. Raises `WrongState` while it runs."""
-        await call(SessionRemove(sandbox=self.uuid, session=session))
-
     async def acknowledge(self, *sessions: str, undo: bool = False) -> None:
         """Say that it was seen how ``sessions`` ended or that they wait, or without any that the sandbox itself
         failed or was lost.
@@ -379,24 +309,8 @@ class Sandbox(Executing, Attachable, Terminals, Copyable):
         else:
             await self._do(SandboxAcknowledge(sandbox=self.uuid, undo=undo))
 
-    async def logs(
-        self,
-        session: str | None = None,
-        *,
-        since: float | None = None,
-        tail: int | None = None,
-        max_output: int = MAX_OUTPUT,
-    ) -> Log:
-        """What ``session`` (the latest when None) has written so far; `follow` goes on with it.
-
-        ``since`` is in seconds since the epoch, ``tail`` a number of lines. Raises `NotFound`.
-        """
-        request = SessionLogs(sandbox=self.uuid, session=session, since=since, tail=tail)
-        stream = EventStream(Reading(request, {STDOUT: 0, STDERR: 0}, session=session))
-        try:
-            return await collect_log(stream, max_output)
-        finally:
-            await stream.aclose()
+    async def _do(self, request: Request[SandboxAnswer]) -> None:
+        self._info = (await call(request)).sandbox
 
 
 async def _undo(request: SandboxCreate) -> None:

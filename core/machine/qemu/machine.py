@@ -15,7 +15,7 @@ from sandtop.core.errors import MachineError, StorageError
 from sandtop.core.machine import console, procfs
 from sandtop.core.machine.driver import Death, DiskError, Usage
 from sandtop.core.machine.nursery import background
-from sandtop.core.machine.qemu import diskerror, qmp, snapshot
+from sandtop.core.machine.qemu import diskerror, hotplug, qmp, snapshot
 from sandtop.core.machine.qemu.commandline import (
     EMULATION,
     Emulation,
@@ -31,11 +31,12 @@ from sandtop.core.machine.spec import Channel
 from sandtop.core.machine.text import last_match
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import AsyncGenerator
     from pathlib import Path
 
     from sandtop.core.channel.transport import Transport
-    from sandtop.core.machine.driver import Identity
+    from sandtop.core.machine.driver import Disk, Identity
     from sandtop.core.machine.spec import MachineSpec
 
 QUIT_DEADLINE: Final = 5.0
@@ -156,6 +157,14 @@ class QemuMachine:
         """Stop the processors for good and save what the machine is now; see `snapshot.save`."""
         await snapshot.save(self.monitor, self.name, state)
 
+    async def plug(self, disk: Disk) -> None:
+        """Give it a disk; see `hotplug.plug`."""
+        await hotplug.plug(self.monitor, self.name, disk)
+
+    async def lengthen(self, size: int) -> None:
+        """Make its own disk longer; see `hotplug.lengthen`."""
+        await hotplug.lengthen(self.monitor, Role.OVERLAY.value, size)
+
     async def wait(self) -> Death:
         """Wait, as long as it takes, for QEMU to end; the console log is complete then."""
         end = await self.exited()
@@ -197,6 +206,10 @@ class QemuMachine:
             panic = last_match(self.console_tail(_PANIC_LINES), "Kernel panic")
             cause = f"the guest's kernel gave up: {panic}" if panic else cause
         return replace(end, cause=cause, orderly=shutdown in _ORDERLY)
+
+    async def add_port(self, name: str, end: socket.socket) -> None:
+        """See `hotplug.add_port`."""
+        await hotplug.add_port(self.monitor, name, end.fileno())
 
     def console_tail(self, lines: int = 20) -> str:
         """The last lines that the guest printed, fit for a terminal."""
