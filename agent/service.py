@@ -200,6 +200,7 @@ class Service:
                 "long_starts": True,
                 "measures": True,
                 "files": True,
+                "layers": True,
                 "merges": True,
                 "connects": True,
                 "sessions": sessions,

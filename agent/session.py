@@ -232,7 +232,10 @@ class Session:
             cwd = os.path.join(cwd, start.cwd)
         plan = Plan(start.argv, env, cwd, user, stdio, terminal, start.rlimits)
         if start.builtin is not None:
+            host.cgroups.ours.add(self._cgroup.path)
             self.pid = builtin.spawn(plan, start.builtin, self._cgroup, host.runtime, host.root)
+            if start.builtin.get("name") == builtin.LAYERS:
+                host.cgroups.freeze()
         else:
             self.pid = host.spawn(plan, self._cgroup, host.cgroups)
         host.reaper.expect(self.pid, self._leader_ended)
@@ -267,6 +270,8 @@ class Session:
     def _leader_ended(self, status: int) -> None:
         self._enter("ending")
         self._status = status
+        if self._start.builtin is not None and self._start.builtin.get("name") == builtin.LAYERS:
+            self._host.cgroups.thaw()
         self._host.loop.cancel(self._timer)
         if self.waiting is not None:
             self.waiting.end()

@@ -106,7 +106,8 @@ class AgentLink:
         measures: whether the agent of a link that stands knows `processes`; an older one does not.
         files: the same of its file server, and …
         merges: … of output in one stream, and …
-        connects: … of connections into its guest.
+        connects: … of connections into its guest, and …
+        layers: … of layers of what it holds.
         connections: TCP connections into the guest.
         measured: what its guest uses, as the agent said last, unchecked; and when that was, by trio's clock.
         fault: how the agent broke the protocol, until a link has stood for `_STEADY` seconds since; else None.
@@ -127,7 +128,7 @@ class AgentLink:
         self._throttle = Throttle()
         self.connected = False
         self.fault: str | None = None
-        self.measures = self.files = self.merges = self.connects = False
+        self.measures = self.files = self.merges = self.connects = self.layers = False
         self.connections = Connections(self)
         self.measured: tuple[float, object] | None = None
 
@@ -387,8 +388,8 @@ class AgentLink:
         if self.connected or not isinstance(version, int) or not _OLDEST_AGENT <= version <= AGENT_PROTOCOL:
             raise ProtocolError(f"a hello of version {version!r:.40}")
         self.connected = True
-        self.measures, self.files, self.merges, self.connects = (
-            message.get(name) is True for name in ("measures", "files", "merges", "connects")
+        self.measures, self.files, self.merges, self.connects, self.layers = (
+            message.get(name) is True for name in ("measures", "files", "merges", "connects", "layers")
         )
         self.listener.link_up(message)
         for waiting in self._answers.values():

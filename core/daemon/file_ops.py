@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from sandtop.core.daemon.connection import Connection
     from sandtop.core.daemon.dispatch import Core
     from sandtop.core.daemon.once import Work
-    from sandtop.core.files import Caller
+    from sandtop.core.files import Caller, Kind
     from sandtop.core.fleet import Sandbox
 
     Asking = FileStat | FileRead | FileWrite | FileList | FileWatch | FileMkdir | FileRemove | FileRename
@@ -67,7 +67,8 @@ async def _call(
     sandbox.running_machine("use files of")
     whole = {"path": _absolute(sandbox, request.path), **fields}
     try:
-        async with sandbox.sessions.files.call(do, whole, request.user, watch=watch) as call:
+        kind: Kind = "watch" if watch else "files"
+        async with sandbox.sessions.files.call(do, whole, request.user, kind) as call:
             yield call
     except FileFailed as failure:
         raise _error(sandbox, request, failure) from None

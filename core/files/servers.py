@@ -21,13 +21,15 @@ if TYPE_CHECKING:
     from sandtop.agent.wire import Data
     from sandtop.core.channel import AgentLink
     from sandtop.core.files.call import FileCall
+    from sandtop.core.files.tunnel import Kind
 
-    Key = tuple[str | None, bool]
-    """The user, and whether it is for watching."""
+    Key = tuple[str | None, Kind]
+    """The user, and what it is for."""
 
 _LINK_SECONDS: Final = 10.0
 _IDLE: Final = 30.0
 """Seconds that a server without a call is kept: a fork of the agent takes a hundred times as long as a call."""
+_END_SECONDS: Final = 5.0
 _MOST_USERS: Final = 16
 """Servers at a time; each is a session for the agent, and takes some MiB of the guest's memory."""
 _ID: Final = "files-"
@@ -104,7 +106,7 @@ class FileServers:
         for tunnel in list(self._by_number.values()):
             if tunnel.key == key:
                 tunnel.message(message)
-                if tunnel.ended:
+                if tunnel.ended.is_set():
                     self._by_number.pop(tunnel.number, None)
                 return True
         return False
@@ -136,11 +138,12 @@ class FileServers:
 
     @asynccontextmanager
     async def call(
-        self, do: str, fields: Mapping[str, object], user: str | None, *, watch: bool = False
+        self, do: str, fields: Mapping[str, object], user: str | None, kind: Kind = "files"
     ) -> AsyncGenerator[Caller]:
         """A call as ``user``, None for the sandbox's own. Leaving the context ends it.
 
-        Raises `WrongState`, `ChannelError`, and ProtocolError of the guest's as a `ChannelError`.
+        A server of ``"layers"`` ends with it: while there is one the programs of the sandbox stand still. Raises
+        `WrongState`, `ChannelError`, and ProtocolError of the guest's as a `ChannelError`.
         """
         link = self._link()
         if link is None:
@@ -148,7 +151,9 @@ class FileServers:
         await link.wait_up(_LINK_SECONDS)
         if not link.files:
             raise too_old(self._name, "cannot be asked about files", instead="or copy files: sandtop cp")
-        tunnel = self._tunnel(link, user, watch=watch)
+        if kind == "layers" and not link.layers:
+            raise too_old(self._name, "cannot make a layer of what it holds")
+        tunnel = self._tunnel(link, user, kind)
         call = tunnel.begin(do, fields)
         try:
             tunnel.pump()
@@ -162,9 +167,11 @@ class FileServers:
             raise
         finally:
             tunnel.end(call)
+            if kind == "layers":
+                await _end(tunnel)
 
-    def _tunnel(self, link: AgentLink, user: str | None, *, watch: bool) -> Tunnel:
-        key = user, watch
+    def _tunnel(self, link: AgentLink, user: str | None, kind: Kind) -> Tunnel:
+        key = user, kind
         tunnel = self._open.get(key)
         if tunnel is not None and tunnel.lost is None and not tunnel.full:
             return tunnel
@@ -180,7 +187,7 @@ class FileServers:
         number = MAX_SESSION_NUMBER - secrets.randbelow(_RANDOM)
         tunnel = Tunnel(link, self._name, f"{_ID}{secrets.token_hex(8)}", number)
         self._open[key] = self._by_number[number] = tunnel
-        tunnel.open(user, watch=watch)
+        tunnel.open(user, kind)
         self._nursery.start_soon(_end_idle, tunnel, name=f"idleness of {tunnel.key}")
         return tunnel
 
@@ -194,6 +201,17 @@ class FileServers:
         raise WrongState(
             f"files of {self._name} are asked for as {_MOST_USERS} users at once already", sandbox=self._name
         )
+
+
+async def _end(tunnel: Tunnel) -> None:
+    """End ``tunnel``, and see that its server does: otherwise it is killed."""
+    if tunnel.lost is not None:
+        return
+    tunnel.close()
+    with trio.move_on_after(_END_SECONDS, shield=True):
+        await tunnel.ended.wait()
+    if not tunnel.ended.is_set():
+        tunnel.kill("it did not end")
 
 
 async def _end_idle(tunnel: Tunnel) -> None:

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         Stderr,
         Stdout,
         TerminalStream,
+        build_dockerfile,
         build_image,
         core_status,
         events,
@@ -110,10 +111,10 @@ _HOME = {
         "Inspection", "Log", "LogPiece", "LogStream", "MergedLogStream", "Outcome", "Output", "Overview",
         "PortForward", "Process", "ProcessInfo", "Processes", "Pruned", "PublishedPort", "Redrawn", "Sample",
         "Sandbox", "SandboxHistory", "SandboxInfo", "SandboxStats", "Screen", "SessionInfo", "SessionStats", "Source",
-        "Started", "Stderr", "Stdout", "TerminalStream", "build_image", "core_status", "events", "exec_all",
-        "follow_events", "follow_stats", "image_command", "images", "inspect_image", "load_images", "merged_logs",
-        "prune_images", "pull_image", "remove_image", "serve_metrics", "sessions", "shell_all", "stats", "stop_core",
-        "tag_image", "warm_image",
+        "Started", "Stderr", "Stdout", "TerminalStream", "build_dockerfile", "build_image", "core_status", "events",
+        "exec_all", "follow_events", "follow_stats", "image_command", "images", "inspect_image", "load_images",
+        "merged_logs", "prune_images", "pull_image", "remove_image", "serve_metrics", "sessions", "shell_all", "stats",
+        "stop_core", "tag_image", "warm_image",
     ),
     "sandtop.core.errors": (
         "AlreadyExists", "ChannelError", "ConnectionRefused", "CoreFailure", "CoreUnavailable", "FileError",
@@ -132,10 +133,10 @@ __all__ = [
     "PermissionDenied", "PortForward", "Process", "ProcessInfo", "Processes", "Pruned", "PublishedPort", "Redrawn",
     "Sample", "Sandbox", "SandboxHistory", "SandboxInfo", "SandboxStats", "SandtopError", "Screen", "SessionInfo",
     "SessionStats", "Source", "SpawnError", "Started", "Stderr", "Stdout", "StorageError", "TerminalStream",
-    "TimedOut", "WrongState", "__version__", "build_image", "core_status", "events", "exec_all", "follow_events",
-    "follow_stats", "image_command", "images", "inspect_image", "load_images", "merged_logs", "prune_images",
-    "pull_image", "remove_image", "serve_metrics", "sessions", "shell_all", "stats", "stop_core", "tag_image",
-    "warm_image",
+    "TimedOut", "WrongState", "__version__", "build_dockerfile", "build_image", "core_status", "events", "exec_all",
+    "follow_events", "follow_stats", "image_command", "images", "inspect_image", "load_images", "merged_logs",
+    "prune_images", "pull_image", "remove_image", "serve_metrics", "sessions", "shell_all", "stats", "stop_core",
+    "tag_image", "warm_image",
 ]  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from sandtop.agent.wire import Control, Credit, Data, Decoder, Eof, encode
 from sandtop.agent.wire.limits import FILE_WINDOW
@@ -51,9 +51,11 @@ class FileCall:
 class FilesSide:
     """Speaks with a file server, the leader of the session ``run``."""
 
+    builtin: ClassVar[dict[str, object]] = {"name": "files"}
+
     def __init__(self, core: CoreSide, *, watch: bool = False, **fields: object) -> None:
         self.core = core
-        self.run = core.start(builtin={"name": "files", "watch": watch}, stdin=True, cwd="/", **fields)
+        self.run = core.start(builtin={"watch": watch, **self.builtin}, stdin=True, cwd="/", **fields)
         self._decoder = Decoder()
         self._read = 0
         self._calls: dict[int, FileCall] = {}

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from .core import core_status, sessions, stop_core
     from .files import FileChange, Files
     from .image import (
+        build_dockerfile,
         build_image,
         image_command,
         images,
@@ -76,9 +77,10 @@ __all__ = [
     "Log", "LogPiece", "LogStream", "MergedLogStream", "Outcome", "Output", "Overview", "PortForward", "Process",
     "ProcessInfo", "Processes", "Pruned", "PublishedPort", "Redrawn", "Sample", "Sandbox", "SandboxHistory",
     "SandboxInfo", "SandboxStats", "Screen", "SessionInfo", "SessionStats", "Source", "Started", "Stderr", "Stdout",
-    "TerminalStream", "build_image", "checked", "core_status", "events", "exec_all", "follow_events", "follow_stats",
-    "image_command", "images", "inspect_image", "load_images", "merged_logs", "outcomes", "prune_images", "pull_image",
-    "remove_image", "serve_metrics", "sessions", "shell_all", "stats", "stop_core", "tag_image", "warm_image",
+    "TerminalStream", "build_dockerfile", "build_image", "checked", "core_status", "events", "exec_all",
+    "follow_events", "follow_stats", "image_command", "images", "inspect_image", "load_images", "merged_logs",
+    "outcomes", "prune_images", "pull_image", "remove_image", "serve_metrics", "sessions", "shell_all", "stats",
+    "stop_core", "tag_image", "warm_image",
 ]  # fmt: skip
 
 _HOME = {
@@ -89,8 +91,8 @@ _HOME = {
     "core": ("core_status", "sessions", "stop_core"),
     "files": ("FileChange", "Files"),
     "image": (
-        "build_image", "image_command", "images", "inspect_image", "load_images", "prune_images", "pull_image",
-        "remove_image", "tag_image", "warm_image",
+        "build_dockerfile", "build_image", "image_command", "images", "inspect_image", "load_images", "prune_images",
+        "pull_image", "remove_image", "tag_image", "warm_image",
     ),
     "outcome": ("Outcome", "outcomes"),
     "overview": ("Overview",),

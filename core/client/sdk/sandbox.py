@@ -45,6 +45,7 @@ from sandtop.core.groups import unwrapped
 
 from .attach import Attachable
 from .collect import MAX_OUTPUT, Log, collect_log
+from .committing import Committable
 from .connection import Connection, connection
 from .copying import Copyable
 from .execute import Executing
@@ -67,7 +68,7 @@ _CLEANUP_SECONDS: Final = 60.0
 """How long leaving a block waits for the removal of its sandbox."""
 
 
-class Sandbox(Executing, Attachable, Terminals, Copyable):
+class Sandbox(Executing, Attachable, Terminals, Copyable, Committable):
     """A sandbox. `create`, `get` and `list` make these; the constructor is not for callers.
 
     As a context it is removed at the end if it was created here without ``keep=True``, and left alone otherwise.

@@ -23,8 +23,8 @@ CLASSES: Final = {
     "Files": (["files.py"], ["Files"]),
     "Connection": (["connection.py"], ["Connection"]),
     "Sandbox": (
-        ["sandbox.py", "execute.py", "attach.py", "screen.py", "copying.py"],
-        ["Sandbox", "Executing", "Attachable", "Terminals", "Copyable"],
+        ["sandbox.py", "execute.py", "attach.py", "screen.py", "copying.py", "committing.py"],
+        ["Sandbox", "Executing", "Attachable", "Terminals", "Copyable", "Committable"],
     ),
 }
 FUNCTIONS: Final = ("core.py", "image.py", "together.py", "watching.py")

@@ -52,7 +52,7 @@ class Server:
     def __init__(self) -> None:
         self.wire = Wire()
         self.tunnel = Tunnel(self.wire, "box", "files-1", NUMBER)  # type: ignore[arg-type]  # pyright: ignore
-        self.tunnel.open(None, watch=False)
+        self.tunnel.open(None, "files")
         self.call: FileCall = self.tunnel.begin("read", {"path": "/file"})
         self.offset = 0
 
