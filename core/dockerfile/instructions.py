@@ -75,7 +75,7 @@ def instruction(line: Line) -> Instruction:
         known = (
             "ONBUILD is not supported"
             if name == "ONBUILD"
-            else f"{line.text.split()[0]!r:.40} is no instruction"
+            else f"{line.text.partition(' ')[0]!r:.40} is no instruction"
         )
         raise InvalidRequest(f"line {line.number}: {known}")
     flags, text = _flags(name, found[2] or "", line)

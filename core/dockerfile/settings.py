@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _PORT: Final = re.compile(r"([0-9]{1,5}(?:-[0-9]{1,5})?)(?:/(tcp|udp|sctp))?", re.IGNORECASE)
 _CHANGES: Final = ("CMD", "ENTRYPOINT", "ENV", "EXPOSE", "LABEL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR")
 """Those that ``commit --change`` takes."""
+_PAIR: Final = re.compile(r"""(?:"[^"]*"|'[^']*'|[^\s="'])+=""")
 SHELL: Final = ("/bin/sh", "-c")
 
 
@@ -122,8 +123,8 @@ def change(settings: Settings, text: str) -> None:
 
 def _pairs(one: Instruction, variables: Mapping[str, str], escape: str) -> dict[str, str]:
     """Names and values: ``a=b c="d e"``, or the old form ``a b c``, which is one."""
-    first = one.text.split(None, 1)
-    if "=" not in first[0]:
+    if not _PAIR.match(one.text):
+        first = one.text.split(None, 1)
         if len(first) < 2:
             raise InvalidRequest(f"{first[0]!r:.60} has no value")
         return {expand(first[0], variables, escape): expand(first[1], variables, escape)}
