@@ -26,23 +26,28 @@ WHITEOUT: Final = 2
 
 
 def read(path: str, key: str) -> Mark | None:
-    """The mark ``key``; None when there is none, or another."""
-    try:
-        with open(path, "rb") as file:
-            lines = file.read().split(b"\0")
-    except FileNotFoundError:
-        return None
-    if not lines or lines[0] != os.fsencode(key):
-        return None
+    """The mark ``key``, the last one or the one before; None when it is neither."""
+    for each in (path, f"{path}.before"):
+        try:
+            with open(each, "rb") as file:
+                lines = file.read().split(b"\0")
+        except FileNotFoundError:
+            continue
+        if lines[0] == os.fsencode(key):
+            return _parsed(lines[1:-1])
+    return None
+
+
+def _parsed(lines: list[bytes]) -> Mark:
     found: Mark = {}
-    for line in lines[1:-1]:
+    for line in lines:
         inode, changed, kind, name = line.split(b" ", 3)
         found[name] = int(inode), int(changed), int(kind)
     return found
 
 
 def write(path: str, key: str, mark: Mark) -> None:
-    """Keep ``mark`` as ``key``, in place of the one that was there. Raises OSError.
+    """Keep ``mark`` as ``key``, and the one that was there: a core that died asks once more. Raises OSError.
 
     Whatever changes after this has a later time than all in it.
     """
@@ -52,6 +57,8 @@ def write(path: str, key: str, mark: Mark) -> None:
         file.write(os.fsencode(key) + b"\0")
         for name, (inode, changed, kind) in mark.items():
             file.write(b"%d %d %d %s\0" % (inode, changed, kind, name))
+    if os.path.exists(path):
+        os.rename(path, f"{path}.before")
     os.rename(fresh, path)
 
 

@@ -170,7 +170,8 @@ class ImageStep(Change[BuildStep], op="image.step", slow=True):
 
     Attributes:
         key: made by the client, of all that the step depends on.
-        parent: the step before: what has changed since is taken where that was taken of this sandbox; otherwise all.
+        parent: the step before, of which the sandbox was made or that was taken of it last; what has changed since is
+            this one. None: the sandbox's image is what was before.
     """
 
     sandbox: str

@@ -51,9 +51,9 @@ async def commit(core: Core, request: ImageCommit, work: Work) -> ImageAnswer:
     config = await _config(core, sandbox, request.changes or ())
     with core.guest.new_layers() as opener:
         layers = await _beneath(core, sandbox, opener, work)
-        tar, _ = await _layer(core, sandbox, opener, "changes", {}, work)
+        tar = await _layer(core, sandbox, opener, "changes", {}, work)
         image = await _assembled(
-            core, name, layers.with_tar(tar), config, f"committed of the sandbox {sandbox.name}", work
+            core, name, layers.with_tar(tar), config, f"the sandbox {sandbox.name}", work
         )
     await prune(core, work)
     return ImageAnswer(image=image_view(image, core.fleet.images_in_use()))
@@ -103,12 +103,11 @@ async def keep_step(core: Core, request: ImageStep, work: Work) -> BuildStep:
     sandbox = core.fleet.get(request.sandbox)
     with core.guest.new_layers() as opener:
         fields = {"since": request.parent, "mark": request.key}
-        tar, since = await _layer(core, sandbox, opener, "changes", fields, work)
-        if since and request.parent is not None:
+        if request.parent is not None:
             layers = await trio.to_thread.run_sync(steps.get, request.parent)
         else:
             layers = await _beneath(core, sandbox, opener, work)
-        stack = layers.with_tar(tar)
+        stack = layers.with_tar(tar := await _layer(core, sandbox, opener, "changes", fields, work))
         try:
             await trio.to_thread.run_sync(steps.keep, request.key, stack)
         except OSError as error:
@@ -153,15 +152,13 @@ async def _beneath(core: Core, sandbox: Sandbox, opener: Opener, work: Work) -> 
     known = await trio.to_thread.run_sync(core.guest.stack_of, row.config.image, row.image_digest)
     if known is not None:
         return known
-    work.progress(f"{sandbox.name}: reading its image, of which no layers are known")
-    tar, _ = await _layer(core, sandbox, opener, "image", {}, work)
-    return Stack().with_tar(tar)
+    return Stack().with_tar(await _layer(core, sandbox, opener, "image", {}, work))
 
 
 async def _layer(
     core: Core, sandbox: Sandbox, opener: Opener, what: str, fields: Mapping[str, object], work: Work
-) -> tuple[Descriptor, bool]:
-    """What the sandbox's agent has for a layer, in the store; whether it is what changed ``since``.
+) -> Descriptor:
+    """What the sandbox's agent has for a layer, in the store.
 
     Nothing of it is believed: what makes an image of it reads it as it reads what registries send.
     """
@@ -170,9 +167,9 @@ async def _layer(
     try:
         with opener() as fresh:
             async with sandbox.sessions.files.call(what, fields, "0", "layers") as call:
-                said = await call.opened()
+                await call.opened()
                 await _receive(core, sandbox, call, fresh, work)
-            return await trio.to_thread.run_sync(fresh.keep), said.get("since") is True
+            return await trio.to_thread.run_sync(fresh.keep)
     except FileFailed as failure:
         where = f": {printable(failure.path)}" if failure.path else ""
         raise ImageError(

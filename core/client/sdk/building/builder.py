@@ -127,7 +127,7 @@ class _Builder:
         if stage.last is not None and stage.last not in self._known:
             await self._sandbox(last)  # which takes all of its image as a layer
         base = self._dockerfile.stages[last].base
-        return await self._assemble(name, last, stage.settings, f"built of a Dockerfile, from {base}")
+        return await self._assemble(name, last, stage.settings, f"a Dockerfile, FROM {base}")
 
     # planning
 
@@ -168,7 +168,6 @@ class _Builder:
             )
         if stage.base == SCRATCH:
             return Planned(key_of("from", SCRATCH), "", dockerfiles.Settings())
-        self._tell(f"looking for {stage.base}")
         details = await self._image(stage.base, stage.line)
         chain = key_of("from", details.image.digest)
         cold = not details.image.templates
@@ -274,7 +273,7 @@ class _Builder:
         await self._stack.enter_async_context(sandbox.hold())
         self._live[number] = sandbox
         if at is not None and at not in self._known:
-            self._tell(f"{image}: becomes a layer, once")
+            self._tell(f"reading {image}, of which no layers are known: once")
             self._at[number] = None
             await self._keep(number, sandbox, at)
         return sandbox

@@ -37,14 +37,19 @@ class Disk:
         self.folder = folder
         self.image, self.upper, self.root = (folder / name for name in ("image", "upper", "root"))
         self.before: mark.Mark | None = None
+        self.count = 0
 
     def layer(self) -> bytes:
         """What has changed since the last one."""
         made = Changes(str(self.upper), self.before)
         data = b"".join(made)
-        mark.write(str(self.folder / "mark"), "this", made.mark)
-        self.before = mark.read(str(self.folder / "mark"), "this")
-        assert mark.read(str(self.folder / "mark"), "other") is None
+        path = str(self.folder / "mark")
+        self.count += 1
+        mark.write(path, f"{self.count}", made.mark)
+        if self.before is not None:
+            assert mark.read(path, f"{self.count - 1}") == self.before
+        self.before = mark.read(path, f"{self.count}")
+        assert mark.read(path, "other") is None
         return data
 
     def whole(self) -> bytes:
