@@ -89,6 +89,7 @@ COPY --chown=web src .
 RUN cp one two && chmod 600 two && rm gone && echo "for $WHO"
 RUN echo before; [ "$WHO" = you ]
 FROM scratch
+ARG WHO
 COPY --from=made /srv/ /out/
 LABEL who=$WHO
 CMD ["none"]
