@@ -212,6 +212,8 @@ class _Builder:
                 self._tell(f"{head}: as before")
                 self._at[number] = step.key
             else:
+                if isinstance(step.work, Copy) and step.work.stage is not None:
+                    await self._complete(step.work.stage)
                 self._tell(head)
                 await self._carry_out(number, step)
             self._settings[number] = step.settings
@@ -237,7 +239,6 @@ class _Builder:
     async def _copy(self, sandbox: Sandbox, work: Copy) -> None:
         origin = None
         if work.stage is not None:
-            await self._complete(work.stage)
             origin = await self._sandbox(work.stage)
         await copy(sandbox, work, origin)
 
