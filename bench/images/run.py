@@ -5,8 +5,9 @@
 The image has three layers of ``--megabytes`` (2000) in all, gzip, half of whose bytes cannot be compressed: a third as
 files of 4 KiB, the rest as files of 4 MiB. A docker-registry on loopback has it, on the same disk as all else. The peer
 is ``skopeo copy`` to an OCI layout and ``umoci raw unpack``, as root; ours is ``image pull``, at whose end is the
-squashfs file that machines have for a disk. They take turns. Needs Debian's skopeo and umoci. To make the image takes minutes: ``--image FOLDER`` keeps it there, and uses
-the one that is there; with ``--rounds 0`` it is made, and nothing measured.
+squashfs file that machines have for a disk. They take turns. Needs Debian's skopeo and umoci. To make the image takes
+minutes: ``--image FOLDER`` keeps it there, and uses the one that is there; with ``--rounds 0`` it is made, and nothing
+measured.
 """
 
 from __future__ import annotations
