@@ -29,13 +29,18 @@ demo: setup
     @echo '    sandtop rm --force box                          remove the sandbox'
     @echo '    sandtop doctor                                  what this machine lacks'
 
-# Everything that CI runs: the checks, all tests, what of the code the quick ones reach
-test: setup check coverage
+# Everything that CI runs: the checks and all tests
+test: ready quick
     @just quick-by 3.13 tests/agent tests/core/contract tests/core/guest tests/core/cli
     @date '+==> %T Testing, the slow ones'
-    pytest -m 'slow and not vm' -n 3 --dist worksteal
+    pytest -m 'slow and not vm' -n 3 --dist worksteal --durations 20
     @date '+==> %T Testing on virtual machines'
-    pytest -m vm -n 2 --dist loadfile
+    pytest -m vm -n 2 --dist loadfile --durations 40
+
+# What is built waits for downloads, and most of it is one process, as most checks are: so they go on at the same time.
+[private]
+[parallel]
+ready: setup check
 
 # The quick tests: most of them, in a minute
 quick *ARGS:

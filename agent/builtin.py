@@ -1,5 +1,5 @@
 """The agent's own programs, run in a forked child in place of a program of the image: ``tar-create``, ``tar-extract``,
-``files``, the file server, and ``layers``, one for the layers of images.
+``files``, the file server, ``mounts``, which mounts what the core says, and ``layers``, which reads layers of images.
 
 The child needs modules that the agent does not import, and the sandbox may not have them. So it leaves the sandbox's
 root, imports them from the guest runtime, and enters the sandbox again; but for ``layers``, which reads what is beside
@@ -62,7 +62,11 @@ def spawn(plan: Plan, fields: Mapping[str, object], cgroup: Cgroup, runtime: int
             status = 1
         os._exit(status)
 
-    return run_forked(child, cgroup)
+    cgroup.is_ours()
+    pid = run_forked(child, cgroup)
+    if fields["name"] == LAYERS:
+        cgroup.freeze_others()
+    return pid
 
 
 def _keep_only(folder: int, runtime: int) -> None:
@@ -87,6 +91,8 @@ def _loader(fields: Mapping[str, object], root: str) -> _Loader:
         return _files(watch=values.boolean(fields, "watch"))
     if name == LAYERS:
         return _layers(root)
+    if name == "mounts":
+        return _mounts
     raise InvalidMessage(f"there is no builtin {name!r}")
 
 
@@ -136,6 +142,13 @@ def _layers(root: str) -> _Loader:
         return Server(operations(Places(root.rstrip("/")))).run
 
     return load
+
+
+def _mounts() -> _Program:
+    from .files.server import Server
+    from .mounting import OPERATIONS
+
+    return Server(OPERATIONS).run
 
 
 def _run(plan: Plan, root: str | None, load: _Loader) -> int:

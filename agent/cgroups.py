@@ -191,6 +191,14 @@ class Cgroup:
         """Kill every process in it and in cgroups below it."""
         _write(f"{self.path}/cgroup.kill", "1")
 
+    def is_ours(self) -> None:
+        """What runs in it is the agent's own."""
+        self._family.ours.add(self.path)
+
+    def freeze_others(self) -> None:
+        """As `Cgroups.freeze`."""
+        self._family.freeze()
+
     def signal(self, number: int) -> None:
         """Send a signal to every process in it. SIGKILL reaches all at once, so that none escapes by forking."""
         if number == signal.SIGKILL:

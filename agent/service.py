@@ -203,6 +203,7 @@ class Service:
                 "layers": True,
                 "merges": True,
                 "connects": True,
+                "mounts": True,
                 "sessions": sessions,
                 "left": self._host.left.all(),
             }

@@ -59,12 +59,25 @@ class Host:
         runtime: a descriptor of the guest runtime's root, which has the agent's Python.
         root: the path of the sandbox's root in the guest runtime.
         left: what sessions left running.
-        spawn: starts a program: that of `sandtop.agent.spawn`, where the agent is process 1 of a machine.
+        spawn: starts a program: that of `sandtop.agent.spawn`, where the agent is process 1 of a machine …
+        fork: … and one of the agent's own: that of `sandtop.agent.builtin`.
         waits: called with a session's id, which of its processes waits for somebody to type, and the command line of
             the one in the foreground, when either changes.
     """
 
-    __slots__ = ("cgroups", "left", "loop", "null", "outbox", "reaper", "root", "runtime", "spawn", "waits")
+    __slots__ = (
+        "cgroups",
+        "fork",
+        "left",
+        "loop",
+        "null",
+        "outbox",
+        "reaper",
+        "root",
+        "runtime",
+        "spawn",
+        "waits",
+    )
 
     def __init__(
         self, loop: Loop, outbox: Outbox, reaper: Reaper, cgroups: Cgroups, null: int, runtime: int, root: str
@@ -78,6 +91,7 @@ class Host:
         self.root = root
         self.left = Leftovers(loop)
         self.spawn: Callable[[Plan, Cgroup, Cgroups], int] = spawn
+        self.fork: Callable[[Plan, Record, Cgroup, int, str], int] = builtin.spawn
         self.waits: Callable[[str, Who, str], None] = lambda _id, _who, _program: None
 
 
@@ -232,10 +246,7 @@ class Session:
             cwd = os.path.join(cwd, start.cwd)
         plan = Plan(start.argv, env, cwd, user, stdio, terminal, start.rlimits)
         if start.builtin is not None:
-            host.cgroups.ours.add(self._cgroup.path)
-            self.pid = builtin.spawn(plan, start.builtin, self._cgroup, host.runtime, host.root)
-            if start.builtin.get("name") == builtin.LAYERS:
-                host.cgroups.freeze()
+            self.pid = host.fork(plan, start.builtin, self._cgroup, host.runtime, host.root)
         else:
             self.pid = host.spawn(plan, self._cgroup, host.cgroups)
         host.reaper.expect(self.pid, self._leader_ended)

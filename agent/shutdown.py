@@ -67,10 +67,24 @@ def power_off(runtime: int) -> NoReturn:
     os.sync()
     os.fchdir(runtime)
     os.chroot(".")
-    # no process writes any more: what the kernel still has in memory is written, and the file system marked clean
-    _run("mount", "-o", "remount,ro", "/overlay")
+    # no process writes any more: what the kernel still has in memory is written, and the file systems marked clean
+    for place in disks():
+        _run("mount", "-o", "remount,ro", place)
     _run("poweroff", "-f")
     force_off()
+
+
+def disks(mounts: str = "/proc/mounts") -> list[str]:
+    """Where disks are mounted: the sandbox's own, and volumes."""
+    with open(mounts, encoding="utf-8", errors="surrogateescape") as file:
+        lines = [line.split(" ") for line in file]
+    return [_unescaped(fields[1]) for fields in lines if len(fields) > 2 and fields[2] == "ext4"]
+
+
+def _unescaped(place: str) -> str:
+    """A path of /proc/mounts (proc(5)): blanks and backslashes are in octal there."""
+    first, *rest = place.split("\\")
+    return first + "".join(chr(int(each[:3], 8)) + each[3:] for each in rest)
 
 
 def force_off() -> NoReturn:

@@ -18,6 +18,13 @@ _CHUNK: Final = 1 << 20
 _MOST_OCTAL: Final = 8**11 - 1
 _MAX_LINKS: Final = 1 << 16
 """Files with several names that are remembered. Further ones are written once for each name, as separate files."""
+_KERNELS: Final = frozenset(
+    (
+        "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs", "efivarfs", "fusectl",
+        "hugetlbfs", "mqueue", "proc", "pstore", "securityfs", "sysfs", "tracefs",
+    )
+)  # fmt: skip
+"""File systems of which every machine has its own: what is in them is the kernel's, and no copy of it is of use."""
 _TYPES: Final = {
     stat.S_IFREG: tarfile.REGTYPE,
     stat.S_IFDIR: tarfile.DIRTYPE,
@@ -31,7 +38,8 @@ _TYPES: Final = {
 def create(paths: list[str]) -> int:
     """Write ``paths``, each under its last name, to stdout; the exit status. What cannot be read is named on stderr.
 
-    A path that ends in ``/.`` stands for what is in the folder, whose names begin with ``./`` then.
+    A path that ends in ``/.`` stands for what is in the folder, whose names begin with ``./`` then. What is mounted
+    below a path and is the kernel's own, as /proc is, is an empty folder; whoever names it, or what is in it, gets it.
     """
     writer = _Writer()
     try:
@@ -50,6 +58,7 @@ class _Writer:
         self.status = 0
         self._out = os.fdopen(1, "wb", buffering=_CHUNK, closefd=False)
         self._links: dict[tuple[int, int], str] = {}
+        self._kernels = _kernels()
 
     def put(self, data: bytes | memoryview) -> None:
         self._out.write(data)
@@ -72,17 +81,19 @@ class _Writer:
             trimmed += (
                 "/."  # as with other tools, a slash behind a link stands for the folder that it leads to
             )
-        pending = [(trimmed, name)]
+        pending: list[tuple[str, str, int | None]] = [(trimmed, name, None)]
         while pending:
-            source, arcname = pending.pop()
+            source, arcname, above = pending.pop()
             try:
                 status = os.lstat(source)
-                below = sorted(os.listdir(source), reverse=True) if stat.S_ISDIR(status.st_mode) else []
+                kernels = above not in (None, status.st_dev) and status.st_dev in self._kernels
+                enter = stat.S_ISDIR(status.st_mode) and not kernels
+                below = sorted(os.listdir(source), reverse=True) if enter else []
             except OSError as error:
                 self.complain(source, error)
                 continue
             self._add_one(source, arcname, status)
-            pending += [(f"{source}/{entry}", f"{arcname}/{entry}") for entry in below]
+            pending += [(f"{source}/{entry}", f"{arcname}/{entry}", status.st_dev) for entry in below]
 
     def _add_one(self, source: str, arcname: str, status: os.stat_result) -> None:
         kind = _TYPES.get(stat.S_IFMT(status.st_mode))
@@ -165,6 +176,21 @@ class _Writer:
 
     def _put_header(self, info: tarfile.TarInfo) -> None:
         self.put(_header(info))
+
+
+def _kernels() -> frozenset[int]:
+    """The devices of what is mounted here and is the kernel's own (proc(5), mountinfo)."""
+    found: set[int] = set()
+    try:
+        with open("/proc/self/mountinfo") as file:
+            for line in file:
+                before, _, behind = line.partition(" - ")
+                major, _, minor = before.split()[2].partition(":")
+                if behind.split(" ", 1)[0] in _KERNELS:
+                    found.add(os.makedev(int(major), int(minor)))
+    except OSError:
+        return frozenset()  # somebody unmounted /proc
+    return frozenset(found)
 
 
 def _header(info: tarfile.TarInfo) -> bytes:

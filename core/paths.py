@@ -29,7 +29,7 @@ class Paths:
         data: sandboxes, session logs and the database; what a user would back up.
         cache: kernels, runtimes, images and templates; all of it can be built again.
         config: the user's settings.
-        runtime: sockets, locks and pid files; 0700, short, gone after a reboot.
+        runtime: sockets and locks; 0700, short, gone when no core and no machine is left.
     """
 
     data: Path
@@ -65,6 +65,11 @@ class Paths:
         return self.cache / "images"
 
     @property
+    def volumes(self) -> Path:
+        """Disks that outlive sandboxes, by name."""
+        return self.data / "volumes"
+
+    @property
     def layers(self) -> Path:
         """Those of container images, by digest."""
         return self.cache / "layers"
@@ -76,6 +81,10 @@ class Paths:
     @property
     def core_lock(self) -> Path:
         return self.runtime / "core.lock"
+
+    @property
+    def supervisor_lock(self) -> Path:
+        return self.runtime / "supervisor.lock"
 
     @property
     def core_log(self) -> Path:
@@ -96,6 +105,7 @@ class Paths:
         _own(self.cache, "the cache folder", readable=True)
         _own(self.config, "the config folder", readable=True)
         _own(self.sandboxes, "the folder of sandboxes")
+        _own(self.volumes, "the folder of volumes")
         _own(self.logs, "the folder of logs")
         _own(self.images, "the folder of images", readable=True)
         ensure_private(self.runtime)

@@ -28,9 +28,12 @@ def channel() -> str:
 
 
 def write_settings(home: Path, *own: str) -> None:
-    """Write these settings, and the lines ``own`` of a test, to the file of ``home``; where there are none, no file."""
+    """Write these settings, and behind them the lines ``own`` of a test, to the file of ``home``.
+
+    Where there are none, there is no file.
+    """
     path = home / "config" / "config.toml"
     path.unlink(missing_ok=True)
-    if lines := [*own, *_ASKED.splitlines()]:
+    if lines := [*_ASKED.splitlines(), *own]:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         path.write_text("\n".join([*lines, ""]))

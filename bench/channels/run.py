@@ -24,8 +24,9 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from contextlib import aclosing
 from pathlib import Path
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from sandtop import Sandbox, Stdout
 from sandtop.core import paths
@@ -34,6 +35,9 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # this is run as a script, a
 
 from bench.exec.seat import Terminal
 from bench.processes import private_mib
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
 
 _CHANNELS: Final = ("virtio-serial", "vsock")
 _SANDTOP: Final = [sys.executable, "-m", "sandtop"]
@@ -164,18 +168,29 @@ def _report(title: str, series: Series) -> str:
     )
 
 
-async def _measure(options: argparse.Namespace) -> dict[str, Series]:
+async def _measure(options: argparse.Namespace) -> AsyncGenerator[tuple[str, Series]]:
+    """What was measured, one after the other."""
     sandboxes = {channel: await Sandbox.get(_names(channel, 1)[0]) for channel in _CHANNELS}
     await _check(sandboxes)
-    found = {"memory of a machine (MiB)": await _memory(options.machines)}
+    yield "memory of a machine (MiB)", await _memory(options.machines)
     await _execs(sandboxes, 2)  # what a first one costs is not what is asked
-    found["exec true (ms)"], found["question and answer of the agent (ms)"] = await _execs(
-        sandboxes, options.rounds
-    )
-    found["key to echo (ms)"] = await asyncio.to_thread(_keys, options.rounds)
-    title = f"{options.megabytes} MB out (s)"
-    found[title] = await _streams(sandboxes, options.streams, options.megabytes)
-    return found
+    execs, pings = await _execs(sandboxes, options.rounds)
+    yield "exec true (ms)", execs
+    yield "question and answer of the agent (ms)", pings
+    yield "key to echo (ms)", await asyncio.to_thread(_keys, options.rounds)
+    streams = await _streams(sandboxes, options.streams, options.megabytes)
+    yield f"{options.megabytes} MB out (s)", streams
+
+
+async def _report_all(options: argparse.Namespace) -> None:
+    """Print each as soon as it is known: a run that is cut off has said what it knows by then."""
+    found: dict[str, Series] = {}
+    async with aclosing(_measure(options)) as measured:
+        async for title, series in measured:
+            print(f"\n{_report(title, series)}", flush=True)
+            found[title] = series
+            if options.json:
+                options.json.write_text(json.dumps(found))
 
 
 def main() -> None:
@@ -190,20 +205,20 @@ def main() -> None:
     parser.add_argument("--accelerator", choices=["auto", "kvm", "tcg"], default="auto")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    begun = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="sandtop-bench-") as name:
         folder = Path(name)
         folder.chmod(0o711)
         _home(folder, options.accelerator)
         try:
             _make(options.machines)
-            found = asyncio.run(_measure(options))
+            print(f"the machines were made in {time.perf_counter() - begun:.0f} s", flush=True)
+            asyncio.run(_report_all(options))
         finally:
             for sandbox in (each for channel in _CHANNELS for each in _names(channel, options.machines)):
                 subprocess.run([*_SANDTOP, "rm", "--force", sandbox], capture_output=True, check=False)
             subprocess.run([*_SANDTOP, "core", "stop", "--all"], check=False)
-    print("", *(_report(title, series) for title, series in found.items()), sep="\n\n")
-    if options.json:
-        options.json.write_text(json.dumps(found))
+    print(f"\n{time.perf_counter() - begun:.0f} s in all")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The core's end of the link to one agent: handshake, frames, reconnecting, requests with deadlines."""
+"""The core's end of the link to one agent: handshake, frames, reconnecting."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from sandtop.agent.wire.limits import (
 )
 from sandtop.core.channel.connections import Connections
 from sandtop.core.channel.handshake import CHUNK, shake_hands
+from sandtop.core.channel.requests import Message, Requests
 from sandtop.core.channel.turns import LITTLE, Throttle, Turn
 from sandtop.core.errors import ChannelError
 from sandtop.core.groups import unwrapped
@@ -58,8 +59,6 @@ _SILENCE: Final = 5.0
 _GATHERED: Final = 4
 """Turns after which what came is stored, so that many small writes become one."""
 _OLDEST_AGENT: Final = AGENT_PROTOCOL - 1
-
-Message = dict[str, object]
 
 
 class Listener(Protocol):
@@ -107,7 +106,8 @@ class AgentLink:
         files: the same of its file server, and …
         merges: … of output in one stream, and …
         connects: … of connections into its guest, and …
-        layers: … of layers of what it holds.
+        layers: … of layers of what it holds, and …
+        mounts: … of what it mounts.
         connections: TCP connections into the guest.
         measured: what its guest uses, as the agent said last, unchecked; and when that was, by trio's clock.
         fault: how the agent broke the protocol, until a link has stood for `_STEADY` seconds since; else None.
@@ -119,7 +119,7 @@ class AgentLink:
         self.listener = listener
         self._outbox = Outbox()
         self._wake = trio.Event()
-        self._answers: dict[str, _Waiting] = {}
+        self._requests = Requests(self.send)
         self._up = trio.Event()
         self._broken: str | None = None
         self._serving = trio.CancelScope()
@@ -128,7 +128,7 @@ class AgentLink:
         self._throttle = Throttle()
         self.connected = False
         self.fault: str | None = None
-        self.measures = self.files = self.merges = self.connects = self.layers = False
+        self.measures = self.files = self.merges = self.connects = self.layers = self.mounts = False
         self.connections = Connections(self)
         self.measured: tuple[float, object] | None = None
 
@@ -179,7 +179,7 @@ class AgentLink:
         op = message.get("op")
         if not isinstance(op, str) or not 0 < len(op) <= MAX_OP:
             op = secrets.token_hex(8)
-        return await self._ask(f"done {op}", {**message, "op": op}, deadline)
+        return await self._requests.ask("done", op, {**message, "op": op}, deadline)
 
     async def ping(self, deadline: float = 5.0, *, sessions: bool = False) -> float:
         """The seconds that the agent took to answer. Raises `ChannelError` after ``deadline`` seconds.
@@ -189,7 +189,7 @@ class AgentLink:
         sequence = secrets.token_hex(8)
         begun = trio.current_time()
         message: Message = {"type": "ping", "seq": sequence, "usage": "sessions" if sessions else "total"}
-        answer = await self._ask(f"pong {sequence}", message, deadline)
+        answer = await self._requests.ask("pong", sequence, message, deadline)
         if (usage := answer.get("usage")) is not None:
             self.measured = trio.current_time(), usage
         return trio.current_time() - begun
@@ -197,23 +197,7 @@ class AgentLink:
     async def processes(self, deadline: float) -> Message:
         """The agent's ``processes``: what runs in its guest. Raises `ChannelError` after ``deadline`` seconds."""
         sequence = secrets.token_hex(8)
-        return await self._ask(f"processes {sequence}", {"type": "top", "seq": sequence}, deadline)
-
-    async def _ask(self, key: str, message: Message, deadline: float) -> Message:
-        waiting = self._answers.get(key)
-        if waiting is None:
-            waiting = self._answers[key] = _Waiting(message)
-            self.send(message)
-        waiting.askers += 1
-        try:
-            with trio.move_on_after(deadline):
-                await waiting.answered.wait()
-                return waiting.answer
-            raise ChannelError(f"the agent did not answer '{message['type']}' within {deadline:g} s")
-        finally:
-            waiting.askers -= 1
-            if not waiting.askers:
-                del self._answers[key]
+        return await self._requests.ask("processes", sequence, {"type": "top", "seq": sequence}, deadline)
 
     async def run(self, boot_seconds: float | None) -> None:
         """Keep the link up until cancelled.
@@ -373,27 +357,21 @@ class AgentLink:
             raise ProtocolError(f"{kind!r:.40} before the agent's hello")
         if kind in ("connected", "disconnected"):
             return self.connections.told(message)
-        if kind not in ("done", "pong", "processes"):
-            return self.listener.message(message)
-        number = message.get("op") if kind == "done" else message.get("seq")
-        waiting = self._answers.get(f"{kind} {number}") if isinstance(number, str) else None
-        if waiting is None or waiting.answered.is_set():
-            return False
-        waiting.answer = message
-        waiting.answered.set()
-        return True
+        answered = self._requests.take(message)
+        return self.listener.message(message) if answered is None else answered
 
     def _hello(self, message: Message) -> None:
         version = message.get("version")
         if self.connected or not isinstance(version, int) or not _OLDEST_AGENT <= version <= AGENT_PROTOCOL:
             raise ProtocolError(f"a hello of version {version!r:.40}")
         self.connected = True
-        self.measures, self.files, self.merges, self.connects, self.layers = (
-            message.get(name) is True for name in ("measures", "files", "merges", "connects", "layers")
+        self.measures, self.files, self.merges, self.connects, self.layers, self.mounts = (
+            message.get(name) is True
+            for name in ("measures", "files", "merges", "connects", "layers", "mounts")
         )
         self.listener.link_up(message)
-        for waiting in self._answers.values():
-            self._outbox.control(waiting.message)
+        for request in self._requests.unanswered():
+            self._outbox.control(request)
         self._up.set()
         self._wake.set()
 
@@ -403,15 +381,3 @@ class AgentLink:
                 await stream.send_all(data)
             self._wake = trio.Event()
             await self._wake.wait()
-
-
-class _Waiting:
-    """A request that waits for its answer, on behalf of ``askers`` callers."""
-
-    __slots__ = ("answer", "answered", "askers", "message")
-
-    def __init__(self, message: Message) -> None:
-        self.askers = 0
-        self.message = message
-        self.answered = trio.Event()
-        self.answer: Message = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandtop.core.client.link import call, docker_config, port_forward
+from sandtop.core.client.link import call, docker_config, mount, port_forward, short_mount, tmpfs_mount
 from sandtop.core.contract.sandbox import SandboxCreate
 from sandtop.core.errors import EXIT_SANDTOP_FAILED, SandtopError
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, Final
 
+    from sandtop.core.contract.mount import Mount
     from sandtop.core.contract.sandbox import SandboxAnswer
 
 _EXAMPLES: Final = """\
@@ -46,8 +47,41 @@ def add_options(parser: Parser) -> None:
         metavar="PORTS",
         help="[[BIND:]HOSTPORT:]GUESTPORT: a port of this host that leads into it while it runs (repeatable)",
     )
+    add_mounts(parser)
     add("--cold", action="store_true", help="boot it, also where a template would start it at once")
     add("--label", action="append", type=pair, metavar="KEY=VALUE", help="label the sandbox (repeatable)")
+
+
+def add_mounts(parser: Parser) -> None:
+    """Add those of what is mounted in it, all of which `mounts` reads."""
+    add = parser.add_argument
+    add(
+        "--mount",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE,…",
+        help="mounted while it runs: type=volume, bind or tmpfs, src=NAME or DIR, dst=PATH, ro (repeatable)",
+    )
+    add(
+        "-v",
+        "--volume",
+        action="append",
+        default=[],
+        metavar="SRC:DST[:ro]",
+        help="the same for a volume's NAME or a folder of this host, ./DIR (repeatable)",
+    )
+    add(
+        "--tmpfs", action="append", default=[], metavar="PATH[:size=64m]", help="memory as files (repeatable)"
+    )
+
+
+def mounts(options: argparse.Namespace) -> list[Mount]:
+    """What the options of `add_mounts` say."""
+    return [
+        *(mount(text) for text in options.mount),
+        *(short_mount(text) for text in options.volume),
+        *(tmpfs_mount(text) for text in options.tmpfs),
+    ]
 
 
 def add_shape(parser: Parser) -> None:
@@ -80,6 +114,7 @@ def creation(options: argparse.Namespace, name: str, *, ephemeral: bool = False)
         cold=options.cold,
         ephemeral=ephemeral,
         publish=[port_forward(text) for text in options.publish or ()],
+        mounts=mounts(options),
     )
 
 

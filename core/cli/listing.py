@@ -41,7 +41,7 @@ def ls_main(argv: Sequence[str]) -> int:
     elif options.quiet:
         write("".join(f"{sandbox.name}\n" for sandbox in sandboxes))
     else:
-        columns = ("name", "state", "image", "cpus", "memory", "sessions", "ports", "age", "reason")
+        columns = ("name", "state", "image", "cpus", "memory", "disk", "sessions", "ports", "age", "reason")
         table(columns, [_sandbox_row(sandbox) for sandbox in sandboxes])
     return 0
 
@@ -51,10 +51,17 @@ def _sandbox_row(sandbox: SandboxInfo) -> tuple[object, ...]:
     if sandbox.attention and sandbox.attention_at is not None:
         reason += f" · {age(sandbox.attention_at)}"
     return (
-        sandbox.name, sandbox.state, sandbox.image, sandbox.cpus, f"{sandbox.memory} MiB", sandbox.sessions,
+        sandbox.name, sandbox.state, sandbox.image, sandbox.cpus, f"{sandbox.memory} MiB", _disk(sandbox),
+        sandbox.sessions,
         ", ".join(f"{where(port)}->{port.guest_port}" for port in sandbox.ports) or "-",
         age(sandbox.created_at), reason,
     )  # fmt: skip
+
+
+def _disk(sandbox: SandboxInfo) -> str:
+    """What its disk takes on the host, of what it may take."""
+    of = size(sandbox.disk << 20)
+    return of if sandbox.disk_used is None else f"{size(sandbox.disk_used)} of {of}"
 
 
 def sessions_main(argv: Sequence[str]) -> int:

@@ -25,7 +25,7 @@ _EXAMPLES: Final = """\
   sandtop uninstall --yes"""
 # Below a SANDTOP_HOME that is somebody's home directory there may be other things in folders of these names.
 DATA: Final = (
-    "sandtop.db", "sandtop.db-wal", "sandtop.db-shm", "sandboxes", "logs", "events", "events.1",
+    "sandtop.db", "sandtop.db-wal", "sandtop.db-shm", "sandboxes", "volumes", "logs", "events", "events.1",
     "core.log", "core.log.1", "console.json",
 )  # fmt: skip
 CACHE: Final = (
@@ -40,7 +40,7 @@ def uninstall_main(argv: Sequence[str]) -> int:
     parser = Parser(
         "uninstall",
         "[--yes]",
-        "Stop all sandboxes and remove them with what they wrote, their logs, what was built, and the settings.",
+        "Stop all sandboxes and remove them with what they wrote, volumes, logs, what was built, and the settings.",
         _EXAMPLES,
     )
     parser.add_argument("--yes", "-y", action="store_true", help="do not ask")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 from sandtop.core.client.sdk import core as _core
 from sandtop.core.client.sdk import image as _image
 from sandtop.core.client.sdk import together as _together
+from sandtop.core.client.sdk import volume as _volume
 from sandtop.core.client.sdk import watching as _watching
 from sandtop.core.client.sdk.collect import MAX_OUTPUT
 from sandtop.core.client.sdk.files import MAX_READ
@@ -40,8 +41,10 @@ if TYPE_CHECKING:
     from sandtop.core.contract.core_events import Happening, HostHistory, Sample, SandboxHistory
     from sandtop.core.contract.file import FileInfo
     from sandtop.core.contract.image import ImageDetails, ImageInfo, Pruned
+    from sandtop.core.contract.mount import Mount
     from sandtop.core.contract.sandbox import Inspection, PortForward, Processes, SandboxInfo
     from sandtop.core.contract.session_results import SessionInfo
+    from sandtop.core.contract.volume import VolumeInfo, VolumesPruned
 
     _Kind = type[BaseException]
 
@@ -312,6 +315,7 @@ class Sandbox:
         ephemeral: bool = False,
         keep: bool = False,
         publish: Sequence[str] = (),
+        mounts: Sequence[str | Mount] = (),
         progress: Callable[[str], None] | None = None,
     ) -> Self:
         """Make a sandbox, start it, and return it running. ``memory`` and ``disk`` are MiB; None is the core's default.
@@ -322,7 +326,8 @@ class Sandbox:
         `pull_image`. Its configuration says what is not said here: the environment, the user, the directory.
         An ``ephemeral`` one is removed by the core when nobody holds it any more: `hold`.
         ``publish`` are ports of the host that lead into it whenever it runs, such as ``"8080:80"``, or ``"80"`` for
-        any that is free: `info` says which.
+        any that is free: `info` says which. ``mounts`` are mounted in it whenever it runs, each as `Mount` or as
+        ``"type=volume,src=data,dst=/data"``, ``"type=tmpfs,dst=/scratch,tmpfs-size=64m"`` …
 
         ``progress`` is called with a line about whatever takes long. Raises `AlreadyExists`, `InvalidRequest`,
         `ImageError`, `MachineError` … When cancelled it removes what was made.
@@ -346,6 +351,7 @@ class Sandbox:
                     ephemeral=ephemeral,
                     keep=keep,
                     publish=publish,
+                    mounts=mounts,
                     progress=caller.hears(progress),
                 )
             )
@@ -430,6 +436,10 @@ class Sandbox:
         """As `console`, and what comes until its machine ends."""
         return iterated(lambda: self._async.follow_console(tail=tail))
 
+    def update(self, *, disk: int) -> None:
+        """Give it a disk of ``disk`` MiB, while it runs or not. Raises `InvalidRequest` for a smaller one."""
+        run(lambda: self._async.update(disk=disk))
+
     def start(self, *, cold: bool = False, accelerator: Literal["kvm", "tcg"] | None = None) -> None:
         """Start it, from a template or, with ``cold``, by booting; ``accelerator`` is for this start alone.
 
@@ -477,39 +487,6 @@ class Sandbox:
         """
         return held(lambda: self._async.forward(*ports))
 
-    def follow(
-        self, session: str, *, stdin: bool = False, stdout_from: int = 0, stderr_from: int = 0
-    ) -> Process:
-        """Come back to ``session`` (an id or the beginning of one), running or ended; leaving the block leaves it.
-
-        Output comes from the offsets given; with ``stdin`` its input is taken too. Raises `NotFound`, and
-        `WrongState` when another client holds the input.
-        """
-        return Process(
-            lambda: self._async.follow(session, stdin=stdin, stdout_from=stdout_from, stderr_from=stderr_from)
-        )
-
-    def sessions(self) -> Sequence[SessionInfo]:
-        """Its sessions, running and ended, oldest first."""
-        return run(lambda: self._async.sessions())
-
-    def session(self, session: str) -> SessionInfo:
-        """One of its sessions, by its whole id. Raises `NotFound`."""
-        return run(lambda: self._async.session(session))
-
-    def signal(
-        self, session: str, signal: int | str, *, scope: Literal["leader", "group", "all"] = "leader"
-    ) -> None:
-        """Send ``signal`` (a number or a name such as ``"TERM"``) to its first process, that one's group, or all.
-
-        With ``"all"`` it reaches also what an ended session left running. Raises `WrongState` when nothing is.
-        """
-        run(lambda: self._async.signal(session, signal, scope=scope))
-
-    def remove_session(self, session: str) -> None:
-        """Forget an ended session and its output, and end what it left running. Raises `WrongState` while it runs."""
-        run(lambda: self._async.remove_session(session))
-
     def acknowledge(self, *sessions: str, undo: bool = False) -> None:
         """Say that it was seen how ``sessions`` ended or that they wait, or without any that the sandbox itself
         failed or was lost.
@@ -518,20 +495,6 @@ class Sandbox:
         `WrongState` when they did not end, nor wait.
         """
         run(lambda: self._async.acknowledge(*sessions, undo=undo))
-
-    def logs(
-        self,
-        session: str | None = None,
-        *,
-        since: float | None = None,
-        tail: int | None = None,
-        max_output: int = MAX_OUTPUT,
-    ) -> Log:
-        """What ``session`` (the latest when None) has written so far; `follow` goes on with it.
-
-        ``since`` is in seconds since the epoch, ``tail`` a number of lines. Raises `NotFound`.
-        """
-        return run(lambda: self._async.logs(session, since=since, tail=tail, max_output=max_output))
 
     def exec(
         self,
@@ -876,6 +839,53 @@ class Sandbox:
             )
         )
 
+    def follow(
+        self, session: str, *, stdin: bool = False, stdout_from: int = 0, stderr_from: int = 0
+    ) -> Process:
+        """Come back to ``session`` (an id or the beginning of one), running or ended; leaving the block leaves it.
+
+        Output comes from the offsets given; with ``stdin`` its input is taken too. Raises `NotFound`, and
+        `WrongState` when another client holds the input.
+        """
+        return Process(
+            lambda: self._async.follow(session, stdin=stdin, stdout_from=stdout_from, stderr_from=stderr_from)
+        )
+
+    def sessions(self) -> Sequence[SessionInfo]:
+        """Its sessions, running and ended, oldest first."""
+        return run(lambda: self._async.sessions())
+
+    def session(self, session: str) -> SessionInfo:
+        """One of its sessions, by its whole id. Raises `NotFound`."""
+        return run(lambda: self._async.session(session))
+
+    def signal(
+        self, session: str, signal: int | str, *, scope: Literal["leader", "group", "all"] = "leader"
+    ) -> None:
+        """Send ``signal`` (a number or a name such as ``"TERM"``) to its first process, that one's group, or all.
+
+        With ``"all"`` it reaches also what an ended session left running. Raises `WrongState` when nothing is.
+        """
+        run(lambda: self._async.signal(session, signal, scope=scope))
+
+    def remove_session(self, session: str) -> None:
+        """Forget an ended session and its output, and end what it left running. Raises `WrongState` while it runs."""
+        run(lambda: self._async.remove_session(session))
+
+    def logs(
+        self,
+        session: str | None = None,
+        *,
+        since: float | None = None,
+        tail: int | None = None,
+        max_output: int = MAX_OUTPUT,
+    ) -> Log:
+        """What ``session`` (the latest when None) has written so far; `follow` goes on with it.
+
+        ``since`` is in seconds since the epoch, ``tail`` a number of lines. Raises `NotFound`.
+        """
+        return run(lambda: self._async.logs(session, since=since, tail=tail, max_output=max_output))
+
     def commit(
         self, name: str, *, changes: Sequence[str] = (), progress: Callable[[str], None] | None = None
     ) -> ImageInfo:
@@ -1116,6 +1126,34 @@ def shell_all(
             max_output=max_output,
         )
     )
+
+
+def volumes() -> list[VolumeInfo]:
+    """All volumes, by name."""
+    return run(lambda: _volume.volumes())
+
+
+def create_volume(name: str, *, size: int | None = None) -> VolumeInfo:
+    """Make the volume ``name``, of ``size`` MiB (8 GiB when None), where there is none of that name.
+
+    Raises `AlreadyExists` for one of another size, `InvalidRequest`.
+    """
+    return run(lambda: _volume.create_volume(name, size=size))
+
+
+def inspect_volume(name: str) -> VolumeInfo:
+    """All about the volume ``name``. Raises `NotFound`."""
+    return run(lambda: _volume.inspect_volume(name))
+
+
+def remove_volume(name: str) -> None:
+    """Remove the volume ``name`` with all that is in it. Raises `NotFound`, and `WrongState` while a sandbox has it."""
+    run(lambda: _volume.remove_volume(name))
+
+
+def prune_volumes() -> VolumesPruned:
+    """Remove all volumes that no sandbox mounts, with all that is in them."""
+    return run(lambda: _volume.prune_volumes())
 
 
 def stats(

@@ -69,6 +69,17 @@ class Characters:
             raise InvalidRequest(f"{field} must be an absolute path in the sandbox, not {value}")
 
 
+class OwnFolder:
+    """A place to mount something: a folder below the root, not one that the sandbox itself has something at."""
+
+    def check(self, field: str, value: str) -> None:
+        parts = [part for part in value.split("/") if part not in ("", ".")]
+        if not parts or ".." in parts:
+            raise InvalidRequest(f"{field} must be a folder below the root, without .., not {value!r:.60}")
+        if parts[0] in ("proc", "sys", "dev") and len(parts) == 1:
+            raise InvalidRequest(f"{field} must not be {value!r:.60}, where the sandbox's own is")
+
+
 class SandboxName:
     """RFC 1123's label, since it becomes a host name."""
 
@@ -169,6 +180,7 @@ StepKey = Annotated[str, Key()]
 Name = Annotated[str, SandboxName()]
 Text = Annotated[str, Characters()]
 GuestPath = Annotated[str, Characters(absolute=True)]
+MountPoint = Annotated[str, Characters(absolute=True), OwnFolder()]
 Argv = Annotated[list[str], Words()]
 Environment = Annotated[dict[str, str], Pairs(MAX_ENVIRONMENT)]
 Variables = Annotated[dict[str, str], Pairs(math.inf)]
@@ -179,6 +191,7 @@ Memory = Annotated[int, _whole(128, 1 << 22, " MiB")]
 """112 MiB is what a guest still boots with (it leaves 30 MiB to programs); with 96 its kernel panics, with 64 it
 resets without a word."""
 Disk = Annotated[int, _whole(16, 1 << 24, " MiB")]
+Bytes = Annotated[int, Number(4096, 1 << 44, "a number of bytes from 4,096")]
 FileMode = Annotated[int, Number(0, 0o7777, "permission bits, 0 to 4095 (octal 7777)")]
 Port = Annotated[int, _whole(1, MAX_PORT)]
 AnyPort = Annotated[int, _whole(0, MAX_PORT)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .mount import Mount  # noqa: TC001  the codec looks for it in this module
 from .record import Change, Event, Nothing, Part, Record, Request, Stream
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
@@ -74,6 +75,7 @@ class SandboxInfo(Record):
     Attributes:
         state: creating, starting, running, paused, stopping, stopped, failed or lost.
         memory, disk: MiB.
+        disk_used: bytes that its disk takes on the host, as it was when the list or the sandbox was asked for last.
         pid: its machine's process, while it runs.
         reason: why it is in that state, in words.
         created_at, started_at: seconds since the epoch.
@@ -90,6 +92,7 @@ class SandboxInfo(Record):
         changed_at: when it came into its state, seconds since the epoch; None where that is not known.
         alerts: the rules of the configuration that hold of it, the newest first.
         ports: those of the host that lead to ports of it.
+        mounts: what is mounted in it whenever it runs.
     """
 
     name: str
@@ -120,6 +123,8 @@ class SandboxInfo(Record):
     changed_at: Time | None = None
     alerts: list[Alert]
     ports: list[PublishedPort]
+    mounts: list[Mount]
+    disk_used: Count | None = None
 
 
 class SandboxAnswer(Record):
@@ -230,6 +235,7 @@ class SandboxCreate(Change[SandboxAnswer], op="sandbox.create", slow=True):
         accelerator: for all its starts; None for the best that works on the core's host.
         cold: boot, without a template.
         publish: ports of the host that lead into it whenever it runs.
+        mounts: what is mounted in it whenever it runs: 32 at most, each at a place of its own.
         image: its name. A container image that is not here and whose name has a tag, a digest or a registry is pulled.
             Its configuration says what is not said here.
         docker_config: for that, as in ``image.pull``.
@@ -250,6 +256,7 @@ class SandboxCreate(Change[SandboxAnswer], op="sandbox.create", slow=True):
     accelerator: Literal["kvm", "tcg"] | None = None
     cold: bool = False
     publish: list[PortForward] | None = None
+    mounts: list[Mount] | None = None
     docker_config: str | None = None
 
 
@@ -263,6 +270,13 @@ class SandboxInspect(Request[Inspection], op="sandbox.inspect"):
     """All that the core knows of it."""
 
     sandbox: str
+
+
+class SandboxUpdate(Change[SandboxAnswer], op="sandbox.update", slow=True):
+    """Change what it was made with: ``disk``, MiB, which can only grow; of one that runs, at once."""
+
+    sandbox: str
+    disk: Disk | None = None
 
 
 class SandboxStart(Change[SandboxAnswer], op="sandbox.start", slow=True, outdated=("force",)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import resource
@@ -17,6 +16,7 @@ import trio
 
 from sandtop import __version__
 from sandtop.core.daemon.dispatch import Core
+from sandtop.core.daemon.locks import lock
 from sandtop.core.daemon.metrics import MetricsServer
 from sandtop.core.daemon.server import Server
 from sandtop.core.daemon.supervisor import ALREADY_RUNNING, UMASK
@@ -74,12 +74,10 @@ def _raise_descriptor_limit() -> None:
 
 @contextmanager
 def _single_instance(paths: Paths) -> Generator[None]:
-    descriptor = os.open(paths.core_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = lock(paths.core_lock)
+    if descriptor is None:
+        raise _AnotherCore
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise _AnotherCore from None
         yield
     finally:
         os.close(descriptor)

@@ -59,7 +59,7 @@ _HINTS: Final = {
 
 @asynccontextmanager
 async def _call(
-    core: Core, request: Asking, do: str, fields: Mapping[str, object], *, watch: bool = False
+    core: Core, request: Asking, do: str, fields: Mapping[str, object], *, kind: Kind = "files"
 ) -> AsyncGenerator[Caller]:
     """A call about ``request.path``. Raises `FileError` as the sandbox's kernel has it, and what `FileServers` does."""
     sandbox = core.fleet.get(request.sandbox)
@@ -67,8 +67,7 @@ async def _call(
     sandbox.running_machine("use files of")
     whole = {"path": _absolute(sandbox, request.path), **fields}
     try:
-        kind: Kind = "watch" if watch else "files"
-        async with sandbox.sessions.files.call(do, whole, request.user, kind) as call:
+        async with sandbox.sessions.files.call(do, whole, request.user, kind=kind) as call:
             yield call
     except FileFailed as failure:
         raise _error(sandbox, request, failure) from None
@@ -132,15 +131,15 @@ async def _open(
     do: str,
     fields: Mapping[str, object],
     *,
-    watch: bool = False,
+    kind: Kind = "files",
 ) -> AsyncGenerator[Caller]:
     """A call whose answer is a stream, of which the client has heard that it begins. Ends when the client goes."""
     async with _while_there(connection), AsyncExitStack() as stack:
-        call = await stack.enter_async_context(_call(core, request, do, fields, watch=watch))
+        call = await stack.enter_async_context(_call(core, request, do, fields, kind=kind))
         try:
             said = await call.opened()
         except FilesLost:  # nothing has come of it, and to ask again changes nothing
-            call = await stack.enter_async_context(_call(core, request, do, fields, watch=watch))
+            call = await stack.enter_async_context(_call(core, request, do, fields, kind=kind))
             said = await call.opened()
         await connection.tell(FileOpened(file=info_of(said, request.path)))
         yield call
@@ -177,7 +176,7 @@ async def list_folder(core: Core, request: FileList, connection: Connection) -> 
 
 @serves(FileWatch)
 async def watch(core: Core, request: FileWatch, connection: Connection) -> Nothing:
-    async with _open(core, connection, request, "watch", {}, watch=True) as call:
+    async with _open(core, connection, request, "watch", {}, kind="watch") as call:
         lines = Lines()
         while await call.wait_data(math.inf):
             if rows := lines.feed(call.piece() or b""):

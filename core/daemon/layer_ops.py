@@ -166,7 +166,7 @@ async def _layer(
     sandbox.running_machine("make an image of")
     try:
         with opener() as fresh:
-            async with sandbox.sessions.files.call(what, fields, "0", "layers") as call:
+            async with sandbox.sessions.files.call(what, fields, "0", kind="layers") as call:
                 await call.opened()
                 await _receive(core, sandbox, call, fresh, work)
             return await trio.to_thread.run_sync(fresh.keep)

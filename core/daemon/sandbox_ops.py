@@ -26,6 +26,7 @@ from sandtop.core.contract.sandbox import (
     SandboxResume,
     SandboxStart,
     SandboxStop,
+    SandboxUpdate,
 )
 from sandtop.core.daemon.connection import ClientGone
 from sandtop.core.daemon.dispatch import answers, makes, serves
@@ -33,6 +34,7 @@ from sandtop.core.daemon.pulling import obtain
 from sandtop.core.daemon.views import page, sandbox_view
 from sandtop.core.errors import NotFound
 from sandtop.core.fleet import State
+from sandtop.core.fleet.mounts import checked
 from sandtop.core.guest import ContainerConfig
 from sandtop.core.store import SandboxConfig
 
@@ -71,8 +73,9 @@ async def _configured(core: Core, request: SandboxCreate, work: Work) -> Sandbox
     core.fleet.check_free(request.name, request.request_id or "")
     image = await obtain(core, request.image or DEFAULT.image, request.docker_config, work)
     said = image.container.config if image is not None and image.container is not None else ContainerConfig()
+    shape = shape_of(request)
     return dataclasses.replace(
-        shape_of(request),
+        shape,
         image=image.name if image is not None else request.image or DEFAULT.image,
         env={**said.env, **(request.env or {})},
         workdir=request.workdir or said.workdir or DEFAULT.workdir,
@@ -82,7 +85,17 @@ async def _configured(core: Core, request: SandboxCreate, work: Work) -> Sandbox
         ephemeral=request.ephemeral,
         publish=tuple((each.address, each.host_port, each.guest_port) for each in request.publish or ()),
         stop_signal=said.stop_signal,
+        mounts=checked(request.mounts or (), shape.memory),
     )
+
+
+@makes(SandboxUpdate)
+async def update(core: Core, request: SandboxUpdate, work: Work) -> SandboxAnswer:
+    sandbox = core.fleet.get(request.sandbox)
+    await sandbox.adopted()
+    if request.disk is not None:
+        await core.fleet.grow_disk(sandbox, request.disk, work.progress)
+    return SandboxAnswer(sandbox=sandbox_view(sandbox))
 
 
 @makes(SandboxStart)
@@ -148,6 +161,7 @@ async def acknowledge(core: Core, request: SandboxAcknowledge) -> SandboxAnswer:
 
 @answers(SandboxList)
 async def list_sandboxes(core: Core, request: SandboxList) -> SandboxPage:
+    await core.fleet.look_at_disks(*core.fleet.all())
     found, more = page(core.fleet.all(), sandbox_view, "uuid", request.before)
     return SandboxPage(sandboxes=found, more=more)
 
@@ -155,6 +169,7 @@ async def list_sandboxes(core: Core, request: SandboxList) -> SandboxPage:
 @answers(SandboxInspect)
 async def inspect(core: Core, request: SandboxInspect) -> Inspection:
     sandbox = core.fleet.get(request.sandbox)
+    await core.fleet.look_at_disks(sandbox)
     machine: dict[str, object] | None = None
     if sandbox.machine is not None:
         machine = sandbox.machine.vm.facts(sandbox.machine.spec)

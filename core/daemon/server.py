@@ -24,6 +24,7 @@ from sandtop.core.daemon import (
     session_ops,
     stats_ops,
     top_ops,
+    volume_ops,
 )
 from sandtop.core.daemon.connection import PROTOCOL, ClientGone, Connection
 from sandtop.core.daemon.dispatch import answer, fault, operation
@@ -53,6 +54,7 @@ OPERATIONS: Final = (
     session_ops,
     screen_ops,
     file_ops,
+    volume_ops,
 )
 """The modules with the handlers: each has registered its own."""
 

@@ -7,7 +7,6 @@ that died (prctl(2), PR_SET_CHILD_SUBREAPER).
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import os
 import select
 import signal
@@ -17,6 +16,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final, Never
 
+from sandtop.core.daemon.locks import held, leave, lock
 from sandtop.core.errors import EXIT_SANDTOP_FAILED, SandtopError
 from sandtop.core.paths import find
 
@@ -65,7 +65,7 @@ def ensure_core(channel: str | None = None) -> int:
             return 0
         if not select.select([alive], [], [], _POLL)[0]:
             continue
-        if not _held(paths.runtime / "supervisor.lock"):
+        if not held(paths.supervisor_lock):
             break  # the supervisor has given up, and none was there before it
         time.sleep(_POLL)
     sys.stderr.write(f"sandtop: the core did not start: {_reason(paths.core_log, mark)}\n")
@@ -121,25 +121,6 @@ def _detach(paths: Paths, channel: str | None) -> int:
     _supervise(paths, [] if channel is None else [CHANNEL, channel])
 
 
-def _lock(path: Path) -> int | None:
-    """The descriptor that holds ``path`` locked for this process, or None when another process does."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
-
-
-def _held(path: Path) -> bool:
-    descriptor = _lock(path)
-    if descriptor is None:
-        return True
-    os.close(descriptor)
-    return False
-
-
 def _supervise(paths: Paths, options: list[str]) -> Never:
     """The supervisor's life: each core gets the ``options``.
 
@@ -147,7 +128,7 @@ def _supervise(paths: Paths, options: list[str]) -> Never:
     """
     # a client that only looks whether there is a supervisor holds the lock for a moment
     for _ in range(_LOCK_TRIES):
-        if _lock(paths.runtime / "supervisor.lock") is not None:
+        if lock(paths.supervisor_lock) is not None:
             break
         time.sleep(_POLL)
     else:
@@ -169,6 +150,7 @@ def _supervise(paths: Paths, options: list[str]) -> Never:
         signal.signal(signal.SIGTERM, stop)
         status = _reap_until(core)
         if stopped or status in (0, ALREADY_RUNNING):
+            leave(paths)
             os._exit(0)
         # SIGKILL comes from outside and says nothing about the core
         failed = status != -signal.SIGKILL and time.monotonic() - begun < _FAST

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, TypeVar, cast
 
 from sandtop.core.contract.codec import decode_result
+from sandtop.core.contract.mount import Mount
 from sandtop.core.contract.record import Record
 from sandtop.core.contract.sandbox import Alert, SandboxInfo
 from sandtop.core.contract.session_results import ExitRecord, SessionInfo
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from sandtop.core.fleet import Sandbox
     from sandtop.core.sessions import Session
+    from sandtop.core.store import MountRow
 
 _PAGE_BYTES: Final = 768 * 1024
 """Of one answer with a list: it has to fit a frame."""
@@ -91,6 +93,20 @@ def sandbox_view(sandbox: Sandbox) -> SandboxInfo:
             for alert in sandbox.alerts.all()
         ],
         ports=sandbox.ports.all(),
+        mounts=[mount_view(each) for each in config.mounts],
+        disk_used=sandbox.disk_used,
+    )
+
+
+def mount_view(row: MountRow) -> Mount:
+    """The object of the protocol of what is mounted in a sandbox."""
+    return Mount(
+        type=cast("Literal['bind', 'volume', 'tmpfs']", row.type),
+        source=row.source,
+        target=row.target,
+        read_only=row.read_only,
+        size=row.size,
+        mode=row.mode,
     )
 
 

@@ -1,4 +1,7 @@
-"""The file servers of one sandbox: one for each user that is asked for, begun when it is and ended when it idles."""
+"""The file servers of one sandbox: one for each user that is asked for, begun when it is and ended when it idles.
+
+And, for as long as it is asked something, the one that mounts.
+"""
 
 from __future__ import annotations
 
@@ -138,7 +141,7 @@ class FileServers:
 
     @asynccontextmanager
     async def call(
-        self, do: str, fields: Mapping[str, object], user: str | None, kind: Kind = "files"
+        self, do: str, fields: Mapping[str, object], user: str | None, *, kind: Kind = "files"
     ) -> AsyncGenerator[Caller]:
         """A call as ``user``, None for the sandbox's own. Leaving the context ends it.
 
@@ -153,6 +156,8 @@ class FileServers:
             raise too_old(self._name, "cannot be asked about files", instead="or copy files: sandtop cp")
         if kind == "layers" and not link.layers:
             raise too_old(self._name, "cannot make a layer of what it holds")
+        if kind == "mounts" and not link.mounts:
+            raise too_old(self._name, "cannot be told to mount or to grow")
         tunnel = self._tunnel(link, user, kind)
         call = tunnel.begin(do, fields)
         try:
@@ -169,6 +174,12 @@ class FileServers:
             tunnel.end(call)
             if kind == "layers":
                 await _end(tunnel)
+
+    def end_mounting(self) -> None:
+        """The server that mounts has no more to do."""
+        tunnel = self._open.pop(("root", "mounts"), None)
+        if tunnel is not None:
+            tunnel.close()
 
     def _tunnel(self, link: AgentLink, user: str | None, kind: Kind) -> Tunnel:
         key = user, kind

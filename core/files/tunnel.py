@@ -28,12 +28,13 @@ if TYPE_CHECKING:
     from sandtop.agent.wire import Frame
     from sandtop.core.channel import AgentLink
 
-Kind = Literal["files", "watch", "layers"]
-"""What a server is for: calls about files, those that wait for what happens to them, or the layers of images."""
+Kind = Literal["files", "watch", "layers", "mounts"]
+"""What a server is for: calls about files, those that wait, the layers of images, or mounts."""
 _BUILTINS: Final[dict[Kind, dict[str, object]]] = {
     "files": {"name": "files", "watch": False},
     "watch": {"name": "files", "watch": True},
     "layers": {"name": "layers"},
+    "mounts": {"name": "mounts"},
 }
 _STDOUT: Final = 1
 _AHEAD: Final = 256 * 1024

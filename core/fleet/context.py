@@ -13,6 +13,9 @@ from sandtop.core.events import EventLog
 from sandtop.core.fleet.room import Space, space
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from sandtop.core.fleet.sandbox import Sandbox
     from sandtop.core.guest import GuestStore
     from sandtop.core.machine import Driver
     from sandtop.core.paths import Paths
@@ -38,6 +41,7 @@ class Context:
         starting: held from a machine's launch until its agent is ready: more of them at once than the host has
             processors would only all be late.
         events: what happened to them.
+        everyone: all of them, for what one may not do beside another.
         room: what the disk of the sandboxes had when it was looked at last; None when that cannot be known.
     """
 
@@ -52,6 +56,7 @@ class Context:
     starting: trio.CapacityLimiter = field(default_factory=_one_a_processor)
     room: Space | None = None
     events: EventLog = field(init=False)
+    everyone: Callable[[], Collection[Sandbox]] = tuple
 
     def __post_init__(self) -> None:
         self.events = EventLog(self.paths.events)

@@ -26,9 +26,11 @@ from sandtop.core.errors import (
 from sandtop.core.fleet.adoption import adopt_all
 from sandtop.core.fleet.alerts import AlertWatch
 from sandtop.core.fleet.clock import Clock, keep_clocks
+from sandtop.core.fleet.disk import grow
 from sandtop.core.fleet.guard import Guard
+from sandtop.core.fleet.mounts import slots
 from sandtop.core.fleet.published import with_numbers
-from sandtop.core.fleet.room import MIB, check_new, may_grow
+from sandtop.core.fleet.room import MIB, check_new, may_grow, may_take_more, used
 from sandtop.core.fleet.sandbox import Sandbox
 from sandtop.core.fleet.specs import machine_spec, resolve_image, template_for
 from sandtop.core.fleet.state import ALIVE, State
@@ -65,6 +67,7 @@ class Fleet:
         self.watch = Watch(context, self.all)
         """What host and sandboxes use."""
         self._alerts = AlertWatch(context.settings.alerts, self.all, context.nursery)
+        context.everyone = self.all
         self.watch.standing_by = lambda: sum(self.warm_machines.values())
         for row in context.database.sandboxes():
             self._sandboxes[row.uuid] = Sandbox(row, context)
@@ -140,7 +143,7 @@ class Fleet:
             await self._check_room(name, config, progress)
             config = with_numbers(config)
             digest = await resolve_image(self._context, config.image, progress)
-            warm = None if cold else await self._pool.take(config, digest)
+            warm = None if cold or slots(config) else await self._pool.take(config, digest)
             row = SandboxRow(
                 uuid=warm.row.uuid if warm else str(uuids.uuid4()), name=name, config=config,
                 state=State.CREATING.value, reason="", created_at=time.time(), request_id=request_id,
@@ -155,7 +158,7 @@ class Fleet:
             # a sandbox that never ran holds nothing that anybody could want back
             await self.remove(sandbox, force=True, keep_history=False)
             raise
-        if sandbox.machine is not None and sandbox.machine.spec.restored:
+        if sandbox.machine is not None and sandbox.machine.spec.restored and not slots(config):
             self._pool.used(sandbox.row)
         return sandbox
 
@@ -223,14 +226,39 @@ class Fleet:
 
     async def _check_room(self, name: str, config: SandboxConfig, progress: Callable[[str], None]) -> None:
         """Raises `StorageError` when the disk has no room for one more; says so when all together may take too much."""
-        overlays = [sandbox.overlay for sandbox in self.all()]
         room = await trio.to_thread.run_sync(self._context.look_at_room)
         if room is None:
             return
-        grows = await trio.to_thread.run_sync(may_grow, overlays)
+        grows = await self._may_grow()
         word = check_new(room, grows, config.disk * MIB, name)
         if word is not None and not config.ephemeral:
             progress(f"warning: {word}")
+
+    async def grow_disk(self, sandbox: Sandbox, disk: int, progress: Callable[[str], None]) -> None:
+        """Give a sandbox a disk of so many MiB; says so when all disks together may take more than there is."""
+        room = await trio.to_thread.run_sync(self._context.look_at_room)
+        grows = await self._may_grow()
+        more = (disk - sandbox.row.config.disk) * MIB
+        word = may_take_more(room, grows, more) if room is not None and more > 0 else None
+        await grow(sandbox, disk)
+        if word is not None:
+            progress(f"warning: {word}")
+
+    async def look_at_disks(self, *sandboxes: Sandbox) -> None:
+        """See what the disks of ``sandboxes`` take on the host."""
+        overlays = {sandbox.row.uuid: sandbox.overlay for sandbox in sandboxes}
+        sizes = await trio.to_thread.run_sync(used, overlays)
+        for uuid, size in sizes.items():
+            if (sandbox := self._sandboxes.get(uuid)) is not None:
+                sandbox.disk_used = size
+
+    async def _may_grow(self) -> int:
+        """The bytes that the disks of all sandboxes and all volumes can take beyond what they take now."""
+        overlays = [sandbox.overlay for sandbox in self.all()]
+        volumes = self._context.guest.volumes
+        return await trio.to_thread.run_sync(
+            lambda: may_grow([*overlays, *(volume.disk for volume in volumes.all())])
+        )
 
     async def remove(self, sandbox: Sandbox, *, force: bool, keep_history: bool) -> None:
         """Remove a sandbox; see `Sandbox.remove`."""
@@ -284,6 +312,7 @@ class Fleet:
             log.warning("killed an orphaned machine, pid %d", ended.pid)
         for folder in self._context.paths.sandboxes.glob(f"{_PREPARING}*"):
             shutil.rmtree(folder, ignore_errors=True)
+        self._context.guest.volumes.sweep()
 
     # beside everything
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from sandtop.core.errors import SandtopError
+from sandtop.core.fleet.mounts import written
 from sandtop.core.fleet.room import Growth, until_next_look, used
 from sandtop.core.fleet.stall import HELD
 from sandtop.core.fleet.state import State
@@ -47,7 +48,11 @@ class Guard:
             await trio.sleep(wait)
 
     def _look(self, running: dict[str, Sandbox]) -> tuple[Space | None, dict[str, int]]:
-        return self._context.look_at_room(), used({key: each.overlay for key, each in running.items()})
+        sizes = used({key: each.overlay for key, each in running.items()})
+        for key, each in running.items():
+            for disk in written(each.row.config, self._context):
+                sizes[key] = sizes.get(key, 0) + used({key: disk}).get(key, 0)
+        return self._context.look_at_room(), sizes
 
     def _stop(self, room: Space, sizes: dict[str, int], running: dict[str, Sandbox]) -> None:
         for key in self._growth.greedy(room, sizes):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from sandtop.core.errors import MachineError, SandtopError, StorageError
+from sandtop.core.fleet.disk import grow_in_guest, lengthen_file
 from sandtop.core.fleet.machine import new_token
 from sandtop.core.fleet.specs import blank_overlay, machine_spec, template_for
 from sandtop.core.fleet.supervision import supervise
@@ -83,6 +84,7 @@ class Launch:
             await machine.vm.resume()
             self.times["resumed"] = trio.current_time()
             await machine.boot(_RESTORED_SECONDS, self.times)
+            await self._mount(machine)
         except (MachineError, StorageError) as error:
             log.warning("%s: the machine of the warm pool is of no use: %s", self._sandbox.name, error)
             await machine.end()
@@ -95,6 +97,8 @@ class Launch:
         spec = await machine_spec(
             context, sandbox.row, sandbox.overlay, self._progress, accelerator=self._accelerator
         )
+        if sandbox.row.config.grown:
+            await trio.to_thread.run_sync(lengthen_file, sandbox.overlay, sandbox.row.config.disk)
         kind = Kind.LATER if sandbox.overlay.exists() else Kind.FRESH
         template = None if cold else await template_for(context, sandbox.row, spec, kind, self._progress)
         self.times["prepared"] = trio.current_time()
@@ -149,9 +153,28 @@ class Launch:
         self.times[driver.info.name] = trio.current_time()
         try:
             await machine.boot(seconds, self.times)
+            await self._mount(machine)
         except SandtopError:
             await machine.end()
             raise
+
+    async def _grow(self, machine: RunningMachine) -> None:
+        """Grow the disk where that is due; a sandbox whose disk stays as it was starts all the same."""
+        try:
+            await machine.or_death(lambda: grow_in_guest(self._sandbox))
+            self.times["grown"] = trio.current_time()
+        except StorageError as error:
+            if machine.stall is not None:
+                raise
+            self._progress(f"warning: {error.message}")
+
+    async def _mount(self, machine: RunningMachine) -> None:
+        config = self._sandbox.row.config
+        if config.grown:
+            await self._grow(machine)
+        if config.mounts:
+            await machine.mount(self._context)
+            self.times["mounted"] = trio.current_time()
 
 
 def under_kvm(error: MachineError, name: str, *, wanted: bool) -> MachineError:

@@ -15,8 +15,9 @@ import trio
 
 from sandtop.agent.wire.limits import PIPE_WINDOW, TTY_WINDOW
 from sandtop.core.channel import AgentLink
-from sandtop.core.errors import ChannelError, MachineError, StorageError
+from sandtop.core.errors import ChannelError, MachineError, SandtopError, StorageError
 from sandtop.core.fleet.clock import Clock
+from sandtop.core.fleet.mounts import mount_all
 from sandtop.core.fleet.stall import Cause, Patience, Stall
 from sandtop.core.fleet.warm_up import warm_up
 from sandtop.core.groups import unwrapped
@@ -24,6 +25,7 @@ from sandtop.core.groups import unwrapped
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from sandtop.core.fleet.context import Context
     from sandtop.core.machine import Death, DiskError, Machine, MachineSpec
     from sandtop.core.sessions.manager import SessionManager
     from sandtop.core.store import SandboxRow
@@ -89,10 +91,14 @@ class RunningMachine:
         ``timings`` gets the time (trio's clock) at which each step was done. Raises `MachineError` with the console's
         last lines as soon as the machine dies, or after ``boot_seconds``.
         """
-        await self._or_death(lambda: self.link.wait_up(boot_seconds))
+        await self.or_death(lambda: self.link.wait_up(boot_seconds))
         timings["agent"] = trio.current_time()
-        await self._or_death(self.configure)
+        await self.or_death(self.configure)
         timings["configured"] = trio.current_time()
+
+    async def mount(self, context: Context) -> None:
+        """Mount in it what belongs there. Raises as `boot`, and for what cannot be mounted `StorageError`."""
+        await self.or_death(lambda: mount_all(self._row, context, self.vm, self._sessions.files))
 
     def belong_to(self, row: SandboxRow, sessions: SessionManager) -> None:
         """A machine of the warm pool becomes that of the sandbox ``row``, which has it configured anew."""
@@ -103,7 +109,7 @@ class RunningMachine:
 
     async def warm_up(self) -> None:
         """Run a first program and pause, until `vm.resume`. Raises `MachineError`."""
-        await self._or_death(lambda: warm_up(self.link))
+        await self.or_death(lambda: warm_up(self.link))
         await self.vm.pause()
 
     # a disk that has no room
@@ -191,12 +197,12 @@ class RunningMachine:
             "tty_window": TTY_WINDOW,
         }
 
-    async def _or_death(self, step: Callable[[], Awaitable[object]]) -> None:
+    async def or_death(self, step: Callable[[], Awaitable[object]]) -> None:
         """Await ``step``; raises `MachineError` as soon as the machine dies, or for what ``step`` raises.
 
         Raises `StorageError` as soon as the disk stops it, which is no fault of the machine's or its template's.
         """
-        failure = "the machine died"
+        failure, refusal = "the machine died", None
         async with trio.open_nursery() as nursery:
 
             async def watch(end: trio.Event) -> None:
@@ -209,6 +215,8 @@ class RunningMachine:
                 await step()
             except (ChannelError, MachineError) as error:
                 failure = error.message
+            except SandtopError as error:
+                failure, refusal = "", error
             else:
                 failure = ""
             nursery.cancel_scope.cancel()
@@ -220,6 +228,8 @@ class RunningMachine:
                 sandbox=self._row.name,
                 hint="free some space, or mend the disk, and start it again",
             )
+        if refusal is not None:
+            raise refusal
         if failure:
             lines = self.vm.console_tail(_CONSOLE_LINES).splitlines()
             console = (

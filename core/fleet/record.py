@@ -12,7 +12,7 @@ from sandtop.core.fleet.state import State, check_transition
 
 if TYPE_CHECKING:
     from sandtop.core.events import Teller
-    from sandtop.core.store import Database, Ownership, SandboxRow
+    from sandtop.core.store import Database, Ownership, SandboxConfig, SandboxRow
 
 log = logging.getLogger(__name__)
 _FAILED: Final = frozenset({State.FAILED, State.LOST})
@@ -83,6 +83,12 @@ class Record:
         if ownership != self.row.ownership:  # an adopted one is known already, also when the disk is full
             self.row = dataclasses.replace(self.row, ownership=ownership)
             self._database.update_sandbox(self.row)
+
+    def configure(self, config: SandboxConfig) -> None:
+        """It is made with ``config`` from now on. Raises `StorageError`, and nothing has changed then."""
+        row = dataclasses.replace(self.row, config=config)
+        self._database.update_config(row)
+        self.row = row
 
     def remember(self, reason: str) -> None:
         """Keep ``reason`` for a later core. A disk that takes nothing is asked again by `save`."""

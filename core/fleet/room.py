@@ -122,6 +122,14 @@ def check_new(room: Space, grows: int, disk: int, name: str) -> str | None:
             sandbox=name,
             hint="free some space, remove sandboxes (sandtop rm), or move SANDTOP_HOME to a larger disk",
         )
+    return may_take_more(room, grows, disk)
+
+
+def may_take_more(room: Space, grows: int, disk: int) -> str | None:
+    """What to say when ``disk`` bytes more, where all disks can grow by ``grows``, are more together than there is.
+
+    None when they are not, or were before.
+    """
     left = room.free - room.reserve - grows
     if 0 <= left < disk:
         return (

@@ -16,6 +16,7 @@ from sandtop.core.events import Teller
 from sandtop.core.fleet import stop_signal
 from sandtop.core.fleet.adoption import end_unreachable, unreachable
 from sandtop.core.fleet.launch import Launch
+from sandtop.core.fleet.mounts import check_volumes, make_volumes
 from sandtop.core.fleet.published import Published
 from sandtop.core.fleet.raised import Alerts
 from sandtop.core.fleet.record import Record
@@ -57,6 +58,8 @@ class Sandbox:
         self.unreachable = False
         """That machine lives but does not answer."""
         self.timings: dict[str, float] = {}
+        self.disk_used: int | None = None
+        """Bytes that its disk takes on the host, when they were looked at last; see `Fleet.look_at_disks`."""
         self.holders = 0
         self.alerts = Alerts(row.uuid, context.database)
         self.sessions = self._new_sessions()
@@ -157,6 +160,9 @@ class Sandbox:
     ) -> None:
         if not created:
             require(self.name, self.state, _STARTABLE, "start")
+        if created:
+            await make_volumes(self._context, self.row, progress)
+        check_volumes(self, self._context.everyone())
         self.ports.open()  # before anything else: a port that somebody else has changes nothing here
         try:
             await self._launch(progress, cold=cold, accelerator=accelerator)

@@ -9,6 +9,7 @@ import trio
 
 from sandtop.agent.wire import VSOCK_PORT
 from sandtop.core.errors import InvalidRequest, NotFound
+from sandtop.core.fleet.mounts import slots
 from sandtop.core.fleet.room import MIB
 from sandtop.core.guest import KERNEL_ARGS, network_argument, vsock_argument
 from sandtop.core.guest.overlay import RECIPE as DISK_RECIPE
@@ -122,6 +123,7 @@ def _spec(
         ipv6=network is not Network.NONE and reaches_ipv6(),
         accelerator=accelerator,
         channel=channel,
+        slots=slots(row.config),
     )
 
 

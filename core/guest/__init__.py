@@ -36,6 +36,7 @@ from sandtop.core.guest.kernel import KERNEL_ARGS, Kernel, network_argument, vso
 from sandtop.core.guest.runtime import Runtime
 from sandtop.core.guest.store import locked, scratch_folder, temporary_folder
 from sandtop.core.guest.tools import Progress
+from sandtop.core.guest.volumes import Volume, Volumes
 from sandtop.core.settings import GUEST_RELEASE
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ __all__ = [
     "Runtime",
     "Stack",
     "Steps",
+    "Volume",
     "network_argument",
     "vsock_argument",
 ]
@@ -262,6 +264,11 @@ class GuestStore:
         kept = (image.container for image in self._images.list())
         named = {digest for container in kept if container is not None for digest in container.digests}
         return named | self.steps.digests()
+
+    @property
+    def volumes(self) -> Volumes:
+        """Disks that outlive sandboxes."""
+        return Volumes(self.paths.volumes, self._cache)
 
     def create_overlay(self, path: Path, size: int, progress: Progress = _silent) -> None:
         """Make the file ``path`` an empty overlay disk of ``size`` bytes. See `overlay.create`."""

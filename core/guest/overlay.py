@@ -17,14 +17,20 @@ if TYPE_CHECKING:
 MINIMUM_SIZE: Final = 32 << 20
 """Bytes. A smaller ext4 has no room for a journal."""
 
+_MAKE: Final = (
+    # root inside is the only user: no blocks kept back for it
+    "mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", "-e", "remount-ro",
+)  # fmt: skip
+# Tables are written when they are first used.
+_LAZY: Final = "lazy_itable_init=1,lazy_journal_init=1,nodiscard"
 # With a journal, which costs a start nothing (the kernel replays it in milliseconds) where the disk of a killed machine
 # would otherwise need e2fsck. A small one: its blocks are written over and over, and what is written stays allocated.
-_MAKE: Final = (
-    "mke2fs", "-q", "-F", "-t", "ext4", "-J", "size=4",
-    # root inside is the only user: no blocks kept back for it. Tables are written when they are first used.
-    "-m", "0", "-e", "remount-ro", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard",
-)  # fmt: skip
-RECIPE: Final = digest_of("1", *_MAKE)
+# When the kernel grows a file system, all the blocks that are kept for its table of groups have to fit a quarter of the
+# journal (fs/ext4/resize.c, ext4_flex_group_add): so a small disk keeps those for 1 TiB alone, 127 of them.
+_SMALL: Final = ("-J", "size=4", "-E", f"{_LAZY},resize={1 << 28}")
+_LARGE: Final = ("-J", "size=32", "-E", _LAZY)
+_LARGE_FROM: Final = 1 << 39
+RECIPE: Final = digest_of("1", *_MAKE, *_SMALL, *_LARGE)
 """Names how blank disks are made."""
 
 _FICLONE: Final = 0x40049409  # linux/fs.h; not in fcntl before Python 3.12
@@ -88,7 +94,7 @@ def _copy_piece(source: int, target: int, offset: int, size: int) -> int:
 
 
 def _blank(cache: Path, size: int, progress: Progress) -> Path:
-    key = digest_of("1", *_MAKE, str(size))[:32]
+    key = digest_of(RECIPE, str(size))[:32]
     place = shelf(cache)
     found = place.find(key)
     if found is not None:
@@ -98,6 +104,7 @@ def _blank(cache: Path, size: int, progress: Progress) -> Path:
         blank = folder / _NAME
         with blank.open("wb") as file:
             file.truncate(size)
-        run([*_MAKE, blank], "making an overlay disk", timeout=60)
+        options = _SMALL if size < _LARGE_FROM else _LARGE
+        run([*_MAKE, *options, blank], "making an overlay disk", timeout=60)
 
     return place.build(key, make, progress) / _NAME

@@ -53,7 +53,7 @@ class Info:
         networks: the kinds of network that a machine can have.
         snapshots: whether `Machine.save` and a spec's ``memory`` work. Without them there are no templates and no
             warm pool: every machine boots.
-        hot_plug: the kinds of device that a running machine can be given.
+        hot_plug: the kinds of device that a running machine can be given: ``disk``.
     """
 
     name: str
@@ -189,6 +189,23 @@ class DiskError:
         return self.reason in _NO_ROOM
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    """A disk that a machine is given while it runs.
+
+    Attributes:
+        serial: by which its guest knows it; at most 20 ASCII characters.
+        file: raw, of its size.
+        read_only: whether the guest may only read it.
+        slot: where it goes, from 0 on and below the spec's ``slots``; each disk another.
+    """
+
+    serial: str
+    file: Path
+    read_only: bool
+    slot: int
+
+
 # what a driver offers
 
 
@@ -248,6 +265,17 @@ class Machine(Protocol):
         Its memory is in that file afterwards, the rest in the new file ``state``; its disks are whole on the host.
         Raises `StorageError`, too.
         """
+        ...
+
+    async def plug(self, disk: Disk) -> None:
+        """Give it ``disk``, which its guest sees soon; where ``disk`` is in the driver's `Info.hot_plug`.
+
+        Raises `StorageError`, too, when the file cannot be opened, or another machine writes to it.
+        """
+        ...
+
+    async def lengthen(self, size: int) -> None:
+        """Make its own disk (the spec's ``overlay``) so many bytes long; its guest sees that soon."""
         ...
 
     async def wait(self) -> Death:

@@ -78,6 +78,7 @@ class MachineSpec:
         channel: what is to carry the agent's byte stream.
         channel_reason: why that one, for people; empty when it is not known any more.
         memory: the file behind its memory; None for a machine that boots, and of which no snapshot will be taken.
+        slots: how many disks it can be given while it runs.
     """
 
     uuid: str
@@ -95,6 +96,7 @@ class MachineSpec:
     channel: Channel = Channel.VIRTIO_SERIAL
     channel_reason: str = ""
     memory: Memory | None = None
+    slots: int = 0
 
     @property
     def restored(self) -> bool:

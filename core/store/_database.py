@@ -157,6 +157,10 @@ class Database:
             ),
         )  # fmt: skip
 
+    def update_config(self, row: SandboxRow) -> None:
+        """Store what it is made with anew."""
+        self._execute("UPDATE sandbox SET config=? WHERE uuid=?", (_dump(row.config.to_json()), row.uuid))
+
     def remove_sandbox(self, uuid: str) -> None:
         """Forget a sandbox and its sessions."""
         self._execute("DELETE FROM sandbox WHERE uuid=?", (uuid,))

@@ -10,8 +10,20 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class MountRow:
+    """What is mounted in a sandbox whenever it runs; as `sandtop.core.contract.mount.Mount`."""
+
+    type: str
+    target: str
+    source: str | None = None
+    read_only: bool = False
+    size: int | None = None
+    mode: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SandboxConfig:
-    """What the user asked for; it does not change while the sandbox exists.
+    """What the user asked for. But for ``disk`` it does not change while the sandbox exists.
 
     Attributes:
         memory: MiB.
@@ -22,6 +34,8 @@ class SandboxConfig:
         accelerator: ``kvm`` or ``tcg`` where one was asked for; empty for the best that works.
         publish: ports of the host that lead into it: address, port, port in the sandbox.
         stop_signal: by which its image says that programs are asked to end; empty for SIGTERM.
+        mounts: what is mounted in it whenever it runs.
+        grown: its file system is to be made as large as ``disk`` when it runs next.
     """
 
     image: str = "base"
@@ -38,6 +52,8 @@ class SandboxConfig:
     accelerator: str = ""
     publish: tuple[tuple[str, int, int], ...] = ()
     stop_signal: str = ""
+    mounts: tuple[MountRow, ...] = ()
+    grown: bool = False
 
     def to_json(self) -> dict[str, object]:
         return asdict(self)
@@ -50,6 +66,8 @@ class SandboxConfig:
             known["publish"] = tuple(
                 (str(address), int(host), int(guest)) for address, host, guest in known["publish"]
             )
+        if "mounts" in known:
+            known["mounts"] = tuple(MountRow(**each) for each in known["mounts"])
         return cls(**known)
 
 

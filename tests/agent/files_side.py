@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, cast
 
 from sandtop.agent.wire import Control, Credit, Data, Decoder, Eof, encode
 from sandtop.agent.wire.limits import FILE_WINDOW
@@ -51,11 +51,13 @@ class FileCall:
 class FilesSide:
     """Speaks with a file server, the leader of the session ``run``."""
 
-    builtin: ClassVar[dict[str, object]] = {"name": "files"}
-
-    def __init__(self, core: CoreSide, *, watch: bool = False, **fields: object) -> None:
+    def __init__(
+        self, core: CoreSide, *, watch: bool = False, builtin: Message | None = None, **fields: object
+    ) -> None:
+        """``builtin``: another server than one for files."""
         self.core = core
-        self.run = core.start(builtin={"watch": watch, **self.builtin}, stdin=True, cwd="/", **fields)
+        its = builtin or {"name": "files", "watch": watch}
+        self.run = core.start(builtin=its, stdin=True, cwd="/", **fields)
         self._decoder = Decoder()
         self._read = 0
         self._calls: dict[int, FileCall] = {}

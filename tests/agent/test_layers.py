@@ -9,13 +9,10 @@ from .files_side import FilesSide
 
 if TYPE_CHECKING:
     from .conftest import HostedAgent
-    from .core_side import CoreSide
+    from .core_side import CoreSide, Message
 
 
-class LayersSide(FilesSide):
-    """Speaks with a server of layers."""
-
-    builtin = {"name": "layers"}  # noqa: RUF012
+LAYERS: Message = {"name": "layers"}
 
 
 def _frozen(agent: HostedAgent) -> list[bool]:
@@ -28,7 +25,7 @@ def test_programs_stand_still_while_layers_are_read(agent: HostedAgent, core: Co
     run = core.start("cat", stdin=True)
     core.write(run, b"before")
     core.wait(lambda: bytes(run.stdout) == b"before")
-    layers = LayersSide(core)
+    layers = FilesSide(core, builtin=LAYERS)
     failed = layers.call("changes", since=None, mark=None).failed  # this host has no such disk
     assert failed is not None
     assert failed["errno"] == errno.ENOENT
@@ -45,7 +42,7 @@ def test_programs_stand_still_while_layers_are_read(agent: HostedAgent, core: Co
 
 def test_programs_go_on_when_the_server_is_killed(agent: HostedAgent, core: CoreSide) -> None:
     run = core.start("cat", stdin=True)
-    layers = LayersSide(core)
+    layers = FilesSide(core, builtin=LAYERS)
     layers.call("changes", since=None, mark=None)
     core.send({"type": "signal", "id": layers.run.id, "op": "end", "signal": 9, "scope": "all"})
     core.finish(layers.run)

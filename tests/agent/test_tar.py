@@ -119,6 +119,18 @@ def test_other_tools_read_it(core: CoreSide, tmp_path: Path) -> None:
         assert tar.extractfile("source/file").read() == b"content\0\xff"  # type: ignore[union-attr]
 
 
+def test_what_is_the_kernels_own_is_copied_only_when_it_is_named(core: CoreSide) -> None:
+    def names(path: str) -> set[str]:
+        with tarfile.open(fileobj=io.BytesIO(create(core, path).stdout)) as tar:
+            return set(tar.getnames())
+
+    within = names("/dev/.")
+    assert "./pts" in within, "the folder itself is there"
+    assert not [name for name in within if name.startswith("./pts/")]
+    assert {"./ptmx", "./0"} & names("/dev/pts/.")
+    assert names("/proc/self/status") == {"status"}
+
+
 @pytest.mark.parametrize("there", [True, False])
 def test_where_a_copy_lands(core: CoreSide, tmp_path: Path, there: bool) -> None:
     """Into a folder that is there; otherwise under the name that was given: as cp, and docker cp, have it."""

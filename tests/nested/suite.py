@@ -1,7 +1,8 @@
 """What ``just nested test`` runs in the outer machine: ``python -m tests.nested.suite``.
 
 The tests that KVM matters to; those that the channel matters to, too, over each channel. What ran, and how long each
-took, is one table in the end and in ``$RESULTS/tests.md``; beside it are pytest's own results.
+took, is one table in the end and in ``$RESULTS/tests.md``. In an outer machine that takes the place of one that broke
+down, what ended there is not run again.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Final
-from xml.etree import ElementTree
+
+import pytest
+from tests.nested.ran import Ran, read
 
 from sandtop.core.machine import Channel
 
@@ -28,7 +31,7 @@ ONCE: Final = (
     f"{_BOOT}::test_what_a_sandbox_sees_and_keeps",
     "tests/agent/test_guest.py",
     "tests/vm/templates/test_entropy.py",
-    f"{_UNIQUE}::test_twenty_clones",
+    f"{_UNIQUE}::test_clones_of_one_template_are_not_alike",
 )
 """Machines by themselves, and what over vsock is among `VSOCK`."""
 VSOCK: Final = ("tests/vm/sessions/test_vhost.py", f"{_KILLED}::test_while_a_sandbox_is_made")
@@ -74,8 +77,9 @@ def _accelerator() -> str:
 
 
 def run(channel: Channel, settings: str, results: Path) -> int:
-    """The tests for this channel; pytest's exit status."""
-    xml = results / f"{channel.value}.xml"
+    """The tests for this channel that did not end in an outer machine before this one; pytest's exit status, or 1."""
+    kept = _kept(channel, results)
+    done = read(kept)
     ours = f'boot_seconds = 600\nchannel = "{channel.value}"\n'
     asked = os.environ.get("SANDTOP_TEST_SETTINGS", "")
     environment = {
@@ -83,59 +87,41 @@ def run(channel: Channel, settings: str, results: Path) -> int:
         "SANDTOP_CHAOS_ROUNDS": _ROUNDS,
         **os.environ,
         "SANDTOP_TEST_SETTINGS": f"{settings}{ours}{asked}",
+        "RAN": str(kept),
     }
-    _say(f"\n==> over {channel.value}")
+    _say(f"\n==> over {channel.value}" + (f", without the {len(done)} that ended before" if done else ""))
     argv = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-v",
-        "-m",
-        "vm",
-        "-k",
-        _NOT,
-        "-n",
-        "2",
-        "--dist",
-        "loadfile",
-        "--tb=short",
-        f"--junitxml={xml}",
-        *RUNS[channel],
-    ]
-    return subprocess.run(argv, env=environment, check=False).returncode
+        sys.executable, "-m", "pytest", "-v", "-m", "vm", "-k", _NOT, "-n", "2", "--dist", "loadfile",
+        "--tb=short", "-p", "tests.nested.ran", *(f"--deselect={each.name}" for each in done), *RUNS[channel],
+    ]  # fmt: skip
+    status = subprocess.run(argv, env=environment, check=False).returncode
+    if status == pytest.ExitCode.NO_TESTS_COLLECTED and done:
+        status = 0
+    return status or int(any(each.outcome == "failed" for each in done))
+
+
+def _kept(channel: Channel, results: Path) -> Path:
+    return results / f"{channel.value}.jsonl"
 
 
 def table(results: Path) -> str:
     """What ran, as Markdown: a row for each test, a column of seconds for each channel."""
+    ran = {channel: found for channel in RUNS if (found := read(_kept(channel, results)))}
     rows: defaultdict[str, dict[Channel, str]] = defaultdict(dict)
-    sums: dict[Channel, float] = {}
-    for channel in RUNS:
-        xml = results / f"{channel.value}.xml"
-        if not xml.exists():
-            continue
-        cases = list(ElementTree.parse(xml).iter("testcase"))
-        for case in cases:
-            rows[_name(case)][channel] = _outcome(case)
-        sums[channel] = sum(float(case.get("time", "0")) for case in cases)
-    lines = ["| test | " + " | ".join(sums) + " |", "|---|" + "---:|" * len(sums)]
+    for channel, tests in ran.items():
+        for test in tests:
+            rows[test.name.removeprefix("tests/").replace(".py::", "::")][channel] = _outcome(test)
+    lines = ["| test | " + " | ".join(ran) + " |", "|---|" + "---:|" * len(ran)]
     for name, seen in sorted(rows.items()):
-        lines.append(f"| {name} | " + " | ".join(seen.get(channel, "") for channel in sums) + " |")
-    counts = [
-        f"{sum(channel in seen for seen in rows.values())} in {sums[channel]:.0f} s" for channel in sums
-    ]
+        lines.append(f"| {name} | " + " | ".join(seen.get(channel, "") for channel in ran) + " |")
+    counts = [f"{len(tests)} in {sum(test.seconds for test in tests):.0f} s" for tests in ran.values()]
     return "\n".join([*lines, "| all | " + " | ".join(counts) + " |", ""])
 
 
-def _name(case: ElementTree.Element) -> str:
-    module = case.get("classname", "").removeprefix("tests.").replace(".", "/")
-    return f"{module}::{case.get('name')}"
-
-
-def _outcome(case: ElementTree.Element) -> str:
-    for word in ("failure", "error", "skipped"):
-        if (found := case.find(word)) is not None:
-            return f"skipped: {found.get('message')}" if word == "skipped" else f"**{word}**"
-    return f"{float(case.get('time', '0')):.1f} s"
+def _outcome(test: Ran) -> str:
+    if test.outcome == "skipped":
+        return f"skipped: {test.why}"
+    return f"{test.seconds:.1f} s" if test.outcome == "passed" else "**failed**"
 
 
 def _say(text: str) -> None:
@@ -146,9 +132,10 @@ def _say(text: str) -> None:
 def main() -> int:
     """0 when all tests passed over both channels."""
     results, begun = Path(os.environ["RESULTS"]), time.monotonic()
+    again = ", after another broke down" if any(_kept(each, results).exists() for each in RUNS) else ""
     settings = _accelerator()
     statuses = [run(channel, settings, results) for channel in RUNS]
-    shown = f"{table(results)}\n{time.monotonic() - begun:.0f} s in the outer machine\n"
+    shown = f"{table(results)}\n{time.monotonic() - begun:.0f} s in the outer machine{again}\n"
     (results / "tests.md").write_text(shown)
     _say(f"\n{shown}")
     return max(statuses)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from dataclasses import dataclass
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.nested import lacks, outer, run, suite
 from tests.nested.outer import CHECKOUT
+from tests.nested.ran import Ran, read
 
 from sandtop.core.machine import Channel
 
@@ -100,24 +104,58 @@ def test_its_tests_are_there() -> None:
 
 def test_the_table_of_what_ran(tmp_path: Path) -> None:
     for channel, extra in (
-        (Channel.VIRTIO_SERIAL, '<testcase classname="tests.a" name="once" time="2"/>'),
-        (Channel.VSOCK, ""),
+        (Channel.VIRTIO_SERIAL, [Ran("tests/a.py::once", "passed", 2.0)]),
+        (Channel.VSOCK, []),
     ):
-        (tmp_path / f"{channel.value}.xml").write_text(
-            '<testsuites><testsuite><testcase classname="tests.vm.b" name="each[x]" time="1.5"/>'
-            '<testcase classname="tests.vm.b" name="skipped" time="0"><skipped message="why"/></testcase>'
-            f'<testcase classname="tests.vm.b" name="bad" time="1"><failure message="no"/></testcase>{extra}'
-            "</testsuite></testsuites>"
-        )
+        rans = [
+            Ran("tests/vm/b.py::each[x]", "passed", 1.5),
+            Ran("tests/vm/b.py::skipped", "skipped", 0, "why"),
+            Ran("tests/vm/b.py::bad", "failed", 1),
+            *extra,
+        ]
+        lines = [json.dumps(asdict(each)) for each in rans]
+        (tmp_path / f"{channel.value}.jsonl").write_text("\n".join([*lines, ""]))
     assert suite.table(tmp_path) == (
         "| test | virtio-serial | vsock |\n"
         "|---|---:|---:|\n"
         "| a::once | 2.0 s |  |\n"
-        "| vm/b::bad | **failure** | **failure** |\n"
+        "| vm/b::bad | **failed** | **failed** |\n"
         "| vm/b::each[x] | 1.5 s | 1.5 s |\n"
         "| vm/b::skipped | skipped: why | skipped: why |\n"
         "| all | 4 in 4 s | 3 in 2 s |\n"
     )
+
+
+def test_what_ran_is_kept_as_each_test_ends(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(
+        "import os, pytest\n"
+        "def test_passes(): pass\n"
+        "def test_fails(): assert False\n"
+        "@pytest.mark.skip(reason='not here')\n"
+        "def test_is_skipped(): pass\n"
+        "@pytest.fixture\n"
+        "def broken():\n    yield\n    raise OSError\n"
+        "def test_whose_fixture_fails_at_its_end(broken): pass\n"
+        "def test_that_sees_those_before_it(): assert open(os.environ['RAN']).read().count('\\n') == 4\n"
+    )
+    argv = ["-q", "--rootdir=.", "-c", "/dev/null", "-p", "tests.nested.ran"]
+    path = f"{CHECKOUT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    environment = {**os.environ, "RAN": str(tmp_path / "ran"), "PYTHONPATH": path}
+    environment.pop("PYTEST_XDIST_WORKER", None)  # this test may run in one, and what it starts is none
+    subprocess.run(
+        [sys.executable, "-m", "pytest", *argv, "test_it.py"],
+        cwd=tmp_path,
+        env=environment,
+        check=False,
+        capture_output=True,
+    )
+    assert [(each.name.removeprefix("test_it.py::"), each.outcome) for each in read(tmp_path / "ran")] == [
+        ("test_passes", "passed"),
+        ("test_fails", "failed"),
+        ("test_is_skipped", "skipped"),
+        ("test_whose_fixture_fails_at_its_end", "failed"),
+        ("test_that_sees_those_before_it", "passed"),
+    ]
 
 
 def test_what_a_killed_run_left_goes_with_the_next(host: Host) -> None:
@@ -129,3 +167,22 @@ def test_what_a_killed_run_left_goes_with_the_next(host: Host) -> None:
         with outer.shared_folder() as another:
             assert {*killed.parent.glob("*/")} == {ours, another}
     assert [*killed.parent.glob("*/")] == []
+
+
+@pytest.mark.parametrize(("word", "status", "machines"), [("test", 7, 2), ("true", 125, 1)])
+def test_a_machine_that_breaks_down_is_followed_by_another(
+    host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, word: str, status: int, machines: int
+) -> None:
+    """Programs of the host stand in for the outer machine: the first ends without a result, the next with one."""
+
+    def qemu(_outer: outer.Outer, share: Path, *, shell: bool) -> list[str]:
+        assert not shell
+        script = 'echo one >>results/machines; [ "$(wc -l <results/machines)" = 1 ] || echo 7 >status'
+        return ["sh", "-c", f'cd "$0" && {script}', str(share)]
+
+    host.place().mkdir(parents=True)
+    monkeypatch.setattr(run, "_qemu", qemu)
+    monkeypatch.setattr(run, "find_or_build", lambda: outer.Outer(tmp_path, tmp_path, tmp_path))
+    monkeypatch.setattr(run, "_RESULTS", tmp_path / "results")
+    assert run.main([word]) == status
+    assert (tmp_path / "results" / "machines").read_text() == "one\n" * machines

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sandtop.core.paths import Paths
 
 SNAPSHOTS = Path(__file__).parents[2] / "snapshots"
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 30.0
 LOOK_SECONDS = 1000.0
 """A console that looks at the core by itself is never idle, which the pilot waits for after each key: `until` looks."""
 

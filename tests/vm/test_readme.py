@@ -29,21 +29,18 @@ def blocks(language: str) -> list[str]:
 
 
 class Reader:
-    """Somebody who ran ``./bootstrap setup`` and then reads on, with a home of their own in which all is built."""
+    """Somebody who ran ``./bootstrap setup`` and then reads on, in a folder of their own."""
 
-    def __init__(self, folder: Path) -> None:
-        built = paths.find()
-        GuestStore(built).prepare()
-        not_copied = shutil.ignore_patterns("templates", "blanks", "scratch")  # sparse, or come and go
-        shutil.copytree(built.cache, folder / "home" / "cache", symlinks=True, ignore=not_copied)
+    def __init__(self, folder: Path, home: Path) -> None:
         self._folder = folder
+        self._home = home
 
     def run(self, *argv: str) -> str:
         """Run a command to its end, which must be a success; what it printed."""
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         done = subprocess.run(
             argv,
-            env={**os.environ, "SANDTOP_HOME": str(self._folder / "home"), "PATH": path},
+            env={**os.environ, "SANDTOP_HOME": str(self._home), "PATH": path},
             cwd=self._folder,
             capture_output=True,
             text=True,
@@ -54,11 +51,22 @@ class Reader:
         return done.stdout
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which all is built; the first of the tests makes the templates."""
+    built = paths.find()
+    GuestStore(built).prepare()
+    home = tmp_path_factory.mktemp("reader")
+    not_copied = shutil.ignore_patterns("templates", "blanks", "scratch")  # sparse, or come and go
+    shutil.copytree(built.cache, home / "cache", symlinks=True, ignore=not_copied)
+    return home
+
+
 @pytest.fixture
-def reader(tmp_path: Path) -> Iterator[Reader]:
-    reader = Reader(tmp_path)
+def reader(tmp_path: Path, home: Path) -> Iterator[Reader]:
+    reader = Reader(tmp_path, home)
     yield reader
-    reader.run("sandtop", "core", "stop", "--all")
+    reader.run("sandtop", "core", "stop", "--all")  # the next one has a core of its own
 
 
 def test_the_commands(reader: Reader) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .launching import launch
     from .listening import ConsoleListening, EventsListening, LogPiece, LogsListening, StatsListening
     from .listing import sandbox_listing, session_listing
+    from .mounts import mount, short_mount, tmpfs_mount
     from .operation import HELLO_SECONDS, Operation
     from .plain import Link, ask, new_id
     from .ports import port_forward, where
@@ -23,8 +24,9 @@ __all__ = [
     "HELLO_SECONDS", "ConsoleListening", "Conversation", "EventsListening", "FileListing", "FileReading",
     "FileWatching", "FileWriting", "Forward", "Link", "LogPiece", "LogsListening", "Operation", "StatsListening",
     "answer", "ask", "call", "call_all", "call_running", "docker_config", "exec_message", "hold", "image_command",
-    "image_source", "launch", "limits", "listen", "new_id", "port_forward", "progress_line", "request_of",
-    "sandbox_listing", "session_listing", "signal_number", "stop_core", "takes_input", "where",
+    "image_source", "launch", "limits", "listen", "mount", "new_id", "port_forward", "progress_line", "request_of",
+    "sandbox_listing", "session_listing", "short_mount", "signal_number", "stop_core", "takes_input", "tmpfs_mount",
+    "where",
 ]  # fmt: skip
 
 __getattr__ = lazily(
@@ -40,6 +42,7 @@ __getattr__ = lazily(
         "launching": ("launch",),
         "listening": ("ConsoleListening", "EventsListening", "LogPiece", "LogsListening", "StatsListening"),
         "listing": ("sandbox_listing", "session_listing"),
+        "mounts": ("mount", "short_mount", "tmpfs_mount"),
         "operation": ("HELLO_SECONDS", "Operation"),
         "plain": ("Link", "ask", "new_id"),
         "ports": ("port_forward", "where"),

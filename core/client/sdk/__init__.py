@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from sandtop.core.contract.file import FileInfo
     from sandtop.core.contract.image import ImageConfig, ImageDetails, ImageInfo, ImageLayer, Pruned
+    from sandtop.core.contract.mount import Mount
     from sandtop.core.contract.sandbox import (
         Inspection,
         PortForward,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
         SandboxInfo,
     )
     from sandtop.core.contract.session_results import SessionInfo
+    from sandtop.core.contract.volume import VolumeInfo, VolumesPruned
 
     from .attach import Detached
     from .collect import Log, Output
@@ -69,18 +71,20 @@ if TYPE_CHECKING:
     from .screen import Screen
     from .streams import LogStream, MergedLogStream, TerminalStream
     from .together import exec_all, shell_all
+    from .volume import create_volume, inspect_volume, prune_volumes, remove_volume, volumes
     from .watching import events, follow_events, follow_stats, merged_logs, serve_metrics, stats
 
 __all__ = [
     "Connection", "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "FileChange", "FileInfo", "Files", "Gap",
     "Happening", "HostHistory", "HostStats", "ImageConfig", "ImageDetails", "ImageInfo", "ImageLayer", "Inspection",
-    "Log", "LogPiece", "LogStream", "MergedLogStream", "Outcome", "Output", "Overview", "PortForward", "Process",
-    "ProcessInfo", "Processes", "Pruned", "PublishedPort", "Redrawn", "Sample", "Sandbox", "SandboxHistory",
+    "Log", "LogPiece", "LogStream", "MergedLogStream", "Mount", "Outcome", "Output", "Overview", "PortForward",
+    "Process", "ProcessInfo", "Processes", "Pruned", "PublishedPort", "Redrawn", "Sample", "Sandbox", "SandboxHistory",
     "SandboxInfo", "SandboxStats", "Screen", "SessionInfo", "SessionStats", "Source", "Started", "Stderr", "Stdout",
-    "TerminalStream", "build_dockerfile", "build_image", "checked", "core_status", "events", "exec_all",
-    "follow_events", "follow_stats", "image_command", "images", "inspect_image", "load_images", "merged_logs",
-    "outcomes", "prune_images", "pull_image", "remove_image", "serve_metrics", "sessions", "shell_all", "stats",
-    "stop_core", "tag_image", "warm_image",
+    "TerminalStream", "VolumeInfo", "VolumesPruned", "build_dockerfile", "build_image", "checked", "core_status",
+    "create_volume", "events", "exec_all", "follow_events", "follow_stats", "image_command", "images", "inspect_image",
+    "inspect_volume", "load_images", "merged_logs", "outcomes", "prune_images", "prune_volumes", "pull_image",
+    "remove_image", "remove_volume", "serve_metrics", "sessions", "shell_all", "stats", "stop_core", "tag_image",
+    "volumes", "warm_image",
 ]  # fmt: skip
 
 _HOME = {
@@ -108,13 +112,16 @@ _HOME = {
     ),
     "sandtop.core.contract.file": ("FileInfo",),
     "sandtop.core.contract.image": ("ImageConfig", "ImageDetails", "ImageInfo", "ImageLayer", "Pruned"),
+    "sandtop.core.contract.mount": ("Mount",),
     "sandtop.core.contract.sandbox": (
         "Inspection", "PortForward", "ProcessInfo", "Processes", "PublishedPort", "SandboxInfo",
     ),
     "sandtop.core.contract.session_results": ("SessionInfo",),
+    "sandtop.core.contract.volume": ("VolumeInfo", "VolumesPruned"),
     "screen": ("Screen",),
     "streams": ("LogStream", "MergedLogStream", "TerminalStream"),
     "together": ("exec_all", "shell_all"),
+    "volume": ("create_volume", "inspect_volume", "prune_volumes", "remove_volume", "volumes"),
     "watching": ("events", "follow_events", "follow_stats", "merged_logs", "serve_metrics", "stats"),
 }  # fmt: skip
 

@@ -10,13 +10,12 @@ import anyio
 from sandtop.core.client.link.asynchronous import AsyncConversation, call, call_all, listen
 from sandtop.core.client.link.connecting import Forward
 from sandtop.core.client.link.listening import ConsoleListening
-from sandtop.core.client.link.listing import sandbox_listing, session_listing
+from sandtop.core.client.link.listing import sandbox_listing
+from sandtop.core.client.link.mounts import mount
 from sandtop.core.client.link.operation import Holding
 from sandtop.core.client.link.plain import new_id
 from sandtop.core.client.link.ports import port_forward
 from sandtop.core.client.link.values import docker_config
-from sandtop.core.client.session.following import STDERR, STDOUT, Following, Reading
-from sandtop.core.client.session.stream import EventStream
 from sandtop.core.contract.sandbox import (
     SandboxAcknowledge,
     SandboxConsole,
@@ -33,24 +32,19 @@ from sandtop.core.contract.sandbox import (
     SandboxStart,
     SandboxStop,
     SandboxTop,
+    SandboxUpdate,
 )
-from sandtop.core.contract.session import (
-    SessionAcknowledge,
-    SessionFollow,
-    SessionLogs,
-    SessionRemove,
-)
+from sandtop.core.contract.session import SessionAcknowledge
 from sandtop.core.errors import NotFound, SandtopError
 from sandtop.core.groups import unwrapped
 
 from .attach import Attachable
-from .collect import MAX_OUTPUT, Log, collect_log
 from .committing import Committable
 from .connection import Connection, connection
 from .copying import Copyable
 from .execute import Executing
 from .files import Files
-from .process import Process, Scope, begun, send_signal
+from .sandbox_sessions import Sessions
 from .screen import Terminals
 
 if TYPE_CHECKING:
@@ -58,9 +52,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Literal
 
+    from sandtop.core.contract.mount import Mount
     from sandtop.core.contract.record import Request
     from sandtop.core.contract.sandbox import Inspection, PortForward, Processes, SandboxAnswer
-    from sandtop.core.contract.session_results import SessionInfo
 
     Size = tuple[int, int]
 
@@ -68,7 +62,7 @@ _CLEANUP_SECONDS: Final = 60.0
 """How long leaving a block waits for the removal of its sandbox."""
 
 
-class Sandbox(Executing, Attachable, Terminals, Copyable, Committable):
+class Sandbox(Executing, Attachable, Terminals, Copyable, Sessions, Committable):
     """A sandbox. `create`, `get` and `list` make these; the constructor is not for callers.
 
     As a context it is removed at the end if it was created here without ``keep=True``, and left alone otherwise.
@@ -98,6 +92,7 @@ class Sandbox(Executing, Attachable, Terminals, Copyable, Committable):
         ephemeral: bool = False,
         keep: bool = False,
         publish: Sequence[str] = (),
+        mounts: Sequence[str | Mount] = (),
         progress: Callable[[str], None] | None = None,
     ) -> Self:
         """Make a sandbox, start it, and return it running. ``memory`` and ``disk`` are MiB; None is the core's default.
@@ -108,7 +103,8 @@ class Sandbox(Executing, Attachable, Terminals, Copyable, Committable):
         `pull_image`. Its configuration says what is not said here: the environment, the user, the directory.
         An ``ephemeral`` one is removed by the core when nobody holds it any more: `hold`.
         ``publish`` are ports of the host that lead into it whenever it runs, such as ``"8080:80"``, or ``"80"`` for
-        any that is free: `info` says which.
+        any that is free: `info` says which. ``mounts`` are mounted in it whenever it runs, each as `Mount` or as
+        ``"type=volume,src=data,dst=/data"``, ``"type=tmpfs,dst=/scratch,tmpfs-size=64m"`` …
 
         ``progress`` is called with a line about whatever takes long. Raises `AlreadyExists`, `InvalidRequest`,
         `ImageError`, `MachineError` … When cancelled it removes what was made.
@@ -129,6 +125,7 @@ class Sandbox(Executing, Attachable, Terminals, Copyable, Committable):
             cold=cold,
             ephemeral=ephemeral,
             publish=[port_forward(text) for text in publish],
+            mounts=[mount(each) if isinstance(each, str) else each for each in mounts],
             docker_config=docker_config() if image is not None else None,
             request_id=new_id(),
         )
@@ -167,6 +164,7 @@ class Sandbox(Executing, Attachable, Terminals, Copyable, Committable):
                 warnings=[],
                 alerts=[],
                 ports=[],
+                mounts=[],
             )
         )
 
@@ -253,6 +251,10 @@ class Sandbox(Executing, Attachable, Terminals, Copyable, Committable):
         """As `console`, and what comes until its machine ends."""
         return listen(ConsoleListening(SandboxConsole(sandbox=self.uuid, tail=tail, follow=True)))
 
+    async def update(self, *, disk: int) -> None:
+        """Give it a disk of ``disk`` MiB, while it runs or not. Raises `InvalidRequest` for a smaller one."""
+        await self._do(SandboxUpdate(sandbox=self.uuid, disk=disk, request_id=new_id()))
+
     async def start(self, *, cold: bool = False, accelerator: Literal["kvm", "tcg"] | None = None) -> None:
         """Start it, from a template or, with ``cold``, by booting; ``accelerator`` is for this start alone.
 
@@ -323,51 +325,6 @@ class Sandbox(Executing, Attachable, Terminals, Copyable, Committable):
         finally:
             await conversation.aclose()
 
-    async def _do(self, request: Request[SandboxAnswer]) -> None:
-        self._info = (await call(request)).sandbox
-
-    # what runs in it
-
-    async def follow(
-        self, session: str, *, stdin: bool = False, stdout_from: int = 0, stderr_from: int = 0
-    ) -> Process:
-        """Come back to ``session`` (an id or the beginning of one), running or ended; leaving the block leaves it.
-
-        Output comes from the offsets given; with ``stdin`` its input is taken too. Raises `NotFound`, and
-        `WrongState` when another client holds the input.
-        """
-        request = SessionFollow(sandbox=self.uuid, session=session, input=stdin)
-        following = Following(request, stdin=stdin, offsets={STDOUT: stdout_from, STDERR: stderr_from})
-        process = Process(EventStream(following), self.name, on_exit="detach", has_stdin=stdin)
-        await begun(process)
-        return process
-
-    async def sessions(self) -> Sequence[SessionInfo]:
-        """Its sessions, running and ended, oldest first."""
-        return await call_all(session_listing(self.uuid))
-
-    async def session(self, session: str) -> SessionInfo:
-        """One of its sessions, by its whole id. Raises `NotFound`."""
-        listing = session_listing(self.uuid)
-        while True:
-            more = listing.take(await call(listing.request))
-            for info in listing.items:
-                if info.id == session:
-                    return info
-            if not more:
-                raise NotFound(f"sandbox {self.name} has no session {session}", sandbox=self.name)
-
-    async def signal(self, session: str, signal: int | str, *, scope: Scope = "leader") -> None:
-        """Send ``signal`` (a number or a name such as ``"TERM"``) to its first process, that one's group, or all.
-
-        With ``"all"`` it reaches also what an ended session left running. Raises `WrongState` when nothing is.
-        """
-        await send_signal(self.uuid, session, signal, scope)
-
-    async def remove_session(self, session: str) -> None:
-        """Forget an ended session and its output, and end what it left running. Raises `WrongState` while it runs."""
-        await call(SessionRemove(sandbox=self.uuid, session=session))
-
     async def acknowledge(self, *sessions: str, undo: bool = False) -> None:
         """Say that it was seen how ``sessions`` ended or that they wait, or without any that the sandbox itself
         failed or was lost.
@@ -380,24 +337,8 @@ class Sandbox(Executing, Attachable, Terminals, Copyable, Committable):
         else:
             await self._do(SandboxAcknowledge(sandbox=self.uuid, undo=undo))
 
-    async def logs(
-        self,
-        session: str | None = None,
-        *,
-        since: float | None = None,
-        tail: int | None = None,
-        max_output: int = MAX_OUTPUT,
-    ) -> Log:
-        """What ``session`` (the latest when None) has written so far; `follow` goes on with it.
-
-        ``since`` is in seconds since the epoch, ``tail`` a number of lines. Raises `NotFound`.
-        """
-        request = SessionLogs(sandbox=self.uuid, session=session, since=since, tail=tail)
-        stream = EventStream(Reading(request, {STDOUT: 0, STDERR: 0}, session=session))
-        try:
-            return await collect_log(stream, max_output)
-        finally:
-            await stream.aclose()
+    async def _do(self, request: Request[SandboxAnswer]) -> None:
+        self._info = (await call(request)).sandbox
 
 
 async def _undo(request: SandboxCreate) -> None:

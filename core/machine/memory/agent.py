@@ -2,7 +2,7 @@
 
 Loop, port, service, sessions and streams are those that run as process 1 of a guest, and they speak over a real
 socket. What a kernel would do for them is done here: `Programs` for processes and cgroups, and an identity that is kept
-instead of written to files. Copies into and out of the sandbox (the agent's builtins, which fork) are not there.
+instead of written to files. Of the agent's builtins, which fork, there is the one that mounts.
 
 A thread or a process of its own would be closer still to a guest. But tests of the fleet run on a clock that jumps to
 the next deadline as soon as all tasks are blocked (`trio.testing.MockClock`), and trio knows nothing of what goes on in
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sandtop.agent.cgroups import Cgroups
     from sandtop.agent.machine import Identity
     from sandtop.agent.reaper import Reaper
+    from sandtop.core.machine.memory.mounts import Disks
 
 
 class _Loop(Loop):
@@ -109,6 +110,11 @@ class Agent:
         self.clock_ns = identity.clock_ns or self.clock_ns
         return self._warnings
 
+    @property
+    def disks(self) -> Disks:
+        """What it sees of disks, and what is mounted in it."""
+        return self._programs.disks
+
     def connect(self) -> trio.SocketStream:
         """The host's end of the port. As a virtio-serial port it has no connections: it closes and opens unseen by the
         agent, and what an earlier core did not read still comes out of it."""
@@ -118,7 +124,7 @@ class Agent:
         """Be the agent, until cancelled. A fault of its own is its last word on the console, as that of process 1."""
         nothing = cast("Cgroups", self._programs), cast("Reaper", self._programs)
         host = Host(self._loop, Outbox(), nothing[1], nothing[0], self._null, -1, "/")
-        host.spawn = self._programs.spawn
+        host.spawn, host.fork = self._programs.spawn, self._programs.fork
         shutdown = Shutdown(self._loop, host.cgroups, self._turn_off)
         self._service = service = Service(host, _Machine(self._identify), shutdown, self._say, {})
         link = Port(self._loop, self._inside.fileno(), host.outbox, service)

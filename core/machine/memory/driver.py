@@ -29,6 +29,7 @@ INFO: Final = Info(
     transports=("socket",),
     networks=frozenset(Network),
     snapshots=True,
+    hot_plug=frozenset({"disk"}),
 )
 _ADDRESSES: Final = GuestNetwork("192.0.2.2", "255.255.255.0", "192.0.2.1", "192.0.2.3")
 """Of the block for documentation (RFC 5737): nothing has such a network."""
@@ -143,7 +144,7 @@ class MemoryDriver:
             raise from_os_error(error, f"removing {runtime}") from error
 
     def fingerprint(self, spec: MachineSpec) -> tuple[str, ...]:
-        parts = spec.memory_mib, spec.cpus, spec.network, spec.accelerator, spec.arguments
+        parts = spec.memory_mib, spec.cpus, spec.network, spec.accelerator, spec.arguments, spec.slots
         return tuple(str(part) for part in parts)
 
     def guest_network(self, network: Network) -> GuestNetwork | None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Step = Literal[
     "find", "accelerator", "launch", "load", "boot", "configure", "pause", "resume", "status", "save", "stop", "kill",
-    "adopt",
+    "adopt", "plug", "lengthen",
 ]  # fmt: skip
 """Of a driver: ``find`` to ``launch``. Of a machine: ``load`` its state, ``boot`` until its agent is ready. Of its
 agent: ``configure``. The rest is what a core asks of a machine."""

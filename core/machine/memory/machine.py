@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final
 
 import trio
 
-from sandtop.core.errors import ChannelError, MachineError, StorageError
+from sandtop.core.errors import ChannelError, MachineError, StorageError, from_os_error
 from sandtop.core.machine import console
 from sandtop.core.machine.driver import Identity
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sandtop.core.channel.transport import Transport
-    from sandtop.core.machine.driver import Death, DiskError, Usage
+    from sandtop.core.machine.driver import Death, Disk, DiskError, Usage
     from sandtop.core.machine.memory.faults import Step
     from sandtop.core.machine.memory.guest import Guest
     from sandtop.core.machine.memory.world import World
@@ -96,6 +97,21 @@ class MemoryMachine:
     async def save(self, state: Path) -> None:
         await self._ask("save")
         self._guest.save(state)
+
+    async def plug(self, disk: Disk) -> None:
+        await self._ask("plug")
+        if disk.slot >= self._guest.spec.slots or disk.serial in self._guest.agent.disks.sizes:
+            raise MachineError(f"there is no free slot {disk.slot}", sandbox=self._name)
+        try:
+            with disk.file.open("rb" if disk.read_only else "r+b") as file:
+                self._guest.agent.disks.sizes[disk.serial] = os.fstat(file.fileno()).st_size
+        except OSError as error:
+            raise from_os_error(error, f"cannot open {disk.file}", sandbox=self._name) from error
+
+    async def lengthen(self, size: int) -> None:
+        await self._ask("lengthen")
+        os.truncate(self._guest.spec.overlay, size)
+        self._guest.agent.disks.sizes["overlay"] = size
 
     async def wait(self) -> Death:
         await self._guest.ended.wait()

@@ -8,8 +8,8 @@ program, all in one, because here nothing lies between them. What runs is
     stubborn SECONDS    the same, but SIGTERM does not end it
     echo WORDS          writes them, and ends
 
-and everything else is not found. All have the pid that no process of the host can have (PID_MAX_LIMIT, proc(5)), so
-that no signal of the agent's ever reaches one.
+and everything else is not found; of the agent's own programs there is the one that mounts (`mounts`). All have the pid
+that no process of the host can have (PID_MAX_LIMIT, proc(5)), so that no signal of the agent's ever reaches one.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Final, cast
 
 from sandtop.agent.cgroups import Usage
 from sandtop.agent.spawn import Plan, SpawnFailed
+from sandtop.core.machine.memory.mounts import Disks, MountServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from sandtop.agent.cgroups import Cgroup, Cgroups
     from sandtop.agent.loop import Loop, Timer
@@ -111,6 +112,7 @@ class Programs:
     """All programs of one guest."""
 
     def __init__(self, loop: Loop) -> None:
+        self.disks = Disks()
         self._loop = loop
         self._running: list[_Program] = []
 
@@ -154,6 +156,22 @@ class Programs:
         if output and stdio:
             os.write(stdio[0], output)
         program.timer = self._loop.call_in(seconds, lambda: self._end(program, status << 8))
+        return _PID
+
+    def fork(
+        self, plan: Plan, fields: Mapping[str, object], cgroup: Cgroup, _runtime: int, _root: str
+    ) -> int:
+        """The pid of the agent's own program that ``fields`` describe. Raises `SpawnFailed`."""
+        if fields.get("name") != "mounts":
+            raise SpawnFailed(
+                "exec", errno.ENOSYS, f"builtin: a guest in memory has no {fields.get('name')!r}"
+            )
+        group = cast("Group", cast("object", cgroup))
+        stdio = tuple(os.dup(end) for end in plan.stdio)
+        program = _Program(group, stdio, stubborn=False)
+        self._running.append(program)
+        group.members.append(program)
+        MountServer(self._loop, self.disks, stdio[0], stdio[1], lambda: self._end(program, 0))
         return _PID
 
     def signal(self, program: _Program, number: int) -> None:

@@ -24,6 +24,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from sandtop.agent.wire import PORT_NAME
+from sandtop.core.machine.qemu.hotplug import slot
 from sandtop.core.machine.qemu.vsock import DEVICE as VSOCK_DEVICE
 from sandtop.core.machine.qemu.vsock import NOMINAL_CID
 from sandtop.core.machine.spec import Accelerator, Channel, MachineSpec, Network
@@ -195,6 +196,7 @@ def command_line(
         *_agent(fd),
         *_vsock(spec, fd, cid),
         *_network(spec),
+        *_slots(spec),
     )
     return CommandLine(argv, tuple(Descriptor(role, fd[role], path) for role, path in paths.items()))
 
@@ -363,3 +365,12 @@ def _network(spec: MachineSpec) -> list[str]:
         "-netdev", "user,id=net,restrict=off" + ("" if spec.ipv6 else ",ipv6=off"),
         "-device", "virtio-net-pci,netdev=net,disable-legacy=on,romfile=",
     ]  # fmt: skip
+
+
+def _slots(spec: MachineSpec) -> list[str]:
+    # a port's number and that of its chassis are what the guest tells ports apart by
+    ports = [
+        ["-device", f"pcie-root-port,id={slot(n)},chassis={n + 1},slot={n + 1},romfile="]
+        for n in range(spec.slots)
+    ]
+    return [word for port in ports for word in port]

@@ -15,7 +15,7 @@ from sandtop.core.errors import MachineError, StorageError
 from sandtop.core.machine import console, procfs
 from sandtop.core.machine.driver import Death, DiskError, Usage
 from sandtop.core.machine.nursery import background
-from sandtop.core.machine.qemu import diskerror, qmp, snapshot
+from sandtop.core.machine.qemu import diskerror, hotplug, qmp, snapshot
 from sandtop.core.machine.qemu.commandline import (
     EMULATION,
     Emulation,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sandtop.core.channel.transport import Transport
-    from sandtop.core.machine.driver import Identity
+    from sandtop.core.machine.driver import Disk, Identity
     from sandtop.core.machine.spec import MachineSpec
 
 QUIT_DEADLINE: Final = 5.0
@@ -155,6 +155,14 @@ class QemuMachine:
     async def save(self, state: Path) -> None:
         """Stop the processors for good and save what the machine is now; see `snapshot.save`."""
         await snapshot.save(self.monitor, self.name, state)
+
+    async def plug(self, disk: Disk) -> None:
+        """Give it a disk; see `hotplug.plug`."""
+        await hotplug.plug(self.monitor, self.name, disk)
+
+    async def lengthen(self, size: int) -> None:
+        """Make its own disk longer; see `hotplug.lengthen`."""
+        await hotplug.lengthen(self.monitor, Role.OVERLAY.value, size)
 
     async def wait(self) -> Death:
         """Wait, as long as it takes, for QEMU to end; the console log is complete then."""

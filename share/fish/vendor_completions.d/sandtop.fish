@@ -50,8 +50,8 @@ function _shtab_sandtop_using
   test "$_shtab_sandtop_cmdpath" = "$argv"
 end
 
-set -g _shtab_sandtop_commands create run ls exec shell attach screen type sessions logs failures ack signal cp forward port fs stop start pause resume restart rm stats events top console inspect image core completion setup uninstall version bug-report doctor
-set -g _shtab_sandtop_opts_with_value --accelerator --allow --channel --cpus --cwd --detach-keys --disk --entrypoint --env --history --image --key --kind --label --limit --memory --metrics --network --publish --remove --rlimit --sandbox --scope --shell --since --tail --timeout --until --user --wait-for --workdir -e -p -u -w
+set -g _shtab_sandtop_commands create run ls exec shell attach screen type sessions logs failures ack signal cp forward port fs stop start pause resume update restart rm stats events top console inspect image volume core completion setup uninstall version bug-report doctor
+set -g _shtab_sandtop_opts_with_value --accelerator --allow --channel --cpus --cwd --detach-keys --disk --entrypoint --env --history --image --key --kind --label --limit --memory --metrics --mount --network --publish --remove --rlimit --sandbox --scope --shell --since --tail --timeout --tmpfs --until --user --volume --wait-for --workdir -e -p -u -v -w
 
 complete -c sandtop -e
 complete -c sandtop -f
@@ -70,6 +70,9 @@ complete -c sandtop -n '_shtab_sandtop_using create' -l workdir -x -d 'where com
 complete -c sandtop -n '_shtab_sandtop_using create' -l shell -x -d 'what '"'"'sandtop shell'"'"' runs scripts by'
 complete -c sandtop -n '_shtab_sandtop_using create' -l user -x -d 'who commands run as'
 complete -c sandtop -n '_shtab_sandtop_using create' -s p -l publish -x -d '[[BIND:]HOSTPORT:]GUESTPORT: a port of this host that leads into it while it runs (repeatable)'
+complete -c sandtop -n '_shtab_sandtop_using create' -l mount -x -d 'mounted while it runs: type=volume, bind or tmpfs, src=NAME or DIR, dst=PATH, ro (repeatable)'
+complete -c sandtop -n '_shtab_sandtop_using create' -s v -l volume -x -d 'the same for a volume'"'"'s NAME or a folder of this host, ./DIR (repeatable)'
+complete -c sandtop -n '_shtab_sandtop_using create' -l tmpfs -x -d 'memory as files (repeatable)'
 complete -c sandtop -n '_shtab_sandtop_using create' -l cold -d 'boot it, also where a template would start it at once'
 complete -c sandtop -n '_shtab_sandtop_using create' -l label -x -d 'label the sandbox (repeatable)'
 complete -c sandtop -n '_shtab_sandtop_using create' -l json -d 'print JSON'
@@ -90,6 +93,9 @@ complete -c sandtop -n '_shtab_sandtop_using run' -l workdir -x -d 'where comman
 complete -c sandtop -n '_shtab_sandtop_using run' -l shell -x -d 'what '"'"'sandtop shell'"'"' runs scripts by'
 complete -c sandtop -n '_shtab_sandtop_using run' -l user -x -d 'who commands run as'
 complete -c sandtop -n '_shtab_sandtop_using run' -s p -l publish -x -d '[[BIND:]HOSTPORT:]GUESTPORT: a port of this host that leads into it while it runs (repeatable)'
+complete -c sandtop -n '_shtab_sandtop_using run' -l mount -x -d 'mounted while it runs: type=volume, bind or tmpfs, src=NAME or DIR, dst=PATH, ro (repeatable)'
+complete -c sandtop -n '_shtab_sandtop_using run' -s v -l volume -x -d 'the same for a volume'"'"'s NAME or a folder of this host, ./DIR (repeatable)'
+complete -c sandtop -n '_shtab_sandtop_using run' -l tmpfs -x -d 'memory as files (repeatable)'
 complete -c sandtop -n '_shtab_sandtop_using run' -l cold -d 'boot it, also where a template would start it at once'
 complete -c sandtop -n '_shtab_sandtop_using run' -l label -x -d 'label the sandbox (repeatable)'
 complete -c sandtop -n '_shtab_sandtop_using run' -l entrypoint -x -d 'run this in place of what the image says, with CMD behind it'
@@ -221,6 +227,11 @@ complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 
 complete -c sandtop -n '_shtab_sandtop_using resume' -s h -l help -d 'show this help message and exit'
 complete -c sandtop -n '_shtab_sandtop_using resume' -l json -d 'print JSON'
 complete -c sandtop -n '_shtab_sandtop_using resume; and test $_shtab_sandtop_npos -ge 0' -ka "(sandtop __complete sandboxes)" -d 'the sandbox'
+complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 0' -a update -d 'give a sandbox a larger disk'
+complete -c sandtop -n '_shtab_sandtop_using update' -s h -l help -d 'show this help message and exit'
+complete -c sandtop -n '_shtab_sandtop_using update' -l disk -x -d 'no smaller than it is, such as 20G'
+complete -c sandtop -n '_shtab_sandtop_using update' -l json -d 'print JSON'
+complete -c sandtop -n '_shtab_sandtop_using update; and test $_shtab_sandtop_npos -eq 0' -ka "(sandtop __complete sandboxes)" -d 'the sandbox'
 complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 0' -a restart -d 'stop and start sandboxes'
 complete -c sandtop -n '_shtab_sandtop_using restart' -s h -l help -d 'show this help message and exit'
 complete -c sandtop -n '_shtab_sandtop_using restart' -s f -l force -d 'switch off at once; what runs is not asked to end'
@@ -269,6 +280,9 @@ complete -c sandtop -n '_shtab_sandtop_using inspect; and test $_shtab_sandtop_n
 complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 0' -a image -d 'list, pull, load, build and remove images'
 complete -c sandtop -n '_shtab_sandtop_using image' -s h -l help -d 'show this help message and exit'
 complete -c sandtop -n '_shtab_sandtop_using image; and test $_shtab_sandtop_npos -eq 0' -ka "ls pull load build commit warm inspect tag rm prune" -d 'ls|pull|load|build|commit|warm|inspect|tag|rm|prune'
+complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 0' -a volume -d 'make, list and remove disks that outlive sandboxes'
+complete -c sandtop -n '_shtab_sandtop_using volume' -s h -l help -d 'show this help message and exit'
+complete -c sandtop -n '_shtab_sandtop_using volume; and test $_shtab_sandtop_npos -eq 0' -ka "create ls inspect rm prune" -d 'create|ls|inspect|rm|prune'
 complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 0' -a core -d 'start, stop and question the core'
 complete -c sandtop -n '_shtab_sandtop_using core' -s h -l help -d 'show this help message and exit'
 complete -c sandtop -n '_shtab_sandtop_using core' -l all -d 'with stop: stop every sandbox first'

@@ -168,6 +168,13 @@ def test_lines_are_whole_and_have_the_time_of_their_beginning(capfd: pytest.Capt
     ]
 
 
+def test_a_carriage_return_begins_no_line(capfd: pytest.CaptureFixture[str]) -> None:
+    """What a progress bar or a shell's prompt writes: each line has one beginning, which says whose it is."""
+    lines = Lines(stamped=False, as_json=False)
+    lines.take(piece(b"10%\r100%\r\n\r\n\n"))
+    assert capfd.readouterr().out == "box aaaa: 10%\r100%\nbox aaaa: \nbox aaaa: \n"
+
+
 def test_a_line_without_an_end_is_bounded(capfd: pytest.CaptureFixture[str]) -> None:
     lines = Lines(stamped=False, as_json=True)
     for _ in range(40):

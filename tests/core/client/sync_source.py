@@ -23,11 +23,19 @@ CLASSES: Final = {
     "Files": (["files.py"], ["Files"]),
     "Connection": (["connection.py"], ["Connection"]),
     "Sandbox": (
-        ["sandbox.py", "execute.py", "attach.py", "screen.py", "copying.py", "committing.py"],
-        ["Sandbox", "Executing", "Attachable", "Terminals", "Copyable", "Committable"],
+        [
+            "sandbox.py",
+            "execute.py",
+            "attach.py",
+            "screen.py",
+            "copying.py",
+            "sandbox_sessions.py",
+            "committing.py",
+        ],
+        ["Sandbox", "Executing", "Attachable", "Terminals", "Copyable", "Sessions", "Committable"],
     ),
 }
-FUNCTIONS: Final = ("core.py", "image.py", "together.py", "watching.py")
+FUNCTIONS: Final = ("core.py", "image.py", "together.py", "volume.py", "watching.py")
 HERE: Final = {"attach", "attach_shell", "attach_session"}
 """What needs this process's signals and terminal: it runs on the caller's own thread."""
 LEFT_OUT: Final = {"abandon", "started", "stands"}
@@ -57,6 +65,7 @@ from typing import TYPE_CHECKING, Self
 from sandtop.core.client.sdk import core as _core
 from sandtop.core.client.sdk import image as _image
 from sandtop.core.client.sdk import together as _together
+from sandtop.core.client.sdk import volume as _volume
 from sandtop.core.client.sdk import watching as _watching
 from sandtop.core.client.sdk.collect import MAX_OUTPUT
 from sandtop.core.client.sdk.files import MAX_READ
@@ -87,8 +96,10 @@ if TYPE_CHECKING:
     from sandtop.core.contract.core_events import Happening, HostHistory, Sample, SandboxHistory
     from sandtop.core.contract.file import FileInfo
     from sandtop.core.contract.image import ImageDetails, ImageInfo, Pruned
+    from sandtop.core.contract.mount import Mount
     from sandtop.core.contract.sandbox import Inspection, PortForward, Processes, SandboxInfo
     from sandtop.core.contract.session_results import SessionInfo
+    from sandtop.core.contract.volume import VolumeInfo, VolumesPruned
 
     _Kind = type[BaseException]
 '''

@@ -105,6 +105,12 @@ def calls(box: Sandbox, session: str, folder: Path) -> dict[str, Callable[[], Aw
         "sandbox.console": box.console,
         "sandbox.connect": lambda: box.connect(80),
         "sandbox.forward": forward,
+        "sandbox.update": lambda: box.update(disk=4096),
+        "volume.create": lambda: sandtop.create_volume("data"),
+        "volume.inspect": lambda: sandtop.inspect_volume("data"),
+        "volume.list": sandtop.volumes,
+        "volume.prune": sandtop.prune_volumes,
+        "volume.rm": lambda: sandtop.remove_volume("data"),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +14,7 @@ from sandtop.core.errors import MachineError, StorageError, WrongState
 from sandtop.core.fleet import State
 from sandtop.core.fleet.room import MIB, Space
 from sandtop.core.machine.memory import Fault
-from sandtop.core.store import SandboxConfig
+from sandtop.core.store import MountRow, SandboxConfig
 
 from .invariants import check
 from .lab import CONFIG
@@ -96,6 +96,28 @@ def test_whoever_fills_the_disk_to_the_reserve_is_held_and_goes_on_with_room(
             assert processors(core, greedy) == "running"
             assert greedy.row.reason == ""
             check(core)
+
+    run(case)
+
+
+def test_whoever_fills_it_by_a_volume_is_held_too(run: RunCase, disk: Disk) -> None:
+    async def case(lab: Lab) -> None:
+        async with lab.core(maintained=True) as core:
+            mounts = (MountRow("volume", "/data", "data"),)
+            greedy, modest = (
+                await core.create("greedy", replace(CONFIG, mounts=mounts)),
+                await core.create("modest"),
+            )
+            await trio.sleep(10)
+            with core.context.guest.volumes.disk("data").open("r+b") as file:
+                file.write(os.urandom(16 * MIB))
+            disk.free = RESERVE - MIB
+            await trio.sleep(10)
+            assert "only the reserve is left" in stands_still(greedy)
+            assert stands_still(modest) == ""
+            disk.free = 100 << 30
+            await trio.sleep(10)
+            assert stands_still(greedy) == ""
 
     run(case)
 

@@ -10,7 +10,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -26,12 +26,13 @@ from sandtop.core.errors import MachineError, StorageError
 from sandtop.core.machine.driver import Trial
 from sandtop.core.machine.nursery import background
 from sandtop.core.machine.spec import Memory, Network
+from sandtop.core.templates.files import copy_holes, memory_file
 from sandtop.core.templates.key import Kind, template_spec
 
 from .bench import MEMORY, Bench, MemoryBench, QemuBench, running
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator, Mapping
+    from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
 
     from sandtop.agent.wire import Credit, Data
     from sandtop.core.machine.driver import Driver, Identity, Machine
@@ -106,6 +107,14 @@ async def talking(machine: Machine) -> AsyncGenerator[AgentLink]:
     async with background(keep):
         await link.wait_up(BOOT)
         yield link
+
+
+@contextmanager
+def closed_after(descriptor: int) -> Generator[int]:
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def place(bench: Bench) -> dict[str, Path]:
@@ -236,16 +245,19 @@ def test_what_does_not_start_leaves_nothing(run: Callable[[Case], None]) -> None
 def test_a_machine_is_saved_and_others_go_on_from_there(run: Callable[[Case], None]) -> None:
     async def case(bench: Bench) -> None:
         driver, memory, state = bench.driver(), bench.folder / "memory", bench.folder / "state"
-        memory.touch()
-        memory.chmod(0o666)  # a machine may have a user of its own
-        os.truncate(memory, MEMORY << 20)
         shape = template_spec(bench.spec(), Kind.LATER)
-        async with driver.start(replace(shape, memory=Memory(memory)), **place(bench)) as machine:
-            with trio.fail_after(BOOT):
-                await machine.ready()
-            assert not machine.restored
-            await machine.save(state)
-            await machine.stop()
+        # as templates are made: a file on a disk would be written back meanwhile, which takes pages from the machine
+        with closed_after(memory_file(MEMORY << 20)) as descriptor:
+            saved = replace(shape, memory=Memory(Path(f"/proc/self/fd/{descriptor}")))
+            async with driver.start(saved, **place(bench)) as machine:
+                with trio.fail_after(BOOT):
+                    await machine.ready()
+                assert not machine.restored
+                await machine.save(state)
+                await machine.stop()
+            with memory.open("wb") as file:
+                copy_holes(descriptor, file.fileno())
+        memory.chmod(0o666)  # a machine may have a user of its own, and QEMU opens it for writing
         driver.remove_runtime(bench.runtime)
 
         spec = replace(shape, uuid=bench.spec().uuid, memory=Memory(memory, state))

@@ -12,12 +12,14 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import pytest
 from tests.settings import SLOWER, write_settings
+from tests.vm.client import client_of
 
 from sandtop.core import paths
+from sandtop.core.client.link import call_all, sandbox_listing, session_listing
 from sandtop.core.guest import GuestStore
 
 if TYPE_CHECKING:
@@ -65,16 +67,24 @@ class Home:
         """The list that ``sandtop ARGUMENTS --json`` prints."""
         return cast("list[dict[str, Any]]", json.loads(self.do(*arguments, "--json")))
 
+    def sessions(self, box: str) -> list[dict[str, Any]]:
+        """What ``sandtop sessions BOX --json`` prints."""
+        with client_of(self.path):
+            return [session.to_json() for session in call_all(session_listing(box))]
+
     def session(self, box: str, key: str) -> dict[str, Any]:
-        """One session as ``sandtop sessions`` shows it."""
-        return next(session for session in self.json("sessions", box) if session["id"] == key)
+        return next(session for session in self.sessions(box) if session["id"] == key)
 
     def last_session(self, box: str) -> dict[str, Any]:
-        return self.json("sessions", box)[-1]
+        return self.sessions(box)[-1]
+
+    def boxes(self) -> list[dict[str, Any]]:
+        """What ``sandtop ls --json`` prints."""
+        with client_of(self.path):
+            return [sandbox.to_json() for sandbox in call_all(sandbox_listing())]
 
     def box(self, name: str) -> dict[str, Any]:
-        """A sandbox as ``sandtop ls`` shows it."""
-        return next(each for each in self.json("ls") if each["name"] == name)
+        return next(each for each in self.boxes() if each["name"] == name)
 
     @property
     def socket(self) -> Path:
@@ -130,6 +140,10 @@ class Home:
         return int(Path(f"/proc/{core}/stat").read_text().rsplit(")", 1)[1].split()[1])
 
 
+SETTINGS: Final = "warm_machines = 0"
+"""Of the home that all share. Nobody here waits for a machine: those that stand by would only be more to emulate."""
+
+
 def say(text: str) -> None:
     """A figure or a seed, for whoever runs the tests with -s or sees one fail."""
     sys.stdout.write(f"{text}\n")
@@ -158,10 +172,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     folder.chmod(0o711)
     folder.parent.chmod(0o711)
     (folder / "cache").symlink_to(built.cache)
-    write_settings(folder)
+    write_settings(folder, SETTINGS)
     home = Home(folder)
     yield home
-    for sandbox in home.json("ls"):
+    for sandbox in home.boxes():
         home.do("rm", "--force", sandbox["name"])
     home.do("core", "stop", "--all")
 

@@ -122,7 +122,7 @@ def test_one_types_and_all_see(home: Home, box: str) -> None:
                 first.type(b"echo from the loser\r")
                 taker.signal(signal.SIGKILL)
                 taker.ended()
-            eventually(lambda: home.session(box, key)["input_holder"] is None, 2)
+            eventually(lambda: home.session(box, key)["input_holder"] is None)
             with Seat(home, "attach", box, key) as last:
                 last.until("from the 2nd")
                 last.type(b"echo from the $((3))rd\r")

@@ -119,7 +119,7 @@ def test_a_child_that_never_reads_stdin_stalls_nobody(home: Home, box: str) -> N
         client.stdin.write(bytes(60_000))
         client.stdin.flush()
         # its client has its handlers of signals before it asks for the session
-        eventually(lambda: any(one["argv"][-1] == "1236" for one in home.json("sessions", box)))
+        eventually(lambda: any(one["argv"][-1] == "1236" for one in home.sessions(box)))
         assert home.do("exec", "-i", box, "--", "cat", stdin=b"fine") == b"fine"
         client.terminate()
         assert client.wait(60 * SLOWER) == 143
@@ -223,13 +223,13 @@ def test_a_session_of_another_sandbox(home: Home, box: str, other: str) -> None:
 def test_a_paused_sandbox_refuses_at_once_and_stops_its_timeouts(home: Home, other: str) -> None:
     key = home.do("exec", "-d", "--timeout", "4", other, "--", "sleep", "1237").split()[-1].decode()
     home.do("pause", other)
-    before = len(home.json("sessions", other))
+    before = len(home.sessions(other))
     begun = time.monotonic()
     done = home.run("exec", other, "--", "true")
     assert done.returncode == 125
     assert "paused" in done.stderr.decode()
     assert time.monotonic() - begun < 5 * SLOWER
-    assert len(home.json("sessions", other)) == before
+    assert len(home.sessions(other)) == before
     time.sleep(max(0.0, 5 - (time.monotonic() - begun)))  # longer than the timeout: it must not fire
     assert home.session(other, key)["state"] == "running"
     home.do("resume", other)

@@ -16,7 +16,7 @@ from .conftest import PATIENCE, Home, eventually, say
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SIZE = int(os.environ.get("SANDTOP_CHAOS_BYTES", 100_000_000))
+SIZE = int(os.environ.get("SANDTOP_CHAOS_BYTES", 40_000_000))
 KILLS = 10
 """Of the core, in one stream."""
 BLOCK = 4096
@@ -96,11 +96,11 @@ def produce(home: Home, box: str, dice: random.Random) -> None:
     blocks = SIZE // (16 * BLOCK)
     size = blocks * 16 * BLOCK
     killer = Killer(home, [dice.randrange(1, size) for _ in range(KILLS)])
-    before = len(home.json("sessions", box))
+    before = len(home.sessions(box))
     with home.popen(
         "exec", box, "--", "python3", "-c", PRODUCER, str(blocks), stdout=subprocess.PIPE
     ) as client:
-        eventually(lambda: len(home.json("sessions", box)) > before)
+        eventually(lambda: len(home.sessions(box)) > before)
         key = home.last_session(box)["id"]
         with home.popen("logs", "-f", box, key, stdout=subprocess.PIPE) as watcher:
             seen: list[int] = []

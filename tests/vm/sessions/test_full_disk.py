@@ -103,7 +103,7 @@ def test_who_fills_the_disk_is_stopped_while_there_is_room_for_the_others(tight:
     refused = tight.run("create", "third")
     assert refused.returncode == 125
     assert b"cannot create third" in refused.stderr
-    assert {each["name"] for each in tight.json("ls")} == {"greedy", "modest"}
+    assert {each["name"] for each in tight.boxes()} == {"greedy", "modest"}
 
     tight.kill_core()  # the next one knows that nobody paused it
     assert tight.box("greedy")["state"] == "running"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.settings import write_settings
 
-from .conftest import Home, eventually
+from .conftest import SETTINGS, Home, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,10 +27,10 @@ when = "exit == 7 and label.team == 'none'"
 @pytest.fixture
 def alerted(home: Home) -> Iterator[Home]:
     """The home with alert rules: its core is started anew, and once more without them."""
-    write_settings(home.path, RULES)
+    write_settings(home.path, SETTINGS, RULES)
     home.do("core", "stop")
     yield home
-    write_settings(home.path)
+    write_settings(home.path, SETTINGS)
     home.do("core", "stop")
 
 

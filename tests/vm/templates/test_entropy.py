@@ -29,7 +29,7 @@ from sandtop.core.channel import UnixSocket
 from sandtop.core.guest import KERNEL_ARGS, GuestStore
 from sandtop.core.machine import MachineSpec, Memory
 from sandtop.core.machine.registry import driver_for
-from sandtop.core.templates.files import copy_holes
+from sandtop.core.templates.files import copy_holes, memory_file
 from sandtop.core.templates.key import Kind, template_spec
 
 if TYPE_CHECKING:
@@ -39,22 +39,19 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.timeout(300)]
 
-CLONES = 4
+CLONES = 3
 SETTLED = 16 * SLOWER
 """Seconds of uptime: half of that is how long a stir then holds, and a clone has spoken long before."""
 BOOT = 90.0 * SLOWER
 MIB = 1 << 20
+MEMORY = 256
 
 
-def make_spec(folder: Path, accelerator: Accelerator) -> MachineSpec:
-    """The machine whose state is saved, with its files in ``folder``."""
+def make_spec(folder: Path, accelerator: Accelerator, memory: int) -> MachineSpec:
+    """The machine whose state is saved, with its files in ``folder`` and its memory in that descriptor."""
     store = GuestStore(paths.find())
     store.prepare()
     store.create_overlay(folder / "overlay", 256 * MIB)
-    memory = folder / "memory"
-    memory.touch()
-    memory.chmod(0o666)  # QEMU opens it anew, as a user of its own
-    os.truncate(memory, 256 * MIB)
     spec = MachineSpec(
         uuid=str(uuid.uuid4()),
         name="box",
@@ -63,9 +60,9 @@ def make_spec(folder: Path, accelerator: Accelerator) -> MachineSpec:
         arguments=" ".join(KERNEL_ARGS),
         image=store.image("base").path,
         overlay=folder / "overlay",
-        memory_mib=256,
+        memory_mib=MEMORY,
         accelerator=accelerator,
-        memory=Memory(memory),
+        memory=Memory(Path(f"/proc/self/fd/{memory}")),
     )
     return template_spec(spec, Kind.FRESH)
 
@@ -148,9 +145,13 @@ async def words(spec: MachineSpec, folder: Path, *, stirred: bool) -> set[bytes]
 
 
 async def both(folder: Path, accelerator: Accelerator) -> tuple[set[bytes], set[bytes]]:
-    spec = make_spec(folder, accelerator)
-    await save(spec, folder)
-    return await words(spec, folder, stirred=False), await words(spec, folder, stirred=True)
+    memory = memory_file(MEMORY * MIB)
+    try:
+        spec = make_spec(folder, accelerator, memory)
+        await save(spec, folder)
+        return await words(spec, folder, stirred=False), await words(spec, folder, stirred=True)
+    finally:
+        os.close(memory)
 
 
 def test_clones_without_the_hosts_entropy_are_alike(tmp_path: Path) -> None:

@@ -8,7 +8,10 @@ import signal
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from tests.vm.client import client_of
 
+from sandtop.core.client.link import call
+from sandtop.core.contract.core import Status
 from sandtop.core.machine.qemu.survivors import running
 
 from .test_templates import core_pid, wait_for
@@ -22,8 +25,9 @@ WHO = "cat /etc/hostname /etc/machine-id; echo $TEAM; pwd; cat /proc/sys/kernel/
 
 def standing_by(home: Home) -> set[str]:
     """The uuids of machines that are ready to become sandboxes, as far as the core says that there are."""
-    if not json.loads(home.do("core", "status", "--json"))["standing_by"]:
-        return set()
+    with client_of(home.path):
+        if not call(Status()).standing_by:
+            return set()
     return {mark.parent.name for mark in (home.path / "data" / "sandboxes").glob("*/standing-by")}
 
 
