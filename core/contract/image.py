@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from .limits import Disk, Memory, Processors, StepKey, Text, Time
 
 
+STEP = "a step of a build"
+"""The source of an image that a build made for itself, and removes at its end."""
+
+
 class ImageInfo(Record):
     """An image: ``size`` is in bytes, ``created_at`` in seconds since the epoch.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from sandtop.core.contract.image import (
+    STEP,
     ImageAnswer,
     ImageBuild,
     ImageConfig,
@@ -140,13 +141,14 @@ async def inspect_image(core: Core, request: ImageInspect) -> ImageDetails:
 @makes(ImagePrune)
 async def prune_images(core: Core, request: ImagePrune, work: Work) -> Pruned:
     gone, freed = list[str](), 0
-    if request.all:
-        used = core.fleet.images_in_use()
-        for image in await trio.to_thread.run_sync(core.guest.images):
-            if image.name != DEFAULT.image and image.digest not in used:
-                await remove_image(core, ImageRemove(name=image.name), work)
-                gone.append(image.name)
-                freed += image.size
+    used = core.fleet.images_in_use()
+    for image in await trio.to_thread.run_sync(core.guest.images):
+        # those of a build go with it, but for one whose client was killed
+        wanted = request.all or image.source == STEP
+        if wanted and image.name != DEFAULT.image and image.digest not in used:
+            await remove_image(core, ImageRemove(name=image.name), work)
+            gone.append(image.name)
+            freed += image.size
     freed += await trio.to_thread.run_sync(core.guest.free, _in_use(core), heard(work))
     await prune(core, work)
     return Pruned(images=gone, freed=freed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from dataclasses import dataclass
@@ -62,8 +63,9 @@ class Steps:
         """Forget those that were used over ``patience`` seconds ago."""
         before = time.time() - patience
         for path in self._folder.glob("*.json"):
-            if path.stat().st_mtime <= before:
-                path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # another process sweeps, too
+                if path.stat().st_mtime <= before:
+                    path.unlink()
 
     def _all(self) -> Iterator[Stack]:
         for path in self._folder.glob("*.json"):

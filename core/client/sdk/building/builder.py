@@ -14,6 +14,7 @@ from sandtop.core import dockerfile as dockerfiles
 from sandtop.core.client.link.asynchronous import call
 from sandtop.core.client.link.values import docker_config
 from sandtop.core.contract.image import (
+    STEP,
     ImageAssemble,
     ImageConfig,
     ImageInspect,
@@ -256,7 +257,7 @@ class _Builder:
         if fresh:
             image = f"{PREFIX}{secrets.token_hex(6)}"
             self._stack.push_async_callback(_removed, image)
-            await self._assemble(image, number, self._settings[number], "a step of a build")
+            await self._assemble(image, number, self._settings[number], STEP)
         options = self._options
         sandbox = await self._stack.enter_async_context(
             await Sandbox.create(
