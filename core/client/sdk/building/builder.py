@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     Tell = Callable[[str], None]
 
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._:/-]{0,199}")
 _MAX_FILE: Final = 4 << 20
 _CLEANUP_SECONDS: Final = 60.0
 PREFIX: Final = "build-"
@@ -72,6 +74,8 @@ async def build(context: Path, file: Path, name: str, options: Options, tell: Te
     Raises `InvalidRequest` before anything is run, for what is not supported and for what is not there; `ImageError`
     for a program that fails.
     """
+    if not _NAME.fullmatch(name):  # the core has the last word, when all is built
+        raise InvalidRequest(f"{name!r:.80} is no name for an image", hint="such as app, app:1 or team/app:1")
     source = await anyio.to_thread.run_sync(_read, file)
     try:
         dockerfile = dockerfiles.parse(source, options.arguments)
