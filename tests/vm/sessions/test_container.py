@@ -12,6 +12,8 @@ from tests.core.guest.containers.registry import needs_skopeo, registry
 from tests.core.guest.containers.trees import tree_of, unsquashed
 from tests.core.tar.making import file, folder, link
 
+from .conftest import PATIENCE
+
 if TYPE_CHECKING:
     from .conftest import Home
 
@@ -116,7 +118,7 @@ def test_a_dockerfile_is_built_and_goes_on_from_the_steps_that_are_kept(home: Ho
     (context / "Dockerfile").write_text(DOCKERFILE)
     build = ("image", "build", "--no-cache", "-t", "built", str(context))
     try:
-        failed = home.run(*build, "--build-arg", "WHO=me")
+        failed = home.run(*build, "--build-arg", "WHO=me", timeout=2 * PATIENCE)
         said = failed.stderr.decode()
         assert failed.returncode == 125, said
         assert "\n  for me\n" in said
@@ -132,21 +134,12 @@ def test_a_dockerfile_is_built_and_goes_on_from_the_steps_that_are_kept(home: Ho
         ] == []
 
         (context / "Dockerfile").write_text(DOCKERFILE.replace("= you", "= me"))
-        done = home.run(
-            "image",
-            "build",
-            "-t",
-            "built",
-            "-f",
-            str(context / "Dockerfile"),
-            "--build-arg",
-            "WHO=me",
-            str(context),
-        )
+        last = ("image", "build", "-t", "built", "--build-arg", "WHO=me")
+        done = home.run(*last, "-f", str(context / "Dockerfile"), str(context), timeout=2 * PATIENCE)
         said = done.stderr.decode()
         assert (done.returncode, done.stdout) == (0, b"built\n"), said
         assert said.count(": as before\n") == 2
-        again = home.run("image", "build", "-t", "built", "--build-arg", "WHO=me", str(context))
+        again = home.run(*last, str(context))
         assert again.stderr.count(b": as before\n") == 1, "what the last stage does not need is not looked at"
         made = json.loads(home.do("image", "inspect", "built"))
         assert (made["config"]["labels"], made["config"]["cmd"], len(made["layers"])) == (
