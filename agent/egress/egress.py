@@ -65,7 +65,8 @@ class Egress:
                 return
             program = _socket.socket(fileno=fd)
             program.setblocking(False)
-            address, port = program.getsockname()[:2]
+            meant: tuple[str, int] = program.getsockname()  # it is of IPv4
+            address, port = meant
             self._connections.dial(program, self._names.name(address) or address, port)
 
     # names

@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sandtop.agent.wire import Credit, Data
-    from sandtop.core.channel.link import AgentLink
+
+    from .link import AgentLink
 
 
 class Listener(Protocol):
