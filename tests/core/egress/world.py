@@ -238,7 +238,7 @@ class World:
 
     def forget_names(self) -> None:
         """The core has to ask for all of them again."""
-        self.in_core(lambda: self.egress._resolver._known.clear())
+        self.in_core(lambda: self.egress._resolver._known.clear())  # pyright: ignore[reportPrivateUsage]
 
     def _new_egress(self) -> None:
         self.egress = Egress(lambda: self.lines, lambda: self._tell, self._nursery, self._look)
