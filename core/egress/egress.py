@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from ipaddress import IPv4Address, IPv6Address
 
-    from sandtop.core.channel import AgentLink, GuestConnection
+    from sandtop.core.channel import GuestConnection
+    from sandtop.core.channel.connections import Link
     from sandtop.core.egress.history import Tell
     from sandtop.core.egress.resolver import Look
 
@@ -73,7 +74,7 @@ class Egress:
             self._read = lines, Rules.of(lines)
         return self._read[1]
 
-    def told(self, link: AgentLink, message: Mapping[str, object]) -> bool:
+    def told(self, link: Link, message: Mapping[str, object]) -> bool:
         """Take a message of the agent's; whether it was news. Raises ProtocolError."""
         if message["type"] == "resolve":
             return self._asked(link, message)
@@ -102,7 +103,7 @@ class Egress:
 
     # names
 
-    def _asked(self, link: AgentLink, message: Mapping[str, object]) -> bool:
+    def _asked(self, link: Link, message: Mapping[str, object]) -> bool:
         number, name = message.get("seq"), message.get("name")
         if not isinstance(number, int) or not isinstance(name, str):
             return False
@@ -114,7 +115,7 @@ class Egress:
         _answer(link, number, "refused")
         return False  # or it would be heard as often as it likes
 
-    async def _resolve(self, link: AgentLink, number: int, name: str) -> None:
+    async def _resolve(self, link: Link, number: int, name: str) -> None:
         """Tell the agent whether ``name`` is there: a program is then told an address that its agent made up."""
         code = "ok"
         try:
@@ -245,7 +246,7 @@ class Egress:
                 await trio.aclose_forcefully(local)
 
 
-def _answer(link: AgentLink, number: int, code: str) -> None:
+def _answer(link: Link, number: int, code: str) -> None:
     link.send({"type": "resolved", "seq": number, "code": code})
 
 
