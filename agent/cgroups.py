@@ -90,6 +90,11 @@ class Cgroups:
         self._tidy_in(TIDY_AFTER)
         return cgroup
 
+    def stock(self) -> None:
+        """Make all that are to be made ahead now. Raises OSError."""
+        while len(self._spare) < SPARE:
+            self._spare.append(self._make())
+
     def _make(self) -> Cgroup:
         self._count += 1
         cgroup = Cgroup(self, f"{self.sessions}/{self._count}")

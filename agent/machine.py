@@ -6,6 +6,7 @@ import binascii
 import errno
 import fcntl
 import os
+import stat
 import struct
 import time
 
@@ -21,8 +22,12 @@ if TYPE_CHECKING:
 _ADD_ENTROPY: Final = 0x40085203  # RNDADDENTROPY, linux/random.h
 _RESEED: Final = 0x5207  # RNDRESEEDCRNG
 _MAX_ENTROPY: Final = 512
-_NETWORK: Final = b"sandtop.network="
-"""The kernel's argument with the network's addresses, which the host knows: ADDRESS,NETMASK,GATEWAY,RESOLVER."""
+_EGRESS: Final = b"sandtop.egress="
+_NETWORK: Final = b"sandtop.network=", _EGRESS
+"""The kernel's arguments with addresses, the last of which is the resolver's: ADDRESS,NETMASK,GATEWAY,RESOLVER of a
+network device, and ADDRESS,RESOLVER of a way out."""
+_BLOCK: Final = 512
+"""Bytes that stat(2) counts blocks in."""
 _LINKS: Final = {
     "core": "/proc/kcore",
     "fd": "/proc/self/fd",
@@ -64,6 +69,15 @@ class Machine:
         self._etc = etc
         self._resolver = resolver
 
+    def prepare(self) -> None:
+        """Write the files that `identify` writes, as short as any can be. What cannot be written is left.
+
+        A machine that goes on from this one as a template then only overwrites them. To make new files in a file system
+        that nobody has written to yet was a tenth of all code that the kernel ran in such a machine until its first
+        program, and under emulation code costs time and memory when it runs for the first time.
+        """
+        self._write_all(self._files("x", "0" * 32))
+
     def identify(self, identity: Identity) -> list[str]:
         """Take on ``identity``. Raises OSError.
 
@@ -75,16 +89,21 @@ class Machine:
             self._stir(identity.entropy)
         if identity.clock_ns is not None:
             time.clock_settime_ns(time.CLOCK_REALTIME, identity.clock_ns)
-        files: dict[str, str] = {}
+        files = self._files(identity.hostname, identity.machine_id)
         if identity.hostname is not None:
             files["/proc/sys/kernel/hostname"] = identity.hostname
-            files[f"{self._etc}/hostname"] = f"{identity.hostname}\n"
-            files[f"{self._etc}/hosts"] = name_host(read_small_file(f"{self._etc}/hosts"), identity.hostname)
+        return self._write_all(files) if files else []
+
+    def _files(self, hostname: str | None, machine_id: str | None) -> dict[str, str]:
+        files: dict[str, str] = {}
+        if hostname is not None:
+            files[f"{self._etc}/hostname"] = f"{hostname}\n"
+            files[f"{self._etc}/hosts"] = name_host(read_small_file(f"{self._etc}/hosts"), hostname)
             if self._resolver is not None:
                 files[f"{self._etc}/resolv.conf"] = self._resolver
-        if identity.machine_id is not None:
-            files[f"{self._etc}/machine-id"] = f"{identity.machine_id}\n"
-        return self._write_all(files) if files else []
+        if machine_id is not None:
+            files[f"{self._etc}/machine-id"] = f"{machine_id}\n"
+        return files
 
     def _write_all(self, files: Mapping[str, str]) -> list[str]:
         warnings: list[str] = []
@@ -95,7 +114,8 @@ class Machine:
                     _write(path, content)
                 elif without is not None:
                     raise without
-                elif read_small_file(path) != content:  # what is right already needs no room on a full disk
+                # what is right already needs no room on a full disk
+                elif read_small_file(path) != content and not overwrite(path, content):
                     replace(path, content)
             except OSError as error:
                 warnings.append(f"{path} could not be written: {error.strerror}")
@@ -144,6 +164,15 @@ def resolver_of(arguments: bytes) -> str | None:
     return None
 
 
+def egress_of(arguments: bytes) -> tuple[str, str] | None:
+    """A machine's own address and its resolver's, where its kernel's ``arguments`` give it a way out; else None."""
+    for word in arguments.split():
+        if word.startswith(_EGRESS):
+            own, _, resolver = word[len(_EGRESS) :].decode("ascii").partition(",")
+            return own, resolver
+    return None
+
+
 _MARK: Final = "# this sandbox"
 
 
@@ -153,6 +182,29 @@ def name_host(hosts: str, name: str) -> str:
     if not any("localhost" in line.split() for line in lines):
         lines += ["127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback"]
     return "\n".join([*lines, f"127.0.1.1\t{name}\t{_MARK}", ""])
+
+
+def overwrite(path: str, content: str) -> bool:
+    """Write over the file ``path`` in the sandbox, where that is safe and quick. Raises OSError.
+
+    False, and nothing is written, unless it is a file of one name that is no longer than ``content``, for which it has
+    room on the disk already. A machine that dies meanwhile leaves a part; the next start writes it again.
+    """
+    data = os.fsencode(content)
+    try:
+        facts = os.lstat(path)
+    except FileNotFoundError:
+        return False
+    plain = stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1
+    if not plain or not facts.st_size <= len(data) <= facts.st_blocks * _BLOCK:
+        return False
+    # what took its place since must neither block the agent nor lead elsewhere
+    fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        _write_to(fd, content)
+    finally:
+        os.close(fd)
+    return True
 
 
 def replace(path: str, content: str) -> None:

@@ -168,7 +168,7 @@ class Reached:
 EVENT_KINDS: Final = (
     "created", "started", "paused", "resumed", "stopped", "died", "failed", "lost", "adopted", "removed",
     "acknowledged", "trouble", "recovered", "alert", "session-started", "session-exited", "session-removed", "oom",
-    "core-started", "core-stopped",
+    "allow-list", "connected", "disconnected", "refused", "unreachable", "core-started", "core-stopped",
 )  # fmt: skip
 """What can happen; docs/protocol.md says what each means."""
 

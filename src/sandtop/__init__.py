@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         Connection,
         CoreStatus,
         Detached,
+        Egress,
         Event,
         Exited,
         ExitRecord,
@@ -114,12 +115,12 @@ if TYPE_CHECKING:
 # `just generate` writes these after core/client/sdk/__init__.py, and after the imports of the errors above.
 _HOME = {
     "sandtop.core.client.sdk": (
-        "Connection", "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "FileChange", "FileInfo", "Files",
-        "Gap", "Happening", "HostHistory", "HostStats", "ImageConfig", "ImageDetails", "ImageInfo", "ImageLayer",
-        "Inspection", "Log", "LogPiece", "LogStream", "MergedLogStream", "Mount", "Outcome", "Output", "Overview",
-        "PortForward", "Process", "ProcessInfo", "Processes", "Pruned", "PublishedPort", "Redrawn", "Sample",
-        "Sandbox", "SandboxHistory", "SandboxInfo", "SandboxStats", "Screen", "SessionInfo", "SessionStats", "Source",
-        "Started", "Stderr", "Stdout", "TerminalStream", "VolumeInfo", "VolumesPruned", "build_dockerfile",
+        "Connection", "CoreStatus", "Detached", "Egress", "Event", "ExitRecord", "Exited", "FileChange", "FileInfo",
+        "Files", "Gap", "Happening", "HostHistory", "HostStats", "ImageConfig", "ImageDetails", "ImageInfo",
+        "ImageLayer", "Inspection", "Log", "LogPiece", "LogStream", "MergedLogStream", "Mount", "Outcome", "Output",
+        "Overview", "PortForward", "Process", "ProcessInfo", "Processes", "Pruned", "PublishedPort", "Redrawn",
+        "Sample", "Sandbox", "SandboxHistory", "SandboxInfo", "SandboxStats", "Screen", "SessionInfo", "SessionStats",
+        "Source", "Started", "Stderr", "Stdout", "TerminalStream", "VolumeInfo", "VolumesPruned", "build_dockerfile",
         "build_image", "core_status", "create_volume", "events", "exec_all", "follow_events", "follow_stats",
         "image_command", "images", "inspect_image", "inspect_volume", "load_images", "merged_logs", "prune_images",
         "prune_volumes", "pull_image", "remove_image", "remove_volume", "serve_metrics", "sessions", "shell_all",
@@ -135,18 +136,18 @@ _HOME = {
 
 __all__ = [
     "AlreadyExists", "ChannelError", "Connection", "ConnectionRefused", "CoreFailure", "CoreStatus", "CoreUnavailable",
-    "Detached", "Event", "ExitRecord", "Exited", "FileChange", "FileError", "FileExists", "FileInfo", "FileNotFound",
-    "Files", "Gap", "Happening", "HostHistory", "HostStats", "ImageConfig", "ImageDetails", "ImageError", "ImageInfo",
-    "ImageLayer", "Inspection", "InvalidRequest", "IsADirectory", "Log", "LogPiece", "LogStream", "MachineError",
-    "MergedLogStream", "MissingDependency", "Mount", "NotADirectory", "NotFound", "Outcome", "Output", "Overview",
-    "PermissionDenied", "PortForward", "Process", "ProcessInfo", "Processes", "Pruned", "PublishedPort", "Redrawn",
-    "Sample", "Sandbox", "SandboxHistory", "SandboxInfo", "SandboxStats", "SandtopError", "Screen", "SessionInfo",
-    "SessionStats", "Source", "SpawnError", "Started", "Stderr", "Stdout", "StorageError", "TerminalStream",
-    "TimedOut", "VolumeInfo", "VolumesPruned", "WrongState", "__version__", "build_dockerfile", "build_image",
-    "core_status", "create_volume", "events", "exec_all", "follow_events", "follow_stats", "image_command", "images",
-    "inspect_image", "inspect_volume", "load_images", "merged_logs", "prune_images", "prune_volumes", "pull_image",
-    "remove_image", "remove_volume", "serve_metrics", "sessions", "shell_all", "stats", "stop_core", "tag_image",
-    "volumes", "warm_image",
+    "Detached", "Egress", "Event", "ExitRecord", "Exited", "FileChange", "FileError", "FileExists", "FileInfo",
+    "FileNotFound", "Files", "Gap", "Happening", "HostHistory", "HostStats", "ImageConfig", "ImageDetails",
+    "ImageError", "ImageInfo", "ImageLayer", "Inspection", "InvalidRequest", "IsADirectory", "Log", "LogPiece",
+    "LogStream", "MachineError", "MergedLogStream", "MissingDependency", "Mount", "NotADirectory", "NotFound",
+    "Outcome", "Output", "Overview", "PermissionDenied", "PortForward", "Process", "ProcessInfo", "Processes",
+    "Pruned", "PublishedPort", "Redrawn", "Sample", "Sandbox", "SandboxHistory", "SandboxInfo", "SandboxStats",
+    "SandtopError", "Screen", "SessionInfo", "SessionStats", "Source", "SpawnError", "Started", "Stderr", "Stdout",
+    "StorageError", "TerminalStream", "TimedOut", "VolumeInfo", "VolumesPruned", "WrongState", "__version__",
+    "build_dockerfile", "build_image", "core_status", "create_volume", "events", "exec_all", "follow_events",
+    "follow_stats", "image_command", "images", "inspect_image", "inspect_volume", "load_images", "merged_logs",
+    "prune_images", "prune_volumes", "pull_image", "remove_image", "remove_volume", "serve_metrics", "sessions",
+    "shell_all", "stats", "stop_core", "tag_image", "volumes", "warm_image",
 ]  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandtop.agent.machine import Identity, Machine, furnish, name_host, replace, resolver_of
+from sandtop.agent.machine import Identity, Machine, furnish, name_host, overwrite, replace, resolver_of
 from sandtop.agent.wire.values import InvalidMessage
 from sandtop.core.guest import KERNEL_ARGS, network_argument
 
@@ -41,6 +41,30 @@ def test_a_file_is_replaced_whatever_it_was(tmp_path: Path, make: str) -> None:
     assert path.read_text() == "new\n"
     assert not path.is_symlink()
     assert elsewhere.read_text() == "untouched"
+
+
+@pytest.mark.parametrize(
+    ("there", "room"),
+    [("x\n", True), ("old\n", True), ("longer\n", False), ("", False), ("two names", False), ("link", False)],
+)
+def test_what_is_a_plain_file_with_room_is_overwritten(tmp_path: Path, there: str, room: bool) -> None:
+    path = tmp_path / "hostname"
+    if there == "link":
+        (tmp_path / "elsewhere").write_text("x")
+        path.symlink_to(tmp_path / "elsewhere")
+    else:
+        path.write_text(there)
+    if there == "two names":
+        path.write_text("x\n")
+        os.link(path, tmp_path / "other")
+    before = path.read_text(), path.lstat().st_ino
+    assert overwrite(str(path), "new\n") is room
+    assert (path.read_text(), path.lstat().st_ino) == (("new\n", before[1]) if room else before)
+
+
+def test_a_fifo_in_a_file_s_place_blocks_nobody(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "hostname")
+    assert not overwrite(str(tmp_path / "hostname"), "new\n")
 
 
 NAMED = Identity({"hostname": "box", "machine_id": "0123", "entropy": ""})
@@ -107,6 +131,21 @@ def test_what_is_there_already_is_not_written_again(tmp_path: Path) -> None:
     before = {entry.name: entry.inode() for entry in os.scandir(tmp_path)}
     assert machine.identify(NAMED) == []
     assert {entry.name: entry.inode() for entry in os.scandir(tmp_path)} == before
+
+
+@pytest.mark.parametrize("name", ["y", "a-long-name" * 5])
+def test_a_prepared_machine_is_named_in_place(tmp_path: Path, name: str) -> None:
+    etc = tmp_path / "etc"
+    machine = Unnamed(-1, str(etc), "nameserver 1.2.3.4\n")
+    machine.prepare()
+    before = {entry.name: entry.inode() for entry in os.scandir(etc)}
+    assert machine.identify(Identity({"hostname": name, "machine_id": "f" * 32, "entropy": ""})) == []
+    assert {entry.name: entry.inode() for entry in os.scandir(etc)} == before
+    assert (etc / "hostname").read_text() == f"{name}\n"
+    assert (etc / "machine-id").read_text() == "f" * 32 + "\n"
+    assert [line.split()[:2] for line in (etc / "hosts").read_text().splitlines()][2:] == [
+        ["127.0.1.1", name]
+    ]
 
 
 def test_the_links_of_dev(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ async def warm_image(
     cpus: int | None = None,
     memory: int | None = None,
     disk: int | None = None,
-    network: Literal["none", "user"] | None = None,
+    network: Literal["none", "user", "filtered"] | None = None,
     accelerator: Literal["kvm", "tcg"] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> None:

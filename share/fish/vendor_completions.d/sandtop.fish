@@ -50,7 +50,7 @@ function _shtab_sandtop_using
   test "$_shtab_sandtop_cmdpath" = "$argv"
 end
 
-set -g _shtab_sandtop_commands create run ls exec shell attach screen type sessions logs failures ack signal cp forward port fs stop start pause resume update restart rm stats events top console inspect image volume core completion setup uninstall version bug-report doctor
+set -g _shtab_sandtop_commands create run ls exec shell attach screen type sessions logs failures ack signal cp forward port net fs stop start pause resume update restart rm stats events top console inspect image volume core completion setup uninstall version bug-report doctor
 set -g _shtab_sandtop_opts_with_value --accelerator --allow --channel --cpus --cwd --detach-keys --disk --entrypoint --env --history --image --key --kind --label --limit --memory --metrics --mount --network --publish --remove --rlimit --sandbox --scope --shell --since --tail --timeout --tmpfs --until --user --volume --wait-for --workdir -e -p -u -v -w
 
 complete -c sandtop -e
@@ -63,13 +63,14 @@ complete -c sandtop -n '_shtab_sandtop_using create' -l image -x -d 'the image t
 complete -c sandtop -n '_shtab_sandtop_using create' -l cpus -x -d 'virtual processors'
 complete -c sandtop -n '_shtab_sandtop_using create' -l memory -x -d 'such as 512M or 2G, at least 128M'
 complete -c sandtop -n '_shtab_sandtop_using create' -l disk -x -d 'room for what is written in it, such as 4G'
-complete -c sandtop -n '_shtab_sandtop_using create' -l network -xka "none user" -d 'none (the default), or user: out through this host'
+complete -c sandtop -n '_shtab_sandtop_using create' -l network -xka "none user filtered" -d 'none (the default), user: out through this host, or filtered: to what is allowed'
 complete -c sandtop -n '_shtab_sandtop_using create' -l accelerator -xka "kvm tcg" -d 'instead of the best that works here (doctor tells)'
 complete -c sandtop -n '_shtab_sandtop_using create' -l env -x -d 'for all that runs in it (repeatable)'
 complete -c sandtop -n '_shtab_sandtop_using create' -l workdir -x -d 'where commands begin'
 complete -c sandtop -n '_shtab_sandtop_using create' -l shell -x -d 'what '"'"'sandtop shell'"'"' runs scripts by'
 complete -c sandtop -n '_shtab_sandtop_using create' -l user -x -d 'who commands run as'
 complete -c sandtop -n '_shtab_sandtop_using create' -s p -l publish -x -d '[[BIND:]HOSTPORT:]GUESTPORT: a port of this host that leads into it while it runs (repeatable)'
+complete -c sandtop -n '_shtab_sandtop_using create' -l allow -x -d 'HOST[:PORT] or ADDRESS[/BITS][:PORT] that it may reach, and else nothing (repeatable)'
 complete -c sandtop -n '_shtab_sandtop_using create' -l mount -x -d 'mounted while it runs: type=volume, bind or tmpfs, src=NAME or DIR, dst=PATH, ro (repeatable)'
 complete -c sandtop -n '_shtab_sandtop_using create' -s v -l volume -x -d 'the same for a volume'"'"'s NAME or a folder of this host, ./DIR (repeatable)'
 complete -c sandtop -n '_shtab_sandtop_using create' -l tmpfs -x -d 'memory as files (repeatable)'
@@ -86,13 +87,14 @@ complete -c sandtop -n '_shtab_sandtop_using run' -l rlimit -x -d 'a resource li
 complete -c sandtop -n '_shtab_sandtop_using run' -l cpus -x -d 'virtual processors'
 complete -c sandtop -n '_shtab_sandtop_using run' -l memory -x -d 'such as 512M or 2G, at least 128M'
 complete -c sandtop -n '_shtab_sandtop_using run' -l disk -x -d 'room for what is written in it, such as 4G'
-complete -c sandtop -n '_shtab_sandtop_using run' -l network -xka "none user" -d 'none (the default), or user: out through this host'
+complete -c sandtop -n '_shtab_sandtop_using run' -l network -xka "none user filtered" -d 'none (the default), user: out through this host, or filtered: to what is allowed'
 complete -c sandtop -n '_shtab_sandtop_using run' -l accelerator -xka "kvm tcg" -d 'instead of the best that works here (doctor tells)'
 complete -c sandtop -n '_shtab_sandtop_using run' -l env -x -d 'for all that runs in it (repeatable)'
 complete -c sandtop -n '_shtab_sandtop_using run' -l workdir -x -d 'where commands begin'
 complete -c sandtop -n '_shtab_sandtop_using run' -l shell -x -d 'what '"'"'sandtop shell'"'"' runs scripts by'
 complete -c sandtop -n '_shtab_sandtop_using run' -l user -x -d 'who commands run as'
 complete -c sandtop -n '_shtab_sandtop_using run' -s p -l publish -x -d '[[BIND:]HOSTPORT:]GUESTPORT: a port of this host that leads into it while it runs (repeatable)'
+complete -c sandtop -n '_shtab_sandtop_using run' -l allow -x -d 'HOST[:PORT] or ADDRESS[/BITS][:PORT] that it may reach, and else nothing (repeatable)'
 complete -c sandtop -n '_shtab_sandtop_using run' -l mount -x -d 'mounted while it runs: type=volume, bind or tmpfs, src=NAME or DIR, dst=PATH, ro (repeatable)'
 complete -c sandtop -n '_shtab_sandtop_using run' -s v -l volume -x -d 'the same for a volume'"'"'s NAME or a folder of this host, ./DIR (repeatable)'
 complete -c sandtop -n '_shtab_sandtop_using run' -l tmpfs -x -d 'memory as files (repeatable)'
@@ -205,6 +207,12 @@ complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 
 complete -c sandtop -n '_shtab_sandtop_using port' -s h -l help -d 'show this help message and exit'
 complete -c sandtop -n '_shtab_sandtop_using port' -l json -d 'print JSON'
 complete -c sandtop -n '_shtab_sandtop_using port; and test $_shtab_sandtop_npos -eq 0' -ka "(sandtop __complete sandboxes)" -d 'the sandbox'
+complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 0' -a net -d 'what a sandbox may reach, and what it connected to'
+complete -c sandtop -n '_shtab_sandtop_using net' -s h -l help -d 'show this help message and exit'
+complete -c sandtop -n '_shtab_sandtop_using net' -l end -d 'with deny: end connections, too, that are not allowed any more'
+complete -c sandtop -n '_shtab_sandtop_using net' -l json -d 'print JSON'
+complete -c sandtop -n '_shtab_sandtop_using net; and test $_shtab_sandtop_npos -eq 0' -ka "(sandtop __complete sandboxes)" -d 'the sandbox, made with --allow or --network filtered'
+complete -c sandtop -n '_shtab_sandtop_using net; and test $_shtab_sandtop_npos -eq 1' -ka "ls allow deny log" -d 'what to do'
 complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 0' -a fs -d 'read, write, list and watch files of a sandbox'
 complete -c sandtop -n '_shtab_sandtop_using fs' -s h -l help -d 'show this help message and exit'
 complete -c sandtop -n '_shtab_sandtop_using fs; and test $_shtab_sandtop_npos -eq 0' -ka "cat ls stat write mkdir mv rm watch" -d 'cat|ls|stat|write|mkdir|mv|rm|watch'
@@ -260,7 +268,7 @@ complete -c sandtop -n '_shtab_sandtop_using events' -l since -x -d 'from then o
 complete -c sandtop -n '_shtab_sandtop_using events' -l until -x -d 'no later than that'
 complete -c sandtop -n '_shtab_sandtop_using events' -l limit -x -d 'the newest N of them'
 complete -c sandtop -n '_shtab_sandtop_using events' -l label -x -d 'of those with this label (repeatable)'
-complete -c sandtop -n '_shtab_sandtop_using events' -l kind -xka "created started paused resumed stopped died failed lost adopted removed acknowledged trouble recovered alert session-started session-exited session-removed oom core-started core-stopped" -d 'of this kind (repeatable): created, started, paused, resumed, stopped, died, failed, lost, adopted, removed, acknowledged, trouble, recovered, alert, session-started, session-exited, session-removed, oom, core-started, core-stopped'
+complete -c sandtop -n '_shtab_sandtop_using events' -l kind -xka "created started paused resumed stopped died failed lost adopted removed acknowledged trouble recovered alert session-started session-exited session-removed oom allow-list connected disconnected refused unreachable core-started core-stopped" -d 'of this kind (repeatable): created, started, paused, resumed, stopped, died, failed, lost, adopted, removed, acknowledged, trouble, recovered, alert, session-started, session-exited, session-removed, oom, allow-list, connected, disconnected, refused, unreachable, core-started, core-stopped'
 complete -c sandtop -n '_shtab_sandtop_using events' -l json -d 'print JSON'
 complete -c sandtop -n '_shtab_sandtop_using events; and test $_shtab_sandtop_npos -ge 0' -ka "(sandtop __complete sandboxes)" -d 'of these sandboxes, also removed ones; else all'
 complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 0' -a top -d 'list the processes of a sandbox'

@@ -36,6 +36,9 @@ print(json.dumps({
     "urandom": os.urandom(16).hex(), "boot_id": text("/proc/sys/kernel/random/boot_id"),
     "machine-id": text("/etc/machine-id"), "hostname": os.uname().nodename, "uuid4": str(uuid.uuid4()),
     "secrets": secrets.token_hex(16), "random": random.random(), "hash": hash("sandtop"), "time": time.time(),
+    "hosts": text("/etc/hosts"), "name": text("/etc/hostname"),
+    "agent's": os.stat("/proc/1/exe").st_ino == os.stat("/usr/bin/python3").st_ino,
+    "build": [os.stat("/usr/bin/python3").st_size, open("/usr/bin/python3", "rb").read(1024).hex()],
 }))
 """
 RANDOM = ("urandom", "boot_id", "uuid4", "secrets", "random", "hash")
@@ -105,6 +108,12 @@ def distinct(found: list[Facts], name: str) -> int:
     return len({str(facts[name]) for facts in found})
 
 
+def builds() -> list[list[object]]:
+    """Size and first KiB of the interpreters of guest runtimes here: an image with such a one has the agent run it."""
+    programs = find().cache.glob("foundations/*/tree/usr/bin/python3.*")
+    return [[path.stat().st_size, path.read_bytes()[:1024].hex()] for path in programs]
+
+
 @contextmanager
 def nothing_stands_by(home: Home) -> Generator[None]:
     """For cores that start meanwhile."""
@@ -120,6 +129,10 @@ def test_clones_of_one_template_are_not_alike(home: Home) -> None:
     found = trio.run(facts_of_clones, home, CLONES)
     for name in (*RANDOM, "machine-id", "hostname"):
         assert distinct(found, name) == CLONES, name
+    for facts in found:  # written over what the template has in their place
+        assert facts["name"] == facts["hostname"]
+        assert str(facts["hosts"]).splitlines()[-1].split()[:2] == ["127.0.1.1", facts["hostname"]]
+        assert facts["agent's"] == (facts["build"] in builds())
     assert off(found, 0) < 30 * SLOWER  # of a busy host
 
 
