@@ -30,12 +30,12 @@ demo: setup
     @echo '    sandtop doctor                                  what this machine lacks'
 
 # Everything that CI runs: the checks and all tests
-test: ready quick
+test: ready
+    @date '+==> %T Testing, without virtual machines'
+    pytest -m 'not vm' -n 4 --dist loadfile --durations 20
     @just quick-by 3.13 tests/agent tests/core/contract tests/core/guest tests/core/cli
-    @date '+==> %T Testing, the slow ones'
-    pytest -m 'slow and not vm' -n 3 --dist worksteal --durations 20
     @date '+==> %T Testing on virtual machines'
-    pytest -m vm -n 2 --dist loadfile --durations 40
+    pytest -m vm -n 3 --dist loadfile --no-loadscope-reorder --durations 40
 
 # What is built waits for downloads, and most of it is one process, as most checks are: so they go on at the same time.
 [private]
@@ -130,11 +130,11 @@ release VERSION: check
 bench NAME="goals" *ARGS: setup
     python bench/{{ NAME }}/run.py {{ ARGS }}
 
-# Kill what can be killed while work goes on, ROUNDS times; the tests do the same for fewer
+# Kill what can be killed while work goes on, ROUNDS times, or at every moment; the tests do the same for fewer
 chaos ROUNDS="200" *ARGS: setup
     SANDTOP_CHAOS_ROUNDS={{ ROUNDS }} pytest -m chaos -s {{ ARGS }}
 
-# In an emulated machine whose KVM and vhost-vsock work: the VM tests that they matter to (test), a bench (bench), a COMMAND, or a shell
+# In an emulated machine whose KVM and vhost-vsock work: the VM tests that they matter to (test), benches (bench), a hundred kills of the core (chaos), a COMMAND, or a shell
 nested *ARGS: setup
     @python -m tests.nested.run {{ ARGS }}
 

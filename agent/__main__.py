@@ -14,7 +14,7 @@ import sys  # noqa: E402
 from .cgroups import Cgroups  # noqa: E402
 from .device import Device  # noqa: E402
 from .loop import Loop  # noqa: E402
-from .machine import Machine, furnish, resolver  # noqa: E402
+from .machine import Machine, egress_of, furnish, resolver  # noqa: E402
 from .port import Port, wait_for_host  # noqa: E402
 from .reaper import Reaper  # noqa: E402
 from .service import Service  # noqa: E402
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from mmap import mmap
     from types import TracebackType
     from typing import Final
+
+    from .egress.wayout import WayOut
 
 DESCRIPTORS: Final = (8192, 524_288)
 """Limits of open files, soft and hard. The soft one is enough for `MAX_SESSIONS` sessions; the hard one is passed on to
@@ -56,6 +58,7 @@ def run(root: str, *, hold: bool = False, prepare: bool = False) -> None:
     furnish()
     machine = Machine(devices, resolver=resolver())
     device, port, door = Device(runtime), -1, listen(log)
+    way_out = find_way_out()
     if hold:
         port = device.open()
         wait_for_host(port)
@@ -79,7 +82,18 @@ def run(root: str, *, hold: bool = False, prepare: bool = False) -> None:
     gc.freeze()  # all objects that exist now stay, and later collections need not visit them
     if not hold:
         port = device.open()
-    serve(host, port, machine, lambda: power_off(runtime), device, door)
+    serve(host, port, machine, lambda: power_off(runtime), device, door, way_out=way_out)
+
+
+def find_way_out() -> WayOut | None:
+    """The way out of this machine, where its kernel was told that it has one. Raises OSError."""
+    with open("/proc/cmdline", "rb") as file:
+        addresses = egress_of(file.read())
+    if addresses is None:
+        return None
+    from .egress.wayout import make_way_out  # it imports ctypes, which few machines need
+
+    return make_way_out(*addresses)
 
 
 def keep(running: str, own: str) -> mmap | None:
@@ -115,13 +129,15 @@ def serve(
     device: Device | None = None,
     listener: socket | None = None,
     host_cid: int = HOST_CID,
+    *,
+    way_out: WayOut | None = None,
 ) -> None:
     """Serve cores on ``port``, a nonblocking descriptor of ``device``, and on a vsock ``listener``.
 
-    There ``host_cid`` alone is served. Returns only by an exception.
+    There ``host_cid`` alone is served. ``way_out``: this machine's, where it has one. Returns only by an exception.
     """
     shutdown = Shutdown(host.loop, host.cgroups, turn_off)
-    service = Service(host, machine, shutdown, log, timings())
+    service = Service(host, machine, shutdown, log, timings(), way_out)
     link = Port(host.loop, port, host.outbox, service, device)
     service.drop, host.loop.after_turn = link.drop, link.flush
     if listener is not None:

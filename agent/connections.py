@@ -1,4 +1,7 @@
-"""TCP connections into the guest that the core asks for: from the agent to the guest's loopback, whatever its network.
+"""TCP connections that are streams of the link: into the guest, which the core asks for, and out, of its programs.
+
+Those into the guest are made from the agent to the guest's loopback, whatever its network. Those out of it were
+accepted in place of whom a program meant (`egress`), and the core carries them on or resets them.
 
 Each is a stream both ways on the link, with its own credit in either direction: one whose program, or whose client,
 takes nothing holds up no other. What is read of a socket is what there is credit for, and what is held for a socket is
@@ -15,7 +18,15 @@ import struct
 from .linkend import CHUNK
 from .loop import READ, WRITE
 from .wire import Credit, Data, Intake, SendStream, values
-from .wire.limits import FIRST_CONNECTION, MAX_CONNECT_MS, MAX_CONNECTIONS, MAX_PORT
+from .wire.limits import (
+    FIRST_CONNECTION,
+    FIRST_DIALED,
+    LAST_STREAM,
+    MAX_CONNECT_MS,
+    MAX_CONNECTIONS,
+    MAX_DIALED,
+    MAX_PORT,
+)
 
 TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
@@ -46,29 +57,49 @@ _CODES: Final = {
 
 
 class Connections:
-    """Those of the link that stands. ``say`` sends a message to the core."""
+    """Those of the link that stands. ``say`` sends a message to the core, and returns whether there is one."""
 
-    def __init__(self, loop: Loop, outbox: Outbox, say: Callable[[Message], None]) -> None:
+    def __init__(self, loop: Loop, outbox: Outbox, say: Callable[[Message], bool]) -> None:
         self.loop = loop
         self.outbox = outbox
         self.say = say
         self._all: dict[int, _Connection] = {}
         self._held = 0  # what may be held of them
+        self._dialed = 0
+        self._last = FIRST_DIALED - 1
 
     def connect(self, message: Message) -> None:
         """Make a connection, or say why there is none. Raises InvalidMessage."""
-        number = values.integer(message, "n", FIRST_CONNECTION, (1 << 32) - 1)
+        number = values.integer(message, "n", FIRST_CONNECTION, FIRST_DIALED - 1)
         port = values.integer(message, "port", 1, MAX_PORT)
         patience = values.integer(message, "timeout_ms", 1, MAX_CONNECT_MS)
         if number in self._all:
             raise values.InvalidMessage(f"there is a connection {number}")
-        if len(self._all) >= MAX_CONNECTIONS:
+        if len(self._all) - self._dialed >= MAX_CONNECTIONS:
             self._refuse(number, "limit", f"there are {MAX_CONNECTIONS} connections")
             return
+        self._new(number, port).begin(patience / 1000)
+
+    def dial(self, program: _socket.socket, host: str, port: int) -> None:
+        """Carry ``program`` to ``host``, a name or an address, as the core decides; without a core it is reset."""
+        number = self._last
+        while (number := number + 1 if number < LAST_STREAM else FIRST_DIALED) in self._all:
+            pass
+        if self._dialed >= MAX_DIALED or not self.say(
+            {"type": "dial", "n": number, "host": host, "port": port}
+        ):
+            program.setsockopt(_socket.SOL_SOCKET, _socket.SO_LINGER, _RESET)
+            program.close()
+            return
+        self._last = number
+        self._dialed += 1
+        self._new(number, port).carry(program)
+
+    def _new(self, number: int, port: int) -> _Connection:
         window = max(_LEAST_WINDOW, min(_MOST_WINDOW, (_MOST_HELD - self._held) // _PART))
         self._held += window
         made = self._all[number] = _Connection(number, port, window, self)
-        made.begin(patience / 1000)
+        return made
 
     def disconnect(self, message: Message) -> None:
         """Reset a connection, if it is still there. Raises InvalidMessage."""
@@ -104,6 +135,8 @@ class Connections:
         """Close it, with ``reset`` without waiting for what was not read."""
         del self._all[connection.number]
         self._held -= connection.window
+        if connection.number >= FIRST_DIALED:
+            self._dialed -= 1
         self.outbox.remove(connection.number)
         connection.close(reset=reset)
 
@@ -139,6 +172,12 @@ class _Connection:
         self._patience = self._all.loop.call_in(patience, self._too_late)
         self._attempt()
 
+    def carry(self, program: _socket.socket) -> None:
+        """Carry what ``program`` sends and takes, which is connected."""
+        self._all.outbox.add(self._stream)
+        self._socket = program
+        self._carry()
+
     def _too_late(self) -> None:
         self._patience = None
         self._all.fail(self, errno.ETIMEDOUT)
@@ -171,9 +210,13 @@ class _Connection:
         assert self._socket is not None
         self._all.loop.cancel(self._patience)
         self._patience = None
+        self._all.say({"type": "connected", "n": self.number, "address": self._addresses[0][1]})
+        self._carry()
+
+    def _carry(self) -> None:
+        assert self._socket is not None
         self._open = True
         self._socket.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
-        self._all.say({"type": "connected", "n": self.number, "address": self._addresses[0][1]})
         self._all.outbox.credit(self._intake.begin())
         self.go_on()
 

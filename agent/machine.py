@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 _ADD_ENTROPY: Final = 0x40085203  # RNDADDENTROPY, linux/random.h
 _RESEED: Final = 0x5207  # RNDRESEEDCRNG
 _MAX_ENTROPY: Final = 512
-_NETWORK: Final = b"sandtop.network="
-"""The kernel's argument with the network's addresses, which the host knows: ADDRESS,NETMASK,GATEWAY,RESOLVER."""
+_EGRESS: Final = b"sandtop.egress="
+_NETWORK: Final = b"sandtop.network=", _EGRESS
+"""The kernel's arguments with addresses, the last of which is the resolver's: ADDRESS,NETMASK,GATEWAY,RESOLVER of a
+network device, and ADDRESS,RESOLVER of a way out."""
 _BLOCK: Final = 512
 """Bytes that stat(2) counts blocks in."""
 _LINKS: Final = {
@@ -159,6 +161,15 @@ def resolver_of(arguments: bytes) -> str | None:
     for word in arguments.split():
         if word.startswith(_NETWORK):
             return f"nameserver {word.rpartition(b',')[2].decode('ascii')}\n"
+    return None
+
+
+def egress_of(arguments: bytes) -> tuple[str, str] | None:
+    """A machine's own address and its resolver's, where its kernel's ``arguments`` give it a way out; else None."""
+    for word in arguments.split():
+        if word.startswith(_EGRESS):
+            own, _, resolver = word[len(_EGRESS) :].decode("ascii").partition(",")
+            return own, resolver
     return None
 
 

@@ -44,6 +44,10 @@ _STEP: Final = 64 << 30
 _SUPERBLOCK: Final = 1024
 _STATE: Final = 0x3A
 _ERRORS: Final = 2  # EXT4_ERROR_FS
+_META_BG: Final = 0x10  # EXT4_FEATURE_INCOMPAT_META_BG
+_64BIT: Final = 0x80  # EXT4_FEATURE_INCOMPAT_64BIT
+_CREDITS: Final = 16
+"""Blocks of a transaction that are for something else."""
 _REPAIRED: Final = 4
 """What e2fsck(8) exits with from here on is a failure."""
 _OPTIONS: Final = "nosuid,nodev"
@@ -98,9 +102,9 @@ def _disk(fields: Fields, folder: int) -> Steps:
             pass
         else:
             return None
-    status, said = yield from run(["/sbin/e2fsck", "-y", device])
+    status, _ = yield from run(["/sbin/e2fsck", "-y", device])
     if status >= _REPAIRED:
-        raise Refused(errno.EUCLEAN, f"its file system cannot be repaired: {said}")
+        raise Refused(errno.EUCLEAN, f"it has no file system that e2fsck can mend (it exits with {status})")
     yield from _mounted(words, folder)
     return None
 
@@ -171,26 +175,47 @@ def grow(fields: Fields, _call: Call) -> Steps:
             raise Refused(errno.ENODEV, f"the kernel still sees {size} bytes after {_SECONDS:g} s")
         time.sleep(_LOOK)
         yield GO_ON
-    block, at = geometry(_superblock(name))
+    superblock = _superblock(name)
+    block, at = geometry(superblock)
+    if wanted > at and wanted > (end := most(superblock)):
+        raise Refused(errno.EFBIG, f"it can grow to {end >> 20} MiB at most")
     folder = os.open("overlay", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=RUNTIME)
     try:
         while at + block <= wanted:  # in pieces: the kernel tells nothing until it is done
             at = min(at + _STEP, wanted)
-            _resize(folder, at // block)
+            fcntl.ioctl(folder, _RESIZE, struct.pack("Q", at // block))
             yield GO_ON
     finally:
         os.close(folder)
     return {"bytes": geometry(_superblock(name))[1]}
 
 
-def _resize(folder: int, blocks: int) -> None:
-    try:
-        fcntl.ioctl(folder, _RESIZE, struct.pack("Q", blocks))
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        why = "its journal is too small for that, as that of every disk which an older sandtop made"
-        raise Refused(errno.ENOSPC, why) from None
+def limit(_fields: Fields, _call: Call) -> Steps:
+    """``limit``: to how many bytes the sandbox's own disk can grow; no more than it has when it cannot."""
+    name = yield from _appeared("overlay")
+    return {"bytes": most(_superblock(name))}
+
+
+def most(superblock: bytes) -> int:
+    """To how many bytes the kernel can safely grow an ext4 that is in use.
+
+    As far as there are blocks kept for a larger table of groups. Beyond them it changes the table's form (META_BG), and
+    to grow such a one oopsed Linux 6.1. And all of these blocks have to fit a quarter of the journal, which those of
+    disks that an older sandtop made do not (fs/ext4/resize.c, ext4_flex_group_add).
+    """
+    block, size = geometry(superblock)
+    (a_group,) = struct.unpack_from("<I", superblock, 0x20)
+    (features,) = struct.unpack_from("<I", superblock, 0x60)
+    (kept,) = struct.unpack_from("<H", superblock, 0xCE)
+    (entry,) = struct.unpack_from("<H", superblock, 0xFE)
+    (journal,) = struct.unpack_from("<I", superblock, 0x14C)
+    if features & _META_BG or kept + _CREDITS > journal // block // 4:
+        return size
+    entries = block // (entry if features & _64BIT else 32)
+    groups = -(-size // (block * a_group))
+    table: int = -(-groups // entries) + kept
+    end: int = table * entries * a_group * block
+    return end
 
 
 def geometry(superblock: bytes) -> tuple[int, int]:
@@ -246,4 +271,4 @@ def _execute(arguments: list[str], writer: int, keep: int) -> None:
         os._exit(127)
 
 
-OPERATIONS: Final[Mapping[str, Operation]] = {"mount": mount, "grow": grow}
+OPERATIONS: Final[Mapping[str, Operation]] = {"mount": mount, "grow": grow, "limit": limit}

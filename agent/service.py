@@ -10,6 +10,7 @@ from . import measure
 from .arriving import Arrivals
 from .connections import Connections
 from .defaults import Defaults
+from .folders import Folders
 from .machine import Identity
 from .session import Session
 from .start import Start, window_size
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Final
 
+    from .egress.wayout import WayOut
     from .machine import Machine
     from .session import Host
     from .shutdown import Shutdown
@@ -63,6 +65,7 @@ class Service:
         shutdown: Shutdown,
         log: Callable[[str], None],
         timings: dict[str, int],
+        way_out: WayOut | None = None,
     ) -> None:
         self.sessions: dict[int, Session] = {}
         self.drop: Callable[[str], None] = self.link_ended
@@ -82,6 +85,8 @@ class Service:
         host.waits = self._waits
         self._arrivals = Arrivals(host.outbox.credit, self._start, self._operate)
         self._connections = Connections(host.loop, host.outbox, self._send)
+        self._egress = None if way_out is None else way_out.begin(host.loop, self._connections, self._send)
+        self._folders = Folders(host, self._send)
         self._messages: dict[str, Callable[[Message], None]] = {
             "hello": self._hello,
             "ping": self._ping,
@@ -91,30 +96,45 @@ class Service:
             "connect": self._connections.connect,
             "disconnect": self._connections.disconnect,
         }
+        if self._egress is not None:
+            self._messages["resolved"] = self._egress.resolved
         self._operations: dict[str, Callable[[Message], Message | None]] = {
             "configure": self._configure,
             "signal": self._signal,
             "resize": self._resize,
             "shutdown": self._turn_off,
+            "mount-folder": self._mount_folder,
         }
 
     # the port's peer
 
     def link_began(self) -> None:
         """A core began a link, and will send its hello."""
-        self._greeted = False
-        self._arrivals.clear()
-        self._connections.clear()
-        self._host.outbox.restart()
+        self._clear()
 
     def link_ended(self, reason: str) -> None:
         """Nothing is sent until the next link. Streams keep what they hold."""
-        self._greeted = False
-        self._arrivals.clear()
-        self._connections.clear()
-        self._host.outbox.restart()
+        self._clear()
         if reason:
             self._log(f"the link to the core was dropped: {reason}")
+
+    def _clear(self) -> None:
+        self._greeted = False
+        self._end_servers()
+        self._arrivals.clear()
+        self._connections.clear()
+        if self._egress is not None:
+            self._egress.clear()
+        self._host.outbox.restart()
+
+    def _end_servers(self) -> None:
+        """No core has a use for servers that another link began: let them end, so that they leave nothing half written.
+
+        The next core kills those that have not.
+        """
+        for session in self.sessions.values():
+            if session.serves and session.input is not None:
+                session.input.discard()
 
     def frame(self, frame: Frame) -> None:
         """One frame from the core. Raises ProtocolError."""
@@ -163,8 +183,10 @@ class Service:
                 raise ProtocolError(f"'{kind}': {error}") from error
         # a message that only newer agents know is ignored: the core sees this agent's version in its hello
 
-    def _send(self, message: Message) -> None:
+    def _send(self, message: Message) -> bool:
+        """Send a message, if there is a core; whether there is one."""
         self._put(self._host.outbox.control, message)
+        return self._greeted
 
     def _put(self, queue: Callable[..., None], *message: object) -> None:
         if self._greeted:
@@ -200,11 +222,14 @@ class Service:
                 "long_starts": True,
                 "measures": True,
                 "files": True,
+                "layers": True,
                 "merges": True,
                 "connects": True,
+                "egress": self._egress is not None,
                 "mounts": True,
                 "sessions": sessions,
                 "left": self._host.left.all(),
+                "folders": self._folders.all(),
             }
         )
         for session in self.sessions.values():
@@ -347,6 +372,11 @@ class Service:
         if not session.running:
             raise OperationFailed("ended", "the session has ended")
         return session
+
+    def _mount_folder(self, message: Message) -> None:
+        if self._defaults is None:
+            raise OperationFailed("invalid", "the sandbox is not configured yet")
+        self._folders.mount(message, self._defaults.user)
 
     def _turn_off(self, message: Message) -> None:
         self._shutdown.begin(values.integer(message, "grace_ms", 0, MAX_GRACE_MS), lambda: not self.sessions)

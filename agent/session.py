@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     These are strings because the members of an enum.Enum are looked up and hashed by Python code, which is slower.
     """
 
+_SERVERS: Final = ("files", "mounts")
 _OUT_OF_MEMORY_STATUS: Final = 128 + signal.SIGKILL
 
 
@@ -100,6 +101,7 @@ class Session:
 
     Attributes:
         awaited: see `Start`.
+        serves: it is a server of the agent's own, for files or to mount.
         pid: of the leader, the process that was started; None when none could be.
         record: the exit record; None until it ended.
         input: writes to the program's stdin or terminal; None for a session that takes no input.
@@ -112,6 +114,7 @@ class Session:
         self.id = start.id
         self.number = start.number
         self.awaited = start.awaited
+        self.serves = start.builtin is not None and start.builtin.get("name") in _SERVERS
         self.pid: int | None = None
         self.record: Record | None = None
         self.input: InputPump | None = None
@@ -281,6 +284,8 @@ class Session:
     def _leader_ended(self, status: int) -> None:
         self._enter("ending")
         self._status = status
+        if self._start.builtin is not None and self._start.builtin.get("name") == builtin.LAYERS:
+            self._host.cgroups.thaw()
         self._host.loop.cancel(self._timer)
         if self.waiting is not None:
             self.waiting.end()

@@ -27,6 +27,23 @@ VM_TIMEOUT = 180.0
 CHAOS_ROUNDS = int(os.environ.get("SANDTOP_CHAOS_ROUNDS", "10"))
 """How often a chaos test does its worst: in CI a few times, in ``just chaos`` many."""
 
+LONG = (
+    "tests/tui/test_real.py",
+    "tests/vm/test_readme.py",
+    "tests/vm/templates/test_templates.py",
+    "tests/vm/sessions/test_pressure.py",
+    "tests/agent/test_guest.py",
+    "tests/vm/sessions/test_chaos.py",
+    "tests/vm/sessions/test_attach.py",
+    "tests/vm/sessions/test_cases.py",
+    "tests/vm/templates/test_races.py",
+    "tests/vm/templates/test_unique.py",
+    "tests/vm/templates/test_entropy.py",
+    "tests/core/guest/test_boot.py",
+    "tests/vm/sessions/test_core_killed.py",
+)
+"""Files whose tests on machines take longest, the longest first. One of them as the last would keep a worker alone."""
+
 # a busy machine is no failure: pytest's own time limit finds what hangs
 hypothesis.settings.register_profile("sandtop", deadline=None)
 hypothesis.settings.load_profile("sandtop")
@@ -61,7 +78,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             own = item.get_closest_marker("timeout")
             limit = VM_TIMEOUT * max(1, rounds / 10) if own is None else float(own.args[0])
             item.add_marker(pytest.mark.timeout(limit * SLOWER), append=False)
-    items.sort(key=lambda item: "vm" in item.keywords)  # quick ones first: most mistakes show in seconds
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> tuple[bool, int]:
+    """Quick tests first: most mistakes show in seconds. On machines `LONG` first, so that workers end together."""
+    if "vm" not in item.keywords:
+        return False, 0
+    name = item.nodeid.partition("::")[0]
+    return True, LONG.index(name) if name in LONG else len(LONG)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -32,10 +32,14 @@ MAX_SESSION_ID: Final = 64
 """Characters."""
 FIRST_CONNECTION: Final = 1 << 31
 """The stream of the first TCP connection into the guest, and those behind it of others; sessions have those before."""
+FIRST_DIALED: Final = 3 << 30
+LAST_STREAM: Final = (1 << 32) - 1
+"""Of the first TCP connection out of the guest, and the last number that a stream can have."""
 MAX_SESSION_NUMBER: Final = FIRST_CONNECTION // 4 - 1
 """Follows from the four streams that a session has."""
 MAX_CONNECTIONS: Final = 1024
-"""TCP connections into one guest that there are at once."""
+MAX_DIALED: Final = 1024
+"""TCP connections into one guest, and out of it, that there are at once."""
 MAX_CONNECT_MS: Final = 60_000
 """Milliseconds that one may take to come to stand."""
 MAX_PORT: Final = 65_535

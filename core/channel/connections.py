@@ -1,8 +1,9 @@
-"""TCP connections into a guest, which its agent makes to the guest's loopback: streams on the agent's link.
+"""TCP connections into a guest, which its agent makes to its loopback, and out of it: streams on the agent's link.
 
 Each has its own credit in both directions, so one that is not read, here or in the guest, holds up no other. They end
 with their link, since nobody knows what a program has taken of what was on its way. What the agent says is checked as
-on all streams: it can send no more than there is credit for, and only on connections that were asked for here.
+on all streams: it can send no more than there is credit for, and only on connections that were asked for here, or that
+it began with a ``dial`` which was taken.
 """
 
 from __future__ import annotations
@@ -11,8 +12,15 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
-from sandtop.agent.wire import Credit, Data, Eof, Intake, SendStream
-from sandtop.agent.wire.limits import FIRST_CONNECTION, MAX_CONNECT_MS, MAX_CONNECTIONS
+from sandtop.agent.wire import Credit, Data, Eof, Intake, ProtocolError, SendStream
+from sandtop.agent.wire.limits import (
+    FIRST_CONNECTION,
+    FIRST_DIALED,
+    LAST_STREAM,
+    MAX_CONNECT_MS,
+    MAX_CONNECTIONS,
+    MAX_DIALED,
+)
 from sandtop.core.channel.older import too_old
 from sandtop.core.errors import ChannelError, ConnectionRefused, SandtopError, TimedOut, WrongState
 
@@ -36,7 +44,7 @@ _LINGER: Final = 60.0
 (tcp_fin_timeout, tcp(7))."""
 _LINK_SECONDS: Final = 10.0
 _MOST_WORDS: Final = 200
-_NUMBERS: Final = (1 << 32) - FIRST_CONNECTION
+_NUMBERS: Final = FIRST_DIALED - FIRST_CONNECTION
 
 
 class Link(Protocol):
@@ -53,13 +61,14 @@ class Link(Protocol):
 
 
 class GuestConnection(trio.abc.HalfCloseableStream):
-    """A connection to a port of a guest. `Connections.open` makes it.
+    """A connection to a port of a guest, by `Connections.open`, or of a program of it, by `Connections.dialed`.
 
     What waits for it ends with ``trio.BrokenResourceError`` when it breaks; `fault` says why.
 
     Attributes:
         number: of its stream on the link.
-        address: where in the guest the program was found, ``127.0.0.1`` or ``::1``; None before that.
+        address: where in the guest the program was found, ``127.0.0.1`` or ``::1``; None before that, empty for
+            one of a program.
         fault: why it broke; None while it has not.
         window: bytes that are held of it in each direction, at most.
         closed_at: when it was closed here, by trio's clock; None while it was not.
@@ -80,9 +89,17 @@ class GuestConnection(trio.abc.HalfCloseableStream):
 
     def ask(self, port: int) -> None:
         """Ask the agent for it."""
-        self._link.outbox.add(self._stream)
         milliseconds = min(MAX_CONNECT_MS, round(CONNECT_SECONDS * 1000))
         self._link.send({"type": "connect", "n": self.number, "port": port, "timeout_ms": milliseconds})
+        self._begin()
+
+    def answer(self) -> None:
+        """Take what the agent has asked for: it may send."""
+        self.address = ""
+        self._begin()
+
+    def _begin(self) -> None:
+        self._link.outbox.add(self._stream)
         self._link.outbox.credit(self._intake.begin())
         self._link.flush()
 
@@ -202,6 +219,7 @@ class Connections:
         self._all: dict[int, GuestConnection] = {}
         self._held = 0  # what may be held of them
         self._last = 0
+        self._dialed = 0
         self._lingering = trio.Event()
 
     def __len__(self) -> int:
@@ -216,9 +234,12 @@ class Connections:
         await self._link.wait_up(_LINK_SECONDS)
         if not self._link.connects:
             raise too_old(sandbox, "cannot connect to ports")
-        if len(self._all) >= MAX_CONNECTIONS:
+        if len(self._all) - self._dialed >= MAX_CONNECTIONS:
             raise _too_many(sandbox)
-        connection = self._new()
+        while (number := FIRST_CONNECTION + self._last % _NUMBERS) in self._all:
+            self._last += 1
+        self._last += 1
+        connection = self._new(number)
         connection.ask(port)
         try:
             with trio.move_on_after(CONNECT_SECONDS + _MARGIN):
@@ -231,10 +252,23 @@ class Connections:
                 connection.reset()
         raise _explained(TimedOut("the agent says nothing"), port, sandbox)
 
-    def _new(self) -> GuestConnection:
-        while (number := FIRST_CONNECTION + self._last % _NUMBERS) in self._all:
-            self._last += 1
-        self._last += 1
+    def dialed(self, message: Mapping[str, object]) -> GuestConnection | None:
+        """The connection of a program of the guest, which the agent's ``dial`` begins; None when there are too many.
+
+        Raises ProtocolError for a number that none can have, or another has.
+        """
+        number = message.get("n")
+        if not isinstance(number, int) or not FIRST_DIALED <= number <= LAST_STREAM or number in self._all:
+            raise ProtocolError("a dial with a number that it cannot have")
+        if self._dialed >= MAX_DIALED:
+            self._link.send({"type": "disconnect", "n": number})
+            return None
+        self._dialed += 1
+        connection = self._new(number)
+        connection.answer()
+        return connection
+
+    def _new(self, number: int) -> GuestConnection:
         window = max(_LEAST_WINDOW, min(_MOST_WINDOW, (_MOST_HELD - self._held) // _PART))
         self._held += window
         made = self._all[number] = GuestConnection(number, window, self._link)
@@ -293,6 +327,7 @@ class Connections:
     def _forget(self, connection: GuestConnection) -> None:
         del self._all[connection.number]
         self._held -= connection.window
+        self._dialed -= connection.number >= FIRST_DIALED
         self._link.outbox.remove(connection.number)
 
     async def sweep(self) -> None:

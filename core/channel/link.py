@@ -7,7 +7,7 @@ import math
 import secrets
 import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -36,8 +36,9 @@ from sandtop.core.errors import ChannelError
 from sandtop.core.groups import unwrapped
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator
 
+    from sandtop.core.channel.listener import Listener, Outward
     from sandtop.core.channel.transport import Transport
 
 log = logging.getLogger(__name__)
@@ -61,38 +62,6 @@ _GATHERED: Final = 4
 _OLDEST_AGENT: Final = AGENT_PROTOCOL - 1
 
 
-class Listener(Protocol):
-    """Takes what the agent says. Methods must not block. When one raises ProtocolError the link is closed.
-
-    ``message``, ``data`` and ``stdin_credit`` return whether anything changed. An agent that keeps sending what changes
-    nothing is read less often.
-    """
-
-    def link_up(self, hello: Mapping[str, object]) -> None:
-        """A new link stands; ``hello`` is the agent's first message on it."""
-        ...
-
-    def link_down(self, reason: str) -> None:
-        """The link broke; the next one is being tried."""
-        ...
-
-    def message(self, message: Mapping[str, object]) -> bool:
-        """A control message that is not an answer to a request of this link."""
-        ...
-
-    def data(self, frame: Data) -> bool:
-        """Output of a session."""
-        ...
-
-    def stdin_credit(self, credit: Credit) -> bool:
-        """The agent's credit for a stdin stream, and what it has acknowledged of it."""
-        ...
-
-    def drained(self) -> bool:
-        """Store one part of what was taken, such as what came of one session; whether there is more to store."""
-        ...
-
-
 class AgentLink:
     """The link to one machine's agent, for as long as the machine lives.
 
@@ -106,8 +75,11 @@ class AgentLink:
         files: the same of its file server, and …
         merges: … of output in one stream, and …
         connects: … of connections into its guest, and …
-        mounts: … of what it mounts.
-        connections: TCP connections into the guest.
+        layers: … of layers of what it holds, and …
+        mounts: … of what it mounts, and …
+        folders: … of folders of the host that it mounts.
+        connections: TCP connections into the guest, and out of it.
+        outward: takes what its programs ask for outside of it; None for a guest that may ask for nothing.
         measured: what its guest uses, as the agent said last, unchecked; and when that was, by trio's clock.
         fault: how the agent broke the protocol, until a link has stood for `_STEADY` seconds since; else None.
     """
@@ -127,8 +99,10 @@ class AgentLink:
         self._throttle = Throttle()
         self.connected = False
         self.fault: str | None = None
-        self.measures = self.files = self.merges = self.connects = self.mounts = False
+        self.measures = self.files = self.merges = self.connects = self.layers = False
+        self.mounts = self.folders = False
         self.connections = Connections(self)
+        self.outward: Outward | None = None
         self.measured: tuple[float, object] | None = None
 
     @property
@@ -356,6 +330,8 @@ class AgentLink:
             raise ProtocolError(f"{kind!r:.40} before the agent's hello")
         if kind in ("connected", "disconnected"):
             return self.connections.told(message)
+        if kind in ("dial", "resolve"):
+            return self.outward is not None and self.outward.told(self, message)
         answered = self._requests.take(message)
         return self.listener.message(message) if answered is None else answered
 
@@ -364,9 +340,11 @@ class AgentLink:
         if self.connected or not isinstance(version, int) or not _OLDEST_AGENT <= version <= AGENT_PROTOCOL:
             raise ProtocolError(f"a hello of version {version!r:.40}")
         self.connected = True
-        self.measures, self.files, self.merges, self.connects, self.mounts = (
-            message.get(name) is True for name in ("measures", "files", "merges", "connects", "mounts")
+        self.measures, self.files, self.merges, self.connects, self.layers, self.mounts = (
+            message.get(name) is True
+            for name in ("measures", "files", "merges", "connects", "layers", "mounts")
         )
+        self.folders = isinstance(message.get("folders"), list)
         self.listener.link_up(message)
         for request in self._requests.unanswered():
             self._outbox.control(request)

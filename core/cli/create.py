@@ -23,7 +23,8 @@ _EXAMPLES: Final = """\
   sandtop create --image debian:12 web
   sandtop create worker-{1..20}
   sandtop create --memory 1G --cpus 2 --network user --label team=a build
-  sandtop create --publish 8080:80 web"""
+  sandtop create --publish 8080:80 web
+  sandtop create --allow git.example.org --allow '*.example.com:443' --allow 192.0.2.7:22 agent"""
 
 
 def add_options(parser: Parser) -> None:
@@ -46,6 +47,12 @@ def add_options(parser: Parser) -> None:
         action="append",
         metavar="PORTS",
         help="[[BIND:]HOSTPORT:]GUESTPORT: a port of this host that leads into it while it runs (repeatable)",
+    )
+    add(
+        "--allow",
+        action="append",
+        metavar="RULE",
+        help="HOST[:PORT] or ADDRESS[/BITS][:PORT] that it may reach, and else nothing (repeatable)",
     )
     add_mounts(parser)
     add("--cold", action="store_true", help="boot it, also where a template would start it at once")
@@ -90,7 +97,11 @@ def add_shape(parser: Parser) -> None:
     add("--cpus", type=count, metavar="N", help="virtual processors")
     add("--memory", type=mebibytes, metavar="SIZE", help="such as 512M or 2G, at least 128M")
     add("--disk", type=mebibytes, metavar="SIZE", help="room for what is written in it, such as 4G")
-    add("--network", choices=("none", "user"), help="none (the default), or user: out through this host")
+    add(
+        "--network",
+        choices=("none", "user", "filtered"),
+        help="none (the default), user: out through this host, or filtered: to what is allowed",
+    )
     add("--accelerator", choices=("kvm", "tcg"), help="instead of the best that works here (doctor tells)")
 
 
@@ -114,6 +125,7 @@ def creation(options: argparse.Namespace, name: str, *, ephemeral: bool = False)
         cold=options.cold,
         ephemeral=ephemeral,
         publish=[port_forward(text) for text in options.publish or ()],
+        allow=options.allow,
         mounts=mounts(options),
     )
 

@@ -42,6 +42,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "cp": Command("cp", "cp_main", "copy files into a sandbox, out of it, or to another"),
     "forward": Command("forward", "forward_main", "have ports of this host lead into a sandbox"),
     "port": Command("forward", "port_main", "list the published ports of a sandbox"),
+    "net": Command("net", "net_main", "what a sandbox may reach, and what it connected to"),
     "fs": Command("fs", "fs_main", "read, write, list and watch files of a sandbox"),
     "stop": Command("control", "stop_main", "shut sandboxes down"),
     "start": Command("control", "start_main", "boot stopped sandboxes"),

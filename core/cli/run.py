@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _EXAMPLES: Final = """\
   sandtop run -- python3 -c "print('hello')"
   sandtop run --network user --memory 1G myimage -- make test
+  sandtop run --allow deb.debian.org -- apt-get update
   sandtop run debian:12 -- cat /etc/os-release
   sandtop run -t -i --entrypoint bash ghcr.io/user/image:tag
   echo data | sandtop run -i -- wc -c"""

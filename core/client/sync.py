@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from sandtop.core.contract.file import FileInfo
     from sandtop.core.contract.image import ImageDetails, ImageInfo, Pruned
     from sandtop.core.contract.mount import Mount
+    from sandtop.core.contract.net import Egress
     from sandtop.core.contract.sandbox import Inspection, PortForward, Processes, SandboxInfo
     from sandtop.core.contract.session_results import SessionInfo
     from sandtop.core.contract.volume import VolumeInfo, VolumesPruned
@@ -304,7 +305,7 @@ class Sandbox:
         cpus: int | None = None,
         memory: int | None = None,
         disk: int | None = None,
-        network: Literal["none", "user"] | None = None,
+        network: Literal["none", "user", "filtered"] | None = None,
         env: Mapping[str, str] | None = None,
         workdir: str | None = None,
         shell: str | None = None,
@@ -315,6 +316,7 @@ class Sandbox:
         ephemeral: bool = False,
         keep: bool = False,
         publish: Sequence[str] = (),
+        allow: Sequence[str] | None = None,
         mounts: Sequence[str | Mount] = (),
         progress: Callable[[str], None] | None = None,
     ) -> Self:
@@ -328,6 +330,7 @@ class Sandbox:
         ``publish`` are ports of the host that lead into it whenever it runs, such as ``"8080:80"``, or ``"80"`` for
         any that is free: `info` says which. ``mounts`` are mounted in it whenever it runs, each as `Mount` or as
         ``"type=volume,src=data,dst=/data"``, ``"type=tmpfs,dst=/scratch,tmpfs-size=64m"`` …
+        ``allow`` is what it may reach, as `allow` has it, and nothing else: also with an empty one.
 
         ``progress`` is called with a line about whatever takes long. Raises `AlreadyExists`, `InvalidRequest`,
         `ImageError`, `MachineError` … When cancelled it removes what was made.
@@ -351,6 +354,7 @@ class Sandbox:
                     ephemeral=ephemeral,
                     keep=keep,
                     publish=publish,
+                    allow=allow,
                     mounts=mounts,
                     progress=caller.hears(progress),
                 )
@@ -417,14 +421,6 @@ class Sandbox:
         """
         return run(lambda: self._async.top())
 
-    def connect(self, port: int) -> Connection:
-        """A TCP connection to ``port`` in it, on 127.0.0.1 there or else on ::1, whatever its network.
-
-        Raises `ConnectionRefused` when nothing listens there, `TimedOut` when what listens does not take it,
-        `WrongState` when the sandbox does not run or has 1,024 connections already; `ChannelError`.
-        """
-        return Connection(lambda: self._async.connect(port))
-
     def console(self, *, tail: int | None = None) -> bytes:
         """What its guest's kernel and agent printed since its last start: the last 256 KiB, or ``tail`` lines of it.
 
@@ -477,15 +473,6 @@ class Sandbox:
         program was killed; a core that was killed itself is told again.
         """
         return held(self._async.hold)
-
-    def forward(self, *ports: str) -> AbstractContextManager[Sequence[PortForward]]:
-        """While in this context, ports of the host lead to ports of it, whatever its network: gives where they are.
-
-        Such as ``"8080:80"``, ``"80"`` for any port that is free, or ``"0.0.0.0:8080:80"`` for all who reach the
-        host. A core that was killed listens on the same ports again; connections end with it. Raises `AlreadyExists`
-        for a port that is taken, `InvalidRequest`, and `WrongState` when the sandbox does not run, or no more.
-        """
-        return held(lambda: self._async.forward(*ports))
 
     def acknowledge(self, *sessions: str, undo: bool = False) -> None:
         """Say that it was seen how ``sessions`` ended or that they wait, or without any that the sandbox itself
@@ -886,6 +873,58 @@ class Sandbox:
         """
         return run(lambda: self._async.logs(session, since=since, tail=tail, max_output=max_output))
 
+    def allow(self, *rules: str) -> None:
+        """Let it reach more: names (``git.example.org``, ``*.example.com:443``) and addresses (``192.0.2.0/24:22``).
+
+        For connections that begin from now on. Raises `InvalidRequest`, and `WrongState` when it was made without an
+        allow-list.
+        """
+        run(lambda: self._async.allow(*rules))
+
+    def deny(self, *rules: str, end: bool = False) -> None:
+        """Let it reach less: take ``rules`` from its list. With ``end`` connections end that are not allowed any more.
+
+        Raises `NotFound` for one that is not on the list; and as `allow`.
+        """
+        run(lambda: self._async.deny(*rules, end=end))
+
+    def egress(self, *, after: int = 0) -> Sequence[Egress]:
+        """What it connected to, or tried to, oldest first: the last thousand, with an id higher than ``after``.
+
+        Raises `WrongState` when it was made without an allow-list.
+        """
+        return run(lambda: self._async.egress(after=after))
+
+    def connect(self, port: int) -> Connection:
+        """A TCP connection to ``port`` in it, on 127.0.0.1 there or else on ::1, whatever its network.
+
+        Raises `ConnectionRefused` when nothing listens there, `TimedOut` when what listens does not take it,
+        `WrongState` when the sandbox does not run or has 1,024 connections already; `ChannelError`.
+        """
+        return Connection(lambda: self._async.connect(port))
+
+    def forward(self, *ports: str) -> AbstractContextManager[Sequence[PortForward]]:
+        """While in this context, ports of the host lead to ports of it, whatever its network: gives where they are.
+
+        Such as ``"8080:80"``, ``"80"`` for any port that is free, or ``"0.0.0.0:8080:80"`` for all who reach the
+        host. A core that was killed listens on the same ports again; connections end with it. Raises `AlreadyExists`
+        for a port that is taken, `InvalidRequest`, and `WrongState` when the sandbox does not run, or no more.
+        """
+        return held(lambda: self._async.forward(*ports))
+
+    def commit(
+        self, name: str, *, changes: Sequence[str] = (), progress: Callable[[str], None] | None = None
+    ) -> ImageInfo:
+        """Make the image ``name`` of what is in it now: its image, and its own changes as a layer on top.
+
+        Its programs stand still meanwhile. The environment, the user and the directory are those of the sandbox, all
+        else its image's; ``changes`` are lines of a Dockerfile, such as ``'CMD ["server"]'``. Raises `WrongState` when
+        it does not run, `InvalidRequest`, `ImageError`.
+        """
+        return run_telling(
+            lambda caller: self._async.commit(name, changes=changes, progress=caller.hears(progress))
+        )
+
     def __enter__(self) -> Self:
         return self
 
@@ -926,6 +965,42 @@ def build_image(
 ) -> ImageInfo:
     """Make the image ``name`` of a directory or a tar file. Raises `ImageError`, `InvalidRequest`."""
     return run_telling(lambda caller: _image.build_image(name, source, caller.hears(progress)))
+
+
+def build_dockerfile(
+    context: str | os.PathLike[str],
+    name: str,
+    *,
+    dockerfile: str | os.PathLike[str] | None = None,
+    arguments: Mapping[str, str] | None = None,
+    cache: bool = True,
+    cpus: int | None = None,
+    memory: int | None = None,
+    disk: int | None = None,
+    network: Literal["none", "user"] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> ImageInfo:
+    """Build the image ``name`` of a Dockerfile: that in the folder ``context``, unless ``dockerfile`` is another.
+
+    Its programs run in a sandbox of this shape, and each step becomes a layer; steps that were taken before are not
+    taken again, unless ``cache`` is False. ``arguments`` are the values of its ARGs. ``progress`` gets a line for each
+    step, and the lines that programs write. Raises `InvalidRequest` before anything is run, for what the Dockerfile has
+    that is not supported; `ImageError` for a step that fails.
+    """
+    return run_telling(
+        lambda caller: _image.build_dockerfile(
+            context,
+            name,
+            dockerfile=dockerfile,
+            arguments=arguments,
+            cache=cache,
+            cpus=cpus,
+            memory=memory,
+            disk=disk,
+            network=network,
+            progress=caller.hears(progress),
+        )
+    )
 
 
 def pull_image(
@@ -982,7 +1057,7 @@ def warm_image(
     cpus: int | None = None,
     memory: int | None = None,
     disk: int | None = None,
-    network: Literal["none", "user"] | None = None,
+    network: Literal["none", "user", "filtered"] | None = None,
     accelerator: Literal["kvm", "tcg"] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> None:

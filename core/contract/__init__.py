@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from .record import Request
 
-NOUNS: Final = ("core", "sandbox", "image", "session", "file", "volume")
+NOUNS: Final = ("core", "sandbox", "image", "session", "file", "volume", "net")
 """What operations are about: the first half of their names, and the modules here that have them."""
 
 

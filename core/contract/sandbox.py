@@ -92,6 +92,7 @@ class SandboxInfo(Record):
         changed_at: when it came into its state, seconds since the epoch; None where that is not known.
         alerts: the rules of the configuration that hold of it, the newest first.
         ports: those of the host that lead to ports of it.
+        network: ``none``, ``user``, or ``filtered``: what is in ``allow`` and nothing else.
         mounts: what is mounted in it whenever it runs.
     """
 
@@ -125,6 +126,7 @@ class SandboxInfo(Record):
     ports: list[PublishedPort]
     mounts: list[Mount]
     disk_used: Count | None = None
+    allow: list[str]
 
 
 class SandboxAnswer(Record):
@@ -235,6 +237,7 @@ class SandboxCreate(Change[SandboxAnswer], op="sandbox.create", slow=True):
         accelerator: for all its starts; None for the best that works on the core's host.
         cold: boot, without a template.
         publish: ports of the host that lead into it whenever it runs.
+        allow: what it may reach, as `NetAllow` has it. Its network is ``filtered`` then, and nothing else is reached.
         mounts: what is mounted in it whenever it runs: 32 at most, each at a place of its own.
         image: its name. A container image that is not here and whose name has a tag, a digest or a registry is pulled.
             Its configuration says what is not said here.
@@ -246,7 +249,7 @@ class SandboxCreate(Change[SandboxAnswer], op="sandbox.create", slow=True):
     cpus: Processors | None = None
     memory: Memory | None = None
     disk: Disk | None = None
-    network: Literal["none", "user"] | None = None
+    network: Literal["none", "user", "filtered"] | None = None
     env: Environment | None = None
     workdir: GuestPath | None = None
     shell: GuestPath | None = None
@@ -256,6 +259,7 @@ class SandboxCreate(Change[SandboxAnswer], op="sandbox.create", slow=True):
     accelerator: Literal["kvm", "tcg"] | None = None
     cold: bool = False
     publish: list[PortForward] | None = None
+    allow: list[Text] | None = None
     mounts: list[Mount] | None = None
     docker_config: str | None = None
 

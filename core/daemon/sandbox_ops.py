@@ -30,9 +30,10 @@ from sandtop.core.contract.sandbox import (
 )
 from sandtop.core.daemon.connection import ClientGone
 from sandtop.core.daemon.dispatch import answers, makes, serves
+from sandtop.core.daemon.net_ops import lines
 from sandtop.core.daemon.pulling import obtain
 from sandtop.core.daemon.views import page, sandbox_view
-from sandtop.core.errors import NotFound
+from sandtop.core.errors import InvalidRequest, NotFound
 from sandtop.core.fleet import State
 from sandtop.core.fleet.mounts import checked
 from sandtop.core.guest import ContainerConfig
@@ -60,6 +61,19 @@ def shape_of(request: SandboxCreate | ImageWarm) -> SandboxConfig:
     )
 
 
+def reachable(request: SandboxCreate) -> tuple[str, tuple[str, ...]]:
+    """The kind of network, and the lines of the allow-list. Raises `InvalidRequest`."""
+    if request.allow is None:
+        return request.network or DEFAULT.network, ()
+    if request.network == "none":
+        raise InvalidRequest(
+            f"{request.name} cannot have the network none and an allow-list",
+            sandbox=request.name,
+            hint="the list makes it filtered: leave the network out",
+        )
+    return "filtered", lines(request.allow, request.name)
+
+
 @makes(SandboxCreate)
 async def create(core: Core, request: SandboxCreate, work: Work) -> SandboxAnswer:
     config = await _configured(core, request, work)
@@ -73,9 +87,12 @@ async def _configured(core: Core, request: SandboxCreate, work: Work) -> Sandbox
     core.fleet.check_free(request.name, request.request_id or "")
     image = await obtain(core, request.image or DEFAULT.image, request.docker_config, work)
     said = image.container.config if image is not None and image.container is not None else ContainerConfig()
+    network, allow = reachable(request)
     shape = shape_of(request)
     return dataclasses.replace(
         shape,
+        network=network,
+        allow=allow,
         image=image.name if image is not None else request.image or DEFAULT.image,
         env={**said.env, **(request.env or {})},
         workdir=request.workdir or said.workdir or DEFAULT.workdir,

@@ -93,6 +93,7 @@ def sandbox_view(sandbox: Sandbox) -> SandboxInfo:
             for alert in sandbox.alerts.all()
         ],
         ports=sandbox.ports.all(),
+        allow=list(config.allow),
         mounts=[mount_view(each) for each in config.mounts],
         disk_used=sandbox.disk_used,
     )

@@ -38,9 +38,30 @@ async def grow(sandbox: Sandbox, disk: int) -> None:
         states = {State.RUNNING, State.STOPPED, State.FAILED, State.LOST}
         require(sandbox.name, sandbox.state, frozenset(states), "grow the disk of")
         machine = sandbox.running_machine("grow the disk of") if sandbox.state is State.RUNNING else None
+        if machine is not None:
+            await _check_limit(sandbox, disk)
         sandbox.record.configure(dataclasses.replace(config, disk=disk, grown=True))
         if machine is not None:
             await _grow_now(sandbox, machine.vm)
+
+
+async def _check_limit(sandbox: Sandbox, disk: int) -> None:
+    """Raises `InvalidRequest` when the guest's file system cannot grow so far."""
+    files = sandbox.sessions.files
+    try:
+        async with files.call("limit", {}, "root", kind="mounts") as call:
+            most = (await call.answer()).get("bytes")
+    except FileFailed as failure:
+        raise StorageError(
+            f"the disk of {sandbox.name} cannot be looked at: {printable(failure.why)}", sandbox=sandbox.name
+        ) from failure
+    finally:
+        files.end_mounting()
+    if isinstance(most, int) and most < disk * MIB:
+        raise InvalidRequest(
+            f"the disk of {sandbox.name} can grow to {mib(most)} at most", sandbox=sandbox.name,
+            hint="how far is settled when it is made, and none of an older sandtop can: copy what is in it to another",
+        )  # fmt: skip
 
 
 async def _grow_now(sandbox: Sandbox, vm: Machine) -> None:

@@ -98,7 +98,7 @@ class RunningMachine:
 
     async def mount(self, context: Context) -> None:
         """Mount in it what belongs there. Raises as `boot`, and for what cannot be mounted `StorageError`."""
-        await self.or_death(lambda: mount_all(self._row, context, self.vm, self._sessions.files))
+        await self.or_death(lambda: mount_all(self._row, context, self.link, self.vm, self._sessions.files))
 
     def belong_to(self, row: SandboxRow, sessions: SessionManager) -> None:
         """A machine of the warm pool becomes that of the sandbox ``row``, which has it configured anew."""

@@ -7,13 +7,15 @@ whatever is in them. Then a program of the agent's mounts all in the guest, befo
 from __future__ import annotations
 
 import posixpath
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import trio
 
-from sandtop.core.errors import InvalidRequest, NotFound, StorageError, WrongState
+from sandtop.core.errors import AlreadyExists, InvalidRequest, StorageError, WrongState
 from sandtop.core.files import FileFailed
+from sandtop.core.fleet.folders import mount_folder
 from sandtop.core.fleet.room import MIB, mib
 from sandtop.core.fleet.state import ALIVE, State
 from sandtop.core.guest.volumes import check_name
@@ -25,18 +27,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from sandtop.core.channel import AgentLink
     from sandtop.core.contract.mount import Mount
     from sandtop.core.files import FileServers
     from sandtop.core.fleet.context import Context
-    from sandtop.core.fleet.sandbox import Sandbox
     from sandtop.core.machine import Machine
     from sandtop.core.store import SandboxConfig, SandboxRow
+
+    from .sandbox import Sandbox
 
 MOST: Final = 32
 """Mounts of one sandbox."""
 SLOTS: Final = (4, 16)
 """How many disks a machine with volumes has room for: two shapes, and so two templates, for whatever is mounted."""
-_KINDS: Final = frozenset({"tmpfs", "volume"})
+_KINDS: Final = frozenset({"bind", "tmpfs", "volume"})
 """What this core can mount."""
 
 
@@ -108,13 +112,15 @@ def slots(config: SandboxConfig) -> int:
 async def make_volumes(context: Context, row: SandboxRow, progress: Callable[[str], None]) -> None:
     """Make those of a new sandbox's volumes that there are not yet. Raises `StorageError` …"""
 
+    def tell(line: str) -> None:
+        trio.from_thread.run_sync(progress, line)
+
     def make() -> None:
-        for name in volumes_of(row.config):
-            try:
-                context.guest.volumes.get(name)
-            except NotFound:
-                tell = lambda line: trio.from_thread.run_sync(progress, line)  # noqa: E731
-                context.guest.volumes.create(name, row.config.disk * MIB, tell)
+        volumes = context.guest.volumes
+        names = {volume.name for volume in volumes.all()}
+        for name in volumes_of(row.config).keys() - names:
+            with suppress(AlreadyExists):  # another sandbox that is made at this moment has made it, too
+                volumes.create(name, row.config.disk * MIB, tell)
 
     await trio.to_thread.run_sync(make)
 
@@ -163,14 +169,19 @@ def check_volumes(sandbox: Sandbox, others: Iterable[Sandbox]) -> None:
                 )
 
 
-async def mount_all(row: SandboxRow, context: Context, vm: Machine, files: FileServers) -> None:
+async def mount_all(
+    row: SandboxRow, context: Context, link: AgentLink, vm: Machine, files: FileServers
+) -> None:
     """Mount all that belongs in the machine of ``row``, which has started. Raises `StorageError`, `ChannelError` …"""
     if not row.config.mounts:
         return
     serials = await _plug(row, context, vm)
     try:
         for mount in row.config.mounts:
-            await _mount(row.name, mount, serials, files)
+            if mount.type == "bind":
+                await mount_folder(link, vm, row, mount, context.nursery)
+            else:
+                await _mount(row.name, mount, serials, files)
     finally:
         files.end_mounting()
 

@@ -90,6 +90,11 @@ class Record:
         self._database.update_config(row)
         self.row = row
 
+    def allow(self, rules: tuple[str, ...]) -> None:
+        """From now on these are the lines of its allow-list. Raises `StorageError`; they stay as they were then."""
+        self.configure(dataclasses.replace(self.row.config, allow=rules))
+        self._tell("allow-list", ", ".join(rules) or "nothing")
+
     def remember(self, reason: str) -> None:
         """Keep ``reason`` for a later core. A disk that takes nothing is asked again by `save`."""
         if self.row.reason == reason:

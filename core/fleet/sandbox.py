@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from sandtop.core.egress import Egress
 from sandtop.core.errors import SandtopError, WrongState
 from sandtop.core.events import Teller
 from sandtop.core.fleet import stop_signal
 from sandtop.core.fleet.adoption import end_unreachable, unreachable
+from sandtop.core.fleet.folders import check_folders
 from sandtop.core.fleet.launch import Launch
 from sandtop.core.fleet.mounts import check_volumes, make_volumes
 from sandtop.core.fleet.published import Published
@@ -64,6 +66,7 @@ class Sandbox:
         self.alerts = Alerts(row.uuid, context.database)
         self.sessions = self._new_sessions()
         self.ports = Published(lambda: self.row, self.connect, context.nursery)
+        self.egress = Egress(lambda: self.row.config.allow, lambda: self.tell, context.nursery)
 
     def _new_sessions(self) -> SessionManager:
         context, row = self._context, self.row
@@ -118,6 +121,9 @@ class Sandbox:
                 return "its agent does not answer"
             if self.machine.unreadable is not None:
                 return f"the host could not read its disk: {self.machine.unreadable}"
+            for mount in self.row.config.mounts:
+                if mount.target in self.sessions.listener.unmounted:
+                    return f"{mount.target} is not mounted any more: restart it"
             return self.ports.fault
         return None
 
@@ -160,6 +166,7 @@ class Sandbox:
     ) -> None:
         if not created:
             require(self.name, self.state, _STARTABLE, "start")
+        await check_folders(self.row.config.mounts, self.name, self._context.driver)
         if created:
             await make_volumes(self._context, self.row, progress)
         check_volumes(self, self._context.everyone())

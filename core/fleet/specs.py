@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from sandtop.agent.wire import VSOCK_PORT
+from sandtop.core.egress import OWN, RESOLVER
 from sandtop.core.errors import InvalidRequest, NotFound
 from sandtop.core.fleet.mounts import slots
 from sandtop.core.fleet.room import MIB
-from sandtop.core.guest import KERNEL_ARGS, network_argument, vsock_argument
+from sandtop.core.guest import KERNEL_ARGS, egress_argument, network_argument, vsock_argument
 from sandtop.core.guest.overlay import RECIPE as DISK_RECIPE
 from sandtop.core.machine import Accelerator, Channel, MachineSpec, Network, check_memory, reaches_ipv6
 from sandtop.core.templates import Kind, Shape, trial_of
@@ -107,6 +108,8 @@ def _spec(
         words.append(
             network_argument(addresses.address, addresses.netmask, addresses.gateway, addresses.resolver)
         )
+    if network is Network.FILTERED:
+        words.append(egress_argument(OWN, RESOLVER))
     if channel is Channel.VSOCK:
         words.append(vsock_argument(VSOCK_PORT))
     return MachineSpec(
@@ -120,7 +123,7 @@ def _spec(
         memory_mib=row.config.memory,
         cpus=row.config.cpus,
         network=network,
-        ipv6=network is not Network.NONE and reaches_ipv6(),
+        ipv6=network is Network.USER and reaches_ipv6(),
         accelerator=accelerator,
         channel=channel,
         slots=slots(row.config),

@@ -10,12 +10,14 @@ import trio
 from sandtop.core.errors import StorageError
 from sandtop.core.fleet.machine import RunningMachine
 from sandtop.core.fleet.state import State
+from sandtop.core.machine import Network
 from sandtop.core.store import Ownership
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
+    from sandtop.core.egress import Egress
     from sandtop.core.events import Teller
     from sandtop.core.fleet.context import Context
     from sandtop.core.fleet.published import Published
@@ -39,6 +41,7 @@ class Owner(Protocol):
     sessions: SessionManager
     machine: RunningMachine | None
     ports: Published
+    egress: Egress
 
     @property
     def row(self) -> SandboxRow: ...
@@ -82,6 +85,8 @@ async def _live(
 ) -> None:
     async with opener as vm:
         machine = RunningMachine(sandbox.row, spec, vm, token, sandbox.sessions)
+        if spec.network is Network.FILTERED:
+            machine.link.outward = sandbox.egress
         its = vm.identity
         try:
             accelerator = spec.accelerator.value

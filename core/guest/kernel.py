@@ -42,6 +42,11 @@ def network_argument(address: str, netmask: str, gateway: str, resolver: str) ->
     return f"sandtop.network={address},{netmask},{gateway},{resolver}"
 
 
+def egress_argument(address: str, resolver: str) -> str:
+    """What has the agent take the connections of programs and pass them on: its own address, and its resolver's."""
+    return f"sandtop.egress={address},{resolver}"
+
+
 def vsock_argument(port: int) -> str:
     """What has the agent listen on ``port`` of the machine's vsock."""
     return f"sandtop.vsock={port}"
@@ -56,6 +61,7 @@ MODULES: Final[Mapping[str, tuple[str, ...]]] = {
     "0x0004": ("virtio_rng",),
     "0x0005": ("virtio_balloon",),
     "0x0013": ("vmw_vsock_virtio_transport",),
+    "fuse": ("fuse",),  # by the agent, for folders of the host
     "loopback": ("vsock_loopback",),  # by nobody but tests: AF_VSOCK within a guest, where the host has none
 }
 """What the guest's init inserts, in groups. Dependencies are found when the runtime is built."""

@@ -38,6 +38,11 @@ _NAME: Final = "disk.ext4"
 _PIECE: Final = 1 << 20
 
 
+def options(size: int) -> list[str]:
+    """Those of mke2fs for a disk of so many bytes: what it keeps for growing, and its journal."""
+    return list(_SMALL if size < _LARGE_FROM else _LARGE)
+
+
 def shelf(cache: Path) -> Shelf:
     """Where blank disks are kept, one for each size in use."""
     return Shelf(cache / "blanks", "blank overlay disk", keep=16)
@@ -104,7 +109,6 @@ def _blank(cache: Path, size: int, progress: Progress) -> Path:
         blank = folder / _NAME
         with blank.open("wb") as file:
             file.truncate(size)
-        options = _SMALL if size < _LARGE_FROM else _LARGE
-        run([*_MAKE, *options, blank], "making an overlay disk", timeout=60)
+        run([*_MAKE, *options(size), blank], "making an overlay disk", timeout=60)
 
     return place.build(key, make, progress) / _NAME

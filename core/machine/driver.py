@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
@@ -53,7 +54,7 @@ class Info:
         networks: the kinds of network that a machine can have.
         snapshots: whether `Machine.save` and a spec's ``memory`` work. Without them there are no templates and no
             warm pool: every machine boots.
-        hot_plug: the kinds of device that a running machine can be given: ``disk``.
+        hot_plug: the kinds of device that a running machine can be given: ``disk``, ``port``.
     """
 
     name: str
@@ -291,6 +292,13 @@ class Machine(Protocol):
 
     async def kill(self) -> Death:
         """End it at once, and see that it is gone."""
+        ...
+
+    async def add_port(self, name: str, end: socket.socket) -> None:
+        """Give it another serial port, which its guest finds as ``name``; ``end`` is what the bytes come and go by.
+
+        ``end`` stays open here and may be closed. Where the driver can plug in a ``port`` (`Info.hot_plug`).
+        """
         ...
 
     def console_tail(self, lines: int = 20) -> str:

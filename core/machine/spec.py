@@ -37,10 +37,12 @@ WITHOUT_KVM: Final = 'without it: --accelerator tcg, or accelerator = "tcg" in c
 
 class Network(StrEnum):
     """``NONE``: the guest has no network device. ``USER``: one device, behind which a program of the user's own answers
-    and passes connections on to the host's network; the host needs no privilege for it."""
+    and passes connections on to the host's network; the host needs no privilege for it. ``FILTERED``: no device; the
+    agent passes connections on to the core, which has a list of what is allowed."""
 
     NONE = "none"
     USER = "user"
+    FILTERED = "filtered"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
@@ -26,12 +26,27 @@ def reset_when_closed(local: trio.SocketStream) -> None:
     local.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
 
-async def carry(local: trio.SocketStream, guest: GuestConnection) -> None:
+class Counted(Protocol):
+    """Bytes that were carried, seen from the guest."""
+
+    sent: int
+    received: int
+
+
+class Count:
+    """See `Counted`."""
+
+    sent = received = 0
+
+
+async def carry(local: trio.SocketStream, guest: GuestConnection, counted: Counted | None = None) -> bool:
     """Carry bytes between a connection of the host and one in a guest until both have ended on both sides.
 
-    When either breaks, the other is reset, as it is when this is cancelled. Closes both.
+    When either breaks, the other is reset, as it is when this is cancelled. Closes both. Returns whether both ended.
+    ``counted`` is added to as they pass.
     """
     ended: list[trio.abc.ReceiveStream] = []
+    count: Counted = Count() if counted is None else counted
 
     async def pump(
         source: trio.abc.ReceiveStream, sink: trio.abc.HalfCloseableStream, scope: trio.CancelScope
@@ -39,6 +54,10 @@ async def carry(local: trio.SocketStream, guest: GuestConnection) -> None:
         try:
             while data := await source.receive_some(_CHUNK):
                 await sink.send_all(data)
+                if source is guest:
+                    count.sent += len(data)
+                else:
+                    count.received += len(data)
             await sink.send_eof()
             ended.append(source)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -51,6 +70,7 @@ async def carry(local: trio.SocketStream, guest: GuestConnection) -> None:
         if len(ended) == 2:
             local.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _KEEP)
             await guest.aclose()
+        return len(ended) == 2
     finally:
         if len(ended) < 2:
             guest.reset()

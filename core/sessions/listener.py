@@ -23,12 +23,15 @@ if TYPE_CHECKING:
     from sandtop.core.sessions.starts import Starts
 
 _MOST_WARNINGS: Final = 8
+_MOST_FOLDERS: Final = 16
+_MOST_TARGET: Final = 4096
 
 
 class SessionListener:
     """Takes what an agent says of the sessions in ``registry``: a `sandtop.core.channel.Listener`.
 
     Attributes:
+        unmounted: where folders of the host were mounted that are not there any more, as the agent says.
         output_bytes: how much output came of all sessions since the core started.
         warnings: what of its identity (name, hosts, machine-id) the guest could not write, in the agent's words.
     """
@@ -49,6 +52,7 @@ class SessionListener:
         self._tell = tell
         self._files = files
         self.warnings: list[str] = []
+        self.unmounted: set[str] = set()
         self.output_bytes = 0
 
     # a link comes and goes
@@ -58,6 +62,7 @@ class SessionListener:
         link = self._link()
         assert link is not None
         self.take_warnings(hello.get("warnings"))
+        self._take_folders(hello.get("folders"))
         self._starts.takes_long = hello.get("long_starts") is True
         known: set[str] = set()
         for entry in entries_of(hello.get("sessions")):
@@ -91,6 +96,13 @@ class SessionListener:
         lines = cast("list[object]", said)[:_MOST_WARNINGS] if isinstance(said, list) else []
         self.warnings = [printable(str(line)) for line in lines]
 
+    def _take_folders(self, said: object) -> None:
+        entries = cast("list[object]", said)[:_MOST_FOLDERS] if isinstance(said, list) else []
+        facts = [cast("Mapping[str, object]", entry) for entry in entries if isinstance(entry, dict)]
+        self.unmounted = {
+            str(fact.get("target"))[:_MOST_TARGET] for fact in facts if fact.get("mounted") is not True
+        }
+
     def _take_entry(self, session: Session, entry: Mapping[str, object]) -> None:
         pid = entry.get("pid")
         if pid is not None:
@@ -115,6 +127,8 @@ class SessionListener:
 
     def message(self, message: Mapping[str, object]) -> bool:
         kind, key = message["type"], message.get("id")
+        if kind == "unmounted":
+            return self._unmounted(message)
         if kind not in ("started", "exited", "refused", "left", "waiting"):
             raise ProtocolError(f"a message of type {str(kind)[:40]!r} from the agent")
         session = self._registry.by_id.get(key) if isinstance(key, str) else None
@@ -140,6 +154,13 @@ class SessionListener:
             why = printable(str(message.get("message")))
             session.set_ending(SessionExit("spawn", stage="agent", message=f"the agent refused: {why}"))
             self._recorder.touched(session)
+        return True
+
+    def _unmounted(self, message: Mapping[str, object]) -> bool:
+        target = str(message.get("target"))[:_MOST_TARGET]
+        if target in self.unmounted or len(self.unmounted) >= _MOST_FOLDERS:
+            return False
+        self.unmounted.add(target)
         return True
 
     def _of_nobody(self, kind: object, key: object, message: Mapping[str, object]) -> bool:

@@ -23,16 +23,17 @@ class MountRow:
 
 @dataclass(frozen=True, slots=True)
 class SandboxConfig:
-    """What the user asked for. But for ``disk`` it does not change while the sandbox exists.
+    """What the user asked for. But for ``disk`` and ``allow`` it does not change while the sandbox exists.
 
     Attributes:
         memory: MiB.
         disk: MiB that the sandbox may write; the file is sparse.
-        network: ``none`` or ``user``.
+        network: ``none``, ``user`` or ``filtered``.
         workdir, shell, user: the defaults of every session.
         ephemeral: made by ``run``: removed as soon as its client is gone.
         accelerator: ``kvm`` or ``tcg`` where one was asked for; empty for the best that works.
         publish: ports of the host that lead into it: address, port, port in the sandbox.
+        allow: of one that is filtered: what it may reach, the lines of its list (`sandtop.core.egress.parse`).
         stop_signal: by which its image says that programs are asked to end; empty for SIGTERM.
         mounts: what is mounted in it whenever it runs.
         grown: its file system is to be made as large as ``disk`` when it runs next.
@@ -51,6 +52,7 @@ class SandboxConfig:
     ephemeral: bool = False
     accelerator: str = ""
     publish: tuple[tuple[str, int, int], ...] = ()
+    allow: tuple[str, ...] = ()
     stop_signal: str = ""
     mounts: tuple[MountRow, ...] = ()
     grown: bool = False
@@ -66,6 +68,8 @@ class SandboxConfig:
             known["publish"] = tuple(
                 (str(address), int(host), int(guest)) for address, host, guest in known["publish"]
             )
+        if "allow" in known:
+            known["allow"] = tuple(map(str, known["allow"]))
         if "mounts" in known:
             known["mounts"] = tuple(MountRow(**each) for each in known["mounts"])
         return cls(**known)

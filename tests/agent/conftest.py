@@ -97,8 +97,11 @@ def _cgroup2() -> Path:
 
 
 @contextmanager
-def hosted_agent() -> Generator[tuple[HostedAgent, CoreSide]]:
-    """An agent, and a core on its port that has not begun the link."""
+def hosted_agent(*, way_out: str = "") -> Generator[tuple[HostedAgent, CoreSide]]:
+    """An agent, and a core on its port that has not begun the link.
+
+    With ``way_out``, the addresses that one has, it is in a network namespace of its own and has one.
+    """
     cgroup = _cgroup2() / f"sandtop-agent-{uuid.uuid4().hex[:12]}"
     cgroup.mkdir()
     ours, theirs = socket.socketpair()
@@ -110,7 +113,9 @@ def hosted_agent() -> Generator[tuple[HostedAgent, CoreSide]]:
             subprocess.Popen(
                 [
                     "unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--uts",
+                    *(["--net"] if way_out else []),
                     sys.executable, "-c", _RUN, str(theirs.fileno()), str(script), str(cgroup),
+                    *(["", "", way_out] if way_out else []),
                 ],
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,

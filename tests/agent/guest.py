@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MEMORY_MIB = 256
 _BOOT = 90.0 * SLOWER
-_DISK = 256 << 20
+_DISK = 128 << 20
 
 
 class Guest:

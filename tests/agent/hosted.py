@@ -1,5 +1,6 @@
 """Run the agent as process 1 of a PID namespace of this host, on a socket that was inherited as descriptor 3, and on
-a vsock port where one is given with the CID that may connect to it.
+a vsock port where one is given with the CID that may connect to it; with a way out of its network namespace where its
+addresses are given.
 
 The real agent, but for what it would do to the machine as a whole: it says so on stderr instead.
 """
@@ -8,10 +9,12 @@ from __future__ import annotations
 
 import os
 import resource
+import subprocess
 import sys
 
 from sandtop.agent.__main__ import DESCRIPTORS, fatal, serve
 from sandtop.agent.cgroups import Cgroups
+from sandtop.agent.egress.wayout import WayOut, make_way_out
 from sandtop.agent.loop import Loop
 from sandtop.agent.machine import Identity, Machine
 from sandtop.agent.reaper import Reaper
@@ -43,7 +46,7 @@ def turn_off() -> None:
     os._exit(0)
 
 
-def main(cgroup: str, vsock_port: str = "", cid: str = "") -> None:
+def main(cgroup: str, vsock_port: str = "", cid: str = "", way_out: str = "") -> None:
     os.set_blocking(PORT, False)
     os.set_inheritable(PORT, False)
     os.chdir("/")
@@ -55,9 +58,25 @@ def main(cgroup: str, vsock_port: str = "", cid: str = "") -> None:
     host = Host(loop, Outbox(), Reaper(loop), Cgroups(loop, cgroup), null, root, "/")
     try:
         listener = bound(int(vsock_port)) if vsock_port else None
-        serve(host, PORT, HostedMachine(root), turn_off, None, listener, int(cid) if cid else HOST_CID)
+        out = made_way_out(*way_out.split(",")) if way_out else None
+        serve(
+            host,
+            PORT,
+            HostedMachine(root),
+            turn_off,
+            None,
+            listener,
+            int(cid) if cid else HOST_CID,
+            way_out=out,
+        )
     except BaseException as error:
         fatal_here(error)
+
+
+def made_way_out(own: str, resolver: str) -> WayOut:
+    """As in a machine, whose init has its loopback up."""
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    return make_way_out(own, resolver)
 
 
 def fatal_here(error: BaseException) -> None:

@@ -298,6 +298,18 @@ def test_a_server_that_is_told_nonsense_ends(core: CoreSide) -> None:
     assert b"ProtocolError" in side.run.stderr
 
 
+def test_a_server_ends_with_its_link_and_leaves_nothing_half_written(core: CoreSide, tmp_path: Path) -> None:
+    side = FilesSide(core)
+    call = side.begin("write", path=str(tmp_path / "new"), mode=None, parents=False)
+    side.send(call, bytes(MIB))
+    assert side.call("stat", path="/", follow=True).answer is not None, "by now it has the rest, too"
+    core.link()
+    core.finish(side.run)
+    assert side.run.record is not None
+    assert (side.run.record.get("reason"), side.run.record.get("code")) == ("exited", 0)
+    assert os.listdir(tmp_path) == []
+
+
 def test_a_folder_is_watched(core: CoreSide, tmp_path: Path) -> None:
     with serving(core, watch=True) as files:
         call = files.begin("watch", path=str(tmp_path))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandtop.agent import mounting, shutdown
+from sandtop.core.guest.overlay import options as overlay_options
 
 from .files_side import FilesSide
 
@@ -87,8 +88,27 @@ def test_the_geometry_of_a_file_system(tmp_path: Path, size: int, block: int) ->
     superblock = disk.read_bytes()[1024:2048] if size < 1 << 30 else _superblock(disk)
     assert mounting.geometry(superblock) == (block, size)
     assert not mounting.has_errors(superblock)
+    assert mounting.most(superblock) >= size
     subprocess.run(["debugfs", "-w", "-R", "ssv state 2", disk], check=True, capture_output=True)
     assert mounting.has_errors(_superblock(disk))
+
+
+@pytest.mark.parametrize(
+    ("size", "options", "most"),
+    [
+        (32 * MIB, overlay_options(32 * MIB), 257 * 16 * 8 * MIB),
+        (8 << 30, overlay_options(8 << 30), 1 << 40),
+        (600 << 30, overlay_options(600 << 30), (75 + 1024) * 8 << 30),
+        (8 << 30, ["-J", "size=4"], 8 << 30),  # as an older sandtop made them
+        (8 << 30, ["-O", "meta_bg,^resize_inode"], 8 << 30),
+    ],
+)
+def test_how_far_a_disk_can_grow(tmp_path: Path, size: int, options: list[str], most: int) -> None:
+    disk = tmp_path / "disk"
+    with disk.open("wb") as file:
+        file.truncate(size)
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", *options, disk], check=True, capture_output=True)
+    assert mounting.most(_superblock(disk)) == most
 
 
 def _superblock(disk: Path) -> bytes:

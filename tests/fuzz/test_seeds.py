@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-GENERATED = 25
+GENERATED = 12
 KEPT = [pytest.param(name, path, id=f"{name}-{path.name}") for name in names() for path in kept(name)]
 
 

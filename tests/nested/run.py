@@ -1,4 +1,4 @@
-"""Run commands on a machine where KVM works: ``just nested [test | bench | COMMAND...]``; a shell without any.
+"""Run commands on a machine where KVM works: ``just nested [test | bench | chaos | COMMAND...]``; a shell without any.
 
 It is the outer machine (see `outer`), emulated, with a copy of this checkout as it is now. What the command prints is
 printed here as it comes, its exit status is ours, and what it leaves in ``$RESULTS`` is in build/nested afterwards.
@@ -35,9 +35,12 @@ _COMMANDS: Final = {
     "test": "exec python -m tests.nested.suite",
     "bench": "python bench/channels/run.py --accelerator kvm --rounds 20 --megabytes 20 --json $RESULTS/channels.json"
     " && exec python bench/machine/run.py --rounds 2 --idle 5 --json $RESULTS/machine.json",
+    "chaos": "export SANDTOP_CHAOS_ROUNDS=${SANDTOP_CHAOS_ROUNDS:-100} SANDTOP_TEST_SLOWER=5 "
+    "SANDTOP_TEST_SETTINGS='boot_seconds = 600\naccelerator = \"kvm\"'; "
+    "exec python -m pytest -v -s -k both_ways tests/vm/sessions/test_vhost.py",
 }
 """What the words stand for; others are a command. The benches have fewer rounds and bytes than elsewhere: all is some
-ten times as slow there."""
+ten times as slow there. In ``chaos`` the core is killed a hundred times over vsock, while bytes go both ways."""
 _MACHINES: Final = 3
 """So many outer machines one run of the tests may take. QEMU 7.2 emulates SVM almost right: one whole run in five ended
 with the outer kernel's stack overrun within a page fault, in no program of ours. What ended before is not run again."""

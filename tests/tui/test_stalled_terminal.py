@@ -54,7 +54,7 @@ def left(core: FakeCore) -> bool:
 
 @pytest.mark.timeout(240)
 def test_a_terminal_that_dies_in_a_flood_ends_the_console() -> None:
-    for moment in range(6):
+    for moment in (0, 2, 5):
         with stepped_in(flooding()) as (terminal, core):
             terminal.see(lambda text: "long enough" in text)
             rest = time.monotonic() + 0.1 + 0.15 * moment

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sandtop.core.contract.file import FileInfo
     from sandtop.core.contract.image import ImageConfig, ImageDetails, ImageInfo, ImageLayer, Pruned
     from sandtop.core.contract.mount import Mount
+    from sandtop.core.contract.net import Egress
     from sandtop.core.contract.sandbox import (
         Inspection,
         PortForward,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from .core import core_status, sessions, stop_core
     from .files import FileChange, Files
     from .image import (
+        build_dockerfile,
         build_image,
         image_command,
         images,
@@ -74,16 +76,16 @@ if TYPE_CHECKING:
     from .watching import events, follow_events, follow_stats, merged_logs, serve_metrics, stats
 
 __all__ = [
-    "Connection", "CoreStatus", "Detached", "Event", "ExitRecord", "Exited", "FileChange", "FileInfo", "Files", "Gap",
-    "Happening", "HostHistory", "HostStats", "ImageConfig", "ImageDetails", "ImageInfo", "ImageLayer", "Inspection",
-    "Log", "LogPiece", "LogStream", "MergedLogStream", "Mount", "Outcome", "Output", "Overview", "PortForward",
-    "Process", "ProcessInfo", "Processes", "Pruned", "PublishedPort", "Redrawn", "Sample", "Sandbox", "SandboxHistory",
-    "SandboxInfo", "SandboxStats", "Screen", "SessionInfo", "SessionStats", "Source", "Started", "Stderr", "Stdout",
-    "TerminalStream", "VolumeInfo", "VolumesPruned", "build_image", "checked", "core_status", "create_volume",
-    "events", "exec_all", "follow_events", "follow_stats", "image_command", "images", "inspect_image",
-    "inspect_volume", "load_images", "merged_logs", "outcomes", "prune_images", "prune_volumes", "pull_image",
-    "remove_image", "remove_volume", "serve_metrics", "sessions", "shell_all", "stats", "stop_core", "tag_image",
-    "volumes", "warm_image",
+    "Connection", "CoreStatus", "Detached", "Egress", "Event", "ExitRecord", "Exited", "FileChange", "FileInfo",
+    "Files", "Gap", "Happening", "HostHistory", "HostStats", "ImageConfig", "ImageDetails", "ImageInfo", "ImageLayer",
+    "Inspection", "Log", "LogPiece", "LogStream", "MergedLogStream", "Mount", "Outcome", "Output", "Overview",
+    "PortForward", "Process", "ProcessInfo", "Processes", "Pruned", "PublishedPort", "Redrawn", "Sample", "Sandbox",
+    "SandboxHistory", "SandboxInfo", "SandboxStats", "Screen", "SessionInfo", "SessionStats", "Source", "Started",
+    "Stderr", "Stdout", "TerminalStream", "VolumeInfo", "VolumesPruned", "build_dockerfile", "build_image", "checked",
+    "core_status", "create_volume", "events", "exec_all", "follow_events", "follow_stats", "image_command", "images",
+    "inspect_image", "inspect_volume", "load_images", "merged_logs", "outcomes", "prune_images", "prune_volumes",
+    "pull_image", "remove_image", "remove_volume", "serve_metrics", "sessions", "shell_all", "stats", "stop_core",
+    "tag_image", "volumes", "warm_image",
 ]  # fmt: skip
 
 _HOME = {
@@ -94,8 +96,8 @@ _HOME = {
     "core": ("core_status", "sessions", "stop_core"),
     "files": ("FileChange", "Files"),
     "image": (
-        "build_image", "image_command", "images", "inspect_image", "load_images", "prune_images", "pull_image",
-        "remove_image", "tag_image", "warm_image",
+        "build_dockerfile", "build_image", "image_command", "images", "inspect_image", "load_images", "prune_images",
+        "pull_image", "remove_image", "tag_image", "warm_image",
     ),
     "outcome": ("Outcome", "outcomes"),
     "overview": ("Overview",),
@@ -112,6 +114,7 @@ _HOME = {
     "sandtop.core.contract.file": ("FileInfo",),
     "sandtop.core.contract.image": ("ImageConfig", "ImageDetails", "ImageInfo", "ImageLayer", "Pruned"),
     "sandtop.core.contract.mount": ("Mount",),
+    "sandtop.core.contract.net": ("Egress",),
     "sandtop.core.contract.sandbox": (
         "Inspection", "PortForward", "ProcessInfo", "Processes", "PublishedPort", "SandboxInfo",
     ),

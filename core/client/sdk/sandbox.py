@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final, Self
 import anyio
 
 from sandtop.core.client.link.asynchronous import AsyncConversation, call, call_all, listen
-from sandtop.core.client.link.connecting import Forward
 from sandtop.core.client.link.listening import ConsoleListening
 from sandtop.core.client.link.listing import sandbox_listing
 from sandtop.core.client.link.mounts import mount
@@ -20,7 +19,6 @@ from sandtop.core.contract.sandbox import (
     SandboxAcknowledge,
     SandboxConsole,
     SandboxCreate,
-    SandboxForward,
     SandboxHold,
     SandboxInfo,
     SandboxInspect,
@@ -39,10 +37,11 @@ from sandtop.core.errors import NotFound, SandtopError
 from sandtop.core.groups import unwrapped
 
 from .attach import Attachable
-from .connection import Connection, connection
+from .committing import Committable
 from .copying import Copyable
 from .execute import Executing
 from .files import Files
+from .networked import Networked
 from .sandbox_sessions import Sessions
 from .screen import Terminals
 
@@ -53,7 +52,7 @@ if TYPE_CHECKING:
 
     from sandtop.core.contract.mount import Mount
     from sandtop.core.contract.record import Request
-    from sandtop.core.contract.sandbox import Inspection, PortForward, Processes, SandboxAnswer
+    from sandtop.core.contract.sandbox import Inspection, Processes, SandboxAnswer
 
     Size = tuple[int, int]
 
@@ -61,7 +60,7 @@ _CLEANUP_SECONDS: Final = 60.0
 """How long leaving a block waits for the removal of its sandbox."""
 
 
-class Sandbox(Executing, Attachable, Terminals, Copyable, Sessions):
+class Sandbox(Executing, Attachable, Terminals, Copyable, Sessions, Networked, Committable):
     """A sandbox. `create`, `get` and `list` make these; the constructor is not for callers.
 
     As a context it is removed at the end if it was created here without ``keep=True``, and left alone otherwise.
@@ -80,7 +79,7 @@ class Sandbox(Executing, Attachable, Terminals, Copyable, Sessions):
         cpus: int | None = None,
         memory: int | None = None,
         disk: int | None = None,
-        network: Literal["none", "user"] | None = None,
+        network: Literal["none", "user", "filtered"] | None = None,
         env: Mapping[str, str] | None = None,
         workdir: str | None = None,
         shell: str | None = None,
@@ -91,6 +90,7 @@ class Sandbox(Executing, Attachable, Terminals, Copyable, Sessions):
         ephemeral: bool = False,
         keep: bool = False,
         publish: Sequence[str] = (),
+        allow: Sequence[str] | None = None,
         mounts: Sequence[str | Mount] = (),
         progress: Callable[[str], None] | None = None,
     ) -> Self:
@@ -104,6 +104,7 @@ class Sandbox(Executing, Attachable, Terminals, Copyable, Sessions):
         ``publish`` are ports of the host that lead into it whenever it runs, such as ``"8080:80"``, or ``"80"`` for
         any that is free: `info` says which. ``mounts`` are mounted in it whenever it runs, each as `Mount` or as
         ``"type=volume,src=data,dst=/data"``, ``"type=tmpfs,dst=/scratch,tmpfs-size=64m"`` …
+        ``allow`` is what it may reach, as `allow` has it, and nothing else: also with an empty one.
 
         ``progress`` is called with a line about whatever takes long. Raises `AlreadyExists`, `InvalidRequest`,
         `ImageError`, `MachineError` … When cancelled it removes what was made.
@@ -124,6 +125,7 @@ class Sandbox(Executing, Attachable, Terminals, Copyable, Sessions):
             cold=cold,
             ephemeral=ephemeral,
             publish=[port_forward(text) for text in publish],
+            allow=None if allow is None else [*allow],
             mounts=[mount(each) if isinstance(each, str) else each for each in mounts],
             docker_config=docker_config() if image is not None else None,
             request_id=new_id(),
@@ -163,6 +165,7 @@ class Sandbox(Executing, Attachable, Terminals, Copyable, Sessions):
                 warnings=[],
                 alerts=[],
                 ports=[],
+                allow=[],
                 mounts=[],
             )
         )
@@ -230,14 +233,6 @@ class Sandbox(Executing, Attachable, Terminals, Copyable, Sessions):
         """
         return await call(SandboxTop(sandbox=self.uuid))
 
-    async def connect(self, port: int) -> Connection:
-        """A TCP connection to ``port`` in it, on 127.0.0.1 there or else on ::1, whatever its network.
-
-        Raises `ConnectionRefused` when nothing listens there, `TimedOut` when what listens does not take it,
-        `WrongState` when the sandbox does not run or has 1,024 connections already; `ChannelError`.
-        """
-        return await connection(self.uuid, self.name, port)
-
     async def console(self, *, tail: int | None = None) -> bytes:
         """What its guest's kernel and agent printed since its last start: the last 256 KiB, or ``tail`` lines of it.
 
@@ -299,27 +294,6 @@ class Sandbox(Executing, Attachable, Terminals, Copyable, Sessions):
                 async with anyio.create_task_group() as group:
                     group.start_soon(conversation.run)
                     yield
-                    group.cancel_scope.cancel()
-        finally:
-            await conversation.aclose()
-
-    @asynccontextmanager
-    async def forward(self, *ports: str) -> AsyncGenerator[Sequence[PortForward]]:
-        """While in this context, ports of the host lead to ports of it, whatever its network: gives where they are.
-
-        Such as ``"8080:80"``, ``"80"`` for any port that is free, or ``"0.0.0.0:8080:80"`` for all who reach the
-        host. A core that was killed listens on the same ports again; connections end with it. Raises `AlreadyExists`
-        for a port that is taken, `InvalidRequest`, and `WrongState` when the sandbox does not run, or no more.
-        """
-        forward = Forward(SandboxForward(sandbox=self.uuid, ports=[port_forward(text) for text in ports]))
-        conversation = AsyncConversation(forward)
-        try:
-            while forward.forwarding is None:
-                await conversation.advance()
-            with unwrapped():
-                async with anyio.create_task_group() as group:
-                    group.start_soon(conversation.run)
-                    yield forward.forwarding.ports
                     group.cancel_scope.cancel()
         finally:
             await conversation.aclose()

@@ -12,6 +12,7 @@ from sandtop.core.machine import console
 from sandtop.core.machine.driver import Identity
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
     from pathlib import Path
 
@@ -133,6 +134,9 @@ class MemoryMachine:
         await self._world.faults.meet("kill")
         self._check_core()
         return self._guest.end("the machine was killed")
+
+    async def add_port(self, name: str, end: socket.socket) -> None:
+        raise MachineError("the machines of memory have no other ports", sandbox=self._name)
 
     def console_tail(self, lines: int = 20) -> str:
         return console.tail(self._console_log, lines)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sandtop.agent.loop import READ
 from sandtop.agent.wire import Control, Decoder, encode
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from sandtop.agent.loop import Loop
 
     Fields = dict[str, object]
+
+
+MOST: Final = 1 << 40
+"""To how many bytes a disk here can grow."""
 
 
 class Disks:
@@ -35,7 +39,7 @@ class Disks:
         if call["do"] == "mount":
             self.mounted.append({name: call[name] for name in call.keys() - {"type", "do", "call"}})
             return {"type": "answer"}
-        return {"type": "answer", "bytes": self.sizes["overlay"]}
+        return {"type": "answer", "bytes": MOST if call["do"] == "limit" else self.sizes["overlay"]}
 
 
 class MountServer:

@@ -24,7 +24,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from sandtop.agent.wire import PORT_NAME
-from sandtop.core.machine.qemu.hotplug import slot
+from sandtop.core.machine.qemu.hotplug import PORTS, slot
 from sandtop.core.machine.qemu.vsock import DEVICE as VSOCK_DEVICE
 from sandtop.core.machine.qemu.vsock import NOMINAL_CID
 from sandtop.core.machine.spec import Accelerator, Channel, MachineSpec, Network
@@ -68,6 +68,8 @@ TCG_SINGLE: Final = " nr_cpus=1"
 """And another when there is a single processor: locks are then none, which saves a few per cent."""
 
 _FIRST_DESCRIPTOR: Final = 3
+_MOST_PORTS: Final = 10
+"""On it: one that QEMU keeps for a console, the agent's, and 8 more. Each takes the guest some 10 KB of memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,7 +348,7 @@ def _entropy() -> list[str]:
 def _agent(fd: Mapping[Role, int]) -> list[str]:
     return [
         *_listening("agent", fd[Role.AGENT]),
-        "-device", "virtio-serial-pci,max_ports=2,disable-legacy=on,romfile=",
+        "-device", f"virtio-serial-pci,id={PORTS},max_ports={_MOST_PORTS},disable-legacy=on,romfile=",
         "-device", f"virtserialport,id=agent,chardev=agent,name={PORT_NAME}",
     ]  # fmt: skip
 
@@ -359,7 +361,7 @@ def _vsock(spec: MachineSpec, fd: Mapping[Role, int], cid: int | None) -> list[s
 
 
 def _network(spec: MachineSpec) -> list[str]:
-    if spec.network is Network.NONE:
+    if spec.network is not Network.USER:
         return []
     return [
         "-netdev", "user,id=net,restrict=off" + ("" if spec.ipv6 else ",ipv6=off"),

@@ -33,7 +33,7 @@ INFO: Final = Info(
     transports=(Channel.VSOCK, Channel.VIRTIO_SERIAL),
     networks=frozenset(Network),
     snapshots=True,
-    hot_plug=frozenset({"disk"}),
+    hot_plug=frozenset({"disk", "port"}),
 )
 
 USER_NETWORK: Final = GuestNetwork("10.0.2.15", "255.255.255.0", "10.0.2.2", "10.0.2.3")

@@ -1,22 +1,27 @@
-"""Disks that a machine is given while it runs, and its own disk when it grows.
+"""What a machine is given while it runs, disks and serial ports; and its own disk when it grows.
 
 A disk goes into a PCIe root port, which a machine of a spec with ``slots`` has (QEMU's docs/pcie.txt, "Hot-plug"):
 nothing can be plugged into the root bus itself. Its file is handed over as an open descriptor, as at the start.
+A serial port goes on the device that has the agent's.
 """
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import trio
 
-from sandtop.core.errors import from_os_error
+from sandtop.core.errors import MachineError, from_os_error
+from sandtop.core.machine.qemu.qmp import QmpRefused
 
 if TYPE_CHECKING:
     from sandtop.core.machine.driver import Disk
     from sandtop.core.machine.qemu.qmp import QmpClient
 
+PORTS: Final = "ports"
+"""The device that serial ports are on: the agent's, and those that are plugged in."""
 FIRST_SET: Final = 16
 """The first set of descriptors of a disk that is plugged in; lower ones are the start's, and a saved state's."""
 DEADLINE: Final = 20.0
@@ -57,3 +62,31 @@ async def lengthen(monitor: QmpClient, node: str, size: int) -> None:
     """Make the disk behind ``node`` so many bytes long, as its guest is told. Raises `MachineError`."""
     disk: dict[str, object] = {"node-name": node, "size": size}
     await monitor.execute("block_resize", deadline=DEADLINE, descriptor=None, **disk)
+
+
+async def add_port(monitor: QmpClient, name: str, descriptor: int) -> None:
+    """A port that the guest finds as ``name``, whose bytes go by the stream socket ``descriptor``; ours stays open.
+
+    It is at its place when this returns, and the guest's kernel sees it soon. Raises `MachineError`.
+    """
+    await monitor.pass_descriptor(name, descriptor)
+    address = {"type": "fd", "data": {"str": name}}
+    backend = {"type": "socket", "data": {"addr": address, "server": False}}
+    await monitor.execute("chardev-add", id=name, backend=backend)
+    try:
+        await monitor.execute(
+            "device_add",
+            driver="virtserialport",
+            bus=f"{PORTS}.0",
+            id=f"{name}-port",
+            chardev=name,
+            name=name,
+        )
+    except QmpRefused as error:
+        with suppress(MachineError):
+            await monitor.execute("chardev-remove", id=name)
+        raise MachineError(
+            f"QEMU gives the machine no other port: {error.message}",
+            sandbox=monitor.name,
+            hint="one that an older sandtop started has no room for them: restart it",
+        ) from error

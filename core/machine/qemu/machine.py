@@ -31,6 +31,7 @@ from sandtop.core.machine.spec import Channel
 from sandtop.core.machine.text import last_match
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import AsyncGenerator
     from pathlib import Path
 
@@ -205,6 +206,10 @@ class QemuMachine:
             panic = last_match(self.console_tail(_PANIC_LINES), "Kernel panic")
             cause = f"the guest's kernel gave up: {panic}" if panic else cause
         return replace(end, cause=cause, orderly=shutdown in _ORDERLY)
+
+    async def add_port(self, name: str, end: socket.socket) -> None:
+        """See `hotplug.add_port`."""
+        await hotplug.add_port(self.monitor, name, end.fileno())
 
     def console_tail(self, lines: int = 20) -> str:
         """The last lines that the guest printed, fit for a terminal."""

@@ -12,16 +12,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sandtop.agent.wire import AGENT_PROTOCOL, Control, Credit, Data, Decoder, Eof, encode
-from sandtop.agent.wire.limits import FIRST_CONNECTION
+from sandtop.agent.wire.limits import FIRST_CONNECTION, FIRST_DIALED, MAX_DIALED
 from sandtop.core.errors import ChannelError, ConnectionRefused, SandtopError, TimedOut, WrongState
 
 from .scripted import listening, run, running_core, shake_hands, until
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from sandtop.agent.wire import Frame
-    from sandtop.core.channel import GuestConnection
+    from sandtop.core.channel import AgentLink, GuestConnection
 
     from .scripted import Core
 
@@ -263,7 +263,7 @@ attacks: st.SearchStrategy[list[Frame]] = st.lists(
 
 
 @pytest.mark.slow
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(attacks, min_size=1, max_size=3))
 def test_whatever_an_agent_sends_all_who_wait_come_to_an_end(waves: list[list[Frame]]) -> None:
     left = list(waves)
@@ -294,3 +294,112 @@ def test_whatever_an_agent_sends_all_who_wait_come_to_an_end(waves: list[list[Fr
 
     with tempfile.TemporaryDirectory() as temporary:
         with_agent(Path(temporary), behave, case)
+
+
+# out of a guest
+
+
+DIALED = FIRST_DIALED
+
+
+class Outside:
+    """Takes whatever is dialed, and keeps it."""
+
+    def __init__(self) -> None:
+        self.taken: list[GuestConnection] = []
+
+    def told(self, link: AgentLink, message: Mapping[str, object]) -> bool:
+        connection = link.connections.dialed(message)
+        if connection is not None:
+            self.taken.append(connection)
+        return connection is not None
+
+
+def dialing(folder: Path, behave: Behave, case: Callable[[Core, Outside], Awaitable[None]]) -> None:
+    """As `with_agent`, where what the agent dials is taken."""
+    outside = Outside()
+
+    async def begin(agent: Agent) -> None:
+        await agent.until("go")
+        await behave(agent)
+
+    async def go(core: Core) -> None:
+        core.link.outward = outside
+        core.link.send({"type": "go"})
+        await case(core, outside)
+
+    with_agent(folder, begin, go)
+
+
+def test_a_connection_that_an_agent_dials(tmp_path: Path) -> None:
+    async def behave(agent: Agent) -> None:
+        await agent.send(control("dial", n=DIALED, host="a.test", port=80), Data(DIALED, 0, b""))
+        while (frame := await agent.frame()) != Data(DIALED, 0, b"answer"):
+            if isinstance(frame, Credit):
+                await agent.send(Credit(DIALED, 0, 100), Data(DIALED, 0, b"question"))
+        await agent.send(control("disconnected", n=DIALED, code="reset", message=""))
+        await agent.until_gone()
+
+    async def case(core: Core, outside: Outside) -> None:
+        await until(lambda: bool(outside.taken))
+        (connection,) = outside.taken
+        assert await connection.receive_some() == b"question"
+        await connection.send_all(b"answer")
+        await until(lambda: connection.fault is not None)
+        assert len(core.link.connections) == 0
+
+    dialing(tmp_path, behave, case)
+
+
+@pytest.mark.parametrize("number", [0, FIRST, DIALED - 1, 1 << 32, -1, None, "x", 1.5, True])
+def test_a_number_that_a_dial_cannot_have(tmp_path: Path, number: object) -> None:
+    async def behave(agent: Agent) -> None:
+        await agent.send(control("dial", n=number, host="a.test", port=80))
+        await agent.until_gone()
+
+    async def case(core: Core, outside: Outside) -> None:
+        await until(lambda: core.link.fault is not None)
+        assert core.link.fault == "a dial with a number that it cannot have"
+        assert not outside.taken
+
+    dialing(tmp_path, behave, case)
+
+
+def test_more_than_there_can_be_are_refused_and_none_of_another_kind(tmp_path: Path) -> None:
+    refused: list[int] = []
+
+    async def behave(agent: Agent) -> None:
+        numbers = range(DIALED, DIALED + MAX_DIALED + 2)
+        await agent.send(*(control("dial", n=number, host="a.test", port=80) for number in numbers))
+        for _ in range(2):
+            answer = await agent.until("disconnect")
+            refused.append(int(str(answer["n"])))
+        await stands(agent)
+        await agent.until_gone()
+
+    async def case(core: Core, outside: Outside) -> None:
+        await until(lambda: len(refused) == 2)
+        assert refused == [DIALED + MAX_DIALED, DIALED + MAX_DIALED + 1]
+        assert len(outside.taken) == MAX_DIALED
+        assert (await opened(core)).number == FIRST  # those into the guest have a number of their own
+        for connection in outside.taken:
+            connection.reset()
+        assert len(core.link.connections) == 1
+
+    dialing(tmp_path, behave, case)
+
+
+def test_a_guest_that_may_ask_for_nothing(tmp_path: Path) -> None:
+    async def behave(agent: Agent) -> None:
+        await agent.send(
+            control("dial", n=DIALED, host="a.test", port=80), control("resolve", seq=1, name="a.test")
+        )
+        await agent.send(Data(DIALED, 0, b"x"))
+        await stands(agent)
+        await agent.until_gone()
+
+    async def case(core: Core) -> None:
+        await opened(core)
+        assert (core.link.fault, len(core.link.connections)) == (None, 1)
+
+    with_agent(tmp_path, behave, case)

@@ -421,7 +421,7 @@ attacks = st.tuples(hellos, st.lists(st.builds(encode, frames) | st.binary(max_s
 
 
 @pytest.mark.slow
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(attacks, min_size=1, max_size=3))
 def test_whatever_an_agent_sends_the_core_goes_on(waves: list[tuple[bytes, list[bytes]]]) -> None:
     """Afterwards the same core, with the same sessions, works with an agent that behaves."""

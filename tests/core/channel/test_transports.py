@@ -155,7 +155,7 @@ def _cuts(direction: str, step: int) -> Callable[[int], tuple[int, int]]:
 
 
 @pytest.mark.parametrize("direction", ["to the core", "from the core"])
-@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow), 37])
+@pytest.mark.parametrize("step", [pytest.param(7, marks=pytest.mark.slow), 37])
 def test_it_may_be_cut_at_any_byte(way: Way, tmp_path: Path, direction: str, step: int) -> None:
     agent = ScriptedAgent(_cuts(direction, step))
     carried(way, tmp_path, agent.serve)

@@ -23,8 +23,26 @@ CLASSES: Final = {
     "Files": (["files.py"], ["Files"]),
     "Connection": (["connection.py"], ["Connection"]),
     "Sandbox": (
-        ["sandbox.py", "execute.py", "attach.py", "screen.py", "copying.py", "sandbox_sessions.py"],
-        ["Sandbox", "Executing", "Attachable", "Terminals", "Copyable", "Sessions"],
+        [
+            "sandbox.py",
+            "execute.py",
+            "attach.py",
+            "screen.py",
+            "copying.py",
+            "sandbox_sessions.py",
+            "networked.py",
+            "committing.py",
+        ],
+        [
+            "Sandbox",
+            "Executing",
+            "Attachable",
+            "Terminals",
+            "Copyable",
+            "Sessions",
+            "Networked",
+            "Committable",
+        ],
     ),
 }
 FUNCTIONS: Final = ("core.py", "image.py", "together.py", "volume.py", "watching.py")
@@ -38,6 +56,7 @@ TYPES: Final = {
     "AsyncGenerator[None]": "AbstractContextManager[None]",
     "AsyncGenerator[Sequence[PortForward]]": "AbstractContextManager[Sequence[PortForward]]",
     "Copyable": "Sandbox",
+    "Networked": "Sandbox",
     "Scope": "Literal['leader', 'group', 'all']",
     "OnExit": "Literal['kill', 'detach']",
     "Size": "tuple[int, int]",
@@ -89,6 +108,7 @@ if TYPE_CHECKING:
     from sandtop.core.contract.file import FileInfo
     from sandtop.core.contract.image import ImageDetails, ImageInfo, Pruned
     from sandtop.core.contract.mount import Mount
+    from sandtop.core.contract.net import Egress
     from sandtop.core.contract.sandbox import Inspection, PortForward, Processes, SandboxInfo
     from sandtop.core.contract.session_results import SessionInfo
     from sandtop.core.contract.volume import VolumeInfo, VolumesPruned

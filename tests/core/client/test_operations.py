@@ -73,6 +73,10 @@ def calls(box: Sandbox, session: str, folder: Path) -> dict[str, Callable[[], Aw
         "core.status": sandtop.core_status,
         "image.build": lambda: sandtop.build_image("tools", folder),
         "image.list": sandtop.images,
+        "image.commit": lambda: box.commit("committed"),
+        "image.steps": lambda: sandtop.build_dockerfile(folder, "built"),
+        "image.step": lambda: sandtop.build_dockerfile(folder, "built"),
+        "image.assemble": lambda: sandtop.build_dockerfile(folder, "built"),
         "image.rm": lambda: sandtop.remove_image("tools"),
         "image.warm": sandtop.warm_image,
         "image.pull": lambda: sandtop.pull_image("debian:12"),
@@ -122,6 +126,7 @@ async def test_every_operation_has_a_call(
     monkeypatch.setattr(blocking, "call_running", stop)
     box = await Sandbox.get("demo")
     session = (await box.exec_detached("true")).id
+    (tmp_path / "Dockerfile").write_text("FROM base\nRUN true\n")
     asking = calls(box, session, tmp_path)
     assert asking.keys() == operations().keys()
     for op, call in asking.items():

@@ -148,11 +148,11 @@ class CutOff:
         self._monkeypatch = monkeypatch
         self._steps = Steps()
 
-    def __call__(self, operation: Operation, cut: Callable[[int], Cut]) -> None:
-        """``cut`` gives what is done the first time, the second …"""
+    def __call__(self, operation: Operation, cut: Callable[[int], Cut], *, step: int = 1) -> None:
+        """``cut`` gives what is done the first time, the second …; only each ``step``-th time is tried."""
 
         async def main() -> None:
-            for time in range(1, _MOST_TIMES):
+            for time in range(1, _MOST_TIMES, step):
                 try:
                     if not await self._once(operation, cut(time), self._home / str(time) / "home"):
                         assert time > 2

@@ -33,26 +33,32 @@ def test_the_core_is_killed_with_whatever_it_leaves(cut_off: CutOff, name: str) 
     cut_off(OPERATIONS[name], cut)
 
 
-@pytest.mark.slow
+@pytest.fixture
+def step(chaos_rounds: int) -> int:
+    """One await in three is tried in CI; ``just chaos`` tries every one."""
+    return 1 if chaos_rounds > 10 else 3
+
+
+@pytest.mark.chaos
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_the_core_is_killed_at_every_await(cut_off: CutOff, name: str) -> None:
+def test_the_core_is_killed_at_every_await(cut_off: CutOff, name: str, step: int) -> None:
     def cut(time: int) -> Cut:
         return partial(_killed, Lab.kill, lambda _core: nth(time))
 
-    cut_off(OPERATIONS[name], cut)
+    cut_off(OPERATIONS[name], cut, step=step)
 
 
-@pytest.mark.slow
+@pytest.mark.chaos
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_the_core_ends_in_order_at_every_await(cut_off: CutOff, name: str) -> None:
+def test_the_core_ends_in_order_at_every_await(cut_off: CutOff, name: str, step: int) -> None:
     """Its tasks are cancelled, and what they do then has its effect."""
 
     def cut(time: int) -> Cut:
         return partial(_killed, _end, lambda _core: nth(time))
 
-    cut_off(OPERATIONS[name], cut)
+    cut_off(OPERATIONS[name], cut, step=step)
 
 
 def _end(_lab: Lab, core: Core) -> None:

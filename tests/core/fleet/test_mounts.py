@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+import trio
 
 from sandtop.core.contract.mount import Mount
 from sandtop.core.errors import InvalidRequest, MachineError, NotFound, StorageError, WrongState
@@ -122,6 +123,18 @@ def test_a_writer_is_one_for_the_next_core_too(run: RunCase) -> None:
     run(case)
 
 
+def test_two_that_are_made_at_once_share_a_volume_that_was_not_there(run: RunCase) -> None:
+    async def case(lab: Lab) -> None:
+        async with lab.core() as core:
+            async with trio.open_nursery() as nursery:
+                for name in ("one", "two", "three"):
+                    nursery.start_soon(core.create, name, having(READER))
+            assert {box.state for box in core.fleet.all()} == {State.RUNNING}
+            assert [volume.name for volume in core.context.guest.volumes.all()] == ["data"]
+
+    run(case)
+
+
 def test_a_volume_that_is_gone_is_missed_and_not_made_anew(run: RunCase) -> None:
     async def case(lab: Lab) -> None:
         async with lab.core() as core:
@@ -206,6 +219,9 @@ def test_a_disk_grows_while_its_sandbox_runs(run: RunCase) -> None:
             await grow(core, box, 2 * DISK)
             assert (size_of(box), box.row.config.disk, box.row.config.grown) == (2 * DISK, 2 * DISK, False)
             await grow(core, box, 2 * DISK)  # once more changes nothing
+            with pytest.raises(InvalidRequest, match="can grow to 1024 GiB at most"):
+                await grow(core, box, (1 << 20) + 1)
+            assert size_of(box) == box.row.config.disk == 2 * DISK
             with pytest.raises(InvalidRequest, match="cannot become smaller"):
                 await grow(core, box, DISK)
             await box.pause()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import socket
 import struct
-import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -15,15 +14,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
-from tests.settings import SLOWER
 
 from sandtop.agent.wire.limits import MAX_CONNECTIONS
-from sandtop.core.client.link import asynchronous
 from sandtop.core.client.sdk import Sandbox as Client
 from sandtop.core.contract.sandbox import PortForward
-from sandtop.core.daemon.dispatch import Core as Daemon
-from sandtop.core.daemon.metrics import MetricsServer
-from sandtop.core.daemon.server import Server
 from sandtop.core.errors import (
     AlreadyExists,
     ChannelError,
@@ -37,6 +31,7 @@ from sandtop.core.groups import unwrapped
 from sandtop.core.ports import Forwarder
 
 from .lab import CONFIG, Lab
+from .served import PATIENCE, in_real_time, serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -50,26 +45,13 @@ if TYPE_CHECKING:
     RunCase = Callable[[Case], None]
     Serve = Callable[[trio.SocketStream], Awaitable[None]]
 
-PATIENCE = 30 * SLOWER
 HOST = "127.0.0.1"
 
 
 @pytest.fixture
 def run(home: Path, shared_cache: Path) -> RunCase:
     """Runs a case in real time."""
-
-    def run(case: Case) -> None:
-        async def main() -> None:
-            with trio.fail_after(2 * PATIENCE), unwrapped():
-                async with trio.open_nursery() as outside:
-                    lab = Lab(home / "home", shared_cache, outside)
-                    lab.world.boot_seconds = 0.0
-                    await case(lab)
-                    lab.world.close()
-
-        trio.run(main)
-
-    return run
+    return partial(in_real_time, home, shared_cache)
 
 
 @asynccontextmanager
@@ -409,24 +391,6 @@ def test_a_core_that_finds_its_port_taken_has_it_when_it_is_free(run: RunCase) -
 
 
 # clients
-
-
-@asynccontextmanager
-async def serving(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Core]:
-    """A core that clients of this process are answered by."""
-    async with lab.core() as core, trio.open_nursery() as nursery:
-        metrics = MetricsServer(lab.paths, core.fleet, nursery)
-        daemon = Daemon(lab.paths, core.fleet, core.context.guest, time.time(), trio.Event(), metrics)
-        path = lab.paths.core_socket
-        path.unlink(missing_ok=True)
-        listening = trio.socket.socket(socket.AF_UNIX)
-        await listening.bind(str(path))
-        listening.listen()
-        server = Server(daemon, nursery)
-        nursery.start_soon(partial(trio.serve_listeners, server.serve, [trio.SocketListener(listening)]))
-        monkeypatch.setattr(asynchronous, "runtime_directory", lambda: str(path.parent))
-        yield core
-        nursery.cancel_scope.cancel()
 
 
 def test_a_clients_connection(run: RunCase, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from sandtop.core.errors import AlreadyExists, InvalidRequest, NotFound
 from sandtop.core.guest.volumes import Volumes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 MIB = 1 << 20
@@ -48,7 +49,11 @@ def test_a_volume_from_its_making_to_its_removal(volumes: Volumes) -> None:
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../a", ".hidden", "-x", "a b", "ä", "a" * 65, "a\n"])
 def test_what_is_no_name(volumes: Volumes, name: str) -> None:
-    for do in (volumes.get, volumes.remove, lambda name: volumes.create(name, 32 * MIB, quiet)):
+    def create(name: str) -> object:
+        return volumes.create(name, 32 * MIB, quiet)
+
+    calls: tuple[Callable[[str], object], ...] = (volumes.get, volumes.remove, create)
+    for do in calls:
         with pytest.raises(InvalidRequest, match="cannot be a volume's name"):
             do(name)
 

@@ -60,6 +60,7 @@ class Killer:
         if self._home.kill_core() is None:
             return False
         self.kills += 1
+        say(f"the core is killed, {self.kills}")
         return True
 
 

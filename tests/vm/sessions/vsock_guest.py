@@ -137,7 +137,7 @@ class Cases:
 
     def output_over_connections_that_are_cut(self) -> object:
         run = self.core.start("seq", "1", "60000")
-        for reached in (1, 50_000, 120_000, 200_000, 300_000):
+        for reached in (1, 120_000, 300_000):
             self.core.wait(lambda reached=reached: len(run.stdout) >= reached)  # type: ignore[misc]
             self.core = linked(self.core)
         self.core.finish(run)
@@ -148,7 +148,7 @@ class Cases:
         run = self.core.start("cat", stdin=True)
         self.core.write(run, data)
         self.core.close(run)
-        for reached in (1, 200_000, 400_000):
+        for reached in (1, 400_000):
             self.core.wait(lambda reached=reached: run.stdin.acked >= reached)  # type: ignore[misc]
             self.core = linked(self.core)
         self.core.finish(run)
@@ -163,12 +163,12 @@ class Cases:
         return quick.stdout.decode()
 
     def one_connection_after_the_other(self) -> object:
-        for _ in range(25):
+        for _ in range(8):
             self.core = linked(self.core)
         return self.core.run("echo", "still").stdout.decode()
 
     def half_open_connections(self) -> object:
-        crowd = [dial() for _ in range(40)]
+        crowd = [dial() for _ in range(20)]  # more than may wait
         self.core = linked(self.core)
         seen = self.core.run("echo", "let in").stdout.decode()
         for each in crowd:

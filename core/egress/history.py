@@ -1,0 +1,130 @@
+"""What a sandbox connected to, and what was refused: the last of it in memory, and the news of it as events.
+
+The guest decides how much happens, so all of it is bounded: a refusal that is like one before it is counted there, and
+of events there are no more than `_BURST` at once and one in `_EVENT_SECONDS` after that, whatever happens. How many
+were left out is in the next one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from sandtop.core.contract.net import Egress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Tell = Callable[[str, str], None]
+    """Adds an event: its kind, and in words what happened."""
+
+MOST: Final = 1000
+"""Entries that are kept."""
+_BURST: Final = 30
+_EVENT_SECONDS: Final = 2.0
+_ALIKE_SECONDS: Final = 60.0
+"""For so long a refusal is counted with an earlier one."""
+_MOST_HOST: Final = 255
+
+
+class Entry:
+    """One connection. The attributes are those of `Egress`."""
+
+    __slots__ = (
+        "address", "allowed", "at", "ended_at", "host", "id", "port", "reason", "received", "sent", "times", "told",
+    )  # fmt: skip
+
+    def __init__(self, number: int, at: float, host: str, port: int | None) -> None:
+        self.id = number
+        self.at = at
+        self.host = host
+        self.port = port
+        self.address: str | None = None
+        self.allowed = True
+        self.reason: str | None = None
+        self.sent = self.received = 0
+        self.ended_at: float | None = None
+        self.times = 1
+        self.told = trio.current_time()
+
+    @property
+    def where(self) -> str:
+        """Host and port, for people."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port is None else f"{host}:{self.port}"
+
+    def view(self) -> Egress:
+        names = [name for name in self.__slots__ if name != "told"]
+        return Egress(**{name: getattr(self, name) for name in names})
+
+
+class History:
+    """The entries of one sandbox."""
+
+    def __init__(self, tell: Callable[[], Tell]) -> None:
+        self._tell = tell
+        self._entries: OrderedDict[int, Entry] = OrderedDict()
+        self._alike: dict[tuple[object, ...], Entry] = {}
+        self._last = 0
+        self._tokens = float(_BURST)
+        self._filled = trio.current_time()
+        self._left_out = 0
+
+    def after(self, number: int) -> list[Egress]:
+        """Those with a higher id, oldest first."""
+        return [entry.view() for entry in self._entries.values() if entry.id > number]
+
+    def begin(self, host: str, port: int | None) -> Entry:
+        """A connection was asked for, of which `carried`, `refused` or `failed` will say what became of it."""
+        self._last += 1
+        return Entry(self._last, time.time(), host[:_MOST_HOST], port)
+
+    def carried(self, entry: Entry, address: str) -> None:
+        """It stands, to ``address``."""
+        entry.address = address
+        self._keep(entry)
+        self._event("connected", f"{entry.where} ({address})")
+
+    def ended(self, entry: Entry, why: str | None) -> None:
+        """One that was carried has ended; ``why`` where that is not by both of its sides."""
+        entry.ended_at, entry.reason = time.time(), why
+        about = f": {why}" if why else ""
+        self._event(
+            "disconnected", f"{entry.where}, {entry.sent:,} bytes sent, {entry.received:,} received{about}"
+        )
+
+    def refused(self, entry: Entry, why: str, *, allowed: bool = False) -> None:
+        """It came to nothing: it is not allowed, or ``allowed`` and not possible."""
+        entry.allowed, entry.reason, entry.ended_at = allowed, why, time.time()
+        key = entry.host, entry.port, why
+        earlier = self._alike.get(key)
+        if earlier is not None and trio.current_time() - earlier.told < _ALIKE_SECONDS:
+            earlier.times += 1
+            earlier.at = earlier.ended_at = entry.at
+            return
+        self._keep(entry)
+        self._alike[key] = entry
+        self._event("unreachable" if allowed else "refused", f"{entry.where}: {why}")
+
+    def _keep(self, entry: Entry) -> None:
+        self._entries[entry.id] = entry
+        if len(self._entries) > MOST:
+            _, gone = self._entries.popitem(last=False)
+            key = gone.host, gone.port, gone.reason
+            if self._alike.get(key) is gone:
+                del self._alike[key]
+
+    def _event(self, kind: str, message: str) -> None:
+        now = trio.current_time()
+        self._tokens = min(_BURST, self._tokens + (now - self._filled) / _EVENT_SECONDS)
+        self._filled = now
+        if self._tokens < 1:
+            self._left_out += 1
+            return
+        self._tokens -= 1
+        more = f" (and {self._left_out:,} more that were left out)" if self._left_out else ""
+        self._left_out = 0
+        self._tell()(kind, message + more)

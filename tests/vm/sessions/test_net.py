@@ -1,0 +1,192 @@
+"""A real guest with an allow-list tries to get out: names, addresses, other protocols; and its core is killed.
+
+The core is in a network namespace of its own, beside one with the hosts of a small internet. More of what a guest may
+try is in tests/core/egress, where the agent is a process.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.core.egress.world import HOSTS, client_hello, greeting, internet
+from tests.settings import write_settings
+
+from sandtop.core import paths
+from sandtop.core.guest import GuestStore
+
+from .conftest import PATIENCE, Home, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+    from tests.core.egress.world import Namespace
+
+pytestmark = [pytest.mark.vm]
+GIT, WWW, OTHER = HOSTS
+RULES = GIT, f"{WWW}:22", "10.0.2.2:8080", "rebound.test:22"
+TRY = """
+import json, socket, subprocess, sys
+found = {}
+def attempt(what, try_it):
+    try:
+        found[what] = try_it()
+    except OSError as error:
+        found[what] = type(error).__name__ if error.errno is None else error.strerror
+def connect(host, port, send=b"", family=socket.AF_INET):
+    with socket.socket(family) as sock:
+        sock.settimeout(60)
+        sock.connect((host, port))
+        sock.sendall(send)
+        return sock.recv(100).decode()
+def send(kind, protocol, host):
+    with socket.socket(socket.AF_INET, kind, protocol) as sock:
+        sock.sendto(bytes.fromhex("0800f7ff00000000"), (host, 53))
+    return "sent"
+for what, host, port, data in json.loads(sys.argv[1]):
+    attempt(what, lambda: connect(host, port, bytes.fromhex(data)))
+attempt("ipv6", lambda: connect("2001:4860:4860::8888", 443, family=socket.AF_INET6))
+attempt("udp", lambda: send(socket.SOCK_DGRAM, 0, "8.8.8.8"))
+attempt("icmp", lambda: send(socket.SOCK_RAW, socket.IPPROTO_ICMP, "8.8.8.8"))
+print(json.dumps(found))
+"""
+STAY = (
+    "import socket; s = socket.create_connection(('%s', 22)); print('stands', flush=True); print(s.recv(10))"
+)
+
+
+@pytest.fixture(scope="module")
+def away() -> Generator[tuple[Namespace, Namespace]]:
+    with internet() as (core, hosts):
+        yield core, hosts
+
+
+@pytest.fixture(scope="module")
+def agent(tmp_path_factory: pytest.TempPathFactory, away: tuple[Namespace, Namespace]) -> Generator[Home]:
+    """A home with a sandbox ``agent``, whose core is in the first of the namespaces and finds names in a file."""
+    built = paths.find()
+    GuestStore(built).prepare()
+    folder: Path = tmp_path_factory.mktemp("n")
+    for each in (folder, folder.parent):
+        each.chmod(0o711)
+    (folder / "cache").symlink_to(built.cache)
+    write_settings(folder)
+    home = Home(folder)
+    names = folder / "hosts"
+    lines = [f"{address} {name}\n" for name, address in HOSTS.items()]
+    names.write_text("".join([*lines, "127.0.0.1 localhost\n", "127.0.0.1 rebound.test\n"]))
+    start = [sys.executable, "-m", "sandtop", "core", "start"]
+    bind = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', str(names), *start]
+    away[0].do(
+        lambda: subprocess.run(bind, check=True, env=home.environment, timeout=PATIENCE, capture_output=True)
+    )
+    rules = [word for rule in RULES for word in ("--allow", rule)]
+    home.do("create", "agent", "--memory", "256", "--cold", *rules)
+    yield home
+    home.do("rm", "--force", "agent")
+    home.do("core", "stop", "--all")
+
+
+def attempts(home: Home, *tried: tuple[str, str, int, bytes]) -> dict[str, str]:
+    """What became of each, in the guest."""
+    given = json.dumps([(what, host, port, data.hex()) for what, host, port, data in tried])
+    found: dict[str, str] = json.loads(home.do("exec", "agent", "--", "python3", "-c", TRY, given))
+    return found
+
+
+def log(home: Home) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(home.do("net", "agent", "log", "--json"))
+    return found
+
+
+def refused(home: Home) -> dict[tuple[str, int | None], str]:
+    """Why, by host and port."""
+    return {(each["host"], each["port"]): each["reason"] for each in log(home) if not each["allowed"]}
+
+
+def test_a_guest_that_tries(agent: Home, away: tuple[Namespace, Namespace]) -> None:
+    core, hosts = away
+
+    def request(host: str) -> bytes:
+        return f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+
+    with ExitStack() as served:
+        for namespace, host, port in (
+            (hosts, HOSTS[GIT], 80), (hosts, HOSTS[GIT], 443), (hosts, HOSTS[WWW], 22), (hosts, HOSTS[OTHER], 80),
+            (core, "127.0.0.1", 8080), (core, "127.0.0.1", 22),
+        ):  # fmt: skip
+            served.enter_context(greeting(namespace.listen(host, port), f"{host}:{port}"))
+        found = attempts(
+            agent,
+            ("http", GIT, 80, request(GIT)),
+            ("tls", GIT, 443, client_hello(GIT)),
+            ("ssh", WWW, 22, b""),
+            ("loopback allowed", "10.0.2.2", 8080, b""),
+            ("loopback", "10.0.2.2", 22, b""),
+            ("other name", OTHER, 80, request(OTHER)),
+            ("other host", GIT, 80, request(OTHER)),
+            ("other sni", GIT, 443, client_hello(OTHER)),
+            ("no sni", GIT, 443, client_hello(None)),
+            ("other port", GIT, 22, b""),
+            ("raw", HOSTS[OTHER], 80, request(GIT)),
+            ("dns over tcp", "8.8.8.8", 53, b"\0\0"),
+            ("doh", "1.1.1.1", 443, client_hello("one.one.one.one")),
+            ("metadata", "169.254.169.254", 80, request("169.254.169.254")),
+            ("rebound", "rebound.test", 22, b""),
+        )
+    nowhere, reset, no_name = (
+        "Network is unreachable",
+        "Connection reset by peer",
+        "Name or service not known",
+    )
+    assert found == {
+        "http": f"{HOSTS[GIT]}:80", "tls": f"{HOSTS[GIT]}:443", "ssh": f"{HOSTS[WWW]}:22",
+        "loopback allowed": "127.0.0.1:8080", "loopback": reset, "other name": no_name, "other host": reset,
+        "other sni": reset, "no sni": reset, "other port": reset, "raw": reset, "dns over tcp": reset, "doh": reset,
+        "metadata": reset, "rebound": no_name, "ipv6": nowhere, "udp": nowhere, "icmp": nowhere,
+    }  # fmt: skip
+    why = refused(agent)
+    assert why[OTHER, None] == "the name is not on the list"
+    assert why[GIT, 22] == "the name is on the list for ports 80 and 443, not for 22"
+    assert "link-local, where clouds keep their metadata" in why["169.254.169.254", 80]
+    assert "the name leads to 127.0.0.1" in why["rebound.test", None]
+    for host, port in ((HOSTS[OTHER], 80), ("8.8.8.8", 53), ("1.1.1.1", 443), ("10.0.2.2", 22)):
+        assert why[host, port].startswith("the address is not on the list")
+    carried = {each["host"]: each for each in log(agent) if each["address"]}
+    assert carried[WWW]["received"] == len(f"{HOSTS[WWW]}:22")
+    told = agent.do("events", "agent", "--kind", "refused", "--json").decode()
+    assert "the client asked this host for another, other.example.net" in told
+
+
+def test_a_live_change_and_a_core_that_is_killed(agent: Home, away: tuple[Namespace, Namespace]) -> None:
+    listener = away[1].listen(HOSTS[WWW], 22)
+    listener.settimeout(PATIENCE)
+
+    def stay() -> str:
+        session = agent.do("exec", "-d", "agent", "--", "python3", "-c", STAY % WWW).decode().strip()
+        eventually(lambda: any(each["address"] and not each["ended_at"] for each in log(agent)), PATIENCE)
+        eventually(lambda: agent.do("logs", "agent", session) == b"stands\n", PATIENCE)
+        return session
+
+    with listener:
+        first = stay()
+        agent.do("net", "agent", "deny", "--end", f"{WWW}:22")
+        eventually(lambda: b"reset by peer" in agent.do("logs", "agent", first), PATIENCE)
+        assert attempts(agent, ("ssh", WWW, 22, b""))["ssh"] == "Name or service not known"
+        assert agent.do("net", "agent", "allow", f"{WWW}:22").decode().split()[-1] == f"{WWW}:22"
+        second = stay()
+        server, _ = listener.accept()  # of the first
+        server.close()
+        server, _ = listener.accept()
+        agent.kill_core()
+        with server, pytest.raises(ConnectionResetError):
+            server.recv(10)
+        eventually(lambda: b"reset by peer" in agent.do("logs", "agent", second), PATIENCE)
+        with greeting(listener, "back"):
+            assert attempts(agent, ("ssh", WWW, 22, b""))["ssh"] == "back"
+    assert agent.box("agent")["network"] == "filtered"
