@@ -1,8 +1,9 @@
 """The agent's own programs, run in a forked child in place of a program of the image: ``tar-create``, ``tar-extract``,
-``files``, the file server, and ``mounts``, which mounts what the core says.
+``files``, the file server, ``mounts``, which mounts what the core says, and ``layers``, which reads layers of images.
 
 The child needs modules that the agent does not import, and the sandbox may not have them. So it leaves the sandbox's
-root, imports them from the guest runtime, and enters the sandbox again.
+root, imports them from the guest runtime, and enters the sandbox again; but for ``layers``, which reads what is beside
+it, and is root's alone.
 """
 
 from __future__ import annotations
@@ -31,14 +32,18 @@ _RUNTIME: Final = 3
 _FOLDER: Final = 4
 _MOST_DESCRIPTORS: Final = 1 << 20
 _EXTRACT_BYTES: Final = 512 << 20
+LAYERS: Final = "layers"
+"""The one that stays in the guest runtime."""
 
 
 def spawn(plan: Plan, fields: Mapping[str, object], cgroup: Cgroup, runtime: int, root: str) -> int:
     """Run the builtin that ``fields`` describe, otherwise as ``plan`` says; its pid. Raises SpawnFailed."""
     try:
-        load = _loader(fields)
+        load = _loader(fields, root)
     except InvalidMessage as error:
         raise SpawnFailed("exec", 22, f"builtin: {error}") from None
+    if fields["name"] == LAYERS and plan.user.uid != 0:
+        raise SpawnFailed("user", 1, "layers are read by root alone")
 
     def child(started: Callable[[], None]) -> None:
         connect(plan)
@@ -51,13 +56,17 @@ def spawn(plan: Plan, fields: Mapping[str, object], cgroup: Cgroup, runtime: int
         started()
         _keep_only(folder, runtime)
         try:
-            status = _run(plan, root, load)
+            status = _run(plan, None if fields["name"] == LAYERS else root, load)
         except Exception as error:  # the boundary: this process ends here, and only its stderr can tell why
             os.write(2, f"{fields.get('name')}: {type(error).__name__}: {error}\n".encode("utf-8", "replace"))
             status = 1
         os._exit(status)
 
-    return run_forked(child, cgroup)
+    cgroup.is_ours()
+    pid = run_forked(child, cgroup)
+    if fields["name"] == LAYERS:
+        cgroup.freeze_others()
+    return pid
 
 
 def _keep_only(folder: int, runtime: int) -> None:
@@ -69,16 +78,19 @@ def _keep_only(folder: int, runtime: int) -> None:
     os.closerange(_FOLDER + 1, _MOST_DESCRIPTORS)
 
 
-def _loader(fields: Mapping[str, object]) -> _Loader:
+def _loader(fields: Mapping[str, object], root: str) -> _Loader:
     """What imports the builtin that ``fields`` describe. Raises InvalidMessage."""
     name = fields.get("name")
     if name == "tar-create":
         return _tar_create(values.texts(fields, "paths"))
     if name == "tar-extract":
         names = None if fields.get("names") is None else values.texts(fields, "names")
-        return _tar_extract(values.text(fields, "path"), values.boolean(fields, "rename"), names)
+        owner = None if fields.get("owner") is None else values.text(fields, "owner")
+        return _tar_extract(values.text(fields, "path"), values.boolean(fields, "rename"), names, owner)
     if name == "files":
         return _files(watch=values.boolean(fields, "watch"))
+    if name == LAYERS:
+        return _layers(root)
     if name == "mounts":
         return _mounts
     raise InvalidMessage(f"there is no builtin {name!r}")
@@ -93,14 +105,14 @@ def _tar_create(paths: list[str]) -> _Loader:
     return load
 
 
-def _tar_extract(path: str, rename: bool, names: list[str] | None) -> _Loader:
+def _tar_extract(path: str, rename: bool, names: list[str] | None, owner: str | None) -> _Loader:
     def load() -> _Program:
         from . import tar_extract
 
         def run() -> int:
             # bounds the memory that a hostile archive can make this process use
             resource.setrlimit(resource.RLIMIT_AS, (_EXTRACT_BYTES, _EXTRACT_BYTES))
-            return tar_extract.extract(path, rename=rename, names=names)
+            return tar_extract.extract(path, rename=rename, names=names, owner=owner)
 
         return run
 
@@ -122,6 +134,16 @@ def _files(*, watch: bool) -> _Loader:
     return load
 
 
+def _layers(root: str) -> _Loader:
+    def load() -> _Program:
+        from .files.server import Server
+        from .layers.calls import Places, operations
+
+        return Server(operations(Places(root.rstrip("/")))).run
+
+    return load
+
+
 def _mounts() -> _Program:
     from .files.server import Server
     from .mounting import OPERATIONS
@@ -129,12 +151,14 @@ def _mounts() -> _Program:
     return Server(OPERATIONS).run
 
 
-def _run(plan: Plan, root: str, load: _Loader) -> int:
+def _run(plan: Plan, root: str | None, load: _Loader) -> int:
+    """Run what ``load`` imports, in the sandbox's ``root``; None: in the guest runtime."""
     os.fchdir(_RUNTIME)
     os.chroot(".")
     program = load()
-    os.chroot(root)
-    os.fchdir(_FOLDER)
+    if root is not None:
+        os.chroot(root)
+        os.fchdir(_FOLDER)
     os.umask(0o022)
     take_on(plan.user)
     return program()

@@ -73,6 +73,8 @@ class Cgroups:
         self._empty: list[Cgroup] = []
         self.killed: set[str] = set()
         """The paths of those of which a process was killed for want of memory, and not by the kernel."""
+        self.ours: set[str] = set()
+        """The paths of those in which the agent's own programs run."""
         self._busy: list[Cgroup] = []  # cannot be removed yet, because a killed process has not ended
         self._timer: Timer | None = None
         self._tidy_in(TIDY_AFTER)
@@ -103,6 +105,7 @@ class Cgroups:
     def retire(self, cgroup: Cgroup) -> None:
         """Remove an empty cgroup when there is time."""
         self.killed.discard(cgroup.path)
+        self.ours.discard(cgroup.path)
         self._empty += [*self._busy, cgroup]
         self._busy.clear()
         self._tidy_in(TIDY_AFTER if len(self._empty) < _MOST_EMPTY else 0)
@@ -134,6 +137,20 @@ class Cgroups:
     def kill_all(self) -> None:
         """Kill every process of every session."""
         _write(f"{self.sessions}/cgroup.kill", "1")
+
+    def freeze(self) -> None:
+        """Let the programs of every session stand still. Those of the agent go on.
+
+        An empty cgroup is none of a session yet: the agent will be in it itself for a moment, and must never freeze.
+        """
+        for path in folders_of(self.sessions):
+            if path not in self.ours and _populated(path):
+                _set_frozen(path, "1")
+
+    def thaw(self) -> None:
+        """Let every session go on."""
+        for path in folders_of(self.sessions):
+            _set_frozen(path, "0")
 
     def signal_all(self, number: int) -> None:
         """Send a signal to every process of every session."""
@@ -178,6 +195,14 @@ class Cgroup:
     def kill(self) -> None:
         """Kill every process in it and in cgroups below it."""
         _write(f"{self.path}/cgroup.kill", "1")
+
+    def is_ours(self) -> None:
+        """What runs in it is the agent's own."""
+        self._family.ours.add(self.path)
+
+    def freeze_others(self) -> None:
+        """As `Cgroups.freeze`."""
+        self._family.freeze()
 
     def signal(self, number: int) -> None:
         """Send a signal to every process in it. SIGKILL reaches all at once, so that none escapes by forking."""
@@ -332,6 +357,13 @@ def _remove_tree(path: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def _set_frozen(path: str, value: str) -> None:
+    try:
+        _write(f"{path}/cgroup.freeze", value)
+    except OSError:  # it is gone
+        return
 
 
 def _open(path: str) -> int:

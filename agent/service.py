@@ -222,6 +222,7 @@ class Service:
                 "long_starts": True,
                 "measures": True,
                 "files": True,
+                "layers": True,
                 "merges": True,
                 "connects": True,
                 "egress": self._egress is not None,

@@ -284,6 +284,8 @@ class Session:
     def _leader_ended(self, status: int) -> None:
         self._enter("ending")
         self._status = status
+        if self._start.builtin is not None and self._start.builtin.get("name") == builtin.LAYERS:
+            self._host.cgroups.thaw()
         self._host.loop.cancel(self._timer)
         if self.waiting is not None:
             self.waiting.end()

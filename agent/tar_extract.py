@@ -8,16 +8,24 @@ import sys
 import tarfile
 
 from .tar_member import Member
+from .users import UnknownUser, find_user
 
 TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from typing import Final
+
+    Owner = Callable[[Member], tuple[int, int]]
+    """The uid and gid that a member gets."""
 
 _CHUNK: Final = 256 * 1024
 _HOLE: Final = 4096
 _KEPT_MODE: Final = 0o1777
-"""Mode bits that are kept. Set-user-ID and set-group-ID are not, as the files belong to whoever unpacks them."""
+"""Mode bits that are kept. Set-user-ID and set-group-ID are not, as the files belong to whoever unpacks them, …"""
+_OWNED_MODE: Final = 0o7777
+"""… but where it was said whom they are to belong to."""
+KEPT: Final = "kept"
+"""For owners: those that the archive says."""
 _FATAL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
@@ -25,15 +33,18 @@ class _Refused(Exception):
     """A member is not unpacked; ``str()`` says why."""
 
 
-def extract(path: str, *, rename: bool, names: Collection[str] | None = None) -> int:
+def extract(
+    path: str, *, rename: bool, names: Collection[str] | None = None, owner: str | None = None
+) -> int:
     """Unpack stdin; the exit status. Errors are written to stderr.
 
     When ``path`` is a folder the members go into it. Otherwise, with ``rename``, the archive's one top name becomes
     ``path``. ``names`` is for an archive that is not trusted: only these may be its top names (``.`` for what is in a
-    folder), and none of them may be a link.
+    folder), and none of them may be a link. With ``owner``, a user (`find_user`) or `KEPT`, what is made belongs to
+    that, and folders that are there are left as they are; it takes root.
     """
     try:
-        target = _Target(path, rename=rename, names=names)
+        target = _Target(path, rename=rename, names=names, owner=_owner(owner))
         with tarfile.open(
             fileobj=os.fdopen(0, "rb", buffering=_CHUNK, closefd=False),
             mode="r|",
@@ -59,9 +70,19 @@ def extract(path: str, *, rename: bool, names: Collection[str] | None = None) ->
         RecursionError,
     ) as error:  # the latter from tarfile, too
         return _complain("reading the archive", str(error))
-    except _Refused as error:
+    except (_Refused, UnknownUser) as error:
         return _complain(path, str(error))
     return target.status
+
+
+def _owner(owner: str | None) -> Owner | None:
+    """Raises UnknownUser."""
+    if owner is None:
+        return None
+    if owner == KEPT:
+        return lambda info: (info.uid, info.gid)
+    user = find_user(owner)
+    return lambda _info: (user.uid, user.gid)
 
 
 def _complain(what: object, why: str) -> int:
@@ -72,7 +93,9 @@ def _complain(what: object, why: str) -> int:
 class _Target:
     """The folder that members go into. Folders are opened one by one, never through a symbolic link: none leads out."""
 
-    def __init__(self, path: str, *, rename: bool, names: Collection[str] | None) -> None:
+    def __init__(
+        self, path: str, *, rename: bool, names: Collection[str] | None, owner: Owner | None = None
+    ) -> None:
         self.status = 0
         self._path = path
         self._names = names
@@ -89,7 +112,10 @@ class _Target:
             raise _Refused("no such directory" if not os.path.lexists(path) else "not a directory")
         self._parent: tuple[str, ...] = ()
         self._parent_fd = self._base
-        self._folders: list[tuple[tuple[str, ...], int, int]] = []
+        self._folders: list[tuple[tuple[str, ...], Member]] = []
+        self._owner = owner
+        self._mode = _KEPT_MODE if owner is None else _OWNED_MODE
+        self._made: set[tuple[str, ...]] = set()
 
     def unpack(self, archive: tarfile.TarFile, info: Member) -> None:
         """Unpack one member. Raises OSError for an error that any other member would meet, too."""
@@ -100,7 +126,7 @@ class _Target:
             if parts:
                 self._place(archive, info, parts)
             elif info.isdir():
-                self._folders.append(((), info.mode, info.mtime_ns))
+                self._folders.append(((), info))
         except _Refused as error:
             self.status = _complain(info.name, str(error))
         except OSError as error:
@@ -110,11 +136,15 @@ class _Target:
 
     def finish(self) -> None:
         """Set the times and modes of folders, now that nothing more is put into them."""
-        for parts, mode, mtime in reversed(self._folders):
+        for parts, info in reversed(self._folders):
+            if self._owner is not None and parts not in self._made:
+                continue
             try:
                 fd = self._folder(parts, create=False)
-                os.fchmod(fd, mode & _KEPT_MODE)
-                os.utime(fd, ns=(mtime, mtime))
+                if self._owner is not None:
+                    os.fchown(fd, *self._owner(info))
+                os.fchmod(fd, info.mode & self._mode)
+                os.utime(fd, ns=(info.mtime_ns, info.mtime_ns))
             except (OSError, _Refused) as error:
                 self.status = _complain("/".join(parts) or self._path, str(error))
 
@@ -146,21 +176,30 @@ class _Target:
         fd = os.dup(self._base)
         for depth, part in enumerate(parts):
             try:
-                below = _open_folder(part, fd, create=create)
+                below, made = _open_folder(part, fd, create=create)
             except NotADirectoryError:
                 raise _Refused(f"{'/'.join(parts[: depth + 1])} is not a directory of its own") from None
             finally:
                 os.close(fd)
             fd = below
+            if made:
+                self._made.add(parts[: depth + 1])
         if self._parent_fd != self._base:
             os.close(self._parent_fd)
         self._parent, self._parent_fd = parts, fd
         return fd
 
+    def _own(self, name: str, parent: int, info: Member) -> None:
+        """Give what was made to its owner, which takes from it the bits that only an owner may give."""
+        if self._owner is not None:
+            os.chown(name, *self._owner(info), dir_fd=parent, follow_symlinks=False)
+            if not info.issym():
+                os.chmod(name, info.mode & self._mode, dir_fd=parent)
+
     def _place(self, archive: tarfile.TarFile, info: Member, parts: tuple[str, ...]) -> None:
         if info.isdir():
             self._folder(parts)
-            self._folders.append((parts, info.mode, info.mtime_ns))
+            self._folders.append((parts, info))
             return
         *above, name = parts
         parent = self._folder(tuple(above))
@@ -178,6 +217,7 @@ class _Target:
             os.utime(name, ns=(info.mtime_ns, info.mtime_ns), dir_fd=parent, follow_symlinks=False)
         else:
             raise _Refused("a device: not unpacked")
+        self._own(name, parent, info)
 
     def _link(self, info: tarfile.TarInfo, parts: tuple[str, ...]) -> None:
         """Another name for a file of the archive."""
@@ -191,15 +231,16 @@ class _Target:
             os.close(source)
 
 
-def _open_folder(name: str, parent: int, *, create: bool) -> int:
+def _open_folder(name: str, parent: int, *, create: bool) -> tuple[int, bool]:
+    """A descriptor of the folder, and whether it was made."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
     try:
-        return os.open(name, flags, dir_fd=parent)
+        return os.open(name, flags, dir_fd=parent), False
     except FileNotFoundError:
         if not create:
             raise
         os.mkdir(name, 0o755, dir_fd=parent)
-        return os.open(name, flags, dir_fd=parent)
+        return os.open(name, flags, dir_fd=parent), True
 
 
 def _make_room(name: str, parent: int) -> None:

@@ -1,11 +1,13 @@
 """``just bench images``: pull and unpack of a large image, beside skopeo and umoci; its first run, and its second.
 
-    python bench/images/run.py [--megabytes N] [--rounds N] [--no-machine] [--json FILE]
+    python bench/images/run.py [--megabytes N] [--rounds N] [--no-machine] [--image FOLDER] [--json FILE]
 
 The image has three layers of ``--megabytes`` (2000) in all, gzip, half of whose bytes cannot be compressed: a third as
 files of 4 KiB, the rest as files of 4 MiB. A docker-registry on loopback has it, on the same disk as all else. The peer
 is ``skopeo copy`` to an OCI layout and ``umoci raw unpack``, as root; ours is ``image pull``, at whose end is the
-squashfs file that machines have for a disk. They take turns. Needs Debian's skopeo and umoci.
+squashfs file that machines have for a disk. They take turns. Needs Debian's skopeo and umoci. To make the image takes
+minutes: ``--image FOLDER`` keeps it there, and uses the one that is there; with ``--rounds 0`` it is made, and nothing
+measured.
 """
 
 from __future__ import annotations
@@ -174,17 +176,24 @@ def main() -> None:
     parser.add_argument("--megabytes", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--no-machine", action="store_true", help="without the runs")
+    parser.add_argument(
+        "--image", type=Path, metavar="FOLDER", help="of the image, made where it is not there"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     series = dict[str, list[float]]()
     with tempfile.TemporaryDirectory(prefix="images-") as text:
         folder = Path(text)
-        print(f"making an image of {options.megabytes} MB …", file=sys.stderr)
-        _image(folder / "made", options.megabytes)
-        size = sum(path.stat().st_size for path in (folder / "made" / "blobs" / "sha256").iterdir())
+        image: Path = options.image or folder / "made"
+        if not (image / "oci-layout").exists():  # written last
+            print(f"making an image of {options.megabytes} MB …", file=sys.stderr)
+            shutil.rmtree(image, ignore_errors=True)
+            _image(image, options.megabytes)
+        if not options.rounds:
+            return
+        size = sum(path.stat().st_size for path in (image / "blobs" / "sha256").iterdir())
         with registry(folder / "registry") as real:
-            name = real.push(folder / "made", "large", "large:1")
-            shutil.rmtree(folder / "made")
+            name = real.push(image, "large", "large:1")
             for number in range(options.rounds):
                 for kind in (_peers, _ours) if number % 2 == 0 else (_ours, _peers):
                     place = folder / "round"

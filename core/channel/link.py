@@ -75,6 +75,7 @@ class AgentLink:
         files: the same of its file server, and …
         merges: … of output in one stream, and …
         connects: … of connections into its guest, and …
+        layers: … of layers of what it holds, and …
         mounts: … of what it mounts, and …
         folders: … of folders of the host that it mounts.
         connections: TCP connections into the guest, and out of it.
@@ -98,7 +99,8 @@ class AgentLink:
         self._throttle = Throttle()
         self.connected = False
         self.fault: str | None = None
-        self.measures = self.files = self.merges = self.connects = self.mounts = self.folders = False
+        self.measures = self.files = self.merges = self.connects = self.layers = False
+        self.mounts = self.folders = False
         self.connections = Connections(self)
         self.outward: Outward | None = None
         self.measured: tuple[float, object] | None = None
@@ -338,8 +340,9 @@ class AgentLink:
         if self.connected or not isinstance(version, int) or not _OLDEST_AGENT <= version <= AGENT_PROTOCOL:
             raise ProtocolError(f"a hello of version {version!r:.40}")
         self.connected = True
-        self.measures, self.files, self.merges, self.connects, self.mounts = (
-            message.get(name) is True for name in ("measures", "files", "merges", "connects", "mounts")
+        self.measures, self.files, self.merges, self.connects, self.layers, self.mounts = (
+            message.get(name) is True
+            for name in ("measures", "files", "merges", "connects", "layers", "mounts")
         )
         self.folders = isinstance(message.get("folders"), list)
         self.listener.link_up(message)

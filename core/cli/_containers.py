@@ -1,4 +1,4 @@
-"""``sandtop image pull|load|inspect|tag|prune``: the images of containers, and what is kept of them."""
+"""``sandtop image pull|load|commit|inspect|tag|prune``: the images of containers, and what is kept of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from sandtop.core.cli import say
 from sandtop.core.client.link import call, docker_config, image_source
-from sandtop.core.contract.image import ImageInspect, ImageLoad, ImagePrune, ImagePull, ImageTag
+from sandtop.core.contract.image import ImageCommit, ImageInspect, ImageLoad, ImagePrune, ImagePull, ImageTag
 from sandtop.core.errors import InvalidRequest
 
 from ._args import Parser
@@ -31,6 +31,9 @@ _LOAD: Final = """\
   docker save myapp | sandtop image load -
   sandtop image load --name myapp image.tar
   sandtop image load ./oci-layout"""
+_COMMIT: Final = """\
+  sandtop image commit box tools
+  sandtop image commit -c 'CMD ["serve"]' -c 'ENV PORT=80' box app:1"""
 _PRUNE: Final = """\
   sandtop image prune
   sandtop image prune --all"""
@@ -105,6 +108,29 @@ def _file(name: str) -> Generator[str]:
         yield file.name
 
 
+def commit(argv: Sequence[str]) -> int:
+    summary = "Make an image of what a sandbox holds now. Its programs stand still meanwhile."
+    parser = Parser("image commit", "[OPTIONS] SANDBOX NAME", summary, _COMMIT)
+    parser.add_argument(
+        "-c",
+        "--change",
+        action="append",
+        default=[],
+        metavar="LINE",
+        help="of a Dockerfile, as 'USER web', for the image's configuration (repeatable)",
+    )
+    parser.add_argument("sandbox", metavar="SANDBOX", help="a sandbox that runs")
+    parser.add_argument("name", metavar="NAME", help="what the image is to be called")
+    parser.json()
+    options = parser.parse_args(list(argv))
+    image = told(ImageCommit(sandbox=options.sandbox, name=options.name, changes=options.change)).image
+    if options.json:
+        write_json(image.to_json())
+    else:
+        write(f"{image.name}\n")
+    return 0
+
+
 def inspect(argv: Sequence[str]) -> int:
     summary = "Print all that is known of images, as JSON: layers, and the configuration that they came with."
     parser = Parser("image inspect", "NAME…", summary, "  sandtop image inspect debian:12")
@@ -146,6 +172,7 @@ def prune(argv: Sequence[str]) -> int:
 ACTIONS: Final[dict[str, Callable[[Sequence[str]], int]]] = {
     "pull": pull,
     "load": load,
+    "commit": commit,
     "inspect": inspect,
     "tag": tag,
     "prune": prune,

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from sandtop.core.cli import say
-from sandtop.core.client.link import call, image_source
-from sandtop.core.contract.image import ImageBuild, ImageList, ImageRemove, ImageWarm
-from sandtop.core.errors import InvalidRequest
+from sandtop.core.client.link import call
+from sandtop.core.contract.image import ImageList, ImageRemove, ImageWarm
 
 from ._args import Parser
-from ._containers import ACTIONS, told
+from ._containers import ACTIONS
 from ._output import Progress, age, size, table, write, write_json
 from .create import add_shape, shape
 
@@ -19,12 +18,14 @@ if TYPE_CHECKING:
 
     from sandtop.core.contract.image import ImageInfo
 
-_WORDS: Final = "ls|pull|load|build|warm|inspect|tag|rm|prune"
+_WORDS: Final = "ls|pull|load|build|commit|warm|inspect|tag|rm|prune"
 _EXAMPLES: Final = """\
   sandtop image ls
   sandtop image pull debian:12
   docker save myapp | sandtop image load -
   sandtop image build tools --from ./rootfs --warm
+  sandtop image build -t app .
+  sandtop image commit box tools
   sandtop image warm tools --memory 1G
   sandtop image rm tools"""
 
@@ -80,30 +81,9 @@ def _templates(image: ImageInfo) -> str:
 
 
 def _build(argv: Sequence[str]) -> int:
-    summary = "Make an image from a directory or a tar file; base without --from."
-    parser = Parser(
-        "image build", "NAME [--from DIR|TAR]", summary, "  sandtop image build tools --from ./rootfs"
-    )
-    parser.add_argument("--warm", action="store_true", help="then 'sandtop image warm NAME'")
-    parser.add_argument("name", metavar="NAME", help="the image's name")
-    parser.add_argument("--from", dest="source", metavar="DIR|TAR", help="the file system")
-    parser.json()
-    options = parser.parse_args(list(argv))
-    if options.source is None and options.name != "base":
-        raise InvalidRequest(
-            f"--from is missing: what is {options.name} to be made of?",
-            hint="only 'base' is built without it",
-        )
-    source = None if options.source is None else image_source(options.source)
-    request = ImageBuild(name=options.name, source=source)
-    image = told(request).image
-    if options.warm:
-        _prepare(ImageWarm(image=options.name))
-    if options.json:
-        write_json(image.to_json())
-    else:
-        write(f"{image.name}\n")
-    return 0
+    from . import _building
+
+    return _building.build(argv, lambda name: _prepare(ImageWarm(image=name)))
 
 
 def _prepare(request: ImageWarm) -> None:

@@ -912,6 +912,19 @@ class Sandbox:
         """
         return held(lambda: self._async.forward(*ports))
 
+    def commit(
+        self, name: str, *, changes: Sequence[str] = (), progress: Callable[[str], None] | None = None
+    ) -> ImageInfo:
+        """Make the image ``name`` of what is in it now: its image, and its own changes as a layer on top.
+
+        Its programs stand still meanwhile. The environment, the user and the directory are those of the sandbox, all
+        else its image's; ``changes`` are lines of a Dockerfile, such as ``'CMD ["server"]'``. Raises `WrongState` when
+        it does not run, `InvalidRequest`, `ImageError`.
+        """
+        return run_telling(
+            lambda caller: self._async.commit(name, changes=changes, progress=caller.hears(progress))
+        )
+
     def __enter__(self) -> Self:
         return self
 
@@ -952,6 +965,42 @@ def build_image(
 ) -> ImageInfo:
     """Make the image ``name`` of a directory or a tar file. Raises `ImageError`, `InvalidRequest`."""
     return run_telling(lambda caller: _image.build_image(name, source, caller.hears(progress)))
+
+
+def build_dockerfile(
+    context: str | os.PathLike[str],
+    name: str,
+    *,
+    dockerfile: str | os.PathLike[str] | None = None,
+    arguments: Mapping[str, str] | None = None,
+    cache: bool = True,
+    cpus: int | None = None,
+    memory: int | None = None,
+    disk: int | None = None,
+    network: Literal["none", "user"] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> ImageInfo:
+    """Build the image ``name`` of a Dockerfile: that in the folder ``context``, unless ``dockerfile`` is another.
+
+    Its programs run in a sandbox of this shape, and each step becomes a layer; steps that were taken before are not
+    taken again, unless ``cache`` is False. ``arguments`` are the values of its ARGs. ``progress`` gets a line for each
+    step, and the lines that programs write. Raises `InvalidRequest` before anything is run, for what the Dockerfile has
+    that is not supported; `ImageError` for a step that fails.
+    """
+    return run_telling(
+        lambda caller: _image.build_dockerfile(
+            context,
+            name,
+            dockerfile=dockerfile,
+            arguments=arguments,
+            cache=cache,
+            cpus=cpus,
+            memory=memory,
+            disk=disk,
+            network=network,
+            progress=caller.hears(progress),
+        )
+    )
 
 
 def pull_image(

@@ -8,7 +8,11 @@ TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
     from typing import Literal
 
-    from .limits import Disk, Memory, Processors, Text, Time
+    from .limits import Disk, Memory, Processors, StepKey, Text, Time
+
+
+STEP = "a step of a build"
+"""The source of an image that a build made for itself, and removes at its end."""
 
 
 class ImageInfo(Record):
@@ -96,6 +100,19 @@ class Pruned(Record):
     freed: int
 
 
+class BuildStep(Record):
+    """A step of a build that is kept: how many layers there are now, and the bytes that came of this step."""
+
+    layers: int
+    size: int
+
+
+class KnownSteps(Record):
+    """Those of the keys whose steps are kept."""
+
+    keys: list[str]
+
+
 class ImageAnswer(Record):
     """The image as it is now."""
 
@@ -137,6 +154,53 @@ class ImageLoad(Change[Images], op="image.load", slow=True):
 
     path: str
     name: Text | None = None
+
+
+class ImageCommit(Change[ImageAnswer], op="image.commit", slow=True):
+    """Make an image of what a sandbox holds now: its image, and what has changed in it as a layer on top.
+
+    Attributes:
+        name: replaced where there is an image of that name.
+        changes: of its configuration, as in a Dockerfile: ``CMD ["sh"]``.
+    """
+
+    sandbox: str
+    name: Text
+    changes: list[str] | None = None
+
+
+class ImageStep(Change[BuildStep], op="image.step", slow=True):
+    """Keep what has changed in a sandbox as a step of a build, for an image of it and for builds to come.
+
+    Attributes:
+        key: made by the client, of all that the step depends on.
+        parent: the step before, of which the sandbox was made or that was taken of it last; what has changed since is
+            this one. None: the sandbox's image is what was before.
+    """
+
+    sandbox: str
+    key: StepKey
+    parent: StepKey | None = None
+
+
+class ImageSteps(Request[KnownSteps], op="image.steps"):
+    """Which of these steps of builds are kept."""
+
+    keys: list[StepKey]
+
+
+class ImageAssemble(Change[ImageAnswer], op="image.assemble", slow=True):
+    """Make an image of the layers after a step of a build, or of those of another image; of none without either.
+
+    Attributes:
+        source: what it was built from, in words.
+    """
+
+    name: Text
+    config: ImageConfig
+    step: StepKey | None = None
+    image: Text | None = None
+    source: Text
 
 
 class ImageTag(Change[ImageAnswer], op="image.tag", slow=True):

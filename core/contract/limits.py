@@ -24,6 +24,7 @@ MAX_ENVIRONMENT: Final = 128 * 1024
 """Characters of all names and values of a sandbox's environment, or labels."""
 NAME: Final = re.compile(rf"[a-z0-9][a-z0-9-]{{0,{MAX_NAME - 1}}}\Z")
 SESSION_ID: Final = re.compile(r"[0-9a-f]{16}\Z")
+_STEP_KEY: Final = re.compile(r"[0-9a-f]{64}\Z")
 _VARIABLE: Final = re.compile(r"[^=\0]+\Z")
 
 
@@ -100,6 +101,14 @@ class Hexadecimal:
             )
 
 
+class Key:
+    """A step of a build."""
+
+    def check(self, field: str, value: str) -> None:
+        if not _STEP_KEY.match(value):
+            raise InvalidRequest(f"{field} must be 64 hexadecimal digits, not {value!r:.80}")
+
+
 class Pairs:
     """Variables, or labels: their names such as execve(2) takes them, at most ``most`` characters in all."""
 
@@ -167,6 +176,7 @@ RequestId = Annotated[str, Ascii(0)]
 OpId = Annotated[str, Ascii(1)]
 ClientId = Annotated[str, Characters(MAX_ID)]
 SessionId = Annotated[str, Hexadecimal()]
+StepKey = Annotated[str, Key()]
 Name = Annotated[str, SandboxName()]
 Text = Annotated[str, Characters()]
 GuestPath = Annotated[str, Characters(absolute=True)]

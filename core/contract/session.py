@@ -40,7 +40,7 @@ class Builtin(Part):
     """The agent's own code in place of a program, which copies files; docs/protocol.md says how.
 
     Attributes:
-        name: ``tar-create`` (of ``paths``) or ``tar-extract`` (into ``path``; ``rename``, ``names``).
+        name: ``tar-create`` (of ``paths``) or ``tar-extract`` (into ``path``; ``rename``, ``names``, ``owner``).
     """
 
     name: str
@@ -48,6 +48,7 @@ class Builtin(Part):
     path: str | None = None
     rename: bool = False
     names: list[str] | None = None
+    owner: Text | None = None
 
 
 class SessionExec(Stream["SessionEnd"], op="session.exec", long=True):

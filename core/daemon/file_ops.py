@@ -38,8 +38,7 @@ if TYPE_CHECKING:
     from sandtop.core.daemon.connection import Connection
     from sandtop.core.daemon.dispatch import Core
     from sandtop.core.daemon.once import Work
-    from sandtop.core.files import Caller
-    from sandtop.core.files.servers import Kind
+    from sandtop.core.files import Caller, Kind
     from sandtop.core.fleet import Sandbox
 
     Asking = FileStat | FileRead | FileWrite | FileList | FileWatch | FileMkdir | FileRemove | FileRename

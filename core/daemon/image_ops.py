@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from sandtop.core.contract.image import (
+    STEP,
     ImageAnswer,
     ImageBuild,
     ImageConfig,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from sandtop.core.templates import TemplateInfo
 
 
-def _image_view(
+def image_view(
     image: Image, users: Mapping[str, str], templates: Sequence[TemplateInfo] = (), standing_by: int = 0
 ) -> ImageInfo:
     its = [template for template in templates if template.image_digest == image.digest]
@@ -65,13 +66,13 @@ async def list_images(core: Core, request: ImageList) -> Images:
     templates = await trio.to_thread.run_sync(core.fleet.templates.on_disk)
     users, ready = core.fleet.images_in_use(), core.fleet.warm_machines
     return Images(
-        images=[_image_view(image, users, templates, ready.get(image.digest, 0)) for image in images]
+        images=[image_view(image, users, templates, ready.get(image.digest, 0)) for image in images]
     )
 
 
 @makes(ImageBuild)
 async def build_image(core: Core, request: ImageBuild, work: Work) -> ImageAnswer:
-    name, tell = request.name, _heard(work)
+    name, tell = request.name, heard(work)
     if request.source is None:
         if name != "base":
             raise InvalidRequest(
@@ -82,31 +83,31 @@ async def build_image(core: Core, request: ImageBuild, work: Work) -> ImageAnswe
     else:
         path = _absolute(request.source)
         image = await trio.to_thread.run_sync(core.guest.build_image, name, path, tell)
-    await _prune(core, work)
-    return ImageAnswer(image=_image_view(image, core.fleet.images_in_use()))
+    await prune(core, work)
+    return ImageAnswer(image=image_view(image, core.fleet.images_in_use()))
 
 
 @makes(ImagePull)
 async def pull_image(core: Core, request: ImagePull, work: Work) -> ImageAnswer:
     image = await pull(core, request.name, request.docker_config, work, insecure=request.insecure)
-    await _prune(core, work)
-    return ImageAnswer(image=_image_view(image, core.fleet.images_in_use()))
+    await prune(core, work)
+    return ImageAnswer(image=image_view(image, core.fleet.images_in_use()))
 
 
 @makes(ImageLoad)
 async def load_image(core: Core, request: ImageLoad, work: Work) -> Images:
     path = _absolute(request.path)
-    made = await trio.to_thread.run_sync(core.guest.load_images, path, request.name, _heard(work))
-    await _prune(core, work)
+    made = await trio.to_thread.run_sync(core.guest.load_images, path, request.name, heard(work))
+    await prune(core, work)
     users = core.fleet.images_in_use()
-    return Images(images=[_image_view(image, users) for image in made])
+    return Images(images=[image_view(image, users) for image in made])
 
 
 @makes(ImageTag)
 async def tag_image(core: Core, request: ImageTag, work: Work) -> ImageAnswer:
-    image = await trio.to_thread.run_sync(core.guest.tag_image, request.name, request.new, _heard(work))
-    await _prune(core, work)
-    return ImageAnswer(image=_image_view(image, core.fleet.images_in_use()))
+    image = await trio.to_thread.run_sync(core.guest.tag_image, request.name, request.new, heard(work))
+    await prune(core, work)
+    return ImageAnswer(image=image_view(image, core.fleet.images_in_use()))
 
 
 @answers(ImageInspect)
@@ -114,7 +115,7 @@ async def inspect_image(core: Core, request: ImageInspect) -> ImageDetails:
     image = await trio.to_thread.run_sync(core.guest.image, request.name)
     templates = await trio.to_thread.run_sync(core.fleet.templates.on_disk)
     ready = core.fleet.warm_machines.get(image.digest, 0)
-    view = _image_view(image, core.fleet.images_in_use(), templates, ready)
+    view = image_view(image, core.fleet.images_in_use(), templates, ready)
     container = image.container
     if container is None:
         return ImageDetails(image=view, layers=[])
@@ -140,15 +141,16 @@ async def inspect_image(core: Core, request: ImageInspect) -> ImageDetails:
 @makes(ImagePrune)
 async def prune_images(core: Core, request: ImagePrune, work: Work) -> Pruned:
     gone, freed = list[str](), 0
-    if request.all:
-        used = core.fleet.images_in_use()
-        for image in await trio.to_thread.run_sync(core.guest.images):
-            if image.name != DEFAULT.image and image.digest not in used:
-                await remove_image(core, ImageRemove(name=image.name), work)
-                gone.append(image.name)
-                freed += image.size
-    freed += await trio.to_thread.run_sync(core.guest.free, _in_use(core), _heard(work))
-    await _prune(core, work)
+    used = core.fleet.images_in_use()
+    for image in await trio.to_thread.run_sync(core.guest.images):
+        # those of a build go with it, but for one whose client was killed
+        wanted = request.all or image.source == STEP
+        if wanted and image.name != DEFAULT.image and image.digest not in used:
+            await remove_image(core, ImageRemove(name=image.name), work)
+            gone.append(image.name)
+            freed += image.size
+    freed += await trio.to_thread.run_sync(core.guest.free, _in_use(core), heard(work))
+    await prune(core, work)
     return Pruned(images=gone, freed=freed)
 
 
@@ -177,15 +179,15 @@ async def remove_image(core: Core, request: ImageRemove, work: Work) -> Nothing:
             )
 
     try:
-        await trio.to_thread.run_sync(core.guest.remove_image, name, check, _heard(work))
+        await trio.to_thread.run_sync(core.guest.remove_image, name, check, heard(work))
     except NotFound:
         if not work.repeated:
             raise
-    await _prune(core, work)
+    await prune(core, work)
     return Nothing()
 
 
-def _heard(work: Work) -> Callable[[str], None]:
+def heard(work: Work) -> Callable[[str], None]:
     """`Work.progress` for a thread."""
     return lambda line: trio.from_thread.run_sync(work.progress, line)
 
@@ -202,9 +204,9 @@ def _absolute(text: str) -> Path:
     return path
 
 
-async def _prune(core: Core, work: Work) -> None:
+async def prune(core: Core, work: Work) -> None:
     """Free what images that no name and no sandbox has any more, and their templates, take on the disk."""
 
-    await trio.to_thread.run_sync(core.guest.prune_images, _in_use(core), _heard(work))
+    await trio.to_thread.run_sync(core.guest.prune_images, _in_use(core), heard(work))
     named = {image.digest for image in await trio.to_thread.run_sync(core.guest.images)}
     await core.fleet.forget_images(named | core.fleet.images_in_use().keys())

@@ -20,19 +20,19 @@ from sandtop.core.files.tunnel import Tunnel
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
-    from typing import Literal
 
     from sandtop.agent.wire import Data
     from sandtop.core.channel import AgentLink
     from sandtop.core.files.call import FileCall
+    from sandtop.core.files.tunnel import Kind
 
-    Kind = Literal["files", "watch", "mounts"]
     Key = tuple[str | None, Kind]
     """The user, and what it is for."""
 
 _LINK_SECONDS: Final = 10.0
 _IDLE: Final = 30.0
 """Seconds that a server without a call is kept: a fork of the agent takes a hundred times as long as a call."""
+_END_SECONDS: Final = 5.0
 _MOST_USERS: Final = 16
 """Servers at a time; each is a session for the agent, and takes some MiB of the guest's memory."""
 _ID: Final = "files-"
@@ -109,7 +109,7 @@ class FileServers:
         for tunnel in list(self._by_number.values()):
             if tunnel.key == key:
                 tunnel.message(message)
-                if tunnel.ended:
+                if tunnel.ended.is_set():
                     self._by_number.pop(tunnel.number, None)
                 return True
         return False
@@ -145,7 +145,8 @@ class FileServers:
     ) -> AsyncGenerator[Caller]:
         """A call as ``user``, None for the sandbox's own. Leaving the context ends it.
 
-        Raises `WrongState`, `ChannelError`, and ProtocolError of the guest's as a `ChannelError`.
+        A server of ``"layers"`` ends with it: while there is one the programs of the sandbox stand still. Raises
+        `WrongState`, `ChannelError`, and ProtocolError of the guest's as a `ChannelError`.
         """
         link = self._link()
         if link is None:
@@ -153,6 +154,8 @@ class FileServers:
         await link.wait_up(_LINK_SECONDS)
         if not link.files:
             raise too_old(self._name, "cannot be asked about files", instead="or copy files: sandtop cp")
+        if kind == "layers" and not link.layers:
+            raise too_old(self._name, "cannot make a layer of what it holds")
         if kind == "mounts" and not link.mounts:
             raise too_old(self._name, "cannot be told to mount or to grow")
         tunnel = self._tunnel(link, user, kind)
@@ -169,6 +172,8 @@ class FileServers:
             raise
         finally:
             tunnel.end(call)
+            if kind == "layers":
+                await _end(tunnel)
 
     def end_mounting(self) -> None:
         """The server that mounts has no more to do."""
@@ -207,6 +212,17 @@ class FileServers:
         raise WrongState(
             f"files of {self._name} are asked for as {_MOST_USERS} users at once already", sandbox=self._name
         )
+
+
+async def _end(tunnel: Tunnel) -> None:
+    """End ``tunnel``, and see that its server does: otherwise it is killed."""
+    if tunnel.lost is not None:
+        return
+    tunnel.close()
+    with trio.move_on_after(_END_SECONDS, shield=True):
+        await tunnel.ended.wait()
+    if not tunnel.ended.is_set():
+        tunnel.kill("it did not end")
 
 
 async def _end_idle(tunnel: Tunnel) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
+
+import trio
 
 from sandtop.agent.wire import (
     STREAMS_PER_SESSION,
@@ -26,6 +28,14 @@ if TYPE_CHECKING:
     from sandtop.agent.wire import Frame
     from sandtop.core.channel import AgentLink
 
+Kind = Literal["files", "watch", "layers", "mounts"]
+"""What a server is for: calls about files, those that wait, the layers of images, or mounts."""
+_BUILTINS: Final[dict[Kind, dict[str, object]]] = {
+    "files": {"name": "files", "watch": False},
+    "watch": {"name": "files", "watch": True},
+    "layers": {"name": "layers"},
+    "mounts": {"name": "mounts"},
+}
 _STDOUT: Final = 1
 _AHEAD: Final = 256 * 1024
 """Bytes that may wait in the outer stream: beyond them the calls' streams wait, so that each has its turn."""
@@ -39,14 +49,14 @@ class Tunnel:
 
     Attributes:
         lost: why it is of no use any more; None while it is.
-        ended: whether the agent said that the server has ended.
+        ended: set when the agent said that the server has ended.
     """
 
     def __init__(self, link: AgentLink, name: str, key: str, number: int) -> None:
         self.key = key
         self.number = number
         self.lost: str | None = None
-        self.ended = False
+        self.ended = trio.Event()
         self._link = link
         self._name = name
         self._base = number * STREAMS_PER_SESSION
@@ -72,16 +82,13 @@ class Tunnel:
         """Whether it takes no more calls for now, or none any more."""
         return len(self._calls) >= MAX_CALLS or self._last >= _MOST_CALLS
 
-    def open(self, user: str | None, kind: str) -> None:
-        """Ask the agent for the server: for files, for watching them, or to mount."""
-        builtin: dict[str, object] = {"name": "files", "watch": kind == "watch"}
-        if kind == "mounts":
-            builtin = {"name": "mounts"}
+    def open(self, user: str | None, kind: Kind) -> None:
+        """Ask the agent for the server."""
         self._link.outbox.add(self._into)
         self._link.send(
             {
                 "type": "start", "id": self.key, "n": self.number, "user": user, "cwd": "/", "stdin": True,
-                "builtin": builtin,
+                "builtin": _BUILTINS[kind],
             }
         )  # fmt: skip
         for window in self._out.values():
@@ -155,13 +162,13 @@ class Tunnel:
         """The agent's word on the session."""
         kind = message["type"]
         if kind == "exited":
-            self.ended = True
+            self.ended.set()
             record = message.get("record")
             self._fail_all(record if is_object(record) else {})
             self._link.outbox.remove(self._base)
             self._link.send({"type": "release", "id": self.key})
         elif kind == "refused":
-            self.ended = True
+            self.ended.set()
             self._link.outbox.remove(self._base)
             self._fail_all({"reason": "refused", "message": message.get("message")})
 

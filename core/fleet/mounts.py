@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     from sandtop.core.contract.mount import Mount
     from sandtop.core.files import FileServers
     from sandtop.core.fleet.context import Context
-    from sandtop.core.fleet.sandbox import Sandbox
     from sandtop.core.machine import Machine
     from sandtop.core.store import SandboxConfig, SandboxRow
+
+    from .sandbox import Sandbox
 
 MOST: Final = 32
 """Mounts of one sandbox."""

@@ -9,14 +9,27 @@ from __future__ import annotations
 
 import importlib.util
 import time
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from sandtop.core.errors import ImageError, MissingDependency, SandtopError
 from sandtop.core.guest import archive, foundation, kernel, overlay, runtime, sources, tools
-from sandtop.core.guest.containers import ContainerConfig, Kept, Layers, Pull, Reference, load, pull
+from sandtop.core.guest.containers import (
+    ContainerConfig,
+    Descriptor,
+    Incoming,
+    Kept,
+    Layers,
+    Pull,
+    Reference,
+    Stack,
+    Steps,
+    load,
+    pull,
+)
+from sandtop.core.guest.containers import steps as steps_of_builds
 from sandtop.core.guest.containers.kept import PATIENCE
 from sandtop.core.guest.image import BASE, Image, ImageStore, check_name
 from sandtop.core.guest.kernel import KERNEL_ARGS, Kernel, egress_argument, network_argument, vsock_argument
@@ -36,13 +49,17 @@ __all__ = [
     "KERNEL_ARGS",
     "BootFiles",
     "ContainerConfig",
+    "Descriptor",
     "GuestStore",
     "Image",
+    "Incoming",
     "Kernel",
     "Progress",
     "Pull",
     "Reference",
     "Runtime",
+    "Stack",
+    "Steps",
     "Volume",
     "egress_argument",
     "network_argument",
@@ -167,10 +184,7 @@ class GuestStore:
 
         Raises `InvalidRequest`, `ImageError`, `MissingDependency`, `StorageError`.
         """
-        if name is not None and not {":", "/"} & {*name}:
-            check_name(name)
-        elif name is not None:
-            name = Reference.parse(name).familiar
+        name = None if name is None else self.new_name(name)
         began = time.time()
         try:
             with self._layers.in_use(), scratch_folder(self._layers.root) as scratch:
@@ -179,6 +193,36 @@ class GuestStore:
         except SandtopError:
             self._layers.sweep(self._layers_in_use(), patience=PATIENCE, since=began)
             raise
+
+    def new_name(self, name: str) -> str:
+        """What an image that is made here is called that is to be called ``name``. Raises `InvalidRequest`."""
+        if {":", "/"} & {*name}:
+            return Reference.parse(name).familiar
+        check_name(name)
+        return name
+
+    @property
+    def steps(self) -> Steps:
+        """What builds went through before."""
+        return Steps(self._layers)
+
+    @contextmanager
+    def new_layers(self) -> Generator[Callable[[], AbstractContextManager[Incoming]]]:
+        """While this lasts, layers that nothing has yet stay: gives what opens one. Raises `StorageError`."""
+        with self._layers.in_use():
+            yield self._layers.incoming
+
+    def stack_of(self, name: str, digest: str) -> Stack | None:
+        """The layers of the image ``name`` with this digest, or of another that has it; None where none are known."""
+        images = [image for image in self.images() if image.digest == digest and image.container is not None]
+        images.sort(key=lambda image: image.name != name)
+        return images[0].container.stack if images and images[0].container is not None else None
+
+    def assemble(
+        self, name: str, stack: Stack, config: ContainerConfig, made: str, progress: Progress = _silent
+    ) -> Image:
+        """Make an image of layers that are here; ``made`` says how, in words. Raises as `load_images` does."""
+        return self._add(Kept.of_stack(stack, self.new_name(name), config, made), progress)
 
     def _add(self, kept: Kept, progress: Progress) -> Image:
         try:
@@ -208,16 +252,19 @@ class GuestStore:
         image is built; see `ImageStore.prune`.
         """
         self._images.prune(in_use, progress)
+        self.steps.sweep(steps_of_builds.PATIENCE)
         self._layers.sweep(self._layers_in_use(), patience=PATIENCE)
 
     def free(self, in_use: Callable[[], Collection[str]], progress: Progress = _silent) -> int:
-        """As `prune_images`, layers at once. Returns the bytes that are free now. Blocks likewise."""
+        """As `prune_images`, layers and builds' steps at once. Returns the bytes that are free now. Blocks likewise."""
+        self.steps.sweep(0)
         freed = self._images.prune(in_use, progress)
         return freed + self._layers.sweep(self._layers_in_use(), patience=0)
 
     def _layers_in_use(self) -> set[str]:
         kept = (image.container for image in self._images.list())
-        return {digest for container in kept if container is not None for digest in container.digests}
+        named = {digest for container in kept if container is not None for digest in container.digests}
+        return named | self.steps.digests()
 
     @property
     def volumes(self) -> Volumes:

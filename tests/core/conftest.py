@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 from tests.fakecore import FakeCore, sandbox
+from tests.settings import write_settings
 
 from sandtop.core import paths
 from sandtop.core.client.link import call
@@ -66,6 +67,7 @@ def real_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     GuestStore(built).prepare()
     home = tmp_path_factory.mktemp("real")
     (home / "cache").symlink_to(built.cache)
+    write_settings(home, "warm_machines = 0")  # nobody here waits for the next one
     environment = {**os.environ, "SANDTOP_HOME": os.fspath(home)}
 
     def sandtop(*arguments: str) -> None:

@@ -181,6 +181,26 @@ def _load(core: FakeCore, conn: Conn, request: images.ImageLoad) -> images.Image
     return images.Images(images=[_image(core, name)])
 
 
+def _commit(core: FakeCore, conn: Conn, request: images.ImageCommit) -> images.ImageAnswer:
+    core.find_sandbox(request.sandbox)
+    core.images.append(request.name)
+    return images.ImageAnswer(image=_image(core, request.name))
+
+
+def _step(core: FakeCore, conn: Conn, request: images.ImageStep) -> images.BuildStep:
+    core.find_sandbox(request.sandbox)
+    return images.BuildStep(layers=1, size=0)
+
+
+def _steps(core: FakeCore, conn: Conn, request: images.ImageSteps) -> images.KnownSteps:
+    return images.KnownSteps(keys=[])
+
+
+def _assemble(core: FakeCore, conn: Conn, request: images.ImageAssemble) -> images.ImageAnswer:
+    core.images.append(request.name)
+    return images.ImageAnswer(image=_image(core, request.name))
+
+
 def _find_image(core: FakeCore, name: str) -> str:
     if name not in core.images:
         raise NotFound(f"no image is called {name}")
@@ -321,11 +341,15 @@ HANDLERS: Final[dict[type[Request[Any]], Callable[[FakeCore, Conn, Any], Record 
     sandboxes.SandboxAcknowledge: _acknowledge,
     sandboxes.SandboxPing: _ping,
     images.ImageList: _images,
+    images.ImageAssemble: _assemble,
     images.ImageBuild: _build,
+    images.ImageCommit: _commit,
     images.ImageInspect: _inspect_image,
     images.ImageLoad: _load,
     images.ImagePrune: _prune,
     images.ImagePull: _pull,
+    images.ImageStep: _step,
+    images.ImageSteps: _steps,
     images.ImageTag: _tag,
     images.ImageWarm: _warm,
     images.ImageRemove: _remove_image,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.settings import write_settings
 from tests.test_package import copy_of_the_project
 
 from sandtop.core import paths
@@ -59,6 +60,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("reader")
     not_copied = shutil.ignore_patterns("templates", "blanks", "scratch")  # sparse, or come and go
     shutil.copytree(built.cache, home / "cache", symlinks=True, ignore=not_copied)
+    write_settings(home, "warm_machines = 0")  # each reader is gone before they could be of use
     return home
 
 

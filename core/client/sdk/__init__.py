@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from .core import core_status, sessions, stop_core
     from .files import FileChange, Files
     from .image import (
+        build_dockerfile,
         build_image,
         image_command,
         images,
@@ -80,11 +81,11 @@ __all__ = [
     "Inspection", "Log", "LogPiece", "LogStream", "MergedLogStream", "Mount", "Outcome", "Output", "Overview",
     "PortForward", "Process", "ProcessInfo", "Processes", "Pruned", "PublishedPort", "Redrawn", "Sample", "Sandbox",
     "SandboxHistory", "SandboxInfo", "SandboxStats", "Screen", "SessionInfo", "SessionStats", "Source", "Started",
-    "Stderr", "Stdout", "TerminalStream", "VolumeInfo", "VolumesPruned", "build_image", "checked", "core_status",
-    "create_volume", "events", "exec_all", "follow_events", "follow_stats", "image_command", "images", "inspect_image",
-    "inspect_volume", "load_images", "merged_logs", "outcomes", "prune_images", "prune_volumes", "pull_image",
-    "remove_image", "remove_volume", "serve_metrics", "sessions", "shell_all", "stats", "stop_core", "tag_image",
-    "volumes", "warm_image",
+    "Stderr", "Stdout", "TerminalStream", "VolumeInfo", "VolumesPruned", "build_dockerfile", "build_image", "checked",
+    "core_status", "create_volume", "events", "exec_all", "follow_events", "follow_stats", "image_command", "images",
+    "inspect_image", "inspect_volume", "load_images", "merged_logs", "outcomes", "prune_images", "prune_volumes",
+    "pull_image", "remove_image", "remove_volume", "serve_metrics", "sessions", "shell_all", "stats", "stop_core",
+    "tag_image", "volumes", "warm_image",
 ]  # fmt: skip
 
 _HOME = {
@@ -95,8 +96,8 @@ _HOME = {
     "core": ("core_status", "sessions", "stop_core"),
     "files": ("FileChange", "Files"),
     "image": (
-        "build_image", "image_command", "images", "inspect_image", "load_images", "prune_images", "pull_image",
-        "remove_image", "tag_image", "warm_image",
+        "build_dockerfile", "build_image", "image_command", "images", "inspect_image", "load_images", "prune_images",
+        "pull_image", "remove_image", "tag_image", "warm_image",
     ),
     "outcome": ("Outcome", "outcomes"),
     "overview": ("Overview",),

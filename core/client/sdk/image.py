@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sandtop.core.client.link import values
@@ -21,7 +22,7 @@ from sandtop.core.contract.image import (
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Literal
 
     from sandtop.core.contract.image import ImageDetails, ImageInfo, Pruned
@@ -37,6 +38,34 @@ async def build_image(
 ) -> ImageInfo:
     """Make the image ``name`` of a directory or a tar file. Raises `ImageError`, `InvalidRequest`."""
     return (await call(ImageBuild(name=name, source=image_source(source)), progress)).image
+
+
+async def build_dockerfile(
+    context: str | os.PathLike[str],
+    name: str,
+    *,
+    dockerfile: str | os.PathLike[str] | None = None,
+    arguments: Mapping[str, str] | None = None,
+    cache: bool = True,
+    cpus: int | None = None,
+    memory: int | None = None,
+    disk: int | None = None,
+    network: Literal["none", "user"] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> ImageInfo:
+    """Build the image ``name`` of a Dockerfile: that in the folder ``context``, unless ``dockerfile`` is another.
+
+    Its programs run in a sandbox of this shape, and each step becomes a layer; steps that were taken before are not
+    taken again, unless ``cache`` is False. ``arguments`` are the values of its ARGs. ``progress`` gets a line for each
+    step, and the lines that programs write. Raises `InvalidRequest` before anything is run, for what the Dockerfile has
+    that is not supported; `ImageError` for a step that fails.
+    """
+    from .building import Options, build
+
+    root = Path(context)
+    file = root / "Dockerfile" if dockerfile is None else Path(dockerfile)
+    options = Options(arguments or {}, cache, cpus, memory, disk, network)
+    return await build(root, file, name, options, progress or (lambda _line: None))
 
 
 async def pull_image(

@@ -37,6 +37,7 @@ from sandtop.core.errors import NotFound, SandtopError
 from sandtop.core.groups import unwrapped
 
 from .attach import Attachable
+from .committing import Committable
 from .copying import Copyable
 from .execute import Executing
 from .files import Files
@@ -59,7 +60,7 @@ _CLEANUP_SECONDS: Final = 60.0
 """How long leaving a block waits for the removal of its sandbox."""
 
 
-class Sandbox(Executing, Attachable, Terminals, Copyable, Sessions, Networked):
+class Sandbox(Executing, Attachable, Terminals, Copyable, Sessions, Networked, Committable):
     """A sandbox. `create`, `get` and `list` make these; the constructor is not for callers.
 
     As a context it is removed at the end if it was created here without ``keep=True``, and left alone otherwise.

@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from sandtop.core.guest.containers.config import ContainerConfig
-from sandtop.core.guest.containers.kept import Kept, Layers
+from sandtop.core.guest.containers.documents import Descriptor
+from sandtop.core.guest.containers.kept import Incoming, Kept, Layers, Stack
 from sandtop.core.guest.containers.load import load
 from sandtop.core.guest.containers.pull import Pull, pull
 from sandtop.core.guest.containers.reference import Reference
+from sandtop.core.guest.containers.steps import Steps
 
-__all__ = ["ContainerConfig", "Kept", "Layers", "Pull", "Reference", "load", "pull"]
+__all__ = [
+    "ContainerConfig",
+    "Descriptor",
+    "Incoming",
+    "Kept",
+    "Layers",
+    "Pull",
+    "Reference",
+    "Stack",
+    "Steps",
+    "load",
+    "pull",
+]

@@ -91,6 +91,20 @@ class ContainerConfig:
             ports=_texts(data, "ports", doing),
         )
 
+    def document(self) -> dict[str, object]:
+        """As the ``config`` of an image's configuration has it: what `of` reads."""
+        return {
+            "Env": [f"{name}={value}" for name, value in self.env.items()],
+            "User": self.user,
+            "WorkingDir": self.workdir,
+            "Entrypoint": [*self.entrypoint],
+            "Cmd": [*self.cmd],
+            "StopSignal": self.stop_signal,
+            "Labels": dict(self.labels),
+            "Volumes": {path: {} for path in self.volumes},
+            "ExposedPorts": {port: {} for port in self.ports},
+        }
+
     def characters(self) -> int:
         """Of all its texts."""
         pairs = [*self.env.items(), *self.labels.items()]

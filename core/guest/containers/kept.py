@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import json
 import math
 import os
 import time
@@ -64,25 +65,28 @@ class Layers:
 
     def add(self, source: BinaryIO, size: int, digest: str | None, doing: str) -> Descriptor:
         """Keep the next ``size`` bytes of ``source``. Raises `ImageError` for fewer, or not of ``digest``."""
-        folder = self.blobs / "sha256"
-        folder.mkdir(parents=True, exist_ok=True)
-        fresh = folder / f".{os.getpid()}-{time.monotonic_ns()}"
-        sha256, left = hashlib.sha256(), size
-        try:
-            with fresh.open("xb") as file:
-                while left and (data := source.read(min(left, _CHUNK))):
-                    left -= len(data)
-                    sha256.update(data)
-                    file.write(data)
-            found = f"sha256:{sha256.hexdigest()}"
+        left = size
+        with self.incoming() as fresh:
+            while left and (data := source.read(min(left, _CHUNK))):
+                left -= len(data)
+                fresh.write(data)
             if left:
                 raise ImageError(f"{doing}: it ends in the middle")
-            if digest is not None and found != digest:
-                raise ImageError(f"{doing}: its digest is {found[:19]}…, and should be {digest[:19]}…")
-            fresh.replace(self.path_of(found))
+            if digest is not None and fresh.digest != digest:
+                raise ImageError(f"{doing}: its digest is {fresh.digest[:19]}…, and should be {digest[:19]}…")
+            return fresh.keep()
+
+    @contextlib.contextmanager
+    def incoming(self) -> Generator[Incoming]:
+        """Something that is written piece by piece; what is not kept in the end is removed."""
+        folder = self.blobs / "sha256"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f".{os.getpid()}-{time.monotonic_ns()}"
+        try:
+            with path.open("xb") as file:
+                yield Incoming(self, file)
         finally:
-            fresh.unlink(missing_ok=True)
-        return Descriptor(found, size)
+            path.unlink(missing_ok=True)
 
     def drop_damaged(self, layers: Collection[Descriptor]) -> None:
         """Remove those of ``layers`` whose bytes are not what their digests say: they are fetched again. Reads all."""
@@ -146,6 +150,48 @@ class Layers:
 
 
 @dataclass(frozen=True, slots=True)
+class Stack:
+    """Layers, the lowest first, and the digests of their tars."""
+
+    layers: tuple[Descriptor, ...] = ()
+    diff_ids: tuple[str, ...] = ()
+
+    def with_tar(self, tar: Descriptor) -> Stack:
+        """And, on top, one that is not compressed."""
+        return Stack((*self.layers, tar), (*self.diff_ids, tar.digest))
+
+
+class Incoming:
+    """What comes for the store, as it is written to ``file``.
+
+    Attributes:
+        size: bytes so far.
+    """
+
+    def __init__(self, store: Layers, file: BinaryIO) -> None:
+        self.size = 0
+        self._store = store
+        self._file = file
+        self._sha256 = hashlib.sha256()
+
+    def write(self, data: bytes) -> None:
+        """Raises OSError."""
+        self.size += len(data)
+        self._sha256.update(data)
+        self._file.write(data)
+
+    @property
+    def digest(self) -> str:
+        return f"sha256:{self._sha256.hexdigest()}"
+
+    def keep(self) -> Descriptor:
+        """It is whole: from now on it is in the store."""
+        self._file.flush()
+        os.replace(self._file.name, self._store.path_of(self.digest))
+        return Descriptor(self.digest, self.size)
+
+
+@dataclass(frozen=True, slots=True)
 class Kept:
     """A container image whose layers are here.
 
@@ -157,6 +203,7 @@ class Kept:
         config: the defaults that it has.
         layers: the lowest first.
         diff_ids: the digests of their tars.
+        made: how it was made here, in words; empty for one that was pulled or loaded.
     """
 
     name: str
@@ -166,6 +213,7 @@ class Kept:
     config: ContainerConfig
     layers: tuple[Descriptor, ...]
     diff_ids: tuple[str, ...]
+    made: str = ""
 
     @classmethod
     def of(
@@ -200,7 +248,35 @@ class Kept:
             diff_ids=tuple(
                 documents.digest(value, name) for value in documents.get_list(data, "diff_ids", name)
             ),
+            made=documents.get_text(data, "made", name),
         )
+
+    @classmethod
+    def of_stack(cls, stack: Stack, name: str, config: ContainerConfig, made: str) -> Kept:
+        """An image of layers that were made here. Raises `ImageError` for a configuration that cannot be."""
+        document = {
+            "architecture": "amd64",
+            "os": "linux",
+            "config": config.document(),
+            "rootfs": {"type": "layers", "diff_ids": [*stack.diff_ids]},
+        }
+        config = ContainerConfig.of(document, name)
+        folders = (config.workdir, *config.volumes)
+        return cls(
+            name=name,
+            id=documents.digest_of(json.dumps(document, sort_keys=True).encode()),
+            pinned="",
+            content=digest_of("stack", *folders, *(layer.digest for layer in stack.layers)),
+            config=config,
+            layers=stack.layers,
+            diff_ids=stack.diff_ids,
+            made=made,
+        )
+
+    @property
+    def stack(self) -> Stack:
+        """Its layers."""
+        return Stack(self.layers, self.diff_ids)
 
     @property
     def digests(self) -> set[str]:
@@ -210,7 +286,7 @@ class Kept:
     @property
     def description(self) -> str:
         """What it was made from, for people."""
-        return self.pinned or f"{self.name}, loaded"
+        return self.pinned or self.made or f"{self.name}, loaded"
 
     def source(self, store: Layers) -> Layered:
         """Its root file system."""
@@ -219,4 +295,6 @@ class Kept:
             for layer, diff_id in zip(self.layers, self.diff_ids, strict=True)
         ]
         folders = [path for path in (self.config.workdir, *self.config.volumes) if path]
+        if not layers:  # as of a Dockerfile FROM scratch: there must be something
+            folders.append("/tmp")
         return Layered(self.description, layers, folders)

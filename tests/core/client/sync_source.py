@@ -31,8 +31,18 @@ CLASSES: Final = {
             "copying.py",
             "sandbox_sessions.py",
             "networked.py",
+            "committing.py",
         ],
-        ["Sandbox", "Executing", "Attachable", "Terminals", "Copyable", "Sessions", "Networked"],
+        [
+            "Sandbox",
+            "Executing",
+            "Attachable",
+            "Terminals",
+            "Copyable",
+            "Sessions",
+            "Networked",
+            "Committable",
+        ],
     ),
 }
 FUNCTIONS: Final = ("core.py", "image.py", "together.py", "volume.py", "watching.py")

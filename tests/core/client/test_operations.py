@@ -73,6 +73,10 @@ def calls(box: Sandbox, session: str, folder: Path) -> dict[str, Callable[[], Aw
         "core.status": sandtop.core_status,
         "image.build": lambda: sandtop.build_image("tools", folder),
         "image.list": sandtop.images,
+        "image.commit": lambda: box.commit("committed"),
+        "image.steps": lambda: sandtop.build_dockerfile(folder, "built"),
+        "image.step": lambda: sandtop.build_dockerfile(folder, "built"),
+        "image.assemble": lambda: sandtop.build_dockerfile(folder, "built"),
         "image.rm": lambda: sandtop.remove_image("tools"),
         "image.warm": sandtop.warm_image,
         "image.pull": lambda: sandtop.pull_image("debian:12"),
@@ -102,6 +106,9 @@ def calls(box: Sandbox, session: str, folder: Path) -> dict[str, Callable[[], Aw
         "sandbox.connect": lambda: box.connect(80),
         "sandbox.forward": forward,
         "sandbox.update": lambda: box.update(disk=4096),
+        "net.allow": lambda: box.allow("git.example.org"),
+        "net.deny": lambda: box.deny("git.example.org"),
+        "net.log": box.egress,
         "volume.create": lambda: sandtop.create_volume("data"),
         "volume.inspect": lambda: sandtop.inspect_volume("data"),
         "volume.list": sandtop.volumes,
@@ -122,6 +129,7 @@ async def test_every_operation_has_a_call(
     monkeypatch.setattr(blocking, "call_running", stop)
     box = await Sandbox.get("demo")
     session = (await box.exec_detached("true")).id
+    (tmp_path / "Dockerfile").write_text("FROM base\nRUN true\n")
     asking = calls(box, session, tmp_path)
     assert asking.keys() == operations().keys()
     for op, call in asking.items():

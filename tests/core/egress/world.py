@@ -234,11 +234,13 @@ class World:
             self.events.clear()
             self._new_egress()
 
+        self.wait_for(lambda: len(self.link.connections) == 0)
+        self.await_in_core(self.link.ping)  # the agent has heard of the end of the last, too
         self.in_core(anew)
 
     def forget_names(self) -> None:
         """The core has to ask for all of them again."""
-        self.in_core(lambda: self.egress._resolver._known.clear())
+        self.in_core(lambda: self.egress._resolver._known.clear())  # pyright: ignore[reportPrivateUsage]
 
     def _new_egress(self) -> None:
         self.egress = Egress(lambda: self.lines, lambda: self._tell, self._nursery, self._look)

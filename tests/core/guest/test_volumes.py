@@ -11,6 +11,7 @@ from sandtop.core.errors import AlreadyExists, InvalidRequest, NotFound
 from sandtop.core.guest.volumes import Volumes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 MIB = 1 << 20
@@ -48,12 +49,13 @@ def test_a_volume_from_its_making_to_its_removal(volumes: Volumes) -> None:
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../a", ".hidden", "-x", "a b", "ä", "a" * 65, "a\n"])
 def test_what_is_no_name(volumes: Volumes, name: str) -> None:
-    with pytest.raises(InvalidRequest, match="cannot be a volume's name"):
-        volumes.get(name)
-    with pytest.raises(InvalidRequest, match="cannot be a volume's name"):
-        volumes.remove(name)
-    with pytest.raises(InvalidRequest, match="cannot be a volume's name"):
-        volumes.create(name, 32 * MIB, quiet)
+    def create(name: str) -> object:
+        return volumes.create(name, 32 * MIB, quiet)
+
+    calls: tuple[Callable[[str], object], ...] = (volumes.get, volumes.remove, create)
+    for do in calls:
+        with pytest.raises(InvalidRequest, match="cannot be a volume's name"):
+            do(name)
 
 
 def test_what_a_core_left_that_was_killed_is_removed(volumes: Volumes) -> None:

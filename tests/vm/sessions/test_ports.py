@@ -29,8 +29,10 @@ async def echo(reader, writer):
         writer.write(data)
         await writer.drain()
     writer.close()
+kept = []  # a transport that reads nothing is in no selector: the next collection would take it, and reset the peer
 async def deaf(reader, writer):
-    reader._transport.pause_reading()
+    kept.append(writer)
+    writer.transport.pause_reading()
 async def main():
     await asyncio.start_server(deaf, "127.0.0.1", 9)
     server = await asyncio.start_server(echo, "127.0.0.1", 7, backlog=1024)

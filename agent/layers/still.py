@@ -1,0 +1,34 @@
+"""Whether the programs of the sandbox stand still, as the agent told the kernel (cgroup-v2.rst, ``cgroup.freeze``)."""
+
+from __future__ import annotations
+
+import time
+
+from ..cgroups import folders_of
+
+TYPE_CHECKING = False  # see wire/frames.py
+if TYPE_CHECKING:
+    from typing import Final
+
+_PATIENCE: Final = 2.0
+"""Seconds that are waited: what hangs in the kernel stands still when it comes back from there."""
+_LOOK: Final = 0.005
+
+
+def wait_until_still(sessions: str) -> None:
+    """Return when all cgroups below ``sessions`` that are to be frozen are, or soon."""
+    end = time.monotonic() + _PATIENCE
+    while not all(map(_is_still, folders_of(sessions))) and time.monotonic() < end:
+        time.sleep(_LOOK)
+
+
+def _is_still(path: str) -> bool:
+    return "1" not in _read(f"{path}/cgroup.freeze") or "frozen 1" in _read(f"{path}/cgroup.events")
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read()
+    except OSError:  # it is gone
+        return ""
