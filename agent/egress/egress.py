@@ -57,13 +57,9 @@ class Egress:
     def _accept(self, _events: int) -> None:
         for _ in range(_A_TURN):
             try:
-                # what socket.accept() is made of; it has no types
-                fd, _ = self._way.listener._accept()  # type: ignore[attr-defined]  # pyright: ignore
-            except BlockingIOError:
+                program = _accept(self._way.listener)
+            except OSError:  # nobody is there, or the agent is out of descriptors: the next turn looks again
                 return
-            except OSError:  # out of descriptors, or the program has gone: the next turn looks again
-                return
-            program = _socket.socket(fileno=fd)
             program.setblocking(False)
             meant: tuple[str, int] = program.getsockname()  # it is of IPv4
             address, port = meant
@@ -118,6 +114,12 @@ class Egress:
             self._way.resolver.sendto(packet, sender)
         except OSError:
             return  # the program is gone, or takes no more: it will ask again
+
+
+def _accept(listener: _socket.socket) -> _socket.socket:
+    # what socket.accept() is made of; it has no types
+    fd, _ = listener._accept()  # type: ignore[attr-defined]  # pyright: ignore
+    return _socket.socket(fileno=int(fd))  # pyright: ignore[reportUnknownArgumentType]
 
 
 class _Asked:

@@ -8,8 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sandtop.agent.wire import Credit, Data
-
-    from .link import AgentLink
+    from sandtop.core.channel.connections import Link
 
 
 class Listener(Protocol):
@@ -47,6 +46,6 @@ class Listener(Protocol):
 class Outward(Protocol):
     """Takes what programs of the guest ask for outside of it."""
 
-    def told(self, link: AgentLink, message: Mapping[str, object]) -> bool:
+    def told(self, link: Link, message: Mapping[str, object]) -> bool:
         """A ``dial`` or a ``resolve``; whether it changed anything. Raises ProtocolError."""
         ...

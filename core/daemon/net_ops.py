@@ -35,7 +35,7 @@ def lines(rules: Iterable[str], name: str) -> tuple[str, ...]:
 
 
 @makes(NetAllow)
-async def allow(core: Core, request: NetAllow, _work: Work) -> SandboxAnswer:
+async def allow(core: Core, request: NetAllow, work: Work) -> SandboxAnswer:
     sandbox = _filtered(core, request.sandbox)
     before = sandbox.row.config.allow
     after = lines((*before, *_some(request.rules, sandbox)), sandbox.name)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sandtop.tui.text import age, neutral
 
 if TYPE_CHECKING:
+    from sandtop.core.client.sdk import SandboxInfo
     from sandtop.tui.store import SandboxView, SessionView
 
 Fact = tuple[str, str]
@@ -25,7 +26,7 @@ def sandbox_facts(sandbox: SandboxView, now: float) -> list[Fact]:
         ("processors", str(info.cpus)),
         ("memory", f"{info.memory} MiB"),
         ("disk", f"{info.disk} MiB"),
-        ("network", info.network),
+        ("network", _network(info)),
         ("accelerator", info.accelerator or "–"),
         ("machine's pid", str(info.pid or "–")),
         ("created", f"{age(now - info.created_at)} ago"),
@@ -37,6 +38,12 @@ def sandbox_facts(sandbox: SandboxView, now: float) -> list[Fact]:
     ]
     facts += [(f"label {neutral(key, 30)}", value) for key, value in sorted(info.labels.items())]
     return facts + [(f"env {neutral(key, 30)}", value) for key, value in sorted(info.env.items())]
+
+
+def _network(info: SandboxInfo) -> str:
+    if info.network != "filtered":
+        return info.network
+    return f"filtered: {', '.join(info.allow) or 'nothing is allowed'}"
 
 
 def session_facts(session: SessionView) -> list[Fact]:

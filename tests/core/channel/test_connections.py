@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from sandtop.agent.wire import Frame
-    from sandtop.core.channel import AgentLink, GuestConnection
+    from sandtop.core.channel import GuestConnection
+    from sandtop.core.channel.connections import Link
 
     from .scripted import Core
 
@@ -308,7 +309,7 @@ class Outside:
     def __init__(self) -> None:
         self.taken: list[GuestConnection] = []
 
-    def told(self, link: AgentLink, message: Mapping[str, object]) -> bool:
+    def told(self, link: Link, message: Mapping[str, object]) -> bool:
         connection = link.connections.dialed(message)
         if connection is not None:
             self.taken.append(connection)

@@ -234,6 +234,8 @@ class World:
             self.events.clear()
             self._new_egress()
 
+        self.wait_for(lambda: len(self.link.connections) == 0)
+        self.await_in_core(self.link.ping)  # the agent has heard of the end of the last, too
         self.in_core(anew)
 
     def forget_names(self) -> None:

@@ -173,7 +173,7 @@ def test_what_earlier_versions_built_is_found_and_another_release_is_not(tmp_pat
         (folder / "version").write_text("6.1")
 
     for part, shelf, name in (
-        ("kernels", kernel.shelf(tmp_path), "current-b5628a9ba67fbb1f"),
+        ("kernels", kernel.shelf(tmp_path), "current-5d440342cf84fce3"),
         ("foundations", foundation.shelf(tmp_path), "current-e9eeb2748b0e62c6"),
     ):
         shelf.build("key", make, lambda _: None)

@@ -100,58 +100,54 @@ CMD ["none"]
 
 @pytest.mark.skipif(not BUSYBOX.exists(), reason="busybox-static is not installed")
 def test_a_dockerfile_is_built_and_goes_on_from_the_steps_that_are_kept(home: Home, tmp_path: Path) -> None:
+    base = folder(b"bin/") + file(b"bin/busybox", BUSYBOX.read_bytes(), mode=0o755)
+    base += b"".join(link(b"bin/" + name, b"busybox") for name in (b"sh", b"cp", b"chmod", b"rm"))
+    base += file(b"etc/passwd", PASSWD) + file(b"etc/group", b"web:x:1000:\n")
     layout = Layout(tmp_path / "layout")
-    names = (b"sh", b"cp", b"chmod", b"rm")
-    base = (
-        folder(b"bin/") + file(b"bin/busybox", BUSYBOX.read_bytes(), mode=0o755) + file(b"etc/passwd", PASSWD)
-    )
-    base += file(b"etc/group", b"web:x:1000:\n")
-    layout.image(base + b"".join(link(b"bin/" + name, b"busybox") for name in names), name="start")
+    layout.image(base, name="start")
     home.do("image", "load", "--name", "start", str(layout.root))
     context = tmp_path / "context"
     (context / "src").mkdir(parents=True)
     for name in ("one", "gone", "hidden"):
-        (context / "src" / name).write_text(
-            f"{name} {tmp_path}"
-        )  # another one each time: nothing is kept of it
+        path = context / "src" / name
+        path.write_text(f"{name} {tmp_path}")  # another one each time: no step is kept of an earlier test
+        path.chmod(0o644)
     (context / ".dockerignore").write_text("**/hidden\n")
     (context / "Dockerfile").write_text(DOCKERFILE)
-    build = ("image", "build", "--no-cache", "-t", "built", str(context))
+    build = ("image", "build", "-t", "built", "--build-arg", "WHO=me")
+    before = _names(home)
     try:
-        failed = home.run(*build, "--build-arg", "WHO=me", timeout=2 * PATIENCE)
+        failed = home.run(*build, "--no-cache", str(context), timeout=2 * PATIENCE)
         said = failed.stderr.decode()
         assert failed.returncode == 125, said
         assert "\n  for me\n" in said
         assert (
             "line 6: RUN echo before; [ \"$WHO\" = you ]: exit status 1; its last line was 'before'" in said
         )
-        names_left = [image["name"] for image in home.json("image", "ls")]
-        assert "built" not in names_left
-        assert [
-            each
-            for each in [*names_left, *(box["name"] for box in home.json("ls"))]
-            if each.startswith("build-")
-        ] == []
+        assert _names(home) == before, "something is left of it"
 
         (context / "Dockerfile").write_text(DOCKERFILE.replace("= you", "= me"))
-        last = ("image", "build", "-t", "built", "--build-arg", "WHO=me")
-        done = home.run(*last, "-f", str(context / "Dockerfile"), str(context), timeout=2 * PATIENCE)
+        done = home.run(*build, "-f", str(context / "Dockerfile"), str(context), timeout=2 * PATIENCE)
         said = done.stderr.decode()
         assert (done.returncode, done.stdout) == (0, b"built\n"), said
         assert said.count(": as before\n") == 2
-        again = home.run(*last, str(context))
+        again = home.run(*build, str(context))
         assert again.stderr.count(b": as before\n") == 1, "what the last stage does not need is not looked at"
+        assert _names(home) == before
         made = json.loads(home.do("image", "inspect", "built"))
-        assert (made["config"]["labels"], made["config"]["cmd"], len(made["layers"])) == (
-            {"who": "me"},
-            ["none"],
-            1,
-        )
+        config = made["config"]
+        assert (config["labels"], config["cmd"], len(made["layers"])) == ({"who": "me"}, ["none"], 1)
         tree = tree_of(unsquashed(_file(home, made), tmp_path / "out"))
         found = {
-            name: (facts["mode"], facts["owner"]) for name, facts in tree.items() if name.startswith("out/")
+            name: (each["mode"], each["owner"]) for name, each in tree.items() if name.startswith("out/")
         }
         assert found == {"out/one": ("0o100644", (1000, 1000)), "out/two": ("0o100600", (0, 0))}
     finally:
         for name in ("built", "start"):
             home.run("image", "rm", name)
+
+
+def _names(home: Home) -> set[str]:
+    """Of what builds make for themselves: images, and sandboxes."""
+    every = (each["name"] for each in (*home.json("image", "ls"), *home.json("ls")))
+    return {name for name in every if name.startswith("build-")}

@@ -55,9 +55,15 @@ attempt("udp", lambda: send(socket.SOCK_DGRAM, 0, "8.8.8.8"))
 attempt("icmp", lambda: send(socket.SOCK_RAW, socket.IPPROTO_ICMP, "8.8.8.8"))
 print(json.dumps(found))
 """
-STAY = (
-    "import socket; s = socket.create_connection(('%s', 22)); print('stands', flush=True); print(s.recv(10))"
-)
+STAY = """
+import socket
+program = socket.create_connection(("%s", 22))
+print("stands", flush=True)
+try:
+    print(program.recv(10))
+except OSError as error:
+    print(error.strerror)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +182,7 @@ def test_a_live_change_and_a_core_that_is_killed(agent: Home, away: tuple[Namesp
     with listener:
         first = stay()
         agent.do("net", "agent", "deny", "--end", f"{WWW}:22")
-        eventually(lambda: b"reset by peer" in agent.do("logs", "agent", first), PATIENCE)
+        eventually(lambda: b"Connection reset by peer" in agent.do("logs", "agent", first), PATIENCE)
         assert attempts(agent, ("ssh", WWW, 22, b""))["ssh"] == "Name or service not known"
         assert agent.do("net", "agent", "allow", f"{WWW}:22").decode().split()[-1] == f"{WWW}:22"
         second = stay()
