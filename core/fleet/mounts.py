@@ -157,7 +157,7 @@ def check_volumes(row: SandboxRow, others: Iterable[Sandbox]) -> None:
     Raises `WrongState`, which names the sandbox that has it.
     """
     wanted = volumes_of(row.config)
-    running = [other for other in others if other.row.id != row.id and _runs(other)] if wanted else []
+    running = [other for other in others if other.name != row.name and _runs(other)] if wanted else []
     for name, mount in wanted.items():
         for use in uses_of(name, running):
             if not (use.read_only and mount.read_only):
