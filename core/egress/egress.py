@@ -13,7 +13,7 @@ import trio
 from sandtop.core.egress.addresses import HOST, LOOPBACK, NAMES, parsed, what_is
 from sandtop.core.egress.history import Entry, History
 from sandtop.core.egress.resolver import Resolver, Unresolved, by_host
-from sandtop.core.egress.rules import WEB_PORTS, Rules
+from sandtop.core.egress.rules import MOST_NAME, WEB_PORTS, Rules, is_name
 from sandtop.core.egress.saying import MOST_BYTES, Unsaid, said
 from sandtop.core.ports import carry, reset_when_closed
 
@@ -38,7 +38,7 @@ _MOST_TRIED: Final = 4
 _CHUNK: Final = 16 * 1024
 _MOST_PIECES: Final = 64
 """In which a client may say whom it means: each is looked at together with all before it."""
-_MOST_NAME: Final = 253
+_NO_NAME: Final = "(no name)"
 
 
 class Refused(Exception):
@@ -81,11 +81,11 @@ class Egress:
         connection = link.connections.dialed(message)
         if connection is None:
             return False
-        host, port = message.get("host"), message.get("port")
-        if not isinstance(host, str) or not isinstance(port, int) or not 0 <= port < 65536:
+        host, port = _host(message.get("host")), message.get("port")
+        if not isinstance(port, int) or not 0 <= port < 65536:
             connection.reset()
             return False
-        self._nursery.start_soon(self._serve, connection, host[: _MOST_NAME + 1].lower(), port)
+        self._nursery.start_soon(self._serve, connection, host, port)
         return True
 
     def end_unallowed(self) -> int:
@@ -104,11 +104,10 @@ class Egress:
     # names
 
     def _asked(self, link: Link, message: Mapping[str, object]) -> bool:
-        number, name = message.get("seq"), message.get("name")
-        if not isinstance(number, int) or not isinstance(name, str):
+        number, name = message.get("seq"), _host(message.get("name"))
+        if not isinstance(number, int):
             return False
-        name = name[: _MOST_NAME + 1].lower()
-        if len(name) <= _MOST_NAME and self._rules().knows(name):
+        if name != _NO_NAME and self._rules().knows(name):
             self._nursery.start_soon(self._resolve, link, number, name)
             return True
         self.history.refused(self.history.begin(name, None), "the name is not on the list")
@@ -117,16 +116,20 @@ class Egress:
 
     async def _resolve(self, link: Link, number: int, name: str) -> None:
         """Tell the agent whether ``name`` is there: a program is then told an address that its agent made up."""
-        code = "ok"
+        code = "failed"
         try:
             addresses = await self._resolver.addresses(name)
             if not any(self._may(name, address) for address in addresses):
                 self.history.refused(self.history.begin(name, None), _leads(addresses))
                 code = "refused"
+            else:
+                code = "ok"
         except Unresolved as error:
             code = "no-such-name" if error.missing else "failed"
             if not error.missing:
                 self.history.refused(self.history.begin(name, None), str(error), allowed=True)
+        except Exception:
+            log.exception("a fault of ours on a name that a sandbox asked for")
         _answer(link, number, code)
 
     def _may(self, name: str, address: Address, port: int | None = None) -> bool:
@@ -164,6 +167,8 @@ class Egress:
         self, guest: GuestConnection, host: str, port: int
     ) -> tuple[bytes, trio.SocketStream, str]:
         """What the client has sent, and a connection to whom it means, with its address. Raises `Refused` …"""
+        if host == _NO_NAME:
+            raise Refused("no host can have the name that was asked for")
         address = parsed(host)
         if address is not None:
             target = self._by_address(address, port)
@@ -244,6 +249,12 @@ class Egress:
             self.history.ended(entry, why)
             with trio.CancelScope(shield=True):
                 await trio.aclose_forcefully(local)
+
+
+def _host(said: object) -> str:
+    """The address or the name that an agent says, and `_NO_NAME` where it is neither: it may say anything."""
+    name = said.lower() if isinstance(said, str) and len(said) <= MOST_NAME else _NO_NAME
+    return name if is_name(name) or parsed(name) is not None else _NO_NAME
 
 
 def _answer(link: Link, number: int, code: str) -> None:

@@ -81,7 +81,7 @@ class Resolver:
             try:
                 found = [parsed(text) for text in await self._look(name)]
                 answer = [address for address in dict.fromkeys(found) if address is not None]
-            except (OSError, UnicodeError) as error:
+            except (OSError, ValueError) as error:  # and whatever the host's resolver makes of a name
                 missing = isinstance(error, socket.gaierror) and error.errno in _NOT_THERE
                 answer = Unresolved(
                     "there is no such name" if missing else f"the host's resolver says: {error}",

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 WEB_PORTS: Final = (443, 80)
 """Those of a name that is allowed without a port: they are where a client says whom it means."""
 MOST_RULES: Final = 1000
+MOST_NAME: Final = 253
+"""Characters of a host's name (RFC 1035, 2.3.4)."""
 _MOST_TEXT: Final = 300
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z")
 _NUMBERS: Final = re.compile(r"[0-9.]+\Z")
@@ -95,6 +97,11 @@ def _parted(text: str) -> tuple[str, int | None]:
     return host, int(number)
 
 
+def is_name(text: str) -> bool:
+    """Whether a host can have the name ``text``, in lower case and without a dot behind it."""
+    return len(text) <= MOST_NAME and all(_LABEL.match(label) for label in text.split("."))
+
+
 def _name(text: str, host: str) -> str:
     if host == "*":
         return host
@@ -103,7 +110,7 @@ def _name(text: str, host: str) -> str:
         plain = host[len(star) :].rstrip(".").encode("idna").decode("ascii").lower()
     except UnicodeError:
         raise _wrong(text, "it is no name of a host") from None
-    if len(plain) > 253 or not all(_LABEL.match(label) for label in plain.split(".")):
+    if not is_name(plain):
         raise _wrong(
             text, "a name has letters, digits and hyphens between its dots, and a * only before the first"
         )

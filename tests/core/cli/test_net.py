@@ -39,7 +39,11 @@ def test_what_became_of_a_connection(
     fields: dict[str, object], shown: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     each = Egress(id=1, at=1.0, host="a.test", port=443, sent=2048, received=0, **fields)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    monkeypatch.setattr(net, "call", lambda _request: EgressPage(connections=[each]))
+
+    def call(_request: object) -> EgressPage:
+        return EgressPage(connections=[each])
+
+    monkeypatch.setattr(net, "call", call)
     assert net.net_main(["box", "log"]) == 0
     heading, row, *_ = capfd.readouterr().out.splitlines()
     assert heading.split()[:4] == ["AT", "HOST", "PORT", "ADDRESS"]

@@ -331,6 +331,7 @@ def test_a_change_counts_for_new_connections_and_for_old_ones_where_that_is_aske
     with closing(box.listen(HOSTS[GIT], 22)) as listener, box.dial(address, 22) as program:
         server, _ = listener.accept()
         with server:
+            box.wait_for(lambda: bool(box.egress.history.after(0)))  # else it is not yet an old one
             box.allow()
             assert refusal(box, address, 22) == "the name is not on the list"
             server.sendall(b"still here")
@@ -399,3 +400,50 @@ def test_with_the_next_core_connections_are_ended_and_names_are_where_they_were(
                 server.recv(100)
     with box.serving(HOSTS[GIT], 22):
         assert box.outcome(address, 22) == HOSTS[GIT]
+
+
+# an agent that is hostile
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a\0b.example.org",
+        "\ud800.example.org",
+        "x" * 5000,
+        "",
+        "..",
+        "a b",
+        "\u202e.example.org",
+        7,
+        None,
+        ["a"],
+    ],
+)
+def test_a_name_that_no_host_can_have(box: World, name: object) -> None:
+    box.allow("*", "*.example.org:22")
+    assert not box.in_core(lambda: box.egress.told(box.link, {"type": "resolve", "seq": 1, "name": name}))
+    assert (box.last.host, box.last.allowed) == ("(no name)", False)
+    dial: dict[str, object] = {"type": "dial", "n": (1 << 32) - 1, "host": name, "port": 22}
+    assert box.in_core(lambda: box.egress.told(box.link, dial))
+    assert box.ended().reason == "no host can have the name that was asked for"
+    assert box.in_core(lambda: len(box.link.connections)) == 0
+
+
+@pytest.mark.parametrize("port", [-1, 65536, "22", None, 1.5])
+def test_a_port_that_there_is_not(box: World, port: object) -> None:
+    dial: dict[str, object] = {"type": "dial", "n": (1 << 32) - 1, "host": GIT, "port": port}
+    assert not box.in_core(lambda: box.egress.told(box.link, dial))
+    assert box.in_core(lambda: len(box.link.connections)) == 0
+
+
+@pytest.mark.parametrize("number", [None, "1", 1.5])
+def test_a_question_without_a_number(box: World, number: object) -> None:
+    assert not box.in_core(lambda: box.egress.told(box.link, {"type": "resolve", "seq": number, "name": GIT}))
+    assert box.log() == []
+
+
+def test_a_name_of_which_the_hosts_resolver_makes_a_fault_of_ours(box: World) -> None:
+    box.allow("*")
+    box.names["odd.example.org"] = ["no address"]
+    assert box.ask("odd.example.org").code == NO_SUCH_NAME
