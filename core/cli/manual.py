@@ -59,7 +59,7 @@ No colours.
 .SH FILES
 .TP
 .I ~/.local/share/sandtop
-Sandboxes, logs, the database, the core's log.
+Sandboxes, volumes, logs, the database, the core's log.
 .TP
 .I ~/.cache/sandtop
 Kernel, guest runtime, images, templates: all of it can be built again.
