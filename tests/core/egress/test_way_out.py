@@ -427,6 +427,8 @@ def test_with_the_next_core_connections_are_ended_and_names_are_where_they_were(
         "..",
         "a b",
         "\u202e.example.org",
+        "2130706433",
+        "0x7f.1",
         7,
         None,
         ["a"],
