@@ -122,7 +122,7 @@ def _name(text: str, host: str) -> str:
     if not is_name(plain):
         raise _wrong(
             text,
-            "a name has letters, digits and hyphens between its dots, no number at its end, and a * only before the first",
+            "a name has letters, digits and hyphens between its dots, no number at its end, a * only before the first",
         )
     return star + plain
 
