@@ -105,8 +105,9 @@ def _be_relay(runtime: int, report: int, target: str, port: str, owner: User, *,
 
         relay.run(_FOLDER, port, owner.uid, owner.gid, lambda: _tell(b"mounted"), read_only=read_only)
     except BaseException as error:  # the boundary: this process ends here, and only the report can tell why
-        why = f"{error.strerror}" if isinstance(error, OSError) and error.strerror else str(error)
-        _tell((why or type(error).__name__).encode("utf-8", "replace")[:_MOST_WORDS])
+        why = (str(error) or type(error).__name__).encode("utf-8", "replace")[:_MOST_WORDS]
+        os.write(2, b"sandtop-agent: the mount at %s ends: %s\n" % (os.fsencode(target), why))
+        _tell(why)
     finally:
         os._exit(1)
 

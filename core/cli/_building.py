@@ -26,7 +26,9 @@ _EXAMPLES: Final = """\
   sandtop image build tools --from ./rootfs
   sandtop image build -t app .
   sandtop image build -f Dockerfile.dev --build-arg VERSION=3 --network user -t app:dev ."""
-_OF_A_DOCKERFILE: Final = ("file", "build_arg", "no_cache", "cpus", "memory", "disk", "network")
+_OF_A_DOCKERFILE: Final = (
+    "file", "build_arg", "no_cache", "cpus", "memory", "disk", "network", "accelerator",
+)  # fmt: skip
 _SUMMARY: Final = (
     "Make an image of a Dockerfile, a directory or a tar file; NAME base without --from is Debian."
 )
@@ -85,8 +87,8 @@ def _of_a_dockerfile(options: argparse.Namespace) -> ImageInfo:
 
     if options.source is not None:
         raise InvalidRequest("--from is a file system, and a Dockerfile says itself what it is from")
-    if options.accelerator is not None:
-        raise InvalidRequest("--accelerator is not for a Dockerfile")
+    if options.network == "filtered":
+        raise InvalidRequest("--network of a build is none or user: nothing says what to allow")
     name = options.tag or os.path.basename(os.path.realpath(options.name)).lower()
 
     async def build_it() -> ImageInfo:
@@ -100,6 +102,7 @@ def _of_a_dockerfile(options: argparse.Namespace) -> ImageInfo:
             memory=options.memory,
             disk=options.disk,
             network=options.network,
+            accelerator=options.accelerator,
             progress=_show,
         )
 

@@ -978,6 +978,7 @@ def build_dockerfile(
     memory: int | None = None,
     disk: int | None = None,
     network: Literal["none", "user"] | None = None,
+    accelerator: Literal["kvm", "tcg"] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> ImageInfo:
     """Build the image ``name`` of a Dockerfile: that in the folder ``context``, unless ``dockerfile`` is another.
@@ -998,6 +999,7 @@ def build_dockerfile(
             memory=memory,
             disk=disk,
             network=network,
+            accelerator=accelerator,
             progress=caller.hears(progress),
         )
     )

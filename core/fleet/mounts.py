@@ -151,20 +151,20 @@ def _runs(sandbox: Sandbox) -> bool:
 # when it starts
 
 
-def check_volumes(sandbox: Sandbox, others: Iterable[Sandbox]) -> None:
+def check_volumes(row: SandboxRow, others: Iterable[Sandbox]) -> None:
     """A volume is written by one machine at a time, and read by others only while nobody writes.
 
     Raises `WrongState`, which names the sandbox that has it.
     """
-    wanted = volumes_of(sandbox.row.config)
-    running = [other for other in others if other is not sandbox and _runs(other)] if wanted else []
+    wanted = volumes_of(row.config)
+    running = [other for other in others if other.name != row.name and _runs(other)] if wanted else []
     for name, mount in wanted.items():
         for use in uses_of(name, running):
             if not (use.read_only and mount.read_only):
                 does = "is read" if use.read_only else "is written"
                 raise WrongState(
-                    f"cannot start {sandbox.name}: the volume {name} {does} by {use.sandbox}",
-                    sandbox=sandbox.name,
+                    f"cannot start {row.name}: the volume {name} {does} by {use.sandbox}",
+                    sandbox=row.name,
                     hint=f"it has one writer, or readers alone (ro); stop the other: sandtop stop {use.sandbox}",
                 )
 

@@ -169,7 +169,7 @@ class Sandbox:
         await check_folders(self.row.config.mounts, self.name, self._context.driver)
         if created:
             await make_volumes(self._context, self.row, progress)
-        check_volumes(self, self._context.everyone())
+        check_volumes(self.row, self._context.everyone())
         self.ports.open()  # before anything else: a port that somebody else has changes nothing here
         try:
             await self._launch(progress, cold=cold, accelerator=accelerator)

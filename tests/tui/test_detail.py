@@ -129,6 +129,8 @@ async def test_it_says_what_happened_to_the_sandbox_beside_its_sessions() -> Non
             happened(3, "trouble", "its disk\x1b[2J is full")
             await until(pilot, lambda: "   0s ▪ trouble its disk␛[2J is full" in shown(app))
             assert "session-started" not in shown(app)  # that it began is known without
+            happened(4, "refused", "a.test: the name is not on the list")
+            await until(pilot, lambda: "▪ refused a.test: the name is not on the list" in shown(app))
 
 
 async def test_a_click_into_it_opens_what_it_shows() -> None:

@@ -20,8 +20,12 @@ from sandtop.core.guest import GuestStore
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = [pytest.mark.timeout(400)]
+
 README = Path(__file__).parents[2] / "README.md"
 PACKAGE = "pipx install .\nsandtop setup\n"
+PATIENCE = 350.0
+"""Seconds for all that the README runs in one go, on a busy host."""
 
 
 def blocks(language: str) -> list[str]:
@@ -46,7 +50,7 @@ class Reader:
             capture_output=True,
             text=True,
             check=False,
-            timeout=170,
+            timeout=PATIENCE,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

@@ -26,7 +26,7 @@ GLYPHS: Final = {
     "lost": ("?", "bad"),
 }
 """The sign and the tone of each state of a sandbox."""
-BAD_KINDS: Final = ("failed", "lost", "died", "trouble", "oom")
+BAD_KINDS: Final = ("failed", "lost", "died", "trouble", "oom", "refused", "unreachable")
 """Events that are shown as something bad."""
 MEMORY_WARNS: Final = 85.0
 MEMORY_ALARMS: Final = 95.0

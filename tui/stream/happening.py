@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 KINDS: Final = (
     "created", "started", "paused", "resumed", "stopped", "died", "failed", "adopted", "lost", "trouble", "recovered",
-    "alert",
+    "alert", "allow-list", "connected", "refused", "unreachable",
 )  # fmt: skip
-"""What is listened to. That sessions begin and end is known without, and of those there can be thousands."""
+"""What is listened to. That sessions begin and end is known without, and of those there can be thousands; of what a
+sandbox connects to, the core tells some (`sandtop.core.egress.history`)."""
 _FIRST: Final = 2000
 """Events that it begins with."""
 _AGAIN_SECONDS: Final = 2.0

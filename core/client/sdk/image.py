@@ -51,6 +51,7 @@ async def build_dockerfile(
     memory: int | None = None,
     disk: int | None = None,
     network: Literal["none", "user"] | None = None,
+    accelerator: Literal["kvm", "tcg"] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> ImageInfo:
     """Build the image ``name`` of a Dockerfile: that in the folder ``context``, unless ``dockerfile`` is another.
@@ -64,7 +65,7 @@ async def build_dockerfile(
 
     root = Path(context)
     file = root / "Dockerfile" if dockerfile is None else Path(dockerfile)
-    options = Options(arguments or {}, cache, cpus, memory, disk, network)
+    options = Options(arguments or {}, cache, cpus, memory, disk, network, accelerator)
     return await build(root, file, name, options, progress or (lambda _line: None))
 
 

@@ -133,9 +133,18 @@ def servers(place: Place) -> list[int]:
     return found
 
 
+def console(home: Home, box: str) -> str:
+    """What the machine printed last, and the core: there the relay and the server say why they ended."""
+    shown = json.loads(home.do("inspect", box, "--json"))
+    log = next(home.path.rglob("core.log")).read_text().splitlines()
+    return f"{shown.get('console')}; core: {log[-5:]}"
+
+
 def test_a_guest_that_wants_out_stays_in(home: Home, work: str, place: Place) -> None:
     script = ["--env", f"OUTSIDE={place.outside}", work, "--", "python3", "-c", ATTACK]
-    said = json.loads(home.do("exec", *script))
+    tried = home.run("exec", *script)
+    assert tried.returncode == 0, f"{tried.stderr.decode()}; console: {console(home, work)}"
+    said = json.loads(tried.stdout)
     assert said == {
         "device": "EPERM",
         "fifo": "EPERM",

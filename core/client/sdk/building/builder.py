@@ -66,6 +66,7 @@ class Options:
     memory: int | None = None
     disk: int | None = None
     network: Literal["none", "user"] | None = None
+    accelerator: Literal["kvm", "tcg"] | None = None
 
 
 async def build(context: Path, file: Path, name: str, options: Options, tell: Tell) -> ImageInfo:
@@ -271,6 +272,7 @@ class _Builder:
                 memory=options.memory,
                 disk=options.disk,
                 network=options.network,
+                accelerator=options.accelerator,
                 cold=fresh or stage.cold,  # to prepare a template takes longer than to boot once
                 ephemeral=True,
                 progress=self._tell,
