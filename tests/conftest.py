@@ -28,9 +28,10 @@ CHAOS_ROUNDS = int(os.environ.get("SANDTOP_CHAOS_ROUNDS", "10"))
 """How often a chaos test does its worst: in CI a few times, in ``just chaos`` many."""
 
 LONG = (
-    "tests/tui/test_real.py",
     "tests/vm/test_readme.py",
+    "tests/tui/test_real.py",
     "tests/vm/templates/test_templates.py",
+    "tests/vm/sessions/test_container.py",
     "tests/vm/sessions/test_pressure.py",
     "tests/agent/test_guest.py",
     "tests/vm/sessions/test_chaos.py",

@@ -8,6 +8,7 @@ from ..loop import READ
 from ..wire import values
 from . import dns
 from .names import Names
+from .strays import counted
 
 TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ _PATIENCE: Final = 8.0
 """Seconds for the core to answer, which asks the host's resolver. Programs give up after 5 s (resolv.conf(5)) and ask
 again."""
 _TTL: Final = 60
+_LOOK_AGAIN: Final = 5.0
+"""Seconds between two looks at what had no way out."""
 _CODES: Final = {"ok": dns.OK, "no-such-name": dns.NO_SUCH_NAME, "refused": dns.NO_SUCH_NAME}
 
 
@@ -44,6 +47,8 @@ class Egress:
         self._names = Names()
         self._asked: dict[int, _Asked] = {}
         self._last = 0
+        self._strays: tuple[int, int] | None = None
+        self._look()
         loop.watch(way.listener.fileno(), READ, self._accept)
         loop.watch(way.resolver.fileno(), READ, self._hear)
 
@@ -51,6 +56,17 @@ class Egress:
         """The link has ended: nobody will answer."""
         for number in list(self._asked):
             self._answer(number, dns.FAILED)
+
+    def _look(self) -> None:
+        """Tell the core of what is not TCP over IPv4, if there was some."""
+        try:
+            now = counted()
+        except (OSError, ValueError):
+            return  # somebody has taken /proc away, or put something in its place
+        ipv4, ipv6 = (each - before for each, before in zip(now, self._strays or now, strict=True))
+        if not (ipv4 or ipv6) or self._say({"type": "strays", "ipv4": ipv4, "ipv6": ipv6}):
+            self._strays = now
+        self._loop.call_in(_LOOK_AGAIN, self._look)
 
     # connections
 

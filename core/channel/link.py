@@ -330,7 +330,7 @@ class AgentLink:
             raise ProtocolError(f"{kind!r:.40} before the agent's hello")
         if kind in ("connected", "disconnected"):
             return self.connections.told(message)
-        if kind in ("dial", "resolve"):
+        if kind in ("dial", "resolve", "strays"):
             return self.outward is not None and self.outward.told(self, message)
         answered = self._requests.take(message)
         return self.listener.message(message) if answered is None else answered

@@ -47,5 +47,5 @@ class Outward(Protocol):
     """Takes what programs of the guest ask for outside of it."""
 
     def told(self, link: Link, message: Mapping[str, object]) -> bool:
-        """A ``dial`` or a ``resolve``; whether it changed anything. Raises ProtocolError."""
+        """A ``dial``, a ``resolve`` or ``strays``; whether it changed anything. Raises ProtocolError."""
         ...

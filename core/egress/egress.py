@@ -38,6 +38,11 @@ _MOST_TRIED: Final = 4
 _CHUNK: Final = 16 * 1024
 _MOST_PIECES: Final = 64
 """In which a client may say whom it means: each is looked at together with all before it."""
+_STRAYS: Final = {
+    "ipv4": "UDP and ICMP have no way out; the guest's kernel does not tell where they were to go",
+    "ipv6": "IPv6 has no way out; the guest's kernel does not tell where it was to go",
+}
+_MOST_STRAYS: Final = 1 << 40
 _NO_NAME: Final = "(no name)"
 
 
@@ -78,6 +83,8 @@ class Egress:
         """Take a message of the agent's; whether it was news. Raises ProtocolError."""
         if message["type"] == "resolve":
             return self._asked(link, message)
+        if message["type"] == "strays":
+            return self._strayed(message)
         connection = link.connections.dialed(message)
         if connection is None:
             return False
@@ -100,6 +107,16 @@ class Egress:
     def _allows(self, host: str, port: int) -> bool:
         rules, address = self._rules(), parsed(host)
         return rules.allows_name(host, port) if address is None else rules.allows_address(address, port)
+
+    def _strayed(self, message: Mapping[str, object]) -> bool:
+        """Of these nothing is known but how many there were; the guest's kernel has refused them."""
+        found = False
+        for kind, what in _STRAYS.items():
+            count = message.get(kind)
+            if isinstance(count, int) and 0 < count < _MOST_STRAYS:
+                self.history.refused(self.history.begin("(any)", None), what, times=count)
+                found = True
+        return found
 
     # names
 

@@ -96,13 +96,13 @@ class History:
             "disconnected", f"{entry.where}, {entry.sent:,} bytes sent, {entry.received:,} received{about}"
         )
 
-    def refused(self, entry: Entry, why: str, *, allowed: bool = False) -> None:
-        """It came to nothing: it is not allowed, or ``allowed`` and not possible."""
-        entry.allowed, entry.reason, entry.ended_at = allowed, why, time.time()
+    def refused(self, entry: Entry, why: str, *, allowed: bool = False, times: int = 1) -> None:
+        """It came to nothing: it is not allowed, or ``allowed`` and not possible. ``times`` of the same happened."""
+        entry.allowed, entry.reason, entry.ended_at, entry.times = allowed, why, time.time(), times
         key = entry.host, entry.port, why
         earlier = self._alike.get(key)
         if earlier is not None and trio.current_time() - earlier.told < _ALIKE_SECONDS:
-            earlier.times += 1
+            earlier.times += times
             earlier.at = earlier.ended_at = entry.at
             return
         self._keep(entry)

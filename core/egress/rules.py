@@ -23,6 +23,7 @@ MOST_NAME: Final = 253
 """Characters of a host's name (RFC 1035, 2.3.4)."""
 _MOST_TEXT: Final = 300
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z")
+_NUMBER: Final = re.compile(r"(0x[0-9a-f]*|[0-9]+)\Z")
 _NUMBERS: Final = re.compile(r"[0-9.]+\Z")
 _EXAMPLES: Final = "such as git.example.org, '*.example.com:443', 192.0.2.0/24:22 or '[2001:db8::1]:22'"
 
@@ -98,8 +99,16 @@ def _parted(text: str) -> tuple[str, int | None]:
 
 
 def is_name(text: str) -> bool:
-    """Whether a host can have the name ``text``, in lower case and without a dot behind it."""
-    return len(text) <= MOST_NAME and all(_LABEL.match(label) for label in text.split("."))
+    """Whether a host can have the name ``text``, in lower case and without a dot behind it.
+
+    None ends in a number: resolvers take such for an address that is written in another way (inet_aton(3)).
+    """
+    labels = text.split(".")
+    return (
+        len(text) <= MOST_NAME
+        and all(_LABEL.match(label) for label in labels)
+        and not _NUMBER.match(labels[-1])
+    )
 
 
 def _name(text: str, host: str) -> str:
@@ -112,7 +121,8 @@ def _name(text: str, host: str) -> str:
         raise _wrong(text, "it is no name of a host") from None
     if not is_name(plain):
         raise _wrong(
-            text, "a name has letters, digits and hyphens between its dots, and a * only before the first"
+            text,
+            "a name has letters, digits and hyphens between its dots, no number at its end, a * only before the first",
         )
     return star + plain
 

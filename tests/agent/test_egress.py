@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from sandtop.agent.egress import dns
 from sandtop.agent.egress.names import COUNT, Names
+from sandtop.agent.egress.strays import counted
 from sandtop.agent.machine import egress_of, resolver_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 HEADER = struct.Struct("!HHHHHH")
 
@@ -100,3 +102,14 @@ def test_the_kernels_argument() -> None:
     assert egress_of(line) == ("10.0.2.15", "10.0.2.3")
     assert egress_of(b"quiet") is None
     assert resolver_of(line) == "nameserver 10.0.2.3\n"
+
+
+def test_what_the_kernel_counts(tmp_path: Path) -> None:
+    before = counted()
+    assert all(each >= 0 for each in before)
+    (tmp_path / "snmp").write_text("Ip: Forwarding OutNoRoutes X\nIp: 2 17 5\nIcmp: InMsgs\nIcmp: 3\n")
+    (tmp_path / "snmp6").write_text("Ip6InReceives 4\nIp6OutNoRoutes                  \t23\n")
+    assert counted(str(tmp_path)) == (17, 23)
+    (tmp_path / "snmp").write_text("Ip: Forwarding\n")
+    (tmp_path / "snmp6").write_text("")
+    assert counted(str(tmp_path)) == (0, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sandtop.core.cli import net
-from sandtop.core.contract.net import Egress, EgressPage
+from sandtop.core.contract.net import Egress, EgressPage, NetLog
 from sandtop.core.errors import InvalidRequest
 
 
@@ -40,10 +40,10 @@ def test_what_became_of_a_connection(
 ) -> None:
     each = Egress(id=1, at=1.0, host="a.test", port=443, sent=2048, received=0, **fields)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
-    def call(_request: object) -> EgressPage:
+    def answer(_request: NetLog) -> EgressPage:
         return EgressPage(connections=[each])
 
-    monkeypatch.setattr(net, "call", call)
+    monkeypatch.setattr(net, "call", answer)
     assert net.net_main(["box", "log"]) == 0
     heading, row, *_ = capfd.readouterr().out.splitlines()
     assert heading.split()[:4] == ["AT", "HOST", "PORT", "ADDRESS"]

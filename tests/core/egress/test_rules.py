@@ -51,6 +51,8 @@ def test_a_line_is_understood_and_written_in_one_way(text: str, written: str) ->
         ("exa mple.org", "letters, digits and hyphens"),
         ("192.0.2.1/24", "has host bits set"),
         ("192.0.2.256", "192.0.2.256"),
+        ("0x7f000001", "no number at its end"),
+        ("a.7:80", "no number at its end"),
         ("[2001:db8::1", "the bracket"),
         ("[2001:db8::1]22", "the bracket"),
         ("x" * 400, "names no host"),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sandtop.agent.egress.strays import counted
 from sandtop.agent.wire.limits import MAX_DIALED
 from sandtop.core.egress import egress as subject
 from sandtop.core.egress.history import MOST
@@ -298,6 +299,8 @@ def test_what_is_not_tcp_over_ipv4_has_no_way_out_at_all(box: World) -> None:
             sock.settimeout(10)
             return sock.connect_ex((address, 53)) or sock.send(b"\x08\0\xf7\xff\0\0\0\0")
 
+    counters = partial(counted, "/proc/thread-self/net")
+    before = box.guest.do(counters)
     for family, kind, protocol, address in (
         (socket.AF_INET, socket.SOCK_DGRAM, 0, "8.8.8.8"),
         (socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP, "8.8.8.8"),
@@ -306,6 +309,15 @@ def test_what_is_not_tcp_over_ipv4_has_no_way_out_at_all(box: World) -> None:
     ):
         found = box.guest.do(partial(send, family, kind, protocol, address))
         assert found == errno.ENETUNREACH, (family, kind)
+    sent = sum(box.guest.do(counters)) - sum(before)
+    assert sent >= 3  # of a raw socket's the kernel may count none
+    box.wait_for(lambda: sum(each.times for each in box.egress.history.after(0)) == sent)
+    ipv4, ipv6 = sorted(box.log(), key=lambda each: each.reason or "", reverse=True)
+    assert (ipv4.host, ipv4.allowed, ipv6.host, ipv6.allowed) == ("(any)", False, "(any)", False)
+    assert (
+        ipv4.reason == "UDP and ICMP have no way out; the guest's kernel does not tell where they were to go"
+    )
+    assert (ipv6.reason or "").startswith("IPv6 has no way out")
 
 
 def test_an_address_that_no_name_has(box: World) -> None:
@@ -415,6 +427,8 @@ def test_with_the_next_core_connections_are_ended_and_names_are_where_they_were(
         "..",
         "a b",
         "\u202e.example.org",
+        "2130706433",
+        "0x7f.1",
         7,
         None,
         ["a"],
@@ -428,6 +442,13 @@ def test_a_name_that_no_host_can_have(box: World, name: object) -> None:
     assert box.in_core(lambda: box.egress.told(box.link, dial))
     assert box.ended().reason == "no host can have the name that was asked for"
     assert box.in_core(lambda: len(box.link.connections)) == 0
+
+
+@pytest.mark.parametrize("count", [0, -1, 1 << 60, "7", None, 2.5])
+def test_strays_that_nobody_can_count(box: World, count: object) -> None:
+    told: dict[str, object] = {"type": "strays", "ipv4": count, "ipv6": count}
+    assert not box.in_core(lambda: box.egress.told(box.link, told))
+    assert box.log() == []
 
 
 @pytest.mark.parametrize("port", [-1, 65536, "22", None, 1.5])

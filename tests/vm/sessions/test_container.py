@@ -31,6 +31,7 @@ echo "$(id -un) in $(pwd) has A=$A, was given $*"
 def test_an_image_is_pulled_and_runs_as_it_says(home: Home, tmp_path: Path) -> None:
     base = folder(b"bin/") + file(b"bin/busybox", BUSYBOX.read_bytes(), mode=0o755)
     base += b"".join(link(b"bin/" + name, b"busybox") for name in (b"sh", b"id", b"sleep", b"cat"))
+    base += file(b"gone")
     top = file(b"etc/passwd", PASSWD) + file(b"bin/entry", ENTRY, mode=0o755) + file(b"bin/.wh.cat")
     config = {
         "User": "web", "Env": ["PATH=/bin", "A=of the image"], "WorkingDir": "/srv/made", "Entrypoint": ["entry"],
@@ -52,7 +53,7 @@ def test_an_image_is_pulled_and_runs_as_it_says(home: Home, tmp_path: Path) -> N
         shown = home.do("exec", "boxed", "--", "entry", "x")
         assert shown == b"web in /srv/made has A=of the image, was given x\n"
         assert home.run("exec", "boxed", "--", "cat").returncode == 127
-        home.do("exec", "-u", "root", "boxed", "--", "sh", "-c", "echo new > /new; busybox rm /bin/entry")
+        home.do("exec", "-u", "root", "boxed", "--", "sh", "-c", "echo new > /new; busybox rm /gone")
         home.do("image", "commit", "-c", 'CMD ["changed"]', "boxed", "committed")
         _check_commit(home, tmp_path)
         session = home.do("exec", "-d", "boxed", "--", "entry", "wait").decode().strip()
@@ -75,7 +76,7 @@ def _check_commit(home: Home, tmp_path: Path) -> None:
     tree = unsquashed(_file(home, made), tmp_path / "committed")
     assert (tree / "new").read_text() == "new\n"
     assert (tree / "bin/busybox").exists()
-    assert not (tree / "bin/entry").exists()
+    assert not (tree / "gone").exists()
     home.do("image", "rm", "committed")
 
 

@@ -156,6 +156,9 @@ def test_a_guest_that_tries(agent: Home, away: tuple[Namespace, Namespace]) -> N
         "other sni": reset, "no sni": reset, "other port": reset, "raw": reset, "dns over tcp": reset, "doh": reset,
         "metadata": reset, "rebound": no_name, "ipv6": nowhere, "udp": nowhere, "icmp": nowhere,
     }  # fmt: skip
+    eventually(
+        lambda: sum(each["times"] for each in log(agent) if each["host"] == "(any)") >= 2
+    )  # IPv6 and UDP
     why = refused(agent)
     assert why[OTHER, None] == "the name is not on the list"
     assert why[GIT, 22] == "the name is on the list for ports 80 and 443, not for 22"
