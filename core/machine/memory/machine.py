@@ -101,13 +101,15 @@ class MemoryMachine:
 
     async def plug(self, disk: Disk) -> None:
         await self._ask("plug")
-        if disk.slot >= self._guest.spec.slots or disk.serial in self._guest.agent.disks.sizes:
-            raise MachineError(f"there is no free slot {disk.slot}", sandbox=self._name)
+        plugged = self._guest.agent.disks.sizes
         try:
             with disk.file.open("rb" if disk.read_only else "r+b") as file:
-                self._guest.agent.disks.sizes[disk.serial] = os.fstat(file.fileno()).st_size
+                size = os.fstat(file.fileno()).st_size
         except OSError as error:
             raise from_os_error(error, f"cannot open {disk.file}", sandbox=self._name) from error
+        if len(plugged) > self._guest.spec.slots:  # its own disk is among them
+            raise MachineError(f"there is no free slot {disk.slot}", sandbox=self._name)
+        plugged[disk.serial] = size
 
     async def lengthen(self, size: int) -> None:
         await self._ask("lengthen")

@@ -23,7 +23,7 @@ from tests.settings import SLOWER
 
 from sandtop.core.channel import AgentLink
 from sandtop.core.errors import MachineError, StorageError
-from sandtop.core.machine.driver import Trial
+from sandtop.core.machine.driver import Disk, Trial
 from sandtop.core.machine.nursery import background
 from sandtop.core.machine.spec import Memory, Network
 from sandtop.core.templates.files import copy_holes, memory_file
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from sandtop.agent.wire import Credit, Data
     from sandtop.core.machine.driver import Driver, Identity, Machine
+    from sandtop.core.machine.spec import MachineSpec
 
 BOOT = 90.0 * SLOWER
 TOKEN = "c0" * 16
@@ -123,10 +124,11 @@ def place(bench: Bench) -> dict[str, Path]:
 
 def test_a_machine_outlives_its_core_and_ends_in_order(run: Callable[[Case], None]) -> None:
     async def case(bench: Bench) -> None:
-        first, spec = bench.driver(), bench.spec()
+        first, spec = bench.driver(), replace(bench.spec(), slots=1)
         async with first.start(spec, **place(bench)) as machine:
             async with talking(machine) as link:
                 assert await link.ping() >= 0
+                await takes_disks(machine, spec, bench)
                 await machine.pause()
                 assert await machine.paused()
                 await machine.pause()  # once more changes nothing
@@ -163,6 +165,20 @@ def test_a_machine_outlives_its_core_and_ends_in_order(run: Callable[[Case], Non
         await gone(later, identity, bench)
 
     run(case)
+
+
+async def takes_disks(machine: Machine, spec: MachineSpec, bench: Bench) -> None:
+    """It is given a disk while it runs, one for each slot; and its own becomes longer."""
+    disk = Disk(serial="volume0", file=bench.folder / "disk", read_only=False, slot=0)
+    with pytest.raises(StorageError, match="No such file"):
+        await machine.plug(disk)
+    disk.file.write_bytes(bytes(1 << 20))
+    await machine.plug(disk)
+    with pytest.raises(MachineError):
+        await machine.plug(replace(disk, serial="volume1"))
+    size = spec.overlay.stat().st_size + (1 << 20)
+    await machine.lengthen(size)
+    assert spec.overlay.stat().st_size == size
 
 
 async def gone(driver: Driver, identity: Identity, bench: Bench) -> None:
