@@ -140,6 +140,7 @@ def serve(
     service = Service(host, machine, shutdown, log, timings(), way_out)
     link = Port(host.loop, port, host.outbox, service, device)
     service.drop, host.loop.after_turn = link.drop, link.flush
+    service.mounted = link.be_patient
     if listener is not None:
         door = Door(host.loop, listener, link, host.outbox, service, host_cid)
         service.drop, host.loop.after_turn = door.drop, door.flush

@@ -19,6 +19,7 @@ from .linkend import CHUNK
 from .loop import READ, WRITE
 from .wire import Credit, Data, Intake, SendStream, values
 from .wire.limits import (
+    DIAL_CREDIT,
     FIRST_CONNECTION,
     FIRST_DIALED,
     LAST_STREAM,
@@ -175,6 +176,9 @@ class _Connection:
     def carry(self, program: _socket.socket) -> None:
         """Carry what ``program`` sends and takes, which is connected."""
         self._all.outbox.add(self._stream)
+        self._all.outbox.take_credit(
+            Credit(self.number, 0, DIAL_CREDIT)
+        )  # what the program says first goes at once
         self._socket = program
         self._carry()
 

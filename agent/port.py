@@ -35,6 +35,9 @@ When the host's side is closed the port's device (as hypervisors up to 2023 emul
 writing, and the driver waits for that buffer for ever. When all 128 buffers of the queue are lost, the port takes
 nothing more.
 """
+_STUCK_SHARED: Final = 15.0
+"""The same once folders of the host are mounted, whose ports are the same device's: its restart ends these mounts, and
+a host may only be slow."""
 _REOPEN: Final = 0.05
 """Seconds between attempts to open the port after its driver was restarted."""
 
@@ -61,11 +64,16 @@ class Port(LinkEnd):
         super().__init__(loop, fd, outbox, peer, READ | EDGE)
         self._device = device
         self._handshake = AgentHandshake()
+        self._stuck_after = _STUCK
         self._open = False  # whether the host was seen to have the port open since the link began
         self._answering: Timer | None = None  # runs from a marker's arrival until something was sent
         self.link_begins: Callable[[], None] = _nothing
         loop.watch(fd, READ | EDGE, self._ready)
         loop.soon(self._look)
+
+    def be_patient(self) -> None:
+        """From now on others use the same device, and would suffer from its restart."""
+        self._stuck_after = _STUCK_SHARED
 
     @property
     def token(self) -> bytes | None:
@@ -115,7 +123,7 @@ class Port(LinkEnd):
             self.link_begins()
             self._open = False
             if self._answering is None:
-                self._answering = self._loop.call_in(_STUCK, self._not_answered)
+                self._answering = self._loop.call_in(self._stuck_after, self._not_answered)
             self._begin(nonce)
         self._take(data)
 

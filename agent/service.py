@@ -70,6 +70,7 @@ class Service:
         self.sessions: dict[int, Session] = {}
         self.drop: Callable[[str], None] = self.link_ended
         """Ends the link, with a reason: `Port.drop`, once there is a port."""
+        self.mounted: Callable[[], None] = lambda: None  # with a port, `Port.be_patient`
         self._host = host
         self._machine = machine
         self._shutdown = shutdown
@@ -377,6 +378,7 @@ class Service:
         if self._defaults is None:
             raise OperationFailed("invalid", "the sandbox is not configured yet")
         self._folders.mount(message, self._defaults.user)
+        self.mounted()
 
     def _turn_off(self, message: Message) -> None:
         self._shutdown.begin(values.integer(message, "grace_ms", 0, MAX_GRACE_MS), lambda: not self.sessions)

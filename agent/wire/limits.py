@@ -40,6 +40,8 @@ MAX_SESSION_NUMBER: Final = FIRST_CONNECTION // 4 - 1
 MAX_CONNECTIONS: Final = 1024
 MAX_DIALED: Final = 1024
 """TCP connections into one guest, and out of it, that there are at once."""
+DIAL_CREDIT: Final = 16 << 10
+"""Bytes that the agent may send on a connection out of the guest before it has heard of the core's credit."""
 MAX_CONNECT_MS: Final = 60_000
 """Milliseconds that one may take to come to stand."""
 MAX_PORT: Final = 65_535

@@ -123,7 +123,7 @@ def main() -> None:
                 sync.Sandbox.create("ours", allow=[f"10.0.2.2:{port}"], cold=True) as ours,
                 sync.Sandbox.create("others", network="user", cold=True) as others,
             ):
-                boxes = dict(zip(_WAYS, (ours, others), strict=True))
+                boxes: dict[str, sync.Sandbox] = dict(zip(_WAYS, (ours, others), strict=True))
                 _measure(boxes, port, count, options.connections, options.rounds)
         finally:
             sync.stop_core(machines=True)

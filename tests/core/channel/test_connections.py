@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sandtop.agent.wire import AGENT_PROTOCOL, Control, Credit, Data, Decoder, Eof, encode
-from sandtop.agent.wire.limits import FIRST_CONNECTION, FIRST_DIALED, MAX_DIALED
+from sandtop.agent.wire.limits import DIAL_CREDIT, FIRST_CONNECTION, FIRST_DIALED, MAX_DIALED
 from sandtop.core.errors import ChannelError, ConnectionRefused, SandtopError, TimedOut, WrongState
 
 from .scripted import listening, run, running_core, shake_hands, until
@@ -348,6 +348,21 @@ def test_a_connection_that_an_agent_dials(tmp_path: Path) -> None:
         await connection.send_all(b"answer")
         await until(lambda: connection.fault is not None)
         assert len(core.link.connections) == 0
+
+    dialing(tmp_path, behave, case)
+
+
+def test_what_comes_right_behind_a_dial_is_taken(tmp_path: Path) -> None:
+    async def behave(agent: Agent) -> None:
+        await agent.send(
+            control("dial", n=DIALED, host="a.test", port=80), Data(DIALED, 0, bytes(DIAL_CREDIT))
+        )
+        await agent.until_gone()
+
+    async def case(core: Core, outside: Outside) -> None:
+        await until(lambda: bool(outside.taken))
+        assert await outside.taken[0].receive_some() == bytes(DIAL_CREDIT)
+        assert core.link.fault is None
 
     dialing(tmp_path, behave, case)
 

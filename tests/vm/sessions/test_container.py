@@ -99,6 +99,7 @@ CMD ["none"]
 """
 
 
+@pytest.mark.timeout(500)  # it boots three machines, one after the other
 @pytest.mark.skipif(not BUSYBOX.exists(), reason="busybox-static is not installed")
 def test_a_dockerfile_is_built_and_goes_on_from_the_steps_that_are_kept(home: Home, tmp_path: Path) -> None:
     base = folder(b"bin/") + file(b"bin/busybox", BUSYBOX.read_bytes(), mode=0o755)
