@@ -14,6 +14,7 @@ from sandtop.core.terminal._grammar import (
     C1,
     C1_PRESENT,
     CSI_PARTS,
+    MAX_SEQUENCE,
     TOKENS,
     is_endless,
     open_tail,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from sandtop.core.terminal._screen import EmulatedScreen
 
 _MAX_CACHED: Final = 4096
+_LONGEST_CSI: Final = MAX_SEQUENCE - len("\x1b[")
 _MAX_NUMBER: Final = 9999
 _MAX_NUMBERS: Final = 32
 _MAX_STEP: Final = 64
@@ -145,7 +147,9 @@ class Stream(ByteStream):
                     screen.draw(printed, before)
                 before = True
             if csi:
-                if csi[-1] == "m":
+                if len(csi) > _LONGEST_CSI:
+                    pass  # without effect, as it is when it comes in pieces
+                elif csi[-1] == "m":
                     cursor.attrs = cursor.attrs.after[csi]
                 elif csi[-1] == "b":
                     self._repeat(before, csi)

@@ -76,6 +76,17 @@ def test_cuts_change_nothing(data: bytes, seed: int, size: tuple[int, int], scro
     assert whole.bells == pieces.bells
 
 
+@pytest.mark.parametrize("final", ["a", "m", "b"])
+@pytest.mark.parametrize("length", range(4094, 4100))
+def test_a_plain_sequence_that_is_too_long_has_no_effect_in_one_piece_either(final: str, length: int) -> None:
+    data = b"x\x1b[" + b"1;" * (length // 2) + b"1" * (length % 2) + final.encode() + b"y"
+    whole, pieces = Emulator(3, 1, 0), Emulator(3, 1, 0)
+    whole.feed(data)
+    for at in range(0, len(data), 5):
+        pieces.feed(data[at : at + 5])
+    assert differing(whole, pieces) == []
+
+
 @_slow
 @given(data=BYTES, rest=BYTES, size=SIZES, scrollback=SCROLLBACKS)
 def test_a_dump_makes_an_equal_emulator(
