@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import tempfile
@@ -49,6 +50,9 @@ LONG = (
 hypothesis.settings.register_profile("sandtop", deadline=None)
 hypothesis.settings.load_profile("sandtop")
 
+_DESCRIPTORS = 8192
+"""Open files of a worker of ours, where that many are allowed: both ends of as many connections as there can be."""
+
 _ROOT = pytest.StashKey[Path]()
 _seconds = {"quick tests": 0.0, "slow tests": 0.0, "tests on virtual machines": 0.0}
 
@@ -64,6 +68,10 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[variable] = str(root / name)
     tempfile.tempdir = None
     os.environ["SANDTOP_TEST_RUN"] = RUN
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    if 0 <= soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import trio
@@ -85,13 +85,14 @@ def _single_instance(paths: Paths) -> Generator[None]:
 
 async def _main(paths: Paths, channel: str | None = None) -> None:
     settings = Settings.load(paths.settings)
-    with Database(paths.database) as database:
+    with Database(paths.database) as database, ExitStack() as until_all_ended:
         async with trio.open_nursery() as nursery:
             guest = GuestStore(paths, release=settings.guest_release)
             driver = driver_for(paths, channel or settings.channel, settings.translation_cache_mib)
             templates = Templates(paths, driver, nursery, settings.boot_seconds)
             screens = Screens(nursery)
-            fleet = Fleet(Context(paths, database, settings, nursery, driver, guest, templates, screens))
+            context = Context(paths, database, settings, nursery, driver, guest, templates, screens)
+            fleet = Fleet(until_all_ended.enter_context(context))
             nursery.start_soon(screens.run)
             await fleet.adopt_all()
             nursery.start_soon(fleet.maintain)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import trio
 
@@ -33,7 +33,7 @@ def _one_a_processor() -> trio.CapacityLimiter:
 
 @dataclass(slots=True)
 class Context:
-    """Shared by all sandboxes of a core.
+    """Shared by all sandboxes of a core. A context manager, to be left when none of its tasks runs any more.
 
     Attributes:
         nursery: owns what accompanies their machines.
@@ -60,6 +60,13 @@ class Context:
 
     def __post_init__(self) -> None:
         self.events = EventLog(self.paths.events)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.events.close()
+        self.templates.close()
 
     def look_at_room(self) -> Space | None:
         """Look at the disk of the sandboxes now. Blocks as long as that disk does."""

@@ -50,6 +50,7 @@ async def searching(console: Console, pilot: Pilot[None], core: FakeCore) -> Non
     await until(pilot, lambda: _log(console).view.found is not None)
     core.emit("a1", b"one more\n" * 12)
     await until(pilot, lambda: _log(console).view.unseen == 12)
+    await until(pilot, lambda: any("10/10" in text for text, _ in _log(console).badges()))
 
 
 async def filtering(console: Console, pilot: Pilot[None], core: FakeCore) -> None:

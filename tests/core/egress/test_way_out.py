@@ -394,6 +394,7 @@ def test_one_more_than_there_can_be_is_reset(box: World) -> None:
             held.enter_context(box.dial(HOSTS[GIT], 22))
             held.enter_context(listener.accept()[0])
         assert box.outcome(HOSTS[GIT], 22) == "reset"
+    box.wait_for(lambda: len(box.link.connections) == 0)
 
 
 # a core that goes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import struct
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -127,9 +127,10 @@ class Lab:
         """A core that has adopted what there is. With the block it ends, and the machines go on."""
         core: Core | None = None
         try:
-            with Database(self.paths.database) as database, unwrapped():
+            with Database(self.paths.database) as database, ExitStack() as until_all_ended, unwrapped():
                 async with trio.open_nursery() as nursery:
                     core = self._core(database, nursery)
+                    until_all_ended.enter_context(core.context)
                     await core.fleet.adopt_all()
                     if maintained:
                         nursery.start_soon(core.fleet.maintain)

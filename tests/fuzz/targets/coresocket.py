@@ -12,7 +12,7 @@ import socket
 import struct
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -190,15 +190,14 @@ async def _serve(folder: Path, connections: list[bytes], turns: Turns) -> None:
     paths = Paths(folder / "data", folder / "cache", folder / "config", folder / "run")
     for path in (paths.logs, paths.sandboxes, paths.images, paths.runtime):
         path.mkdir(parents=True)
-    with Database(paths.database) as database:
+    with Database(paths.database) as database, ExitStack() as until_all_ended:
         _prepare(paths, database)
         settings = Settings()
         async with trio.open_nursery() as nursery:
             guest, driver = GuestStore(paths), driver_for(paths)
             templates = Templates(paths, driver, nursery, settings.boot_seconds)
-            fleet = Fleet(
-                Context(paths, database, settings, nursery, driver, guest, templates, Screens(nursery))
-            )
+            context = Context(paths, database, settings, nursery, driver, guest, templates, Screens(nursery))
+            fleet = Fleet(until_all_ended.enter_context(context))
             server = Server(
                 Core(paths, fleet, guest, 0.0, trio.Event(), MetricsServer(paths, fleet, nursery)), nursery
             )
