@@ -42,7 +42,7 @@ __getattr__ = lazily(
         "files": ("FileListing", "FileReading", "FileWatching", "FileWriting"),
         "launching": ("launch",),
         "listening": ("ConsoleListening", "EventsListening", "LogPiece", "LogsListening", "StatsListening"),
-        "listing": ("sandbox_listing", "secret", "session_listing"),
+        "listing": ("sandbox_listing", "session_listing"),
         "mounts": ("mount", "short_mount", "tmpfs_mount"),
         "operation": ("HELLO_SECONDS", "Operation"),
         "plain": ("Link", "ask", "new_id"),
