@@ -13,7 +13,7 @@ from sandtop.tui.together import MOST_BYTES
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from sandtop.core.client.sdk import Happening, Log, Processes, SandboxInfo, SessionInfo
+    from sandtop.core.client.sdk import Egress, Happening, Log, Processes, SandboxInfo, SessionInfo
     from sandtop.tui.screens.run import Run
 
 LOOK_SECONDS: Final = 10.0
@@ -118,6 +118,11 @@ async def processes(uuid: str) -> Processes:
 async def happened(uuid: str, count: int) -> list[Happening]:
     """The last ``count`` events of a sandbox, oldest first."""
     return await events([uuid], limit=count)
+
+
+async def reached(uuid: str) -> Sequence[Egress]:
+    """What a sandbox with an allow-list connected to, or tried to, oldest first."""
+    return await Sandbox.at(uuid).egress()
 
 
 async def guest_console(uuid: str, lines: int) -> bytes:

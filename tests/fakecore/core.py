@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from sandtop.core.contract.core_events import Happening
+    from sandtop.core.contract.net import Egress
     from sandtop.core.contract.sandbox import ProcessInfo, SandboxInfo
     from sandtop.core.contract.session import SessionExec
 
@@ -41,7 +42,8 @@ class FakeCore:
         sandboxes: by name.
         sessions: by id.
         images: their names.
-        loads, processes, consoles: what sandboxes use, what runs in them and what their kernels printed, by name.
+        loads, processes, egress, consoles: what sandboxes use, what runs in them, what they connected to and what their
+            kernels printed, by name.
         host: what the host has.
         happenings: what happened.
         programs: sessions run programs of this host; else what is typed into one is all that it writes.
@@ -68,6 +70,7 @@ class FakeCore:
         self.host = FakeHost()
         self.happenings: list[Happening] = []
         self.processes: dict[str, list[ProcessInfo]] = {}
+        self.egress: dict[str, list[Egress]] = {}
         self.consoles: dict[str, bytes] = {}
         self.path = Path()
         self.programs = programs

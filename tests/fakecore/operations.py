@@ -12,6 +12,7 @@ from sandtop.core.contract import core as cores
 from sandtop.core.contract import image as images
 from sandtop.core.contract import sandbox as sandboxes
 from sandtop.core.contract import session as sessions
+from sandtop.core.contract.net import NetLog
 from sandtop.core.contract.record import Nothing, Record
 from sandtop.core.contract.session_results import (
     ScreenAnswer,
@@ -328,6 +329,7 @@ HANDLERS: Final[dict[type[Request[Any]], Callable[[FakeCore, Conn, Any], Record 
     cores.Metrics: _metrics,
     sandboxes.SandboxTop: watching.top,
     sandboxes.SandboxConsole: watching.console,
+    NetLog: watching.net_log,
     sandboxes.SandboxCreate: _create,
     sandboxes.SandboxList: _list,
     sandboxes.SandboxInspect: _inspect,

@@ -17,6 +17,7 @@ from sandtop.core.contract.core_events import (
     SandboxStats,
     Source,
 )
+from sandtop.core.contract.net import EgressPage, NetLog
 from sandtop.core.contract.record import Nothing
 from sandtop.core.contract.session_events import At
 from sandtop.core.errors import WrongState
@@ -195,6 +196,13 @@ def top(core: FakeCore, conn: Conn, request: sandboxes.SandboxTop) -> sandboxes.
         raise WrongState(f"cannot ask {raw['name']}: it is {raw['state']}")
     found = core.processes.get(str(raw["name"]), [])
     return sandboxes.Processes(processes=found, total=len(found))
+
+
+def net_log(core: FakeCore, conn: Conn, request: NetLog) -> EgressPage:
+    raw = core.find_sandbox(request.sandbox)
+    if raw["network"] != "filtered":
+        raise WrongState(f"{raw['name']} has no allow-list")
+    return EgressPage(connections=core.egress.get(str(raw["name"]), []))
 
 
 def console(core: FakeCore, conn: Conn, request: sandboxes.SandboxConsole) -> Nothing:

@@ -34,8 +34,9 @@ async def one_log(console: Console, pilot: Pilot[None], core: FakeCore) -> None:
         await pilot.press("j")
     assert rows.is_attached
     await pilot.press("enter")
-    await until(pilot, lambda: _log(console).ready and _log(console).view.ring.total > 400)
-    await until(pilot, lambda: _log(console).view.last_shown > 400)
+    lines = sum(data.count(b"\n") for _, _, data in core.session("a1").pieces)
+    await until(pilot, lambda: _log(console).ready and _log(console).view.ring.total == lines)
+    await until(pilot, lambda: _log(console).view.last_shown == lines - 1)
 
 
 def _log(console: Console) -> LogPane:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.fakecore import NOW
 
+from sandtop.core.contract.net import Egress
 from sandtop.tui.screens.pages import Page
 from sandtop.tui.screens.sandbox_page import SandboxPage
 from sandtop.tui.widgets.text_box import TextBox
@@ -51,6 +53,46 @@ async def test_all_that_is_known_of_a_sandbox() -> None:
             assert "exit 0" in text(app, "exits")
             assert "network" in text(app, "facts")
             assert visible(app) == ["processes", "exits", "events", "console", "facts"]
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 50)])
+async def test_what_one_with_an_allow_list_reached(size: tuple[int, int]) -> None:
+    with scene.page(scene.core()) as fake:
+        fake.of("api-1").update(network="filtered", allow=["git.example.org:443"])
+        fake.egress["api-1"] = [
+            Egress(
+                id=1,
+                at=NOW - 300,
+                host="git.example.org",
+                port=443,
+                address="192.0.2.7",
+                sent=2048,
+                received=5 << 20,
+            ),
+            Egress(
+                id=2,
+                at=NOW - 20,
+                host="evil\x1b]0;x\x07.test",
+                allowed=False,
+                reason="no rule allows it",
+                times=3,
+                ended_at=NOW - 20,
+            ),
+        ]
+        async with running(size=size) as (app, pilot):
+            await opened(app, pilot)
+            await until(pilot, lambda: "git.example.org:443" in text(app, "connections"))
+            head, refused, carried = text(app, "connections").splitlines()
+            assert head.split() == ["AGO", "OUT", "IN", "HOST"]
+            assert refused.split()[:3] == ["20s", "0", "0"]
+            assert "\x1b" not in refused
+            assert refused.endswith(".test 3×  refused: no rule allows it")
+            assert carried.split() == ["5m", "2.0K", "5.0M", "git.example.org:443", "192.0.2.7"]
+            if "connections" not in visible(app):
+                await pilot.press("tab", "tab")
+            assert "connections" in visible(app)
+            box = app.screen.query_one("#connections", TextBox)
+            assert "3 refused" in box.render_line(0).text
 
 
 async def test_on_a_small_screen_one_box_at_a_time() -> None:

@@ -15,7 +15,7 @@ from .facts import sandbox_facts
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sandtop.core.client.sdk import Happening, ProcessInfo, SandboxHistory
+    from sandtop.core.client.sdk import Egress, Happening, ProcessInfo, SandboxHistory
     from sandtop.tui.store import SandboxView
     from sandtop.tui.widgets.worded import Words
 
@@ -111,6 +111,31 @@ def event_lines(happenings: Sequence[Happening], now: float) -> list[Words]:
         )
         for one in reversed(happenings)
     ]
+
+
+EGRESS_HEAD: Final[Words] = ((f"{'AGO':>5} {'OUT':>6} {'IN':>6}  HOST", "muted"),)
+
+
+def egress_lines(connections: Sequence[Egress], now: float) -> list[Words]:
+    """What it connected to, or tried to, a line each, the newest first; what went wrong comes before the address."""
+    lines: list[Words] = []
+    for one in reversed(connections):
+        host = f"{neutral(one.host)}{'' if one.port is None else f':{one.port}'}"
+        times = f" {one.times}×" if one.times > 1 else ""
+        open_ = one.allowed and one.address is not None and one.ended_at is None
+        outcome = (
+            "" if one.reason is None else f"  {'' if one.allowed else 'refused: '}{neutral(one.reason, 400)}"
+        )
+        lines.append(
+            (
+                (f"{age(now - one.at):>5} {size(one.sent):>6} {size(one.received):>6}  ", "muted"),
+                (host, "good" if open_ else "plain" if one.allowed else "bad"),
+                (times, "muted"),
+                (outcome, "warn"),
+                (f"  {one.address}" if one.address not in (None, one.host) else "", "muted"),
+            )
+        )
+    return lines
 
 
 def console_lines(printed: bytes) -> list[Words]:

@@ -1,4 +1,4 @@
-"""A sandbox's own page: what it uses, its processes, events and console, how its sessions ended, what it is made of."""
+"""A sandbox's own page: what it uses, its processes, connections, events and console, how its sessions ended."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class SandboxPage(ConsoleScreen):
     def body(self) -> Iterable[Widget]:
         yield UsagePanel()
         yield Container(
-            Container(TextBox("processes"), TextBox("exits"), id="left"),
+            Container(TextBox("processes"), TextBox("exits"), TextBox("connections"), id="left"),
             Container(TextBox("events"), TextBox("console", from_end=True), TextBox("facts"), id="right"),
             id="boxes",
         )
@@ -97,6 +97,11 @@ class SandboxPage(ConsoleScreen):
         facts = self._box("facts")
         facts.show(page_lines.fact_lines(sandbox, now, facts.content_size.width or self.size.width - 2))
 
+    def _boxes(self) -> list[TextBox]:
+        """Those that it has: connections are known of a sandbox with an allow-list alone."""
+        filtered = self.sandbox is not None and self.sandbox.info.network == "filtered"
+        return [box for box in self.query(TextBox) if filtered or box.id != "connections"]
+
     def _box(self, name: str) -> TextBox:
         return self.query_one(f"#{name}", TextBox)
 
@@ -106,6 +111,7 @@ class SandboxPage(ConsoleScreen):
         while True:
             if self.is_current:
                 await self._into("processes", self._read_processes)
+                await self._into("connections", self._read_connections)
                 await self._into("events", self._read_events)
                 await self._into("console", self._read_console)
                 if self.ready:
@@ -136,6 +142,19 @@ class SandboxPage(ConsoleScreen):
         lines = page_lines.process_lines(found.processes)
         self._fill("processes", lines, head=page_lines.PROCESS_HEAD, note=str(found.total))
 
+    async def _read_connections(self) -> None:
+        sandbox = self.sandbox
+        if sandbox is not None and sandbox.info.network == "filtered":
+            found = await gateway.reached(self._uuid)
+            lines = page_lines.egress_lines(found, self.console_app.clock())
+            refused = sum(each.times for each in found if not each.allowed)
+            self._fill(
+                "connections",
+                lines or [_nothing("it has connected to nothing yet")],
+                head=page_lines.EGRESS_HEAD if lines else (),
+                note=f"{refused} refused" if refused else "",
+            )
+
     async def _read_events(self) -> None:
         found = await gateway.happened(self._uuid, _EVENTS)
         lines = page_lines.event_lines(found, self.console_app.clock())
@@ -158,18 +177,20 @@ class SandboxPage(ConsoleScreen):
         """Show all boxes where there is room, else the one with the focus."""
         width, height = self.size
         together = width >= _WIDE and height >= _HIGH and not self._zoomed
-        focused = self.focused
+        focused, boxes = self.focused, self._boxes()
         for box in self.query(TextBox):
-            box.display = together or box is focused or (focused is None and box.id == "processes")
+            box.display = box in boxes and (
+                together or box is focused or (focused is None and box.id == "processes")
+            )
         for column in ("left", "right"):
-            boxes = list(self.query_one(f"#{column}").query(TextBox))
-            self.query_one(f"#{column}").display = any(box.display for box in boxes)
+            inside = self.query_one(f"#{column}")
+            inside.display = any(box.display for box in inside.query(TextBox))
         self.query_one("#boxes").set_class(together, "-together")
-        names = [] if together else [str(box.id) for box in self.query(TextBox)]
+        names = [] if together else [str(box.id) for box in boxes]
         self.query_one(UsagePanel).show_tabs(names, str(focused.id) if focused is not None else "")
 
     def _move(self, step: int) -> None:
-        boxes = list(self.query(TextBox))
+        boxes = self._boxes()
         at = next((number for number, box in enumerate(boxes) if box.has_focus), 0)
         self._go_to(boxes[(at + step) % len(boxes)])
 
