@@ -33,6 +33,7 @@ from sandtop.core.daemon.dispatch import answers, makes, serves
 from sandtop.core.daemon.net_ops import lines
 from sandtop.core.daemon.pulling import obtain
 from sandtop.core.daemon.views import page, sandbox_view
+from sandtop.core.egress.addresses import HOST
 from sandtop.core.errors import InvalidRequest, NotFound
 from sandtop.core.fleet import State
 from sandtop.core.fleet.mounts import checked
@@ -65,11 +66,14 @@ def reachable(request: SandboxCreate) -> tuple[str, tuple[str, ...]]:
     """The kind of network, and the lines of the allow-list. Raises `InvalidRequest`."""
     if request.allow is None:
         return request.network or DEFAULT.network, ()
-    if request.network == "none":
+    if request.network in ("none", "user:host-loopback"):
+        loopback = (
+            "" if request.network == "none" else f"; a rule such as {HOST}:8080 allows a port of the loopback"
+        )
         raise InvalidRequest(
-            f"{request.name} cannot have the network none and an allow-list",
+            f"{request.name} cannot have the network {request.network} and an allow-list",
             sandbox=request.name,
-            hint="the list makes it filtered: leave the network out",
+            hint=f"the list makes it filtered: leave the network out{loopback}",
         )
     return "filtered", lines(request.allow, request.name)
 
