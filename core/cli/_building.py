@@ -88,7 +88,9 @@ def _of_a_dockerfile(options: argparse.Namespace) -> ImageInfo:
     if options.source is not None:
         raise InvalidRequest("--from is a file system, and a Dockerfile says itself what it is from")
     if options.network == "filtered":
-        raise InvalidRequest("--network of a build is none or user: nothing says what to allow")
+        raise InvalidRequest(
+            "--network of a build is none, user or user:host-loopback: nothing says what to allow"
+        )
     name = options.tag or os.path.basename(os.path.realpath(options.name)).lower()
 
     async def build_it() -> ImageInfo:

@@ -114,8 +114,8 @@ def add_shape(parser: Parser) -> None:
     add("--disk", type=mebibytes, metavar="SIZE", help="room for what is written in it, such as 4G")
     add(
         "--network",
-        choices=("none", "user", "filtered"),
-        help="none (the default), user: out through this host, or filtered: to what is allowed",
+        choices=("none", "user", "user:host-loopback", "filtered"),
+        help="none (the default), user: out through this host, also to its loopback, or filtered: to what is allowed",
     )
     add("--accelerator", choices=("kvm", "tcg"), help="instead of the best that works here (doctor tells)")
 

@@ -306,7 +306,7 @@ class Sandbox:
         cpus: int | None = None,
         memory: int | None = None,
         disk: int | None = None,
-        network: Literal["none", "user", "filtered"] | None = None,
+        network: Literal["none", "user", "user:host-loopback", "filtered"] | None = None,
         env: Mapping[str, str] | None = None,
         workdir: str | None = None,
         shell: str | None = None,
@@ -990,7 +990,7 @@ def build_dockerfile(
     cpus: int | None = None,
     memory: int | None = None,
     disk: int | None = None,
-    network: Literal["none", "user"] | None = None,
+    network: Literal["none", "user", "user:host-loopback"] | None = None,
     accelerator: Literal["kvm", "tcg"] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> ImageInfo:
@@ -1072,7 +1072,7 @@ def warm_image(
     cpus: int | None = None,
     memory: int | None = None,
     disk: int | None = None,
-    network: Literal["none", "user", "filtered"] | None = None,
+    network: Literal["none", "user", "user:host-loopback", "filtered"] | None = None,
     accelerator: Literal["kvm", "tcg"] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> None:

@@ -232,7 +232,7 @@ class ImageWarm(Change[Nothing], op="image.warm", slow=True):
     cpus: Processors | None = None
     memory: Memory | None = None
     disk: Disk | None = None
-    network: Literal["none", "user", "filtered"] | None = None
+    network: Literal["none", "user", "user:host-loopback", "filtered"] | None = None
     accelerator: Literal["kvm", "tcg"] | None = None
 
 

@@ -93,7 +93,7 @@ class SandboxInfo(Record):
         changed_at: when it came into its state, seconds since the epoch; None where that is not known.
         alerts: the rules of the configuration that hold of it, the newest first.
         ports: those of the host that lead to ports of it.
-        network: ``none``, ``user``, or ``filtered``: what is in ``allow`` and nothing else.
+        network: ``none``, ``user``, ``user:host-loopback``, or ``filtered``: what is in ``allow`` and nothing else.
         mounts: what is mounted in it whenever it runs.
         secrets: what is put into what it sends to some hosts, less the values.
     """
@@ -254,7 +254,7 @@ class SandboxCreate(Change[SandboxAnswer], op="sandbox.create", slow=True):
     cpus: Processors | None = None
     memory: Memory | None = None
     disk: Disk | None = None
-    network: Literal["none", "user", "filtered"] | None = None
+    network: Literal["none", "user", "user:host-loopback", "filtered"] | None = None
     env: Environment | None = None
     workdir: GuestPath | None = None
     shell: GuestPath | None = None

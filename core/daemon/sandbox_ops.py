@@ -34,6 +34,7 @@ from sandtop.core.daemon.net_ops import given, lines
 from sandtop.core.daemon.pulling import obtain
 from sandtop.core.daemon.views import page, sandbox_view
 from sandtop.core.egress import TRUST, rows_of
+from sandtop.core.egress.addresses import HOST
 from sandtop.core.errors import InvalidRequest, NotFound
 from sandtop.core.fleet import State
 from sandtop.core.fleet.mounts import checked
@@ -67,11 +68,15 @@ def reachable(request: SandboxCreate) -> tuple[str, tuple[str, ...]]:
     if request.allow is None and not request.secrets:
         return request.network or DEFAULT.network, ()
     what = "an allow-list" if request.allow is not None else "secrets"
-    if request.network == "none":
+    if request.network in ("none", "user:host-loopback"):
+        loopback = (
+            "" if request.network == "none" else f"; a rule such as {HOST}:8080 allows a port of the loopback"
+        )
         raise InvalidRequest(
-            f"{request.name} cannot have the network none and {what}",
+            f"{request.name} cannot have the network {request.network} and {what}",
             sandbox=request.name,
-            hint=f"{'the list makes' if request.allow is not None else 'they make'} it filtered: leave the network out",
+            hint=f"{'the list makes' if request.allow is not None else 'they make'} it filtered: leave the network out"
+            + loopback,
         )
     return "filtered", lines(request.allow or (), request.name)
 

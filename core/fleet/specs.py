@@ -12,7 +12,13 @@ from sandtop.core.egress import OWN, RESOLVER
 from sandtop.core.errors import InvalidRequest, NotFound
 from sandtop.core.fleet.mounts import slots
 from sandtop.core.fleet.room import MIB
-from sandtop.core.guest import KERNEL_ARGS, egress_argument, network_argument, vsock_argument
+from sandtop.core.guest import (
+    KERNEL_ARGS,
+    egress_argument,
+    network_argument,
+    reject_argument,
+    vsock_argument,
+)
 from sandtop.core.guest.overlay import RECIPE as DISK_RECIPE
 from sandtop.core.machine import Accelerator, Channel, MachineSpec, Network, check_memory, reaches_ipv6
 from sandtop.core.templates import Kind, Shape, trial_of
@@ -108,6 +114,8 @@ def _spec(
         words.append(
             network_argument(addresses.address, addresses.netmask, addresses.gateway, addresses.resolver)
         )
+        if addresses.reject_gateway:
+            words.append(reject_argument(addresses.gateway))
     if network is Network.FILTERED:
         words.append(egress_argument(OWN, RESOLVER))
     if channel is Channel.VSOCK:
@@ -123,7 +131,7 @@ def _spec(
         memory_mib=row.config.memory,
         cpus=row.config.cpus,
         network=network,
-        ipv6=network is Network.USER and reaches_ipv6(),
+        ipv6=network.has_device and reaches_ipv6(),
         accelerator=accelerator,
         channel=channel,
         slots=slots(row.config),

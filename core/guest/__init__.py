@@ -32,7 +32,14 @@ from sandtop.core.guest.containers import (
 from sandtop.core.guest.containers import steps as steps_of_builds
 from sandtop.core.guest.containers.kept import PATIENCE
 from sandtop.core.guest.image import BASE, Image, ImageStore, check_name
-from sandtop.core.guest.kernel import KERNEL_ARGS, Kernel, egress_argument, network_argument, vsock_argument
+from sandtop.core.guest.kernel import (
+    KERNEL_ARGS,
+    Kernel,
+    egress_argument,
+    network_argument,
+    reject_argument,
+    vsock_argument,
+)
 from sandtop.core.guest.runtime import Runtime
 from sandtop.core.guest.store import locked, scratch_folder, temporary_folder
 from sandtop.core.guest.tools import Progress
@@ -63,6 +70,7 @@ __all__ = [
     "Volume",
     "egress_argument",
     "network_argument",
+    "reject_argument",
     "vsock_argument",
 ]
 

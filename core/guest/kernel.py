@@ -42,6 +42,11 @@ def network_argument(address: str, netmask: str, gateway: str, resolver: str) ->
     return f"sandtop.network={address},{netmask},{gateway},{resolver}"
 
 
+def reject_argument(address: str) -> str:
+    """What has connections to ``address`` (IPv4) fail at once in the guest."""
+    return f"sandtop.reject={address}"
+
+
 def egress_argument(address: str, resolver: str) -> str:
     """What has the agent take the connections of programs and pass them on: its own address, and its resolver's."""
     return f"sandtop.egress={address},{resolver}"

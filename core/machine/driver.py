@@ -113,12 +113,16 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class GuestNetwork:
-    """The addresses that a guest's network device gets (IPv4, dotted); the guest is told them as it boots."""
+    """The addresses that a guest's network device gets (IPv4, dotted); the guest is told them as it boots.
+
+    ``reject_gateway``: nothing that is addressed to the gateway itself is answered, so the guest refuses it at once.
+    """
 
     address: str
     netmask: str
     gateway: str
     resolver: str
+    reject_gateway: bool = False
 
 
 @dataclass(frozen=True, slots=True)

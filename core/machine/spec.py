@@ -37,12 +37,19 @@ WITHOUT_KVM: Final = 'without it: --accelerator tcg, or accelerator = "tcg" in c
 
 class Network(StrEnum):
     """``NONE``: the guest has no network device. ``USER``: one device, behind which a program of the user's own answers
-    and passes connections on to the host's network; the host needs no privilege for it. ``FILTERED``: no device; the
-    agent passes connections on to the core, which has a list of what is allowed."""
+    and passes connections on to the host's network, but not to the host's loopback; the host needs no privilege for it.
+    ``USER_AND_LOOPBACK``: the same, and the gateway's address leads to the host's loopback. ``FILTERED``: no device;
+    the agent passes connections on to the core, which has a list of what is allowed."""
 
     NONE = "none"
     USER = "user"
+    USER_AND_LOOPBACK = "user:host-loopback"
     FILTERED = "filtered"
+
+    @property
+    def has_device(self) -> bool:
+        """Whether the guest has a network device."""
+        return self in (Network.USER, Network.USER_AND_LOOPBACK)
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,8 +89,8 @@ def read_form(values: dict[str, str]) -> Fields:
                 raise ValueError(f"{name} is a number of MiB, or such as 512M or 2G")
             fields[name] = int(match[1]) * (1024 if match[2] in ("g", "G") else 1)
     if network := values["network"].strip():
-        if network not in ("none", "user", "filtered"):
-            raise ValueError("network is none, user or filtered")
+        if network not in ("none", "user", "user:host-loopback", "filtered"):
+            raise ValueError("network is none, user, user:host-loopback or filtered")
         fields["network"] = network
     labels: dict[str, str] = {}
     for word in values["labels"].split():

@@ -50,7 +50,7 @@ async def build_dockerfile(
     cpus: int | None = None,
     memory: int | None = None,
     disk: int | None = None,
-    network: Literal["none", "user"] | None = None,
+    network: Literal["none", "user", "user:host-loopback"] | None = None,
     accelerator: Literal["kvm", "tcg"] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> ImageInfo:
@@ -124,7 +124,7 @@ async def warm_image(
     cpus: int | None = None,
     memory: int | None = None,
     disk: int | None = None,
-    network: Literal["none", "user", "filtered"] | None = None,
+    network: Literal["none", "user", "user:host-loopback", "filtered"] | None = None,
     accelerator: Literal["kvm", "tcg"] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> None:

@@ -81,7 +81,7 @@ class Sandbox(Executing, Attachable, Terminals, Copyable, Sessions, Networked, C
         cpus: int | None = None,
         memory: int | None = None,
         disk: int | None = None,
-        network: Literal["none", "user", "filtered"] | None = None,
+        network: Literal["none", "user", "user:host-loopback", "filtered"] | None = None,
         env: Mapping[str, str] | None = None,
         workdir: str | None = None,
         shell: str | None = None,

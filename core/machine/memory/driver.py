@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -148,7 +149,9 @@ class MemoryDriver:
         return tuple(str(part) for part in parts)
 
     def guest_network(self, network: Network) -> GuestNetwork | None:
-        return _ADDRESSES if network is Network.USER else None
+        if not network.has_device:
+            return None
+        return replace(_ADDRESSES, reject_gateway=network is not Network.USER_AND_LOOPBACK)
 
     # doctor
 

@@ -101,6 +101,18 @@ class Role(StrEnum):
     CONSOLE = "console"
     MEMORY = "memory"
     VSOCK = "vsock"
+    DEVICE_FRAMES = "device-frames"
+    NETWORK_FRAMES = "network-frames"
+
+    @property
+    def is_end(self) -> bool:
+        """Whether it is an end of the pair of sockets that a guest's frames pass (`firewall`): nothing with a path."""
+        return self in (Role.DEVICE_FRAMES, Role.NETWORK_FRAMES)
+
+    @property
+    def kind(self) -> str:
+        """What the descriptor is of, for ``inspect``."""
+        return "socket pair" if self.is_end else "socket" if self.is_socket else "file"
 
     @property
     def is_socket(self) -> bool:
@@ -120,12 +132,12 @@ class Descriptor:
     Attributes:
         role: what it is for.
         number: its number, the same in our process and in QEMU's.
-        path: the file to open, or where to bind the listening Unix socket.
+        path: the file to open, or where to bind the listening Unix socket; None for an end of a pair of sockets.
     """
 
     role: Role
     number: int
-    path: Path
+    path: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +155,8 @@ class CommandLine:
                 {
                     "role": d.role.value,
                     "number": d.number,
-                    "path": str(d.path),
-                    "kind": "socket" if d.role.is_socket else "file",
+                    "path": "" if d.path is None else str(d.path),
+                    "kind": d.role.kind,
                     "writable": d.role.is_writable,
                 }
                 for d in self.descriptors
@@ -152,9 +164,11 @@ class CommandLine:
         }
 
 
-def needed(spec: MachineSpec, runtime: Path) -> dict[Role, Path]:
+def needed(spec: MachineSpec, runtime: Path) -> dict[Role, Path | None]:
     """The path behind each descriptor that ``spec`` needs, in order. ``runtime``: the folder for its sockets."""
-    paths = {} if spec.restored else {Role.KERNEL: spec.kernel, Role.INITRAMFS: spec.initramfs}
+    paths: dict[Role, Path | None] = (
+        {} if spec.restored else {Role.KERNEL: spec.kernel, Role.INITRAMFS: spec.initramfs}
+    )
     paths |= {
         Role.IMAGE: spec.image,
         Role.OVERLAY: spec.overlay,
@@ -166,6 +180,8 @@ def needed(spec: MachineSpec, runtime: Path) -> dict[Role, Path]:
         paths[Role.MEMORY] = spec.memory.file
     if spec.channel is Channel.VSOCK:
         paths[Role.VSOCK] = VSOCK_DEVICE
+    if spec.network is Network.USER:
+        paths |= {Role.DEVICE_FRAMES: None, Role.NETWORK_FRAMES: None}
     return paths
 
 
@@ -197,7 +213,7 @@ def command_line(
         *_entropy(),
         *_agent(fd),
         *_vsock(spec, fd, cid),
-        *_network(spec),
+        *_network(spec, fd),
         *_slots(spec),
     )
     return CommandLine(argv, tuple(Descriptor(role, fd[role], path) for role, path in paths.items()))
@@ -360,12 +376,20 @@ def _vsock(spec: MachineSpec, fd: Mapping[Role, int], cid: int | None) -> list[s
     return ["-device", f"{device},disable-legacy=on,romfile="]
 
 
-def _network(spec: MachineSpec) -> list[str]:
-    if spec.network is not Network.USER:
+def _network(spec: MachineSpec, fd: Mapping[Role, int]) -> list[str]:
+    if not spec.network.has_device:
         return []
+    user = "restrict=off" + ("" if spec.ipv6 else ",ipv6=off")
+    device = ["-device", "virtio-net-pci,netdev=net,disable-legacy=on,romfile="]
+    if spec.network is Network.USER_AND_LOOPBACK:
+        return ["-netdev", f"user,id=net,{user}", *device]
+    # frames go from the device out of QEMU and in again, through a filter in the kernel: see `firewall`
     return [
-        "-netdev", "user,id=net,restrict=off" + ("" if spec.ipv6 else ",ipv6=off"),
-        "-device", "virtio-net-pci,netdev=net,disable-legacy=on,romfile=",
+        "-netdev", f"dgram,id=net,local.type=fd,local.str={fd[Role.DEVICE_FRAMES]}", *device,
+        "-netdev", f"dgram,id=filtered,local.type=fd,local.str={fd[Role.NETWORK_FRAMES]}",
+        "-netdev", f"user,id=user,{user}",
+        "-netdev", "hubport,id=hub-filtered,hubid=0,netdev=filtered",
+        "-netdev", "hubport,id=hub-user,hubid=0,netdev=user",
     ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from sandtop.core.errors import MachineError, StorageError, from_os_error
 from sandtop.core.machine.qemu.commandline import Role
+from sandtop.core.machine.qemu.firewall import frame_sockets
 from sandtop.core.paths import ensure_private
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _REOPENED: Final = (Role.KERNEL, Role.INITRAMFS)
 class Descriptors:
     """Opens what QEMU needs; a context manager that closes our copies, which a started QEMU does not mind."""
 
-    def __init__(self, paths: Mapping[Role, Path], name: str, *, reader: int | None) -> None:
+    def __init__(self, paths: Mapping[Role, Path | None], name: str, *, reader: int | None) -> None:
         """Open and bind everything in ``paths``.
 
         ``name`` is the sandbox's, for errors. ``reader`` is the uid that QEMU will have, None for our own. Raises
@@ -35,13 +36,24 @@ class Descriptors:
         """
         self.numbers: dict[Role, int] = {}
         try:
+            if any(role.is_end for role in paths):
+                self._make_pair(name)
             for role, path in paths.items():
+                if path is None:
+                    continue
                 self.numbers[role] = _bind(path, name) if role.is_socket else _open(role, path, name)
                 if role in _REOPENED and reader is not None:
                     _check_readable(self.numbers[role], role, path, name)
         except BaseException:
             self.close()
             raise
+
+    def _make_pair(self, name: str) -> None:
+        try:
+            device, network = frame_sockets()
+        except OSError as error:
+            raise from_os_error(error, "cannot make the sockets of the network", sandbox=name) from error
+        self.numbers |= {Role.DEVICE_FRAMES: device.detach(), Role.NETWORK_FRAMES: network.detach()}
 
     def __enter__(self) -> Self:
         return self

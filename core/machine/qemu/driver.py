@@ -185,7 +185,9 @@ class QemuDriver:
 
     def guest_network(self, network: Network) -> GuestNetwork | None:
         """The fixed addresses of QEMU's user-mode network."""
-        return USER_NETWORK if network is Network.USER else None
+        if not network.has_device:
+            return None
+        return replace(USER_NETWORK, reject_gateway=network is not Network.USER_AND_LOOPBACK)
 
     def examine(self) -> Iterator[Finding]:
         """QEMU itself."""

@@ -60,12 +60,25 @@ def test_a_list_is_made_changed_and_kept(run: RunCase, monkeypatch: pytest.Monke
 def test_what_a_machine_is_told(run: RunCase, monkeypatch: pytest.MonkeyPatch) -> None:
     async def case(lab: Lab) -> None:
         async with serving(lab, monkeypatch) as core:
-            for network, told in (("none", False), ("user", False), ("filtered", True)):
-                await made(name=network, network=network)
-                machine = core.fleet.get(network).machine
+            for network, words in (
+                ("none", set[str]()),
+                (
+                    "user",
+                    {
+                        "sandtop.network=192.0.2.2,255.255.255.0,192.0.2.1,192.0.2.3",
+                        "sandtop.reject=192.0.2.1",
+                    },
+                ),
+                ("user:host-loopback", {"sandtop.network=192.0.2.2,255.255.255.0,192.0.2.1,192.0.2.3"}),
+                ("filtered", {"sandtop.egress=10.0.2.15,10.0.2.3"}),
+            ):
+                name = network.replace(":", "-")
+                await made(name=name, network=network)
+                machine = core.fleet.get(name).machine
                 assert machine is not None
-                assert (" sandtop.egress=10.0.2.15,10.0.2.3" in machine.spec.arguments) is told
-                assert (machine.link.outward is not None) is told
+                about = ("sandtop.network=", "sandtop.reject=", "sandtop.egress=")
+                assert {word for word in machine.spec.arguments.split() if word.startswith(about)} == words
+                assert (machine.link.outward is not None) is (network == "filtered")
 
     run(case)
 
@@ -82,6 +95,13 @@ def test_a_list_goes_with_the_network_user_too_and_not_with_none(
             ) as caught:
                 await made(name="other", network="none", allow=["git.example.org"])
             assert caught.value.hint == "the list makes it filtered: leave the network out"
+            with pytest.raises(
+                InvalidRequest, match="cannot have the network user:host-loopback and"
+            ) as caught:
+                await made(name="other", network="user:host-loopback", allow=["git.example.org"])
+            assert str(caught.value.hint).endswith(
+                "; a rule such as 10.0.2.2:8080 allows a port of the loopback"
+            )
 
     run(case)
 

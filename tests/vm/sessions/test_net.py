@@ -1,4 +1,4 @@
-"""A real guest with an allow-list tries to get out: names, addresses, other protocols; and its core is killed.
+"""Real guests try to get out: one with an allow-list, whose core is killed, and one on the user network.
 
 The core is in a network namespace of its own, beside one with the hosts of a small internet. More of what a guest may
 try is in tests/core/egress, where the agent is a process.
@@ -7,13 +7,15 @@ try is in tests/core/egress, where the agent is a process.
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
-from contextlib import ExitStack
+import threading
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.core.egress.world import HOSTS, client_hello, greeting, internet
+from tests.core.egress.world import CORE, HOSTS, client_hello, greeting, internet
 from tests.settings import write_settings
 
 from sandtop.core import paths
@@ -55,6 +57,23 @@ attempt("udp", lambda: send(socket.SOCK_DGRAM, 0, "8.8.8.8"))
 attempt("icmp", lambda: send(socket.SOCK_RAW, socket.IPPROTO_ICMP, "8.8.8.8"))
 print(json.dumps(found))
 """
+RAW = """
+import socket, struct
+def checksum(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total = (total & 0xffff) + (total >> 16)
+    return ~(total + (total >> 16)) & 0xffff
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+wire.bind(("eth0", 0))
+for number, target in enumerate(("10.0.2.2", "127.0.0.1", "0.0.0.0", "255.255.255.255")):
+    ends = socket.inet_aton("10.0.2.15") + socket.inet_aton(target)
+    syn = struct.pack("!HHIIBBHHH", 41000 + number, 22, 1, 0, 0x50, 2, 65535, 0, 0)
+    syn = syn[:16] + struct.pack("!H", checksum(ends + struct.pack("!HH", 6, len(syn)) + syn)) + syn[18:]
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 40, 1, 0, 64, 6, 0) + ends
+    head = head[:10] + struct.pack("!H", checksum(head)) + head[12:]
+    wire.send(bytes.fromhex("52550a000202") + wire.getsockname()[4] + bytes.fromhex("0800") + head + syn)
+"""
+"""Connections to the host's loopback that the guest's kernel would not make, as frames of root's own."""
 STAY = """
 import socket
 program = socket.create_connection(("%s", 22))
@@ -86,22 +105,27 @@ def agent(tmp_path_factory: pytest.TempPathFactory, away: tuple[Namespace, Names
     names = folder / "hosts"
     lines = [f"{address} {name}\n" for name, address in HOSTS.items()]
     names.write_text("".join([*lines, "127.0.0.1 localhost\n", "127.0.0.1 rebound.test\n"]))
+    (folder / "resolv.conf").write_text("nameserver 127.0.0.53\n")
     start = [sys.executable, "-m", "sandtop", "core", "start"]
-    bind = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', str(names), *start]
+    mounts = (
+        'mount --bind "$0/hosts" /etc/hosts && mount --bind "$0/resolv.conf" /etc/resolv.conf && exec "$@"'
+    )
+    bind = ["unshare", "--mount", "sh", "-c", mounts, str(folder), *start]
     away[0].do(
         lambda: subprocess.run(bind, check=True, env=home.environment, timeout=PATIENCE, capture_output=True)
     )
     rules = [word for rule in RULES for word in ("--allow", rule)]
     home.do("create", "agent", "--memory", "256", "--cold", *rules)
     yield home
-    home.do("rm", "--force", "agent")
+    for box in home.boxes():
+        home.do("rm", "--force", box["name"])
     home.do("core", "stop", "--all")
 
 
-def attempts(home: Home, *tried: tuple[str, str, int, bytes]) -> dict[str, str]:
+def attempts(home: Home, *tried: tuple[str, str, int, bytes], box: str = "agent") -> dict[str, str]:
     """What became of each, in the guest."""
     given = json.dumps([(what, host, port, data.hex()) for what, host, port, data in tried])
-    found: dict[str, str] = json.loads(home.do("exec", "agent", "--", "python3", "-c", TRY, given))
+    found: dict[str, str] = json.loads(home.do("exec", box, "--", "python3", "-c", TRY, given))
     return found
 
 
@@ -199,3 +223,65 @@ def test_a_live_change_and_a_core_that_is_killed(agent: Home, away: tuple[Namesp
         with greeting(listener, "back"):
             assert attempts(agent, ("ssh", WWW, 22, b""))["ssh"] == "back"
     assert agent.box("agent")["network"] == "filtered"
+
+
+def test_the_user_network_goes_out_and_not_to_the_hosts_loopback(
+    agent: Home, away: tuple[Namespace, Namespace]
+) -> None:
+    """From a template: the device is one of a machine that went on from a saved state."""
+    core, hosts = away
+    agent.do("create", "user", "--network", "user", "--memory", "256")
+    with ExitStack() as served:
+        for namespace, host, port in (
+            (hosts, HOSTS[GIT], 22), (hosts, HOSTS[GIT], 80), (core, CORE, 81),
+        ):  # fmt: skip
+            served.enter_context(greeting(namespace.listen(host, port), f"{host}:{port}"))
+        inside = served.enter_context(core.listen("127.0.0.1", 22))
+        asked = served.enter_context(core.do(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)))
+        asked.bind(("127.0.0.53", 53))
+        served.enter_context(answering(asked, {GIT: HOSTS[GIT]}))
+        agent.do("exec", "user", "--", "python3", "-c", RAW)
+        found = attempts(
+            agent,
+            ("loopback", "10.0.2.2", 22, b""),
+            ("another of the network", "10.0.2.99", 22, b""),
+            ("name", GIT, 22, b""),
+            ("address", HOSTS[GIT], 80, b""),
+            ("the host's own", CORE, 81, b""),
+            box="user",
+        )
+        assert found == {
+            "loopback": "No route to host", "another of the network": "No route to host",
+            "name": f"{HOSTS[GIT]}:22", "address": f"{HOSTS[GIT]}:80", "the host's own": f"{CORE}:81",
+            "ipv6": "Network is unreachable", "udp": "sent", "icmp": "sent",
+        }  # fmt: skip
+        inside.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            inside.accept()
+
+
+@contextmanager
+def answering(asked: socket.socket, names: dict[str, str]) -> Generator[None]:
+    """While in this context a resolver of these names (RFC 1035, 4.1); it is told to end by a datagram of its own."""
+
+    def serve() -> None:
+        while (question := asked.recvfrom(512))[0]:
+            data, client = question
+            labels, at = list[str](), 12
+            while data[at]:
+                labels.append(data[at + 1 : at + 1 + data[at]].decode())
+                at += 1 + data[at]
+            end, kind = at + 5, data[at + 2]
+            address = names.get(".".join(labels)) if kind == 1 else None
+            head = data[:2] + (b"\x81\x80" if ".".join(labels) in names else b"\x81\x83") + b"\0\1"
+            head += bytes((0, address is not None)) + bytes(4)
+            answer = b"" if address is None else b"\xc0\x0c\0\1\0\1\0\0\0\0\0\4" + socket.inet_aton(address)
+            asked.sendto(head + data[12:end] + answer, client)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield
+    finally:
+        asked.sendto(b"", asked.getsockname())
+        thread.join()

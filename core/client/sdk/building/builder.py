@@ -65,7 +65,7 @@ class Options:
     cpus: int | None = None
     memory: int | None = None
     disk: int | None = None
-    network: Literal["none", "user"] | None = None
+    network: Literal["none", "user", "user:host-loopback"] | None = None
     accelerator: Literal["kvm", "tcg"] | None = None
 
 
@@ -237,7 +237,7 @@ class _Builder:
                 await self._copy(sandbox, step.work)
         except SandtopError as error:
             error.message = f"line {step.instruction.line}: {step.instruction.title:.200}: {error.message}"
-            if isinstance(step.work, Run) and error.hint is None and self._options.network != "user":
+            if isinstance(step.work, Run) and error.hint is None and self._options.network in (None, "none"):
                 error.hint = "it ran without a network: if it needs one, --network user"
             raise
         await self._keep(number, sandbox, step.key)

@@ -16,6 +16,7 @@ from sandtop.core.machine.qemu.commandline import (
     TCG_ARGUMENTS,
     CommandLine,
     Emulation,
+    Role,
     command_line,
     translation_cache_mib,
 )
@@ -59,16 +60,38 @@ def test_no_path_and_no_name_of_the_user_is_parsed_by_qemu(path: str) -> None:
     )
     command = command_line(spec, folder)
     assert "unmistakable" not in "".join(command.argv)
-    assert {d.path.parent if d.role.is_socket else d.path for d in command.descriptors} == {folder}
+    paths = [(d.role, d.path) for d in command.descriptors if d.path is not None]
+    assert {path.parent if role.is_socket else path for role, path in paths} == {folder}
     assert command.argv == command_line(replace(SPEC, name="other"), RUNTIME).argv
 
 
 def test_a_network_only_when_asked_for() -> None:
     assert not any("net" in word for word in line(SPEC).argv)
-    asked = line(replace(SPEC, network=Network.USER, ipv6=True))
+    asked = line(replace(SPEC, network=Network.USER_AND_LOOPBACK, ipv6=True))
     assert after(asked, "-netdev") == ["user,id=net,restrict=off"]
-    without = line(replace(SPEC, network=Network.USER))
+    without = line(replace(SPEC, network=Network.USER_AND_LOOPBACK))
     assert after(without, "-netdev") == ["user,id=net,restrict=off,ipv6=off"]
+
+
+def test_a_network_that_leaves_the_hosts_loopback_out_has_a_filter_before_it() -> None:
+    asked = line(replace(SPEC, network=Network.USER))
+    ends = {d.role: d for d in asked.descriptors if d.path is None}
+    device, network = ends.pop(Role.DEVICE_FRAMES), ends.pop(Role.NETWORK_FRAMES)
+    assert not ends
+    assert after(asked, "-netdev") == [
+        f"dgram,id=net,local.type=fd,local.str={device.number}",
+        f"dgram,id=filtered,local.type=fd,local.str={network.number}",
+        "user,id=user,restrict=off,ipv6=off",
+        "hubport,id=hub-filtered,hubid=0,netdev=filtered",
+        "hubport,id=hub-user,hubid=0,netdev=user",
+    ]
+    described = json.loads(json.dumps(asked.to_json()))["descriptors"]
+    assert [(d["kind"], d["path"]) for d in described if d["number"] in (device.number, network.number)] == [
+        ("socket pair", ""), ("socket pair", "")
+    ]  # fmt: skip
+    assert "user,id=user,restrict=off" in after(
+        line(replace(SPEC, network=Network.USER, ipv6=True)), "-netdev"
+    )
 
 
 def test_only_the_overlay_is_writable() -> None:

@@ -46,6 +46,7 @@ def test_sandboxes_of_one_shape_have_the_same(driver: QemuDriver) -> None:
         {"cpus": 2},
         {"arguments": "quiet sandtop.template=later"},
         {"network": Network.USER},
+        {"network": Network.USER_AND_LOOPBACK},
         {"accelerator": Accelerator.KVM},
     ],
 )

@@ -108,7 +108,7 @@ async def _reaches_the_host(port: trio.socket.SocketType) -> None:
 
 
 async def test_a_guest_that_panics_says_so(make_spec: MakeSpec, place: Place, qemu: Qemu) -> None:
-    spec = make_spec(network=Network.USER, cpus=2)
+    spec = make_spec(network=Network.USER_AND_LOOPBACK, cpus=2)
     async with start(spec, runtime=place.runtime, console_log=place.console_log, qemu=qemu.path) as machine:
         async with port_of(machine) as port:
             assert await ask(port, "echo up", deadline=BOOT) == "up"
