@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import ssl
-import threading
 from base64 import b64encode
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,83 +16,19 @@ from sandtop.core.egress.authority import Authority
 from sandtop.core.egress.masking import Masker
 from sandtop.core.store import SecretRow
 
+from .tls_host import VALUE, Host, answered, answering_tls, echo
 from .world import HOSTS, world
 
 if TYPE_CHECKING:
-    import socket
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from .world import World
 
 GIT, WWW, OTHER = HOSTS
-VALUE = "ghp_0123456789abcdefABCDEF"
 PLACEHOLDER = "sandtop-00112233445566778899aabbccddeeff"
 AUTHORIZATION = f"Authorization: Bearer {PLACEHOLDER}"
-
-
-class Host:
-    """A TLS server of one of the hosts: takes requests of HTTP/1.1 and answers each by ``answer``.
-
-    Attributes:
-        heads: of the requests that it got, as they came.
-        bodies: theirs.
-    """
-
-    def __init__(
-        self, listener: socket.socket, context: ssl.SSLContext, answer: Callable[[bytes], bytes]
-    ) -> None:
-        self.heads: list[bytes] = []
-        self.bodies: list[bytes] = []
-        self._listener, self._context, self._answer = listener, context, answer
-        self.thread = threading.Thread(target=self._serve)
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                plain, _ = self._listener.accept()
-            except OSError:
-                return
-            with suppress(OSError):
-                plain.settimeout(30)
-                with self._context.wrap_socket(plain, server_side=True) as sock:
-                    self._talk(sock)
-
-    def _talk(self, sock: ssl.SSLSocket) -> None:
-        pending = b""
-        while True:
-            while b"\r\n\r\n" not in pending:
-                if not (piece := sock.recv(65536)):
-                    return
-                pending += piece
-            head, _, pending = pending.partition(b"\r\n\r\n")
-            body = b""
-            if b"transfer-encoding: chunked" in head.lower():
-                while not pending.endswith(b"0\r\n\r\n"):
-                    pending += sock.recv(65536)
-                body, pending = pending, b""
-            elif b"content-length: " in head.lower():
-                length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-                while len(pending) < length:
-                    pending += sock.recv(65536)
-                body, pending = pending[:length], pending[length:]
-            self.heads.append(head)
-            self.bodies.append(body)
-            sock.sendall(self._answer(head))
-            if b"upgrade: websocket" in head.lower():
-                while piece := sock.recv(65536):
-                    sock.sendall(piece)
-                return
-
-
-def answered(body: bytes, *headers: str) -> bytes:
-    lines = ["HTTP/1.1 200 OK", f"Content-Length: {len(body)}", *headers, "", ""]
-    return "\r\n".join(lines).encode() + body
-
-
-def echo(head: bytes) -> bytes:
-    """As such hosts do that show what they were sent."""
-    return answered(json.dumps({"head": head.decode()}).encode(), f"X-Seen: {VALUE}")
 
 
 def redirect(_head: bytes) -> bytes:
@@ -140,19 +74,11 @@ def box(shared: World) -> World:
     return shared
 
 
-@contextmanager
 def serving(
     box: World, internet: Authority, host: str, answer: Callable[[bytes], bytes], *, as_: str = ""
-) -> Generator[Host]:
+) -> AbstractContextManager[Host]:
     """While in this context ``host`` answers, with a certificate for ``as_`` or itself."""
-    made = Host(box.listen(HOSTS[host], 443), internet.context(as_ or host), answer)
-    made.thread.start()
-    try:
-        yield made
-    finally:
-        made._listener.shutdown(2)  # pyright: ignore[reportPrivateUsage]
-        made._listener.close()  # pyright: ignore[reportPrivateUsage]
-        made.thread.join(30)
+    return answering_tls(box.listen(HOSTS[host], 443), internet.context(as_ or host), answer)
 
 
 def program(box: World, host: str, *, sni: str = "", trusting: str | None = None) -> ssl.SSLSocket:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 from sandtop.core.client.link import launch, secret
-from sandtop.core.client.link import launching as subject
 from sandtop.core.client.link.secrets import read_from
 from sandtop.core.client.sdk import GivenSecret
 from sandtop.core.client.sdk import Sandbox as Client
@@ -87,8 +87,8 @@ def test_a_secret_is_named_and_its_value_is_nowhere(
             with pytest.raises(NotFound, match=r"has no secret API for api\.example\.org:443"):
                 await box.give_secrets("API=env:A_TOKEN@api.example.org")
             await box.give_secrets(GIVEN)
-            assert [each.known for each in box.info.secrets] == [True]
-            assert box.info.attention is None
+            assert [each.known for each in (await box.refresh()).secrets] == [True]
+            assert (await box.refresh()).attention is None
         assert having(home, VALUE) == []
 
     run(case)
@@ -164,7 +164,7 @@ def test_a_core_that_is_started_does_not_get_the_variable(monkeypatch: pytest.Mo
         got.append(env)
         raise OSError(2, "not now")
 
-    monkeypatch.setattr(subject.subprocess, "run", start)
+    monkeypatch.setattr(subprocess, "run", start)
     assert repr(secret(GIVEN)) == "GivenSecret(name='API', host='api.example.com', file=None)"
     with pytest.raises(CoreUnavailable):
         launch()
