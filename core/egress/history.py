@@ -47,7 +47,7 @@ class Entry:
         self.allowed = True
         self.reason: str | None = None
         self.sent = self.received = 0
-        self.secrets: list[str] = []
+        self.secrets: list[str] = []  # never changed: another list is another object
         self.ended_at: float | None = None
         self.times = 1
         self.told = trio.current_time()
@@ -60,7 +60,7 @@ class Entry:
 
     def view(self) -> Egress:
         names = [name for name in self.__slots__ if name != "told"]
-        return Egress(**{**{name: getattr(self, name) for name in names}, "secrets": [*self.secrets]})
+        return Egress(**{name: getattr(self, name) for name in names})
 
 
 class History:

@@ -104,14 +104,15 @@ class Keyed:
         def used(placeholders: Iterable[bytes]) -> None:
             entry.secrets = sorted({*entry.secrets, *(self._names[each] for each in placeholders)})
 
-        why: str | None = None
         try:
             there = await terminated.with_host(local, self._host, self._upstream)
             here = await terminated.with_program(terminated.Replayed(guest, head, entry), self._program)
-            passing = terminated.Terminated(here, there, self._host, self._port, self._values, used)
-            await passing.run()
         except terminated.Untrusted as error:
             return str(error)
+        why: str | None = None
+        try:
+            passing = terminated.Terminated(here, there, self._host, self._port, self._values, used)
+            await passing.run()
         except terminated.Unanswered as error:
             return f"the host {error}"
         except terminated.Unruly as error:  # the program was told, which is to arrive
