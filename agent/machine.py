@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import binascii
-import errno
 import fcntl
 import os
 import stat
 import struct
 import time
 
+from .replacing import replace, write_to
+from .trust import trust
 from .users import read_small_file
 from .wire import values
 from .wire.limits import MAX_NAME
@@ -93,6 +94,10 @@ class Machine:
         if identity.hostname is not None:
             files["/proc/sys/kernel/hostname"] = identity.hostname
         return self._write_all(files) if files else []
+
+    def trust(self, certificate: str) -> list[str]:
+        """Have programs trust ``certificate``, in PEM; what could not be written is returned as by `identify`."""
+        return trust(certificate, os.path.dirname(self._etc))
 
     def _files(self, hostname: str | None, machine_id: str | None) -> dict[str, str]:
         files: dict[str, str] = {}
@@ -201,44 +206,18 @@ def overwrite(path: str, content: str) -> bool:
     # what took its place since must neither block the agent nor lead elsewhere
     fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
-        _write_to(fd, content)
+        write_to(fd, content)
     finally:
         os.close(fd)
     return True
 
 
-def replace(path: str, content: str) -> None:
-    """Write ``path`` in the sandbox by renaming a new file over it. Raises OSError.
-
-    What is there is never opened: a FIFO would block the agent.
-    """
-    fresh = f"{path}.sandtop"
-    if os.path.lexists(fresh):
-        os.unlink(fresh)
-    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
-    try:
-        try:
-            _write_to(fd, content)
-        finally:
-            os.close(fd)
-        os.rename(fresh, path)
-    except OSError:
-        os.unlink(fresh)
-        raise
-
-
 def _write(path: str, content: str) -> None:
     fd = os.open(path, os.O_WRONLY)
     try:
-        _write_to(fd, content)
+        write_to(fd, content)
     finally:
         os.close(fd)
-
-
-def _write_to(fd: int, content: str) -> None:
-    data = os.fsencode(content)
-    if os.write(fd, data) < len(data):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _is_host_name(name: str) -> bool:

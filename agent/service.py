@@ -14,6 +14,7 @@ from .folders import Folders
 from .machine import Identity
 from .session import Session
 from .start import Start, window_size
+from .trust import trusted
 from .wire import (
     AGENT_PROTOCOL,
     START_STREAM,
@@ -340,8 +341,10 @@ class Service:
         self._send(self._answers[key])
 
     def _configure(self, message: Message) -> Message:
-        defaults, identity = Defaults(message), Identity(message)
+        defaults, identity, certificate = Defaults(message), Identity(message), trusted(message)
         warnings = self._machine.identify(identity)
+        if certificate is not None:
+            warnings += self._machine.trust(certificate)
         if identity.hostname is not None:
             self._warnings = warnings
         elif self._defaults is not None:  # without an identity the machine keeps the one that it has

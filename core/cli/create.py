@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from sandtop.core.client.link import call, docker_config, mount, port_forward, short_mount, tmpfs_mount
+from sandtop.core.client.link import (
+    call,
+    docker_config,
+    mount,
+    port_forward,
+    secret,
+    short_mount,
+    tmpfs_mount,
+)
 from sandtop.core.contract.sandbox import SandboxCreate
 from sandtop.core.errors import EXIT_SANDTOP_FAILED, SandtopError
 
@@ -24,7 +32,8 @@ _EXAMPLES: Final = """\
   sandtop create worker-{1..20}
   sandtop create --memory 1G --cpus 2 --network user --label team=a build
   sandtop create --publish 8080:80 web
-  sandtop create --allow git.example.org --allow '*.example.com:443' --allow 192.0.2.7:22 agent"""
+  sandtop create --allow git.example.org --allow '*.example.com:443' --allow 192.0.2.7:22 agent
+  sandtop create --secret API=env:TOKEN@api.example.com agent   # there $API is a placeholder"""
 
 
 def add_options(parser: Parser) -> None:
@@ -53,6 +62,12 @@ def add_options(parser: Parser) -> None:
         action="append",
         metavar="RULE",
         help="HOST[:PORT] or ADDRESS[/BITS][:PORT] that it may reach, and else nothing (repeatable)",
+    )
+    add(
+        "--secret",
+        action="append",
+        metavar="SECRET",
+        help="NAME=env:VARIABLE@HOST or NAME=file:PATH@HOST: for HOST alone, never in it (repeatable)",
     )
     add_mounts(parser)
     add("--cold", action="store_true", help="boot it, also where a template would start it at once")
@@ -127,6 +142,7 @@ def creation(options: argparse.Namespace, name: str, *, ephemeral: bool = False)
         publish=[port_forward(text) for text in options.publish or ()],
         allow=options.allow,
         mounts=mounts(options),
+        secrets=[secret(text) for text in options.secret or ()],
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sandtop.core.client.link import call
-from sandtop.core.contract.net import NetAllow, NetDeny, NetLog
+from sandtop.core.client.link import call, secret
+from sandtop.core.contract.net import NetAllow, NetDeny, NetLog, NetSecret
 from sandtop.core.contract.sandbox import SandboxInspect
 
 from ._args import Parser
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from sandtop.core.contract.net import Egress
 
 RULE: Final = "HOST[:PORT]|ADDRESS[/BITS][:PORT]"
-_WORDS: Final = "ls|allow|deny|log"
+_WORDS: Final = "ls|allow|deny|log|secret"
 _EXAMPLES: Final = """\
   sandtop net demo ls
   sandtop net demo allow git.example.org '*.example.com:443' 192.0.2.0/24:22
   sandtop net demo deny --end git.example.org   # and end what is connected to it
   sandtop net demo log
+  sandtop net demo secret API=env:TOKEN@api.example.com   # again, after another core
   sandtop events -f demo --kind connected --kind refused"""
 
 
@@ -38,7 +39,10 @@ def net_main(argv: Sequence[str]) -> int:
     parser.add_argument("name", metavar="NAME", help="the sandbox, made with --allow or --network filtered")
     parser.add_argument("action", metavar=_WORDS, choices=_WORDS.split("|"), help="what to do")
     parser.add_argument(
-        "rules", metavar="RULE", nargs="*", help=f"{RULE}; a name without one: ports 443 and 80"
+        "rules",
+        metavar="RULE",
+        nargs="*",
+        help=f"{RULE}; a name without one: ports 443 and 80; with secret: SECRETs as create has them",
     )
     parser.add_argument(
         "--end", action="store_true", help="with deny: end connections, too, that are not allowed any more"
@@ -56,6 +60,10 @@ def net_main(argv: Sequence[str]) -> int:
         sandbox = call(SandboxInspect(sandbox=options.name)).sandbox
     elif options.action == "allow":
         sandbox = call(NetAllow(sandbox=options.name, rules=options.rules)).sandbox
+    elif options.action == "secret":
+        given = [secret(text) for text in options.rules]
+        call(NetSecret(sandbox=options.name, secrets=given))
+        return 0
     else:
         sandbox = call(NetDeny(sandbox=options.name, rules=options.rules, end=options.end)).sandbox
     if options.json:
@@ -70,7 +78,17 @@ def _log(options: argparse.Namespace) -> None:
     if options.json:
         write_json([each.to_json() for each in found])
     else:
-        columns = ("at", "host", "port", "address", "sent", "received", "times", "what became of it")
+        columns = (
+            "at",
+            "host",
+            "port",
+            "address",
+            "sent",
+            "received",
+            "times",
+            "secrets",
+            "what became of it",
+        )
         table(columns, [_row(each) for each in found])
 
 
@@ -85,5 +103,5 @@ def _row(each: Egress) -> tuple[object, ...]:
         outcome = f"ended: {each.reason}" if each.reason else "ended"
     return (
         clock(each.at), each.host, each.port or "-", each.address or "-", size(each.sent), size(each.received),
-        each.times, outcome,
+        each.times, ", ".join(each.secrets) or "-", outcome,
     )  # fmt: skip

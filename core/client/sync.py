@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from sandtop.core.contract.mount import Mount
     from sandtop.core.contract.net import Egress
     from sandtop.core.contract.sandbox import Inspection, PortForward, Processes, SandboxInfo
+    from sandtop.core.contract.secret import GivenSecret
     from sandtop.core.contract.session_results import SessionInfo
     from sandtop.core.contract.volume import VolumeInfo, VolumesPruned
 
@@ -318,6 +319,7 @@ class Sandbox:
         publish: Sequence[str] = (),
         allow: Sequence[str] | None = None,
         mounts: Sequence[str | Mount] = (),
+        secrets: Sequence[str | GivenSecret] = (),
         progress: Callable[[str], None] | None = None,
     ) -> Self:
         """Make a sandbox, start it, and return it running. ``memory`` and ``disk`` are MiB; None is the core's default.
@@ -331,6 +333,8 @@ class Sandbox:
         any that is free: `info` says which. ``mounts`` are mounted in it whenever it runs, each as `Mount` or as
         ``"type=volume,src=data,dst=/data"``, ``"type=tmpfs,dst=/scratch,tmpfs-size=64m"`` …
         ``allow`` is what it may reach, as `allow` has it, and nothing else: also with an empty one.
+        ``secrets`` are put in by the core where it sends something to their host, and are never in it: each as
+        ``"API=env:TOKEN@api.example.com"``, ``"API=file:token.txt@api.example.com"``, or as `GivenSecret`.
 
         ``progress`` is called with a line about whatever takes long. Raises `AlreadyExists`, `InvalidRequest`,
         `ImageError`, `MachineError` … When cancelled it removes what was made.
@@ -356,6 +360,7 @@ class Sandbox:
                     publish=publish,
                     allow=allow,
                     mounts=mounts,
+                    secrets=secrets,
                     progress=caller.hears(progress),
                 )
             )
@@ -887,6 +892,14 @@ class Sandbox:
         Raises `NotFound` for one that is not on the list; and as `allow`.
         """
         run(lambda: self._async.deny(*rules, end=end))
+
+    def give_secrets(self, *secrets: str | GivenSecret) -> None:
+        """Give the core values of its secrets anew, as `create` has them: another core than that which it was made by
+        knows none that was not in a file. For connections that begin from now on.
+
+        Raises `NotFound` for one that it was not made with, `InvalidRequest`, and as `allow`.
+        """
+        run(lambda: self._async.give_secrets(*secrets))
 
     def egress(self, *, after: int = 0) -> Sequence[Egress]:
         """What it connected to, or tried to, oldest first: the last thousand, with an id higher than ``after``.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .record import Change, Record, Request
 from .sandbox import SandboxAnswer
+from .secret import GivenSecret  # noqa: TC001  the codec looks for it in this module
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class Egress(Record):
         reason: why it was refused, did not come to stand, or broke; None where nothing was wrong.
         sent, received: bytes, seen from the sandbox.
         ended_at: when it ended; None while it goes on.
+        secrets: the names of those whose values were put into what it sent.
         times: how many of the same, one after the other, this stands for; of those that were carried each has its own.
     """
 
@@ -37,6 +39,7 @@ class Egress(Record):
     received: int = 0
     ended_at: Time | None = None
     times: int = 1
+    secrets: list[str]
 
 
 class EgressPage(Record):
@@ -66,6 +69,17 @@ class NetDeny(Change[SandboxAnswer], op="net.deny"):
     sandbox: str
     rules: list[Text]
     end: bool = False
+
+
+class NetSecret(Change[SandboxAnswer], op="net.secret"):
+    """Give a sandbox the values of secrets that it has, anew; for connections that begin from now on.
+
+    Attributes:
+        secrets: each for the host that it is for already.
+    """
+
+    sandbox: str
+    secrets: list[GivenSecret]
 
 
 class NetLog(Request[EgressPage], op="net.log"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .mount import Mount  # noqa: TC001  the codec looks for it in this module
 from .record import Change, Event, Nothing, Part, Record, Request, Stream
+from .secret import GivenSecret, Secret  # noqa: TC001
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ class SandboxInfo(Record):
         ports: those of the host that lead to ports of it.
         network: ``none``, ``user``, ``user:host-loopback``, or ``filtered``: what is in ``allow`` and nothing else.
         mounts: what is mounted in it whenever it runs.
+        secrets: what is put into what it sends to some hosts, less the values.
     """
 
     name: str
@@ -127,6 +129,7 @@ class SandboxInfo(Record):
     mounts: list[Mount]
     disk_used: Count | None = None
     allow: list[str]
+    secrets: list[Secret]
 
 
 class SandboxAnswer(Record):
@@ -239,6 +242,8 @@ class SandboxCreate(Change[SandboxAnswer], op="sandbox.create", slow=True):
         publish: ports of the host that lead into it whenever it runs.
         allow: what it may reach, as `NetAllow` has it. Its network is ``filtered`` then, and nothing else is reached.
         mounts: what is mounted in it whenever it runs: 32 at most, each at a place of its own.
+        secrets: what is put into what it sends to some hosts. What they are for is allowed, and its network
+            ``filtered``.
         image: its name. A container image that is not here and whose name has a tag, a digest or a registry is pulled.
             Its configuration says what is not said here.
         docker_config: for that, as in ``image.pull``.
@@ -261,6 +266,7 @@ class SandboxCreate(Change[SandboxAnswer], op="sandbox.create", slow=True):
     publish: list[PortForward] | None = None
     allow: list[Text] | None = None
     mounts: list[Mount] | None = None
+    secrets: list[GivenSecret] | None = None
     docker_config: str | None = None
 
 

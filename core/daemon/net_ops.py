@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
-from sandtop.core.contract.net import EgressPage, NetAllow, NetDeny, NetLog
+from sandtop.core.contract.net import EgressPage, NetAllow, NetDeny, NetLog, NetSecret
 from sandtop.core.contract.sandbox import SandboxAnswer
 from sandtop.core.daemon.dispatch import answers, makes
 from sandtop.core.daemon.views import sandbox_view
-from sandtop.core.egress import MOST_RULES, parse
+from sandtop.core.egress import MOST_RULES, parse, rows_of, value_of
 from sandtop.core.errors import InvalidRequest, NotFound, WrongState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from sandtop.core.contract.secret import GivenSecret
     from sandtop.core.daemon.dispatch import Core
     from sandtop.core.daemon.once import Work
     from sandtop.core.fleet import Sandbox
@@ -32,6 +34,12 @@ def lines(rules: Iterable[str], name: str) -> tuple[str, ...]:
             hint="'*.example.com' stands for many names, and 192.0.2.0/24 for many addresses",
         )
     return found
+
+
+def given(secrets: Iterable[GivenSecret], name: str) -> dict[str, bytes]:
+    """The values of ``secrets`` that are given, for the sandbox ``name``. Raises `InvalidRequest`."""
+    found = {each.name: value_of(each, name) for each in secrets}
+    return {key: value for key, value in found.items() if value is not None}
 
 
 @makes(NetAllow)
@@ -61,6 +69,33 @@ async def deny(core: Core, request: NetDeny, work: Work) -> SandboxAnswer:
         sandbox.record.allow(after)
     if request.end:
         sandbox.egress.end_unallowed()
+    return SandboxAnswer(sandbox=sandbox_view(sandbox))
+
+
+@makes(NetSecret)
+async def secret(core: Core, request: NetSecret, work: Work) -> SandboxAnswer:
+    sandbox = _filtered(core, request.sandbox)
+    if not request.secrets:
+        raise InvalidRequest("which secrets are meant? None is named", sandbox=sandbox.name)
+    new = {row.name: row for row in rows_of(request.secrets, sandbox.name)}
+    config = sandbox.row.config
+    before = {row.name: row for row in config.secrets}
+    for row in new.values():
+        known = before.get(row.name)
+        if known is None or (known.host, known.port) != (row.host, row.port):
+            has = ", ".join(f"{each.name}@{each.host}:{each.port}" for each in config.secrets) or "none"
+            raise NotFound(
+                f"{sandbox.name} has no secret {row.name} for {row.host}:{row.port}",
+                sandbox=sandbox.name,
+                hint=f"secrets are given when it is made; it has {has}",
+            )
+    rows = tuple(
+        dataclasses.replace(row, file=new[row.name].file) if row.name in new else row
+        for row in config.secrets
+    )
+    sandbox.egress.keys.vault.give(given(request.secrets, sandbox.name))
+    if rows != config.secrets:
+        sandbox.record.configure(dataclasses.replace(config, secrets=rows))
     return SandboxAnswer(sandbox=sandbox_view(sandbox))
 
 

@@ -30,9 +30,10 @@ from sandtop.core.contract.sandbox import (
 )
 from sandtop.core.daemon.connection import ClientGone
 from sandtop.core.daemon.dispatch import answers, makes, serves
-from sandtop.core.daemon.net_ops import lines
+from sandtop.core.daemon.net_ops import given, lines
 from sandtop.core.daemon.pulling import obtain
 from sandtop.core.daemon.views import page, sandbox_view
+from sandtop.core.egress import TRUST, rows_of
 from sandtop.core.egress.addresses import HOST
 from sandtop.core.errors import InvalidRequest, NotFound
 from sandtop.core.fleet import State
@@ -64,25 +65,46 @@ def shape_of(request: SandboxCreate | ImageWarm) -> SandboxConfig:
 
 def reachable(request: SandboxCreate) -> tuple[str, tuple[str, ...]]:
     """The kind of network, and the lines of the allow-list. Raises `InvalidRequest`."""
-    if request.allow is None:
+    if request.allow is None and not request.secrets:
         return request.network or DEFAULT.network, ()
+    what = "an allow-list" if request.allow is not None else "secrets"
     if request.network in ("none", "user:host-loopback"):
         loopback = (
             "" if request.network == "none" else f"; a rule such as {HOST}:8080 allows a port of the loopback"
         )
         raise InvalidRequest(
-            f"{request.name} cannot have the network {request.network} and an allow-list",
+            f"{request.name} cannot have the network {request.network} and {what}",
             sandbox=request.name,
-            hint=f"the list makes it filtered: leave the network out{loopback}",
+            hint=f"{'the list makes' if request.allow is not None else 'they make'} it filtered: leave the network out"
+            + loopback,
         )
-    return "filtered", lines(request.allow, request.name)
+    return "filtered", lines(request.allow or (), request.name)
+
+
+def keyed(config: SandboxConfig, request: SandboxCreate) -> SandboxConfig:
+    """``config`` with the secrets of ``request``: allowed are their hosts, and variables have the placeholders and
+    whom to trust. Raises `InvalidRequest`."""
+    rows = rows_of(request.secrets or (), request.name)
+    if not rows:
+        return config
+    for row in rows:
+        if row.name in (request.env or {}):
+            raise InvalidRequest(
+                f"{row.name} of {request.name} cannot be a variable and a secret", sandbox=request.name
+            )
+    allow = lines((*config.allow, *(f"{row.host}:{row.port}" for row in rows)), request.name)
+    env = {**TRUST, **config.env, **{row.name: row.placeholder for row in rows}}
+    return dataclasses.replace(config, secrets=rows, allow=allow, env=env)
 
 
 @makes(SandboxCreate)
 async def create(core: Core, request: SandboxCreate, work: Work) -> SandboxAnswer:
     config = await _configured(core, request, work)
     request_id = request.request_id or ""
-    sandbox = await core.fleet.create(request.name, config, request_id, work.progress, cold=request.cold)
+    sandbox = await core.fleet.create(
+        request.name, config, request_id, work.progress, cold=request.cold,
+        values=given(request.secrets or (), request.name),
+    )  # fmt: skip
     return SandboxAnswer(sandbox=sandbox_view(sandbox))
 
 
@@ -93,7 +115,7 @@ async def _configured(core: Core, request: SandboxCreate, work: Work) -> Sandbox
     said = image.container.config if image is not None and image.container is not None else ContainerConfig()
     network, allow = reachable(request)
     shape = shape_of(request)
-    return dataclasses.replace(
+    config = dataclasses.replace(
         shape,
         network=network,
         allow=allow,
@@ -108,6 +130,7 @@ async def _configured(core: Core, request: SandboxCreate, work: Work) -> Sandbox
         stop_signal=said.stop_signal,
         mounts=checked(request.mounts or (), shape.memory),
     )
+    return keyed(config, request)
 
 
 @makes(SandboxUpdate)

@@ -10,6 +10,7 @@ from sandtop.core.contract.codec import decode_result
 from sandtop.core.contract.mount import Mount
 from sandtop.core.contract.record import Record
 from sandtop.core.contract.sandbox import Alert, SandboxInfo
+from sandtop.core.contract.secret import Secret
 from sandtop.core.contract.session_results import ExitRecord, SessionInfo
 from sandtop.core.fleet import State
 from sandtop.core.fleet.attention import facts_of, of_sandbox
@@ -94,6 +95,16 @@ def sandbox_view(sandbox: Sandbox) -> SandboxInfo:
         ],
         ports=sandbox.ports.all(),
         allow=list(config.allow),
+        secrets=[
+            Secret(
+                name=each.name,
+                host=each.host,
+                port=each.port,
+                file=each.file,
+                known=sandbox.egress.keys.vault.known(each),
+            )
+            for each in config.secrets
+        ],
         mounts=[mount_view(each) for each in config.mounts],
         disk_used=sandbox.disk_used,
     )

@@ -4,6 +4,19 @@ from __future__ import annotations
 
 from sandtop.core.egress.addresses import OWN, RESOLVER
 from sandtop.core.egress.egress import Egress
+from sandtop.core.egress.keys import Keys
 from sandtop.core.egress.rules import MOST_RULES, Rules, parse
+from sandtop.core.egress.secrets import TRUST, rows_of, value_of
 
-__all__ = ["MOST_RULES", "OWN", "RESOLVER", "Egress", "Rules", "parse"]
+__all__ = [
+    "MOST_RULES",
+    "OWN",
+    "RESOLVER",
+    "TRUST",
+    "Egress",
+    "Keys",
+    "Rules",
+    "parse",
+    "rows_of",
+    "value_of",
+]

@@ -6,15 +6,19 @@ import logging
 import os
 import socket
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import trio
 
 from sandtop.core.egress.addresses import HOST, LOOPBACK, NAMES, parsed, what_is
 from sandtop.core.egress.history import Entry, History
+from sandtop.core.egress.keys import Keyed, Keys
 from sandtop.core.egress.resolver import Resolver, Unresolved, by_host
 from sandtop.core.egress.rules import MOST_NAME, WEB_PORTS, Rules, is_name
 from sandtop.core.egress.saying import MOST_BYTES, Unsaid, said
+from sandtop.core.egress.secrets import TLS_PORT, Unknown
+from sandtop.core.errors import SandtopError
 from sandtop.core.ports import carry, reset_when_closed
 
 if TYPE_CHECKING:
@@ -58,6 +62,9 @@ class Egress:
     """`told` takes what the agent of the sandbox says; ``lines`` gives its list as it is now.
 
     ``tell`` gives what adds to its events; connections are carried in ``nursery``.
+
+    Attributes:
+        keys: its secrets, and what is needed to put them in.
     """
 
     def __init__(
@@ -66,8 +73,10 @@ class Egress:
         tell: Callable[[], Tell],
         nursery: trio.Nursery,
         look: Look = by_host,
+        keys: Keys | None = None,
     ) -> None:
         self._lines = lines
+        self.keys = keys or Keys(lambda: (), lambda: Path())
         self._read: tuple[tuple[str, ...], Rules] = (), Rules(())
         self._nursery = nursery
         self._resolver = Resolver(look)
@@ -163,7 +172,8 @@ class Egress:
         entry = self.history.begin(host, port)
         try:
             try:
-                head, local, address = await self._admit(guest, host, port)
+                keyed = await self._keyed(host, port)
+                head, local, address = await self._admit(guest, host, port, tls=keyed is not None)
             except Refused as refusal:
                 self.history.refused(entry, str(refusal))
             except Unreachable as failure:
@@ -172,7 +182,7 @@ class Egress:
                 self.history.refused(entry, "the program gave up", allowed=True)
             else:
                 self.history.carried(entry, address)
-                await self._carry(entry, guest, local, head)
+                await self._carry(entry, guest, local, head, keyed)
         except Exception:
             # one connection, whatever went wrong on it, is not the end of all the others
             log.exception("a fault of ours on a connection out of a sandbox")
@@ -180,17 +190,27 @@ class Egress:
             if guest.closed_at is None:
                 guest.reset()
 
+    async def _keyed(self, host: str, port: int) -> Keyed | None:
+        """What is needed to put secrets into what is sent there; None where there are none. Raises `Unreachable`."""
+        try:
+            return await self.keys.to(host, port)
+        except Unknown as error:
+            raise Unreachable(str(error)) from None
+        except SandtopError as error:
+            raise Unreachable(error.message) from None
+
     async def _admit(
-        self, guest: GuestConnection, host: str, port: int
+        self, guest: GuestConnection, host: str, port: int, *, tls: bool
     ) -> tuple[bytes, trio.SocketStream, str]:
-        """What the client has sent, and a connection to whom it means, with its address. Raises `Refused` …"""
+        """What the client has sent, and a connection to whom it means, with its address. With ``tls`` it has to have
+        begun that, on whatever port. Raises `Refused` …"""
         if host == _NO_NAME:
             raise Refused("no host can have the name that was asked for")
         address = parsed(host)
         if address is not None:
             target = self._by_address(address, port)
             return b"", await _connected([target], port), str(target)
-        head = await self._by_name(guest, host, port)
+        head = await self._by_name(guest, host, port, tls=tls)
         try:
             found = await self._resolver.addresses(host)
         except Unresolved as error:
@@ -213,7 +233,7 @@ class Egress:
             + (f"; it is {what}" if what else "")
         )
 
-    async def _by_name(self, guest: GuestConnection, host: str, port: int) -> bytes:
+    async def _by_name(self, guest: GuestConnection, host: str, port: int, *, tls: bool) -> bytes:
         """What the client sent to say whom it means, where it has to say that. Raises `Refused`."""
         rules = self._rules()
         if not rules.allows_name(host, port):
@@ -221,13 +241,13 @@ class Egress:
             if not ports:
                 raise Refused("the name is not on the list")
             raise Refused(f"the name is on the list for {_listed(ports)}, not for {port}")
-        if port not in WEB_PORTS:
+        if port not in WEB_PORTS and not tls:
             return b""
         head = bytearray()
         with trio.move_on_after(_SAYING_SECONDS):
             for _ in range(_MOST_PIECES):
                 try:
-                    name = said(port, bytes(head)) if head else None
+                    name = said(TLS_PORT if tls else port, bytes(head)) if head else None
                 except Unsaid as error:
                     raise Refused(f"the client {error}") from None
                 if name == host:
@@ -244,7 +264,12 @@ class Egress:
         raise Refused(f"the client did not name the host within {_SAYING_SECONDS:g} s")
 
     async def _carry(
-        self, entry: Entry, guest: GuestConnection, local: trio.SocketStream, head: bytes
+        self,
+        entry: Entry,
+        guest: GuestConnection,
+        local: trio.SocketStream,
+        head: bytes,
+        keyed: Keyed | None,
     ) -> None:
         why: str | None = "it was reset"
         try:
@@ -253,7 +278,10 @@ class Egress:
                 if not self._allows(entry.host, entry.port or 0):  # not since it was admitted
                     scope.cancel()
                 reset_when_closed(local)
-                with suppress(trio.BrokenResourceError):
+                with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                    if keyed is not None:
+                        why = await keyed.carry(entry, guest, local, head)
+                        return
                     if head:
                         await local.send_all(head)
                         entry.sent += len(head)

@@ -34,7 +34,8 @@ class Entry:
     """One connection. The attributes are those of `Egress`."""
 
     __slots__ = (
-        "address", "allowed", "at", "ended_at", "host", "id", "port", "reason", "received", "sent", "times", "told",
+        "address", "allowed", "at", "ended_at", "host", "id", "port", "reason", "received", "secrets", "sent", "times",
+        "told",
     )  # fmt: skip
 
     def __init__(self, number: int, at: float, host: str, port: int | None) -> None:
@@ -46,6 +47,7 @@ class Entry:
         self.allowed = True
         self.reason: str | None = None
         self.sent = self.received = 0
+        self.secrets: list[str] = []  # never changed: another list is another object
         self.ended_at: float | None = None
         self.times = 1
         self.told = trio.current_time()
@@ -92,8 +94,10 @@ class History:
         """One that was carried has ended; ``why`` where that is not by both of its sides."""
         entry.ended_at, entry.reason = time.time(), why
         about = f": {why}" if why else ""
+        used = f", with {' and '.join(entry.secrets)}" if entry.secrets else ""
         self._event(
-            "disconnected", f"{entry.where}, {entry.sent:,} bytes sent, {entry.received:,} received{about}"
+            "disconnected",
+            f"{entry.where}, {entry.sent:,} bytes sent, {entry.received:,} received{used}{about}",
         )
 
     def refused(self, entry: Entry, why: str, *, allowed: bool = False, times: int = 1) -> None:

@@ -41,7 +41,7 @@ from sandtop.core.store import SandboxConfig, SandboxRow
 from sandtop.core.templates import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
     from sandtop.core.events import EventLog
     from sandtop.core.fleet.context import Context
@@ -132,8 +132,9 @@ class Fleet:
         progress: Callable[[str], None],
         *,
         cold: bool = False,
+        values: Mapping[str, bytes] | None = None,
     ) -> Sandbox:
-        """Make a sandbox and start it; with ``cold`` without a template.
+        """Make a sandbox and start it; with ``cold`` without a template. ``values`` are those of its secrets, by name.
 
         A repeat of an earlier request goes on where that one was cut off.
         """
@@ -150,7 +151,8 @@ class Fleet:
                 image_digest=digest,
             )  # fmt: skip
             sandbox = await self._add(row, warm)
-        elif sandbox.state in (State.RUNNING, State.PAUSED):
+        sandbox.egress.keys.vault.give(values or {})
+        if sandbox.state in (State.RUNNING, State.PAUSED):
             return sandbox
         try:
             await sandbox.start(progress, created=sandbox.state is State.CREATING, cold=cold)

@@ -47,6 +47,7 @@ class RunningMachine:
         clock: the guest's clock.
         stall: why its processors stand still without having been paused; None when they do not.
         unreadable: why the host could not read its disk, if that ever happened; the guest was told.
+        certificate: gives that of whom its programs are to trust beside all others, in PEM, or None.
         death: how it ended; None while it runs.
         settled: set when all is in order after its death, or when this core ends and looks after it no more.
     """
@@ -62,6 +63,7 @@ class RunningMachine:
         self.clock = Clock(self.link, self._defaults)
         self.stall: Stall | None = None
         self.unreadable: str | None = None
+        self.certificate: Callable[[], str | None] = lambda: None
         self._stalled = trio.Event()
         self._patience = Patience()
         self.death: Death | None = None
@@ -167,7 +169,9 @@ class RunningMachine:
         return self.stall
 
     async def configure(self) -> None:
-        """Give the agent its identity and defaults. Raises `MachineError` when it refuses."""
+        """Give the agent its identity and defaults. Raises `MachineError` when it refuses, `StorageError`."""
+        # the first of all takes a while: it imports what makes certificates
+        trust = await trio.to_thread.run_sync(self.certificate) if self._row.config.secrets else None
         answer = await self.link.request(
             {
                 "type": "configure",
@@ -176,6 +180,7 @@ class RunningMachine:
                 "machine_id": self._row.uuid.replace("-", ""),
                 "entropy": b64encode(os.urandom(64)).decode(),
                 "clock_ns": time.time_ns(),
+                "trust": trust,
             },
             _CONFIGURE_DEADLINE,
         )

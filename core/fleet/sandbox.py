@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from sandtop.core.egress import Egress
+from sandtop.core.egress import Egress, Keys
 from sandtop.core.errors import SandtopError, WrongState
 from sandtop.core.events import Teller
 from sandtop.core.fleet import stop_signal
@@ -66,7 +66,12 @@ class Sandbox:
         self.alerts = Alerts(row.uuid, context.database)
         self.sessions = self._new_sessions()
         self.ports = Published(lambda: self.row, self.connect, context.nursery)
-        self.egress = Egress(lambda: self.row.config.allow, lambda: self.tell, context.nursery)
+        self.egress = Egress(
+            lambda: self.row.config.allow,
+            lambda: self.tell,
+            context.nursery,
+            keys=Keys(lambda: self.row.config.secrets, lambda: self.folder),
+        )
 
     def _new_sessions(self) -> SessionManager:
         context, row = self._context, self.row
@@ -124,6 +129,9 @@ class Sandbox:
             for mount in self.row.config.mounts:
                 if mount.target in self.sessions.listener.unmounted:
                     return f"{mount.target} is not mounted any more: restart it"
+            if unknown := self.egress.keys.vault.unknown:
+                words = " ".join(f"{name}=…" for name in unknown)
+                return f"secrets have to be given again: sandtop net {self.name} secret {words}"
             return self.ports.fault
         return None
 

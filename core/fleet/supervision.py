@@ -87,6 +87,7 @@ async def _live(
         machine = RunningMachine(sandbox.row, spec, vm, token, sandbox.sessions)
         if spec.network is Network.FILTERED:
             machine.link.outward = sandbox.egress
+            machine.certificate = sandbox.egress.keys.certificate
         its = vm.identity
         try:
             accelerator = spec.accelerator.value

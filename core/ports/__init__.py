@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from sandtop.core.ports.forwarder import Forwarder, free_port
-from sandtop.core.ports.relay import carry, reset_when_closed
+from sandtop.core.ports.relay import Counted, carry, keep_when_closed, reset_when_closed
 
-__all__ = ["Forwarder", "carry", "free_port", "reset_when_closed"]
+__all__ = ["Counted", "Forwarder", "carry", "free_port", "keep_when_closed", "reset_when_closed"]

@@ -26,6 +26,11 @@ def reset_when_closed(local: trio.SocketStream) -> None:
     local.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
 
+def keep_when_closed(local: trio.SocketStream) -> None:
+    """A close of ``local`` is no reset any more: all of what was sent is its beginning and its end."""
+    local.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _KEEP)
+
+
 class Counted(Protocol):
     """Bytes that were carried, seen from the guest."""
 
@@ -68,7 +73,7 @@ async def carry(local: trio.SocketStream, guest: GuestConnection, counted: Count
             nursery.start_soon(pump, local, guest, nursery.cancel_scope)
             nursery.start_soon(pump, guest, local, nursery.cancel_scope)
         if len(ended) == 2:
-            local.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _KEEP)
+            keep_when_closed(local)
             await guest.aclose()
         return len(ended) == 2
     finally:

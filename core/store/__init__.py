@@ -3,6 +3,23 @@
 from __future__ import annotations
 
 from sandtop.core.store._database import Database
-from sandtop.core.store._rows import AlertRow, MountRow, Ownership, SandboxConfig, SandboxRow, SessionRow
+from sandtop.core.store._rows import (
+    AlertRow,
+    MountRow,
+    Ownership,
+    SandboxConfig,
+    SandboxRow,
+    SecretRow,
+    SessionRow,
+)
 
-__all__ = ["AlertRow", "Database", "MountRow", "Ownership", "SandboxConfig", "SandboxRow", "SessionRow"]
+__all__ = [
+    "AlertRow",
+    "Database",
+    "MountRow",
+    "Ownership",
+    "SandboxConfig",
+    "SandboxRow",
+    "SecretRow",
+    "SessionRow",
+]

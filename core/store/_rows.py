@@ -22,6 +22,24 @@ class MountRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SecretRow:
+    """A secret of a sandbox, without its value.
+
+    Attributes:
+        name: of the environment variable that has the placeholder.
+        host, port: who gets the value.
+        placeholder: what the sandbox has in its place.
+        file: what the value is in, an absolute path; None where it was given to a core, which keeps it in memory.
+    """
+
+    name: str
+    host: str
+    port: int
+    placeholder: str
+    file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SandboxConfig:
     """What the user asked for. But for ``disk`` and ``allow`` it does not change while the sandbox exists.
 
@@ -36,6 +54,7 @@ class SandboxConfig:
         allow: of one that is filtered: what it may reach, the lines of its list (`sandtop.core.egress.parse`).
         stop_signal: by which its image says that programs are asked to end; empty for SIGTERM.
         mounts: what is mounted in it whenever it runs.
+        secrets: what is put into what it sends to some hosts.
         grown: its file system is to be made as large as ``disk`` when it runs next.
     """
 
@@ -56,6 +75,7 @@ class SandboxConfig:
     stop_signal: str = ""
     mounts: tuple[MountRow, ...] = ()
     grown: bool = False
+    secrets: tuple[SecretRow, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         return asdict(self)
@@ -72,6 +92,8 @@ class SandboxConfig:
             known["allow"] = tuple(map(str, known["allow"]))
         if "mounts" in known:
             known["mounts"] = tuple(MountRow(**each) for each in known["mounts"])
+        if "secrets" in known:
+            known["secrets"] = tuple(SecretRow(**each) for each in known["secrets"])
         return cls(**known)
 
 

@@ -36,6 +36,10 @@ class HostedMachine(Machine):
             else []
         )
 
+    def trust(self, certificate: str) -> list[str]:
+        say(f"trusts {len(certificate)}")
+        return []
+
 
 def say(line: str) -> None:
     os.write(2, f"{line}\n".encode())

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandtop.agent.machine import Identity, Machine, furnish, name_host, overwrite, replace, resolver_of
+from sandtop.agent.machine import Identity, Machine, furnish, name_host, overwrite, resolver_of
+from sandtop.agent.replacing import replace
 from sandtop.agent.wire.values import InvalidMessage
 from sandtop.core.guest import KERNEL_ARGS, network_argument
 

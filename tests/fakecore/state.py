@@ -46,7 +46,7 @@ def sandbox(name: str, state: str = "running", **fields: object) -> Raw:
         "created_at": NOW - 7200, "started_at": NOW - 3600 if state in ("running", "paused") else None,
         "labels": {}, "env": {}, "workdir": "/root", "shell": "/bin/sh", "user": "root", "sessions": 0,
         "trouble": None, "warnings": [], "acknowledged": False, "changed_at": NOW - 3600, "alerts": [],
-        "ports": [], "mounts": [], "allow": [], **fields,
+        "ports": [], "mounts": [], "allow": [], "secrets": [], **fields,
     }  # fmt: skip
 
 

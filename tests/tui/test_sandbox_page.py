@@ -62,6 +62,7 @@ async def test_what_one_with_an_allow_list_reached(size: tuple[int, int]) -> Non
         fake.egress["api-1"] = [
             Egress(
                 id=1,
+                secrets=[],
                 at=NOW - 300,
                 host="git.example.org",
                 port=443,
@@ -71,6 +72,7 @@ async def test_what_one_with_an_allow_list_reached(size: tuple[int, int]) -> Non
             ),
             Egress(
                 id=2,
+                secrets=[],
                 at=NOW - 20,
                 host="evil\x1b]0;x\x07.test",
                 allowed=False,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .operation import HELLO_SECONDS, Operation
     from .plain import Link, ask, new_id
     from .ports import port_forward, where
+    from .secrets import secret
     from .values import docker_config, image_command, image_source, limits, signal_number
 
 __all__ = [
@@ -25,8 +26,8 @@ __all__ = [
     "FileWatching", "FileWriting", "Forward", "Link", "LogPiece", "LogsListening", "Operation", "StatsListening",
     "answer", "ask", "call", "call_all", "call_running", "docker_config", "exec_message", "hold", "image_command",
     "image_source", "launch", "limits", "listen", "mount", "new_id", "port_forward", "progress_line", "request_of",
-    "sandbox_listing", "session_listing", "short_mount", "signal_number", "stop_core", "takes_input", "tmpfs_mount",
-    "where",
+    "sandbox_listing", "secret", "session_listing", "short_mount", "signal_number", "stop_core", "takes_input",
+    "tmpfs_mount", "where",
 ]  # fmt: skip
 
 __getattr__ = lazily(
@@ -46,6 +47,7 @@ __getattr__ = lazily(
         "operation": ("HELLO_SECONDS", "Operation"),
         "plain": ("Link", "ask", "new_id"),
         "ports": ("port_forward", "where"),
+        "secrets": ("secret",),
         "values": ("docker_config", "image_command", "image_source", "limits", "signal_number"),
     },
 )  # fmt: skip

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
 from typing import Final
 
 from sandtop.core.errors import CoreUnavailable
+
+from .secrets import read_from
 
 LAUNCH_SECONDS: Final = 150.0
 """How long the supervisor may take until its core listens; it adopts running machines first."""
@@ -32,6 +35,7 @@ def launch(channel: str | None = None) -> None:
                 stderr=said,
                 timeout=LAUNCH_SECONDS,
                 check=False,
+                env={name: value for name, value in os.environ.items() if name not in read_from},
             ).returncode
         except subprocess.TimeoutExpired:
             raise CoreUnavailable(

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         PublishedPort,
         SandboxInfo,
     )
+    from sandtop.core.contract.secret import GivenSecret, Secret
     from sandtop.core.contract.session_results import SessionInfo
     from sandtop.core.contract.volume import VolumeInfo, VolumesPruned
 
@@ -77,15 +78,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Connection", "CoreStatus", "Detached", "Egress", "Event", "ExitRecord", "Exited", "FileChange", "FileInfo",
-    "Files", "Gap", "Happening", "HostHistory", "HostStats", "ImageConfig", "ImageDetails", "ImageInfo", "ImageLayer",
-    "Inspection", "Log", "LogPiece", "LogStream", "MergedLogStream", "Mount", "Outcome", "Output", "Overview",
-    "PortForward", "Process", "ProcessInfo", "Processes", "Pruned", "PublishedPort", "Redrawn", "Sample", "Sandbox",
-    "SandboxHistory", "SandboxInfo", "SandboxStats", "Screen", "SessionInfo", "SessionStats", "Source", "Started",
-    "Stderr", "Stdout", "TerminalStream", "VolumeInfo", "VolumesPruned", "build_dockerfile", "build_image", "checked",
-    "core_status", "create_volume", "events", "exec_all", "follow_events", "follow_stats", "image_command", "images",
-    "inspect_image", "inspect_volume", "load_images", "merged_logs", "outcomes", "prune_images", "prune_volumes",
-    "pull_image", "remove_image", "remove_volume", "serve_metrics", "sessions", "shell_all", "stats", "stop_core",
-    "tag_image", "volumes", "warm_image",
+    "Files", "Gap", "GivenSecret", "Happening", "HostHistory", "HostStats", "ImageConfig", "ImageDetails", "ImageInfo",
+    "ImageLayer", "Inspection", "Log", "LogPiece", "LogStream", "MergedLogStream", "Mount", "Outcome", "Output",
+    "Overview", "PortForward", "Process", "ProcessInfo", "Processes", "Pruned", "PublishedPort", "Redrawn", "Sample",
+    "Sandbox", "SandboxHistory", "SandboxInfo", "SandboxStats", "Screen", "Secret", "SessionInfo", "SessionStats",
+    "Source", "Started", "Stderr", "Stdout", "TerminalStream", "VolumeInfo", "VolumesPruned", "build_dockerfile",
+    "build_image", "checked", "core_status", "create_volume", "events", "exec_all", "follow_events", "follow_stats",
+    "image_command", "images", "inspect_image", "inspect_volume", "load_images", "merged_logs", "outcomes",
+    "prune_images", "prune_volumes", "pull_image", "remove_image", "remove_volume", "serve_metrics", "sessions",
+    "shell_all", "stats", "stop_core", "tag_image", "volumes", "warm_image",
 ]  # fmt: skip
 
 _HOME = {
@@ -118,6 +119,7 @@ _HOME = {
     "sandtop.core.contract.sandbox": (
         "Inspection", "PortForward", "ProcessInfo", "Processes", "PublishedPort", "SandboxInfo",
     ),
+    "sandtop.core.contract.secret": ("GivenSecret", "Secret"),
     "sandtop.core.contract.session_results": ("SessionInfo",),
     "sandtop.core.contract.volume": ("VolumeInfo", "VolumesPruned"),
     "screen": ("Screen",),

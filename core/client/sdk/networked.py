@@ -11,7 +11,8 @@ from sandtop.core.client.link.asynchronous import AsyncConversation, call
 from sandtop.core.client.link.connecting import Forward
 from sandtop.core.client.link.plain import new_id
 from sandtop.core.client.link.ports import port_forward
-from sandtop.core.contract.net import NetAllow, NetDeny, NetLog
+from sandtop.core.client.link.secrets import secret
+from sandtop.core.contract.net import NetAllow, NetDeny, NetLog, NetSecret
 from sandtop.core.contract.sandbox import SandboxForward
 from sandtop.core.groups import unwrapped
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from sandtop.core.contract.net import Egress
     from sandtop.core.contract.sandbox import PortForward, SandboxInfo
+    from sandtop.core.contract.secret import GivenSecret
 
 
 class Networked:
@@ -45,6 +47,16 @@ class Networked:
         Raises `NotFound` for one that is not on the list; and as `allow`.
         """
         request = NetDeny(sandbox=self._info.uuid, rules=[*rules], end=end, request_id=new_id())
+        self._info = (await call(request)).sandbox
+
+    async def give_secrets(self, *secrets: str | GivenSecret) -> None:
+        """Give the core values of its secrets anew, as `create` has them: another core than that which it was made by
+        knows none that was not in a file. For connections that begin from now on.
+
+        Raises `NotFound` for one that it was not made with, `InvalidRequest`, and as `allow`.
+        """
+        given = [secret(each) if isinstance(each, str) else each for each in secrets]
+        request = NetSecret(sandbox=self._info.uuid, secrets=given, request_id=new_id())
         self._info = (await call(request)).sandbox
 
     async def egress(self, *, after: int = 0) -> Sequence[Egress]:

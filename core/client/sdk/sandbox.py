@@ -14,6 +14,7 @@ from sandtop.core.client.link.mounts import mount
 from sandtop.core.client.link.operation import Holding
 from sandtop.core.client.link.plain import new_id
 from sandtop.core.client.link.ports import port_forward
+from sandtop.core.client.link.secrets import secret
 from sandtop.core.client.link.values import docker_config
 from sandtop.core.contract.sandbox import (
     SandboxAcknowledge,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from sandtop.core.contract.mount import Mount
     from sandtop.core.contract.record import Request
     from sandtop.core.contract.sandbox import Inspection, Processes, SandboxAnswer
+    from sandtop.core.contract.secret import GivenSecret
 
     Size = tuple[int, int]
 
@@ -92,6 +94,7 @@ class Sandbox(Executing, Attachable, Terminals, Copyable, Sessions, Networked, C
         publish: Sequence[str] = (),
         allow: Sequence[str] | None = None,
         mounts: Sequence[str | Mount] = (),
+        secrets: Sequence[str | GivenSecret] = (),
         progress: Callable[[str], None] | None = None,
     ) -> Self:
         """Make a sandbox, start it, and return it running. ``memory`` and ``disk`` are MiB; None is the core's default.
@@ -105,6 +108,8 @@ class Sandbox(Executing, Attachable, Terminals, Copyable, Sessions, Networked, C
         any that is free: `info` says which. ``mounts`` are mounted in it whenever it runs, each as `Mount` or as
         ``"type=volume,src=data,dst=/data"``, ``"type=tmpfs,dst=/scratch,tmpfs-size=64m"`` …
         ``allow`` is what it may reach, as `allow` has it, and nothing else: also with an empty one.
+        ``secrets`` are put in by the core where it sends something to their host, and are never in it: each as
+        ``"API=env:TOKEN@api.example.com"``, ``"API=file:token.txt@api.example.com"``, or as `GivenSecret`.
 
         ``progress`` is called with a line about whatever takes long. Raises `AlreadyExists`, `InvalidRequest`,
         `ImageError`, `MachineError` … When cancelled it removes what was made.
@@ -127,6 +132,7 @@ class Sandbox(Executing, Attachable, Terminals, Copyable, Sessions, Networked, C
             publish=[port_forward(text) for text in publish],
             allow=None if allow is None else [*allow],
             mounts=[mount(each) if isinstance(each, str) else each for each in mounts],
+            secrets=[secret(each) if isinstance(each, str) else each for each in secrets],
             docker_config=docker_config() if image is not None else None,
             request_id=new_id(),
         )
@@ -166,6 +172,7 @@ class Sandbox(Executing, Attachable, Terminals, Copyable, Sessions, Networked, C
                 alerts=[],
                 ports=[],
                 allow=[],
+                secrets=[],
                 mounts=[],
             )
         )

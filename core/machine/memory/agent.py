@@ -66,6 +66,9 @@ class _Machine(AgentMachine):
     def identify(self, identity: Identity) -> list[str]:
         return self._identify(identity)
 
+    def trust(self, certificate: str) -> list[str]:
+        return []  # its files would be those of the host
+
 
 class Agent:
     """One agent, from its machine's start to its end. ``run`` it; ``connect`` is the way to it. ``close`` it.

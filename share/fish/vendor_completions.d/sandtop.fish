@@ -51,7 +51,7 @@ function _shtab_sandtop_using
 end
 
 set -g _shtab_sandtop_commands create run ls exec shell attach screen type sessions logs failures ack signal cp forward port net fs stop start pause resume update restart rm stats events top console inspect image volume core completion setup uninstall version bug-report doctor
-set -g _shtab_sandtop_opts_with_value --accelerator --allow --channel --cpus --cwd --detach-keys --disk --entrypoint --env --history --image --key --kind --label --limit --memory --metrics --mount --network --publish --remove --rlimit --sandbox --scope --shell --since --tail --timeout --tmpfs --until --user --volume --wait-for --workdir -e -p -u -v -w
+set -g _shtab_sandtop_opts_with_value --accelerator --allow --channel --cpus --cwd --detach-keys --disk --entrypoint --env --history --image --key --kind --label --limit --memory --metrics --mount --network --publish --remove --rlimit --sandbox --scope --secret --shell --since --tail --timeout --tmpfs --until --user --volume --wait-for --workdir -e -p -u -v -w
 
 complete -c sandtop -e
 complete -c sandtop -f
@@ -71,6 +71,7 @@ complete -c sandtop -n '_shtab_sandtop_using create' -l shell -x -d 'what '"'"'s
 complete -c sandtop -n '_shtab_sandtop_using create' -l user -x -d 'who commands run as'
 complete -c sandtop -n '_shtab_sandtop_using create' -s p -l publish -x -d '[[BIND:]HOSTPORT:]GUESTPORT: a port of this host that leads into it while it runs (repeatable)'
 complete -c sandtop -n '_shtab_sandtop_using create' -l allow -x -d 'HOST[:PORT] or ADDRESS[/BITS][:PORT] that it may reach, and else nothing (repeatable)'
+complete -c sandtop -n '_shtab_sandtop_using create' -l secret -x -d 'NAME=env:VARIABLE@HOST or NAME=file:PATH@HOST: for HOST alone, never in it (repeatable)'
 complete -c sandtop -n '_shtab_sandtop_using create' -l mount -x -d 'mounted while it runs: type=volume, bind or tmpfs, src=NAME or DIR, dst=PATH, ro (repeatable)'
 complete -c sandtop -n '_shtab_sandtop_using create' -s v -l volume -x -d 'the same for a volume'"'"'s NAME or a folder of this host, ./DIR (repeatable)'
 complete -c sandtop -n '_shtab_sandtop_using create' -l tmpfs -x -d 'memory as files (repeatable)'
@@ -95,6 +96,7 @@ complete -c sandtop -n '_shtab_sandtop_using run' -l shell -x -d 'what '"'"'sand
 complete -c sandtop -n '_shtab_sandtop_using run' -l user -x -d 'who commands run as'
 complete -c sandtop -n '_shtab_sandtop_using run' -s p -l publish -x -d '[[BIND:]HOSTPORT:]GUESTPORT: a port of this host that leads into it while it runs (repeatable)'
 complete -c sandtop -n '_shtab_sandtop_using run' -l allow -x -d 'HOST[:PORT] or ADDRESS[/BITS][:PORT] that it may reach, and else nothing (repeatable)'
+complete -c sandtop -n '_shtab_sandtop_using run' -l secret -x -d 'NAME=env:VARIABLE@HOST or NAME=file:PATH@HOST: for HOST alone, never in it (repeatable)'
 complete -c sandtop -n '_shtab_sandtop_using run' -l mount -x -d 'mounted while it runs: type=volume, bind or tmpfs, src=NAME or DIR, dst=PATH, ro (repeatable)'
 complete -c sandtop -n '_shtab_sandtop_using run' -s v -l volume -x -d 'the same for a volume'"'"'s NAME or a folder of this host, ./DIR (repeatable)'
 complete -c sandtop -n '_shtab_sandtop_using run' -l tmpfs -x -d 'memory as files (repeatable)'
@@ -212,7 +214,7 @@ complete -c sandtop -n '_shtab_sandtop_using net' -s h -l help -d 'show this hel
 complete -c sandtop -n '_shtab_sandtop_using net' -l end -d 'with deny: end connections, too, that are not allowed any more'
 complete -c sandtop -n '_shtab_sandtop_using net' -l json -d 'print JSON'
 complete -c sandtop -n '_shtab_sandtop_using net; and test $_shtab_sandtop_npos -eq 0' -ka "(sandtop __complete sandboxes)" -d 'the sandbox, made with --allow or --network filtered'
-complete -c sandtop -n '_shtab_sandtop_using net; and test $_shtab_sandtop_npos -eq 1' -ka "ls allow deny log" -d 'what to do'
+complete -c sandtop -n '_shtab_sandtop_using net; and test $_shtab_sandtop_npos -eq 1' -ka "ls allow deny log secret" -d 'what to do'
 complete -c sandtop -n '_shtab_sandtop_using; and test $_shtab_sandtop_npos -eq 0' -a fs -d 'read, write, list and watch files of a sandbox'
 complete -c sandtop -n '_shtab_sandtop_using fs' -s h -l help -d 'show this help message and exit'
 complete -c sandtop -n '_shtab_sandtop_using fs; and test $_shtab_sandtop_npos -eq 0' -ka "cat ls stat write mkdir mv rm watch" -d 'cat|ls|stat|write|mkdir|mv|rm|watch'

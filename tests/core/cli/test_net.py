@@ -38,7 +38,7 @@ def test_what_makes_no_sense_is_said_before_the_core_is_asked(words: list[str], 
 def test_what_became_of_a_connection(
     fields: dict[str, object], shown: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    each = Egress(id=1, at=1.0, host="a.test", port=443, sent=2048, received=0, **fields)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    each = Egress(id=1, at=1.0, host="a.test", port=443, sent=2048, received=0, secrets=[], **fields)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
     def answer(_request: NetLog) -> EgressPage:
         return EgressPage(connections=[each])

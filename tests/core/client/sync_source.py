@@ -110,6 +110,7 @@ if TYPE_CHECKING:
     from sandtop.core.contract.mount import Mount
     from sandtop.core.contract.net import Egress
     from sandtop.core.contract.sandbox import Inspection, PortForward, Processes, SandboxInfo
+    from sandtop.core.contract.secret import GivenSecret
     from sandtop.core.contract.session_results import SessionInfo
     from sandtop.core.contract.volume import VolumeInfo, VolumesPruned
 

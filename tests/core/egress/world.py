@@ -16,6 +16,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
@@ -25,7 +26,7 @@ from tests.agent.core_side import TOKEN
 from tests.settings import SLOWER
 
 from sandtop.core.channel import AgentLink
-from sandtop.core.egress import OWN, RESOLVER, Egress
+from sandtop.core.egress import OWN, RESOLVER, Egress, Keys
 from sandtop.core.errors import ChannelError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from sandtop.agent.wire import Credit, Data
     from sandtop.core.contract.net import Egress as Connection
+    from sandtop.core.store import SecretRow
 
     T = TypeVar("T")
 else:
@@ -217,6 +219,9 @@ class World:
         self.core = core
         self.hosts = hosts
         self.lines: tuple[str, ...] = ()
+        self.secrets: tuple[SecretRow, ...] = ()
+        self.folder = Path()
+        self.trusted: Callable[[], ssl.SSLContext] = ssl.create_default_context
         self.names: dict[str, list[str]] = {name: [address] for name, address in HOSTS.items()}
         self.events: list[tuple[str, str]] = []
         self._token: trio.lowlevel.TrioToken
@@ -231,6 +236,7 @@ class World:
 
         def anew() -> None:
             self.lines = ()
+            self.secrets = ()
             self.names = {name: [address] for name, address in HOSTS.items()}
             self.events.clear()
             self._new_egress()
@@ -244,8 +250,12 @@ class World:
         self.in_core(lambda: self.egress._resolver._known.clear())  # pyright: ignore[reportPrivateUsage]
 
     def _new_egress(self) -> None:
-        self.egress = Egress(lambda: self.lines, lambda: self._tell, self._nursery, self._look)
+        self.egress = self._made_egress()
         self.link.outward = self.egress
+
+    def _made_egress(self) -> Egress:
+        keys = Keys(lambda: self.secrets, lambda: self.folder, lambda: self.trusted())
+        return Egress(lambda: self.lines, lambda: self._tell, self._nursery, self._look, keys)
 
     def link_anew(self) -> None:
         """The core is gone, and the next one begins its link."""
@@ -267,7 +277,7 @@ class World:
         self._token = trio.lowlevel.current_trio_token()
         async with trio.open_nursery() as nursery:
             self._sock, self._nursery = sock, nursery
-            self.egress = Egress(lambda: self.lines, lambda: self._tell, nursery, self._look)
+            self.egress = self._made_egress()
             self._begin_link()
             await self.link.wait_up(30.0)
             self.stop = nursery.cancel_scope.cancel

@@ -11,26 +11,31 @@ import socket
 import subprocess
 import sys
 import threading
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.core.egress.tls_host import VALUE, answering_tls, echo
 from tests.core.egress.world import CORE, HOSTS, client_hello, greeting, internet
 from tests.settings import write_settings
 
 from sandtop.core import paths
+from sandtop.core.egress.authority import Authority
 from sandtop.core.guest import GuestStore
 
 from .conftest import PATIENCE, Home, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-    from pathlib import Path
 
     from tests.core.egress.world import Namespace
 
+_PIECE = 1 << 20
 pytestmark = [pytest.mark.vm]
 GIT, WWW, OTHER = HOSTS
+API = "api.example.org"
+"""The host of the sandbox's secret, at the address of `OTHER`."""
 RULES = GIT, f"{WWW}:22", "10.0.2.2:8080", "rebound.test:22"
 TRY = """
 import json, socket, subprocess, sys
@@ -92,18 +97,28 @@ def away() -> Generator[tuple[Namespace, Namespace]]:
 
 
 @pytest.fixture(scope="module")
-def agent(tmp_path_factory: pytest.TempPathFactory, away: tuple[Namespace, Namespace]) -> Generator[Home]:
+def signing(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Of whom `API` has its certificate."""
+    return Authority(tmp_path_factory.mktemp("internet"))
+
+
+@pytest.fixture(scope="module")
+def agent(
+    tmp_path_factory: pytest.TempPathFactory, away: tuple[Namespace, Namespace], signing: Authority
+) -> Generator[Home]:
     """A home with a sandbox ``agent``, whose core is in the first of the namespaces and finds names in a file."""
     built = paths.find()
     GuestStore(built).prepare()
-    folder: Path = tmp_path_factory.mktemp("n")
+    folder = tmp_path_factory.mktemp("n")
     for each in (folder, folder.parent):
         each.chmod(0o711)
     (folder / "cache").symlink_to(built.cache)
     write_settings(folder)
     home = Home(folder)
     names = folder / "hosts"
-    lines = [f"{address} {name}\n" for name, address in HOSTS.items()]
+    lines = [f"{address} {name}\n" for name, address in {**HOSTS, API: HOSTS[OTHER]}.items()]
+    trusted = folder / "trusted.pem"
+    trusted.write_text(signing.certificate)
     names.write_text("".join([*lines, "127.0.0.1 localhost\n", "127.0.0.1 rebound.test\n"]))
     (folder / "resolv.conf").write_text("nameserver 127.0.0.53\n")
     start = [sys.executable, "-m", "sandtop", "core", "start"]
@@ -111,11 +126,12 @@ def agent(tmp_path_factory: pytest.TempPathFactory, away: tuple[Namespace, Names
         'mount --bind "$0/hosts" /etc/hosts && mount --bind "$0/resolv.conf" /etc/resolv.conf && exec "$@"'
     )
     bind = ["unshare", "--mount", "sh", "-c", mounts, str(folder), *start]
-    away[0].do(
-        lambda: subprocess.run(bind, check=True, env=home.environment, timeout=PATIENCE, capture_output=True)
-    )
+    trusting = {**home.environment, "SSL_CERT_FILE": str(trusted)}
+    away[0].do(lambda: subprocess.run(bind, check=True, env=trusting, timeout=PATIENCE, capture_output=True))
     rules = [word for rule in RULES for word in ("--allow", rule)]
-    home.do("create", "agent", "--memory", "256", "--cold", *rules)
+    home.environment["A_TOKEN"] = VALUE
+    home.do("create", "agent", "--memory", "256", "--cold", *rules, "--secret", f"KEY=env:A_TOKEN@{API}")
+    del home.environment["A_TOKEN"]
     yield home
     for box in home.boxes():
         home.do("rm", "--force", box["name"])
@@ -194,6 +210,60 @@ def test_a_guest_that_tries(agent: Home, away: tuple[Namespace, Namespace]) -> N
     assert carried[WWW]["received"] == len(f"{HOSTS[WWW]}:22")
     told = agent.do("events", "agent", "--kind", "refused", "--json").decode()
     assert "the client asked this host for another, other.example.net" in told
+
+
+def test_a_secret_is_used_and_is_nowhere(
+    agent: Home, away: tuple[Namespace, Namespace], signing: Authority
+) -> None:
+    listener = away[1].listen(HOSTS[OTHER], 443)
+    with answering_tls(listener, signing.context(API), echo) as host:
+        script = f'wget -qO- --header "Authorization: Bearer $KEY" https://{API}/; echo "$KEY"'
+        said = agent.do("exec", "agent", "--", "sh", "-c", script).decode()
+        trusting = f"import urllib.request as u; print(u.urlopen('https://{API}/').status)"
+        assert agent.do("exec", "agent", "--", "python3", "-c", trusting) == b"200\n"
+    assert f"Bearer {VALUE}".encode() in host.heads[0]
+    assert "*" * len(VALUE) in said
+    eventually(lambda: [each["secrets"] for each in log(agent) if each["host"] == API] == [["KEY"], []])
+    placeholder = said.split()[-1]
+    box = agent.box("agent")
+    assert box["env"]["KEY"] == placeholder
+    memory = memory_of(box["pid"])
+    assert memory.count(placeholder.encode()) > 0
+    assert memory.count(VALUE.encode()) == 0
+    told = (
+        said.encode() + agent.do("inspect", "agent") + agent.do("events", "agent") + agent.do("logs", "agent")
+    )
+    files = [path for path in agent.path.rglob("*") if path.is_file() and "cache" not in path.parts]
+    processes = [each for each in Path("/proc").glob("[0-9]*") if of_home(each, agent)]
+    assert len(files) > 3 < len(processes)  # supervisor, core, machine …
+    texts = [told, *(path.read_bytes() for path in files)]
+    texts += [(each / name).read_bytes() for each in processes for name in ("cmdline", "environ")]
+    assert not [text for text in texts if VALUE.encode() in text]
+
+
+def of_home(process: Path, home: Home) -> bool:
+    """Whether it was started for ``home``."""
+    try:
+        return f"SANDTOP_HOME={home.path}".encode() in (process / "environ").read_bytes()
+    except OSError:  # it is gone
+        return False
+
+
+def memory_of(pid: int) -> bytes:
+    """What the machine's process has in its memory, the guest's with it, less pages that have nothing in them."""
+    found = bytearray()
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        for line in maps:
+            bounds, rights, *_ = line.split()
+            begin, end = (int(each, 16) for each in bounds.split("-"))
+            if "rw" not in rights:
+                continue
+            for at in range(begin, end, _PIECE):
+                with suppress(OSError):  # of a device
+                    memory.seek(at)
+                    piece = memory.read(min(_PIECE, end - at))
+                    found += piece if piece.strip(b"\0") else b""
+    return bytes(found)
 
 
 def test_a_live_change_and_a_core_that_is_killed(agent: Home, away: tuple[Namespace, Namespace]) -> None:
