@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 import sandtop
-from sandtop import Sandbox, SandtopError
+from sandtop import GivenSecret, Sandbox, SandtopError
 from sandtop.core.client.link import blocking
 from sandtop.core.client.link.exec_messages import exec_message, request_of
 from sandtop.core.contract import operations
@@ -109,6 +109,9 @@ def calls(box: Sandbox, session: str, folder: Path) -> dict[str, Callable[[], Aw
         "net.allow": lambda: box.allow("git.example.org"),
         "net.deny": lambda: box.deny("git.example.org"),
         "net.log": box.egress,
+        "net.secret": lambda: box.give_secrets(
+            GivenSecret(name="API", host="api.example.com", value="a-value-of-it")
+        ),
         "volume.create": lambda: sandtop.create_volume("data"),
         "volume.inspect": lambda: sandtop.inspect_volume("data"),
         "volume.list": sandtop.volumes,

@@ -7,6 +7,7 @@ try is in tests/core/egress, where the agent is a process.
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -217,7 +218,7 @@ def test_a_secret_is_used_and_is_nowhere(
 ) -> None:
     listener = away[1].listen(HOSTS[OTHER], 443)
     with answering_tls(listener, signing.context(API), echo) as host:
-        script = f'wget -qO- --header "Authorization: Bearer $KEY" https://{API}/; echo "$KEY"'
+        script = f'wget -qO- --header "Authorization: Bearer $KEY" https://{API}/; echo; echo "$KEY"'
         said = agent.do("exec", "agent", "--", "sh", "-c", script).decode()
         trusting = f"import urllib.request as u; print(u.urlopen('https://{API}/').status)"
         assert agent.do("exec", "agent", "--", "python3", "-c", trusting) == b"200\n"
@@ -235,10 +236,26 @@ def test_a_secret_is_used_and_is_nowhere(
     )
     files = [path for path in agent.path.rglob("*") if path.is_file() and "cache" not in path.parts]
     processes = [each for each in Path("/proc").glob("[0-9]*") if of_home(each, agent)]
-    assert len(files) > 3 < len(processes)  # supervisor, core, machine …
-    texts = [told, *(path.read_bytes() for path in files)]
-    texts += [(each / name).read_bytes() for each in processes for name in ("cmdline", "environ")]
-    assert not [text for text in texts if VALUE.encode() in text]
+    assert len(files) > 3
+    assert len(processes) >= 2  # the core, and who looks after it
+    texts = [told, *(written(path) for path in files)]
+    for each in (*processes, Path(f"/proc/{box['pid']}")):
+        texts += [(each / name).read_bytes() for name in ("cmdline", "environ")]
+    assert any(API.encode() in text for text in texts[1 : len(files)])  # what is stored of it is found
+    assert not [text[:200] for text in texts if VALUE.encode() in text]
+
+
+def written(path: Path) -> bytes:
+    """What is in a file, less its holes: that of a disk may have gigabytes of them."""
+    found = bytearray()
+    with path.open("rb", buffering=0) as file:
+        at, size = 0, path.stat().st_size
+        with suppress(OSError):  # there is no more
+            while at < size:
+                begin = os.lseek(file.fileno(), at, os.SEEK_DATA)
+                at = os.lseek(file.fileno(), begin, os.SEEK_HOLE)
+                found += os.pread(file.fileno(), at - begin, begin)
+    return bytes(found)
 
 
 def of_home(process: Path, home: Home) -> bool:
@@ -249,7 +266,7 @@ def of_home(process: Path, home: Home) -> bool:
         return False
 
 
-def memory_of(pid: int) -> bytes:
+def memory_of(pid: int) -> bytearray:
     """What the machine's process has in its memory, the guest's with it, less pages that have nothing in them."""
     found = bytearray()
     with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
@@ -263,7 +280,7 @@ def memory_of(pid: int) -> bytes:
                     memory.seek(at)
                     piece = memory.read(min(_PIECE, end - at))
                     found += piece if piece.strip(b"\0") else b""
-    return bytes(found)
+    return found
 
 
 def test_a_live_change_and_a_core_that_is_killed(agent: Home, away: tuple[Namespace, Namespace]) -> None:
