@@ -44,6 +44,10 @@ ten times as slow there. In ``chaos`` the core is killed a hundred times over vs
 _MACHINES: Final = 3
 """So many outer machines one run of the tests may take. QEMU 7.2 emulates SVM almost right: one whole run in five ended
 with the outer kernel's stack overrun within a page fault, in no program of ours. What ended before is not run again."""
+_LOOK_SECONDS: Final = 60.0
+_STILL: Final = 2
+"""An outer machine that took no processor's time in so many looks, one after the other, stands still. One has done so, with
+all its processors halted and no timer to wake them."""
 _PASSED_ON: Final = ("SANDTOP_TEST_SETTINGS", "SANDTOP_TEST_SLOWER", "SANDTOP_CHAOS_ROUNDS")
 _RESULTS: Final = CHECKOUT / "build" / "nested"
 _CPU: Final = "max,la57=off,erms=off,fsrm=off,smap=off,smep=off"
@@ -98,9 +102,7 @@ def run(command: str, *, shell: bool, machines: int = 1) -> int:
         (share / "command").write_text(command + "\n")
         try:
             for left in reversed(range(machines)):
-                subprocess.run(
-                    _qemu(outer, share, shell=shell), stdin=None if shell else subprocess.DEVNULL, check=False
-                )
+                _wait(_qemu(outer, share, shell=shell), shell=shell)
                 with suppress(FileNotFoundError, ValueError):
                     return int((share / "status").read_text())
                 _say_last(share / "console", "trying another" if left else "see above")
@@ -108,6 +110,28 @@ def run(command: str, *, shell: bool, machines: int = 1) -> int:
             if any((share / "results").iterdir()):
                 shutil.copytree(share / "results", _RESULTS, dirs_exist_ok=True)
     return 125
+
+
+def _wait(qemu: list[str], *, shell: bool) -> None:
+    """Run ``qemu`` to its end, or until it stands still; a shell may wait for somebody to type."""
+    with subprocess.Popen(qemu, stdin=None if shell else subprocess.DEVNULL) as machine:
+        still, before = 0, -1
+        try:
+            while still < _STILL:
+                with suppress(subprocess.TimeoutExpired):
+                    machine.wait(None if shell else _LOOK_SECONDS)
+                    return
+                ticks = _ticks(machine.pid)
+                still, before = still + 1 if ticks == before else 0, ticks
+            sys.stderr.write("nested: the outer machine stands still: ending it\n")
+        finally:
+            machine.kill()  # nothing, when it has ended
+
+
+def _ticks(pid: int) -> int:
+    """Of the processor's time that the process took, ten a second (proc_pid_stat(5), utime and stime)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * 10 // os.sysconf("SC_CLK_TCK")
 
 
 def _say_last(console: Path, then: str) -> None:

@@ -169,20 +169,33 @@ def test_what_a_killed_run_left_goes_with_the_next(host: Host) -> None:
     assert [*killed.parent.glob("*/")] == []
 
 
-@pytest.mark.parametrize(("word", "status", "machines"), [("test", 7, 2), ("true", 125, 1)])
+@pytest.mark.parametrize(
+    ("word", "status", "machines", "breaks"),
+    [("test", 7, 2, "exit 1"), ("true", 125, 1, "exit 1"), ("test", 7, 2, "exec sleep 1000")],
+)
 def test_a_machine_that_breaks_down_is_followed_by_another(
-    host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, word: str, status: int, machines: int
+    host: Host,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    word: str,
+    status: int,
+    machines: int,
+    breaks: str,
 ) -> None:
-    """Programs of the host stand in for the outer machine: the first ends without a result, the next with one."""
+    """Programs of the host stand in for the outer machine: the first ends without a result or stands still, the next
+    has one."""
 
     def qemu(_outer: outer.Outer, share: Path, *, shell: bool) -> list[str]:
         assert not shell
-        script = 'echo one >>results/machines; [ "$(wc -l <results/machines)" = 1 ] || echo 7 >status'
+        script = (
+            f'echo one >>results/machines; [ "$(wc -l <results/machines)" != 1 ] || {breaks}; echo 7 >status'
+        )
         return ["sh", "-c", f'cd "$0" && {script}', str(share)]
 
     host.place().mkdir(parents=True)
     monkeypatch.setattr(run, "_qemu", qemu)
     monkeypatch.setattr(run, "find_or_build", lambda: outer.Outer(tmp_path, tmp_path, tmp_path))
+    monkeypatch.setattr(run, "_LOOK_SECONDS", 0.2)
     monkeypatch.setattr(run, "_RESULTS", tmp_path / "results")
     assert run.main([word]) == status
     assert (tmp_path / "results" / "machines").read_text() == "one\n" * machines
