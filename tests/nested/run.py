@@ -46,8 +46,8 @@ _MACHINES: Final = 3
 with the outer kernel's stack overrun within a page fault, in no program of ours. What ended before is not run again."""
 _LOOK_SECONDS: Final = 60.0
 _STILL: Final = 2
-"""An outer machine that took no processor's time in so many looks, one after the other, stands still. One has done so, with
-all its processors halted and no timer to wake them."""
+"""An outer machine that took no processor's time in so many looks, one after the other, stands still. One did,
+with all its processors halted and no timer to wake them."""
 _PASSED_ON: Final = ("SANDTOP_TEST_SETTINGS", "SANDTOP_TEST_SLOWER", "SANDTOP_CHAOS_ROUNDS")
 _RESULTS: Final = CHECKOUT / "build" / "nested"
 _CPU: Final = "max,la57=off,erms=off,fsrm=off,smap=off,smep=off"

@@ -92,7 +92,7 @@ async def test_what_one_with_an_allow_list_reached(size: tuple[int, int]) -> Non
             assert carried.split() == ["5m", "2.0K", "5.0M", "git.example.org:443", "192.0.2.7"]
             if "connections" not in visible(app):
                 await pilot.press("tab", "tab")
-            assert "connections" in visible(app)
+            await until(pilot, lambda: "connections" in visible(app))
             box = app.screen.query_one("#connections", TextBox)
             assert "3 refused" in box.render_line(0).text
 
