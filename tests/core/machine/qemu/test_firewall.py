@@ -221,9 +221,9 @@ def test_frames_to_the_hosts_loopback(
     qemu: Qemu, ends: Callable[..., tuple[socket.socket, socket.socket]]
 ) -> None:
     """Without the filter each of them gets there, so what is seen with it is the filter's work."""
-    device, end = ends() if ends is frame_sockets else ends(socket.AF_UNIX, socket.SOCK_DGRAM)
     with ExitStack() as stack:
         core, hosts = stack.enter_context(internet())
+        device, end = ends() if ends is frame_sockets else ends(socket.AF_UNIX, socket.SOCK_DGRAM)
         stack.enter_context(device)
         with end:
             stack.enter_context(network(qemu, core, end))
