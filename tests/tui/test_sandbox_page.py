@@ -62,7 +62,7 @@ async def test_what_one_with_an_allow_list_reached(size: tuple[int, int]) -> Non
         fake.egress["api-1"] = [
             Egress(
                 id=1,
-                secrets=[],
+                secrets=["TOKEN"],
                 at=NOW - 300,
                 host="git.example.org",
                 port=443,
@@ -89,7 +89,15 @@ async def test_what_one_with_an_allow_list_reached(size: tuple[int, int]) -> Non
             assert refused.split()[:3] == ["20s", "0", "0"]
             assert "\x1b" not in refused
             assert refused.endswith(".test 3×  refused: no rule allows it")
-            assert carried.split() == ["5m", "2.0K", "5.0M", "git.example.org:443", "192.0.2.7"]
+            assert carried.split() == [
+                "5m",
+                "2.0K",
+                "5.0M",
+                "git.example.org:443",
+                "with",
+                "TOKEN",
+                "192.0.2.7",
+            ]
             if "connections" not in visible(app):
                 await pilot.press("tab", "tab")
             await until(pilot, lambda: "connections" in visible(app))

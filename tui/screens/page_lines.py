@@ -122,6 +122,7 @@ def egress_lines(connections: Sequence[Egress], now: float) -> list[Words]:
     for one in reversed(connections):
         host = f"{neutral(one.host)}{'' if one.port is None else f':{one.port}'}"
         times = f" {one.times}×" if one.times > 1 else ""
+        secrets = f"  with {neutral(', '.join(one.secrets))}" if one.secrets else ""
         open_ = one.allowed and one.address is not None and one.ended_at is None
         outcome = (
             "" if one.reason is None else f"  {'' if one.allowed else 'refused: '}{neutral(one.reason, 400)}"
@@ -131,6 +132,7 @@ def egress_lines(connections: Sequence[Egress], now: float) -> list[Words]:
                 (f"{age(now - one.at):>5} {size(one.sent):>6} {size(one.received):>6}  ", "muted"),
                 (host, "good" if open_ else "plain" if one.allowed else "bad"),
                 (times, "muted"),
+                (secrets, "accent"),
                 (outcome, "warn"),
                 (f"  {one.address}" if one.address not in (None, one.host) else "", "muted"),
             )
