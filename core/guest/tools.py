@@ -112,7 +112,13 @@ def pipe(
         heard = stack.enter_context(tempfile.TemporaryFile())
         first = stack.enter_context(_started(producer, env, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
         second = stack.enter_context(_started(consumer, env, stdin=first.stdout, stderr=heard))
-        clock = threading.Timer(timeout, first.terminate)
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            first.terminate()
+
+        clock = threading.Timer(timeout, end)
         stack.callback(clock.cancel)
         clock.start()
         assert first.stdout is not None
@@ -123,7 +129,7 @@ def pipe(
             if narrate is not None:
                 narrate(line.decode(errors="replace").rstrip())
         left, right = first.wait(), second.wait()
-        if not clock.is_alive() and left:
+        if late.is_set() and left:
             raise ImageError(f"{doing}: {producer[0]} took longer than {timeout:.0f} s")
         heard.seek(0)
         # a producer whose reader is gone ends by SIGPIPE, or says so: the reader knows why, or has all it wants
