@@ -61,9 +61,8 @@ class Authority:
         made.minimum_version = ssl.TLSVersion.TLSv1_2
         made.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
         made.set_alpn_protocols(["http/1.1"])
-        fd = os.memfd_create(
-            "certificate", os.MFD_CLOEXEC
-        )  # OpenSSL takes it from a file, Python's ssl from no other
+        # Python's ssl takes a chain from files alone
+        fd = os.memfd_create("certificate", os.MFD_CLOEXEC)
         try:
             with open(fd, "wb", closefd=False) as file:
                 file.write(chain)
