@@ -67,8 +67,8 @@ class Peers:
 
     Attributes:
         folder: holds the sockets and the keys; anybody may enter it, because QEMU has a uid of its own.
-        port: dropbear's, on the host's loopback: the guest's network is to be user:host-loopback, or its answers end in a
-            filter.
+        port: dropbear's, on the host's loopback. The guest's network is to be user:host-loopback: on user its answers
+            end in a filter.
     """
 
     folder: Path
