@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 BUFFER: Final = 256 * 1024
 """Bytes that are accepted, and acknowledged, before the program reads them."""
-_TYPED: Final = 1024
+TYPED: Final = 1024
 """Bytes of one frame that may have been typed, and so have an echo."""
 
 
@@ -46,7 +46,7 @@ class InputPump:
             self._buffer += fresh
             if not self._blocked:
                 self._write(0)
-        if self._terminal and len(data) <= _TYPED:  # its credit goes with its echo, in one write to the port
+        if self._terminal and len(data) <= TYPED:  # its credit goes with its echo, in one write to the port
             self._outbox.postpone_credit(self._credit())
         else:
             self.give_credit()

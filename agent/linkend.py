@@ -70,7 +70,7 @@ class LinkEnd:
                 return
             if count == 0:
                 self._blocked = True
-                self._loop.change(self._fd, self._events | WRITE)
+                self._watch()
                 return
             self._pending = b"" if count == len(self._pending) else memoryview(self._pending)[count:]
         self._loop.soon(self.flush)
@@ -92,7 +92,11 @@ class LinkEnd:
         """There is room again."""
         if self._blocked:
             self._blocked = False
-            self._loop.change(self._fd, self._events)
+            self._watch()
+
+    def _watch(self) -> None:
+        """Watch for what is of interest now."""
+        self._loop.change(self._fd, self._events | WRITE if self._blocked else self._events)
 
     def _begin(self, nonce: bytes) -> None:
         """A link begins, whose marker had this ``nonce``."""

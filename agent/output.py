@@ -31,6 +31,8 @@ _GATHER: Final = 0.002
 """Seconds. A program that wrote fewer than `_SMALL` bytes, less than `_BUSY` after it wrote before, is not read for
 `_GATHER`, so that what it writes meanwhile is read at once: waking the agent for each few kilobytes costs more than
 reading them."""
+_MORE: Final = 128 * 1024
+"""The same for a program that floods, whose pipe has room for what it writes meanwhile."""
 _TERMINAL_READ: Final = 4096
 _TERMINAL_HOLDS: Final = 128 * 1024
 """Bytes; more than a terminal can hold (64 KiB in tty_buffer.c and 4 KiB in n_tty.c)."""
@@ -44,7 +46,7 @@ class OutputPump:
 
     __slots__ = (
         "_ended", "_fd", "_gathering", "_heir", "_last_read", "_left", "_loop", "_outbox", "_terminal", "_watched",
-        "_wide", "_window", "stream",
+        "_wide", "_window", "_worthwhile", "stream",
     )  # fmt: skip
 
     def __init__(
@@ -70,6 +72,7 @@ class OutputPump:
         self._wide = (
             terminal  # whether the pipe was given its largest capacity; a terminal's cannot be changed
         )
+        self._worthwhile = _SMALL  # bytes of a read that is as large as one waits for
         self._last_read = 0.0
         self._gathering: Timer | None = None
         self._heir: Callable[[int], None] | None = None
@@ -111,6 +114,11 @@ class OutputPump:
             self._watched = False
             self._loop.unwatch(self._fd)
 
+    def look(self) -> None:
+        """Read now, if there is something to read: an event for it would come later."""
+        if self._watched and _readable_bytes(self._fd):
+            self._ready(0)
+
     def _ready(self, _events: int) -> None:
         total = 0
         while total < _READ:
@@ -134,7 +142,7 @@ class OutputPump:
 
     def _adapt(self, total: int) -> None:
         """Read less often and more at a time from a program that writes little at a time, or floods."""
-        if 0 < total < _SMALL:
+        if 0 < total < self._worthwhile:
             self._gather()
         elif total >= _FLOOD and not self._wide:
             self._widen()
@@ -145,6 +153,7 @@ class OutputPump:
             fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, _CAPACITY)
         except OSError:
             return  # the pipe was closed meanwhile, or memory is short: it keeps its capacity
+        self._worthwhile = _MORE
 
     def _gather(self) -> None:
         """Do not read for a moment, in which a busy program writes more."""

@@ -1,8 +1,10 @@
 """The virtio-serial port: turns bytes into frames and back, and begins a new link whenever a core connects.
 
 On the host one process at a time has the port open, or none. While none has, read(2) returns nothing, write(2) fails
-with EAGAIN, and poll(2) reports POLLHUP all the time. So the port is watched edge-triggered: the driver wakes those who
-wait for it whenever the host opens or closes the port, sends, or takes what was sent (virtio_console.c).
+with EAGAIN, and poll(2) reports POLLHUP all the time. So the port is watched edge-triggered until a host was seen: the
+driver wakes those who wait for it whenever the host opens or closes the port, sends, or takes what was sent
+(virtio_console.c). While a link stands it is watched level-triggered: then it need not be read until EAGAIN, an
+exception that takes an emulated processor as long as a fifth of all else between a key and its echo.
 """
 
 from __future__ import annotations
@@ -38,6 +40,8 @@ nothing more.
 _STUCK_SHARED: Final = 15.0
 """The same once folders of the host are mounted, whose ports are the same device's: its restart ends these mounts, and
 a host may only be slow."""
+_PIECE: Final = 4096
+"""Bytes that the driver hands over with one read, at the most (virtio_console.c: a buffer is a page)."""
 _REOPEN: Final = 0.05
 """Seconds between attempts to open the port after its driver was restarted."""
 
@@ -61,11 +65,12 @@ class Port(LinkEnd):
     """
 
     def __init__(self, loop: Loop, fd: int, outbox: Outbox, peer: Peer, device: Device | None = None) -> None:
-        super().__init__(loop, fd, outbox, peer, READ | EDGE)
+        super().__init__(loop, fd, outbox, peer, READ)
         self._device = device
         self._handshake = AgentHandshake()
         self._stuck_after = _STUCK
         self._open = False  # whether the host was seen to have the port open since the link began
+        self._watched = READ | EDGE
         self._answering: Timer | None = None  # runs from a marker's arrival until something was sent
         self.link_begins: Callable[[], None] = _nothing
         loop.watch(fd, READ | EDGE, self._ready)
@@ -97,24 +102,25 @@ class Port(LinkEnd):
         self.flush()
 
     def _read(self) -> None:
-        # the driver gives 4 KiB at a time, and to decode each alone costs more than to copy them together
+        # to decode each piece alone costs more than to copy them together
         chunks: list[bytes] = []
-        gone = drained = False
+        data = b""
+        drained = False
         try:
-            while len(chunks) < READS_A_TURN and not gone:
+            while len(chunks) < READS_A_TURN:
                 data = os.read(self._fd, CHUNK)
-                gone = not data
                 chunks.append(data)
+                if not data or (len(data) < _PIECE and not self._watched & EDGE):
+                    break  # what there is besides is reported again
+            else:
+                self._loop.soon(self._read)
         except BlockingIOError:
             drained = True
-        else:
-            if not gone:
-                self._loop.soon(self._read)
         if chunks:
-            self._feed(b"".join(chunks))
+            self._feed(chunks[0] if len(chunks) == 1 else b"".join(chunks))
         if drained:
-            self._open = True
-        if gone:
+            self._host_seen()
+        elif not data:
             self._host_gone()
 
     def _feed(self, data: bytes) -> None:
@@ -122,19 +128,34 @@ class Port(LinkEnd):
         if nonce is not None:
             self.link_begins()
             self._open = False
+            self._watch()
             if self._answering is None:
                 self._answering = self._loop.call_in(self._stuck_after, self._not_answered)
             self._begin(nonce)
         self._take(data)
 
+    def _host_seen(self) -> None:
+        if not self._open:
+            self._open = True
+            self._watch()
+
     def _host_gone(self) -> None:
         if self._open:  # else a marker has come before the driver learned that the host opened the port
+            self._open = False
+            self._watch()
             self.drop("")
+
+    def _watch(self) -> None:
+        # level-triggered only where neither what it waits for nor the host's absence is reported all the time
+        events = READ | EDGE | WRITE if self._blocked else READ if self._open else READ | EDGE
+        if events != self._watched:
+            self._watched = events
+            self._loop.change(self._fd, events)
 
     def _look(self) -> None:
         self._loop.call_in(_LOOK_LINKED if self._linked else _LOOK_AGAIN, self._look)
         if self._fd >= 0:
-            self._blocked = False  # the next write tells whether it still is
+            self._unblock()  # the next write tells whether it still is
             self._read()
 
     def _not_answered(self) -> None:
@@ -159,8 +180,9 @@ class Port(LinkEnd):
         except OSError:  # not there yet
             self._loop.call_in(_REOPEN, lambda: self._reopen(device))
             return
-        self._blocked = False
-        self._loop.watch(self._fd, READ | EDGE, self._ready)
+        self._open = self._blocked = False
+        self._watched = READ | EDGE
+        self._loop.watch(self._fd, self._watched, self._ready)
         self._read()
 
 

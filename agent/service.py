@@ -165,9 +165,7 @@ class Service:
         if session is None or session.input is None or frame.stream % STREAMS_PER_SESSION:
             return  # for a session that never ran, or was released
         if isinstance(frame, Data):
-            session.input.take(frame.offset, frame.data)
-            if session.waiting is not None:
-                session.waiting.touched()
+            session.take_input(frame.offset, frame.data)
         else:
             session.input.finish(frame.offset)
 

@@ -7,7 +7,7 @@ import signal
 import time
 
 from . import builtin
-from .input import InputPump
+from .input import TYPED, InputPump
 from .left import Leftovers
 from .output import OutputPump
 from .pipes import Pipes
@@ -169,6 +169,19 @@ class Session:
             os.killpg(group or self.pid, number)
         else:
             self._cgroup.signal(number)
+
+    def take_input(self, offset: int, data: bytes) -> None:
+        """Bytes for its program came; it takes input. Raises ProtocolError."""
+        assert self.input is not None
+        self.input.take(offset, data)
+        if self.waiting is None:
+            return
+        self.waiting.touched()
+        if len(data) <= TYPED:
+            # the kernel has an echo only when somebody else had the processor: let them, rather than wait for an event
+            os.sched_yield()
+            for pump in self.outputs.values():
+                pump.look()
 
     def credited(self, credit: Credit) -> None:
         """The core acknowledged output."""

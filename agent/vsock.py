@@ -225,10 +225,12 @@ class Connection(LinkEnd):
         chunks: list[bytes] = []
         gone = False
         try:
-            while len(chunks) < READS_A_TURN and not gone:
+            while len(chunks) < READS_A_TURN:
                 data = os.read(self._fd, CHUNK)
                 gone = not data
                 chunks.append(data)
+                if len(data) < CHUNK:
+                    break  # what there is besides is reported again
         except BlockingIOError:
             pass
         except OSError:  # ECONNRESET: its host end is gone, or the machine went on elsewhere

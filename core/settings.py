@@ -24,7 +24,7 @@ _LEAST: Final = {"translation_cache_mib": 16}
 _MOST: Final = {"stop_seconds": MAX_GRACE_MS // 1000, "translation_cache_mib": 1024}
 GUEST_RELEASE: Final = "bookworm"
 """The Debian release that guests are made of unless told: the one whose kernel and Python start fastest."""
-TRANSLATION_CACHE_MIB: Final = 64
+TRANSLATION_CACHE_MIB: Final = 62
 """The code of one start of Python is some 43 MB, and when TCG's cache is full all of it is thrown away: with 32 MiB
 each start of Python takes four times as long. More is of use to few programs; docs/speed.md has figures."""
 _CHOICES: Final = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandtop.agent.device import Device
-from sandtop.agent.loop import WRITE, Loop
+from sandtop.agent.loop import READ, WRITE, Loop
 from sandtop.agent.port import Port
 from sandtop.agent.wire import Outbox, answer, marker
 
@@ -44,8 +44,10 @@ class Driver:
         self.host = False
         self.full = False
         self.written = b""
+        self.reads = 0
 
     def read(self, _fd: int, _size: int) -> bytes:
+        self.reads += 1
         if self.incoming:
             data, self.incoming = self.incoming, b""
             return data
@@ -125,6 +127,22 @@ def test_a_host_that_goes_ends_its_link(descriptor: int, driver: Driver) -> None
     loop.soon(lambda: port._ready(0))  # pyright: ignore[reportPrivateUsage] - the driver wakes the port's queue then
     loop.turn()
     assert peer.told == ["began", "ended"]
+
+
+@pytest.mark.parametrize(("size", "reads"), [(10, 1), (4096, 2)])
+def test_a_port_whose_host_was_seen_is_not_read_until_it_refuses(
+    descriptor: int, driver: Driver, size: int, reads: int
+) -> None:
+    """A short piece is the last one that is there; the event comes again if not. Without a host it would never stop."""
+    loop, port, _ = make(descriptor)
+    driver.host = True
+    driver.incoming = marker(TOKEN, NONCE)
+    loop.turn()
+    driver.reads = 0
+    driver.incoming = bytes([0, 0, 255, 0]) + bytes(size - 4)  # the beginning of a frame
+    loop.soon(lambda: port._ready(READ))  # pyright: ignore[reportPrivateUsage] - as above
+    loop.turn()
+    assert driver.reads == reads
 
 
 def test_wake_ups_that_never_come_hold_nothing_up(
