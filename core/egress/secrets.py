@@ -45,13 +45,16 @@ class Unknown(Exception):
 
 
 def rows_of(given: Iterable[GivenSecret], sandbox: str) -> tuple[SecretRow, ...]:
-    """What is stored of ``given``, each with a placeholder of its own. Raises `InvalidRequest`."""
+    """What is stored of ``given``, each with a placeholder of its own; values and files are seen to be good before.
+
+    Raises `InvalidRequest`.
+    """
     found: dict[str, SecretRow] = {}
     for each in given:
         row = _row(each, sandbox)
         if row.name in found:
             raise _wrong(row.name, sandbox, "is given twice")
-        value_of(each, sandbox)
+        _check_value(each, sandbox)
         found[row.name] = row
     if len(found) > MOST_SECRETS:
         raise InvalidRequest(
@@ -77,18 +80,19 @@ def _row(given: GivenSecret, sandbox: str) -> SecretRow:
     return SecretRow(given.name, rule.name, rule.port or TLS_PORT, placeholder, given.file)
 
 
-def value_of(given: GivenSecret, sandbox: str) -> bytes | None:
-    """The value that is given; None for one in a file, which is read to see whether it is good.
-
-    Raises `InvalidRequest`.
-    """
+def _check_value(given: GivenSecret, sandbox: str) -> None:
     try:
         if given.file is not None:
             _in_file(given.file)
-            return None
-        return _good((given.value or "").encode())
+        else:
+            _good((given.value or "").encode())
     except ValueError as error:
         raise _wrong(given.name, sandbox, str(error)) from None
+
+
+def values_of(given: Iterable[GivenSecret]) -> dict[str, bytes]:
+    """The values among ``given`` that are in no file, by name, as they are: `rows_of` checks them."""
+    return {each.name: each.value.encode() for each in given if each.value is not None}
 
 
 def _wrong(name: str, sandbox: str, why: str) -> InvalidRequest:
