@@ -8,6 +8,7 @@ import secrets
 import stat
 from typing import TYPE_CHECKING, Final
 
+from sandtop.agent.wire import CA_BUNDLE, CA_FILE
 from sandtop.core.egress.rules import parse
 from sandtop.core.errors import InvalidRequest
 from sandtop.core.store import SecretRow
@@ -25,8 +26,6 @@ TLS_PORT: Final = 443
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
 _VALUE: Final = re.compile(rb"[!-~](?:[ -~]*[!-~])?\Z")
 _EXAMPLE: Final = "such as API=env:TOKEN@api.example.com or API=file:token.txt@api.example.com"
-CA_FILE: Final = "/usr/local/share/ca-certificates/sandtop.crt"
-CA_BUNDLE: Final = "/etc/ssl/certs/ca-certificates.crt"
 TRUST: Final = {
     "SSL_CERT_FILE": CA_BUNDLE,
     "CURL_CA_BUNDLE": CA_BUNDLE,
@@ -37,7 +36,7 @@ TRUST: Final = {
     "NODE_EXTRA_CA_CERTS": CA_FILE,
     "DENO_CERT": CA_FILE,
 }
-"""By which programs of a sandbox with secrets find whom to trust; see `agent/trust.py` for the files."""
+"""By which programs of a sandbox with secrets find whom to trust: files that its agent writes (`agent/trust.py`)."""
 
 
 class Unknown(Exception):
