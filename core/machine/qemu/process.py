@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import resource
 import select
 import shutil
 import signal
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 import trio
 
+from sandtop.core import open_files
 from sandtop.core.errors import MachineError, MissingDependency
 from sandtop.core.machine import procfs
 from sandtop.core.machine.driver import Identity
@@ -310,8 +310,7 @@ def _limited(tied: int | None) -> list[str]:
     CAP_SYS_RESOURCE, which root lacks in many a container, and threads that run already would keep their niceness.
     """
     nice, prlimit = _program("nice", "coreutils"), _program("prlimit", "util-linux")
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    files = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    files = open_files.possible(OPEN_FILES)
     words = [nice, "-n", str(NICENESS), prlimit, "--core=0:0", f"--nofile={files}:{files}"]
     if tied is None:
         return [*words, "--"]
