@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final, Literal
 import trio
 
 from sandtop.core.errors import MachineError, from_os_error
-from sandtop.core.machine.driver import Death, DiskError, Usage
 from sandtop.core.machine.memory.agent import Agent
+from sandtop.core.machine.records import Death, DiskError, Usage
 from sandtop.core.machine.spec import Channel
 
 if TYPE_CHECKING:

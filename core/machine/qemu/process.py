@@ -24,7 +24,6 @@ import trio
 from sandtop.core import open_files
 from sandtop.core.errors import MachineError, MissingDependency
 from sandtop.core.machine import procfs
-from sandtop.core.machine.driver import Identity
 from sandtop.core.machine.qemu.commandline import (
     EMULATION,
     CommandLine,
@@ -36,6 +35,7 @@ from sandtop.core.machine.qemu.commandline import (
 from sandtop.core.machine.qemu.descriptors import Descriptors, remove_runtime
 from sandtop.core.machine.qemu.users import kvm_groups, machine_uid
 from sandtop.core.machine.qemu.vsock import take_cid
+from sandtop.core.machine.records import Identity
 from sandtop.core.machine.spec import Accelerator, MachineSpec
 from sandtop.core.machine.text import last_lines
 
