@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import signal
 
-from .cgroups import folders_of, processes_of
+from .cgroupfs import folders_of, processes_of
 from .loop import URGENT
 
 TYPE_CHECKING = False  # see wire/frames.py
