@@ -14,7 +14,8 @@ import trio
 from sandtop.core.errors import MachineError
 from sandtop.core.machine.qemu import descriptors, doctor, machine, survivors, vsock, vsockdiag
 from sandtop.core.machine.qemu.accelerator import Accelerators
-from sandtop.core.machine.qemu.commandline import Emulation, command_line
+from sandtop.core.machine.qemu.commandline import command_line
+from sandtop.core.machine.qemu.emulation import Emulation
 from sandtop.core.machine.qemu.program import QEMU, Qemu, find_qemu
 from sandtop.core.machine.records import ChannelChoice, GuestNetwork, Info, Version
 from sandtop.core.machine.spec import Accelerator, Channel, Memory, Network

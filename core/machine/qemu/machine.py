@@ -15,14 +15,9 @@ from sandtop.core.errors import MachineError, StorageError
 from sandtop.core.machine import console, procfs
 from sandtop.core.machine.nursery import background
 from sandtop.core.machine.qemu import diskerror, hotplug, qmp, snapshot
-from sandtop.core.machine.qemu.commandline import (
-    EMULATION,
-    Emulation,
-    Role,
-    command_line,
-    translation_cache_mib,
-)
+from sandtop.core.machine.qemu.commandline import Role, command_line
 from sandtop.core.machine.qemu.descriptors import remove_runtime
+from sandtop.core.machine.qemu.emulation import EMULATION, Emulation, translation_cache_mib
 from sandtop.core.machine.qemu.heard import Heard
 from sandtop.core.machine.qemu.process import Exit, MachineProcess, launch
 from sandtop.core.machine.qemu.survivors import adopt as adopt_process

@@ -24,15 +24,9 @@ import trio
 from sandtop.core import open_files
 from sandtop.core.errors import MachineError, MissingDependency
 from sandtop.core.machine import procfs
-from sandtop.core.machine.qemu.commandline import (
-    EMULATION,
-    CommandLine,
-    Emulation,
-    Role,
-    command_line,
-    needed,
-)
+from sandtop.core.machine.qemu.commandline import CommandLine, Role, command_line, needed
 from sandtop.core.machine.qemu.descriptors import Descriptors, remove_runtime
+from sandtop.core.machine.qemu.emulation import EMULATION, Emulation
 from sandtop.core.machine.qemu.users import kvm_groups, machine_uid
 from sandtop.core.machine.qemu.vsock import take_cid
 from sandtop.core.machine.records import Identity
