@@ -182,14 +182,6 @@ class Shelf:
                 return None
         return folder
 
-    def damaged(self, key: str) -> list[Path]:
-        """The files of the artefact whose bytes are not what was built. Reads all of them."""
-        folder = self.root / key
-        recorded = cast("dict[str, list[object]]", read_json(folder / MANIFEST))
-        return [
-            folder / name for name, (_, digest) in recorded.items() if digest_extents(folder / name) != digest
-        ]
-
     def build(self, key: str, make: Callable[[Path], None], progress: Progress) -> Path:
         """The folder of the artefact ``key``; ``make`` fills an empty folder with it when it is not there yet.
 

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from sandtop.tui.store import SandboxView
     from sandtop.tui.widgets.worded import Words
 
-USAGE_LINES: Final = 5
-"""Lines of `usage`."""
 _BAR: Final = 20
 PROCESS_HEAD: Final[Words] = (
     (f"{'PID':>7} {'USER':<9}S {'CPU':>5} {'MEM':>6} {'TIME':>6}  COMMAND", "muted"),
