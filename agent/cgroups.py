@@ -213,7 +213,7 @@ class Cgroup:
         self._family.ours.add(self.path)
 
     def freeze_others(self) -> None:
-        """As `Cgroups.freeze`."""
+        """Let the programs of every other session stand still: see `Cgroups.freeze`."""
         self._family.freeze()
 
     def signal(self, number: int) -> None:

@@ -30,7 +30,7 @@ class OperationFailed(Exception):
 
 
 class Operations:
-    """Those that there are, by the type of their message. Each answer, a ``done``, goes to ``send``."""
+    """Carries out ``operations``, each by the type of its message. Each answer, a ``done``, goes to ``send``."""
 
     def __init__(self, operations: Mapping[str, Operation], send: Callable[[Message], object]) -> None:
         self._operations = operations

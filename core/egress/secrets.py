@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LEAST, MOST = 8, 4096
 """Bytes of a value. What is shorter is found by chance in what a host answers, and could not be masked there."""
 MOST_SECRETS: Final = 64
-"""Of one sandbox."""
+"""Secrets that one sandbox may have."""
 TLS_PORT: Final = 443
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
 _VALUE: Final = re.compile(rb"[!-~](?:[ -~]*[!-~])?\Z")
@@ -36,7 +36,7 @@ TRUST: Final = {
     "NODE_EXTRA_CA_CERTS": CA_FILE,
     "DENO_CERT": CA_FILE,
 }
-"""By which programs of a sandbox with secrets find whom to trust: files that its agent writes (`agent/trust.py`)."""
+"""Variables that lead a sandbox's programs to the certificates that its agent writes for secrets (`agent/trust.py`)."""
 
 
 class Unknown(Exception):
@@ -146,7 +146,7 @@ class Vault:
         return [row.name for row in self._rows() if not self.known(row)]
 
     def of(self, host: str, port: int) -> list[SecretRow]:
-        """Those that ``host`` gets."""
+        """The secrets whose values ``host`` gets on ``port``."""
         return [row for row in self._rows() if (row.host, row.port) == (host, port)]
 
     def values(self, rows: Iterable[SecretRow]) -> dict[bytes, bytes]:

@@ -10,7 +10,7 @@ from typing import Final
 from sandtop.core import open_files
 
 _NICENESS: Final = 5
-"""As the machine's, which it works for."""
+"""The server's, as that of the machine which it works for (nice(2))."""
 _OWN_BYTES: Final = 512 << 20
 _NODE_BYTES: Final = 512
 """Bytes of address space: the server's own, and for each file that the guest's kernel knows of."""

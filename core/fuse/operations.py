@@ -30,7 +30,7 @@ _MOST_SIZE: Final = (1 << 63) - 1
 
 
 class Operations:
-    """Those on ``folder``, whose files the guest is shown as those of ``uid`` and ``gid``. ``most`` are open at once.
+    """The operations on ``folder``, whose files are shown as those of ``uid`` and ``gid``; at most ``most`` are open.
 
     Attributes:
         handlers: by operation: called with a node's number and a body. They raise OSError, or `NotFuse` for a body that

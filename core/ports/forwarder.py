@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _BACKLOG: Final = 1024
 MOST_PORTS: Final = 64
-"""Of one sandbox, or of one request to forward some."""
+"""Ports of one sandbox that are published, or that one request forwards."""
 
 
 class Forwarder:

@@ -132,7 +132,7 @@ class Guest:
         self.end(f"the guest's kernel gave up: Kernel panic - not syncing: {reason}")
 
     def end(self, reason: str, *, orderly: bool = False) -> Death:
-        """It ends now; how it ended, now or earlier."""
+        """End the machine, unless it has ended; returns how it ended."""
         if self.death is None:
             self.death = Death(reason, orderly)
             self._gone(self)

@@ -38,14 +38,14 @@ time. Guests under emulation do without that hardening: QEMU does not call TCG a
 """
 
 TCG_FIXED: Final = " norandmaps"
-"""And one for a QEMU that finds translated code again by its virtual address; see `Qemu.finds_code_by_address`.
+"""The argument for a QEMU that finds translated code again by its virtual address: see `Qemu.finds_code_by_address`.
 
 With programs and libraries at other addresses each time, every exec of /bin/true translated 1.3 MB of code anew under
 QEMU 7.2: 77 ms of processor time instead of 28. Guests there do without that hardening.
 """
 
 TCG_SINGLE: Final = " nr_cpus=1"
-"""And another when there is a single processor: locks are then none, which saves a few per cent."""
+"""The argument for a single processor: the kernel then leaves its locks out, which saves a few per cent."""
 
 
 @dataclass(frozen=True, slots=True)

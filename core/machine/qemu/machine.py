@@ -89,7 +89,7 @@ class QemuMachine:
 
     @property
     def identity(self) -> Identity:
-        """For `adopt`."""
+        """What `adopt` takes to find this machine again."""
         return self.process.identity
 
     @property
