@@ -44,7 +44,7 @@ class Settings:
     own_cmd: bool = False
 
     def frozen(self) -> Self:
-        """A copy as things are now, but for SHELL and ``own_cmd``, which count within one stage: they are as at its start."""
+        """A copy as things are now. SHELL and ``own_cmd``, which count within one stage, are as at its start."""
         return type(self)(
             dict(self.env), self.user, self.workdir, [*self.entrypoint], [*self.cmd], self.stop_signal,
             dict(self.labels), [*self.volumes], [*self.ports],
