@@ -88,6 +88,12 @@ def ending(reason: str | None, exit_code: int | None, signal: int | None) -> str
     return f"exit {exit_code}"
 
 
+def endpoint(host: str, port: int | None) -> str:
+    """A host's name or address with a port, as people write it: ``git.example.org:443``, ``[::1]:8080``."""
+    written = f"[{host}]" if ":" in host else host
+    return written if port is None else f"{written}:{port}"
+
+
 def connection(*, allowed: bool, address: str | None, ended: bool, reason: str | None) -> str:
     """What became of a connection out of a sandbox: ``connected``, ``ended``, ``refused: no rule allows it``."""
     if not allowed:

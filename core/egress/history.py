@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from sandtop.core.contract.net import Egress
+from sandtop.core.phrases import endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,8 +56,7 @@ class Entry:
     @property
     def where(self) -> str:
         """Host and port, for people."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port is None else f"{host}:{self.port}"
+        return endpoint(self.host, self.port)
 
     def view(self) -> Egress:
         names = [name for name in self.__slots__ if name != "told"]

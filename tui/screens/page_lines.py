@@ -5,7 +5,7 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import TYPE_CHECKING, Final
 
-from sandtop.core.phrases import connection
+from sandtop.core.phrases import connection, endpoint
 from sandtop.tui.ansi import plain
 from sandtop.tui.text import age, bar, neutral, one_line, rate, size, sparkline
 from sandtop.tui.widgets.cells import fit
@@ -119,7 +119,7 @@ def egress_lines(connections: Sequence[Egress], now: float) -> list[Words]:
     """What it connected to, or tried to, a line each, the newest first; what went wrong comes before the address."""
     lines: list[Words] = []
     for one in reversed(connections):
-        host = f"{neutral(one.host)}{'' if one.port is None else f':{one.port}'}"
+        host = endpoint(neutral(one.host), one.port)
         times = f" {one.times}×" if one.times > 1 else ""
         secrets = f"  with {neutral(', '.join(one.secrets))}" if one.secrets else ""
         ended = one.ended_at is not None
