@@ -115,7 +115,7 @@ def temporary_folder(root: Path) -> Generator[Path]:
 
 @contextlib.contextmanager
 def scratch_folder(root: Path) -> Generator[Path]:
-    """As `temporary_folder`, for those who hold no lock: there may be others."""
+    """As `temporary_folder`, for callers that hold no lock: there may be several such folders at once."""
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=root))
     try:
