@@ -9,7 +9,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import pytest
@@ -23,7 +23,7 @@ class Ran:
         name: pytest's node id.
         outcome: passed, failed or skipped.
         seconds: its call's and its fixtures' together.
-        why: of one that was skipped.
+        why: of one that was skipped, or failed.
     """
 
     name: str
@@ -38,7 +38,9 @@ def read(path: Path) -> list[Ran]:
 
 
 _begun: dict[str, tuple[str, float, str]] = {}
-"""By test, until its teardown: the worst outcome, the seconds, and why it was skipped."""
+"""By test, until its teardown: the worst outcome, the seconds, and why it was skipped or failed."""
+_MOST: Final = 4000
+"""Characters kept of why a test failed: the last ones."""
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -49,6 +51,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         outcome = report.outcome
     if report.skipped and isinstance(report.longrepr, tuple):
         why = str(report.longrepr[2])
+    elif report.failed:
+        why = report.longreprtext[-_MOST:]
     seconds += report.duration
     if report.when != "teardown":
         _begun[report.nodeid] = outcome, seconds, why

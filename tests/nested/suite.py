@@ -118,6 +118,17 @@ def table(results: Path) -> str:
     return "\n".join([*lines, "| all | " + " | ".join(counts) + " |", ""])
 
 
+def failures(results: Path) -> str:
+    """Why tests failed, also those whose outer machine broke down before pytest said so."""
+    said = [
+        f"\n==> {test.name} over {channel.value}\n{test.why}\n"
+        for channel in RUNS
+        for test in read(_kept(channel, results))
+        if test.outcome == "failed"
+    ]
+    return "".join(said)
+
+
 def _outcome(test: Ran) -> str:
     if test.outcome == "skipped":
         return f"skipped: {test.why}"
@@ -137,7 +148,7 @@ def main() -> int:
     statuses = [run(channel, settings, results) for channel in RUNS]
     shown = f"{table(results)}\n{time.monotonic() - begun:.0f} s in the outer machine{again}\n"
     (results / "tests.md").write_text(shown)
-    _say(f"\n{shown}")
+    _say(f"{failures(results)}\n{shown}")
     return max(statuses)
 
 

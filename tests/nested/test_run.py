@@ -110,7 +110,7 @@ def test_the_table_of_what_ran(tmp_path: Path) -> None:
         rans = [
             Ran("tests/vm/b.py::each[x]", "passed", 1.5),
             Ran("tests/vm/b.py::skipped", "skipped", 0, "why"),
-            Ran("tests/vm/b.py::bad", "failed", 1),
+            Ran("tests/vm/b.py::bad", "failed", 1, "E   assert False"),
             *extra,
         ]
         lines = [json.dumps(asdict(each)) for each in rans]
@@ -123,6 +123,10 @@ def test_the_table_of_what_ran(tmp_path: Path) -> None:
         "| vm/b::each[x] | 1.5 s | 1.5 s |\n"
         "| vm/b::skipped | skipped: why | skipped: why |\n"
         "| all | 4 in 4 s | 3 in 2 s |\n"
+    )
+    assert suite.failures(tmp_path) == "".join(
+        f"\n==> tests/vm/b.py::bad over {channel}\nE   assert False\n"
+        for channel in ("virtio-serial", "vsock")
     )
 
 
@@ -156,6 +160,10 @@ def test_what_ran_is_kept_as_each_test_ends(tmp_path: Path) -> None:
         ("test_whose_fixture_fails_at_its_end", "failed"),
         ("test_that_sees_those_before_it", "passed"),
     ]
+    assert (
+        "assert False"
+        in next(each for each in read(tmp_path / "ran") if each.name.endswith("test_fails")).why
+    )
 
 
 def test_what_a_killed_run_left_goes_with_the_next(host: Host) -> None:
