@@ -157,7 +157,7 @@ def _ratio(quantile: str, ours: float, theirs: float) -> str:
 
 async def _measure(folder: Path, rounds: int) -> dict[str, object]:
     peers = await prepare(folder)
-    async with await Sandbox.create(_NAME, image=IMAGE, network="user", cold=True) as sandbox:
+    async with await Sandbox.create(_NAME, image=IMAGE, network="user:host-loopback", cold=True) as sandbox:
         await _prepare(sandbox, peers)
         echoes = keys(_NAME, peers, rounds)
         print("key to echo (ms)", *(_line(who, values) for who, values in echoes.items()), sep="\n")

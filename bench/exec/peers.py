@@ -51,7 +51,6 @@ for word; do
   shift
   case $word in
     -uuid) machine=1 ;;
-    virtio-serial-pci,max_ports=2*) word=virtio-serial-pci,max_ports=4${{word#virtio-serial-pci,max_ports=2}} ;;
     user,id=net*) word=$word,hostfwd=tcp:127.0.0.1:{port}-:22 ;;
   esac
   set -- "$@" "$word"
@@ -68,7 +67,8 @@ class Peers:
 
     Attributes:
         folder: holds the sockets and the keys; anybody may enter it, because QEMU has a uid of its own.
-        port: dropbear's, on the host's loopback.
+        port: dropbear's, on the host's loopback. The guest's network is to be user:host-loopback: on user its answers
+            end in a filter.
     """
 
     folder: Path

@@ -176,7 +176,7 @@ def _report(name: str, series: Series) -> list[str]:
 
 async def _measure(folder: Path, rounds: int, megabytes: int) -> dict[str, Series]:
     peers = await prepare(folder)
-    async with await Sandbox.create(_NAME, image=IMAGE, network="user", cold=True) as sandbox:
+    async with await Sandbox.create(_NAME, image=IMAGE, network="user:host-loopback", cold=True) as sandbox:
         await peers.start(sandbox)
         stages = Series("ms")
         with GuestAgent(peers.qga_socket) as qga:

@@ -84,7 +84,7 @@ async def _measure(folder: Path, rounds: int) -> tuple[list[Row], float]:
     peers = await prepare(folder)
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(
-            await Sandbox.create(_NAME, image=IMAGE, network="user", cold=True)
+            await Sandbox.create(_NAME, image=IMAGE, network="user:host-loopback", cold=True)
         )
         await peers.start(sandbox)
         await asyncio.to_thread(stop_core)  # the next one is to start machines without the peers' devices

@@ -113,7 +113,9 @@ async def _measure(
     folder: Path, names: Sequence[str], rounds: int, machines: int
 ) -> tuple[dict[str, Times], dict[str, list[float]]]:
     peers = await prepare(folder)
-    async with await Sandbox.create("bench-work", image=IMAGE, network="user", cold=True) as sandbox:
+    async with await Sandbox.create(
+        "bench-work", image=IMAGE, network="user:host-loopback", cold=True
+    ) as sandbox:
         host = Host.unpack((await sandbox.inspect()).image_digest, folder / "root")
         await provide(sandbox, folder / "work")
         await peers.start(sandbox)

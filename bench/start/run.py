@@ -69,7 +69,7 @@ async def _peer(stack: AsyncExitStack, folder: Path) -> Peers:
     path = os.environ["PATH"]
     peers = await prepare(folder)
     peer = await stack.enter_async_context(
-        await Sandbox.create("bench-peer", image=IMAGE, network="user", cold=True)
+        await Sandbox.create("bench-peer", image=IMAGE, network="user:host-loopback", cold=True)
     )
     await peers.let_in(peer)
     await (await peer.exec_stream("dropbear", ["-R", "-F", "-E", "-p", "22"], on_exit="detach")).aclose()
