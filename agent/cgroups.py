@@ -5,6 +5,20 @@ from __future__ import annotations
 import os
 import signal
 
+from .cgroupfs import (
+    ROOT,
+    folders_of,
+    is_populated,
+    number_in,
+    open_file,
+    processes_of,
+    read,
+    read_open,
+    remove_tree,
+    set_frozen,
+    signal_tree,
+    write,
+)
 from .loop import URGENT
 
 TYPE_CHECKING = False  # see wire/frames.py
@@ -14,7 +28,6 @@ if TYPE_CHECKING:
 
     from .loop import Loop, Timer
 
-ROOT: Final = "/sys/fs/cgroup"
 _CONTROLLERS: Final = ("cpu", "memory", "pids")
 _GIVE_UP_AFTER: Final = 5.0
 """Seconds after which a session no longer waits for a killed process that does not end, as it hangs in the kernel."""
@@ -30,7 +43,6 @@ _AGENT_WEIGHT: Final = "1000"
 _RESERVE: Final = 16 << 20
 """Bytes of memory that sessions cannot take. Without it a machine that runs out of memory keeps evicting the pages of
 code that the agent and the kernel run, and reading them again, for half a minute and more before anything is killed."""
-_MAX_PROCESSES: Final = 1 << 16
 
 
 class Usage:
@@ -60,14 +72,14 @@ class Cgroups:
         self._processes = str(_quarter_of_threads())
         self._enable(self.sessions)
         if "cpu" in self._enabled:
-            _write(f"{own}/cpu.weight", _AGENT_WEIGHT)
+            write(f"{own}/cpu.weight", _AGENT_WEIGHT)
         if "memory" in self._enabled:
-            _write(f"{self.sessions}/memory.max", str(_memory_for_sessions()))
+            write(f"{self.sessions}/memory.max", str(_memory_for_sessions()))
         # kept open because each start of a program writes to it
         self._home = os.open(f"{own}/cgroup.procs", os.O_WRONLY)
         self.leave()
-        self._cpu = _open(f"{self.sessions}/cpu.stat")
-        self._tasks = _open(f"{self.sessions}/pids.current")
+        self._cpu = open_file(f"{self.sessions}/cpu.stat")
+        self._tasks = open_file(f"{self.sessions}/pids.current")
         self._count = 0
         self._spare = [self._make()]
         self._empty: list[Cgroup] = []
@@ -80,9 +92,9 @@ class Cgroups:
         self._tidy_in(TIDY_AFTER)
 
     def _enable(self, path: str) -> None:
-        available = _read(f"{path}/cgroup.controllers").split()
+        available = read(f"{path}/cgroup.controllers").split()
         self._enabled = [name for name in _CONTROLLERS if name in available]
-        _write(f"{path}/cgroup.subtree_control", " ".join(f"+{name}" for name in self._enabled))
+        write(f"{path}/cgroup.subtree_control", " ".join(f"+{name}" for name in self._enabled))
 
     def take(self) -> Cgroup:
         """A cgroup for a new session. Raises OSError."""
@@ -99,7 +111,7 @@ class Cgroups:
         self._count += 1
         cgroup = Cgroup(self, f"{self.sessions}/{self._count}")
         if "pids" in self._enabled:
-            _write(f"{cgroup.path}/pids.max", self._processes)
+            write(f"{cgroup.path}/pids.max", self._processes)
         return cgroup
 
     def retire(self, cgroup: Cgroup) -> None:
@@ -136,7 +148,7 @@ class Cgroups:
 
     def kill_all(self) -> None:
         """Kill every process of every session."""
-        _write(f"{self.sessions}/cgroup.kill", "1")
+        write(f"{self.sessions}/cgroup.kill", "1")
 
     def freeze(self) -> None:
         """Let the programs of every session stand still. Those of the agent go on.
@@ -144,13 +156,13 @@ class Cgroups:
         An empty cgroup is none of a session yet: the agent will be in it itself for a moment, and must never freeze.
         """
         for path in folders_of(self.sessions):
-            if path not in self.ours and _populated(path):
-                _set_frozen(path, "1")
+            if path not in self.ours and is_populated(path):
+                set_frozen(path, "1")
 
     def thaw(self) -> None:
         """Let every session go on."""
         for path in folders_of(self.sessions):
-            _set_frozen(path, "0")
+            set_frozen(path, "0")
 
     def signal_all(self, number: int) -> None:
         """Send a signal to every process of every session."""
@@ -158,12 +170,12 @@ class Cgroups:
 
     def populated(self) -> bool:
         """Whether any session has a process."""
-        return _populated(self.sessions)
+        return is_populated(self.sessions)
 
     def usage(self) -> tuple[int, int]:
         """What all sessions together used, in microseconds of CPU, and how many processes and threads they have."""
-        tasks = _read_open(self._tasks).strip()
-        return _number(_read_open(self._cpu), "usage_usec"), int(tasks) if tasks.isdecimal() else 0
+        tasks = read_open(self._tasks).strip()
+        return number_in(read_open(self._cpu), "usage_usec"), int(tasks) if tasks.isdecimal() else 0
 
 
 class Cgroup:
@@ -180,8 +192,8 @@ class Cgroup:
         # opened ahead too: to open one of the kernel's files takes several times as long as to read it
         self._procs = os.open(f"{path}/cgroup.procs", os.O_WRONLY)
         self._events = os.open(f"{path}/cgroup.events", os.O_RDONLY)
-        self._cpu = _open(f"{path}/cpu.stat")
-        self._peak = _open(f"{path}/memory.peak")
+        self._cpu = open_file(f"{path}/cpu.stat")
+        self._peak = open_file(f"{path}/memory.peak")
         self._watched = False
         self._timer: Timer | None = None
         self._done: Callable[[Usage], None] | None = None
@@ -194,14 +206,14 @@ class Cgroup:
 
     def kill(self) -> None:
         """Kill every process in it and in cgroups below it."""
-        _write(f"{self.path}/cgroup.kill", "1")
+        write(f"{self.path}/cgroup.kill", "1")
 
     def is_ours(self) -> None:
         """What runs in it is the agent's own."""
         self._family.ours.add(self.path)
 
     def freeze_others(self) -> None:
-        """As `Cgroups.freeze`."""
+        """Let the programs of every other session stand still: see `Cgroups.freeze`."""
         self._family.freeze()
 
     def signal(self, number: int) -> None:
@@ -244,7 +256,7 @@ class Cgroup:
 
     def processes(self) -> int:
         """How many processes are in it, and in cgroups below it."""
-        tasks = _read(f"{self.path}/pids.current")
+        tasks = read(f"{self.path}/pids.current")
         if (
             not tasks or tasks != self._tasks[0]
         ):  # with as many tasks as last time, the last count is used again
@@ -253,7 +265,7 @@ class Cgroup:
 
     def oom_kills(self) -> int:
         """How many of its processes were killed for want of memory. To be asked before ``done`` of `finish` returns."""
-        return _number(_read(f"{self.path}/memory.events"), "oom_kill") + (self.path in self._family.killed)
+        return number_in(read(f"{self.path}/memory.events"), "oom_kill") + (self.path in self._family.killed)
 
     def _changed(self, _events: int) -> None:
         if self._is_empty():
@@ -262,7 +274,7 @@ class Cgroup:
 
     def _is_empty(self) -> bool:
         # reading it also arms the notification of the next change
-        return "populated 1" not in _read_open(self._events)
+        return "populated 1" not in read_open(self._events)
 
     def _emptied(self) -> None:
         self._report()
@@ -282,19 +294,19 @@ class Cgroup:
 
     def usage(self) -> Usage:
         """What was used up to now."""
-        peak = _read_open(self._peak).strip()
-        cpu_us = _number(_read_open(self._cpu), "usage_usec")
+        peak = read_open(self._peak).strip()
+        cpu_us = number_in(read_open(self._cpu), "usage_usec")
         return Usage(cpu_us, int(peak) if peak.isdecimal() else None)
 
     def tasks(self) -> int:
         """How many processes and threads are in it, and in cgroups below it."""
-        tasks = _read(f"{self.path}/pids.current").strip()
+        tasks = read(f"{self.path}/pids.current").strip()
         return int(tasks) if tasks.isdecimal() else 0
 
     def memory(self) -> int:
         """Bytes of memory that its processes hold, without what the kernel can take back at once."""
-        held = _read(f"{self.path}/memory.current").strip()
-        idle = _number(_read(f"{self.path}/memory.stat"), "inactive_file")
+        held = read(f"{self.path}/memory.current").strip()
+        idle = number_in(read(f"{self.path}/memory.stat"), "inactive_file")
         return max(0, int(held) - idle) if held.isdecimal() else 0
 
     def _close(self) -> None:
@@ -314,89 +326,13 @@ class Cgroup:
         except FileNotFoundError:
             return True  # root in the sandbox may have removed it
         except OSError:
-            return _remove_tree(self.path)
+            return remove_tree(self.path)
         return True
-
-
-def signal_tree(path: str, number: int) -> None:
-    """Send a signal to every process in the cgroup ``path`` and below, except those that have ended meanwhile."""
-    for pid in processes_of(path):
-        try:
-            os.kill(pid, number)
-        except ProcessLookupError:
-            continue
-
-
-def processes_of(path: str) -> Iterator[int]:
-    """The pids of the processes in the cgroup ``path`` and below."""
-    folders, seen = [path], 0
-    while folders and seen < _MAX_PROCESSES:
-        folder = folders.pop()
-        for pid in _read(f"{folder}/cgroup.procs").split():
-            seen += 1
-            yield int(pid)
-        folders += folders_of(folder)
-
-
-def folders_of(path: str) -> list[str]:
-    """The cgroups right below ``path``."""
-    try:
-        with os.scandir(path) as entries:
-            return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
-    except OSError:
-        return []
-
-
-def _remove_tree(path: str) -> bool:
-    folders = [path]
-    for folder in folders:  # the list grows while it is read: parents come before children
-        folders += folders_of(folder)
-    try:
-        for folder in reversed(folders):
-            os.rmdir(folder)
-    except OSError:
-        return False
-    return True
-
-
-def _set_frozen(path: str, value: str) -> None:
-    try:
-        _write(f"{path}/cgroup.freeze", value)
-    except OSError:  # it is gone
-        return
-
-
-def _open(path: str) -> int:
-    """A descriptor of a file in sysfs or cgroupfs; -1 when there is none."""
-    try:
-        return os.open(path, os.O_RDONLY)
-    except OSError:
-        return -1
-
-
-def _read_open(fd: int) -> str:
-    """The present content of the cgroup file behind ``fd``; empty when the cgroup is gone."""
-    try:
-        return os.pread(fd, 65536, 0).decode("ascii", "replace")
-    except OSError:
-        return ""
-
-
-def _populated(path: str) -> bool:
-    return "populated 1" in _read(f"{path}/cgroup.events")
-
-
-def _number(table: str, key: str) -> int:
-    for line in table.split("\n"):
-        name, _, value = line.partition(" ")
-        if name == key and value.isdecimal():
-            return int(value)
-    return 0
 
 
 def _memory_for_sessions() -> int:
     """Bytes of memory that all sessions together may use: what is free now, less the reserve."""
-    for line in _read("/proc/meminfo").split("\n"):
+    for line in read("/proc/meminfo").split("\n"):
         if line.startswith("MemAvailable:"):
             return max(_RESERVE, int(line.split()[1]) * 1024 - _RESERVE)
     return _RESERVE
@@ -404,24 +340,5 @@ def _memory_for_sessions() -> int:
 
 def _quarter_of_threads() -> int:
     """How many processes and threads one session may have, so that a fork bomb leaves room for others."""
-    threads = _read("/proc/sys/kernel/threads-max").strip()
+    threads = read("/proc/sys/kernel/threads-max").strip()
     return max(256, int(threads) // 4) if threads.isdecimal() else 1024
-
-
-def _read(path: str) -> str:
-    """The content of a file in procfs or cgroupfs; empty when there is none."""
-    fd = _open(path)
-    if fd < 0:
-        return ""
-    try:
-        return _read_open(fd)
-    finally:
-        os.close(fd)
-
-
-def _write(path: str, value: str) -> None:
-    fd = os.open(path, os.O_WRONLY)
-    try:
-        os.write(fd, value.encode())
-    finally:
-        os.close(fd)

@@ -32,7 +32,7 @@ _MOST_DESCRIPTORS: Final = 1 << 20
 
 
 class Folders:
-    """Those that are mounted. ``say`` sends a message to the core."""
+    """The host's folders that are mounted in this guest. ``say`` sends a message to the core."""
 
     def __init__(self, host: Host, say: Callable[[Message], object]) -> None:
         self._host = host
@@ -40,7 +40,7 @@ class Folders:
         self._mounted: dict[str, bool] = {}  # by target: whether its relay runs
 
     def all(self) -> list[object]:
-        """Each with its target, and whether it is still there."""
+        """Each folder's target, and whether it is still mounted."""
         return [{"target": target, "mounted": mounted} for target, mounted in self._mounted.items()]
 
     def mount(self, message: Mapping[str, object], user: str) -> None:

@@ -21,12 +21,12 @@ _MOST_SESSIONS: Final = 64
 """Sessions of which a usage tells, the newest."""
 _MOST_PROCESSES: Final = 300
 _MOST_BYTES: Final = 40 * 1024
-"""Of all command lines together: the answer has to fit a message (`MAX_AGENT_MESSAGE`)."""
+"""Bytes of all command lines together: the answer has to fit a message (`MAX_AGENT_MESSAGE`)."""
 _COMMAND: Final = 160
 """Bytes of one command line."""
 _SECONDS: Final = 0.3
 _SURELY: Final = 48
-"""How long the agent looks at processes, and does nothing else meanwhile; so many it looks at in any case."""
+"""Seconds for which the agent looks at processes, and does nothing else; `_SURELY` of them it looks at in any case."""
 
 
 def usage(cgroups: Cgroups, sessions: Iterable[Session] | None) -> Message:

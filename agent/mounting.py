@@ -35,7 +35,7 @@ RUNTIME: Final = 3
 _BLOCKS: Final = "/sys/block"
 _SECTOR: Final = 512
 _SECONDS: Final = 20.0
-"""For a disk that was plugged in, or has grown, to be seen by the kernel."""
+"""How long the kernel may take to see a disk that was plugged in, or that has grown."""
 _LOOK: Final = 0.02
 _ALIVE: Final = 1.0
 _KEPT: Final = 4096
@@ -132,7 +132,7 @@ def _settle_in(target: str, covered: os.stat_result) -> None:
 
 
 def _superblock(name: str) -> bytes:
-    """Of the ext4 on a block device (fs/ext4/ext4.h, struct ext4_super_block)."""
+    """The superblock of the ext4 on a block device (fs/ext4/ext4.h, struct ext4_super_block)."""
     with open(f"/dev/{name}", "rb", buffering=0) as file:
         file.seek(_SUPERBLOCK)
         return file.read(_SUPERBLOCK)

@@ -31,7 +31,7 @@ _ANSWER: Final = 16
 """Bytes of an answer's header."""
 _PORTS: Final = "/sys/class/virtio-ports"
 _SECONDS: Final = 20.0
-"""For a port that was plugged in to be seen by the kernel."""
+"""How long the kernel may take to see a port that was plugged in."""
 _LOOK: Final = 0.01
 
 

@@ -12,6 +12,7 @@ from .connections import Connections
 from .defaults import Defaults
 from .folders import Folders
 from .machine import Identity
+from .operations import OperationFailed, Operations
 from .session import Session
 from .start import Start, window_size
 from .trust import trusted
@@ -25,7 +26,7 @@ from .wire import (
     ProtocolError,
     values,
 )
-from .wire.limits import FIRST_CONNECTION, MAX_GRACE_MS, MAX_OP, MAX_SESSIONS
+from .wire.limits import FIRST_CONNECTION, MAX_GRACE_MS, MAX_SESSIONS
 from .wire.streams import LATER, SOON
 from .wire.values import InvalidMessage
 
@@ -45,15 +46,7 @@ if TYPE_CHECKING:
 AGENT: Final = "1"
 """The agent's version in its hello. People may read it; the core decides by `AGENT_PROTOCOL`."""
 _REMEMBERED: Final = 1024
-"""Answers to operations, and ids of released sessions, that are remembered in case the core repeats a request."""
-
-
-class OperationFailed(Exception):
-    """An operation failed; its ``done`` says so to the core."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+"""Ids of released sessions that are remembered in case the core repeats a start."""
 
 
 class Service:
@@ -79,13 +72,22 @@ class Service:
         self._timings = timings
         self._by_id: dict[str, Session] = {}
         self._forgotten: OrderedDict[str, None] = OrderedDict()
-        self._answers: OrderedDict[str, Message] = OrderedDict()
         self._defaults: Defaults | None = None
         self._warnings: list[str] = []
         self._greeted = False
         host.left.changed = self._left_changed
         host.waits = self._waits
-        self._arrivals = Arrivals(host.outbox.credit, self._start, self._operate)
+        self._operations = Operations(
+            {
+                "configure": self._configure,
+                "signal": self._signal,
+                "resize": self._resize,
+                "shutdown": self._turn_off,
+                "mount-folder": self._mount_folder,
+            },
+            self._send,
+        )
+        self._arrivals = Arrivals(host.outbox.credit, self._start, self._operations.carry_out)
         self._connections = Connections(host.loop, host.outbox, self._send)
         self._egress = None if way_out is None else way_out.begin(host.loop, self._connections, self._send)
         self._folders = Folders(host, self._send)
@@ -100,13 +102,6 @@ class Service:
         }
         if self._egress is not None:
             self._messages["resolved"] = self._egress.resolved
-        self._operations: dict[str, Callable[[Message], Message | None]] = {
-            "configure": self._configure,
-            "signal": self._signal,
-            "resize": self._resize,
-            "shutdown": self._turn_off,
-            "mount-folder": self._mount_folder,
-        }
 
     # the port's peer
 
@@ -173,14 +168,13 @@ class Service:
         kind = str(message["type"])
         if not self._greeted and kind != "hello":
             raise ProtocolError(f"'{kind}' before hello")
-        if kind in self._operations:
-            if not self._arrivals.postpone(message):
-                self._operate(message)
-        elif kind in self._messages:
+        if kind in self._messages:
             try:
                 self._messages[kind](message)
             except InvalidMessage as error:
                 raise ProtocolError(f"'{kind}': {error}") from error
+        elif kind in self._operations and not self._arrivals.postpone(message):
+            self._operations.carry_out(message)
         # a message that only newer agents know is ignored: the core sees this agent's version in its hello
 
     def _send(self, message: Message) -> bool:
@@ -322,21 +316,7 @@ class Service:
         if len(self._forgotten) > _REMEMBERED:
             self._forgotten.popitem(last=False)
 
-    # operations: each is carried out once, and answered as often as it is asked for
-
-    def _operate(self, message: Message) -> None:
-        try:
-            key = values.text(message, "op")
-        except InvalidMessage as error:
-            raise ProtocolError(f"'{message['type']}': {error}") from error
-        if len(key) > MAX_OP:
-            raise ProtocolError(f"an op of {len(key)} characters")
-        if key not in self._answers:
-            outcome = _outcome(self._operations[str(message["type"])], message)
-            self._answers[key] = {"type": "done", "op": key, **outcome}
-            if len(self._answers) > _REMEMBERED:
-                self._answers.popitem(last=False)
-        self._send(self._answers[key])
+    # operations
 
     def _configure(self, message: Message) -> Message:
         defaults, identity, certificate = Defaults(message), Identity(message), trusted(message)
@@ -383,19 +363,3 @@ class Service:
 
     def _turn_off(self, message: Message) -> None:
         self._shutdown.begin(values.integer(message, "grace_ms", 0, MAX_GRACE_MS), lambda: not self.sessions)
-
-
-def _outcome(operation: Callable[[Message], Message | None], message: Message) -> Message:
-    """Carry ``operation`` out; the fields of its ``done``."""
-    try:
-        return {"error": None, **(operation(message) or {})}
-    except InvalidMessage as error:
-        code = "invalid"
-        said = str(error)
-    except OperationFailed as error:
-        code = error.code
-        said = str(error)
-    except OSError as error:
-        code = "os-error"
-        said = str(error)
-    return {"error": {"code": code, "message": said}}

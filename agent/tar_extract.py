@@ -25,7 +25,7 @@ _KEPT_MODE: Final = 0o1777
 _OWNED_MODE: Final = 0o7777
 """… but where it was said whom they are to belong to."""
 KEPT: Final = "kept"
-"""For owners: those that the archive says."""
+"""Given in place of an owner: each file gets the owner that the archive says."""
 _FATAL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import signal
 
-from .cgroups import folders_of, processes_of
+from .cgroupfs import folders_of, processes_of
 from .loop import URGENT
 
 TYPE_CHECKING = False  # see wire/frames.py
@@ -22,25 +22,27 @@ if TYPE_CHECKING:
     from .loop import Loop
 
 _TRIGGER: Final = b"some 300000 1000000"
-"""Microseconds of a second in which a process waited for memory. In the worst case seen it was 400,000 to 500,000, the
-rest being spent on unpacking what is read. ``full``, in which all wait, another program that computes would hide."""
+"""Report each second (1,000,000 µs) of which some process waited 300,000 µs or more for memory. In the worst case seen
+it was 400,000 to 500,000; the rest of the second went into unpacking what was read. ``full``, the time in which all
+processes wait, would not do: a program that computes meanwhile hides it."""
 _TOGETHER: Final = 3.0
-"""Seconds between two such seconds that belong together."""
+"""Seconds between two such reports, at the most, for them to count as one spell after the other."""
 _LEFT: Final = 2 << 20
-"""With more bytes than this of all files together in memory, programs go on, if slowly: nothing is killed."""
+"""While more bytes of files than this are in memory, programs go on, if slowly: nothing is killed."""
 _READ_AGAIN: Final = 1 << 20
-"""Bytes that were read again since the time before, at the least: so that only who runs in circles is killed, and not
-who reads or writes much that is new."""
+"""Bytes of files that were dropped and read again between two reports, at the least: a program that reads or writes
+much that is new is not killed."""
 _SHARE: Final = 32
-"""Who is killed holds at least this part (one of so many) of the memory that cannot be read again."""
+"""The process that is killed holds at least one part of so many of the memory that cannot be read again."""
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 
 class Thrashing:
-    """Kills the largest process of all sessions when these do nothing but read again what they run.
+    """Kills the largest process of all sessions when the sessions do nothing but read their own code again.
 
-    That is: twice within a few seconds they lost a large part of a second so, next to nothing of files is in memory,
-    and at least all of that was read again in between. Raises OSError where the kernel does not measure that.
+    That is so when the kernel reports twice within a few seconds that a large part of a second was lost, next to
+    nothing of files is in memory, and at least as much was read again in between. Raises OSError where the kernel does
+    not measure lost time.
     """
 
     def __init__(self, loop: Loop, cgroups: Cgroups) -> None:
@@ -107,7 +109,7 @@ class Used:
 
 
 def _sizes(sessions: str) -> Iterator[tuple[int, int, str]]:
-    """Of each process of all sessions the bytes that it holds, its pid, and its session's cgroup."""
+    """For each process of all sessions: the bytes that it holds, its pid, and its session's cgroup."""
     for path in folders_of(sessions):
         for pid in processes_of(path):
             try:

@@ -6,7 +6,7 @@ import os
 
 from .replacing import replace
 from .users import read_small_file
-from .wire import values
+from .wire import CA_BUNDLE, CA_FILE, values
 
 TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
@@ -15,11 +15,8 @@ if TYPE_CHECKING:
 
 _MOST: Final = 16 * 1024
 _MOST_BUNDLE: Final = 4 * 1024 * 1024
-OWN: Final = "usr/local/share/ca-certificates/sandtop.crt"
-"""From where update-ca-certificates(8) takes it into the bundle, too, should it be run later."""
-BUNDLE: Final = "etc/ssl/certs/ca-certificates.crt"
-"""Of Debian, Alpine and Arch, and what the variables of a sandbox with secrets name on all."""
-_OTHERS: Final = ("etc/pki/tls/certs/ca-bundle.crt", "etc/ssl/ca-bundle.pem", "etc/ssl/cert.pem")
+_OTHERS: Final = ("/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem")
+"""What other distributions have in place of `CA_BUNDLE`."""
 
 
 def trusted(message: Mapping[str, object]) -> str | None:
@@ -32,12 +29,12 @@ def trusted(message: Mapping[str, object]) -> str | None:
 
 def trust(certificate: str, root: str) -> list[str]:
     """Have the programs below ``root`` trust ``certificate``; what could not be written, a sentence for each."""
-    own, bundle = os.path.join(root, OWN), os.path.join(root, BUNDLE)
+    own, bundle, *others = (os.path.join(root, path.lstrip("/")) for path in (CA_FILE, CA_BUNDLE, *_OTHERS))
     files = {own: certificate}
     before = read_small_file(bundle, _MOST_BUNDLE)
     if certificate not in before:
-        others = (read_small_file(os.path.join(root, path), _MOST_BUNDLE) for path in _OTHERS)
-        before = before or next((text for text in others if text), "")
+        texts = (read_small_file(path, _MOST_BUNDLE) for path in others)
+        before = before or next((text for text in texts if text), "")
         files[bundle] = before + ("" if not before or before.endswith("\n") else "\n") + certificate
     warnings: list[str] = []
     for path, text in files.items():

@@ -187,7 +187,7 @@ class FileError(SandtopError, OSError):
 
     @property
     def exit_status(self) -> int:
-        """That of cat, ls and rm."""
+        """1, as of cat, ls and rm."""
         return 1
 
     def to_wire(self) -> dict[str, object]:
@@ -199,15 +199,15 @@ class FileNotFound(FileError, FileNotFoundError):
 
 
 class FileExists(FileError, FileExistsError):
-    """There is one of that name in the sandbox already."""
+    """There is a file or folder of that name in the sandbox already."""
 
 
 class IsADirectory(FileError, IsADirectoryError):
-    """It is a folder."""
+    """The path is that of a folder."""
 
 
 class NotADirectory(FileError, NotADirectoryError):
-    """It, or what is above it, is no folder."""
+    """The path, or what is above it, is no folder."""
 
 
 class PermissionDenied(FileError, PermissionError):

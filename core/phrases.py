@@ -86,3 +86,20 @@ def ending(reason: str | None, exit_code: int | None, signal: int | None) -> str
     if reason == "vm-died":
         return "vm died"
     return f"exit {exit_code}"
+
+
+def endpoint(host: str, port: int | None) -> str:
+    """A host's name or address with a port, as people write it: ``git.example.org:443``, ``[::1]:8080``."""
+    written = f"[{host}]" if ":" in host else host
+    return written if port is None else f"{written}:{port}"
+
+
+def connection(*, allowed: bool, address: str | None, ended: bool, reason: str | None) -> str:
+    """What became of a connection out of a sandbox: ``connected``, ``ended``, ``refused: no rule allows it``."""
+    if not allowed:
+        return f"refused: {reason}"
+    if address is None:
+        return f"failed: {reason}"
+    if not ended:
+        return "connected"
+    return f"ended: {reason}" if reason else "ended"

@@ -32,14 +32,14 @@ _KEYS: Final = "debian-archive-keyring"
 PACKAGES: Final = (*_PROGRAMS, _KEYS)
 """The Debian packages that sandboxes need."""
 PACKAGES_FOR_USERS: Final = tuple(_FOR_USERS)
-"""Those that they need beside them where it is not root who runs sandtop."""
+"""The Debian packages that sandboxes need beside `PACKAGES` where sandtop is not run by root."""
 _COST: Final = "some 35 MB to fetch, 150 MB on the disk"
 """What all of them come to on a bare machine, with what they depend on."""
 _INSTALL_SECONDS: Final = 1800
 
 
 def missing() -> list[str]:
-    """Those of the packages that are not here."""
+    """The needed packages that are not installed."""
     path = tools.environment()["PATH"]
     wanted = dict(_PROGRAMS) if os.geteuid() == 0 else {**_PROGRAMS, **_FOR_USERS}
     found = [package for package, program in wanted.items() if shutil.which(program, path=path) is None]

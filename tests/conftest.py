@@ -16,6 +16,8 @@ import hypothesis
 import pytest
 from tests.settings import SLOWER
 
+from sandtop.core import open_files
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -68,10 +70,8 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[variable] = str(root / name)
     tempfile.tempdir = None
     os.environ["SANDTOP_TEST_RUN"] = RUN
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
-    if 0 <= soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if 0 <= resource.getrlimit(resource.RLIMIT_NOFILE)[0] < _DESCRIPTORS:
+        open_files.limit(_DESCRIPTORS)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

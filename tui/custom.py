@@ -32,11 +32,11 @@ SECONDS: Final = 60.0
 """How long a program of this host may take."""
 _AT_ONCE: Final = 8
 _MOST_BYTES: Final = 64 << 10
-"""Of what it writes, kept."""
+"""Bytes that are kept of what such a program writes."""
 
 
 class CustomCommands:
-    """Those that the settings of ``console`` have now."""
+    """Runs the operator's own commands: those that the settings of ``console`` have at the time."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

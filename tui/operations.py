@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 Seen = tuple["SandboxView", list[str], bool]
 """What is acknowledged: of a sandbox these sessions, and whether the failure of the sandbox itself is."""
-PANES_AT_ONCE: Final = 4
-"""Panes that one key opens; more have no room to read in."""
 LATE_SECONDS: Final = 10.0
 """After so long the operator is taken to look elsewhere: what comes then changes neither the screen nor the focus."""
 _AT_ONCE: Final = 8

@@ -21,7 +21,7 @@ _SECONDS: Final = 2.0
 
 
 class Personal:
-    """Of ``console``. Without ``paths`` nothing is read and nothing is remembered.
+    """The operator's settings of ``console``, and how it was left. Without ``paths`` nothing is read or remembered.
 
     Attributes:
         trouble: what is wrong with config.toml; empty when nothing is.

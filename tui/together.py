@@ -50,17 +50,17 @@ class Together:
 
     @property
     def pending(self) -> list[Member]:
-        """Those that have not ended."""
+        """The members in which the command has not ended."""
         return [one for one in self.members.values() if one.written is None]
 
     @property
     def failed(self) -> list[Member]:
-        """Those that ended, and not with 0."""
+        """The members in which the command ended, and not with 0."""
         return [one for one in self.members.values() if one.failed]
 
     @property
     def groups(self) -> list[Group]:
-        """Those that have ended, alike ones together; names are uuids."""
+        """What the command wrote where it ended, members with the same output in one group; names are uuids."""
         return grouped((one.uuid, one.written) for one in self.members.values() if one.written is not None)
 
     @property
@@ -69,7 +69,7 @@ class Together:
         return headline(self.groups, len(self.pending))
 
     def ended_in(self, view: FleetView) -> list[tuple[Member, SessionView]]:
-        """Those that are found to have ended in ``view``, and whose output is to be read now."""
+        """The members whose session has ended in ``view``, and whose output is to be read now; each once."""
         found: list[tuple[Member, SessionView]] = []
         for member in self.pending:
             sandbox = view.find(member.uuid)
@@ -83,7 +83,7 @@ class Together:
         return found
 
     def failed_to_run(self, member: Member, why: str) -> None:
-        """It could not be started in ``member``, or its output not be read."""
+        """The command could not be started in ``member``, or its output not be read."""
         member.written = Written(f"error: {why}")
 
     def took(self, member: Member, info: SessionInfo, log: Log) -> None:

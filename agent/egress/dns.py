@@ -21,7 +21,7 @@ _RECORD: Final = Struct("!HHHIH4s")
 _RESPONSE, _RECURSION_WANTED, _RECURSION_THERE = 0x8000, 0x0100, 0x0080
 _POINTER_TO_QUESTION: Final = 0xC000 | _HEADER.size
 MOST_BYTES: Final = 4096
-"""Of a question; more is cut off by the socket, and then no question."""
+"""The longest question; the socket cuts a longer one off, which then is none."""
 _MOST_NAME: Final = 255
 _LETTERS: Final = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_")
 

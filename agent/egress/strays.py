@@ -16,7 +16,10 @@ _MOST_BYTES: Final = 16 * 1024
 
 
 def counted(folder: str = _FOLDER) -> tuple[int, int]:
-    """Of IPv4 and of IPv6, since the kernel started. Raises OSError, and ValueError for what no kernel writes."""
+    """How often sending found no route, by IPv4 and by IPv6, since the kernel started.
+
+    Raises OSError, and ValueError for what no kernel writes.
+    """
     ipv4 = ipv6 = 0
     with open(f"{folder}/snmp", encoding="ascii") as file:
         lines = [line.split() for line in file.read(_MOST_BYTES).splitlines() if line.startswith("Ip:")]

@@ -96,7 +96,7 @@ class Call:
     # the stream to the core
 
     def open(self) -> None:
-        """From now on there is one."""
+        """Begin the stream to the core."""
         self.out = SendStream(self.number)
         self.out.credit(0, FILE_WINDOW)
         self._outbox.add(self.out)

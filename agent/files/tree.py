@@ -94,7 +94,7 @@ class _Tree:
         return True
 
     def _leave(self, level: _Level) -> bool:
-        """It is empty."""
+        """Leave a folder that is empty now, and remove it; False for the outermost, which stays."""
         self._levels.pop()
         os.close(level.fd)
         if not self._levels:

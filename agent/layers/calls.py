@@ -5,7 +5,7 @@ While it runs the agent lets the programs of the sandbox stand still.
 
 from __future__ import annotations
 
-from ..cgroups import ROOT
+from ..cgroupfs import ROOT
 from ..wire import values
 from . import mark
 from .changes import Changes

@@ -28,7 +28,8 @@ _AGENTS: Final = frozenset((b"etc/hostname", b"etc/hosts", b"etc/machine-id", b"
 _OPAQUE: Final = "trusted.overlay.opaque"
 _OVERLAY: Final = "trusted.overlay."
 _UNREADABLE: Final = ("trusted.overlay.redirect", "trusted.overlay.metacopy")
-"""Of files whose content or place is elsewhere. The guest's kernel makes none unless it is told to."""
+"""Attributes by which overlayfs says that a file's content or place is elsewhere. The guest's kernel makes none unless
+it is told to."""
 _KEPT: Final = ("user.", "security.", "trusted.")
 """Extended attributes that an image can have: squashfs knows no others."""
 _WHITEOUT: Final = b".wh."

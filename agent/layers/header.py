@@ -27,7 +27,7 @@ KINDS: Final = {
     stat.S_IFCHR: b"3",
     stat.S_IFBLK: b"4",
 }
-"""By the type that stat(2) gives; a socket has none."""
+"""The type of a member by the file type that stat(2) gives; sockets have none."""
 _FIELD: Final = 100
 _OCTAL_7: Final = 0o7777777
 _OCTAL_11: Final = 0o77777777777

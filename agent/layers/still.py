@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from ..cgroups import folders_of
+from ..cgroupfs import folders_of, read
 
 TYPE_CHECKING = False  # see wire/frames.py
 if TYPE_CHECKING:
@@ -23,12 +23,4 @@ def wait_until_still(sessions: str) -> None:
 
 
 def _is_still(path: str) -> bool:
-    return "1" not in _read(f"{path}/cgroup.freeze") or "frozen 1" in _read(f"{path}/cgroup.events")
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="ascii") as file:
-            return file.read()
-    except OSError:  # it is gone
-        return ""
+    return "1" not in read(f"{path}/cgroup.freeze") or "frozen 1" in read(f"{path}/cgroup.events")

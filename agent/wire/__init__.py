@@ -45,6 +45,10 @@ PORT_NAME: Final = "sandtop.agent"
 """Name of the virtio-serial port that carries the link: the guest has it at /sys/class/virtio-ports/*/name."""
 VSOCK_PORT: Final = 1023
 """The AF_VSOCK port that the agent listens on where its machine has vsock: one that takes a privilege to bind."""
+CA_FILE: Final = "/usr/local/share/ca-certificates/sandtop.crt"
+"""The certificate of the authority of a sandbox with secrets, there; update-ca-certificates(8) reads that folder."""
+CA_BUNDLE: Final = "/etc/ssl/certs/ca-certificates.crt"
+"""The certificates of all authorities that its programs trust, where Debian, Alpine and Arch have them."""
 
 STREAMS_PER_SESSION: Final = 4
 """On the link to the agent, session n owns streams 4n (stdin), 4n+1 (stdout, or the terminal) and 4n+2 (stderr)."""
@@ -56,11 +60,11 @@ LONG_STREAM: Final = 4
 """The stream on which that request follows."""
 
 __all__ = [
-    "AGENT_PROTOCOL", "LONG", "LONG_STREAM", "MARKER_LENGTH", "MAX_CONTROL_QUEUE", "MAX_DATA", "MAX_PAYLOAD",
-    "MAX_STRING", "MOST_LONG", "PORT_NAME", "START_STREAM", "STREAMS_PER_SESSION", "TOKEN_LENGTH", "TRAILER",
-    "VSOCK_PORT", "AgentHandshake", "Control", "Credit", "Data", "Decoder", "Eof", "Frame", "HostHandshake", "Intake",
-    "Outbox", "ProtocolError", "ReceiveWindow", "SendStream", "answer", "control", "data_header", "encode", "excess",
-    "from_json", "marker", "nonce_of", "room", "split",
+    "AGENT_PROTOCOL", "CA_BUNDLE", "CA_FILE", "LONG", "LONG_STREAM", "MARKER_LENGTH", "MAX_CONTROL_QUEUE", "MAX_DATA",
+    "MAX_PAYLOAD", "MAX_STRING", "MOST_LONG", "PORT_NAME", "START_STREAM", "STREAMS_PER_SESSION", "TOKEN_LENGTH",
+    "TRAILER", "VSOCK_PORT", "AgentHandshake", "Control", "Credit", "Data", "Decoder", "Eof", "Frame", "HostHandshake",
+    "Intake", "Outbox", "ProtocolError", "ReceiveWindow", "SendStream", "answer", "control", "data_header", "encode",
+    "excess", "from_json", "marker", "nonce_of", "room", "split",
 ]  # fmt: skip
 
 _LATER: Final = {

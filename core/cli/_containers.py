@@ -177,4 +177,4 @@ ACTIONS: Final[dict[str, Callable[[Sequence[str]], int]]] = {
     "tag": tag,
     "prune": prune,
 }
-"""By the word after ``image``."""
+"""What prints the result, by the word after ``sandtop image``."""

@@ -56,7 +56,7 @@ def _pages(sandbox: str, path: str, user: str | None) -> Iterator[list[Row]]:
 
 
 def _print_json(pages: Iterator[list[Row]]) -> None:
-    """One array, piece by piece."""
+    """Print all rows as one JSON array, page by page."""
     begun = False
     for page in pages:
         for row in page:
@@ -80,7 +80,7 @@ def _long(rows: Sequence[Row]) -> str:
 
 
 def _mode(kind: str, mode: int | None) -> str:
-    """As ls(1) has it."""
+    """Type and permissions as ls(1) writes them."""
     if mode is None:
         return f"{'d' if kind == 'directory' else '?'}?????????"
     return stat.filemode(_LETTERS.get(kind, 0) | mode)

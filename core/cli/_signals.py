@@ -21,7 +21,7 @@ ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
 _SIGNALS_TO_END: Final = 3
 """How many signals, of whichever kind, end this process itself and not only the program."""
 _ENDINGS_TO_END: Final = 2
-"""How many SIGTERM and SIGHUP do."""
+"""How many of `ENDING` end this process itself."""
 
 
 class Signals:

@@ -73,7 +73,7 @@ def fs_main(argv: Sequence[str]) -> int:
 
 
 class _FsParser(Parser):
-    """Of a command on files: it has ``--user``."""
+    """The parser of a command on files, all of which have ``--user``."""
 
     def __init__(self, command: str, usage: str, summary: str, examples: str) -> None:
         super().__init__(f"fs {command}", usage, summary, examples)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sandtop.core.client.link import call, secret
 from sandtop.core.contract.net import NetAllow, NetDeny, NetLog, NetSecret
 from sandtop.core.contract.sandbox import SandboxInspect
+from sandtop.core.phrases import connection
 
 from ._args import Parser
 from ._output import clock, size, table, write, write_json
@@ -93,14 +94,8 @@ def _log(options: argparse.Namespace) -> None:
 
 
 def _row(each: Egress) -> tuple[object, ...]:
-    if not each.allowed:
-        outcome = f"refused: {each.reason}"
-    elif each.address is None:
-        outcome = f"failed: {each.reason}"
-    elif each.ended_at is None:
-        outcome = "connected"
-    else:
-        outcome = f"ended: {each.reason}" if each.reason else "ended"
+    ended = each.ended_at is not None
+    outcome = connection(allowed=each.allowed, address=each.address, ended=ended, reason=each.reason)
     return (
         clock(each.at), each.host, each.port or "-", each.address or "-", size(each.sent), size(each.received),
         each.times, ", ".join(each.secrets) or "-", outcome,

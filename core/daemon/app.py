@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import resource
 import signal
 import socket
 import sys
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from sandtop import __version__
+from sandtop.core import open_files
 from sandtop.core.daemon.dispatch import Core
 from sandtop.core.daemon.locks import lock
 from sandtop.core.daemon.metrics import MetricsServer
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _DESCRIPTORS = 65_536
+"""Three a running session and one a client soon exceed the usual 1024."""
 _BACKLOG = 1024
 
 
@@ -51,7 +52,7 @@ def serve(channel: str | None) -> int:
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
     os.umask(UMASK)
-    _raise_descriptor_limit()
+    open_files.limit(_DESCRIPTORS)
     try:
         paths = find()
         paths.ensure()
@@ -63,13 +64,6 @@ def serve(channel: str | None) -> int:
         sys.stderr.write(f"{error}\n")
         return EXIT_SANDTOP_FAILED
     return 0
-
-
-def _raise_descriptor_limit() -> None:
-    """Three descriptors a running session and one a client soon exceed the usual 1024."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 @contextmanager

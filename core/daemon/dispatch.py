@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     """None when the handler has sent the result itself, among what it streams, or nobody is there to take one."""
 
 HANDLERS: Final[dict[type[Request[Any]], Callable[..., Awaitable[Record | None]]]] = {}
-"""Of every operation whose handler's module was imported."""
+"""The handler of every operation whose module was imported."""
 
 
 def answers(kind: type[Asked]) -> Callable[[Answering[Asked]], Answering[Asked]]:

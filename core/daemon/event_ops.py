@@ -77,7 +77,7 @@ class Wanted:
 
     @property
     def seconds_left(self) -> float:
-        """How long what happens can still be asked for."""
+        """Seconds until nothing that happens is asked for any more."""
         return math.inf if self._until is None else max(0.0, self._until - time.time())
 
     def check(self, events: Sequence[Event]) -> None:
@@ -93,7 +93,7 @@ class Wanted:
                     )
 
     def of(self, events: Sequence[Event]) -> list[Event]:
-        """Those of ``events``, in order."""
+        """Those of ``events`` that the request asks for, in order."""
         return [event for event in events if self._has(event)]
 
     def _has(self, event: Event) -> bool:

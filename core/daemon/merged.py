@@ -30,7 +30,7 @@ _LOOK: Final = 0.1
 """Seconds between two looks at what is new; what came in between is put into order."""
 _ARGUMENTS: Final = 32
 _CHARACTERS: Final = 200
-"""Of a command line, as many arguments and characters of each as a client is told."""
+"""Arguments of a command line, and characters of each, that a client is told."""
 
 
 class Merging:
@@ -55,7 +55,7 @@ class Merging:
     # which sessions there are
 
     def _new_taps(self, *, tail: int | None) -> list[_Tap]:
-        """Of the sessions that were not there before, oldest first."""
+        """A tap for each session that was not there before, oldest first."""
         found: list[_Tap] = []
         for sandbox in self._selection.sandboxes():
             uuid, sessions = sandbox.row.uuid, sandbox.sessions

@@ -49,7 +49,7 @@ class MetricsServer:
         self.address: str | None = None
 
     async def begin(self, wanted: str) -> None:
-        """As the last core did, if that was killed; else at the address ``wanted``, if there is one."""
+        """Serve where the last core did, if that was killed; else at the address ``wanted``, unless that is empty."""
         with suppress(OSError):
             wanted = self._kept.read_text() or wanted
         if wanted:

@@ -9,13 +9,12 @@ from sandtop.core.contract.net import EgressPage, NetAllow, NetDeny, NetLog, Net
 from sandtop.core.contract.sandbox import SandboxAnswer
 from sandtop.core.daemon.dispatch import answers, makes
 from sandtop.core.daemon.views import sandbox_view
-from sandtop.core.egress import MOST_RULES, parse, rows_of, value_of
+from sandtop.core.egress import MOST_RULES, parse, rows_of, values_of
 from sandtop.core.errors import InvalidRequest, NotFound, WrongState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sandtop.core.contract.secret import GivenSecret
     from sandtop.core.daemon.dispatch import Core
     from sandtop.core.daemon.once import Work
     from sandtop.core.fleet import Sandbox
@@ -34,12 +33,6 @@ def lines(rules: Iterable[str], name: str) -> tuple[str, ...]:
             hint="'*.example.com' stands for many names, and 192.0.2.0/24 for many addresses",
         )
     return found
-
-
-def given(secrets: Iterable[GivenSecret], name: str) -> dict[str, bytes]:
-    """The values of ``secrets`` that are given, for the sandbox ``name``. Raises `InvalidRequest`."""
-    found = {each.name: value_of(each, name) for each in secrets}
-    return {key: value for key, value in found.items() if value is not None}
 
 
 @makes(NetAllow)
@@ -93,7 +86,7 @@ async def secret(core: Core, request: NetSecret, work: Work) -> SandboxAnswer:
         dataclasses.replace(row, file=new[row.name].file) if row.name in new else row
         for row in config.secrets
     )
-    sandbox.egress.keys.vault.give(given(request.secrets, sandbox.name))
+    sandbox.egress.keys.vault.give(values_of(request.secrets))
     if rows != config.secrets:
         sandbox.record.configure(dataclasses.replace(config, secrets=rows))
     return SandboxAnswer(sandbox=sandbox_view(sandbox))

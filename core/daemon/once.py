@@ -37,7 +37,7 @@ class Work:
 
 
 class _Running:
-    """One operation, while it runs and a little longer."""
+    """One operation while it runs, and its answer for a little longer, for a client that asks again."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []

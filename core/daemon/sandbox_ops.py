@@ -30,10 +30,10 @@ from sandtop.core.contract.sandbox import (
 )
 from sandtop.core.daemon.connection import ClientGone
 from sandtop.core.daemon.dispatch import answers, makes, serves
-from sandtop.core.daemon.net_ops import given, lines
+from sandtop.core.daemon.net_ops import lines
 from sandtop.core.daemon.pulling import obtain
 from sandtop.core.daemon.views import page, sandbox_view
-from sandtop.core.egress import TRUST, rows_of
+from sandtop.core.egress import TRUST, rows_of, values_of
 from sandtop.core.egress.addresses import HOST
 from sandtop.core.errors import InvalidRequest, NotFound
 from sandtop.core.fleet import State
@@ -103,7 +103,7 @@ async def create(core: Core, request: SandboxCreate, work: Work) -> SandboxAnswe
     request_id = request.request_id or ""
     sandbox = await core.fleet.create(
         request.name, config, request_id, work.progress, cold=request.cold,
-        values=given(request.secrets or (), request.name),
+        values=values_of(request.secrets or ()),
     )  # fmt: skip
     return SandboxAnswer(sandbox=sandbox_view(sandbox))
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sandtop.core.store import MountRow
 
 _PAGE_BYTES: Final = 768 * 1024
-"""Of one answer with a list: it has to fit a frame."""
+"""Bytes of one answer with a list: it has to fit a frame."""
 Item = TypeVar("Item")
 View = TypeVar("View", bound=Record)
 

@@ -23,7 +23,7 @@ _FLAGS: Final[dict[str, tuple[str, ...]]] = {
     "ADD": ("chown", "chmod", "link"),
 }
 _IGNORED: Final = ("HEALTHCHECK", "MAINTAINER")
-"""Those that say nothing of what runs here: they are left out, with a warning."""
+"""Instructions that change nothing of what runs here: they are left out, with a warning."""
 _KNOWN: Final = frozenset(
     ("FROM", "RUN", "COPY", "ADD", "ENV", "ARG", "WORKDIR", "USER", "CMD", "ENTRYPOINT", "LABEL", "EXPOSE", "VOLUME",
      "STOPSIGNAL", "SHELL", *_IGNORED)

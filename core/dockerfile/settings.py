@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _PORT: Final = re.compile(r"([0-9]{1,5}(?:-[0-9]{1,5})?)(?:/(tcp|udp|sctp))?", re.IGNORECASE)
 _CHANGES: Final = ("CMD", "ENTRYPOINT", "ENV", "EXPOSE", "LABEL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR")
-"""Those that ``commit --change`` takes."""
+"""The instructions that ``commit --change`` takes."""
 _PAIR: Final = re.compile(r"""(?:"[^"]*"|'[^']*'|[^\s="'])+=""")
 SHELL: Final = ("/bin/sh", "-c")
 
@@ -44,7 +44,7 @@ class Settings:
     own_cmd: bool = False
 
     def frozen(self) -> Self:
-        """As it is now, for a stage that begins from it, too: nothing in it is of that one's own lines."""
+        """A copy as things are now. SHELL and ``own_cmd``, which count within one stage, are as at its start."""
         return type(self)(
             dict(self.env), self.user, self.workdir, [*self.entrypoint], [*self.cmd], self.stop_signal,
             dict(self.labels), [*self.volumes], [*self.ports],

@@ -83,7 +83,7 @@ class Dockerfile:
         return found
 
     def proxies(self) -> dict[str, str]:
-        """Those of the arguments that count without being declared."""
+        """The given arguments that count without being declared: proxies, as of ``docker build``."""
         return {name: value for name, value in self.given.items() if name in _PREDEFINED}
 
 

@@ -6,7 +6,7 @@ from sandtop.core.egress.addresses import OWN, RESOLVER
 from sandtop.core.egress.egress import Egress
 from sandtop.core.egress.keys import Keys
 from sandtop.core.egress.rules import MOST_RULES, Rules, parse
-from sandtop.core.egress.secrets import TRUST, rows_of, value_of
+from sandtop.core.egress.secrets import TRUST, rows_of, values_of
 
 __all__ = [
     "MOST_RULES",
@@ -18,5 +18,5 @@ __all__ = [
     "Rules",
     "parse",
     "rows_of",
-    "value_of",
+    "values_of",
 ]

@@ -21,7 +21,7 @@ OWN: Final = "10.0.2.15"
 RESOLVER: Final = "10.0.2.3"
 """The addresses that a sandbox with a way out has itself."""
 NAMES: Final = IPv4Network("198.18.0.0/15")
-"""From which its agent gives each name an address."""
+"""The addresses that the agent of such a sandbox gives to names: one to each, at its first question (RFC 2544's)."""
 
 # IANA's special-purpose address registries (RFC 6890), less the blocks for documentation, which are nobody's
 _V4: Final = {

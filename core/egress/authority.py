@@ -19,7 +19,7 @@ _FILE: Final = "authority.pem"
 _YEARS: Final = datetime.timedelta(days=3650)
 _DAYS: Final = datetime.timedelta(days=30)
 _SLACK: Final = datetime.timedelta(days=1)
-"""For a clock of the sandbox that is behind."""
+"""A certificate is valid from so long ago on: the sandbox's clock may be behind the host's."""
 _MOST_HOST: Final = 64
 """Characters of a common name (X.520); the name that counts is another field."""
 
@@ -51,8 +51,8 @@ class Authority:
         self.certificate = _pem(self._own).decode()
 
     def context(self, host: str) -> ssl.SSLContext:
-        """For a server that is taken for ``host`` by whoever trusts this authority, for some days. Of HTTP it speaks
-        version 1.1."""
+        """A TLS server's context, with a new certificate for ``host`` by this authority, valid for `_DAYS`; of HTTP it
+        offers version 1.1 alone."""
         from cryptography.hazmat.primitives.asymmetric import ec
 
         key = ec.generate_private_key(ec.SECP256R1())

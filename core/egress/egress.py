@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _SAYING_SECONDS: Final = 10.0
-"""For a client to say whom it means."""
+"""How long a client may take to name the host that it means."""
 _CONNECT_SECONDS: Final = 10.0
-"""For one address."""
+"""How long connecting to one address may take."""
 _MOST_TRIED: Final = 4
-"""Addresses of a name."""
+"""Addresses of a name that are tried."""
 _CHUNK: Final = 16 * 1024
 _MOST_PIECES: Final = 64
-"""In which a client may say whom it means: each is looked at together with all before it."""
+"""Pieces in which a client may send the name of its host: each is looked at together with all before it."""
 _STRAYS: Final = {
     "ipv4": "UDP and ICMP have no way out; the guest's kernel does not tell where they were to go",
     "ipv6": "IPv6 has no way out; the guest's kernel does not tell where it was to go",
@@ -51,11 +51,11 @@ _NO_NAME: Final = "(no name)"
 
 
 class Refused(Exception):
-    """The list does not allow it. ``str()`` says why, in words for whoever made the list."""
+    """The allow-list does not allow a connection. ``str()`` says why, in words for whoever made the list."""
 
 
 class Unreachable(Exception):
-    """It is allowed, and cannot be done. ``str()`` says why."""
+    """A connection is allowed, and cannot be made. ``str()`` says why."""
 
 
 class Egress:
@@ -118,7 +118,7 @@ class Egress:
         return rules.allows_name(host, port) if address is None else rules.allows_address(address, port)
 
     def _strayed(self, message: Mapping[str, object]) -> bool:
-        """Of these nothing is known but how many there were; the guest's kernel has refused them."""
+        """Record what the guest's kernel refused, of which nothing but the number is known; whether there was any."""
         found = False
         for kind, what in _STRAYS.items():
             count = message.get(kind)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from sandtop.core.contract.net import Egress
+from sandtop.core.phrases import endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,7 @@ MOST: Final = 1000
 _BURST: Final = 30
 _EVENT_SECONDS: Final = 2.0
 _ALIKE_SECONDS: Final = 60.0
-"""For so long a refusal is counted with an earlier one."""
+"""How long a refusal is counted with an earlier one of the same host, port and reason."""
 _MOST_HOST: Final = 255
 
 
@@ -55,8 +56,7 @@ class Entry:
     @property
     def where(self) -> str:
         """Host and port, for people."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port is None else f"{host}:{self.port}"
+        return endpoint(self.host, self.port)
 
     def view(self) -> Egress:
         names = [name for name in self.__slots__ if name != "told"]
@@ -76,7 +76,7 @@ class History:
         self._left_out = 0
 
     def after(self, number: int) -> list[Egress]:
-        """Those with a higher id, oldest first."""
+        """The connections whose id is higher than ``number``, oldest first."""
         return [entry.view() for entry in self._entries.values() if entry.id > number]
 
     def begin(self, host: str, port: int | None) -> Entry:
@@ -85,13 +85,13 @@ class History:
         return Entry(self._last, time.time(), host[:_MOST_HOST], port)
 
     def carried(self, entry: Entry, address: str) -> None:
-        """It stands, to ``address``."""
+        """The connection of ``entry`` was made, to ``address``."""
         entry.address = address
         self._keep(entry)
         self._event("connected", f"{entry.where} ({address})")
 
     def ended(self, entry: Entry, why: str | None) -> None:
-        """One that was carried has ended; ``why`` where that is not by both of its sides."""
+        """A connection that was made has ended; ``why`` it broke, None where both sides closed it."""
         entry.ended_at, entry.reason = time.time(), why
         about = f": {why}" if why else ""
         used = f", with {' and '.join(entry.secrets)}" if entry.secrets else ""
@@ -101,7 +101,7 @@ class History:
         )
 
     def refused(self, entry: Entry, why: str, *, allowed: bool = False, times: int = 1) -> None:
-        """It came to nothing: it is not allowed, or ``allowed`` and not possible. ``times`` of the same happened."""
+        """The connection was not made: no rule allows it, or it is ``allowed`` and not possible; so many ``times``."""
         entry.allowed, entry.reason, entry.ended_at, entry.times = allowed, why, time.time(), times
         key = entry.host, entry.port, why
         earlier = self._alike.get(key)

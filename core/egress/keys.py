@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from sandtop.core.store import SecretRow
 
 _GOOD_SECONDS: Final = 24 * 3600.0
-"""For so long a certificate is used, and what was read of whom this host trusts."""
+"""How long a certificate for a host is used, and how long what was read of the authorities that this host trusts."""
 
 _CLOSING_SECONDS: Final = 5.0
 
 
 def by_host() -> ssl.SSLContext:
-    """For a client of a host whose certificate this host trusts. Of HTTP it speaks version 1.1."""
+    """A TLS client's context, which trusts whom this host trusts; of HTTP it offers version 1.1 alone."""
     made = ssl.create_default_context()
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     made.set_alpn_protocols(["http/1.1"])
@@ -34,7 +34,8 @@ def by_host() -> ssl.SSLContext:
 
 
 class Keys:
-    """Of a sandbox that has the secrets ``rows`` and the folder ``folder``, each as it is at the time.
+    """What the connections of one sandbox need to put its secrets in. ``rows`` and ``folder`` give its secrets and its
+    folder as they are at the time.
 
     Attributes:
         vault: the values.
@@ -54,7 +55,7 @@ class Keys:
         self._contexts: dict[str, tuple[float, ssl.SSLContext, ssl.SSLContext]] = {}
 
     def certificate(self) -> str | None:
-        """That of the authority which the sandbox is to trust, in PEM; None without secrets. Raises `StorageError`."""
+        """The certificate of the sandbox's own authority, in PEM; None without secrets. Raises `StorageError`."""
         return self._own_authority().certificate if self._rows() else None
 
     def _own_authority(self) -> Authority:

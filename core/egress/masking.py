@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 _CREDENTIALS: Final = (b"authorization", b"proxy-authorization")
 _BASIC: Final = b"basic "  # RFC 7617
 MOST_PLACES: Final = 16
-"""Of placeholders in one request: each may become 4 KiB."""
+"""Placeholders in one request: each may become 4 KiB."""
 _MOST_FORMS: Final = 64
 
 
 class TooMany(Exception):
-    """More than `MOST_PLACES`."""
+    """A request has more than `MOST_PLACES` placeholders."""
 
 
 class Filler:
-    """Puts values in. ``values`` has them by placeholder.
+    """Puts the values of secrets into requests; ``values`` has the value of each placeholder.
 
     Attributes:
         used: the placeholders that were found so far.
@@ -34,7 +34,7 @@ class Filler:
         self.forms: list[bytes] = list(values.values())
 
     def headers(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        """Those of one request, with names in lower case. Raises `TooMany`."""
+        """The ``headers`` of one request with values for placeholders; names are in lower case. Raises `TooMany`."""
         left = MOST_PLACES
         found: list[tuple[bytes, bytes]] = []
         for name, value in headers:

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     """The addresses of a name, as text. Raises `socket.gaierror`."""
 
 REMEMBERED_SECONDS: Final = 30.0
-"""That an answer is good for: the host's resolver does not say for how long it would be."""
+"""How long an answer is remembered: the host's resolver does not say for how long it is good."""
 _MISSING_SECONDS: Final = 5.0
 _SECONDS: Final = 6.0
-"""For an answer."""
+"""How long an answer of the host's resolver is waited for."""
 _MOST: Final = 512
 """Names whose answers are remembered."""
 _AT_ONCE: Final = 8

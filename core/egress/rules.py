@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Network = IPv4Network | IPv6Network
 
 WEB_PORTS: Final = (443, 80)
-"""Those of a name that is allowed without a port: they are where a client says whom it means."""
+"""The ports of a rule that names a host and no port: HTTPS and HTTP, in which a client names the host that it means."""
 MOST_RULES: Final = 1000
 MOST_NAME: Final = 253
 """Characters of a host's name (RFC 1035, 2.3.4)."""
@@ -43,7 +43,7 @@ class Rule:
     port: int | None
 
     def __str__(self) -> str:
-        """As people write it; `parse` takes it."""
+        """The rule as people write it, and as `parse` reads it."""
         if self.network is None:
             host = self.name or ""
         else:

@@ -10,12 +10,13 @@ import re
 from typing import Final
 
 MOST_BYTES: Final = 32 * 1024
-"""That may come before the name is known. A hello with post-quantum keys takes 2 KiB, a request with cookies 8."""
+"""How much a client may send before it has named its host. A TLS hello with post-quantum keys takes 2 KiB, a request
+with cookies 8."""
 _HANDSHAKE: Final = 22
 _CLIENT_HELLO: Final = 1
 _MOST_RECORD: Final = (1 << 14) + 2048  # RFC 8446, 5.1, with room for what middleboxes do
 _MOST_RECORDS: Final = 64
-"""Into which a hello may be cut: clients cut it into one, or a few."""
+"""TLS records that a hello may be cut into: clients cut it into one, or a few."""
 _SERVER_NAME: Final = 0
 _HOST_NAME: Final = 0
 _REQUEST: Final = re.compile(rb"[A-Z]{1,20} ([!-~]{1,16384}) HTTP/1\.[01]\Z")
@@ -25,11 +26,11 @@ _NAME: Final = re.compile(rb"[A-Za-z0-9._-]{1,255}\Z")
 
 
 class Unsaid(Exception):
-    """Nobody is named, or not in a way that can be relied on. ``str()`` says how, after "the client"."""
+    """The client names no host, or not in a way that can be relied on. ``str()`` says why, after "the client"."""
 
 
 class _Short(Exception):
-    """There is less than what was to be read."""
+    """The bytes end before what was to be read: more may come."""
 
 
 def said(port: int, data: bytes) -> str | None:

@@ -8,6 +8,7 @@ import secrets
 import stat
 from typing import TYPE_CHECKING, Final
 
+from sandtop.agent.wire import CA_BUNDLE, CA_FILE
 from sandtop.core.egress.rules import parse
 from sandtop.core.errors import InvalidRequest
 from sandtop.core.store import SecretRow
@@ -20,13 +21,11 @@ if TYPE_CHECKING:
 LEAST, MOST = 8, 4096
 """Bytes of a value. What is shorter is found by chance in what a host answers, and could not be masked there."""
 MOST_SECRETS: Final = 64
-"""Of one sandbox."""
+"""Secrets that one sandbox may have."""
 TLS_PORT: Final = 443
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
 _VALUE: Final = re.compile(rb"[!-~](?:[ -~]*[!-~])?\Z")
 _EXAMPLE: Final = "such as API=env:TOKEN@api.example.com or API=file:token.txt@api.example.com"
-CA_FILE: Final = "/usr/local/share/ca-certificates/sandtop.crt"
-CA_BUNDLE: Final = "/etc/ssl/certs/ca-certificates.crt"
 TRUST: Final = {
     "SSL_CERT_FILE": CA_BUNDLE,
     "CURL_CA_BUNDLE": CA_BUNDLE,
@@ -37,7 +36,7 @@ TRUST: Final = {
     "NODE_EXTRA_CA_CERTS": CA_FILE,
     "DENO_CERT": CA_FILE,
 }
-"""By which programs of a sandbox with secrets find whom to trust; see `agent/trust.py` for the files."""
+"""Variables that lead a sandbox's programs to the certificates that its agent writes for secrets (`agent/trust.py`)."""
 
 
 class Unknown(Exception):
@@ -45,13 +44,16 @@ class Unknown(Exception):
 
 
 def rows_of(given: Iterable[GivenSecret], sandbox: str) -> tuple[SecretRow, ...]:
-    """What is stored of ``given``, each with a placeholder of its own. Raises `InvalidRequest`."""
+    """What is stored of ``given``, each with a placeholder of its own; values and files are seen to be good before.
+
+    Raises `InvalidRequest`.
+    """
     found: dict[str, SecretRow] = {}
     for each in given:
         row = _row(each, sandbox)
         if row.name in found:
             raise _wrong(row.name, sandbox, "is given twice")
-        value_of(each, sandbox)
+        _check_value(each, sandbox)
         found[row.name] = row
     if len(found) > MOST_SECRETS:
         raise InvalidRequest(
@@ -77,18 +79,19 @@ def _row(given: GivenSecret, sandbox: str) -> SecretRow:
     return SecretRow(given.name, rule.name, rule.port or TLS_PORT, placeholder, given.file)
 
 
-def value_of(given: GivenSecret, sandbox: str) -> bytes | None:
-    """The value that is given; None for one in a file, which is read to see whether it is good.
-
-    Raises `InvalidRequest`.
-    """
+def _check_value(given: GivenSecret, sandbox: str) -> None:
     try:
         if given.file is not None:
             _in_file(given.file)
-            return None
-        return _good((given.value or "").encode())
+        else:
+            _good((given.value or "").encode())
     except ValueError as error:
         raise _wrong(given.name, sandbox, str(error)) from None
+
+
+def values_of(given: Iterable[GivenSecret]) -> dict[str, bytes]:
+    """The values among ``given`` that are in no file, by name, as they are: `rows_of` checks them."""
+    return {each.name: each.value.encode() for each in given if each.value is not None}
 
 
 def _wrong(name: str, sandbox: str, why: str) -> InvalidRequest:
@@ -143,7 +146,7 @@ class Vault:
         return [row.name for row in self._rows() if not self.known(row)]
 
     def of(self, host: str, port: int) -> list[SecretRow]:
-        """Those that ``host`` gets."""
+        """The secrets whose values ``host`` gets on ``port``."""
         return [row for row in self._rows() if (row.host, row.port) == (host, port)]
 
     def values(self, rows: Iterable[SecretRow]) -> dict[bytes, bytes]:

@@ -28,11 +28,11 @@ _MOST_HEAD: Final = 64 * 1024
 """Bytes of the header of a request, or of an answer."""
 _HANDSHAKE_SECONDS: Final = 10.0
 _IDLE_SECONDS: Final = 300.0
-"""For the next request of a connection to come, whole up to its body."""
+"""How long a connection is kept until the header of its next request is complete."""
 _LAST_SECONDS: Final = 2.0
-"""For the rest of a request that was answered in full."""
+"""How long the rest of a request is waited for, once the host has answered it in full."""
 _NOT_PASSED: Final = (b"accept-encoding", b"te", b"http2-settings")
-"""What comes back has to be readable here, to be masked."""
+"""Headers of requests that are left out: they ask for answers that could not be read here, and so not be masked."""
 _NOT_FILLED: Final = (b"host", b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"expect")
 
 
@@ -258,7 +258,7 @@ class Terminated:
         return [*kept, *filled, (b"accept-encoding", b"identity")]
 
     async def _pass_body(self) -> None:
-        """To the host; its fields behind the last chunk are left out."""
+        """Pass the body of a request to the host; the trailer fields behind its last chunk are left out."""
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # of a host that has heard enough
             while True:
                 try:
@@ -281,7 +281,7 @@ class Terminated:
             raise Unanswered(f"sent no answer of HTTP/1.1: {error}") from None
 
     async def _pass_answer(self) -> bool:
-        """To the program; whether both speak something else than HTTP from now on."""
+        """Pass an answer to the program. Whether host and program have switched to another protocol (101) with it."""
         masker = Masker(self._filler.forms)
         while True:
             event = await self._answer_event()
@@ -316,7 +316,7 @@ class Terminated:
 
 
 def _is_passed(name: bytes, value: bytes) -> bool:
-    """Of another protocol than that of web sockets, such as HTTP/2 without TLS, there is no talk."""
+    """Whether a header is passed on: all are, but an ``Upgrade`` to another protocol than that of web sockets."""
     return name != b"upgrade" or value.lower() == b"websocket"
 
 

@@ -91,7 +91,7 @@ class FileCall:
         self._tell()
 
     def fail(self, error: Exception) -> None:
-        """It ends so, if it has not ended yet."""
+        """End the call by ``error``, unless it has ended."""
         if not self.ended:
             self._error = error
             self._pieces.clear()

@@ -152,7 +152,7 @@ def _alerted(alerts: Sequence[AlertRow]) -> Attention:
 
 
 def _silence(facts: SandboxFacts, now: float) -> Attention | None:
-    """For a sandbox that is labelled to speak."""
+    """For a sandbox that wrote nothing for as many seconds as its label `SILENCE_LABEL` says."""
     wanted = facts.labels.get(SILENCE_LABEL, "")
     if not (wanted.isascii() and wanted.isdigit() and len(wanted) <= 9):
         return None

@@ -29,7 +29,7 @@ _JUMP: Final = 0.5
 _PROMPT: Final = 0.3
 """Seconds within which the agent must answer: after more, the time that it was told is late, and it is told again."""
 _TRIES: Final = 3
-"""How often it is told at most, on a host that is busy."""
+"""How often the agent is told the time at most, on a host that is busy."""
 
 
 class Clock:

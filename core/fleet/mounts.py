@@ -104,7 +104,7 @@ def written(config: SandboxConfig, context: Context) -> list[Path]:
 
 
 def slots(config: SandboxConfig) -> int:
-    """How many disks its machine has room for."""
+    """How many disks the sandbox's machine has room for: one of few numbers, as each needs templates of its own."""
     count = len(volumes_of(config))
     return next(each for each in (0, *SLOTS) if each >= count)
 
@@ -127,7 +127,7 @@ async def make_volumes(context: Context, row: SandboxRow, progress: Callable[[st
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """That a sandbox mounts a volume: its name, whether it only reads, and whether it runs."""
+    """A sandbox that mounts a volume: its name, whether it only reads the volume, and whether it runs."""
 
     sandbox: str
     read_only: bool

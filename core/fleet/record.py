@@ -85,13 +85,13 @@ class Record:
             self._database.update_sandbox(self.row)
 
     def configure(self, config: SandboxConfig) -> None:
-        """It is made with ``config`` from now on. Raises `StorageError`, and nothing has changed then."""
+        """Change the sandbox's configuration to ``config``. Raises `StorageError`, and nothing has changed then."""
         row = dataclasses.replace(self.row, config=config)
         self._database.update_config(row)
         self.row = row
 
     def allow(self, rules: tuple[str, ...]) -> None:
-        """From now on these are the lines of its allow-list. Raises `StorageError`; they stay as they were then."""
+        """Change the lines of the sandbox's allow-list to ``rules``. Raises `StorageError`; then they stay."""
         self.configure(dataclasses.replace(self.row.config, allow=rules))
         self._tell("allow-list", ", ".join(rules) or "nothing")
 

@@ -81,7 +81,7 @@ async def _look(sandbox: Sandbox, link: AgentLink) -> Look:
 
 
 def _percent(taken: float, seconds: float, most: float) -> float:
-    """Of one processor, and no more than ``most``: what a guest counts may be wrong."""
+    """Per cent of one processor, at most ``most``: what a guest counts may be wrong."""
     return round(min(max(0.0, taken) / seconds * 100, most), 1) if seconds > 0 else 0.0
 
 

@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> int:
     root, nodes, mode = int(arguments[0]), int(arguments[1]), arguments[2]
     link = socket.socket(fileno=0)
     folder = Folder(root, nodes)
-    most = min(_MOST_OPEN, confine(nodes) - _SPARE)
+    most = confine(nodes, _MOST_OPEN + _SPARE) - _SPARE
     try:
         begun = link.recv(PREAMBLE.size, socket.MSG_WAITALL)
         if not begun:

@@ -7,8 +7,10 @@ import os
 import resource
 from typing import Final
 
+from sandtop.core import open_files
+
 _NICENESS: Final = 5
-"""As the machine's, which it works for."""
+"""The server's, as that of the machine which it works for (nice(2))."""
 _OWN_BYTES: Final = 512 << 20
 _NODE_BYTES: Final = 512
 """Bytes of address space: the server's own, and for each file that the guest's kernel knows of."""
@@ -31,16 +33,17 @@ class _Data(ctypes.Structure):
     )
 
 
-def confine(nodes: int) -> int:
-    """Give up what a server of so many ``nodes`` does not need; how many files it can have open. Raises OSError."""
+def confine(nodes: int, wanted: int) -> int:
+    """Give up what a server of so many ``nodes`` and ``wanted`` open files does not need. Raises OSError.
+
+    Returns how many files it can have open.
+    """
     os.umask(0)  # the guest's kernel has applied its programs'
     os.nice(_NICENESS)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     memory = _OWN_BYTES + nodes * _NODE_BYTES
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    files = 1 << 20 if hard == resource.RLIM_INFINITY else hard
-    resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    files = open_files.limit(wanted)
     libc = ctypes.CDLL(None, use_errno=True)
     _check(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     if os.geteuid() == 0:

@@ -82,7 +82,7 @@ class Folder:
     # nodes
 
     def status(self, node: Node) -> os.stat_result:
-        """That of ``node``."""
+        """The status of ``node`` (stat(2))."""
         with self._pinned(node) as descriptor:
             return os.fstat(descriptor)
 
@@ -265,7 +265,7 @@ class Folder:
         self.nodes.moved(to, new_name, moved)
 
     def space(self) -> os.statvfs_result:
-        """That of the file system which the folder is on."""
+        """Sizes and free space of the file system which the folder is on (statvfs(3))."""
         return os.fstatvfs(self._root)
 
 

@@ -54,7 +54,7 @@ class Node:
 
 
 class Nodes:
-    """Those of one mount, ``most`` at a time. ``root`` is the key of the folder itself."""
+    """The nodes of one mount, at most ``most`` at a time. ``root`` is the key of the folder itself."""
 
     def __init__(self, root: tuple[int, int], most: int) -> None:
         self.root = Node(ROOT, root, None, b"")

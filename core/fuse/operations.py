@@ -1,20 +1,18 @@
-"""What each operation of the protocol does: its fields taken from a request's body, and the body of its answer."""
+"""What each operation of the protocol does, as a request's body says, and the body of its answer (see `bodies`)."""
 
 from __future__ import annotations
 
 import errno
 import os
-import stat
-import time
 from typing import TYPE_CHECKING, Final
 
 from sandtop.core.fuse import beneath, protocol
+from sandtop.core.fuse.bodies import NO_ENTRY, NOT_THERE, Shown, fields, moment, name_in, names_in
 from sandtop.core.fuse.directory import Directory
 from sandtop.core.fuse.folder import checked, refuse
 from sandtop.core.fuse.protocol import NotFuse, Op
 
 if TYPE_CHECKING:
-    import struct
     from collections.abc import Callable, Mapping
 
     from sandtop.core.fuse.folder import Folder
@@ -22,24 +20,17 @@ if TYPE_CHECKING:
 
     Handler = Callable[[int, memoryview], bytes]
 
-HOLDS: Final = 1
-"""Seconds for which the guest's kernel believes names and attributes. What the host changes is seen after that; what is
-in a file is read anew whenever it is opened, and when its size or time of change is seen to differ."""
-_SHOWN: Final = 0o1777
-"""The bits of permissions that a guest is shown: not the set-id bits."""
 _WRITES: Final = frozenset(
     {
         Op.SETATTR, Op.SYMLINK, Op.MKNOD, Op.MKDIR, Op.UNLINK, Op.RMDIR, Op.RENAME, Op.RENAME2, Op.LINK, Op.WRITE,
         Op.CREATE, Op.FALLOCATE,
     }
 )  # fmt: skip
-_SECOND: Final = 1_000_000_000
-_MOST_SECONDS: Final = 1 << 62
 _MOST_SIZE: Final = (1 << 63) - 1
 
 
 class Operations:
-    """Those on ``folder``, whose files the guest is shown as those of ``uid`` and ``gid``. ``most`` are open at once.
+    """The operations on ``folder``, whose files are shown as those of ``uid`` and ``gid``; at most ``most`` are open.
 
     Attributes:
         handlers: by operation: called with a node's number and a body. They raise OSError, or `NotFuse` for a body that
@@ -48,7 +39,7 @@ class Operations:
 
     def __init__(self, folder: Folder, uid: int, gid: int, *, read_only: bool, most: int) -> None:
         self._folder = folder
-        self._uid, self._gid = uid, gid
+        self._shown = Shown(uid, gid)
         self._read_only = read_only
         self._most = most
         self._files: dict[int, tuple[Node, int]] = {}
@@ -79,37 +70,13 @@ class Operations:
         self._files.clear()
         self._directories.clear()
 
-    # answers
-
-    def _attributes(self, status: os.stat_result) -> bytes:
-        return protocol.ATTR.pack(
-            status.st_ino,
-            status.st_size,
-            status.st_blocks,
-            *_seconds(status.st_atime_ns, status.st_mtime_ns, status.st_ctime_ns),
-            stat.S_IFMT(status.st_mode) | status.st_mode & _SHOWN,
-            status.st_nlink & 0xFFFFFFFF,
-            self._uid,
-            self._gid,
-            0,
-            status.st_blksize & 0xFFFFFFFF,
-            0,
-        )
-
-    def _entry(self, found: tuple[Node, os.stat_result]) -> bytes:
-        node, status = found
-        return protocol.ENTRY_OUT.pack(node.id, 0, HOLDS, HOLDS, 0, 0) + self._attributes(status)
-
-    def _of(self, status: os.stat_result) -> bytes:
-        return protocol.ATTR_OUT.pack(HOLDS, 0, 0) + self._attributes(status)
-
     def _node(self, number: int) -> Node:
         return self._folder.nodes.get(number)
 
     # the mount
 
     def _begin(self, _number: int, body: memoryview) -> bytes:
-        major, minor, read_ahead, flags = _fields(protocol.INIT_IN, body)
+        major, minor, read_ahead, flags = fields(protocol.INIT_IN, body)
         if major != protocol.MAJOR or minor < protocol.OLDEST_MINOR:
             refuse(errno.EPROTO)
         return protocol.INIT_OUT.pack(
@@ -143,18 +110,18 @@ class Operations:
     # nodes
 
     def _look_up(self, number: int, body: memoryview) -> bytes:
-        name = _name(body)
+        name = name_in(body)
         try:
-            return self._entry(self._folder.look_up(self._node(number), name))
-        except FileNotFoundError:  # which the kernel remembers as long as a name that is there
-            return protocol.ENTRY_OUT.pack(0, 0, HOLDS, 0, 0, 0) + bytes(protocol.ATTR.size)
+            return self._shown.entry(self._folder.look_up(self._node(number), name))
+        except FileNotFoundError:
+            return NOT_THERE
 
     def _forget(self, number: int, body: memoryview) -> bytes:
-        self._folder.nodes.forget(number, _fields(protocol.FORGET_IN, body)[0])
+        self._folder.nodes.forget(number, fields(protocol.FORGET_IN, body)[0])
         return b""
 
     def _forget_all(self, _number: int, body: memoryview) -> bytes:
-        count, _ = _fields(protocol.BATCH_FORGET_IN, body)
+        count, _ = fields(protocol.BATCH_FORGET_IN, body)
         if len(body) < protocol.BATCH_FORGET_IN.size + count * protocol.FORGET_ONE.size:
             raise NotFuse("a list of what is forgotten that is not whole")
         for n in range(count):
@@ -166,16 +133,15 @@ class Operations:
         return b""
 
     def _get_attributes(self, number: int, body: memoryview) -> bytes:
-        flags, _, handle = _fields(protocol.GETATTR_IN, body)
+        flags, _, handle = fields(protocol.GETATTR_IN, body)
         if flags & protocol.GETATTR_FH and handle in self._files:
-            return self._of(os.fstat(self._files[handle][1]))
-        return self._of(self._folder.status(self._node(number)))
+            return self._shown.attributes(os.fstat(self._files[handle][1]))
+        return self._shown.attributes(self._folder.status(self._node(number)))
 
     def _set_attributes(self, number: int, body: memoryview) -> bytes:
-        fields = _fields(protocol.SETATTR_IN, body)
-        what, handle, size, _, accessed, modified, _, accessed_ns, modified_ns, _, mode, *_ = (
-            fields[0], *fields[2:],
-        )  # fmt: skip
+        what, _, handle, size, _, accessed, modified, _, accessed_ns, modified_ns, _, mode, *_ = fields(
+            protocol.SETATTR_IN, body
+        )
         node, folder = self._node(number), self._folder
         if what & protocol.SET_MODE:
             folder.set_mode(node, mode)
@@ -189,11 +155,11 @@ class Operations:
             both = protocol.ATIME_NOW | protocol.MTIME_NOW
             folder.set_times(
                 node,
-                _time(what, protocol.SET_ATIME, protocol.ATIME_NOW, accessed, accessed_ns),
-                _time(what, protocol.SET_MTIME, protocol.MTIME_NOW, modified, modified_ns),
+                moment(what, protocol.SET_ATIME, protocol.ATIME_NOW, accessed, accessed_ns),
+                moment(what, protocol.SET_MTIME, protocol.MTIME_NOW, modified, modified_ns),
                 now=what & both == both,
             )
-        return self._of(folder.status(node))
+        return self._shown.attributes(folder.status(node))
 
     def _read_link(self, number: int, _body: memoryview) -> bytes:
         return self._folder.read_link(self._node(number))
@@ -201,51 +167,51 @@ class Operations:
     # names
 
     def _symlink(self, number: int, body: memoryview) -> bytes:
-        name, target = _names(body, 2)
+        name, target = names_in(body, 2)
         if not 0 < len(target) <= protocol.MAX_TARGET:
             refuse(errno.ENAMETOOLONG)
-        return self._entry(self._folder.make_link(self._node(number), checked(name), target))
+        return self._shown.entry(self._folder.make_link(self._node(number), checked(name), target))
 
     def _make_node(self, number: int, body: memoryview) -> bytes:
-        mode, *_ = _fields(protocol.MKNOD_IN, body)
-        name = _name(body[protocol.MKNOD_IN.size :])
-        return self._entry(self._folder.make_node(self._node(number), name, mode))
+        mode, *_ = fields(protocol.MKNOD_IN, body)
+        name = name_in(body[protocol.MKNOD_IN.size :])
+        return self._shown.entry(self._folder.make_node(self._node(number), name, mode))
 
     def _make_directory(self, number: int, body: memoryview) -> bytes:
-        mode, _ = _fields(protocol.MKDIR_IN, body)
-        name = _name(body[protocol.MKDIR_IN.size :])
-        return self._entry(self._folder.make_directory(self._node(number), name, mode))
+        mode, _ = fields(protocol.MKDIR_IN, body)
+        name = name_in(body[protocol.MKDIR_IN.size :])
+        return self._shown.entry(self._folder.make_directory(self._node(number), name, mode))
 
     def _unlink(self, number: int, body: memoryview) -> bytes:
-        self._folder.remove(self._node(number), _name(body), directory=False)
+        self._folder.remove(self._node(number), name_in(body), directory=False)
         return b""
 
     def _remove_directory(self, number: int, body: memoryview) -> bytes:
-        self._folder.remove(self._node(number), _name(body), directory=True)
+        self._folder.remove(self._node(number), name_in(body), directory=True)
         return b""
 
     def _rename(self, number: int, body: memoryview) -> bytes:
-        (to,) = _fields(protocol.RENAME_IN, body)
+        (to,) = fields(protocol.RENAME_IN, body)
         return self._move(number, to, 0, body[protocol.RENAME_IN.size :])
 
     def _rename_by_flags(self, number: int, body: memoryview) -> bytes:
-        to, flags, _ = _fields(protocol.RENAME2_IN, body)
+        to, flags, _ = fields(protocol.RENAME2_IN, body)
         return self._move(number, to, flags, body[protocol.RENAME2_IN.size :])
 
     def _move(self, number: int, to: int, flags: int, names: memoryview) -> bytes:
-        old, new = _names(names, 2)
+        old, new = names_in(names, 2)
         self._folder.rename(self._node(number), checked(old), self._node(to), checked(new), flags)
         return b""
 
     def _link(self, number: int, body: memoryview) -> bytes:
-        (old,) = _fields(protocol.LINK_IN, body)
-        name = _name(body[protocol.LINK_IN.size :])
-        return self._entry(self._folder.link(self._node(old), self._node(number), name))
+        (old,) = fields(protocol.LINK_IN, body)
+        name = name_in(body[protocol.LINK_IN.size :])
+        return self._shown.entry(self._folder.link(self._node(old), self._node(number), name))
 
     # files
 
     def _open(self, number: int, body: memoryview) -> bytes:
-        flags, _ = _fields(protocol.OPEN_IN, body)
+        flags, _ = fields(protocol.OPEN_IN, body)
         if self._read_only and (flags & os.O_ACCMODE != os.O_RDONLY or flags & os.O_TRUNC):
             refuse(errno.EROFS)
         self._check_room()
@@ -253,11 +219,11 @@ class Operations:
         return self._opened(node, self._folder.open_file(node, flags))
 
     def _create(self, number: int, body: memoryview) -> bytes:
-        flags, mode, _, _ = _fields(protocol.CREATE_IN, body)
-        name = _name(body[protocol.CREATE_IN.size :])
+        flags, mode, _, _ = fields(protocol.CREATE_IN, body)
+        name = name_in(body[protocol.CREATE_IN.size :])
         self._check_room()
         node, status, descriptor = self._folder.create(self._node(number), name, mode, flags)
-        return self._entry((node, status)) + self._opened(node, descriptor)
+        return self._shown.entry((node, status)) + self._opened(node, descriptor)
 
     def _check_room(self) -> None:
         if len(self._files) + len(self._directories) >= self._most:
@@ -274,31 +240,31 @@ class Operations:
         return self._files[handle][1]
 
     def _read(self, _number: int, body: memoryview) -> bytes:
-        handle, offset, size, *_ = _fields(protocol.READ_IN, body)
+        handle, offset, size, *_ = fields(protocol.READ_IN, body)
         if size > protocol.MAX_WRITE or offset > _MOST_SIZE:
             refuse(errno.EINVAL)
         return os.pread(self._file(handle), size, offset)
 
     def _write(self, _number: int, body: memoryview) -> bytes:
-        handle, offset, size, *_ = _fields(protocol.WRITE_IN, body)
+        handle, offset, size, *_ = fields(protocol.WRITE_IN, body)
         data = body[protocol.WRITE_IN.size :]
         if size > len(data) or offset > _MOST_SIZE:
             refuse(errno.EINVAL)
         return protocol.WRITE_OUT.pack(os.pwrite(self._file(handle), data[:size], offset), 0)
 
     def _release(self, _number: int, body: memoryview) -> bytes:
-        handle, *_ = _fields(protocol.RELEASE_IN, body)
+        handle, *_ = fields(protocol.RELEASE_IN, body)
         if (found := self._files.pop(handle, None)) is not None:
             self._folder.close(*found)
         return b""
 
     def _sync(self, _number: int, body: memoryview) -> bytes:
-        handle, flags, _ = _fields(protocol.FSYNC_IN, body)
+        handle, flags, _ = fields(protocol.FSYNC_IN, body)
         (os.fdatasync if flags & 1 else os.fsync)(self._file(handle))
         return b""
 
     def _allocate(self, _number: int, body: memoryview) -> bytes:
-        handle, offset, length, mode, _ = _fields(protocol.FALLOCATE_IN, body)
+        handle, offset, length, mode, _ = fields(protocol.FALLOCATE_IN, body)
         if mode:
             refuse(errno.EOPNOTSUPP)
         if offset > _MOST_SIZE or not 0 < length <= _MOST_SIZE:
@@ -307,7 +273,7 @@ class Operations:
         return b""
 
     def _seek(self, _number: int, body: memoryview) -> bytes:
-        handle, offset, whence, _ = _fields(protocol.LSEEK_IN, body)
+        handle, offset, whence, _ = fields(protocol.LSEEK_IN, body)
         if whence not in (os.SEEK_DATA, os.SEEK_HOLE) or offset > _MOST_SIZE:
             refuse(errno.EINVAL)
         return protocol.LSEEK_OUT.pack(os.lseek(self._file(handle), offset, whence))
@@ -334,7 +300,7 @@ class Operations:
         return self._listed(body, attributes=True)
 
     def _listed(self, body: memoryview, *, attributes: bool) -> bytes:
-        handle, offset, size, *_ = _fields(protocol.READ_IN, body)
+        handle, offset, size, *_ = fields(protocol.READ_IN, body)
         if size > protocol.MAX_WRITE or offset > _MOST_SIZE:
             refuse(errno.EINVAL)
         directory = self._directory(handle)
@@ -343,7 +309,7 @@ class Operations:
         while (entry := directory.peek()) is not None:
             room = protocol.DIRENT.size + len(entry.name) + 7 & ~7
             if attributes:
-                room += protocol.ENTRY_OUT.size + protocol.ATTR.size
+                room += len(NO_ENTRY)
             if len(answer) + room > size:
                 break
             if attributes:
@@ -356,19 +322,19 @@ class Operations:
     def _entry_of(self, directory: Directory, name: bytes) -> bytes:
         if name not in (b".", b".."):
             try:
-                return self._entry(self._folder.listed(directory.node, directory.descriptor, name))
+                return self._shown.entry(self._folder.listed(directory.node, directory.descriptor, name))
             except OSError:  # it is gone, or there are too many: the kernel looks it up when it needs it
                 pass
-        return bytes(protocol.ENTRY_OUT.size + protocol.ATTR.size)
+        return NO_ENTRY
 
     def _release_directory(self, _number: int, body: memoryview) -> bytes:
-        handle, *_ = _fields(protocol.RELEASE_IN, body)
+        handle, *_ = fields(protocol.RELEASE_IN, body)
         if (found := self._directories.pop(handle, None)) is not None:
             found.close()
         return b""
 
     def _sync_directory(self, _number: int, body: memoryview) -> bytes:
-        handle, *_ = _fields(protocol.FSYNC_IN, body)
+        handle, *_ = fields(protocol.FSYNC_IN, body)
         os.fsync(self._directory(handle).descriptor)
         return b""
 
@@ -379,42 +345,3 @@ def _nothing(_number: int, _body: memoryview) -> bytes:
 
 def _read_only(_number: int, _body: memoryview) -> bytes:
     refuse(errno.EROFS)
-
-
-def _fields(layout: struct.Struct, body: memoryview) -> tuple[int, ...]:
-    if len(body) < layout.size:
-        raise NotFuse("a request that is not whole")
-    return layout.unpack_from(body)
-
-
-def _names(body: memoryview, count: int) -> list[bytes]:
-    """The names that ``body`` is, each with its zero."""
-    *names, rest = bytes(body).split(b"\0", count)
-    if len(names) != count or rest:
-        raise NotFuse("names that are none")
-    return names
-
-
-def _name(body: memoryview) -> bytes:
-    return checked(_names(body, 1)[0])
-
-
-def _seconds(*times: int) -> tuple[int, ...]:
-    """Seconds of each of the ``times`` (nanoseconds since the epoch), then the nanoseconds of each.
-
-    One before 1970 is a negative number, which the protocol has as what it is modulo 2**64.
-    """
-    parts = [divmod(each, _SECOND) for each in times]
-    return (*(part[0] % (1 << 64) for part in parts), *(part[1] for part in parts))
-
-
-def _time(what: int, wanted: int, now: int, seconds: int, nanoseconds: int) -> int | None:
-    if not what & wanted:
-        return None
-    if what & now:
-        return time.time_ns()
-    if seconds >= 1 << 63:
-        seconds -= 1 << 64
-    if abs(seconds) > _MOST_SECONDS or nanoseconds >= _SECOND:
-        refuse(errno.EINVAL)
-    return seconds * _SECOND + nanoseconds

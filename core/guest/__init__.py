@@ -133,7 +133,7 @@ class GuestStore:
         """
         linux = self.kernel(progress)
         runtime_of_it = self._runtime(linux, progress)
-        return BootFiles(linux.image, runtime_of_it.initrd, self._images.check(image_digest))
+        return BootFiles(linux.image, runtime_of_it.initrd, self.image_path(image_digest))
 
     def _runtime(self, linux: Kernel, progress: Progress) -> Runtime:
         stands_on, agent = self._foundation(progress), self._agent()

@@ -134,7 +134,7 @@ class ImageStore:
         return self._make(name, source, None, progress)
 
     def add_container(self, container: Kept, source: Source, progress: Progress) -> Image:
-        """As `add`, of a container image, called as that says. One with the same content has the same file."""
+        """As `add`, for the image of a container, by its own name. Images with the same content share their file."""
         return self._make(container.name, source, container, progress)
 
     def _make(self, name: str, source: Source, container: Kept | None, progress: Progress) -> Image:

@@ -39,7 +39,7 @@ _PIECE: Final = 1 << 20
 
 
 def options(size: int) -> list[str]:
-    """Those of mke2fs for a disk of so many bytes: what it keeps for growing, and its journal."""
+    """The options of mke2fs for a disk of ``size`` bytes: room in its tables to grow, and its journal."""
     return list(_SMALL if size < _LARGE_FROM else _LARGE)
 
 

@@ -115,7 +115,7 @@ def temporary_folder(root: Path) -> Generator[Path]:
 
 @contextlib.contextmanager
 def scratch_folder(root: Path) -> Generator[Path]:
-    """As `temporary_folder`, for those who hold no lock: there may be others."""
+    """As `temporary_folder`, for callers that hold no lock: there may be several such folders at once."""
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=root))
     try:
@@ -181,14 +181,6 @@ class Shelf:
             if not isinstance(recorded, list) or size != cast("list[object]", recorded)[0]:
                 return None
         return folder
-
-    def damaged(self, key: str) -> list[Path]:
-        """The files of the artefact whose bytes are not what was built. Reads all of them."""
-        folder = self.root / key
-        recorded = cast("dict[str, list[object]]", read_json(folder / MANIFEST))
-        return [
-            folder / name for name, (_, digest) in recorded.items() if digest_extents(folder / name) != digest
-        ]
 
     def build(self, key: str, make: Callable[[Path], None], progress: Progress) -> Path:
         """The folder of the artefact ``key``; ``make`` fills an empty folder with it when it is not there yet.

@@ -58,7 +58,7 @@ def check_name(name: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Volumes:
-    """Those in ``folder``; ``cache`` has the blank disks. All of its methods block, and raise `StorageError`, too."""
+    """The volumes in ``folder``; ``cache`` has blank disks. All methods block, and raise `StorageError`, too."""
 
     folder: Path
     cache: Path

@@ -5,23 +5,22 @@ Which driver there is says `core.machine.registry`; `core.machine.driver` shows 
 
 from __future__ import annotations
 
-from sandtop.core.machine.driver import (
+from sandtop.core.machine.driver import Driver, Machine
+from sandtop.core.machine.host import check_memory, host_memory, reaches_ipv6
+from sandtop.core.machine.records import (
     ChannelChoice,
     Choice,
     Death,
     Disk,
     DiskError,
-    Driver,
     GuestNetwork,
     Identity,
     Info,
-    Machine,
     Running,
     Trial,
     Usage,
     Version,
 )
-from sandtop.core.machine.host import check_memory, host_memory, reaches_ipv6
 from sandtop.core.machine.spec import WITHOUT_KVM, Accelerator, Channel, MachineSpec, Memory, Network
 
 __all__ = [

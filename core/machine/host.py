@@ -19,7 +19,7 @@ def host_memory() -> tuple[int, int]:
 
 
 def memory_bytes() -> tuple[int, int]:
-    """The same in bytes."""
+    """All of the host's memory, and what new programs can have of it without swapping; bytes."""
     found = _meminfo()
     return found["MemTotal"] * 1024, found["MemAvailable"] * 1024
 

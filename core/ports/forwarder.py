@@ -11,6 +11,7 @@ import trio
 
 from sandtop.core.contract.sandbox import PortForward
 from sandtop.core.errors import AlreadyExists, InvalidRequest, SandtopError, from_os_error
+from sandtop.core.phrases import endpoint
 from sandtop.core.ports.relay import carry, reset_when_closed
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _BACKLOG: Final = 1024
 MOST_PORTS: Final = 64
-"""Of one sandbox, or of one request to forward some."""
+"""Ports of one sandbox that are published, or that one request forwards."""
 
 
 class Forwarder:
@@ -134,7 +135,7 @@ def _listener(port: PortForward, name: str) -> trio.SocketListener:
 
 
 def _explained(error: OSError, port: PortForward, name: str) -> SandtopError:
-    where = f"{shown(port)} cannot lead to port {port.guest_port} of {name}"
+    where = f"{endpoint(port.address, port.host_port)} cannot lead to port {port.guest_port} of {name}"
     if error.errno == errno.EADDRINUSE:
         return AlreadyExists(
             f"{where}: something listens on port {port.host_port} already",
@@ -152,9 +153,3 @@ def _explained(error: OSError, port: PortForward, name: str) -> SandtopError:
             f"{where}: this host has no address {port.address}", sandbox=name, hint="'ip address' lists them"
         )
     return from_os_error(error, where, sandbox=name)
-
-
-def shown(port: PortForward) -> str:
-    """The host's side of ``port``, as people write it: ``127.0.0.1:8080`` or ``[::1]:8080``."""
-    address = f"[{port.address}]" if ":" in port.address else port.address
-    return f"{address}:{port.host_port}"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sandtop.core.sessions.records import SessionExit
 
 TAIL_BYTES: Final = 16 * 1024
-"""Of a stream, looked at for what its program said last."""
+"""Bytes at the end of a stream that are looked at for what its program said last."""
 _MOST: Final = 200
 """Characters of a cause."""
 

@@ -24,7 +24,7 @@ CHUNK: Final = 256 * 1024
 MAX_EXTENSIONS: Final = 1 << 20
 """Bytes of extension headers, of any kind and together, that one member may have before it."""
 MAX_NAME: Final = 4096
-"""Of a member and of what a link says: PATH_MAX of Linux."""
+"""Bytes of a member's name, and of a link's target: PATH_MAX of Linux."""
 _ATTRIBUTES: Final = (b"SCHILY.xattr.", b"LIBARCHIVE.xattr.")
 _GLOBAL: Final = frozenset((b"mtime", b"uid", b"gid"))
 """What a global header may set for all that follow; of names, sizes and maps that makes no sense."""

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 MIB: Final = 1 << 20
 BUILDER: Final = "builder-"
-"""Beside the templates: a file named so, and by the uuid of a machine, for as long as that machine may run."""
+"""The name's beginning of a file beside the templates, which is there for as long as the machine that makes one may
+run; the rest is the machine's uuid."""
 
 _CONSOLE: Final = "console"
 

@@ -20,7 +20,7 @@ _NOWHERE: Final = Path("/nowhere")
 
 
 class Kind(StrEnum):
-    """For whom a template is.
+    """Which sandboxes go on from a template.
 
     ``FRESH``: a sandbox that has written nothing yet. Its disk is a copy of the template's, mounted already.
     ``LATER``: one that has a disk of its own, which the guest mounts when it goes on. No kernel ever goes on with a

@@ -35,7 +35,8 @@ KEPT: Final = 8
 UNUSED: Final = 30 * 86_400.0
 """Seconds after its last use for which a template is kept."""
 OUTDATED: Final = 3600.0
-"""The same for one of another kernel, runtime or program of the driver: another installation may share this cache."""
+"""Seconds after its last use for which a template of another kernel, runtime or driver's program is kept: another
+installation, which shares this cache, may use it."""
 IN_MEMORY: Final = 4
 """Templates in memory. A machine's own share of one stays for as long as it runs, whether or not it is counted here."""
 _REMEMBERED: Final = 64

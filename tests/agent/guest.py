@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sandtop.agent.wire import PORT_NAME
 from sandtop.core import paths
 from sandtop.core.guest import KERNEL_ARGS, GuestStore
-from sandtop.core.machine.qemu.commandline import accelerated, kernel_arguments
+from sandtop.core.machine.qemu.emulation import accelerated, kernel_arguments
 
 from ..accelerator import chosen
 from ..settings import SLOWER

@@ -8,7 +8,6 @@ The real agent, but for what it would do to the machine as a whole: it says so o
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 
@@ -21,6 +20,7 @@ from sandtop.agent.reaper import Reaper
 from sandtop.agent.session import Host
 from sandtop.agent.vsock import HOST_CID, bound
 from sandtop.agent.wire import Outbox
+from sandtop.core import open_files
 
 PORT = 3
 
@@ -56,8 +56,7 @@ def main(cgroup: str, vsock_port: str = "", cid: str = "", way_out: str = "") ->
     os.chdir("/")
     root = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
     null = os.open("/dev/null", os.O_RDWR)
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(DESCRIPTORS[0], hard), hard))  # to raise it takes a right
+    open_files.limit(DESCRIPTORS[0])  # and not the hard one, which takes a right to raise
     loop = Loop()
     host = Host(loop, Outbox(), Reaper(loop), Cgroups(loop, cgroup), null, root, "/")
     try:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandtop.agent.trust import BUNDLE, OWN, trust, trusted
+from sandtop.agent.trust import trust, trusted
+from sandtop.agent.wire import CA_BUNDLE, CA_FILE
 from sandtop.agent.wire.values import InvalidMessage
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+OWN, BUNDLE = CA_FILE.lstrip("/"), CA_BUNDLE.lstrip("/")
 NEW = "-----BEGIN CERTIFICATE-----\nnew\n-----END CERTIFICATE-----\n"
 OLD = "-----BEGIN CERTIFICATE-----\nold\n-----END CERTIFICATE-----"
 

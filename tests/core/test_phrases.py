@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sandtop.core.phrases import age, command_line, ending, is_bare_shell
+from sandtop.core.phrases import age, command_line, ending, endpoint, is_bare_shell
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,11 @@ def test_how_it_ended(reason: str, code: int, signal: int | None, shown: str) ->
 )
 def test_a_span_of_time(seconds: float, shown: str) -> None:
     assert age(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "shown"),
+    [("a.test", 443, "a.test:443"), ("::1", 8080, "[::1]:8080"), ("a.test", None, "a.test")],
+)
+def test_a_host_with_a_port(host: str, port: int | None, shown: str) -> None:
+    assert endpoint(host, port) == shown

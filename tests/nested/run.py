@@ -57,7 +57,7 @@ _ARGUMENTS: Final = (
     "console=ttyS0 root=/dev/vda rw init=/sbin/nested-init panic=-1 mitigations=off no_timer_check tsc=reliable "
     "nokaslr norandmaps random.trust_cpu=on oops=panic"
 )
-"""The outer kernel's; for the reasons see `sandtop.core.machine.qemu.commandline.TCG_ARGUMENTS`."""
+"""The outer kernel's; for the reasons see `sandtop.core.machine.qemu.emulation.TCG_ARGUMENTS`."""
 
 
 def _qemu(outer: Outer, share: Path, *, shell: bool) -> list[str]:

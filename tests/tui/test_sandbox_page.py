@@ -80,13 +80,23 @@ async def test_what_one_with_an_allow_list_reached(size: tuple[int, int]) -> Non
                 times=3,
                 ended_at=NOW - 20,
             ),
+            Egress(
+                id=3,
+                secrets=[],
+                at=NOW - 9,
+                host="b.test",
+                port=443,
+                reason="Connection refused",
+                ended_at=NOW - 9,
+            ),
         ]
         async with running(size=size) as (app, pilot):
             await opened(app, pilot)
             await until(pilot, lambda: "git.example.org:443" in text(app, "connections"))
-            head, refused, carried = text(app, "connections").splitlines()
+            head, failed, refused, carried = text(app, "connections").splitlines()
             assert head.split() == ["AGO", "OUT", "IN", "HOST"]
             assert refused.split()[:3] == ["20s", "0", "0"]
+            assert failed.endswith("b.test:443  failed: Connection refused")
             assert "\x1b" not in refused
             assert refused.endswith(".test 3×  refused: no rule allows it")
             assert carried.split() == [

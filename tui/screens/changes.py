@@ -35,7 +35,7 @@ class Change:
     loses: Callable[[SandboxView, float], str] | None = None
 
     def fitting(self, sandboxes: Sequence[SandboxView]) -> tuple[list[SandboxView], str]:
-        """Those of ``sandboxes`` for which it makes sense, and what to say of the others.
+        """The ``sandboxes`` for which the change makes sense, and what to say of the others.
 
         The others are left alone: asking for them would give one error each, to be dismissed one by one.
         """
@@ -70,4 +70,4 @@ PAUSE: Final = Change("pause", "pausing", "paused", in_vain=_DOWN | {"paused"})
 RESUME: Final = Change("resume", "resuming", "resumed")
 REMOVE: Final = Change("remove", "removing", "removed", loses=_lost_by_removal)
 LOSING: Final = tuple(change.verb for change in (STOP, RESTART, REMOVE))
-"""Those that take something away: a question comes first, unless the operator wants none."""
+"""The changes that take something away: a question comes first, unless the operator wants none."""

@@ -73,7 +73,7 @@ def sandbox_values(sandbox: SandboxView) -> dict[str, str]:
 
 
 def session_values(sandbox: SandboxView, session: SessionView) -> dict[str, str]:
-    """The same of a session."""
+    """What a command of the user's own may take of a session and its sandbox; see `sandtop.tui.config.VALUES`."""
     record = session.info.record
     found = {
         "session": session.id, "command": session.command, "state": session.info.state,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import TYPE_CHECKING, Final
 
+from sandtop.core.phrases import connection, endpoint
 from sandtop.tui.ansi import plain
 from sandtop.tui.text import age, bar, neutral, one_line, rate, size, sparkline
 from sandtop.tui.widgets.cells import fit
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from sandtop.tui.store import SandboxView
     from sandtop.tui.widgets.worded import Words
 
-USAGE_LINES: Final = 5
-"""Lines of `usage`."""
 _BAR: Final = 20
 PROCESS_HEAD: Final[Words] = (
     (f"{'PID':>7} {'USER':<9}S {'CPU':>5} {'MEM':>6} {'TIME':>6}  COMMAND", "muted"),
@@ -120,20 +119,20 @@ def egress_lines(connections: Sequence[Egress], now: float) -> list[Words]:
     """What it connected to, or tried to, a line each, the newest first; what went wrong comes before the address."""
     lines: list[Words] = []
     for one in reversed(connections):
-        host = f"{neutral(one.host)}{'' if one.port is None else f':{one.port}'}"
+        host = endpoint(neutral(one.host), one.port)
         times = f" {one.times}×" if one.times > 1 else ""
         secrets = f"  with {neutral(', '.join(one.secrets))}" if one.secrets else ""
-        open_ = one.allowed and one.address is not None and one.ended_at is None
-        outcome = (
-            "" if one.reason is None else f"  {'' if one.allowed else 'refused: '}{neutral(one.reason, 400)}"
-        )
+        ended = one.ended_at is not None
+        open_ = one.allowed and one.address is not None and not ended
+        outcome = connection(allowed=one.allowed, address=one.address, ended=ended, reason=one.reason)
+        wrong = "" if one.reason is None else f"  {neutral(outcome, 400)}"
         lines.append(
             (
                 (f"{age(now - one.at):>5} {size(one.sent):>6} {size(one.received):>6}  ", "muted"),
                 (host, "good" if open_ else "plain" if one.allowed else "bad"),
                 (times, "muted"),
                 (secrets, "accent"),
-                (outcome, "warn"),
+                (wrong, "warn"),
                 (f"  {one.address}" if one.address not in (None, one.host) else "", "muted"),
             )
         )

@@ -45,9 +45,9 @@ class Streams:
         self._shells: dict[str, SandboxInfo] = {}
         self._attachments: dict[str, Attachment] = {}
         self._detached: dict[str, Notice] = {}
-        """By session: the notice that says how to come back to it, while that is so."""
+        """By session: the notice that says how to come back to it, while it shows."""
         self._told: dict[str, Notice] = {}
-        """By pane: the notice that says who types there, while that is so."""
+        """By pane: the notice that says who types there, while it shows."""
 
     def begin_with(self, pane: Pane, shell: SandboxInfo) -> None:
         """When the stream of ``pane`` starts, start a shell in the sandbox ``shell`` for it."""

@@ -98,7 +98,7 @@ class SandboxPage(ConsoleScreen):
         facts.show(page_lines.fact_lines(sandbox, now, facts.content_size.width or self.size.width - 2))
 
     def _boxes(self) -> list[TextBox]:
-        """Those that it has: connections are known of a sandbox with an allow-list alone."""
+        """The page's boxes: the one of connections only where the sandbox has an allow-list."""
         filtered = self.sandbox is not None and self.sandbox.info.network == "filtered"
         return [box for box in self.query(TextBox) if filtered or box.id != "connections"]
 

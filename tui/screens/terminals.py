@@ -115,7 +115,7 @@ class TerminalsScreen(ListScreen):
         return Target(self.cursor[0].uuid, self.cursor[1].info) if self.cursor is not None else None
 
     def ahead(self) -> list[Target]:
-        """Those near the cursor, then all: the list shows their titles."""
+        """The terminals near the cursor, then all: the list shows their titles, so they are looked at ahead."""
         near = [found for key in self.rows.near if (found := self.view.session(key)) is not None]
         wanted = [*near, *list(terminals_of(self.view))[:_TITLES]]
         return [Target(sandbox.uuid, session.info) for sandbox, session in wanted]

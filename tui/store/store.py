@@ -58,7 +58,7 @@ class Store:
         return self.view
 
     def again(self) -> FleetView:
-        """The same answer as a new view, after ``pending`` has changed."""
+        """A new view of the core's last answer, after ``pending`` has changed."""
         views = [replace(view, pending=self.pending.get(view.uuid, "")) for view in self.view.sandboxes]
         self.view = replace(self.view, sandboxes=tuple(views), version=self.view.version + 1)
         return self.view
@@ -79,7 +79,7 @@ class Store:
         return SandboxView(info, tuple(sessions), usage, need_of(info), pending, self.events.of(info.uuid))
 
     def measured(self) -> FleetView:
-        """The same answer as a new view, after `usages` has changed; before the first answer there is none."""
+        """A new view of the core's last answer, after `usages` has changed; before the first answer the same view."""
         if not self.view.version:
             return self.view
         views = [replace(view, usage=self.usages.of(view.uuid)) for view in self.view.sandboxes]

@@ -74,7 +74,7 @@ class CopyMode:
     # moving
 
     def leave(self) -> bool:
-        """To the present, without cursor, selection and pattern; False if there was none of that."""
+        """Go back to the present, without cursor, selection and pattern; False if there was none of that."""
         if (self._top, self._anchor, self.cursor, self.pattern) == (None, None, None, None):
             return False
         self._top = self._anchor = self.cursor = self.pattern = None
@@ -108,7 +108,7 @@ class CopyMode:
         self._go(self._oldest, 0)
 
     def to_present(self) -> None:
-        """To the program's cursor."""
+        """Move to the program's cursor."""
         cursor = self._emulator.cursor
         if self._anchor is None:
             self.cursor = self._top = None
@@ -116,7 +116,7 @@ class CopyMode:
             self._go(self.number_of(cursor.row), cursor.column)
 
     def to_column(self, column: int) -> None:
-        """To ``column`` in the cursor's row, or to its last column."""
+        """Move to ``column`` in the cursor's row, or to its last column."""
         self._go(self._start()[0], column)
 
     def to_end_of_line(self) -> None:

@@ -213,7 +213,7 @@ class LogView(LogLineView, can_focus=True):
         return False
 
     def to_top(self) -> None:
-        """To the oldest line that is kept."""
+        """Scroll to the oldest line that is kept."""
         self.stand()
         self._top = (self.ring.first, 0)
         self._lay_out()

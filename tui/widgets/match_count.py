@@ -20,7 +20,7 @@ MOST: Final = 100_000
 
 
 class MatchCount:
-    """Of the lines that are shown."""
+    """Counts the matches of ``pattern`` in the lines that a log shows."""
 
     def __init__(self, pattern: re.Pattern[str]) -> None:
         self._pattern = pattern

@@ -93,7 +93,7 @@ class Pane(Widget):
             self.show_title()
 
     def fail(self, why: str) -> None:
-        """It shows nothing more, and ``why``."""
+        """Say that the pane shows nothing more, and ``why``."""
         self.failure = why
         self.show_title()
 
@@ -110,7 +110,7 @@ class Pane(Widget):
         return badges
 
     def short_badges(self) -> list[Badge]:
-        """The same in fewer words, for a narrow pane."""
+        """As `badges`, in fewer words: for a narrow pane."""
         return self.badges()
 
     def show_title(self) -> None:

@@ -15,7 +15,7 @@ _SLICE_SECONDS: Final = 0.005
 
 
 class RowCount:
-    """Of the rows of ``copy_mode``, its scrollback and its screen, as they are when `count` is awaited.
+    """Counts matches in the rows of ``copy_mode``: scrollback and screen, as they are when `count` is awaited.
 
     Rows that have scrolled off do not change, so they are looked at once.
     """

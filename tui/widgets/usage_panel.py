@@ -19,7 +19,7 @@ _GAP: Final = "  "
 
 
 class UsagePanel(Worded):
-    """It is as high as its lines."""
+    """The lines at the top of a sandbox's page; the panel is as high as they are."""
 
     DEFAULT_CSS = """
     UsagePanel { height: 6; padding: 0 1; background: $surface; }

@@ -84,7 +84,7 @@ class _Rows(Listening["list[object]"]):
         return [self._rows(decode_result(self._kind, message).rows)]
 
     def _opened(self, *, again: bool) -> Iterable[list[object]]:
-        """It is open, ``again`` after a break."""
+        """The file is open, ``again`` after the connection broke; what its caller gets for that."""
         return []
 
     def _rows(self, rows: list[object]) -> list[object]:

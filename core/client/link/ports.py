@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sandtop.core.contract.sandbox import PortForward
 from sandtop.core.errors import InvalidRequest
+from sandtop.core.phrases import endpoint
 
 TYPE_CHECKING = False  # see sandtop/__init__.py
 if TYPE_CHECKING:
@@ -41,5 +42,4 @@ def _number(digits: str, text: str, least: int) -> int:
 
 def where(port: PortForward) -> str:
     """The host's side of ``port``: ``127.0.0.1:8080`` or ``[::1]:8080``."""
-    address = f"[{port.address}]" if ":" in port.address else port.address
-    return f"{address}:{port.host_port}"
+    return endpoint(port.address, port.host_port)

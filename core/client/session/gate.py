@@ -57,7 +57,7 @@ _IGNORED: Final = bytes([*range(0x1B), *range(0x1C, 0x20), 0x7F])
 _LONGEST: Final = 4096
 """Bytes of a control function; one that is longer is dropped."""
 _HEADS: Final = {"]": 32, "P": 32, "_": 512}
-"""By how many bytes of a string it is decided, by its kind."""
+"""By the kind of a control string: after how many of its bytes it is decided whether it passes."""
 _TEXT: Final = 0x100
 _BEL, _LF, _CR, _CAN, _SUB, _ESC, _ST = 0x07, 0x0A, 0x0D, 0x18, 0x1A, 0x1B, 0x9C
 _STRINGS: Final = frozenset("]PX^_k")

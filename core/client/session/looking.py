@@ -90,7 +90,7 @@ class Looking(Operation):
 
     @property
     def session(self) -> SessionInfo:
-        """Of which session, once the operation is over."""
+        """The session that was looked at, once the operation is over."""
         from sandtop.core.client.link.answers import answer
 
         return answer(self._asked, self.result).session

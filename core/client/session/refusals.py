@@ -32,7 +32,7 @@ OSC: Final = re.compile(rb"(?:[01248]|5|1[0-9]|10[45]|11[0-9]|2[12]|66|133)(?:;|
 """Operating system commands that stay on the screen: titles, links, colours, kitty's colours, the pointer's shape and
 its sized text, and the marks of prompts."""
 OSC_MUTE: Final = re.compile(rb"(?:[0128]|66|133)(?:;|\Z)")
-"""Those of them by which nothing can be asked."""
+"""The commands of `OSC` by which a program cannot ask for anything."""
 OSC_OF: Final = {
     "clipboard": re.compile(rb"(?:52|5522);"),
     "directory": re.compile(rb"7;"),

@@ -94,7 +94,7 @@ class Meter:
         self._rates, self._live = _rates(self._live, now), now
 
     def _begin(self, machine: int | None) -> None:
-        """It has another machine, or none."""
+        """Begin anew: the sandbox has another machine, or none."""
         self._machine, self._live, self._slot, self._guest, self._peak = machine, None, None, None, None
         self._usage, self._rates = None, (None, None)
 

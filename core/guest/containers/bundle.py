@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 _MAX_MEMBERS: Final = 20_000
-"""Of an archive: some hundred images, each of MAX_LAYERS layers and a folder for each."""
+"""Members of an archive: some hundred images, each of MAX_LAYERS layers and a folder for each."""
 _RESERVE: Final = 64 << 20
 """Bytes that unpacking an archive leaves free on the disk."""
 
@@ -45,7 +45,7 @@ def document(bundle: Bundle, name: str, doing: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """Of an OCI layout."""
+    """An OCI layout in the folder ``root``."""
 
     root: Path
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_CHARACTERS: Final = 128 * 1024
-"""Of all texts of a config that sandboxes get: as many as the environment of a sandbox may have."""
+"""Characters of all texts of a config that sandboxes get: as many as the environment of a sandbox may have."""
 _PORT: Final = re.compile(r"[0-9]{1,5}(?:-[0-9]{1,5})?(?:/(?:tcp|udp|sctp))?")
 
 
@@ -92,7 +92,7 @@ class ContainerConfig:
         )
 
     def document(self) -> dict[str, object]:
-        """As the ``config`` of an image's configuration has it: what `of` reads."""
+        """The JSON object ``config`` of an image's configuration, as `of` reads it."""
         return {
             "Env": [f"{name}={value}" for name, value in self.env.items()],
             "User": self.user,
@@ -106,7 +106,7 @@ class ContainerConfig:
         }
 
     def characters(self) -> int:
-        """Of all its texts."""
+        """How many characters all its texts have."""
         pairs = [*self.env.items(), *self.labels.items()]
         texts = (
             self.user,

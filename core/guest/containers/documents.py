@@ -43,7 +43,7 @@ class Descriptor:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Of one image for one platform: its configuration, and its layers, the lowest first."""
+    """The manifest of one image for one platform: its configuration, and its layers, the lowest first."""
 
     config: Descriptor
     layers: tuple[Descriptor, ...]
@@ -70,7 +70,7 @@ def is_list(document: Mapping[str, object]) -> bool:
 
 
 def platform_of(document: Mapping[str, object], doing: str) -> Descriptor:
-    """Of a list of manifests, that for Linux on amd64. Raises `ImageError`, which says what it has instead."""
+    """The entry for Linux on amd64 in a list of manifests. Raises `ImageError`, which says what there is instead."""
     found = list[str]()
     for entry in get_list(document, "manifests", doing):
         it = an_object(entry, doing)

@@ -185,7 +185,7 @@ class Incoming:
         return f"sha256:{self._sha256.hexdigest()}"
 
     def keep(self) -> Descriptor:
-        """It is whole: from now on it is in the store."""
+        """Put the layer, which is whole, into the store; what it is."""
         self._file.flush()
         os.replace(self._file.name, self._store.path_of(self.digest))
         return Descriptor(self.digest, self.size)
@@ -280,7 +280,7 @@ class Kept:
 
     @property
     def digests(self) -> set[str]:
-        """Of all that the store keeps of it."""
+        """The digests of what the store keeps of this image: its layers."""
         return {layer.digest for layer in self.layers}
 
     @property

@@ -63,18 +63,18 @@ class Reference:
 
     @property
     def remote(self) -> str:
-        """As registries' clients take it, with one of tag and digest."""
+        """The reference as clients of registries take it, with a tag or a digest."""
         return f"{self.registry}/{self.repository}{self._end}"
 
     @property
     def familiar(self) -> str:
-        """As people say it: without what is there by default, but for the tag."""
+        """The reference as people write it: without what is there by default, except the tag."""
         if self.registry == _HUB:
             return self.repository.removeprefix(_OFFICIAL) + self._end
         return self.remote
 
     def pinned(self, digest: str) -> str:
-        """The same repository's image with this digest."""
+        """The reference to the image with this digest in the same repository."""
         return f"{self.registry}/{self.repository}@{digest}"
 
     @property

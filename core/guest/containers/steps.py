@@ -23,7 +23,8 @@ PATIENCE: Final = 14 * 86400.0
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Those whose layers are in ``store``, each by its key: 64 hexadecimal digits, of all that it depends on."""
+    """The steps of builds whose layers are in ``store``, each by its key: the SHA-256 of all that it
+    depends on, in hexadecimal."""
 
     store: Layers
 
@@ -56,7 +57,7 @@ class Steps:
         )
 
     def digests(self) -> set[str]:
-        """Of all their layers."""
+        """The digests of all layers of steps."""
         return {layer.digest for stack in self._all() for layer in stack.layers}
 
     def sweep(self, patience: float) -> None:

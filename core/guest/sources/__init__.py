@@ -44,7 +44,7 @@ class Source(Protocol):
 
 
 _OF_A_PATH: Final[tuple[Callable[[Path], Source | None], ...]] = (folder.recognize, tarball.recognize)
-"""For what is at a path of the host: the first that recognizes it takes it."""
+"""What makes a source of a path of the host: the first that recognizes what is there makes it."""
 
 
 def pick(path: Path) -> Source:

@@ -45,7 +45,7 @@ chroot . python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /usr/l
 _OURS: Final = "Debian "
 """How the descriptions begin, of earlier versions of sandtop too."""
 _STEPS: Final = tuple(f"I: {verb} " for verb in ("downloading", "extracting", "installing", "creating"))
-"""Of all that mmdebstrap says, what it is doing."""
+"""How the lines of mmdebstrap begin that say what it is doing."""
 _HOOK: Final = "/usr/share/mmdebstrap/hooks/merged-usr"
 
 

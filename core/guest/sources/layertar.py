@@ -66,7 +66,7 @@ class _Hashed:
         return data
 
     def digest(self) -> str:
-        """Of all of it: what was not read yet is read."""
+        """The digest of the whole layer; what was not read yet is read."""
         while self.read(CHUNK):
             pass
         return f"sha256:{self._sha256.hexdigest()}"

@@ -12,16 +12,16 @@ import trio
 from sandtop.core.errors import MachineError, from_os_error
 from sandtop.core.findings import Finding, Verdict
 from sandtop.core.machine import console
-from sandtop.core.machine.driver import ChannelChoice, Choice, GuestNetwork, Info, Running, Version
 from sandtop.core.machine.memory.machine import MemoryMachine
+from sandtop.core.machine.records import ChannelChoice, Choice, GuestNetwork, Info, Running, Version
 from sandtop.core.machine.spec import Accelerator, Network
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator
     from pathlib import Path
 
-    from sandtop.core.machine.driver import Identity, Trial
     from sandtop.core.machine.memory.world import World
+    from sandtop.core.machine.records import Identity, Trial
     from sandtop.core.machine.spec import MachineSpec
 
 INFO: Final = Info(

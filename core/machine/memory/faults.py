@@ -15,8 +15,8 @@ Step = Literal[
     "find", "accelerator", "launch", "load", "boot", "configure", "pause", "resume", "status", "save", "stop", "kill",
     "adopt", "plug", "lengthen",
 ]  # fmt: skip
-"""Of a driver: ``find`` to ``launch``. Of a machine: ``load`` its state, ``boot`` until its agent is ready. Of its
-agent: ``configure``. The rest is what a core asks of a machine."""
+"""What can fail: ``find`` to ``launch`` of the driver; ``load`` of a machine's state, and its ``boot`` until the agent
+is ready; ``configure`` of its agent; and the rest, which a core asks of a machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Fault:
 
 
 class Faults:
-    """Those that are to come: each happens once, those of one step in the order in which they were added."""
+    """The failures that are to come: each happens once, those of one step in the order in which they were added."""
 
     def __init__(self) -> None:
         self._coming: dict[Step, deque[Fault]] = {}

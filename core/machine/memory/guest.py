@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final, Literal
 import trio
 
 from sandtop.core.errors import MachineError, from_os_error
-from sandtop.core.machine.driver import Death, DiskError, Usage
 from sandtop.core.machine.memory.agent import Agent
+from sandtop.core.machine.records import Death, DiskError, Usage
 from sandtop.core.machine.spec import Channel
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class Guest:
         self.end(f"the guest's kernel gave up: Kernel panic - not syncing: {reason}")
 
     def end(self, reason: str, *, orderly: bool = False) -> Death:
-        """It ends now; how it ended, now or earlier."""
+        """End the machine, unless it has ended; returns how it ended."""
         if self.death is None:
             self.death = Death(reason, orderly)
             self._gone(self)

@@ -9,7 +9,7 @@ import trio
 
 from sandtop.core.errors import ChannelError, MachineError, StorageError, from_os_error
 from sandtop.core.machine import console
-from sandtop.core.machine.driver import Identity
+from sandtop.core.machine.records import Identity
 
 if TYPE_CHECKING:
     import socket
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sandtop.core.channel.transport import Transport
-    from sandtop.core.machine.driver import Death, Disk, DiskError, Usage
     from sandtop.core.machine.memory.faults import Step
     from sandtop.core.machine.memory.guest import Guest
     from sandtop.core.machine.memory.world import World
+    from sandtop.core.machine.records import Death, Disk, DiskError, Usage
     from sandtop.core.machine.spec import MachineSpec
 
 ANSWER_SECONDS: Final = 10.0

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 MOST: Final = 1 << 40
-"""To how many bytes a disk here can grow."""
+"""Bytes that a disk in memory can grow to."""
 
 
 class Disks:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from sandtop.core.machine.driver import Identity
+    from sandtop.core.machine.records import Identity
     from sandtop.core.machine.spec import MachineSpec
 
 _FIRST_PID: Final = (1 << 22) + 1

@@ -11,17 +11,17 @@ import trio
 
 from sandtop.core.errors import MachineError, from_os_error
 from sandtop.core.machine import procfs
-from sandtop.core.machine.driver import Choice
 from sandtop.core.machine.qemu.probe import Probe, probe, refused
 from sandtop.core.machine.qemu.users import KVM
+from sandtop.core.machine.records import Choice
 from sandtop.core.machine.spec import WITHOUT_KVM, Accelerator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from sandtop.core.machine.driver import Trial
     from sandtop.core.machine.qemu.program import Qemu
+    from sandtop.core.machine.records import Trial
 
 _FILE: Final = "accelerator.json"
 _ASK_AGAIN: Final = 600.0

@@ -10,7 +10,7 @@ import errno
 import os
 from typing import TYPE_CHECKING, Final, cast
 
-from sandtop.core.machine.driver import DiskError
+from sandtop.core.machine.records import DiskError
 from sandtop.core.machine.text import neutral
 
 if TYPE_CHECKING:

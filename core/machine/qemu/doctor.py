@@ -19,7 +19,8 @@ from sandtop.core.place import how_to_install
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sandtop.core.machine.driver import Choice, Driver, Trial
+    from sandtop.core.machine.driver import Driver
+    from sandtop.core.machine.records import Choice, Trial
 
 _ACCELERATOR: Final = "accelerator"
 

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from sandtop.core.errors import MachineError
-from sandtop.core.machine.driver import ChannelChoice, GuestNetwork, Info, Version
 from sandtop.core.machine.qemu import descriptors, doctor, machine, survivors, vsock, vsockdiag
 from sandtop.core.machine.qemu.accelerator import Accelerators
-from sandtop.core.machine.qemu.commandline import Emulation, command_line
+from sandtop.core.machine.qemu.commandline import command_line
+from sandtop.core.machine.qemu.emulation import Emulation
 from sandtop.core.machine.qemu.program import QEMU, Qemu, find_qemu
+from sandtop.core.machine.records import ChannelChoice, GuestNetwork, Info, Version
 from sandtop.core.machine.spec import Accelerator, Channel, Memory, Network
 from sandtop.core.settings import TRANSLATION_CACHE_MIB
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator
 
     from sandtop.core.findings import Finding
-    from sandtop.core.machine.driver import Choice, Identity, Machine, Running, Trial
+    from sandtop.core.machine.driver import Machine
+    from sandtop.core.machine.records import Choice, Identity, Running, Trial
     from sandtop.core.machine.spec import MachineSpec
 
 INFO: Final = Info(

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from sandtop.core.machine.driver import DiskError
 from sandtop.core.machine.qemu.diskerror import told
+from sandtop.core.machine.records import DiskError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable

@@ -17,8 +17,8 @@ from sandtop.core.errors import MachineError, from_os_error
 from sandtop.core.machine.qemu.qmp import QmpRefused
 
 if TYPE_CHECKING:
-    from sandtop.core.machine.driver import Disk
     from sandtop.core.machine.qemu.qmp import QmpClient
+    from sandtop.core.machine.records import Disk
 
 PORTS: Final = "ports"
 """The device that serial ports are on: the agent's, and those that are plugged in."""

@@ -13,20 +13,15 @@ from sandtop.core.channel.transport import UnixSocket
 from sandtop.core.channel.vsock import Kernel, Vsock
 from sandtop.core.errors import MachineError, StorageError
 from sandtop.core.machine import console, procfs
-from sandtop.core.machine.driver import Death, DiskError, Usage
 from sandtop.core.machine.nursery import background
 from sandtop.core.machine.qemu import diskerror, hotplug, qmp, snapshot
-from sandtop.core.machine.qemu.commandline import (
-    EMULATION,
-    Emulation,
-    Role,
-    command_line,
-    translation_cache_mib,
-)
+from sandtop.core.machine.qemu.commandline import Role, command_line
 from sandtop.core.machine.qemu.descriptors import remove_runtime
+from sandtop.core.machine.qemu.emulation import EMULATION, Emulation, translation_cache_mib
 from sandtop.core.machine.qemu.heard import Heard
 from sandtop.core.machine.qemu.process import Exit, MachineProcess, launch
 from sandtop.core.machine.qemu.survivors import adopt as adopt_process
+from sandtop.core.machine.records import Death, DiskError, Usage
 from sandtop.core.machine.spec import Channel
 from sandtop.core.machine.text import last_match
 
@@ -36,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sandtop.core.channel.transport import Transport
-    from sandtop.core.machine.driver import Disk, Identity
+    from sandtop.core.machine.records import Disk, Identity
     from sandtop.core.machine.spec import MachineSpec
 
 QUIT_DEADLINE: Final = 5.0
@@ -94,7 +89,7 @@ class QemuMachine:
 
     @property
     def identity(self) -> Identity:
-        """For `adopt`."""
+        """What `adopt` takes to find this machine again."""
         return self.process.identity
 
     @property

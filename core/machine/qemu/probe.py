@@ -26,9 +26,9 @@ from sandtop.core.machine.qemu.users import KVM, kvm_groups, machine_uid
 from sandtop.core.machine.spec import Accelerator, MachineSpec
 
 if TYPE_CHECKING:
-    from sandtop.core.machine.driver import Trial
     from sandtop.core.machine.qemu.process import Exit
     from sandtop.core.machine.qemu.program import Qemu
+    from sandtop.core.machine.records import Trial
 
 _MEMORY_MIB: Final = 256
 _DISK_BYTES: Final = 1 << 20

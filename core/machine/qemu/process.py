@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import resource
 import select
 import shutil
 import signal
@@ -22,20 +21,15 @@ from typing import TYPE_CHECKING, Final, Self
 
 import trio
 
+from sandtop.core import open_files
 from sandtop.core.errors import MachineError, MissingDependency
 from sandtop.core.machine import procfs
-from sandtop.core.machine.driver import Identity
-from sandtop.core.machine.qemu.commandline import (
-    EMULATION,
-    CommandLine,
-    Emulation,
-    Role,
-    command_line,
-    needed,
-)
+from sandtop.core.machine.qemu.commandline import CommandLine, Role, command_line, needed
 from sandtop.core.machine.qemu.descriptors import Descriptors, remove_runtime
+from sandtop.core.machine.qemu.emulation import EMULATION, Emulation
 from sandtop.core.machine.qemu.users import kvm_groups, machine_uid
 from sandtop.core.machine.qemu.vsock import take_cid
+from sandtop.core.machine.records import Identity
 from sandtop.core.machine.spec import Accelerator, MachineSpec
 from sandtop.core.machine.text import last_lines
 
@@ -310,8 +304,7 @@ def _limited(tied: int | None) -> list[str]:
     CAP_SYS_RESOURCE, which root lacks in many a container, and threads that run already would keep their niceness.
     """
     nice, prlimit = _program("nice", "coreutils"), _program("prlimit", "util-linux")
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    files = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    files = open_files.possible(OPEN_FILES)
     words = [nice, "-n", str(NICENESS), prlimit, "--core=0:0", f"--nofile={files}:{files}"]
     if tied is None:
         return [*words, "--"]

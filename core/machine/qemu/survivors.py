@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from sandtop.core.errors import MachineError
 from sandtop.core.machine import procfs
-from sandtop.core.machine.driver import Identity, Running
 from sandtop.core.machine.qemu.process import KILL_DEADLINE, MachineProcess
+from sandtop.core.machine.records import Identity, Running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

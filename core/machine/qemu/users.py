@@ -22,7 +22,7 @@ from sandtop.core.errors import MachineError
 KVM: Final = Path("/dev/kvm")
 
 UIDS: Final = range(0x70000000, 0x7FFE0000)
-"""One of these for each machine, where the host's user namespace maps them."""
+"""The first choice of uids, one for each machine, where the host's user namespace maps them."""
 
 NAMESPACE_UIDS: Final = range(50000, 60000)
 """The second choice: above what a distribution's accounts use, below systemd's dynamic users (61184)."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         (2, 1000, b"three\nfour\n"),
     ],
 )
-def testlast_lines(tmp_path: Path, lines: int, most: int | None, expected: bytes) -> None:
+def test_the_last_lines(tmp_path: Path, lines: int, most: int | None, expected: bytes) -> None:
     with SessionLog(tmp_path / "log") as log:
         for line in (b"one\n", b"two\n", b"three\n", b"four\n"):
             log.append(1, line)

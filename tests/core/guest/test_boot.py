@@ -12,7 +12,7 @@ from tests.accelerator import chosen
 from tests.settings import SLOWER
 
 from sandtop.core.guest import KERNEL_ARGS, GuestStore
-from sandtop.core.machine.qemu.commandline import accelerated, kernel_arguments
+from sandtop.core.machine.qemu.emulation import accelerated, kernel_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -62,13 +62,6 @@ def test_what_is_damaged_is_built_again(shelf: Shelf, damage: str) -> None:
     assert shelf.find("key") == built
 
 
-def test_a_flipped_bit_is_found_by_reading_all(shelf: Shelf) -> None:
-    file = shelf.build("key", make, ignore) / "sub" / "file"
-    assert shelf.damaged("key") == []
-    file.write_bytes(CONTENT[:-1] + b"y")
-    assert shelf.damaged("key") == [file]
-
-
 def test_a_failed_build_leaves_nothing(shelf: Shelf) -> None:
     def fail(folder: Path) -> None:
         make(folder)

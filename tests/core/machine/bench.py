@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     import trio
 
-    from sandtop.core.machine.driver import Driver, Identity, Running
+    from sandtop.core.machine.driver import Driver
+    from sandtop.core.machine.records import Identity, Running
 
 MEMORY = 256
 

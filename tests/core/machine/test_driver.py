@@ -23,8 +23,8 @@ from tests.settings import SLOWER
 
 from sandtop.core.channel import AgentLink
 from sandtop.core.errors import MachineError, StorageError
-from sandtop.core.machine.driver import Disk, Trial
 from sandtop.core.machine.nursery import background
+from sandtop.core.machine.records import Disk, Trial
 from sandtop.core.machine.spec import Memory, Network
 from sandtop.core.templates.files import copy_holes, memory_file
 from sandtop.core.templates.key import Kind, template_spec
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
 
     from sandtop.agent.wire import Credit, Data
-    from sandtop.core.machine.driver import Driver, Identity, Machine
+    from sandtop.core.machine.driver import Driver, Machine
+    from sandtop.core.machine.records import Identity
     from sandtop.core.machine.spec import MachineSpec
 
 BOOT = 90.0 * SLOWER

@@ -12,14 +12,8 @@ from hypothesis import strategies as st
 
 from sandtop.core.errors import InvalidRequest
 from sandtop.core.machine import Accelerator, MachineSpec, Network
-from sandtop.core.machine.qemu.commandline import (
-    TCG_ARGUMENTS,
-    CommandLine,
-    Emulation,
-    Role,
-    command_line,
-    translation_cache_mib,
-)
+from sandtop.core.machine.qemu.commandline import CommandLine, Role, command_line
+from sandtop.core.machine.qemu.emulation import TCG_ARGUMENTS, Emulation, translation_cache_mib
 
 SPEC = MachineSpec(
     uuid="0e5a9a4c-93a4-4a58-a5d0-4d1b1f6f0a01",

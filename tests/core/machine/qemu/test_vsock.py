@@ -17,12 +17,12 @@ import pytest
 from sandtop.core.errors import MachineError
 from sandtop.core.findings import Verdict
 from sandtop.core.machine import Accelerator, Channel, Identity, Memory
-from sandtop.core.machine.driver import ChannelChoice
 from sandtop.core.machine.qemu import vsock, vsockdiag
 from sandtop.core.machine.qemu.commandline import Role, command_line, needed
 from sandtop.core.machine.qemu.driver import QemuDriver
 from sandtop.core.machine.qemu.machine import _way  # pyright: ignore[reportPrivateUsage]
 from sandtop.core.machine.qemu.vsockdiag import _asked  # pyright: ignore[reportPrivateUsage]
+from sandtop.core.machine.records import ChannelChoice
 
 from .test_commandline import RUNTIME, SPEC
 
