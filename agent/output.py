@@ -120,7 +120,7 @@ class OutputPump:
             self._ready(0)
 
     def _ready(self, _events: int) -> None:
-        total = 0
+        total = room = 0
         while total < _READ:
             room = self._room - total
             if room <= 0:
@@ -137,12 +137,12 @@ class OutputPump:
             if not self._terminal or len(data) < _TERMINAL_READ // 2:
                 break  # a pipe is empty now; a terminal gives no more than this at a time
         if not self.closed:
-            self._adapt(total)
+            self._adapt(total, emptied=total < room)
         self._outbox.wake(self.stream.number)
 
-    def _adapt(self, total: int) -> None:
+    def _adapt(self, total: int, *, emptied: bool) -> None:
         """Read less often and more at a time from a program that writes little at a time, or floods."""
-        if 0 < total < self._worthwhile:
+        if emptied and 0 < total < self._worthwhile:
             self._gather()
         elif total >= _FLOOD and not self._wide:
             self._widen()
