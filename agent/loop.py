@@ -100,6 +100,10 @@ class Loop:
             queued, self._soon = self._soon, []
             for queued_callback in queued:
                 queued_callback()
+        self.settle()
+
+    def settle(self) -> None:
+        """Do now what is done at the end of each turn."""
         if self.after_turn is not None:
             self.after_turn()
 

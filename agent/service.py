@@ -295,6 +295,7 @@ class Service:
         # the end of one that never ran is told by the code that started it
         if session.pid is not None:
             self._say_exited(session)
+            self._host.loop.settle()  # the core waits for this; what else follows an end does not
 
     def _say_exited(self, session: Session) -> None:
         left = self._host.left.processes(session.id)
