@@ -100,7 +100,7 @@ def test_only_the_overlay_is_writable() -> None:
 
 
 def test_the_accelerators_bring_their_processor() -> None:
-    assert after(line(SPEC), "-accel") == ["tcg,thread=multi,tb-size=64"]
+    assert after(line(SPEC), "-accel") == ["tcg,thread=multi,tb-size=62"]
     assert after(line(SPEC), "-append") == [f"console=ttyS0 quiet {TCG_ARGUMENTS} norandmaps nr_cpus=1"]
     two = line(replace(SPEC, cpus=2))
     assert after(two, "-append") == [f"console=ttyS0 quiet {TCG_ARGUMENTS} norandmaps"]
