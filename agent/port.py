@@ -113,7 +113,7 @@ class Port(LinkEnd):
                 if not data or (len(data) < _PIECE and not self._watched & EDGE):
                     break  # what there is besides is reported again
             else:
-                self._loop.soon(self._read)
+                self._loop.soon(self._read_on)
         except BlockingIOError:
             drained = True
         if chunks:
@@ -122,6 +122,10 @@ class Port(LinkEnd):
             self._host_seen()
         elif not data:
             self._host_gone()
+
+    def _read_on(self) -> None:
+        if self._fd >= 0:  # its driver may have begun anew meanwhile
+            self._read()
 
     def _feed(self, data: bytes) -> None:
         nonce, data = self._handshake.feed(data)

@@ -173,6 +173,29 @@ def stuck(descriptor: int, driver: Driver, monkeypatch: pytest.MonkeyPatch) -> t
     return loop, device, peer
 
 
+def test_a_port_that_floods_while_its_driver_begins_anew(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was to be read on is no descriptor any more."""
+
+    def flood(fd: int, _size: int) -> bytes:
+        assert fd >= 0
+        return bytes(4096)
+
+    reader, writer = os.pipe()
+    try:
+        loop, device, peer = stuck(reader, driver, monkeypatch)
+        monkeypatch.setattr("sandtop.agent.port.os.read", flood)
+        while device.did[:1] != ["restart"]:
+            with open(f"/proc/self/fd/{writer}", "wb", buffering=0) as pipe:
+                pipe.write(b"!")
+            loop.turn()
+        assert peer.told == ["began", "ended"]
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
 @pytest.mark.slow
 def test_a_port_that_takes_nothing_begins_anew(
     descriptor: int, driver: Driver, monkeypatch: pytest.MonkeyPatch
