@@ -264,7 +264,7 @@ def test_z_an_agent_that_fails_says_why_and_a_full_disk_without_etc_starts() -> 
                 "/etc/hosts",
                 "/etc/machine-id",
             }
-            assert all(line.endswith(": No space left on device") for line in warnings)
+            assert all(line.endswith(": No space left on device") for line in warnings), warnings
             assert text(core, "hostname; id -u; test -e /gone/passwd && rm /fill") == "testbox\n0"
             assert core.configure() is None
             assert core.done["warnings"] == []
