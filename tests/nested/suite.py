@@ -104,8 +104,9 @@ def run(channel: Channel, settings: str, results: Path) -> int:
     }
     _say(f"\n==> over {channel.value}" + (f", without the {len(done)} that ended before" if done else ""))
     argv = [
-        sys.executable, "-m", "pytest", "-v", "-m", "vm", "-k", NOT[channel], "-n", str(AT_ONCE[channel]), "--dist", "loadfile",
-        "--tb=short", "-p", "tests.nested.ran", *(f"--deselect={each.name}" for each in done), *RUNS[channel],
+        sys.executable, "-m", "pytest", "-v", "-m", "vm", "-k", NOT[channel],
+        "-n", str(AT_ONCE[channel]), "--dist", "loadfile", "--tb=short",
+        "-p", "tests.nested.ran", *(f"--deselect={each.name}" for each in done), *RUNS[channel],
     ]  # fmt: skip
     status = subprocess.run(argv, env=environment, check=False).returncode
     if status == pytest.ExitCode.NO_TESTS_COLLECTED and done:
