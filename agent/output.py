@@ -116,7 +116,13 @@ class OutputPump:
 
     def look(self) -> None:
         """Read now, if there is something to read: an event for it would come later."""
-        if self._watched and _readable_bytes(self._fd):
+        if not self._watched:
+            return
+        try:
+            waits = _readable_bytes(self._fd)
+        except OSError:  # EIO: a terminal that was hung up; the event for it comes
+            return
+        if waits:
             self._ready(0)
 
     def _ready(self, _events: int) -> None:
