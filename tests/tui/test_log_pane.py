@@ -166,8 +166,7 @@ async def test_filters_stack_and_follow() -> None:
 
 async def test_stderr_alone_and_times_and_wrap() -> None:
     async with tailing((1, b"out\n"), (2, b"err\n"), (1, b"long " + b"x" * 100 + b"\n")) as (app, pilot, _):
-        await until(pilot, lambda: screen(app)[:2] == [" out", "▌err"])
-        assert screen(app)[2].endswith("x›")
+        await until(pilot, lambda: screen(app)[:2] == [" out", "▌err"] and screen(app)[2].endswith("x›"))
         await pilot.press("right")
         await until(pilot, lambda: screen(app)[2].startswith(" xxxx"))
         await pilot.press("left", "L")
