@@ -43,7 +43,7 @@ _COMMANDS: Final = {
 times as slow there. In ``chaos`` the core is killed a hundred times over vsock, while bytes go both ways."""
 _MACHINES: Final = 3
 """So many outer machines one run of the tests may take. QEMU emulates SVM almost right: with 7.2 one whole run in five
-ended with the outer kernel's stack overrun by page faults within page faults, with 10.0 one run did so twice. (They
+ended with the outer kernel's stack overrun by page faults within page faults, with 10.0 three did, six times. (They
 began where the outer kernel still had the inner one's GS base, right behind a VMRUN; why is not known.) What ended
 before is not run again."""
 _LOOK_SECONDS: Final = 60.0
